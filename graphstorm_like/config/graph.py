@@ -1,0 +1,232 @@
+"""`graph:` which tables make the graph, and what their columns mean."""
+
+from __future__ import annotations
+
+import string
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveInt, Strict
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class CsvOptions(Strict):
+    """How CSV files are written. Parquet needs nothing of this."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    header: list[str] | None = None
+    """Column names, for files without a header line."""
+    null_values: list[str] = ["", "NULL", "null", "NA", "NaN", "nan"]
+
+
+class SplitConfig(Strict):
+    """Which rows are for training, validation and test: a column that says so, or a seeded draw.
+
+    The draw hashes the id (or `group_by`) with the seed: it does not depend on the order of rows or files,
+    and a row keeps its split when others are added.
+    """
+
+    column: str | None = None
+    """A column with the values train, valid (val, validation) and test; null means: in no split."""
+    train: Fraction | None = None
+    valid: Fraction | None = None
+    test: Fraction | None = None
+    group_by: str | None = None
+    """Rows with one value in this column share a split (drawn splits only)."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitConfig:
+        drawn = [f for f in (self.train, self.valid, self.test) if f is not None]
+        if self.column is not None and (drawn or self.group_by is not None):
+            raise ValueError("must have either 'column' or the fractions train/valid/test, not both")
+        if self.column is None:
+            if len(drawn) != 3:
+                raise ValueError("must have either 'column' or all three fractions train, valid and test")
+            if sum(drawn) > 1.0 + 1e-9:
+                raise ValueError(f"must have fractions that sum to at most 1 (they sum to {sum(drawn):g})")
+        return self
+
+
+class NumericFeature(Strict):
+    """A number, or a list of numbers of one length, per row."""
+
+    encode: Literal["numeric"] = "numeric"
+    column: str
+    normalize: Literal["standard", "min_max", "none"] = "standard"
+    """standard: (x - mean) / std; min_max: to [0, 1]; statistics go into graph.json."""
+    log1p: bool = False
+    """Take log(1 + x) first, for long-tailed counts."""
+    missing: Literal["error", "mean", "zero"] = "error"
+    """What a null or NaN becomes."""
+
+
+class OneHotFeature(Strict):
+    """One of a set of categories per row (string, integer or boolean); null gives the zero vector."""
+
+    encode: Literal["one_hot"]
+    column: str
+    max_categories: PositiveInt = 256
+    """The most frequent are kept; others share one column named `<other>`."""
+
+
+class MultiHotFeature(Strict):
+    """Several categories per row: a list column, or a string to be split at `separator`."""
+
+    encode: Literal["multi_hot"]
+    column: str
+    separator: str | None = None
+    max_categories: PositiveInt = 256
+
+
+def _default_encode(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"encode": "numeric", "column": value}
+    return {"encode": "numeric", **value} if isinstance(value, dict) and "encode" not in value else value
+
+
+FeatureConfig = Annotated[
+    Annotated[NumericFeature | OneHotFeature | MultiHotFeature, Field(discriminator="encode")],
+    BeforeValidator(_default_encode),
+]
+
+
+class TextConfig(Strict):
+    """One text a row, made of one or several string columns. Raw text is kept; tokens are made when first needed."""
+
+    columns: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Joined by `separator`, nulls left out."""
+    separator: str = " "
+    template: str | None = None
+    """E.g. '{name}: {short}. {long}'; a null column becomes an empty string."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TextConfig:
+        if bool(self.columns) == (self.template is not None):
+            raise ValueError("must have either 'columns' or 'template'")
+        if self.template is not None and not self.template_columns():
+            raise ValueError("must have a template that names at least one column, e.g. '{title}'")
+        return self
+
+    def template_columns(self) -> list[str]:
+        """Column names in the order of the template."""
+        if self.template is None:
+            return list(self.columns)
+        try:
+            return [name for _, name, _, _ in string.Formatter().parse(self.template) if name]
+        except ValueError as err:
+            raise ValueError(f"must be a template like '{{name}}: {{text}}' ({err})") from None
+
+
+class LabelConfig(Strict):
+    """What is to be predicted about a node or an edge."""
+
+    column: str
+    kind: Literal["class", "number"] = "class"
+    """class: strings, integers or booleans, named in graph.json; number: for regression."""
+    split: SplitConfig
+
+
+class TableConfig(Strict):
+    """What node and edge tables have in common."""
+
+    files: Files
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    format: Literal["auto", "parquet", "csv"] = "auto"
+    csv: CsvOptions = CsvOptions()
+    features: dict[Name, FeatureConfig] = {}
+    text: dict[Name, TextConfig] = {}
+    labels: dict[Name, LabelConfig] = {}
+
+
+class NodeConfig(Strict):
+    """A node type. Without files its ids are gathered from the edges that name it."""
+
+    files: Annotated[list[str], BeforeValidator(_as_list)] = []
+    format: Literal["auto", "parquet", "csv"] = "auto"
+    csv: CsvOptions = CsvOptions()
+    id: str | None = None
+    """The column with the node's own id: string or integer, unique, never null."""
+    features: dict[Name, FeatureConfig] = {}
+    text: dict[Name, TextConfig] = {}
+    labels: dict[Name, LabelConfig] = {}
+    on_bad_id: Literal["error", "skip"] = "error"
+    """A null or repeated id: stop, or leave the row out (the first of repeated ones stays)."""
+
+    @model_validator(mode="after")
+    def _files_and_id(self) -> NodeConfig:
+        if self.files and self.id is None:
+            raise ValueError("must name its id column: 'id: <column>'")
+        if not self.files:
+            given = [k for k in ("id", "features", "text", "labels") if getattr(self, k)]
+            if given:
+                raise ValueError(f"must have 'files' when it has {', '.join(given)}")
+        return self
+
+
+class EdgeConfig(TableConfig):
+    """An edge type (source, relation, target) and the tables of its edges."""
+
+    source: Name
+    relation: Name
+    target: Name
+    source_id: str = "source"
+    """The column with the source node's id."""
+    target_id: str = "target"
+    """The column with the target node's id."""
+    split: SplitConfig | None = None
+    """For link prediction: which edges are for training, validation and test."""
+    reverse: bool | Name = True
+    """Also make the reverse edge type, with the same features; a string names its relation (default: <relation>_rev)."""
+    on_unknown_node: Literal["error", "drop", "create"] = "error"
+    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features."""
+    on_bad_id: Literal["error", "skip"] = "error"
+    """A null end: stop, or leave the edge out."""
+
+    @property
+    def edge_type(self) -> EdgeType:
+        """(source, relation, target)"""
+        return (self.source, self.relation, self.target)
+
+    @property
+    def reverse_type(self) -> EdgeType | None:
+        """The reverse edge type, or None."""
+        if self.reverse is False:
+            return None
+        relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
+        return (self.target, relation, self.source)
+
+
+class GraphConfig(Strict):
+    """The whole graph: where its tables are, and where the graph folder goes."""
+
+    path: str | None = None
+    """The graph folder; default: `<output>/graph`."""
+    base: str | None = None
+    """Folder or URL where relative `files` start; default: the YAML's folder."""
+    engine: Literal["arrow"] = "arrow"
+    nodes: Annotated[dict[Name, NodeConfig], Field(min_length=1)]
+    edges: list[EdgeConfig] = []
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _empty_means_default(cls, value: Any) -> Any:
+        """`host:` with nothing behind it is a node type without a table."""
+        return {k: ({} if v is None else v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    def edge_types(self) -> list[EdgeType]:
+        """All edge types, the reverses behind their originals."""
+        found: list[EdgeType] = []
+        for edge in self.edges:
+            found.append(edge.edge_type)
+            if edge.reverse_type is not None:
+                found.append(edge.reverse_type)
+        return found

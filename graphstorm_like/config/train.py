@@ -1,0 +1,137 @@
+"""`train:`, `infer:` and `launch:` how long, how fast, how much, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from graphstorm_like.config.base import (
+    EdgeType,
+    Name,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Strict,
+    edge_name,
+)
+
+FanoutInt = Annotated[int, Field(ge=-1)]
+
+
+class FanoutByType(Strict):
+    """Neighbours a relation in one layer: a default, and exceptions by edge type."""
+
+    default: FanoutInt
+    by_edge_type: dict[str, FanoutInt] = {}
+    """Keys are 'source:relation:target'."""
+
+    def of(self, edge_type: EdgeType) -> int:
+        """Fanout of one edge type; -1 means all neighbours, 0 none."""
+        return self.by_edge_type.get(edge_name(edge_type), self.default)
+
+
+def _fanout(value: Any) -> Any:
+    return {"default": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Fanout = Annotated[FanoutByType, BeforeValidator(_fanout)]
+
+
+class ScheduleConfig(Strict):
+    """Learning rate over time: warm-up from 0, then constant, linear or cosine decay."""
+
+    type: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """The last learning rate, as a part of the highest (linear and cosine)."""
+
+
+class EarlyStopConfig(Strict):
+    """Stop when the validation number has not risen by `min_delta` for `patience` evaluations."""
+
+    patience: PositiveInt = 5
+    min_delta: NonNegativeFloat = 0.0
+
+
+class CheckpointConfig(Strict):
+    """Resume points. A checkpoint is written beside, then renamed: a killed job never leaves half of one."""
+
+    every_steps: PositiveInt | None = None
+    """Besides the end of each epoch."""
+    keep: PositiveInt = 2
+    """How many resume points stay, beside the best model."""
+
+
+class TrackConfig(Strict):
+    """Where numbers go; metrics.jsonl is always written."""
+
+    tensorboard: bool = False
+    every_steps: PositiveInt = 10
+
+
+class TrainConfig(Strict):
+    """One training run."""
+
+    strategy: Literal["frozen"] = "frozen"
+    """frozen: text vectors are computed once and cached; the GNN trains on them."""
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 1024
+    """Seeds (nodes or edges) a step. Memory grows with it and with the fanouts."""
+    fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
+    """Neighbours a relation, from the layer next to the seeds outwards; -1 = all."""
+    lr: PositiveFloat = 1e-3
+    embedding_lr: PositiveFloat = 1e-2
+    """Of the learnable node embeddings (SparseAdam)."""
+    weight_decay: NonNegativeFloat = 0.01
+    schedule: ScheduleConfig = ScheduleConfig()
+    accumulate: PositiveInt = 1
+    """Batches an optimizer step."""
+    clip_norm: PositiveFloat | None = 1.0
+    evaluate_every: PositiveInt = 1
+    """Epochs between two validations."""
+    early_stop: EarlyStopConfig | None = EarlyStopConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    track: TrackConfig = TrackConfig()
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Sampler processes that prepare batches ahead; 0: in the training process."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: autocast of the GNN's matrix products."""
+    timeout_seconds: PositiveFloat = 600.0
+    """The longest wait for one batch before the run stops with a message."""
+
+    @model_validator(mode="after")
+    def _steps(self) -> TrainConfig:
+        if self.evaluate_every > self.epochs:
+            raise ValueError(f"must have evaluate_every <= epochs ({self.evaluate_every} > {self.epochs})")
+        return self
+
+
+class InferConfig(Strict):
+    """What is written after training, keyed by the user's own ids."""
+
+    mode: Literal["layer_wise", "mini_batch"] = "layer_wise"
+    """layer_wise: exact, all neighbours, each layer once; mini_batch: sampled as in training."""
+    embeddings: list[Name] | None = None
+    """Node types; default: those the task is about."""
+    predictions: bool = True
+    top_k: PositiveInt = 10
+    """Link prediction: how many targets a source."""
+    batch_size: PositiveInt = 4096
+    fanouts: list[Fanout] | None = None
+    """For mini_batch; default: as in training."""
+    dtype: Literal["float32", "float16"] = "float32"
+    shard_rows: PositiveInt = 1_000_000
+    """Rows a Parquet file."""
+
+
+class LocalLaunchConfig(Strict):
+    """One process on this machine."""
+
+    on: Literal["local"]
+    threads: PositiveInt | None = None
+    """Compute threads; default: all cores."""
+
+
+LaunchConfig = LocalLaunchConfig

@@ -1,0 +1,197 @@
+"""graph.json: what a graph folder holds. Engine-neutral, torch-free, readable by anything that reads JSON.
+
+A graph folder is
+
+    graph.json                          this manifest
+    part-0/nodes/<file>.arrow           one row a node: original id, features, labels, splits, texts
+    part-0/edges/<file>.arrow           one row an edge, sorted by target: source, target, features, label, split
+    part-0/edges/<file>.indptr.arrow    where each target's edges start (CSC index pointers)
+
+Node ids are positions 0..count-1 of their type; a partition holds a contiguous range of each type. An edge's id is
+its row. Every file has one record batch, so that a memory map gives whole columns without a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.errors import DataError, unknown
+
+SCHEMA_VERSION = 1
+MANIFEST = "graph.json"
+
+ID_COLUMN = "id"
+SOURCE_COLUMN = "source"
+TARGET_COLUMN = "target"
+SPLIT_COLUMN = "split"
+
+SPLITS = ("none", "train", "valid", "test")
+"""A split column is uint8; the number is the position in this list."""
+NO_LABEL = -1
+"""Class labels are int32 positions in `classes`; this stands for null."""
+
+
+def feature_column(name: str) -> str:
+    """Arrow column of a feature: fixed-size list of float32."""
+    return f"feature:{name}"
+
+
+def text_column(name: str) -> str:
+    """Arrow column of a text: large_string."""
+    return f"text:{name}"
+
+
+def label_column(name: str) -> str:
+    """Arrow column of a label: int32 class or float32 number."""
+    return f"label:{name}"
+
+
+def label_split_column(name: str) -> str:
+    """Arrow column of a label's split: uint8, see SPLITS."""
+    return f"split:{name}"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeatureSchema(_Model):
+    """A dense feature: `width` float32 values a row."""
+
+    width: int
+    fitted: dict[str, Any] = {}
+    """How it was made (mean, std, categories ...), to make it again for new rows."""
+
+
+class TextSchema(_Model):
+    """A text column."""
+
+    columns: list[str]
+    template: str | None = None
+
+
+class LabelSchema(_Model):
+    """A label and how many rows of each split carry it."""
+
+    kind: Literal["class", "number"]
+    classes: list[str] = []
+    counts: dict[str, int] = {}
+
+
+class NodeTypeSchema(_Model):
+    """One node type."""
+
+    count: int
+    id_type: Literal["string", "int64"]
+    features: dict[str, FeatureSchema] = {}
+    text: dict[str, TextSchema] = {}
+    labels: dict[str, LabelSchema] = {}
+
+
+def _split_name(value: Any) -> Any:
+    return tuple(value.split(":")) if isinstance(value, str) else value
+
+
+EdgeTypeJson = Annotated[EdgeType, BeforeValidator(_split_name), PlainSerializer(edge_name)]
+
+
+class EdgeTypeSchema(_Model):
+    """One edge type. A reverse type carries the same rows with the ends swapped."""
+
+    edge_type: EdgeTypeJson
+    count: int
+    features: dict[str, FeatureSchema] = {}
+    text: dict[str, TextSchema] = {}
+    labels: dict[str, LabelSchema] = {}
+    split_counts: dict[str, int] | None = None
+    """Rows a split, for link prediction; None: the type has no split."""
+    reverse: EdgeTypeJson | None = None
+    """The type that holds the same edges the other way round."""
+    is_reverse: bool = False
+
+
+class PartitionSchema(_Model):
+    """Where one partition lies, and which nodes are its own."""
+
+    folder: str
+    node_ranges: dict[str, tuple[int, int]]
+    node_files: dict[str, str]
+    edge_files: dict[str, str]
+    """By 'source:relation:target'; the index pointers lie beside, `.arrow` -> `.indptr.arrow`."""
+    bytes: int
+
+
+class GraphManifest(_Model):
+    """The whole of graph.json."""
+
+    schema_version: int = SCHEMA_VERSION
+    fingerprint: str
+    """Of the configuration and the input files: an equal one means the folder is up to date."""
+    nodes: dict[str, NodeTypeSchema]
+    edges: list[EdgeTypeSchema]
+    partitions: list[PartitionSchema]
+    hashes: dict[str, str]
+    """blake2b of every file, by its path in the folder."""
+    dropped: dict[str, int] = {}
+    """What was left out on the user's word, by reason."""
+
+    def node(self, node_type: str) -> NodeTypeSchema:
+        """Schema of a node type; DataError names the known ones."""
+        if node_type not in self.nodes:
+            raise DataError(unknown(MANIFEST, "node type", node_type, self.nodes))
+        return self.nodes[node_type]
+
+    def edge(self, edge_type: EdgeType) -> EdgeTypeSchema:
+        """Schema of an edge type; DataError names the known ones."""
+        for edge in self.edges:
+            if edge.edge_type == edge_type:
+                return edge
+        raise DataError(unknown(MANIFEST, "edge type", edge_name(edge_type), self.edge_names()))
+
+    def edge_names(self) -> list[str]:
+        """Written forms of all edge types."""
+        return [edge_name(e.edge_type) for e in self.edges]
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes of all types."""
+        return sum(n.count for n in self.nodes.values())
+
+    @property
+    def num_edges(self) -> int:
+        """Edges of all types, reverses included."""
+        return sum(e.count for e in self.edges)
+
+
+def indptr_file(edge_file: str) -> str:
+    """'edges/a.arrow' -> 'edges/a.indptr.arrow'"""
+    return edge_file.removesuffix(".arrow") + ".indptr.arrow"
+
+
+def read_manifest(folder: str | Path) -> GraphManifest:
+    """Read graph.json. Raises DataError when the folder is no graph folder, or of another schema version."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise DataError(f"{folder}: must be a graph folder, but has no {MANIFEST}. Make one with: gsl construct")
+    try:
+        manifest = GraphManifest.model_validate_json(path.read_bytes())
+    except ValidationError as err:
+        first = err.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: must be a manifest of schema version {SCHEMA_VERSION} ({at}: {first['msg']})") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema_version must be {SCHEMA_VERSION} (got {manifest.schema_version}). Construct the graph again"
+        )
+    return manifest
+
+
+def file_hash(path: Path) -> str:
+    """blake2b (16 bytes, hex) of a file's contents, about 1 GB/s."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
