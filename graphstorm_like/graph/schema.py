@@ -183,10 +183,12 @@ def read_manifest(folder: str | Path) -> GraphManifest:
     except ValidationError as err:
         first = err.errors()[0]
         at = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: must be a manifest of schema version {SCHEMA_VERSION} ({at}: {first['msg']})") from None
+        raise DataError(
+            f"{path}: must be a manifest of schema version {SCHEMA_VERSION} ({at}: {first['msg']})"
+        ) from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise DataError(
-            f"{path}: schema_version must be {SCHEMA_VERSION} (got {manifest.schema_version}). Construct the graph again"
+            f"{path}: schema_version must be {SCHEMA_VERSION} (got {manifest.schema_version}). Construct it again"
         )
     return manifest
 

@@ -1,0 +1,1 @@
+"""Embeddings and predictions in batch, written under the user's own ids."""

@@ -1,0 +1,1 @@
+"""From a position in the stream to a whole MiniBatch."""

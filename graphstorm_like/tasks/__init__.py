@@ -1,0 +1,20 @@
+"""Tasks by the name in the YAML."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.tasks.link_prediction import LinkPrediction
+from graphstorm_like.tasks.node_classification import NodeClassification
+
+__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Task", "build_task"]
+
+
+def build_task(
+    config: NodeClassificationConfig | LinkPredictionConfig, graph: LocalGraph, hidden: int
+) -> NodeClassification | LinkPrediction:
+    """The task of a configuration over a graph, for vectors of width `hidden`."""
+    if isinstance(config, NodeClassificationConfig):
+        return NodeClassification(config, graph, hidden)
+    return LinkPrediction(config, graph, hidden)

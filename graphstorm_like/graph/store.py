@@ -1,0 +1,110 @@
+"""The seam between graphs and everything that trains on them: what is asked, and in what form it is answered.
+
+Two kinds of store answer alike: the local one (memory-mapped files, `graph.local`) and, for graphs that outgrow a
+machine, a distributed one. Ids are positions 0..count-1 of a node or edge type; arrays are numpy int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.schema import GraphManifest
+
+NodeType: TypeAlias = str
+IntArray: TypeAlias = npt.NDArray[np.int64]
+NodeIds: TypeAlias = dict[NodeType, IntArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Sampled edges of one type into a list of S target nodes, grouped by target.
+
+    M of the targets have an edge; E edges in all. rows [M] are their positions in the list, ascending; the edges of
+    rows[i] are offsets[i]:offsets[i+1]; sources [E] are node ids of the source type; edge_ids [E].
+    """
+
+    rows: IntArray
+    offsets: IntArray
+    sources: IntArray
+    edge_ids: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedEdges:
+    """Edges that no sampled neighbourhood may hold, by their ends: every parallel edge goes too.
+
+    Ends, not edge ids: an edge and its reverse share no id once a graph is partitioned.
+    """
+
+    ends: Mapping[EdgeType, tuple[IntArray, IntArray]]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes."""
+
+    rows: Any
+    offsets: Any
+    sources: Any
+    edge_ids: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One GNN layer's computation: from num_src nodes of each type to the first num_dst of them.
+
+    Target nodes are a prefix of the source nodes of their type. Relations without an edge are absent.
+    Arrays are numpy in the store and torch in a MiniBatch.
+    """
+
+    num_src: dict[NodeType, int]
+    num_dst: dict[NodeType, int]
+    relations: dict[EdgeType, Relation]
+
+
+@dataclass(frozen=True, slots=True)
+class Subgraph:
+    """Blocks from the outermost layer to the one next to the seeds; input_ids are the source nodes of the first."""
+
+    blocks: tuple[Block, ...]
+    input_ids: NodeIds
+
+
+class GraphStore(Protocol):
+    """Topology."""
+
+    manifest: GraphManifest
+
+    def sample(
+        self,
+        seeds: NodeIds,
+        fanouts: Sequence[FanoutByType],
+        rng: np.random.Generator,
+        exclude: ExcludedEdges | None = None,
+    ) -> Subgraph:
+        """Layered neighbourhood of distinct seeds: per layer, edge type and node up to `fanout` in-neighbours,
+        drawn without replacement; -1 takes all, 0 none. `fanouts` starts next to the seeds."""
+        ...
+
+    def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:
+        """(source ids, target ids) of the given edges, or of all."""
+        ...
+
+    def degrees(self, edge_type: EdgeType) -> IntArray:
+        """In-degree of each target node."""
+        ...
+
+
+class FeatureStore(Protocol):
+    """Dense features, and labels."""
+
+    def gather(self, node_type: NodeType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
+        """Rows [N, width] of a feature."""
+        ...

@@ -1,0 +1,153 @@
+"""Embeddings and predictions of a trained experiment, written under the user's own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.graph.schema import NO_LABEL, SPLITS
+from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.inference.writers import ResultFolder, list_column, shards
+from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.tasks import LinkPrediction, NodeClassification
+from graphstorm_like.tasks.ranking import KnownTargets
+from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.progress import Reporter
+
+
+def export(experiment: Experiment, target: Path, model_id: str, fingerprint: str, reporter: Reporter) -> dict[str, Any]:
+    """Compute and write what `infer:` asks for; returns the manifest.
+
+    model_id: hash of the weights. fingerprint: of all that went in, so that a second run can see that it is current.
+    """
+    config = experiment.pipeline.infer
+    node_types = config.embeddings if config.embeddings is not None else list(experiment.task.node_types)
+    needed = list(dict.fromkeys([*node_types, *(experiment.task.node_types if config.predictions else ())]))
+    vectors = node_vectors(experiment, needed, reporter)
+    with ResultFolder(target) as folder:
+        for node_type in node_types:
+            rows = folder.write(f"embeddings/{node_type}", embedding_tables(experiment, node_type, vectors[node_type]))
+            reporter.line(f"{node_type}: {rows:,} embeddings of {vectors[node_type].shape[1]} numbers")
+        if config.predictions:
+            rows = folder.write("predictions", prediction_tables(experiment, vectors, reporter))
+            reporter.line(f"predictions: {rows:,} rows")
+        facts: dict[str, Any] = {
+            "model": model_id,
+            "fingerprint": fingerprint,
+            "pipeline": experiment.pipeline.name,
+            "task": experiment.pipeline.task.model_dump(mode="json"),
+            "mode": config.mode,
+        }
+        if isinstance(experiment.task, NodeClassification):
+            facts["classes"] = experiment.task.classes
+        return folder.finish(facts)
+
+
+def node_vectors(experiment: Experiment, node_types: list[NodeType], reporter: Reporter) -> dict[NodeType, Vectors]:
+    """Vectors [count, D] of all nodes of some types, in the mode that `infer:` asks for."""
+    config = experiment.pipeline.infer
+    embedder = experiment.embedder(reporter)
+    if config.mode == "layer_wise":
+        return embedder.layer_wise(node_types)
+    fanouts = config.fanouts or experiment.pipeline.train.fanouts
+    counts = {t: experiment.graph.manifest.node(t).count for t in node_types}
+    return {t: embedder.mini_batch(t, np.arange(n), fanouts, experiment.pipeline.seed) for t, n in counts.items()}
+
+
+def embedding_tables(experiment: Experiment, node_type: NodeType, vectors: Vectors) -> Iterator[pa.Table]:
+    """id, embedding."""
+    config = experiment.pipeline.infer
+    ids = experiment.graph.ids(node_type)
+    for part in shards(len(vectors), config.shard_rows):
+        yield pa.table(
+            {"id": ids[part.start : part.stop], "embedding": list_column(np.asarray(vectors[part]), config.dtype)}
+        )
+
+
+def prediction_tables(
+    experiment: Experiment, vectors: Mapping[NodeType, Vectors], reporter: Reporter
+) -> Iterator[pa.Table]:
+    """What the task predicts, for every node (or every source of a link)."""
+    if isinstance(experiment.task, NodeClassification):
+        yield from _class_tables(experiment, experiment.task, vectors)
+    else:
+        yield from _link_tables(experiment, experiment.task, vectors, reporter)
+
+
+def _class_tables(
+    experiment: Experiment, task: NodeClassification, vectors: Mapping[NodeType, Vectors]
+) -> Iterator[pa.Table]:
+    """id, prediction (class name), probability, probabilities (in the order of the classes), label, split."""
+    node_type, label = task.config.node_type, task.config.label
+    ids, names = experiment.graph.ids(node_type), pa.array(task.classes, pa.string())
+    labels = experiment.graph.label(node_type, label)
+    splits = np.zeros(len(labels), dtype=np.int64)
+    for split in SPLITS[1:]:
+        splits[experiment.graph.label_rows(node_type, label, split)] = SPLITS.index(split)
+    for part in shards(len(labels), experiment.pipeline.infer.shard_rows):
+        probabilities = task.probabilities(vectors[node_type][part])
+        predicted = probabilities.argmax(axis=1)
+        truth = pa.array(labels[part], pa.int32(), mask=labels[part] == NO_LABEL)
+        table = pa.table(
+            {
+                "id": ids[part.start : part.stop],
+                "prediction": names.take(pa.array(predicted)),
+                "probability": probabilities.max(axis=1),
+                "probabilities": list_column(probabilities),
+                "label": names.take(truth),
+                "split": pa.array(SPLITS).take(pa.array(splits[part])),
+            }
+        )
+        yield table.replace_schema_metadata({"classes": "\n".join(task.classes)})
+
+
+def _link_tables(
+    experiment: Experiment, task: LinkPrediction, vectors: Mapping[NodeType, Vectors], reporter: Reporter
+) -> Iterator[pa.Table]:
+    """source, target, score, rank: the best new targets of each source; edges that exist already are left out."""
+    source_type, _, target_type = task.edge_type
+    keys = task.keys(vectors[target_type])
+    source_ids, target_ids = experiment.graph.ids(source_type), experiment.graph.ids(target_type)
+    known = KnownTargets(*experiment.graph.edges(task.edge_type), len(source_ids))
+    k = min(experiment.pipeline.infer.top_k, len(target_ids))
+    follow = reporter.follow()
+    per_shard = max(1, experiment.pipeline.infer.shard_rows // max(k, 1))
+    what = f"rank {edge_name(task.edge_type)}"
+    for part in shards(len(source_ids), per_shard):
+        rows = np.arange(part.start, part.stop)
+        best, scores = [], []
+        chunk = max(1, 40_000_000 // max(1, len(keys)))
+        for start in range(0, len(rows), chunk):
+            ids = rows[start : start + chunk]
+            at, score = _best_targets(task, vectors[source_type][ids], keys, ids, known, k)
+            best.append(at)
+            scores.append(score)
+            follow(what, int(ids[-1]) + 1, len(source_ids))
+        yield pa.table(
+            {
+                "source": source_ids.take(pa.array(np.repeat(rows, k))),
+                "target": target_ids.take(pa.array(np.concatenate(best).reshape(-1) if best else rows)),
+                "score": np.concatenate(scores).reshape(-1) if scores else np.empty(0, np.float32),
+                "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows)),
+            }
+        )
+
+
+@torch.inference_mode()
+def _best_targets(
+    task: LinkPrediction, vectors: Vectors, keys: torch.Tensor, ids: IntArray, known: KnownTargets, k: int
+) -> tuple[IntArray, Vectors]:
+    """([n, k] targets, [n, k] scores) of n sources."""
+    scores = task.queries(vectors) @ keys.T
+    rows, other = known.pairs(ids)
+    scores[torch.from_numpy(rows), torch.from_numpy(other)] = float("-inf")
+    if task.edge_type[0] == task.edge_type[2]:
+        scores[torch.arange(len(ids)), torch.from_numpy(ids)] = float("-inf")
+    found = scores.topk(k, dim=1)
+    return found.indices.cpu().numpy(), found.values.cpu().numpy()

@@ -1,0 +1,84 @@
+"""Results as Parquet shards keyed by the user's own ids, with a manifest; whole or not there.
+
+<folder>/embeddings/<node_type>/part-00000.parquet    id, embedding (fixed-size list)
+<folder>/predictions/part-00000.parquet               what the task predicts
+<folder>/manifest.json                                counts, hashes, model id, columns
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphstorm_like.graph.schema import file_hash
+
+MANIFEST_FILE = "manifest.json"
+
+
+class ResultFolder:
+    """Writes tables beside `target` and puts them in its place when all is there.
+
+    Use as a context manager; on an error the old results stay.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._temporary = target.parent / f".writing-{target.name}"
+        self._tables: dict[str, dict[str, Any]] = {}
+
+    def __enter__(self) -> ResultFolder:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def write(self, name: str, tables: Iterable[pa.Table]) -> int:
+        """Write tables as the shards of one result; returns the rows."""
+        folder = self._temporary / name
+        folder.mkdir(parents=True)
+        rows, shards, columns = 0, [], {}
+        for i, table in enumerate(tables):
+            path = folder / f"part-{i:05d}.parquet"
+            pq.write_table(table, path, compression="zstd", compression_level=1)
+            shards.append({"file": f"{name}/{path.name}", "rows": len(table), "blake2b": file_hash(path)})
+            columns = {field.name: str(field.type) for field in table.schema}
+            rows += len(table)
+        self._tables[name] = {"rows": rows, "columns": columns, "shards": shards}
+        return rows
+
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the manifest and swap the folder in."""
+        manifest = {**facts, "tables": self._tables}
+        text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+        (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
+        old = self.target.parent / f".old-{self.target.name}"
+        shutil.rmtree(old, ignore_errors=True)
+        if self.target.exists():
+            self.target.rename(old)
+        self._temporary.rename(self.target)
+        shutil.rmtree(old, ignore_errors=True)
+        return manifest
+
+
+def list_column(values: npt.NDArray[Any], dtype: str = "float32") -> pa.Array:
+    """[n, width] numbers -> a fixed-size-list column, without a Python loop."""
+    width = values.shape[1]
+    flat = pa.array(np.ascontiguousarray(values, dtype=dtype).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, width)
+
+
+def shards(count: int, shard_rows: int) -> Iterator[slice]:
+    """Slices of at most shard_rows rows; one empty slice when there are none."""
+    for start in range(0, max(count, 1), shard_rows):
+        yield slice(start, min(start + shard_rows, count))

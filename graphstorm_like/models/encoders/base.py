@@ -1,0 +1,53 @@
+"""What every GNN is: a list of layers, each from one block's source nodes to its target nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import GnnConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.registry import Registry
+
+GNNS: Registry[type[GraphEncoder]] = Registry("gnn")
+
+
+class GraphLayer(nn.Module):
+    """One layer: hidden of the source nodes [num_src, D] per type -> hidden of the target nodes [num_dst, D]."""
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See class."""
+        raise NotImplementedError
+
+
+class GraphEncoder(nn.Module):
+    """Layers in order from the input to the seeds; `num_hops` of them read a block."""
+
+    layers: nn.ModuleList
+    num_hops: int
+
+    def __init__(self, config: GnnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
+        super().__init__()
+
+    def forward(self, blocks: Sequence[Block], hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """Hidden vectors [N, D] of the input nodes -> [S, D] of the seeds, per type."""
+        for layer, block in zip(self.layers, blocks, strict=True):
+            hidden = layer(block, hidden)
+        return hidden
+
+
+class Finish(nn.Module):
+    """What follows a layer's sum: residual, norm, ReLU, dropout; the last layer has neither ReLU nor dropout."""
+
+    def __init__(self, hidden: int, norm: str, dropout: float, residual: bool, last: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden) if norm == "layer" else nn.Identity()
+        self.dropout, self.residual, self.last = dropout, residual, last
+
+    def forward(self, new: Tensor, old: Tensor) -> Tensor:
+        """new, old: [n, D] -> [n, D]."""
+        new = self.norm(new + old if self.residual else new)
+        return new if self.last else F.dropout(F.relu(new), self.dropout, self.training)

@@ -1,0 +1,33 @@
+"""No graph: an MLP over each node's own input. The text-only (features-only) baseline from the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import NoGnnConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder
+
+
+@GNNS.register("none")
+class NoGnn(GraphEncoder):
+    """`layers` dense layers, no hops."""
+
+    def __init__(self, config: NoGnnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
+        super().__init__(config, node_types, edge_types)
+        self.num_hops = 0
+        self.layers = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in range(config.layers))
+        self.finishes = nn.ModuleList(
+            Finish(config.hidden, config.norm, config.dropout, config.residual, last=i == config.layers - 1)
+            for i in range(config.layers)
+        )
+
+    def forward(self, blocks: Sequence[Block], hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """[S, D] -> [S, D] per type; there are no blocks."""
+        assert not blocks
+        for layer, finish in zip(self.layers, self.finishes, strict=True):
+            hidden = {t: finish(layer(h), h) for t, h in hidden.items()}
+        return hidden

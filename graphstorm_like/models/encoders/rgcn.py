@@ -1,0 +1,74 @@
+"""Relational graph convolution (Schlichtkrull et al., ESWC 2018).
+
+h_i' = W_self h_i + b + sum over relations r of W_r mean_{j in N_r(i)} h_j
+
+with W_r = sum_b a_rb V_b when `bases` is set (their equation 3). W_self and b are one per node type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import RgcnConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.aggregate import relation_means
+from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+
+
+class RelationMatrices(nn.Module):
+    """One [D, D] matrix a relation, or a combination of a few shared bases."""
+
+    def __init__(self, relations: int, hidden: int, bases: int | None) -> None:
+        super().__init__()
+        self.basis = nn.Parameter(torch.empty(bases or relations, hidden, hidden))
+        for matrix in self.basis.data:
+            nn.init.xavier_uniform_(matrix)
+        self.mix = nn.Parameter(torch.empty(relations, bases)) if bases else None
+        if self.mix is not None:
+            nn.init.xavier_uniform_(self.mix)
+
+    def forward(self) -> tuple[Tensor, ...]:
+        """A matrix per relation; unbound once, so that the gradient is assembled once."""
+        matrices = self.basis if self.mix is None else torch.einsum("rb,bio->rio", self.mix, self.basis)
+        return matrices.unbind(0)
+
+
+class RgcnLayer(GraphLayer):
+    """One relational convolution."""
+
+    def __init__(
+        self, config: RgcnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType], last: bool
+    ) -> None:
+        super().__init__()
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.node_index = {t: i for i, t in enumerate(node_types)}
+        self.matrices = RelationMatrices(len(edge_types), config.hidden, config.bases)
+        self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
+        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See GraphLayer."""
+        own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
+        out = {t: self.self_loops[self.node_index[t]](h) for t, h in own.items()}
+        matrices = self.matrices()
+        for edge_type, rows, mean in relation_means(block, hidden):
+            message = mean @ matrices[self.index[edge_type]]
+            target = edge_type[2]
+            out[target] = out[target].index_add(0, rows, message.to(out[target].dtype))
+        return {t: self.finish(out[t], own[t]) for t in out}
+
+
+@GNNS.register("rgcn")
+class Rgcn(GraphEncoder):
+    """A stack of relational convolutions."""
+
+    def __init__(self, config: RgcnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
+        super().__init__(config, node_types, edge_types)
+        self.num_hops = config.layers
+        self.layers = nn.ModuleList(
+            RgcnLayer(config, node_types, edge_types, last=i == config.layers - 1) for i in range(config.layers)
+        )

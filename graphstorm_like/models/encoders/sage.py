@@ -1,0 +1,65 @@
+"""GraphSAGE with mean aggregation (Hamilton et al., NeurIPS 2017), for heterogeneous graphs.
+
+h_i' = W_t [ h_i | mean over relations r with an edge into i of  W_r mean_{j in N_r(i)} h_j ] + b_t
+
+The relations of a node are averaged, not summed as in RGCN, so that a node's scale does not grow with the number of
+relations it takes part in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import SageConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.aggregate import relation_means
+from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.rgcn import RelationMatrices
+
+
+class SageLayer(GraphLayer):
+    """One GraphSAGE layer."""
+
+    def __init__(
+        self, config: SageConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType], last: bool
+    ) -> None:
+        super().__init__()
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.node_index = {t: i for i, t in enumerate(node_types)}
+        self.matrices = RelationMatrices(len(edge_types), config.hidden, None)
+        self.merge = nn.ModuleList(nn.Linear(2 * config.hidden, config.hidden) for _ in node_types)
+        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See GraphLayer."""
+        own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
+        around = {t: torch.zeros_like(h) for t, h in own.items()}
+        relations = {t: h.new_zeros(len(h), 1) for t, h in own.items()}
+        matrices = self.matrices()
+        for edge_type, rows, mean in relation_means(block, hidden):
+            target = edge_type[2]
+            message = (mean @ matrices[self.index[edge_type]]).to(around[target].dtype)
+            around[target] = around[target].index_add(0, rows, message)
+            relations[target][rows] += 1
+        return {
+            t: self.finish(
+                self.merge[self.node_index[t]](torch.cat([h, around[t] / relations[t].clamp(min=1)], dim=1)), h
+            )
+            for t, h in own.items()
+        }
+
+
+@GNNS.register("sage")
+class Sage(GraphEncoder):
+    """A stack of GraphSAGE layers."""
+
+    def __init__(self, config: SageConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
+        super().__init__(config, node_types, edge_types)
+        self.num_hops = config.layers
+        self.layers = nn.ModuleList(
+            SageLayer(config, node_types, edge_types, last=i == config.layers - 1) for i in range(config.layers)
+        )

@@ -1,0 +1,76 @@
+"""Everything known of a node -> one vector: text vectors, features, a learnable embedding, fused by a sum of
+projections (the same as a projection of their concatenation), then norm, ReLU, dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.graph.store import NodeType
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInputSpec:
+    """What one node type brings: widths of its inputs by name, and whether it has learnable embeddings."""
+
+    count: int
+    widths: Mapping[str, int]
+    embedding: bool
+
+
+class NodeInput(nn.Module):
+    """Inputs [N, F] by name, and node ids [N] -> [N, hidden]."""
+
+    def __init__(self, spec: NodeInputSpec, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.names = sorted(spec.widths)
+        # Text vectors have unit length, so their entries are far smaller than standardised features: normalise each.
+        self.norms = nn.ModuleList(nn.LayerNorm(spec.widths[n]) if _is_text(n) else nn.Identity() for n in self.names)
+        self.projections = nn.ModuleList(nn.Linear(spec.widths[n], hidden, bias=False) for n in self.names)
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.embedding = nn.Embedding(spec.count, hidden, sparse=True) if spec.embedding else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
+        if not self.names and self.embedding is None:
+            nn.init.normal_(
+                self.bias, std=hidden**-0.5
+            )  # all nodes of the type start alike; the graph tells them apart
+        self.norm = nn.LayerNorm(hidden)
+        self.dropout = dropout
+
+    def forward(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
+        """See class."""
+        total = self.bias.expand(len(ids), -1)
+        for name, norm, projection in zip(self.names, self.norms, self.projections, strict=True):
+            total = total + projection(norm(features[name].to(self.bias.dtype)))
+        if self.embedding is not None:
+            total = total + self.embedding(ids)
+        return F.dropout(F.relu(self.norm(total)), self.dropout, self.training)
+
+
+def _is_text(name: str) -> bool:
+    return name.startswith("text:")
+
+
+class InputEncoder(nn.Module):
+    """A NodeInput a node type."""
+
+    def __init__(self, specs: Mapping[NodeType, NodeInputSpec], hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.index = {t: i for i, t in enumerate(specs)}
+        self.types = nn.ModuleList(NodeInput(spec, hidden, dropout) for spec in specs.values())
+
+    def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
+        """[N, hidden] of nodes of one type."""
+        encoded: Tensor = self.types[self.index[node_type]](ids, features)
+        return encoded
+
+    def forward(
+        self, input_ids: Mapping[NodeType, Tensor], features: Mapping[NodeType, Mapping[str, Tensor]]
+    ) -> dict[NodeType, Tensor]:
+        """[N, hidden] per type."""
+        return {t: self.encode(t, ids, features.get(t, {})) for t, ids in input_ids.items()}

@@ -1,0 +1,31 @@
+"""The model: inputs -> graph encoder. What is asked of the seeds' vectors is the head's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.graph.store import NodeType
+from graphstorm_like.models.encoders import GNNS, GraphEncoder
+from graphstorm_like.models.inputs import InputEncoder, NodeInputSpec
+from graphstorm_like.sampling.batch import MiniBatch
+
+
+class LmGnn(nn.Module):
+    """MiniBatch -> hidden vectors [S, D] of the seeds, per node type."""
+
+    def __init__(
+        self, config: ModelConfig, inputs: Mapping[NodeType, NodeInputSpec], edge_types: Sequence[EdgeType]
+    ) -> None:
+        super().__init__()
+        self.hidden = config.gnn.hidden
+        self.inputs = InputEncoder(inputs, self.hidden, config.input_dropout)
+        self.gnn: GraphEncoder = GNNS.get(config.gnn.type)(config.gnn, list(inputs), list(edge_types))
+
+    def forward(self, batch: MiniBatch) -> dict[NodeType, Tensor]:
+        """See class."""
+        hidden: dict[NodeType, Tensor] = self.gnn(batch.blocks, self.inputs(batch.input_ids, batch.features))
+        return hidden

@@ -1,0 +1,31 @@
+"""Losses of link prediction: scores of B positives against their candidates -> the sum over positives."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from graphstorm_like.models.registry import Registry
+
+LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss")
+
+
+class LinkLoss(nn.Module):
+    """scores [B, B + K], mask [B, B + K] of what is no negative, in_batch: whether other edges' targets are ones.
+
+    The true pair of row i is column i. Returns the sum over rows, so that the trainer can divide by the global count.
+    """
+
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+        """See class."""
+        raise NotImplementedError
+
+
+def ignored(mask: Tensor, in_batch: bool) -> Tensor:
+    """[B, B + K] pairs that are neither the true one nor a negative."""
+    if in_batch:
+        return mask
+    out = mask.clone()
+    rows = len(mask)
+    out[:, :rows] = True
+    out[:, :rows].fill_diagonal_(False)
+    return out

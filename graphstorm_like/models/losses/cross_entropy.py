@@ -1,0 +1,34 @@
+"""Binary cross-entropy over pairs, positives and negatives of a row weighted alike in sum.
+
+loss_i = -log sigmoid(a s_ii + b) - mean_{j negative of i} log sigmoid(-(a s_ij + b))
+
+Scale a and bias b are learnt (as in SigLIP, Zhai et al. 2023): cosines alone could not saturate the sigmoid.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.task import CrossEntropyConfig
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+
+
+@LINK_LOSSES.register("cross_entropy")
+class CrossEntropy(LinkLoss):
+    """See module."""
+
+    def __init__(self, config: CrossEntropyConfig) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(5.0))
+        self.bias = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+        """See LinkLoss."""
+        logits = scores.float() * self.scale + self.bias
+        negative = ~ignored(mask, in_batch)
+        negative.diagonal().fill_(False)
+        positives = F.softplus(-logits.diagonal()).sum()
+        per_row = (F.softplus(logits) * negative).sum(dim=1) / negative.sum(dim=1).clamp(min=1)
+        return positives + per_row.sum()

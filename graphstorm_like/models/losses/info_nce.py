@@ -1,0 +1,29 @@
+"""InfoNCE (van den Oord et al. 2018): -log softmax of the true target among its candidates.
+
+loss_i = -log( exp(s_ii / T) / sum_{j not masked} exp(s_ij / T) )
+
+Wants many negatives, and vectors of unit length (T = 0.05 .. 0.2).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphstorm_like.config.task import InfoNceConfig
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+
+
+@LINK_LOSSES.register("info_nce")
+class InfoNce(LinkLoss):
+    """See module."""
+
+    def __init__(self, config: InfoNceConfig) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+        """See LinkLoss."""
+        logits = (scores.float() / self.temperature).masked_fill(ignored(mask, in_batch), float("-inf"))
+        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="sum")

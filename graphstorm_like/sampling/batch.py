@@ -1,0 +1,118 @@
+"""MiniBatch: all that one training or inference step needs, for any graph.
+
+Legend of shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive edges, K extra negatives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.store import Block, NodeType, Relation, Subgraph
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """Where in the stream of batches this one stands; part of the checkpoint."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTargets:
+    """What is asked of the seeds of one node type: labels [S] (class index)."""
+
+    node_type: NodeType
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTargets:
+    """B edges of one type as positions in the seeds, and K negative targets shared by the batch.
+
+    mask [B, B + K] is True where candidate j (the target of edge j, then the extra negatives) is no negative of source
+    i: another known true target, or the source itself. The true pairs (i, i) are False.
+    """
+
+    edge_type: EdgeType
+    sources: Tensor
+    targets: Tensor
+    negatives: Tensor
+    mask: Tensor
+
+
+Targets: TypeAlias = NodeTargets | LinkTargets
+
+
+@dataclass(frozen=True, slots=True)
+class MiniBatch:
+    """Always heterogeneous: a homogeneous graph has one node type and one edge type."""
+
+    seeds: dict[NodeType, Tensor]
+    """[S] distinct node ids."""
+    position: StreamPosition
+    targets: Targets | None = None
+    blocks: tuple[Block, ...] = ()
+    """From the outermost layer to the one next to the seeds."""
+    input_ids: dict[NodeType, Tensor] = field(default_factory=dict)
+    """[N] node ids; the seeds come first."""
+    features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
+    """[N, F]; cached text vectors are features too, named `text:<name>`."""
+
+    def replace(self, **changes: Any) -> MiniBatch:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to(self, device: torch.device) -> MiniBatch:
+        """Every tensor on a device."""
+        moved: MiniBatch = map_tensors(self, lambda t: t.to(device, non_blocking=True))
+        return moved
+
+
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same structure of dataclasses, dicts and tuples with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {k: map_tensors(v, change) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map_tensors(v, change) for v in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: map_tensors(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+        return type(value)(**changed)
+    return value
+
+
+def tensor_bytes(value: Any) -> int:
+    """Bytes of all tensors in a structure."""
+    total = 0
+
+    def add(t: Tensor) -> Tensor:
+        nonlocal total
+        total += t.numel() * t.element_size()
+        return t
+
+    map_tensors(value, add)
+    return total
+
+
+def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType, Tensor]]:
+    """The store's numpy blocks and input ids as tensors, without a copy."""
+
+    def relation(r: Relation) -> Relation:
+        return Relation(
+            *(torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids))
+        )
+
+    blocks = tuple(
+        Block(b.num_src, b.num_dst, {t: relation(r) for t, r in b.relations.items()}) for b in subgraph.blocks
+    )
+    return blocks, {t: torch.from_numpy(ids) for t, ids in subgraph.input_ids.items()}

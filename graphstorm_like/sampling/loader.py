@@ -1,0 +1,95 @@
+"""Batches of an epoch, from any step on, made in this process or ahead by sampler processes.
+
+What a batch holds depends on its position only, so neither the number of workers nor a resume changes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.store import IntArray
+from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.stages import Seeder, Stage
+
+
+@dataclass(frozen=True)
+class BatchPipeline:
+    """seeder, then the stages, in this order."""
+
+    seeder: Seeder
+    stages: Sequence[Stage]
+
+    def make(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
+        """The batch of some ids at a position."""
+        made = self.seeder(ids, position)
+        for stage in self.stages:
+            made = stage(made)
+        return made
+
+
+class _Steps(Dataset[MiniBatch]):
+    """One epoch as a dataset indexed by step; the epoch's order is drawn once a process."""
+
+    def __init__(self, pipeline: BatchPipeline, stream: SeedStream, epoch: int) -> None:
+        self.pipeline, self.stream, self.epoch = pipeline, stream, epoch
+        self._order = stream.epoch_order(epoch)
+
+    def __len__(self) -> int:
+        return self.stream.steps
+
+    def __getitem__(self, step: int) -> MiniBatch:
+        start = step * self.stream.batch_size
+        ids = self._order[start : start + self.stream.batch_size]
+        return self.pipeline.make(ids, StreamPosition(self.epoch, step))
+
+
+def _one_thread(_worker: int) -> None:
+    """Sampler processes compute with one thread: the cores are for training."""
+    torch.set_num_threads(1)
+
+
+def epoch_batches(
+    pipeline: BatchPipeline,
+    stream: SeedStream,
+    epoch: int,
+    *,
+    first_step: int = 0,
+    workers: int = 0,
+    timeout_seconds: float = 600.0,
+) -> Iterator[MiniBatch]:
+    """The batches of an epoch from `first_step` on, in order.
+
+    Raises LaunchError when a sampler process dies or a batch takes longer than `timeout_seconds`.
+    """
+    steps = _Steps(pipeline, stream, epoch)
+    order = range(first_step, len(steps))
+    if workers == 0:
+        yield from (steps[step] for step in order)
+        return
+    loader: DataLoader[MiniBatch] = DataLoader(
+        steps,
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        prefetch_factor=4,
+        timeout=timeout_seconds,
+        worker_init_fn=_one_thread,
+        # fork shares the opened graph; elsewhere it is opened anew in each process.
+        multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
+    )
+    try:
+        yield from loader
+    except RuntimeError as err:
+        if not str(err).startswith("DataLoader"):
+            raise
+        raise LaunchError(
+            f"epoch {epoch}: sampler processes must deliver a batch within {timeout_seconds:g} s ({err}). "
+            f"Look for a killed process (memory?), raise train.timeout_seconds, or set train.workers=0"
+        ) from err

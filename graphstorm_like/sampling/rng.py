@@ -1,0 +1,24 @@
+"""Random streams that are a function of where they are used: (seed, rank, epoch, step, purpose).
+
+So a resumed run draws what the uninterrupted one would have drawn, without any state to restore, and the number of
+sampler processes changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+PURPOSES: Final = {"shuffle": 1, "neighbors": 2, "negatives": 3, "model": 4, "dropout": 5, "ranking": 6}
+
+
+def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:
+    """A numpy generator for one purpose at one position, e.g. stream(seed, 'neighbors', rank, epoch, step)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, PURPOSES[purpose], *position])))
+
+
+def torch_seed(seed: int, purpose: str, *position: int) -> int:
+    """A seed for torch.manual_seed from the same family."""
+    words = np.random.SeedSequence([seed, PURPOSES[purpose], *position]).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))

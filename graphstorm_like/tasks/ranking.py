@@ -1,0 +1,80 @@
+"""Ranks of true targets among candidates, other true targets filtered out (Bordes et al., NeurIPS 2013).
+
+rank = 1 + number of candidates scored higher + half of those scored equal, so that a constant score gains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphstorm_like.graph.store import IntArray
+
+
+class KnownTargets:
+    """For each source its known true targets, as CSR; built from edge ends."""
+
+    def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:
+        order = np.argsort(source, kind="stable")
+        self.targets = target[order]
+        self.indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=num_sources))])
+
+    def pairs(self, sources: IntArray) -> tuple[IntArray, IntArray]:
+        """(row in `sources`, known target) for all known targets of the given sources."""
+        start, count = self.indptr[sources], self.indptr[sources + 1] - self.indptr[sources]
+        rows = np.repeat(np.arange(len(sources)), count)
+        ends = np.cumsum(count)
+        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(start, count)
+        return rows, self.targets[at]
+
+
+@torch.inference_mode()
+def full_ranks(
+    queries: Tensor, keys: Tensor, sources: IntArray, targets: IntArray, known: KnownTargets, exclude_self: bool
+) -> npt.NDArray[np.float64]:
+    """Filtered rank of each of B true targets among all N candidates. queries [B, D], keys [N, D]."""
+    ranks = np.empty(len(sources))
+    chunk = max(1, 40_000_000 // max(1, len(keys)))
+    for start in range(0, len(sources), chunk):
+        stop = min(start + chunk, len(sources))
+        scores = queries[start:stop] @ keys.T
+        true = torch.from_numpy(targets[start:stop]).to(scores.device)
+        best = scores.gather(1, true[:, None]).clone()
+        rows, other = known.pairs(sources[start:stop])
+        scores[torch.from_numpy(rows), torch.from_numpy(other)] = float("-inf")
+        if exclude_self:
+            scores[torch.arange(stop - start), torch.from_numpy(sources[start:stop])] = float("-inf")
+        ranks[start:stop] = _rank(scores, best)
+    return ranks
+
+
+@torch.inference_mode()
+def sampled_ranks(
+    queries: Tensor, keys: Tensor, true: IntArray, candidates: IntArray, invalid: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Rank of each true target among its own candidates. true [B] and candidates [B, C] are rows of keys."""
+    ranks = np.empty(len(true))
+    for start in range(0, len(true), 1024):
+        part = slice(start, start + 1024)
+        query = queries[part]
+        best = (query * keys[torch.from_numpy(true[part])]).sum(1, keepdim=True)
+        scores = torch.einsum("bd,bcd->bc", query, keys[torch.from_numpy(candidates[part])])
+        ranks[part] = _rank(scores.masked_fill(torch.from_numpy(invalid[part]), float("-inf")), best)
+    return ranks
+
+
+def _rank(scores: Tensor, best: Tensor) -> npt.NDArray[np.float64]:
+    higher = (scores > best).sum(1).double()
+    equal = (scores == best).sum(1).double()
+    rank: npt.NDArray[np.float64] = (1.0 + higher + 0.5 * equal).cpu().numpy()
+    return rank
+
+
+def ranking_metrics(ranks: npt.NDArray[np.float64], hits: Sequence[int]) -> dict[str, float]:
+    """mrr and hits@k."""
+    found = {"mrr": float(np.mean(1.0 / ranks))}
+    return found | {f"hits@{k}": float(np.mean(ranks <= k)) for k in hits}

@@ -1,0 +1,150 @@
+"""Resume points and saved models on disk: whole or not there.
+
+A folder is written under a temporary name, its files are fsynced, then it is renamed. Weights are safetensors;
+optimizer state is a torch file that is read with weights_only, so nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from graphstorm_like.errors import TrainingError
+
+TEMPORARY = ".writing-"
+
+
+@dataclass
+class TrainState:
+    """Where training stands, between two optimizer steps. Everything random derives from these numbers."""
+
+    epoch: int = 0
+    step: int = 0
+    """Batches done in this epoch."""
+    updates: int = 0
+    """Optimizer steps done in all."""
+    best: float | None = None
+    best_epoch: int | None = None
+    bad_evaluations: int = 0
+    finished: bool = False
+    epoch_loss: float = 0.0
+    """Sum of losses and weights of the running epoch."""
+    epoch_weight: float = 0.0
+
+
+def write_folder(target: Path, files: Mapping[str, Any]) -> None:
+    """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, else JSON) as `target`.
+
+    An existing target is replaced; at no moment is there a half one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f"{TEMPORARY}{target.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        for name, content in files.items():
+            _write_file(temporary / name, content)
+        _fsync(temporary)
+        old = target.parent / f"{TEMPORARY}old-{target.name}"
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        temporary.rename(target)
+        _fsync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as err:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
+
+
+def _write_file(path: Path, content: Any) -> None:
+    if path.suffix == ".safetensors":
+        save_file({k: v.detach().cpu().contiguous() for k, v in content.items()}, path)
+    elif path.suffix == ".pt":
+        torch.save(content, path)
+    else:
+        path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def recover(folder: Path) -> None:
+    """Clean up after a kill: what a write had set aside comes back if its successor is missing, the rest goes."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        name = leftover.name.removeprefix(TEMPORARY)
+        if name.startswith("old-") and not (folder / name.removeprefix("old-")).exists():
+            leftover.rename(folder / name.removeprefix("old-"))
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+class Checkpoints:
+    """Numbered resume points in one folder; the newest `keep` stay."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, state: TrainState, modules: nn.Module, optimizers: dict[str, object]) -> None:
+        """Write a resume point, then drop the oldest."""
+        files = {
+            "model.safetensors": modules.state_dict(),
+            "optimizer.pt": optimizers,
+            "state.json": dataclasses.asdict(state),
+        }
+        write_folder(self.folder / f"step-{state.updates:09d}", files)
+        for old in self.all()[: -self.keep]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def all(self) -> list[Path]:
+        """Resume points, oldest first."""
+        return sorted(self.folder.glob("step-*"))
+
+    def load(self, modules: nn.Module) -> tuple[TrainState, dict[str, Any]] | None:
+        """Put the newest resume point into the modules; its state and optimizer state, or None when there is none."""
+        if not self.folder.exists():
+            return None
+        recover(self.folder)
+        if not (points := self.all()):
+            return None
+        newest = points[-1]
+        try:
+            state = TrainState(**json.loads((newest / "state.json").read_text(encoding="utf-8")))
+            load_weights(newest / "model.safetensors", modules)
+            optimizers = torch.load(newest / "optimizer.pt", weights_only=True)
+        except (OSError, ValueError, TypeError, RuntimeError) as err:
+            raise TrainingError(
+                f"{newest}: must be a resume point of this model ({err}). Start anew with --fresh"
+            ) from err
+        return state, optimizers
+
+
+def load_weights(path: Path, modules: nn.Module) -> None:
+    """Read safetensors into modules; TrainingError names what does not fit."""
+    weights: dict[str, Tensor] = load_file(path)
+    own = modules.state_dict()
+    wrong = [k for k in own if k not in weights or weights[k].shape != own[k].shape] + [
+        k for k in weights if k not in own
+    ]
+    if wrong:
+        raise TrainingError(
+            f"{path}: weights must fit the model ({len(wrong)} do not, e.g. {', '.join(wrong[:3])}). "
+            f"Was the graph or the model section changed since training?"
+        )
+    modules.load_state_dict(weights)

@@ -1,0 +1,67 @@
+"""Numbers of a run: metrics.jsonl, one JSON object a line, always; TensorBoard beside it when asked.
+
+After a resume the lines behind the resume point are cut, so the file is that of one uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.errors import MissingExtraError
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Tracker:
+    """Writes to one folder. Every record has `kind` (train, valid, test) and `update` (optimizer steps done)."""
+
+    def __init__(self, folder: Path, tensorboard: bool, resume_from: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / METRICS_FILE
+        self._keep_until(resume_from)
+        self._board = _summary_writer(folder / "tensorboard", resume_from) if tensorboard else None
+
+    def _keep_until(self, update: int) -> None:
+        if not self._path.exists():
+            return
+        kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= update]
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        temporary.rename(self._path)
+
+    def log(self, kind: str, update: int, **numbers: Any) -> None:
+        """One record."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, "update": update, **numbers}) + "\n")
+        if self._board is not None:
+            for name, value in numbers.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{kind}/{name}", value, update)
+
+    def close(self) -> None:
+        """Flush."""
+        if self._board is not None:
+            self._board.close()
+
+
+def _update_of(line: str) -> float:
+    """A torn last line (killed while writing) counts as beyond any resume point."""
+    try:
+        return float(json.loads(line)["update"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All records of a run."""
+    return [json.loads(line) for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+
+
+def _summary_writer(folder: Path, resume_from: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError("train.track.tensorboard", "tensorboard", "track") from None
+    return SummaryWriter(str(folder), purge_step=resume_from + 1 if resume_from else None)

@@ -1,0 +1,219 @@
+"""THE training loop: one for all tasks.
+
+A run stands in its folder: checkpoints/ (resume points), best/ (the model that validation chose), metrics.jsonl.
+Killed at any moment and started again it goes on from the newest resume point and ends with the same bits (CPU).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.errors import TrainingError
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
+from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
+from graphstorm_like.training.checkpoint import Checkpoints, TrainState, recover, write_folder
+from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.optim import Optimizers
+from graphstorm_like.training.progress import Meter, Reporter, duration
+from graphstorm_like.training.tracking import Tracker
+
+BEST = "best"
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a run came to."""
+
+    best: float
+    best_epoch: int
+    epochs: int
+    updates: int
+    seconds: float
+    """Of this call; a resumed run counts what it did itself."""
+
+
+class Trainer:
+    """Trains an experiment in a folder."""
+
+    def __init__(self, experiment: Experiment, folder: Path, reporter: Reporter) -> None:
+        self.experiment, self.folder, self.reporter = experiment, folder, reporter
+        pipeline = experiment.pipeline
+        self.config, self.seed = pipeline.train, pipeline.seed
+        self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
+        self.stream = SeedStream(self.task.rows("train"), self.config.batch_size, self.seed)
+        self.batches = batch_pipeline(experiment)
+        self.optimizers = Optimizers([experiment.modules], self.config)
+        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
+        self.state = TrainState()
+        self.tracker: Tracker
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer steps an epoch."""
+        return -(-self.stream.steps // self.config.accumulate)
+
+    def train(self) -> TrainResult:
+        """Train until the last epoch or until validation stops rising; the best model is in `best/`."""
+        started = time.monotonic()
+        self.resume()
+        while not self.state.finished:
+            with self.reporter.meter(f"epoch {self.state.epoch + 1}/{self.config.epochs}", self.stream.steps) as meter:
+                for group in self.groups():
+                    self.update(group, meter)
+            self.end_epoch()
+        self.tracker.close()
+        best, best_epoch = self.state.best, self.state.best_epoch
+        assert best is not None
+        assert best_epoch is not None
+        return TrainResult(best, best_epoch + 1, self.state.epoch, self.state.updates, time.monotonic() - started)
+
+    def resume(self) -> None:
+        """Load the newest resume point, if there is one."""
+        if self.folder.exists():
+            recover(self.folder)
+        loaded = self.checkpoints.load(self.experiment.modules)
+        if loaded is not None:
+            self.state, optimizers = loaded
+            self.optimizers.load_state_dict(optimizers)
+            self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
+        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates)
+
+    def groups(self) -> Iterator[list[MiniBatch]]:
+        """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""
+        group: list[MiniBatch] = []
+        for batch in epoch_batches(
+            self.batches,
+            self.stream,
+            self.state.epoch,
+            first_step=self.state.step,
+            workers=self.config.workers,
+            timeout_seconds=self.config.timeout_seconds,
+        ):
+            group.append(batch)
+            if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
+                yield group
+                group = []
+
+    def update(self, group: list[MiniBatch], meter: Meter) -> None:
+        """One optimizer step: forward, backward, divide by the count, clip, check, step."""
+        started = time.monotonic()
+        state = self.state
+        lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
+        torch.manual_seed(torch_seed(self.seed, "dropout", state.epoch, state.step))
+        self.experiment.modules.train()
+        total, weight = 0.0, 0.0
+        for batch in group:
+            batch = batch.to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                loss, count = self.task.loss(self.model(batch), batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total, weight = total + loss.item(), weight + count
+        self.optimizers.scale_gradients(1.0 / max(weight, 1e-12))
+        norm = self.optimizers.clip()
+        self.check_finite(total, norm)
+        self.optimizers.step()
+        state.step = group[-1].position.step + 1
+        state.updates += 1
+        state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
+        loss_now = total / max(weight, 1e-12)
+        meter.update(state.step, f"loss {loss_now:.4f}")
+        if state.updates % self.config.track.every_steps == 0:
+            seeds = sum(len(ids) for batch in group for ids in batch.seeds.values())
+            rate = seeds / (time.monotonic() - started)
+            self.tracker.log(
+                "train", state.updates, epoch=state.epoch, loss=loss_now, lr=lr, grad_norm=norm, seeds_per_second=rate
+            )
+        every = self.config.checkpoint.every_steps
+        if every and state.updates % every == 0 and state.step < self.stream.steps:
+            self.save()
+
+    def check_finite(self, loss: float, norm: float) -> None:
+        """Stop before a step that would spoil the weights; the last resume point stays good."""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"epoch {self.state.epoch + 1}, step {self.state.step + 1}: loss and gradients must be finite "
+                f"(got loss {loss}, gradient norm {norm}). Lower train.lr, set train.clip_norm, or look for extreme "
+                f"features"
+            )
+
+    def end_epoch(self) -> None:
+        """Validate, keep the best, decide whether to go on, write a resume point."""
+        state, config = self.state, self.config
+        loss = state.epoch_loss / max(state.epoch_weight, 1e-12)
+        text = f"epoch {state.epoch + 1}/{config.epochs}: loss {loss:.4f}"
+        if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
+            text += ", " + self.validate()
+        state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
+        stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
+        state.finished = stop or state.epoch >= config.epochs
+        self.reporter.line(text + (", stopping: no better for a while" if stop and state.epoch < config.epochs else ""))
+        self.save()
+
+    def validate(self) -> str:
+        """Score the validation split; save the model when it is the best so far. Returns a line's part."""
+        state = self.state
+        started = time.monotonic()
+        how = self.task.evaluation(self.config.fanouts, self.seed)
+        metrics = self.task.evaluate(self.experiment.embedder(), "valid", how)
+        value = metrics[self.task.select_by]
+        seconds = time.monotonic() - started
+        self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
+        margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
+        better = state.best is None or value > state.best + margin
+        if better:
+            state.best, state.best_epoch, state.bad_evaluations = value, state.epoch, 0
+            self.save_best(metrics)
+        else:
+            state.bad_evaluations += 1
+        shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+        return f"valid {shown}{' (best)' if better else ''} [{duration(seconds)}]"
+
+    def save(self) -> None:
+        """Write a resume point."""
+        self.checkpoints.save(self.state, self.experiment.modules, self.optimizers.state_dict())
+
+    def save_best(self, metrics: dict[str, float]) -> None:
+        """Write the model as `best/`."""
+        files: dict[str, Any] = {
+            MODEL_FILE: self.experiment.modules.state_dict(),
+            "config.json": self.experiment.pipeline.model_dump(mode="json"),
+            "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
+        }
+        write_folder(self.folder / BEST, files)
+
+
+def batch_pipeline(experiment: Experiment) -> BatchPipeline:
+    """Seeder and stages of training batches."""
+    pipeline = experiment.pipeline
+    hops = experiment.model.gnn.num_hops
+    return BatchPipeline(
+        experiment.task.seeder(pipeline.seed),
+        [
+            SampleNeighbors(experiment.graph, pipeline.train.fanouts[:hops], pipeline.seed),
+            FetchFeatures(experiment.sources),
+        ],
+    )
+
+
+def describe(experiment: Experiment) -> str:
+    """One line about sizes, before training starts."""
+    manifest = experiment.graph.manifest
+    parameters = sum(p.numel() for p in experiment.modules.parameters())
+    hidden = ", ".join(edge_name(t) for t in experiment.task.hidden_edges)
+    note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
+    return (
+        f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
+        f"{parameters:,} parameters on {experiment.device}{note}"
+    )
