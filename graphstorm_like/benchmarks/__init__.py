@@ -1,0 +1,1 @@
+"""Measurements that print a table: ours, and others on the same work in turn."""

@@ -1,0 +1,1 @@
+"""The `gsl` command: verbs only, one module each."""

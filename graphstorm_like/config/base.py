@@ -5,32 +5,60 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 NAME_RULE = "letters, digits, '_', '-' or '.', starting with a letter or '_'"
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.\-]*$")
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know: a misspelt key is an error, never ignored."""
+    """A frozen model that refuses keys it does not know: a misspelt key is an error, never ignored.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    Types are taken at their word: '8', 8.0 and true are no whole numbers, 2020 is no text.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class KeyedError(ValueError):
+    """Raised by a validator of a whole section when one of its keys is to blame."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class Accepts:
+    """Tells editors (JSON Schema) of a short form that a BeforeValidator takes besides the type itself."""
+
+    def __init__(self, *short: str, **schema: Any) -> None:
+        self.forms: list[JsonSchemaValue] = [{"type": name} for name in short] + ([schema] if schema else [])
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [*self.forms, handler(core)]}
 
 
 def _check_name(value: str) -> str:
-    if not _NAME.match(value):
+    if not _NAME.fullmatch(value):
         raise ValueError(f"must be a name: {NAME_RULE}")
     return value
 
 
 def _split_edge_type(value: Any) -> Any:
     """Accept both 'source:relation:target' and [source, relation, target]."""
-    if isinstance(value, str):
-        parts = value.split(":")
-        if len(parts) != 3:
-            raise ValueError("must be an edge type, 'source:relation:target'")
-        return tuple(parts)
-    return tuple(value) if isinstance(value, list) else value
+    parts = value.split(":") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or len(parts) != 3:
+        raise ValueError("must be an edge type, 'source:relation:target'")
+    return tuple(parts)
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -38,7 +66,7 @@ EdgeType: TypeAlias = tuple[str, str, str]
 EdgeTypeField = Annotated[
     tuple[Name, Name, Name],
     BeforeValidator(_split_edge_type),
-    Field(json_schema_extra={"description": "source:relation:target"}),
+    Accepts("string"),
 ]
 
 

@@ -4,94 +4,204 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
-from typing import Any, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from graphstorm_like.config.base import KeyedError
+from graphstorm_like.config.yaml_source import KeyPath
 from graphstorm_like.errors import did_you_mean
 
-Path_ = tuple[str | int, ...]
+
+class _Spot(NamedTuple):
+    """Where in the type tree an error lies."""
+
+    path: KeyPath
+    """Keys as the user wrote them: without the names of union members."""
+    owner: Any
+    """Type of what holds the last key."""
+    at: Any
+    """Type of the value itself, None when the key is unknown."""
+    tag: str
+    """The union member that was chosen, e.g. 'rgcn'; empty outside unions."""
 
 
-def explain(root: type[BaseModel], error: ValidationError) -> list[tuple[Path_, str]]:
-    """[(path without union tags, message)] of every problem in `error`."""
-    found: dict[tuple[Path_, str], None] = {}
+class _Rule(NamedTuple):
+    """`must <rule> (got <got>).<hint>`; rules of one place are joined with 'or'."""
+
+    rule: str
+    got: str
+    hint: str
+
+
+def explain(root: type[BaseModel], error: ValidationError, data: Any) -> list[tuple[KeyPath, str]]:
+    """[(path, message)] of every problem that `error` found in `data`; the members of a union share one message."""
+    rules: dict[KeyPath, list[_Rule]] = {}
+    whole: list[tuple[KeyPath, str]] = []
     for detail in error.errors(include_url=False):
-        path, at = _locate(root, detail["loc"])
-        found[(path, _message(detail, at, path))] = None
-    return list(found)
+        spot = _locate(root, detail["loc"])
+        rule = _rule(detail, spot)
+        if rule is None:
+            whole += _structure(detail, spot)
+        else:
+            rules.setdefault(_given(spot.path, data), []).append(rule)
+    return _without_echo(whole) + [(path, _join(found)) for path, found in rules.items()]
 
 
-def _message(detail: ErrorDetails, at: Any, path: Path_) -> str:
-    kind, got, ctx = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _known_keys(at)
-        return f"unknown key (known: {', '.join(known)}).{did_you_mean(str(path[-1]), known)}"
+def _join(found: list[_Rule]) -> str:
+    rules = list(dict.fromkeys(r.rule for r in found))
+    if len(rules) > 1:
+        rules = [rule.replace("be ", "", 1).replace("true or false", "true, false") for rule in rules]
+    hints = "".join(dict.fromkeys(r.hint for r in found))
+    text = f"must {'be ' if len(rules) > 1 else ''}{' or '.join(rules)} (got {found[0].got})"
+    return f"{text}.{hints.removeprefix('.')}" if hints else text
+
+
+def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
+    """Problems with keys rather than with a value; nothing when it is no such problem."""
+    kind, got, path = detail["type"], detail["input"], spot.path
+    if kind in ("extra_forbidden", "invalid_key"):
+        return [(path, _unknown_key(str(path[-1]), _keys(spot.owner), spot))]
     if kind == "missing":
-        return "must be given"
-    if kind == "literal_error":
-        allowed = ctx["expected"]
-        names = [p.strip(" '") for p in allowed.replace(" or ", ",").split(",")]
-        return f"must be {allowed} (got {_short(got)}).{did_you_mean(str(got), names)}"
+        allowed = get_args(spot.at) if get_origin(spot.at) is typing.Literal else ()
+        return [(path, f"must be given{f': {_listed(list(allowed))}' if allowed else ''}")]
     if kind == "union_tag_invalid":
-        names = [p.strip(" '") for p in ctx["expected_tags"].split(",")]
-        tag = ctx["tag"]
-        return f"{_tag_field(ctx)} must be one of {', '.join(names)} (got '{tag}').{did_you_mean(tag, names)}"
+        field, tag = _tag_field(spot.at), detail["ctx"]["tag"]
+        return [
+            ((*path, field), f"must be {_listed(_tags(spot.at))} (got {tag!r}).{did_you_mean(tag, _tags(spot.at))}")
+        ]
     if kind == "union_tag_not_found":
-        return f"must have a key {_tag_field(ctx)} (one of {', '.join(_tags(at))})"
+        field, known = _tag_field(spot.at), list(dict.fromkeys(k for m in _members(spot.at) for k in _keys(m)))
+        odd = [key for key in got if key not in known] if isinstance(got, dict) else []
+        missing = ((*path, field), f"must be given: {_listed(_tags(spot.at))}")
+        return [((*path, key), _unknown_key(key, known, spot)) for key in odd] + [missing]
+    error = detail["ctx"]["error"]
+    if isinstance(error, KeyedError):
+        return [((*path, error.key), str(error))]
+    return [(path, str(error))]
+
+
+def _unknown_key(key: str, known: list[str], spot: _Spot) -> str:
+    of = f" for {_tag_field(spot.owner)} {spot.tag}" if spot.tag else ""
+    return f"unknown key{of} (known: {', '.join(known)}).{did_you_mean(key, known)}"
+
+
+def _without_echo(found: list[tuple[KeyPath, str]]) -> list[tuple[KeyPath, str]]:
+    """Leave out 'source must be given' where the message beside it asks whether 'sorce' is meant to be 'source'."""
+    unknown = [(p[:-1], message) for p, message in found if message.startswith("unknown key")]
+    return [
+        (path, message)
+        for path, message in found
+        if not (
+            message.startswith("must be given")
+            and any(at == path[:-1] and said.endswith(f"Did you mean '{path[-1]}'?") for at, said in unknown)
+        )
+    ]
+
+
+def _rule(detail: ErrorDetails, spot: _Spot) -> _Rule | None:
+    """The rule that a single value breaks, or None when the problem is one of keys."""
+    kind, got, ctx = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in _KEY_PROBLEMS or (kind == "value_error" and isinstance(got, dict) and _keys(spot.at)):
+        return None
+    hint = _slip(kind, got)
     if kind == "value_error":
-        return f"{ctx['error']} (got {_short(got)})" if not isinstance(got, dict) else str(ctx["error"])
-    if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return f"must be a mapping of keys to values (got {_short(got)})"
+        rule = str(ctx["error"]).removeprefix("must ")
+    elif kind == "literal_error":
+        rule = f"be {ctx['expected']}"
+        hint = did_you_mean(str(got), [part.strip(" '") for part in ctx["expected"].replace(" or ", ",").split(",")])
+    elif kind in _RULES:
+        rule = _RULES[kind].format(**ctx)
+    else:
+        rule = detail["msg"].replace("Input should ", "").replace("Value should ", "")
+    return _Rule(rule, shown(got), hint)
+
+
+_KEY_PROBLEMS = ("extra_forbidden", "invalid_key", "missing", "union_tag_invalid", "union_tag_not_found")
+
+_RULES = {
+    "bool_type": "be true or false",
+    "int_type": "be a whole number",
+    "float_type": "be a number",
+    "finite_number": "be a finite number",
+    "string_type": "be text",
+    "greater_than": "be greater than {gt:g}",
+    "greater_than_equal": "be at least {ge:g}",
+    "less_than": "be less than {lt:g}",
+    "less_than_equal": "be at most {le:g}",
+    "list_type": "be a list",
+    "dict_type": "be a mapping of keys to values",
+    "model_type": "be a mapping of keys to values",
+    "model_attributes_type": "be a mapping of keys to values",
+    "too_short": "have at least {min_length} entry",
+    "string_too_short": "have at least {min_length} character",
+    "string_too_long": "have at most {max_length} character",
+}
+
+
+def _slip(kind: str, got: Any) -> str:
+    """What to do about the commonest slips of the hand."""
+    if got is None:
+        return " Give it a value, or remove the key"
     if kind == "list_type":
-        return f"must be a list (got {_short(got)})"
-    rule = detail["msg"].replace("Input should be ", "must be ").replace("Value should", "must")
-    return f"{rule[0].lower()}{rule[1:]} (got {_short(got)})"
+        return " Start each entry with a dash" if isinstance(got, dict) else f" Write [{got}]"
+    if kind == "string_type" and isinstance(got, int | float):
+        return f" Put it in quotes: '{shown(got)}'"
+    if kind in ("int_type", "float_type") and isinstance(got, str):
+        try:
+            float(got)
+        except ValueError:
+            return ""
+        return " Write it without quotes"
+    return ""
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A value as its writer knows it: true, 'text', nothing; cut at 60 characters."""
+    if value is None:
+        return "nothing"
+    text = repr(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _tag_field(ctx: dict[str, Any]) -> str:
-    return str(ctx["discriminator"])
+def _listed(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(repr(n) for n in names[:-1]), repr(names[-1]))))
 
 
-def _known_keys(at: Any) -> list[str]:
-    model = _as_model(at)
-    return list(model.model_fields) if model else []
+def _given(path: KeyPath, data: Any) -> KeyPath:
+    """The part of `path` that is in `data`: `fanouts: [-2]` is short for `[{default: -2}]`, but was not written so."""
+    for i, part in enumerate(path):
+        entries = dict(enumerate(data)) if isinstance(data, list) else data
+        if not isinstance(entries, dict) or part not in entries:
+            return path[:i]
+        data = entries[part]
+    return path
 
 
-def _locate(root: Any, loc: tuple[str | int, ...]) -> tuple[Path_, Any]:
-    """Follow `loc` through the type tree; drop what is a union's tag; give the innermost container type."""
-    at, path, parent = root, [], root
+def _locate(root: Any, loc: tuple[str | int, ...]) -> _Spot:
+    """Follow `loc` through the type tree, leaving out the steps that name a union's member."""
+    spot = _Spot((), root, root, "")
     for step in loc:
-        members = _members(at)
-        if len(members) > 1 or _is_tagged(at):
-            tagged = next((m for m in members if step in _tag_values(m)), None)
-            if tagged is not None:
-                at = parent = tagged
-                continue
-            if isinstance(step, str) and step in {getattr(m, "__name__", "") or str(m) for m in members} | _CORE_NAMES:
-                continue
-        path.append(step)
-        parent = at
-        at = _child(at, step)
-    return tuple(path), (at if at is not None and _tags(at) else parent)
+        members = _members(spot.at)
+        chosen = next((m for m in members if step in _tag_values(m)), None) if _tags(spot.at) else None
+        if chosen is not None:
+            spot = spot._replace(owner=chosen, at=chosen, tag=str(step))
+        elif step != "[key]" and not _is_choice(members):
+            spot = _Spot((*spot.path, step), spot.at, _child(spot.at, step), spot.tag if spot.owner is spot.at else "")
+    return spot
 
 
-_CORE_NAMES = {"bool", "str", "int", "float", "list[str]", "constrained-str", "constrained-int"}
+def _is_choice(members: list[Any]) -> bool:
+    """A union of plain values, e.g. bool | str."""
+    return len(members) > 1 and not any(_as_model(m) for m in members)
 
 
 def _child(at: Any, step: str | int) -> Any:
     for member in _members(at):
         model = _as_model(member)
         if model is not None and isinstance(step, str) and step in model.model_fields:
-            return _field_type(model.model_fields[step])
+            return model.model_fields[step].annotation
         origin, args = get_origin(member), get_args(member)
         if origin is dict:
             return args[1]
@@ -100,49 +210,37 @@ def _child(at: Any, step: str | int) -> Any:
     return None
 
 
-def _field_type(field: FieldInfo) -> Any:
-    return field.annotation if not field.metadata and field.discriminator is None else field.rebuild_annotation()
-
-
-def _strip(at: Any) -> Any:
+def _members(at: Any) -> list[Any]:
+    """The types that make up a union, without None and annotations; a plain type is its only member."""
     while get_origin(at) is typing.Annotated:
         at = get_args(at)[0]
-    return at
-
-
-def _members(at: Any) -> list[Any]:
-    bare = _strip(at)
-    if get_origin(bare) in (Union, types.UnionType):
-        return [m for arg in get_args(bare) for m in _members(arg)]
-    return [] if bare is None else [bare]
-
-
-def _is_tagged(at: Any) -> bool:
-    return bool(_tags(at))
+    if get_origin(at) in (Union, types.UnionType):
+        return [m for arg in get_args(at) for m in _members(arg)]
+    return [] if at is None or at is type(None) else [at]
 
 
 def _as_model(at: Any) -> type[BaseModel] | None:
-    bare = _strip(at)
-    return bare if isinstance(bare, type) and issubclass(bare, BaseModel) else None
+    return at if isinstance(at, type) and issubclass(at, BaseModel) else None
+
+
+def _keys(at: Any) -> list[str]:
+    models = [model for member in _members(at) if (model := _as_model(member))]
+    return list(models[0].model_fields) if models else []
+
+
+def _tag_field(at: Any) -> str:
+    """The key that says which member of a union is meant."""
+    keys = _keys(at)
+    return next((name for name in ("type", "encode", "on") if name in keys), "")
 
 
 def _tag_values(member: Any) -> tuple[str, ...]:
-    """The values of a model's Literal tag field (type, encode, on)."""
     model = _as_model(member)
-    if model is None:
-        return ()
-    for name in ("type", "encode", "on"):
-        field = model.model_fields.get(name)
-        if field is not None and get_origin(field.annotation) is typing.Literal:
-            return tuple(get_args(field.annotation))
-    return ()
+    field = model.model_fields.get(_tag_field(model)) if model else None
+    return get_args(field.annotation) if field and get_origin(field.annotation) is typing.Literal else ()
 
 
 def _tags(at: Any) -> list[str]:
-    members = [m for m in _members(at) if m is not type(None)]
-    return [v for m in members for v in _tag_values(m)] if len(members) > 1 else []
-
-
-def allowed_keys(model: type[BaseModel]) -> Iterator[str]:
-    """Names of a model's keys (for `gsl` completions and docs)."""
-    yield from model.model_fields
+    """The tags of a union of models; empty for anything else."""
+    members = _members(at)
+    return [value for m in members for value in _tag_values(m)] if len(members) > 1 else []

@@ -7,14 +7,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveInt, Strict
+from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.errors import nearest
 
 
-def _as_list(value: Any) -> Any:
+def _paths(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError("must be a path, or a list of paths")
     return [value] if isinstance(value, str) else value
 
 
-Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+def _columns(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError("must be a column's name, or a list of them")
+    return [value] if isinstance(value, str) else value
+
+
+Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
 
 
 class CsvOptions(Strict):
@@ -47,7 +56,7 @@ class SplitConfig(Strict):
     def _one_way(self) -> SplitConfig:
         drawn = [f for f in (self.train, self.valid, self.test) if f is not None]
         if self.column is not None and (drawn or self.group_by is not None):
-            raise ValueError("must have either 'column' or the fractions train/valid/test, not both")
+            raise ValueError("must have either 'column' or drawn fractions (train, valid, test, group_by), not both")
         if self.column is None:
             if len(drawn) != 3:
                 raise ValueError("must have either 'column' or all three fractions train, valid and test")
@@ -90,19 +99,24 @@ class MultiHotFeature(Strict):
 def _default_encode(value: Any) -> Any:
     if isinstance(value, str):
         return {"encode": "numeric", "column": value}
-    return {"encode": "numeric", **value} if isinstance(value, dict) and "encode" not in value else value
+    if not isinstance(value, dict | Strict):
+        raise ValueError("must be a column's name, or a mapping with the key 'column'")
+    if isinstance(value, dict) and "encode" not in value and nearest("encode", value) is None:
+        return {"encode": "numeric", **value}
+    return value
 
 
 FeatureConfig = Annotated[
     Annotated[NumericFeature | OneHotFeature | MultiHotFeature, Field(discriminator="encode")],
     BeforeValidator(_default_encode),
+    Accepts("string"),
 ]
 
 
 class TextConfig(Strict):
     """One text a row, made of one or several string columns. Raw text is kept; tokens are made when first needed."""
 
-    columns: Annotated[list[str], BeforeValidator(_as_list)] = []
+    columns: Annotated[list[str], BeforeValidator(_columns), Accepts("string")] = []
     """Joined by `separator`, nulls left out."""
     separator: str = " "
     template: str | None = None
@@ -113,17 +127,22 @@ class TextConfig(Strict):
         if bool(self.columns) == (self.template is not None):
             raise ValueError("must have either 'columns' or 'template'")
         if self.template is not None and not self.template_columns():
-            raise ValueError("must have a template that names at least one column, e.g. '{title}'")
+            raise KeyedError("template", "must name at least one column, e.g. '{title}'")
         return self
 
     def template_columns(self) -> list[str]:
         """Column names in the order of the template."""
         if self.template is None:
             return list(self.columns)
+        form = "must be a template like '{name}: {text}'"
         try:
-            return [name for _, name, _, _ in string.Formatter().parse(self.template) if name]
+            fields = [f for f in string.Formatter().parse(self.template) if f[1] is not None]
         except ValueError as err:
-            raise ValueError(f"must be a template like '{{name}}: {{text}}' ({err})") from None
+            raise KeyedError("template", f"{form} ({err}; write {{{{ and }}}} for braces in the text)") from None
+        for _, name, spec, conversion in fields:
+            if not name or spec or conversion:
+                raise KeyedError("template", f"{form}: each pair of braces holds a column's name and nothing else")
+        return [str(name) for _, name, _, _ in fields]
 
 
 class LabelConfig(Strict):
@@ -138,7 +157,7 @@ class LabelConfig(Strict):
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Files
+    files: Annotated[Files, Field(min_length=1)]
     """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
     format: Literal["auto", "parquet", "csv"] = "auto"
     csv: CsvOptions = CsvOptions()
@@ -150,7 +169,7 @@ class TableConfig(Strict):
 class NodeConfig(Strict):
     """A node type. Without files its ids are gathered from the edges that name it."""
 
-    files: Annotated[list[str], BeforeValidator(_as_list)] = []
+    files: Files = []
     format: Literal["auto", "parquet", "csv"] = "auto"
     csv: CsvOptions = CsvOptions()
     id: str | None = None
@@ -164,12 +183,19 @@ class NodeConfig(Strict):
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         if self.files and self.id is None:
-            raise ValueError("must name its id column: 'id: <column>'")
+            raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.files:
             given = [k for k in ("id", "features", "text", "labels") if getattr(self, k)]
             if given:
                 raise ValueError(f"must have 'files' when it has {', '.join(given)}")
         return self
+
+
+def _relation_or_bool(value: Any) -> Any:
+    """`reverse: no` would name a relation 'no', for YAML 1.2 has only true and false."""
+    if not isinstance(value, bool | str) or str(value).lower() in ("yes", "no", "on", "off"):
+        raise ValueError("must be true, false or a relation's name (other than yes, no, on, off)")
+    return value
 
 
 class EdgeConfig(TableConfig):
@@ -184,8 +210,8 @@ class EdgeConfig(TableConfig):
     """The column with the target node's id."""
     split: SplitConfig | None = None
     """For link prediction: which edges are for training, validation and test."""
-    reverse: bool | Name = True
-    """Also make the reverse edge type, with the same features; a string names its relation (default: <relation>_rev)."""
+    reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
+    """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
     """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features."""
     on_bad_id: Literal["error", "skip"] = "error"
@@ -213,7 +239,7 @@ class GraphConfig(Strict):
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     engine: Literal["arrow"] = "arrow"
-    nodes: Annotated[dict[Name, NodeConfig], Field(min_length=1)]
+    nodes: Annotated[dict[Name, Annotated[NodeConfig, Accepts("null")]], Field(min_length=1)]
     edges: list[EdgeConfig] = []
 
     @field_validator("nodes", mode="before")

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from graphstorm_like.config.base import Name, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
-from graphstorm_like.errors import did_you_mean, unknown
+from graphstorm_like.errors import unknown
+
+
+def _only(*known: str) -> AfterValidator:
+    """Refuse placeholders that would stay in a path as they are."""
+
+    def check(path: str) -> str:
+        if any(found not in known for found in re.findall(r"\{\w*\}", path)):
+            raise ValueError(f"must have no placeholder but {' and '.join(known)}")
+        return path
+
+    return AfterValidator(check)
 
 
 class Pipeline(Strict):
     """One pipeline: graph -> model -> task -> training -> inference."""
 
     name: Name = "pipeline"
-    output: str = "runs/{name}"
-    """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
-    cache: str = "{output}/cache"
-    """Folder for tokens and text vectors; pipelines may share one."""
+    output: Annotated[str, _only("{name}")] = "runs/{name}"
+    """Folder or URL for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
+    cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
+    """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random draw derives from it."""
     graph: GraphConfig
@@ -35,8 +47,8 @@ class Pipeline(Strict):
 
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with `output`, `cache`, `graph.path` and `graph.base` made absolute from `base`."""
-        output = _under(base, self.output.format(name=self.name))
-        cache = _under(base, self.cache.format(output=output, name=self.name))
+        output = _under(base, self.output.replace("{name}", self.name))
+        cache = _under(base, self.cache.replace("{name}", self.name).replace("{output}", output))
         graph = self.graph.model_copy(
             update={
                 "path": _under(base, self.graph.path) if self.graph.path else f"{output}/graph",
@@ -65,45 +77,69 @@ def cross_check(sections: Mapping[str, Any]) -> Iterator[Problem]:
             yield from check(*(sections[n] for n in needs))
 
 
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return unknown("", what, name, known).removeprefix(": ")
+
+
 def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
-    seen: dict[tuple[str, str, str], int] = {}
     for i, edge in enumerate(graph.edges):
         for end in ("source", "target"):
             node_type = getattr(edge, end)
             if node_type not in graph.nodes:
-                yield ("graph", "edges", i, end), unknown("", "node type", node_type, graph.nodes).lstrip(": ")
+                yield ("graph", "edges", i, end), _unknown("node type", node_type, graph.nodes)
             elif not graph.nodes[node_type].files and edge.on_unknown_node == "drop":
                 yield (
                     ("graph", "edges", i, "on_unknown_node"),
-                    f"must be error or create, for node type '{node_type}' has no table: every edge would be dropped "
-                    f"(got 'drop')",
+                    f"must be 'error' or 'create' (got 'drop'): node type '{node_type}' has no table, so that every "
+                    f"edge would be dropped",
                 )
-        for found in filter(None, (edge.edge_type, edge.reverse_type)):
-            if found in seen:
-                yield (
-                    ("graph", "edges", i),
-                    f"must be a new edge type (got '{edge_name(found)}', which graph.edges[{seen[found]}] makes "
-                    f"already). Rename the relation, or set `reverse`",
-                )
-            seen.setdefault(found, i)
     linked = {t for e in graph.edges for t in (e.source, e.target)}
     for name, node in graph.nodes.items():
-        if not node.files and name not in linked:
+        if not node.files and name not in linked and _ends_known(graph):
             yield (
                 ("graph", "nodes", name),
                 "must have 'files', or be the source or target of an edge: there is nothing to take its ids from",
             )
 
 
+def _ends_known(graph: GraphConfig) -> bool:
+    """Whether every edge names known node types; if not, what refers to edge types is wrong only for that."""
+    return all(t in graph.nodes for e in graph.edges for t in (e.source, e.target))
+
+
+def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
+    seen: dict[EdgeType, tuple[int, str]] = {}
+    for i, edge in enumerate(graph.edges):
+        own, reverse = edge.edge_type, edge.reverse_type
+        if own in seen:
+            first, kind = seen[own]
+            fix = f"set graph.edges[{first}].reverse: false" if kind else f"add its files to graph.edges[{first}]"
+            yield (
+                ("graph", "edges", i),
+                f"must be a new edge type (got '{edge_name(own)}', which is {kind}graph.edges[{first}]). Rename the "
+                f"relation, or {fix}",
+            )
+        elif reverse is not None and (reverse in seen or reverse == own):
+            first, kind = seen.get(reverse, (i, ""))
+            yield (
+                ("graph", "edges", i, "reverse"),
+                f"must make a new edge type (got '{edge_name(reverse)}', which is {kind}graph.edges[{first}]). "
+                f"Name another relation, or set reverse: false",
+            )
+        seen.setdefault(own, (i, ""))
+        if reverse is not None:
+            seen.setdefault(reverse, (i, "the reverse of "))
+
+
 def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     if not isinstance(task, NodeClassificationConfig):
         return
     if task.node_type not in graph.nodes:
-        yield ("task", "node_type"), unknown("", "node type", task.node_type, graph.nodes).lstrip(": ")
+        yield ("task", "node_type"), _unknown("node type", task.node_type, graph.nodes)
         return
     labels = graph.nodes[task.node_type].labels
     if task.label not in labels:
-        yield ("task", "label"), unknown("", "label", task.label, labels).lstrip(": ")
+        yield ("task", "label"), _unknown("label", task.label, labels)
     elif labels[task.label].kind != "class":
         yield (
             ("task", "label"),
@@ -114,78 +150,89 @@ def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
 def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     if not isinstance(task, LinkPredictionConfig):
         return
-    by_type = {edge_name(e.edge_type): e for e in graph.edges}
+    originals: dict[str, int] = {}
+    for i, edge in enumerate(graph.edges):
+        originals.setdefault(edge_name(edge.edge_type), i)
     name = edge_name(task.edge_type)
-    if name not in by_type:
-        yield ("task", "edge_type"), unknown("", "edge type", name, by_type).lstrip(": ")
-    elif by_type[name].split is None:
-        at = [e.edge_type for e in graph.edges].index(task.edge_type)
-        yield (
-            ("task", "edge_type"),
-            f"must be an edge type with a split (got '{name}'). Add graph.edges[{at}].split",
-        )
+    if name in originals:
+        if graph.edges[originals[name]].split is None:
+            yield (
+                ("task", "edge_type"),
+                f"must be an edge type with a split (got '{name}'). Add graph.edges[{originals[name]}].split",
+            )
+        return
+    for edge in graph.edges:
+        if edge.reverse_type == task.edge_type:
+            yield (
+                ("task", "edge_type"),
+                f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')",
+            )
+            return
+    if _ends_known(graph):
+        yield ("task", "edge_type"), _unknown("edge type", name, originals)
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     for name, wanted in model.inputs.items():
+        at = ("model", "inputs", name)
         if name not in graph.nodes:
-            yield ("model", "inputs", name), unknown("", "node type", name, graph.nodes).lstrip(": ")
+            yield at, _unknown("node type", name, graph.nodes)
             continue
         node = graph.nodes[name]
-        for kind, have in (("features", node.features), ("text", node.text)):
-            for item in getattr(wanted, kind) or ():
-                if item not in have:
-                    yield ("model", "inputs", name, kind), unknown("", f"{kind} column", item, have).lstrip(": ")
-    for name, node in graph.nodes.items():
-        used = model.inputs.get(name, NodeInputConfig()).text
-        if node.text and (used is None or used) and model.text_encoder is None:
-            yield (
-                ("model", "text_encoder"),
-                f"must be given, for graph.nodes.{name} has text. Name one, or leave the text out with "
-                f"model.inputs.{name}.text: []",
-            )
+        for i, item in enumerate(wanted.features or ()):
+            if item not in node.features:
+                yield (*at, "features", i), _unknown("feature", item, node.features)
+        for i, item in enumerate(wanted.text or ()):
+            if item not in node.text:
+                yield (*at, "text", i), _unknown("text", item, node.text)
+
+
+def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
+    read = [n for n, node in graph.nodes.items() if node.text and model.inputs.get(n, NodeInputConfig()).text != []]
+    if read and model.text_encoder is None:
+        names = " and ".join(f"'{name}'" for name in read)
+        yield (
+            ("model", "text_encoder"),
+            f"must be given, for the model reads the text of {names}. Name one, or leave the text out with "
+            f"model.inputs.{read[0]}.text: []",
+        )
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
-    layers = 0 if model.gnn.type == "none" else model.gnn.layers
-    if layers and len(train.fanouts) != layers:
-        yield (
-            ("train", "fanouts"),
-            f"must have one entry per GNN layer (got {len(train.fanouts)}, model.gnn.layers is {layers})",
-        )
-    yield from _check_fanout_types(graph, train.fanouts, ("train", "fanouts"))
-
-
-def _check_fanout_types(graph: GraphConfig, fanouts: list[Fanout], at: tuple[str, ...]) -> Iterator[Problem]:
-    known = [edge_name(t) for t in graph.edge_types()]
-    for i, fanout in enumerate(fanouts):
-        for key in fanout.by_edge_type:
-            if key not in known:
-                yield (*at, i, "by_edge_type", key), unknown("", "edge type", key, known).lstrip(": ")
+    given = "fanouts" in train.model_fields_set
+    yield from _check_fanout_list(graph, model, train.fanouts, ("train", "fanouts"), "" if given else ", the default")
 
 
 def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> Iterator[Problem]:
     for i, name in enumerate(infer.embeddings or ()):
         if name not in graph.nodes:
-            yield (
-                ("infer", "embeddings", i),
-                f"unknown node type '{name}' (known: {', '.join(sorted(graph.nodes))}).{did_you_mean(name, graph.nodes)}",
-            )
+            yield ("infer", "embeddings", i), _unknown("node type", name, graph.nodes)
     if infer.fanouts is not None:
-        layers = 0 if model.gnn.type == "none" else model.gnn.layers
-        if layers and len(infer.fanouts) != layers:
-            yield (
-                ("infer", "fanouts"),
-                f"must have one entry per GNN layer (got {len(infer.fanouts)}, model.gnn.layers is {layers})",
-            )
-        yield from _check_fanout_types(graph, infer.fanouts, ("infer", "fanouts"))
+        yield from _check_fanout_list(graph, model, infer.fanouts, ("infer", "fanouts"))
+
+
+def _check_fanout_list(
+    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...], note: str = ""
+) -> Iterator[Problem]:
+    layers = 0 if model.gnn.type == "none" else model.gnn.layers
+    if layers and len(fanouts) != layers:
+        yield at, f"must have one entry per GNN layer (got {len(fanouts)}{note}; model.gnn.layers is {layers})"
+    if not _ends_known(graph):
+        return
+    known = [edge_name(t) for t in graph.edge_types()]
+    for i, fanout in enumerate(fanouts):
+        for key in fanout.by_edge_type:
+            if key not in known:
+                yield (*at, i, "by_edge_type", key), _unknown("edge type", key, known)
 
 
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
+    (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
     (("graph", "task"), _check_link_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
 ]

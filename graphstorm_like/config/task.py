@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeTypeField, Name, PositiveFloat, PositiveInt, Strict
+from graphstorm_like.config.base import EdgeTypeField, KeyedError, Name, PositiveFloat, PositiveInt, Strict
 
 NodeMetric = Literal["accuracy", "macro_f1"]
 
@@ -28,14 +28,20 @@ class NodeClassificationConfig(Strict):
     @model_validator(mode="after")
     def _selectable(self) -> NodeClassificationConfig:
         if self.select_by not in self.metrics:
-            raise ValueError(f"must have select_by among its metrics ({', '.join(self.metrics)})")
+            given = "" if "select_by" in self.model_fields_set else ", the default"
+            raise KeyedError(
+                "select_by",
+                f"must be one of task.metrics, {' or '.join(map(repr, self.metrics))} (got {self.select_by!r}{given})",
+            )
         return self
 
 
 class DotHeadConfig(Strict):
-    """score(s, t) = <h_s, h_t>: symmetric."""
+    """score(s, t) = <h_s, h_t>: symmetric, unless `directed`."""
 
     type: Literal["dot"]
+    directed: bool = False
+    """Map sources and targets by a matrix each first, so that s -> t and t -> s may differ."""
     normalize: bool = True
     """Scale both ends to length 1 (cosine); pairs well with info_nce."""
 

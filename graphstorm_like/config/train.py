@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from graphstorm_like.config.base import (
+    Accepts,
     EdgeType,
+    KeyedError,
     Name,
     NonNegativeFloat,
     PositiveFloat,
@@ -32,10 +34,14 @@ class FanoutByType(Strict):
 
 
 def _fanout(value: Any) -> Any:
-    return {"default": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, dict | FanoutByType):
+        return value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("must be a number of neighbours (-1: all), or a mapping with 'default' and 'by_edge_type'")
+    return {"default": value}
 
 
-Fanout = Annotated[FanoutByType, BeforeValidator(_fanout)]
+Fanout = Annotated[FanoutByType, BeforeValidator(_fanout), Accepts(type="integer", minimum=-1)]
 
 
 class ScheduleConfig(Strict):
@@ -104,7 +110,9 @@ class TrainConfig(Strict):
     @model_validator(mode="after")
     def _steps(self) -> TrainConfig:
         if self.evaluate_every > self.epochs:
-            raise ValueError(f"must have evaluate_every <= epochs ({self.evaluate_every} > {self.epochs})")
+            raise KeyedError(
+                "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
+            )
         return self
 
 

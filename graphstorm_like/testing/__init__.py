@@ -1,0 +1,1 @@
+"""Tiny graphs and language models, for tests and for trying things out."""

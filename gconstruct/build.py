@@ -1,0 +1,131 @@
+"""GraphConfig -> graph folder, when the one that is there is not up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gconstruct.folder import check_target, new_folder, recover
+from gconstruct.inputs import InputFile, resolve
+from gconstruct.problems import Problems, counted
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+
+ENGINE_VERSION = 1
+"""Raise it when the same tables give another graph."""
+
+
+def build_graph(
+    config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
+) -> GraphManifest:
+    """Make the graph folder `config.path` and return its manifest; at once when the folder is up to date.
+
+    `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). Raises DataError that names file,
+    column and row; then the folder is as it was before. `progress` gets plain lines. `force` builds in any case.
+    """
+    from gconstruct.engines.arrow.engine import Engine
+
+    say = progress or (lambda _: None)
+    started = time.perf_counter()
+    path = _target(config)
+    mark = fingerprint(config)
+    try:
+        recover(path)
+        if not force:
+            manifest = _current(path, mark)
+            if manifest is not None:
+                say(f"{path} is up to date")
+                return manifest
+        check_target(path)
+        engine = Engine(config, say)
+        engine.check()
+        with new_folder(path) as folder:
+            manifest = _write_manifest(folder, mark, engine.run(folder))
+    except OSError as err:
+        raise DataError(
+            f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
+            "Check the disk and its permissions, or set graph.path to another folder"
+        ) from err
+    size = sum(p.bytes for p in manifest.partitions) / 1e6
+    say(
+        f"{path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses, "
+        f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
+    )
+    return manifest
+
+
+def is_current(config: GraphConfig) -> bool:
+    """Is the graph folder whole, and of this configuration and these input files? Missing inputs: no."""
+    try:
+        return _current(_target(config), fingerprint(config)) is not None
+    except DataError:
+        return False
+
+
+def fingerprint(config: GraphConfig) -> str:
+    """32 hex digits of the configuration (without `path`), each input file's path, size and mtime (or the store's
+    etag), and the versions of schema and engine. Raises DataError when files are missing."""
+    problems = Problems()
+    content: dict[str, Any] = {
+        "config": config.model_dump(mode="json", exclude={"path"}),
+        "schema": SCHEMA_VERSION,
+        "engine": ENGINE_VERSION,
+        "files": [[f.path, f.size, f.stamp] for f in _input_files(config, problems)],
+    }
+    problems.raise_if_any()
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _input_files(config: GraphConfig, problems: Problems) -> list[InputFile]:
+    tables = [(f"graph.nodes.{name}", table) for name, table in config.nodes.items()]
+    files: list[InputFile] = []
+    for key, node in tables:
+        files += resolve(key, node.files, config.base, node.format, problems)
+    for i, edge in enumerate(config.edges):
+        files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    return files
+
+
+def _target(config: GraphConfig) -> Path:
+    if config.path is None or "://" in config.path:
+        raise DataError(
+            f"graph.path: must be a local folder (got {config.path!r}). "
+            "Construct the graph on a local disk, then copy the folder"
+        )
+    path = Path(config.path).absolute()
+    return path.resolve() if path.is_symlink() else path  # replace what a link points to, not the link
+
+
+def _current(path: Path, mark: str) -> GraphManifest | None:
+    """The manifest, when it has this fingerprint and its files are there."""
+    if not (path / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(path)
+    except DataError:
+        return None
+    whole = manifest.fingerprint == mark and all((path / name).is_file() for name in manifest.hashes)
+    return manifest if whole else None
+
+
+def _write_manifest(folder: Path, mark: str, made: Any) -> GraphManifest:
+    files = sorted(p for p in folder.rglob("*.arrow"))
+    manifest = GraphManifest(
+        fingerprint=mark,
+        nodes=made.nodes,
+        edges=made.edges,
+        partitions=made.partitions,
+        hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
+        dropped=made.dropped,
+    )
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(manifest.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest

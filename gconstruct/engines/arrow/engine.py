@@ -1,0 +1,243 @@
+"""The order of construction: node tables, edge tables, nodes that edges add, files.
+
+In: GraphConfig and an empty folder. Out: the files of one partition and what the manifest says about them. Node and
+edge types whose counts cannot change any more are written at once, so that memory holds one table at a time; only
+types whose nodes come from edges wait until all edge tables are read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from gconstruct.engines.arrow.attributes import Attributes, encode_attributes
+from gconstruct.engines.arrow.edges import EdgeRows, encode_edges, sort_edges
+from gconstruct.engines.arrow.ids import NodeIds, check_ids
+from gconstruct.engines.arrow.plan import TablePlan, plan_tables
+from gconstruct.engines.arrow.read import read_table
+from gconstruct.engines.arrow.write import file_names, write_columns
+from gconstruct.problems import Problems, counted
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.graph.schema import (
+    ID_COLUMN,
+    EdgeTypeSchema,
+    NodeTypeSchema,
+    PartitionSchema,
+    indptr_file,
+)
+
+Progress = Callable[[str], None]
+_FOLDER = "part-0"
+
+
+@dataclass(slots=True)
+class Construction:
+    """What an engine hands back for the manifest."""
+
+    nodes: dict[str, NodeTypeSchema] = field(default_factory=dict)
+    edges: list[EdgeTypeSchema] = field(default_factory=list)
+    partitions: list[PartitionSchema] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+class Engine:
+    """One construction. `check` reads only headers; `run` does the work."""
+
+    def __init__(self, config: GraphConfig, progress: Progress) -> None:
+        self._config = config
+        self._say = progress
+        self._problems = Problems()
+        self._node_plans: dict[str, TablePlan] = {}
+        self._edge_plans: list[TablePlan] = []
+        self._ids: dict[str, NodeIds] = {}
+        self._attributes: dict[str, Attributes] = {}
+        self._node_schemas: dict[str, NodeTypeSchema] = {}
+        self._edge_schemas: dict[EdgeType, EdgeTypeSchema] = {}
+        self._dropped: dict[str, int] = {}
+        self._node_files = file_names((name,) for name in config.nodes)
+        self._edge_files = file_names(config.edge_types())
+        self._folder = Path()
+        self._bytes = 0
+
+    def check(self) -> None:
+        """Find files, names and types that are wrong before any folder is made."""
+        self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
+        files = [f for plan in (*self._node_plans.values(), *self._edge_plans) for f in plan.files]
+        self._say(f"reading {counted(len(files), 'file')}, {sum(f.size for f in files) / 1e6:,.1f} MB")
+
+    def run(self, folder: Path) -> Construction:
+        """Read everything, and write a partition into `folder`."""
+        self._folder = folder
+        for sub in ("nodes", "edges"):
+            (folder / _FOLDER / sub).mkdir(parents=True)
+        for name in self._config.nodes:
+            self._read_nodes(name)
+        self._problems.raise_if_any()
+        waiting = []
+        for edge, plan in zip(self._config.edges, self._edge_plans, strict=True):
+            rows = self._read_edges(edge, plan)
+            if rows is not None:
+                waiting.append(rows)
+        self._problems.raise_if_any()
+        for name, ids in self._ids.items():
+            if ids.open:
+                ids.close()
+                self._write_nodes(name)
+        for rows in waiting:
+            self._write_edges(rows)
+        return self._result()
+
+    def _read_nodes(self, name: str) -> None:
+        started = time.perf_counter()
+        created = any(name in (e.source, e.target) and e.on_unknown_node == "create" for e in self._config.edges)
+        plan = self._node_plans.get(name)
+        if plan is None:
+            self._ids[name] = NodeIds(name, None, open=True)
+            self._attributes[name] = Attributes()
+            return
+        table = read_table(plan, self._problems)
+        if table is None:
+            return
+        config = self._config.nodes[name]
+        column = config.id
+        assert column is not None
+        table, dropped = check_ids(table, column, config.on_bad_id == "skip", self._problems)
+        if len(table) == 0:
+            self._problems.add(
+                f"{table.label()}: a node table must have at least one row (got none). "
+                f"Leave out graph.nodes.{name}.files to take the ids from edges"
+            )
+            return
+        ids = table.column(column)
+        attributes = encode_attributes(table, config, lambda: ids, self._problems)
+        if self._problems:
+            return
+        self._count_dropped(f"nodes.{name}", dropped, attributes)
+        self._ids[name], self._attributes[name] = NodeIds(name, ids, open=created), attributes
+        if not created:
+            self._write_nodes(name)
+        seconds = time.perf_counter() - started
+        self._say(
+            f"{name}: {counted(len(table), 'node')} from {counted(len(plan.files), 'file')} ({seconds:.1f} s)"
+            + _told(dropped)
+        )
+
+    def _read_edges(self, edge: EdgeConfig, plan: TablePlan) -> EdgeRows | None:
+        """Write the edges when both ends are final; hand them back when they must wait."""
+        started = time.perf_counter()
+        table = read_table(plan, self._problems)
+        if table is None:
+            return None
+        rows = encode_edges(table, edge, self._ids, self._problems)
+        del table
+        if rows is None or self._problems:
+            return None
+        name = edge_name(edge.edge_type)
+        self._count_dropped(f"edges.{name}", rows.dropped, rows.attributes)
+        waits = self._ids[edge.source].open or self._ids[edge.target].open
+        repeated = 0 if waits else self._write_edges(rows)
+        seconds = time.perf_counter() - started
+        self._say(
+            f"{name}: {counted(len(rows), 'edge')} from {counted(rows.files, 'file')} ({seconds:.1f} s)"
+            + _told({**rows.dropped, "repeated (kept)": repeated})
+        )
+        return rows if waits else None
+
+    def _count_dropped(self, what: str, dropped: dict[str, int], attributes: Attributes) -> None:
+        for reason, count in dropped.items():
+            if count:
+                self._dropped[f"{what}: {reason}"] = count
+        for label, count in attributes.lost_splits.items():
+            self._dropped[f"{what}.labels.{label}: split without a label"] = count
+
+    def _write_nodes(self, name: str) -> None:
+        ids, attributes = self._ids[name], self._attributes.pop(name)
+        created = 0 if ids.created is None else len(ids.created)
+        columns = attributes.with_empty_rows(created) if created else attributes.columns
+        id_column, id_type = ids.column(self._untyped(name))
+        self._write(f"nodes/{self._node_files[name,]}", {ID_COLUMN: id_column, **columns})
+        self._node_schemas[name] = NodeTypeSchema(
+            count=ids.count,
+            id_type=id_type,
+            features=attributes.features,
+            text=attributes.text,
+            labels=attributes.labels,
+        )
+        if created or ids.from_table is None:
+            self._say(f"{name}: {counted(created, 'node')} added from edges")
+
+    def _untyped(self, name: str) -> bool:
+        """Do only CSV files name this node type?"""
+        column = self._config.nodes[name].id
+        if name in self._node_plans and column is not None:
+            return self._node_plans[name].columns[column].untyped
+        return all(
+            plan.columns[column].untyped
+            for edge, plan in zip(self._config.edges, self._edge_plans, strict=True)
+            for end, column in ((edge.source, edge.source_id), (edge.target, edge.target_id))
+            if end == name
+        )
+
+    def _write_edges(self, rows: EdgeRows) -> int:
+        edge, source_ids, target_ids = rows.config, self._ids[rows.config.source], self._ids[rows.config.target]
+        source, target = source_ids.resolve(rows.source), target_ids.resolve(rows.target)
+        repeated = self._write_one(edge.edge_type, source, target, rows, edge.reverse_type, False)
+        if edge.reverse_type is not None:
+            self._write_one(edge.reverse_type, target, source, rows, edge.edge_type, True)
+        return repeated
+
+    def _write_one(
+        self,
+        edge_type: EdgeType,
+        source: np.ndarray,
+        target: np.ndarray,
+        rows: EdgeRows,
+        reverse: EdgeType | None,
+        is_reverse: bool,
+    ) -> int:
+        counts = (self._ids[edge_type[0]].count, self._ids[edge_type[2]].count)
+        edges = sort_edges(source, target, *counts, rows.attributes)
+        file = f"edges/{self._edge_files[edge_type]}"
+        self._write(file, edges.columns)
+        self._write(indptr_file(file), {"indptr": edges.indptr})
+        self._edge_schemas[edge_type] = EdgeTypeSchema(
+            edge_type=edge_type,
+            count=len(rows),
+            features=rows.attributes.features,
+            text=rows.attributes.text,
+            labels=rows.attributes.labels,
+            split_counts=rows.attributes.split_counts,
+            reverse=reverse,
+            is_reverse=is_reverse,
+        )
+        return edges.repeated
+
+    def _write(self, file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
+        self._bytes += write_columns(self._folder / _FOLDER / file, columns)
+
+    def _result(self) -> Construction:
+        names = self._config.nodes
+        partition = PartitionSchema(
+            folder=_FOLDER,
+            node_ranges={name: (0, self._node_schemas[name].count) for name in names},
+            node_files={name: f"nodes/{self._node_files[name,]}" for name in names},
+            edge_files={edge_name(t): f"edges/{self._edge_files[t]}" for t in self._config.edge_types()},
+            bytes=self._bytes,
+        )
+        return Construction(
+            nodes={name: self._node_schemas[name] for name in names},
+            edges=[self._edge_schemas[t] for t in self._config.edge_types()],
+            partitions=[partition],
+            dropped=self._dropped,
+        )
+
+
+def _told(notes: dict[str, int]) -> str:
+    """', 12 repeated (kept)' for what is not zero"""
+    return "".join(f", {count:,} {what}" for what, count in notes.items() if count)

@@ -1,0 +1,155 @@
+"""Original ids -> positions 0..count-1 of their node type.
+
+Nodes of a table come in the order of its rows; nodes that only edges name come behind them, sorted (integers by
+value, strings by their UTF-8 bytes), so that no order of edges, files or chunks matters. They can only be numbered
+once all edge tables are read: until then an end of an edge keeps its id (`Ends`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.engines.arrow.read import Table, all_integers
+from gconstruct.problems import EXAMPLES, Problems, bad_rows
+
+MAX_INT32_NODES = 2**31
+
+
+def null_mask(column: pa.Array) -> np.ndarray:
+    """bool (n): where the column is null"""
+    mask: np.ndarray = pc.is_null(column).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tuple[Table, dict[str, int]]:
+    """The table with a non-null, unique id in every row, and how many rows were left out for which reason."""
+    dropped: dict[str, int] = {}
+    ids = table.column(column)
+    null = np.flatnonzero(null_mask(ids)) if ids.null_count else np.empty(0, np.int64)
+    fix = f"Drop the rows or set {table.key}.on_bad_id: skip"
+    if null.size and not skip:
+        problems.add(bad_rows(table, null, [None] * EXAMPLES, f"column {column!r}", "non-null: it is the id", fix))
+    repeated, first_row = _repeated(ids)
+    if repeated.size and not skip:
+        values = ids.take(pa.array(repeated[:EXAMPLES])).to_pylist()
+        file, row = table.place(first_row)
+        rule = f"unique, for {file} row {row:,} has the first of these ids already"
+        problems.add(bad_rows(table, repeated, values, f"column {column!r}", rule, fix))
+    if skip and (null.size or repeated.size):
+        dropped = {"null id": int(null.size), "repeated id": int(repeated.size)}
+        keep = np.ones(len(table), bool)
+        keep[null] = keep[repeated] = False
+        table = table.keep(keep)
+    return table, dropped
+
+
+def _repeated(ids: pa.Array) -> tuple[np.ndarray, int]:
+    """Rows whose id an earlier row has, and the row that has the id of the first of them."""
+    encoded = ids.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    if len(encoded.dictionary) + ids.null_count == len(ids):
+        return np.empty(0, np.int64), 0
+    # Codes are given in order of first sight: a new id is one above all codes before it.
+    seen_before = np.concatenate([[-1], np.maximum.accumulate(codes)[:-1]])
+    repeated = np.flatnonzero((codes <= seen_before) & (codes >= 0))
+    return repeated, int(np.argmax(codes == codes[repeated[0]]))
+
+
+@dataclass(slots=True)
+class Ends:
+    """The source or target nodes of m edges."""
+
+    positions: np.ndarray
+    """int64 (m): node positions, -1 where the node table lacks the id"""
+    unresolved: np.ndarray
+    """int64: the rows with -1"""
+    codes: np.ndarray
+    """int64: for each of them a position in `uniques`"""
+    uniques: pa.Array
+
+    def keep(self, mask: np.ndarray) -> Ends:
+        """The edges where the mask is true."""
+        new_row = np.cumsum(mask) - 1
+        stay = mask[self.unresolved]
+        codes = self.codes[stay]
+        used, codes = np.unique(codes, return_inverse=True)
+        return Ends(self.positions[mask], new_row[self.unresolved[stay]], codes, self.uniques.take(pa.array(used)))
+
+
+@dataclass(slots=True)
+class NodeIds:
+    """The ids of one node type, first those of its table, then those that edges add."""
+
+    name: str
+    from_table: pa.Array | None
+    open: bool
+    """Edges may add nodes."""
+    created: pa.Array | None = None
+    _wanted: list[pa.Array] = field(default_factory=list)
+
+    @property
+    def table_count(self) -> int:
+        """Nodes of the table."""
+        return 0 if self.from_table is None else len(self.from_table)
+
+    @property
+    def count(self) -> int:
+        """All nodes; known for open types once `close` was called."""
+        assert not self.open
+        return self.table_count + (0 if self.created is None else len(self.created))
+
+    def find(self, ids: pa.Array) -> Ends:
+        """Look up ids (m, no nulls)."""
+        if self.from_table is None or len(self.from_table) == 0:
+            encoded = ids.dictionary_encode()
+            rows = np.arange(len(ids), dtype=np.int64)
+            codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            return Ends(np.full(len(ids), -1, np.int64), rows, codes, encoded.dictionary)
+        found = pc.index_in(ids, value_set=self.from_table)
+        if found.null_count == 0:
+            nothing = np.empty(0, np.int64)
+            return Ends(found.to_numpy(zero_copy_only=False).astype(np.int64), nothing, nothing, ids.slice(0, 0))
+        positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        rows = np.flatnonzero(positions < 0)
+        encoded = ids.take(pa.array(rows)).dictionary_encode()
+        return Ends(
+            positions, rows, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+        )
+
+    def want(self, ends: Ends) -> None:
+        """Add the nodes that these ends name and the table lacks."""
+        assert self.open
+        self._wanted.append(ends.uniques)
+
+    def close(self) -> None:
+        """All edges were seen: number the added nodes."""
+        if self.open and self._wanted:
+            uniques = pa.concat_arrays(self._wanted).unique()
+            by_value = pc.cast(uniques, pa.int64()) if _integer_strings(uniques) else uniques
+            self.created = uniques.take(pc.sort_indices(by_value))
+        self.open, self._wanted = False, []
+
+    def resolve(self, ends: Ends) -> np.ndarray:
+        """Positions of all ends (m), created nodes included."""
+        if ends.unresolved.size:
+            assert self.created is not None
+            position = pc.index_in(ends.uniques, value_set=self.created).to_numpy(zero_copy_only=False)
+            ends.positions[ends.unresolved] = position.astype(np.int64)[ends.codes] + self.table_count
+        return ends.positions
+
+    def column(self, untyped: bool) -> tuple[pa.Array, Literal["string", "int64"]]:
+        """The id column as it is written. Ids that CSV files alone name become int64 when all of them are integers."""
+        parts = [p for p in (self.from_table, self.created) if p is not None]
+        ids = pa.concat_arrays(parts) if parts else pa.array([], pa.large_string())
+        if untyped and len(ids) and all_integers(ids):
+            ids = pc.cast(ids, pa.int64())
+        return ids, "int64" if pa.types.is_int64(ids.type) else "string"
+
+
+def _integer_strings(ids: pa.Array) -> bool:
+    return pa.types.is_large_string(ids.type) and all_integers(ids)

@@ -1,0 +1,117 @@
+"""Labels and splits of a table.
+
+In: a Table of n rows. Out: labels int32 (n, positions in the sorted classes, -1 for null) or float32 (n, NaN for
+null), and splits uint8 (n, positions in SPLITS). Drawn splits hash the id, so no order of rows, files or chunks
+matters to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.engines.arrow.read import Table, all_integers, as_numbers
+from gconstruct.hashing import uniform
+from gconstruct.problems import EXAMPLES, Problems, bad_rows
+from graphstorm_like.config.graph import LabelConfig, SplitConfig
+from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
+
+_WRITTEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+HashedIds = Callable[[], pa.Array]
+"""Gives the strings that drawn splits hash, one a row; called only when needed."""
+
+
+def encode_label(
+    table: Table, name: str, config: LabelConfig, hashed_ids: HashedIds, problems: Problems
+) -> tuple[np.ndarray, np.ndarray, LabelSchema, int] | None:
+    """(labels, splits, schema, rows with a split but no label), or None (then `problems` says why)."""
+    key = f"{table.key}.labels.{name}"
+    found = _classes(table, config) if config.kind == "class" else _numbers(table, config, key, problems)
+    splits = encode_split(table, config.split, f"{key}.split", hashed_ids, problems)
+    if found is None or splits is None:
+        return None
+    labels, classes = found
+    labelled = labels != NO_LABEL if config.kind == "class" else ~np.isnan(labels)
+    if len(table) and not labelled.any():
+        problems.add(
+            f"{table.label()}: column {config.column!r} must hold at least one label "
+            f"(got {len(table):,} rows without). Name another column in {key}.column"
+        )
+        return None
+    # Only a split that the user wrote down is lost; a draw was made for every row.
+    lost = int(np.count_nonzero(~labelled & (splits > 0))) if config.split.column is not None else 0
+    splits[~labelled] = 0
+    schema = LabelSchema(kind=config.kind, classes=classes, counts=split_counts(splits[labelled]))
+    return labels, splits, schema, lost
+
+
+def split_counts(splits: np.ndarray) -> dict[str, int]:
+    """Rows by the name of their split."""
+    return dict(zip(SPLITS, np.bincount(splits, minlength=len(SPLITS)).tolist(), strict=True))
+
+
+def _classes(table: Table, config: LabelConfig) -> tuple[np.ndarray, list[str]]:
+    column = table.column(config.column)
+    if pa.types.is_null(column.type):
+        column = pc.cast(column, pa.large_string())
+    if table.untyped(config.column) and all_integers(column):
+        column = pc.cast(column, pa.int64())
+    values = pc.unique(column).drop_null()
+    values = values.take(pc.sort_indices(values))
+    labels = pc.fill_null(pc.index_in(column, value_set=values), NO_LABEL)
+    classes = pc.cast(values, pa.large_string()).to_pylist()
+    return labels.to_numpy(zero_copy_only=False).astype(np.int32), classes
+
+
+def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) -> tuple[np.ndarray, list[str]] | None:
+    numbers = as_numbers(table, config.column, key, problems)
+    if numbers is None:
+        return None
+    values = numbers.to_numpy(zero_copy_only=False)
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        got = values[infinite[:EXAMPLES]].tolist()
+        fix = "Replace it by null to leave the row without a label"
+        problems.add(bad_rows(table, infinite, got, f"column {config.column!r}", "finite", fix))
+        return None
+    return values.astype(np.float32), []
+
+
+def encode_split(
+    table: Table, config: SplitConfig, key: str, hashed_ids: HashedIds, problems: Problems
+) -> np.ndarray | None:
+    """uint8 (n): the split of each row, or None (then `problems` says why)."""
+    if config.column is not None:
+        return _written_split(table, config.column, key, problems)
+    ids = hashed_ids()
+    if config.group_by is not None:
+        # A row without a group is its own: one split for all of them would be a large lump.
+        ids = pc.coalesce(pc.cast(table.column(config.group_by), pa.large_string()), ids)
+    return draw_splits(uniform(ids, config.seed), config)
+
+
+def draw_splits(draws: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """Draws in [0, 1) -> splits uint8."""
+    bounds = np.cumsum([config.train or 0.0, config.valid or 0.0, config.test or 0.0])
+    bounds[bounds > 1 - 1e-9] = 1.0  # 0.7 + 0.2 + 0.1 < 1 in floats
+    splits = np.searchsorted(bounds, draws, side="right") + 1
+    return np.where(splits == len(SPLITS), 0, splits).astype(np.uint8)
+
+
+def _written_split(table: Table, name: str, key: str, problems: Problems) -> np.ndarray | None:
+    column = pc.cast(table.column(name), pa.large_string())
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+    position = pc.index_in(words, value_set=pa.array(list(_WRITTEN), pa.large_string()))
+    wrong = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(position)).to_numpy(zero_copy_only=False))
+    if wrong.size:
+        examples = column.take(pa.array(wrong[:EXAMPLES])).to_pylist()
+        rule = "train, valid (val, validation), test or null"
+        fix = f"Correct the value, or name another column in {key}.column"
+        problems.add(bad_rows(table, wrong, examples, f"column {name!r}", rule, fix))
+        return None
+    numbers = np.array([0, *(SPLITS.index(meant) for meant in _WRITTEN.values())], np.uint8)
+    splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]
+    return splits

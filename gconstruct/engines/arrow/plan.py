@@ -1,0 +1,210 @@
+"""What is read from which table, and of which type: checked on headers and footers before any row is read.
+
+In: GraphConfig. Out: one TablePlan a table, its columns with the Arrow type they are cast to. All that is wrong with
+files, column names and types is told at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from gconstruct.engines.arrow.kinds import USES, accepts, hint, kind_of, merge_types
+from gconstruct.engines.arrow.peek import peek
+from gconstruct.inputs import InputFile, resolve
+from gconstruct.problems import Problems
+from graphstorm_like.config.graph import (
+    CsvOptions,
+    FeatureConfig,
+    GraphConfig,
+    MultiHotFeature,
+    NodeConfig,
+    SplitConfig,
+    TableConfig,
+)
+from graphstorm_like.errors import unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A column that the configuration names."""
+
+    column: str
+    use: str
+    """A key of kinds.USES"""
+    key: str
+    """Where the YAML names it"""
+
+
+@dataclass(slots=True)
+class ColumnPlan:
+    """How a column is read."""
+
+    type: pa.DataType
+    untyped: bool
+    """From CSV files only: strings that may stand for integers."""
+    file: str
+    dtype: str
+    """The first file that gives the column a type, and that type, for messages"""
+    why: str = ""
+    """What asks for this type, for messages about values that cannot be cast"""
+
+
+@dataclass(slots=True)
+class TablePlan:
+    """One table: its files and the columns that are read."""
+
+    key: str
+    """'graph.nodes.item' or 'graph.edges[2]'"""
+    csv: CsvOptions
+    files: list[InputFile]
+    needs: list[Need]
+    columns: dict[str, ColumnPlan] = field(default_factory=dict)
+
+
+def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, TablePlan], list[TablePlan]]:
+    """Plans of the node tables by type (only types with files) and of the edge tables in the YAML's order."""
+    nodes = {
+        name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
+        for name, node in config.nodes.items()
+        if node.files
+    }
+    edges = []
+    for i, edge in enumerate(config.edges):
+        key = f"graph.edges[{i}]"
+        needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
+        needs += _common_needs(key, edge)
+        if edge.split is not None:
+            needs += _split_needs(f"{key}.split", edge.split)
+        edges.append(_plan(key, edge, needs, config.base, problems))
+    problems.raise_if_any()
+    for name in config.nodes:
+        _agree_on_ids(name, config, nodes, edges, problems)
+    problems.raise_if_any()
+    return nodes, edges
+
+
+def _node_needs(key: str, node: NodeConfig) -> list[Need]:
+    assert node.id is not None
+    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node)]
+
+
+def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
+    needs = [
+        Need(feature.column, _feature_use(feature), f"{key}.features.{name}")
+        for name, feature in table.features.items()
+    ]
+    for name, text in table.text.items():
+        needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
+    for name, label in table.labels.items():
+        needs.append(Need(label.column, label.kind, f"{key}.labels.{name}"))
+        needs += _split_needs(f"{key}.labels.{name}.split", label.split)
+    return needs
+
+
+def _feature_use(feature: FeatureConfig) -> str:
+    return "separated" if isinstance(feature, MultiHotFeature) and feature.separator is not None else feature.encode
+
+
+def _split_needs(key: str, split: SplitConfig) -> list[Need]:
+    if split.column is not None:
+        return [Need(split.column, "split", f"{key}.column")]
+    return [Need(split.group_by, "group", f"{key}.group_by")] if split.group_by is not None else []
+
+
+def _plan(
+    key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
+) -> TablePlan:
+    plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
+    headers: list[tuple[InputFile, dict[str, pa.DataType | None]]] = []
+    for file in plan.files:
+        header = peek(file, table.csv, problems)
+        if header is not None:
+            headers.append((file, header))
+    whole = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
+    if len(whole) == len(plan.files):
+        for need in needs:
+            if need.column not in plan.columns:
+                column = _column_plan(need.column, whole, problems)
+                if column is not None:
+                    plan.columns[need.column] = column
+        _check_uses(plan, whole, problems)
+    return plan
+
+
+def _has_columns(file: InputFile, header: dict[str, pa.DataType | None], needs: list[Need], problems: Problems) -> bool:
+    missing = {need.column: need.key for need in reversed(needs) if need.column not in header}
+    for column, key in reversed(missing.items()):
+        problems.add(f"{key}: {unknown(file.path, 'column', column, header)}")
+    return not missing
+
+
+def _column_plan(
+    column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
+) -> ColumnPlan | None:
+    typed = [(file, header[column]) for file, header in headers if header[column] is not None]
+    if not typed:
+        return ColumnPlan(pa.large_string(), True, headers[0][0].path, "CSV text")
+    with_values = [(f, t) for f, t in typed if t is not None and not pa.types.is_null(t)]
+    merged = merge_types([t for _, t in with_values])
+    first_file, first_type = with_values[0] if with_values else typed[0]
+    if merged is None:
+        first_kind = kind_of(first_type)
+        other_file, other_type = next((f, t) for f, t in with_values if kind_of(t) != first_kind)
+        problems.add(
+            f"{other_file.path}: column {column!r} must be of one type in all files of a table "
+            f"(got {other_type}; {first_file.path} has {first_type}). Cast one of them"
+        )
+        return None
+    mixed = len(typed) < len(headers)
+    why = f"{first_file.path} has {first_type}, so the CSV files of this table must hold the same" if mixed else ""
+    return ColumnPlan(merged, False, first_file.path, str(first_type), why)
+
+
+def _check_uses(
+    plan: TablePlan, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
+) -> None:
+    for need in plan.needs:
+        for file, header in headers if need.column in plan.columns else []:
+            data_type = header[need.column]
+            kind = "text" if data_type is None else kind_of(data_type)
+            if not accepts(need.use, kind):
+                got = "CSV text" if data_type is None else data_type
+                problems.add(
+                    f"{file.path}: column {need.column!r} must hold {USES[need.use][0]} (got {got}). "
+                    f"{hint(need.use, kind)}. See {need.key}"
+                )
+                break
+
+
+def _agree_on_ids(
+    node_type: str, config: GraphConfig, nodes: dict[str, TablePlan], edges: list[TablePlan], problems: Problems
+) -> None:
+    """Give all id columns of a node type one type. CSV has none of its own, so it follows the others; CSV alone
+    stays text, and is made int64 in the end when every id is an integer."""
+    found: list[tuple[str, ColumnPlan]] = []
+    if node_type in nodes:
+        column = config.nodes[node_type].id
+        assert column is not None
+        found.append((column, nodes[node_type].columns[column]))
+    for edge, plan in zip(config.edges, edges, strict=True):
+        ends = ((edge.source, edge.source_id), (edge.target, edge.target_id))
+        found += [(column, plan.columns[column]) for end, column in ends if end == node_type]
+    typed = [(c, p) for c, p in found if not p.untyped and not pa.types.is_null(p.type)]
+    if not typed:
+        for _, free in found:
+            free.type, free.untyped = pa.large_string(), True
+        return
+    first_column, first = typed[0]
+    for column, other in typed[1:]:
+        if other.type != first.type:
+            problems.add(
+                f"{other.file}: column {column!r} must have ids of the same type as column {first_column!r} of "
+                f"{first.file} ({first.dtype}), for both name nodes of type {node_type!r} (got {other.dtype}). "
+                "Cast one of them to the other's type"
+            )
+    for _, follower in found:
+        if follower.untyped or pa.types.is_null(follower.type):
+            follower.type, follower.untyped = first.type, False
+            follower.why = f"Column {first_column!r} of {first.file} ({first.dtype}) names the same nodes"

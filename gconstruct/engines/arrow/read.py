@@ -1,0 +1,241 @@
+"""Files of a table -> one Arrow table whose rows know the file and row they came from.
+
+In: a TablePlan. Out: Table with the planned columns, cast to the planned types. CSV columns are read as strings, so
+that a value that is no number can be shown with its row; nothing is guessed from the first rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from gconstruct.engines.arrow.kinds import kind_of
+from gconstruct.engines.arrow.peek import READ_ERRORS, csv_header, delimiter, open_csv, open_parquet, unreadable
+from gconstruct.engines.arrow.plan import ColumnPlan, TablePlan
+from gconstruct.inputs import InputFile
+from gconstruct.problems import EXAMPLES, Problems, bad_rows, shown
+from graphstorm_like.config.graph import CsvOptions
+
+_CSV_BLOCK = 16 << 20  # a row must fit into a block: long texts need more than pyarrow's 1 MB
+_ANY_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows of all files of a table, in order."""
+
+    key: str
+    files: list[InputFile]
+    starts: np.ndarray
+    """int64 (files + 1): where each file's rows start"""
+    data: pa.Table
+    plan: TablePlan
+    rows: np.ndarray | None = None
+    """int64 (rows): numbers the rows had when they were read, once some were left out"""
+
+    def __len__(self) -> int:
+        return int(self.data.num_rows)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """(file, row within it, from 1)"""
+        row = row if self.rows is None else int(self.rows[row])
+        index = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.files[index].path, row - int(self.starts[index]) + 1
+
+    def column(self, name: str) -> pa.Array:
+        """A column in one piece."""
+        column = self.data.column(name)
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+    def keep(self, mask: np.ndarray) -> Table:
+        """The rows where the mask (bool, rows) is true."""
+        rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
+        return Table(self.key, self.files, self.starts, self.data.filter(pa.array(mask)), self.plan, rows)
+
+    def untyped(self, name: str) -> bool:
+        """From CSV only: strings that may stand for integers."""
+        return self.plan.columns[name].untyped
+
+    def label(self) -> str:
+        """'items.parquet' or 'items.parquet and 3 more files'"""
+        more = len(self.files) - 1
+        return self.files[0].path + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
+
+
+def read_table(plan: TablePlan, problems: Problems) -> Table | None:
+    """All rows of a table, or None when something could not be read (then `problems` says what)."""
+    before, pieces = len(problems), []
+    for file in plan.files:
+        piece = _read_file(file, plan, problems)
+        if piece is not None:
+            pieces.append(_cast(file, piece, plan.columns, problems))
+    if len(problems) > before:
+        return None
+    starts = np.concatenate([[0], np.cumsum([p.num_rows for p in pieces])]).astype(np.int64)
+    return Table(plan.key, plan.files, starts, pa.concat_tables(pieces), plan)
+
+
+def _read_file(file: InputFile, plan: TablePlan, problems: Problems) -> pa.Table | None:
+    names = list(plan.columns)
+    try:
+        if file.format == "csv":
+            return _read_csv(file, plan.csv, names, problems)
+        with open_parquet(file) as parquet:
+            return parquet.read(columns=names).select(names)
+    except READ_ERRORS as err:
+        problems.add(unreadable(file, err))
+        return None
+
+
+def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: Problems) -> pa.Table | None:
+    empty = pa.table({n: pa.array([], pa.large_string()) for n in names})
+    try:
+        with open_csv(file) as stream:
+            return pacsv.read_csv(
+                stream,
+                read_options=pacsv.ReadOptions(column_names=options.header, block_size=_CSV_BLOCK),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=delimiter(file, options), quote_char=options.quote, newlines_in_values=True
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    include_columns=names,
+                    column_types=dict.fromkeys(csv_header(file, options), pa.large_string()),
+                    strings_can_be_null=True,
+                    null_values=options.null_values,
+                ),
+            ).select(names)
+    except pa.ArrowInvalid as err:
+        text = str(err)
+        if "cannot infer number of columns" in text or "Empty CSV file" in text:
+            return empty  # a header without a line break behind it
+        message = None
+        if "Expected" in text and "columns, got" in text:
+            message = _ragged(file, options)
+        elif "UTF8" in text:
+            message = _not_utf8(file)
+        problems.add(message or unreadable(file, err))
+        return None
+
+
+def _ragged(file: InputFile, options: CsvOptions) -> str | None:
+    """Name the lines that have more or fewer fields than the header; read again by Python, for exact line numbers."""
+    width = len(csv_header(file, options))
+    found: list[tuple[int, int]] = []
+    with open_csv(file) as stream:
+        lines = csv.reader(_text_lines(stream), delimiter=delimiter(file, options), quotechar=options.quote)
+        line_number = 1
+        for fields in lines:
+            if fields and len(fields) != width:
+                found.append((line_number, len(fields)))
+                if len(found) == EXAMPLES:
+                    break
+            line_number = lines.line_num + 1
+    if not found:
+        return None
+    also = "".join(f", {n} in line {line:,}" for line, n in found[1:])
+    return (
+        f"{file.path} line {found[0][0]:,}: a line must have {width} fields, as the header has "
+        f"(got {found[0][1]}{also}). Quote fields that hold {delimiter(file, options)!r}, or set csv.delimiter"
+    )
+
+
+def _text_lines(stream: pa.NativeFile) -> Iterator[str]:
+    return io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8", errors="replace", newline="")
+
+
+def _not_utf8(file: InputFile) -> str | None:
+    with open_csv(file) as stream:
+        for number, line in enumerate(io.BufferedReader(stream), 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as err:
+                return (
+                    f"{file.path} line {number:,}: text must be UTF-8 (got byte 0x{line[err.start]:02x}). "
+                    "Write the file as UTF-8, e.g. iconv -f latin1 -t utf-8"
+                )
+    return None
+
+
+def _cast(file: InputFile, piece: pa.Table, columns: dict[str, ColumnPlan], problems: Problems) -> pa.Table:
+    return pa.table({n: _cast_column(file, n, piece.column(n), p, problems) for n, p in columns.items()})
+
+
+def _cast_column(
+    file: InputFile, name: str, column: pa.ChunkedArray, plan: ColumnPlan, problems: Problems
+) -> pa.ChunkedArray:
+    try:
+        return cast_values(column, plan.type)
+    except pa.ArrowException:
+        row = first_failure(column, plan.type)
+        value = column[row].as_py() if kind_of(column.type) != "string" or pa.types.is_string(column.type) else None
+        value = value if value is not None else column.slice(row, 1).cast(pa.large_binary())[0].as_py()
+        shown_value = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+        rule = f"column {name!r} must hold {_told(plan.type)}"
+        fix = plan.why or "Correct the value, or cast the column"
+        problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(shown_value)}). {fix}")
+        return pa.chunked_array([pa.nulls(len(column), plan.type)])
+
+
+def _told(data_type: pa.DataType) -> str:
+    return {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}.get(
+        kind_of(data_type), f"values of type {data_type}"
+    )
+
+
+def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    """Cast; integers may lose digits on their way to float, strings may have blanks around numbers."""
+    if column.type == to:
+        return column
+    if kind_of(column.type) == "string" and kind_of(to) in ("integer", "float", "boolean"):
+        column = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
+    return pc.cast(column, to, safe=not pa.types.is_floating(to))
+
+
+def first_failure(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> int:
+    """The first row that cannot be cast, by bisection: about two casts of the column in all."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            cast_values(column.slice(low, middle - low), to)
+            low = middle
+        except pa.ArrowException:
+            high = middle
+    return low
+
+
+def as_numbers(table: Table, name: str, key: str, problems: Problems) -> pa.Array | None:
+    """A scalar column as float64; strings of CSV files are parsed."""
+    column = table.column(name)
+    try:
+        if table.untyped(name) and len(column):
+            flags = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false"], pa.large_string()))
+            if pc.all(pc.fill_null(flags, True)).as_py():
+                column = cast_values(column, pa.bool_())
+        if pa.types.is_boolean(column.type):
+            column = pc.cast(column, pa.uint8())
+        return cast_values(column, pa.float64())
+    except pa.ArrowException:
+        row = first_failure(column, pa.float64())
+        fix = f"Correct the value, or name it in csv.null_values ({key})"
+        problems.add(bad_rows(table, [row], [column[row].as_py()], f"column {name!r}", "a number", fix))
+        return None
+
+
+def all_integers(strings: pa.Array) -> bool:
+    """Does every string stand for an int64, written the one way (no '007', no '+1', no blanks)?"""
+    matches = pc.match_substring_regex(strings, pattern=_ANY_INTEGER)
+    if not pc.all(pc.fill_null(matches, True), min_count=0).as_py():
+        return False
+    try:
+        pc.cast(strings, pa.int64())
+        return True
+    except pa.ArrowException:  # 19 digits beyond int64
+        return False

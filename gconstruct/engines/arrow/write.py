@@ -1,0 +1,72 @@
+"""Columns -> Arrow IPC files of one record batch, which a memory map gives back without a copy.
+
+numpy (n,) -> a primitive column, numpy (n, width) float32 -> fixed-size list; Arrow arrays stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from graphstorm_like.errors import DataError
+
+_MARGIN = 1 << 20  # bytes for Arrow's own headers, and for graph.json
+
+
+def file_names(names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """A file name for each type: ('package', 'depends', 'package') -> 'package--depends--package.arrow'.
+
+    Bytes other than letters, digits and '_' are written %2D, so that '--' and '.indptr' stay ours; names that differ
+    only in case get a number, for file systems that see no difference.
+    """
+    out: dict[tuple[str, ...], str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = "--".join(re.sub(r"[^A-Za-z0-9_]", lambda m: _percent(m.group()), part) for part in name)
+        file, number = stem, 1
+        while file.lower() in taken:
+            number += 1
+            file = f"{stem}~{number}"
+        taken.add(file.lower())
+        out[name] = f"{file}.arrow"
+    return out
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())
+
+
+def write_columns(path: Path, columns: Mapping[str, np.ndarray | pa.Array]) -> int:
+    """Write one file, down to the disk; returns its size in bytes."""
+    batch = pa.record_batch([_to_arrow(values) for values in columns.values()], names=list(columns))
+    _check_space(path, batch.nbytes)
+    options = pa.ipc.IpcWriteOptions(allow_64bit=batch.num_rows >= 2**31)
+    with open(path, "wb") as file:
+        with pa.ipc.new_file(file, batch.schema, options=options) as writer:
+            writer.write_batch(batch)
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
+
+
+def _to_arrow(values: np.ndarray | pa.Array) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), values.shape[1])
+
+
+def _check_space(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if needed + _MARGIN > free:
+        raise DataError(
+            f"{path}: the disk must have {needed / 1e9:.2f} GB free for this file (got {free / 1e9:.2f} GB). "
+            "Free some space, or set graph.path to another disk"
+        )

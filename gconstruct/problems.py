@@ -1,0 +1,91 @@
+"""Messages about rows of tables, and a list that gathers several problems before it raises.
+
+A message names file, column, row, what was got and what to do. Rows are counted from 1, a file's header not included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from graphstorm_like.errors import DataError
+
+EXAMPLES = 3
+_TOLD = 20  # problems of one error
+
+
+class Unquoted(str):
+    """A value that messages show without quotes, such as NaN."""
+
+
+class Placed(Protocol):
+    """Something whose rows have a place in a file."""
+
+    def place(self, row: int) -> tuple[str, int]:
+        """(file, row within it, from 1) of a row (from 0)."""
+        ...
+
+
+class Problems:
+    """Messages found so far; one DataError tells them all."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Remember a message, once."""
+        if message not in self.messages:
+            self.messages.append(message)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def raise_if_any(self) -> None:
+        """Raise a DataError when there is something to tell."""
+        if self.messages:
+            head = "" if len(self.messages) == 1 else f"{len(self.messages):,} problems in the input tables:\n"
+            more = len(self.messages) - _TOLD
+            tail = f"\n... and {more:,} more" if more > 0 else ""
+            raise DataError(head + "\n".join(self.messages[:_TOLD]) + tail)
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: null for None, quoted strings, nothing longer than 60 characters."""
+    if value is None or isinstance(value, Unquoted):
+        return "null" if value is None else str(value)
+    text = repr(value)
+    return text if len(text) <= 60 else text[:56] + " ..."
+
+
+def bad_rows(
+    table: Placed,
+    rows: Sequence[int] | np.ndarray,
+    values: Sequence[object],
+    what: str,
+    rule: str,
+    fix: str,
+    *,
+    count: int | None = None,
+) -> str:
+    """`file row N: what must be rule (got value; k such rows, also value in row M). fix`
+
+    `rows` (from 0) and `values` need only hold the first few; `count` is the number of all.
+    """
+    count = len(rows) if count is None else count
+    file, row = table.place(int(rows[0]))
+    got = f"got {shown(values[0])}"
+    if count > 1:
+        others = []
+        for other, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
+            other_file, other_row = table.place(int(other))
+            where = f"row {other_row:,}" if other_file == file else f"{other_file} row {other_row:,}"
+            others.append(f"{shown(value)} in {where}")
+        got += f"; {count:,} such rows, also {' and '.join(others)}"
+    return f"{file} row {row:,}: {what} must be {rule} ({got}). {fix}"
+
+
+def counted(number: int, what: str, plural: str | None = None) -> str:
+    """'1 node', '68,824 nodes'"""
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"

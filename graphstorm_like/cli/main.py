@@ -1,0 +1,56 @@
+"""The `gsl` command: one module a verb, no logic here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from graphstorm_like import __version__
+from graphstorm_like.cli import bench, doctor, run, schema, show, validate
+from graphstorm_like.errors import GslError
+
+app = typer.Typer(
+    name="gsl",
+    help="Language models and graph networks on text-rich graphs: tables in, predictions and embeddings out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+run.add_to(app)
+validate.add_to(app)
+schema.add_to(app)
+show.add_to(app)
+doctor.add_to(app)
+bench.add_to(app)
+
+
+def main() -> None:
+    """Entry point: our own errors are a message and an exit code, not a traceback."""
+    try:
+        app()
+    except GslError as error:
+        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; `gsl run` goes on from the last resume point", err=True)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""gsl run, and its stages one by one: construct, train, evaluate, infer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from graphstorm_like.cli.arguments import Fresh, Overrides, Quiet, Yaml
+
+_STAGE_HELP = {
+    "construct": "Build the graph folder from the tables.",
+    "train": "Embed texts, train, validate; goes on from the last resume point.",
+    "evaluate": "Score the best model on validation and test.",
+    "infer": "Write embeddings and predictions as Parquet, under your own ids.",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+
+    @app.command("run")
+    def run(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
+        """construct -> train -> evaluate -> infer; what is up to date is skipped."""
+        _run(pipeline, overrides, fresh, quiet, None)
+
+    for stage, text in _STAGE_HELP.items():
+        app.command(stage, help=text)(_stage_command(stage))
+
+
+def _stage_command(stage: str) -> Callable[..., None]:
+    def command(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
+        _run(pipeline, overrides, fresh, quiet, [stage])
+
+    return command
+
+
+def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
+    from graphstorm_like.config import load_pipeline
+    from graphstorm_like.launch.plan import STAGES
+    from graphstorm_like.launch.stages import run_pipeline
+    from graphstorm_like.training.progress import Reporter
+
+    run_pipeline(load_pipeline(pipeline, overrides or ()), stages or STAGES, fresh=fresh, reporter=Reporter(quiet))

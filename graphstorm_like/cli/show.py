@@ -1,0 +1,45 @@
+"""gsl show graph|batch|plan: look inside."""
+
+from __future__ import annotations
+
+import typer
+
+from graphstorm_like.cli.arguments import Overrides, Yaml
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    show = typer.Typer(help="Look inside a graph, a batch or the plan.", no_args_is_help=True)
+    app.add_typer(show, name="show")
+
+    @show.command("graph")
+    def graph(
+        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
+    ) -> None:
+        """Types, counts, features, labels and splits of a constructed graph."""
+        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.inspect import show_graph
+
+        if folder.endswith((".yaml", ".yml")):
+            folder = str(load_pipeline(folder).graph.path)
+        for line in show_graph(folder):
+            typer.echo(line)
+
+    @show.command("batch")
+    def batch(pipeline: Yaml, overrides: Overrides = None) -> None:
+        """One real training batch: every stage with its time and bytes, shapes, loss."""
+        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.inspect import show_batch
+        from graphstorm_like.training.progress import Reporter
+
+        for line in show_batch(load_pipeline(pipeline, overrides or ()), Reporter()):
+            typer.echo(line)
+
+    @show.command("plan")
+    def plan(pipeline: Yaml, overrides: Overrides = None) -> None:
+        """Stages, whether they are up to date, and which process runs what."""
+        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.inspect import show_plan
+
+        for line in show_plan(load_pipeline(pipeline, overrides or ()), str(pipeline)):
+            typer.echo(line)

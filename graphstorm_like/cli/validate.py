@@ -1,0 +1,30 @@
+"""gsl validate: check a pipeline without running it."""
+
+from __future__ import annotations
+
+import typer
+
+from graphstorm_like.cli.arguments import Overrides, Yaml
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("validate")
+    def validate(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        resolved: bool = typer.Option(False, "--resolved", help="Print the whole configuration, defaults filled in."),
+    ) -> None:
+        """Check the YAML: every problem at once, with line, allowed values and nearest spelling."""
+        from graphstorm_like.config import load_pipeline
+
+        checked = load_pipeline(pipeline, overrides or ())
+        if resolved:
+            import yaml
+
+            typer.echo(yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False), nl=False)
+        else:
+            typer.echo(
+                f"{pipeline}: valid ({len(checked.graph.nodes)} node types, {len(checked.graph.edges)} edge types)"
+            )

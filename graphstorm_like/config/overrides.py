@@ -1,0 +1,58 @@
+"""Dotted overrides: 'train.lr=1e-3', 'graph.edges[0].files=new.parquet', "graph.nodes.'a.b'.id=key"."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from graphstorm_like.config.yaml_source import KeyPath, Place, dotted, parse_value
+from graphstorm_like.errors import ConfigError
+
+_KEY = r"(?:[^.\[\]='\s]+|'[^']+')"
+_FORM = re.compile(rf"({_KEY}(?:\.{_KEY}|\[\d+\])*)=(.*)", re.DOTALL)
+_PART = re.compile(r"'([^']+)'|\[(\d+)\]|([^.\[\]']+)")
+
+
+def apply_override(data: Any, text: str, places: dict[KeyPath, Place] | None = None) -> None:
+    """Set one value in place; the value is YAML. Sections that are missing are made, list entries are not.
+
+    Raises ConfigError when the form is wrong or the place does not exist. An unknown key is found later, when the
+    whole tree is checked; `places` then says that it came from this override.
+    """
+    where = f"override '{text}'"
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise ConfigError(f"{where}: must be written section.key=value, e.g. train.lr=1e-3 or graph.edges[0].id=key")
+    path: KeyPath = tuple(int(i) if i else quoted or key for quoted, i, key in _PART.findall(form[1]))
+    try:
+        value = parse_value(form[2])
+    except ValueError as err:
+        raise ConfigError(f"{where}: the value must be valid YAML ({err})") from None
+    here = data
+    for i, part in enumerate(path[:-1]):
+        _must_hold(here, path[:i], part, where)
+        if isinstance(part, str) and here.get(part) is None:
+            here[part] = {}
+        here = here[part]
+    _must_hold(here, path[:-1], path[-1], where)
+    here[path[-1]] = value
+    if places is not None:
+        for old in [p for p in places if p[: len(path)] == path]:
+            del places[old]
+        places[path] = Place(sys.maxsize, where)
+
+
+def _must_hold(here: Any, at: KeyPath, part: str | int, where: str) -> None:
+    """`here`, found at `at`, must be able to hold `part`: a key in a mapping, or an existing entry of a list."""
+    if isinstance(here, dict) and isinstance(part, str):
+        return
+    if isinstance(here, list) and isinstance(part, int):
+        if part < len(here):
+            return
+        raise ConfigError(
+            f"{where}: {dotted((*at, part))} does not exist ({dotted(at)} has {len(here)} entries, counted from 0)"
+        )
+    kind = "a section" if isinstance(here, dict) else "a list" if isinstance(here, list) else f"the value {here!r}"
+    fix = " Give the entry's number: [0]" if isinstance(here, list) else ""
+    raise ConfigError(f"{where}: {dotted(at) or 'the pipeline'} is {kind}, which has no {dotted((part,))}.{fix}")

@@ -1,0 +1,163 @@
+"""YAML text -> (data, place of every key, problems).
+
+YAML 1.2's core schema, which is what people expect: `on`, `off`, `yes` and `no` are words (PyYAML reads them as
+booleans), 1e-3 is a number, 010 and 2020-01-01 are text, and keys are always text. A place is the line of the file,
+or the override, that gave a value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from graphstorm_like.errors import ConfigError
+
+KeyPath = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    """Where a value was given; places sort in the order of the file, overrides last."""
+
+    order: int
+    text: str
+
+
+class YamlSource(NamedTuple):
+    """A parsed YAML file."""
+
+    data: Any
+    places: dict[KeyPath, Place]
+    problems: list[tuple[KeyPath, Place, str]]
+    """Repeated keys: the file can be read, but not as its writer thinks."""
+
+
+def dotted(path: KeyPath) -> str:
+    """('graph', 'edges', 2, 'source') -> 'graph.edges[2].source'; a key with a dot in it is quoted."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if re.fullmatch(r"[^.\[\]'\s]+", part) else f"'{part}'"
+            text += f".{name}" if text else name
+    return text
+
+
+def parse_yaml(source: str, where: str) -> YamlSource:
+    """Read one YAML document. Raises ConfigError on bad syntax, naming the line."""
+    found = YamlSource(None, {}, [])
+    try:
+        loader = _Loader(source)
+        node = loader.get_single_node()
+        if node is None:
+            return found
+        _walk(node, (), found, where, ())
+        return found._replace(data=loader.construct_document(node))
+    except yaml.MarkedYAMLError as err:
+        raise ConfigError(_syntax(where, err)) from None
+    except yaml.YAMLError as err:
+        raise ConfigError(f"{where}: must be valid YAML: {' '.join(str(err).split())}") from None
+
+
+def parse_value(text: str) -> Any:
+    """The value of an override, read as YAML. Raises ValueError that says what is wrong."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as err:
+        raise ValueError(err.problem or str(err)) from None
+    except yaml.YAMLError as err:
+        raise ValueError(" ".join(str(err).split())) from None
+
+
+def _syntax(where: str, err: yaml.MarkedYAMLError) -> str:
+    # 'epochs:3' is noticed one line too late, so there the place is that of the context.
+    late = err.context == "while scanning a simple key"
+    mark, since = err.problem_mark or err.context_mark, err.context_mark
+    if late and since:
+        mark = since
+    problem = err.problem or str(err)
+    if problem == "could not find expected ':'":
+        problem = "a line must be 'key: value', with a space behind the colon"
+    elif problem == "mapping values are not allowed here":
+        problem = "this line or the one before must be 'key: value', with a space behind the colon"
+    elif problem.startswith("expected <block end>"):
+        problem = "the indentation of this line does not fit the lines above"
+    elif "'\\t'" in problem:
+        problem = "indent with spaces, not with tabs"
+    elif err.context:
+        far = since is not None and mark is not None and since.line != mark.line
+        problem = f"{err.context}{f' (from line {since.line + 1})' if since and far else ''}: {problem}"
+    return f"{where}{f':{mark.line + 1}' if mark else ''}: must be valid YAML: {problem}"
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+_STR = "tag:yaml.org,2002:str"
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the implicit types of YAML 1.2 and keys that are always text."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        made = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
+            made[key.value] = self.construct_object(value, deep=deep)
+        return made
+
+
+for _tag, _regex, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_regex})$"), list(_first))
+
+
+def _walk(node: yaml.Node, path: KeyPath, found: YamlSource, where: str, above: tuple[int, ...]) -> None:
+    """Note the place of every key, and keys that are given twice."""
+    if id(node) in above:
+        raise yaml.MarkedYAMLError(
+            problem="an alias must not stand inside its own anchor", problem_mark=node.start_mark
+        )
+    above = (*above, id(node))
+    found.places.setdefault(path, _place(where, node))
+    if isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _walk(value, (*path, i), found, where, above)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    _walk(merged, path, found, where, above)
+        _walk_keys(node, path, found, where, above)
+
+
+def _walk_keys(node: yaml.MappingNode, path: KeyPath, found: YamlSource, where: str, above: tuple[int, ...]) -> None:
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        if key.tag == _MERGE or not isinstance(key, yaml.ScalarNode):
+            continue
+        at, place = (*path, key.value), _place(where, key)
+        if key.value in seen:
+            found.problems.append((at, place, f"key is given twice (first in line {seen[key.value]}). Remove one"))
+        seen.setdefault(key.value, place.order)
+        found.places[at] = place
+        _walk(value, at, found, where, above)
+
+
+def _place(where: str, node: yaml.Node) -> Place:
+    line = node.start_mark.line + 1
+    return Place(line, f"{where}:{line}")

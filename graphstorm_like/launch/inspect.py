@@ -1,0 +1,128 @@
+"""What `gsl show` prints: a graph, a real batch stage by stage, the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.plan import STAGES, is_done, plan_processes, stage_folder
+from graphstorm_like.launch.stages import Runner
+from graphstorm_like.training.progress import Reporter
+
+Rows = list[list[str]]
+
+
+def table(header: Sequence[str], rows: Rows) -> Iterator[str]:
+    """Lines of a table: first column to the left, the others to the right."""
+    widths = [max(len(r[i]) for r in [list(header), *rows]) for i in range(len(header))]
+    for row in [list(header), *rows]:
+        cells = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+def show_graph(folder: str | Path) -> Iterator[str]:
+    """Types, counts, features, labels and splits of a graph folder."""
+    manifest = read_manifest(folder)
+    size = sum(p.bytes for p in manifest.partitions)
+    yield (
+        f"{folder}: {manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges, "
+        f"{len(manifest.partitions)} partition(s), {size / 1e6:,.1f} MB"
+    )
+    yield ""
+    rows = [
+        [
+            name,
+            f"{node.count:,}",
+            node.id_type,
+            ", ".join(f"{n}[{f.width}]" for n, f in node.features.items()) or "-",
+            ", ".join(node.text) or "-",
+            ", ".join(f"{n} ({len(v.classes) or 'number'})" for n, v in node.labels.items()) or "-",
+        ]
+        for name, node in manifest.nodes.items()
+    ]
+    yield from table(["node type", "nodes", "id", "features", "text", "labels"], rows)
+    yield ""
+    rows = [
+        [
+            edge_name(edge.edge_type),
+            f"{edge.count:,}",
+            f"{edge.count / max(1, manifest.nodes[edge.edge_type[2]].count):.2f}",
+            ", ".join(f"{n}[{f.width}]" for n, f in edge.features.items()) or "-",
+            "reverse" if edge.is_reverse else _counts(edge.split_counts or {}),
+        ]
+        for edge in manifest.edges
+    ]
+    yield from table(["edge type", "edges", "mean in-degree", "features", "split"], rows)
+    for name, node in manifest.nodes.items():
+        for label, schema in node.labels.items():
+            yield ""
+            yield f"label {name}.{label}: {_counts(schema.counts)}"
+            if schema.classes:
+                yield f"  {len(schema.classes)} classes: {', '.join(schema.classes)}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{k} {v:,}" for k, v in counts.items()) or "-"
+
+
+def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
+    """Stages with their state, and processes."""
+    rows = []
+    for stage in STAGES:
+        state = "up to date" if is_done(pipeline, stage) else "to do"
+        rows.append([stage, state, str(stage_folder(pipeline, stage))])
+    yield from table(["stage", "state", "folder"], rows)
+    yield ""
+    for process in plan_processes(pipeline, yaml):
+        environment = " ".join(f"{k}={v}" for k, v in process.environment.items())
+        yield f"{process.role} on {process.host}: {environment} {' '.join(process.command)}".replace(":  ", ": ")
+
+
+def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
+    """The first training batch: each stage with its time and what it added, then forward and backward."""
+    from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, tensor_bytes
+    from graphstorm_like.sampling.seeds import SeedStream
+    from graphstorm_like.training.trainer import batch_pipeline
+
+    experiment = Runner(pipeline, reporter).experiment()
+    batches = batch_pipeline(experiment)
+    stream = SeedStream(experiment.task.rows("train"), pipeline.train.batch_size, pipeline.seed)
+    ids = stream.epoch_order(0)[: pipeline.train.batch_size]
+    position = StreamPosition(0, 0)
+    batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
+    rows: Rows = []
+    started = time.perf_counter()
+    batch = batches.seeder(ids, position)
+    rows.append([type(batches.seeder).__name__, _ms(started), f"{tensor_bytes(batch):,}"])
+    for stage in batches.stages:
+        started, before = time.perf_counter(), tensor_bytes(batch)
+        batch = stage(batch)
+        rows.append([type(stage).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
+    started = time.perf_counter()
+    loss, count = experiment.task.loss(experiment.model(batch.to(experiment.device)), batch.to(experiment.device))
+    rows.append(["forward", _ms(started), ""])
+    started = time.perf_counter()
+    loss.backward()  # type: ignore[no-untyped-call]
+    rows.append(["backward", _ms(started), ""])
+    yield from table(["stage", "ms", "bytes"], rows)
+    yield ""
+    yield f"loss {loss.item() / count:.4f} over {count:g}"
+    for node_type, seeds in batch.seeds.items():
+        yield f"seeds {node_type}: {len(seeds):,}"
+    if isinstance(batch.targets, LinkTargets):
+        yield f"scores: {tuple(batch.targets.mask.shape)}, {int(batch.targets.mask.sum()):,} masked"
+    for node_type, inputs in batch.input_ids.items():
+        features = ", ".join(f"{n} {tuple(v.shape)}" for n, v in batch.features.get(node_type, {}).items())
+        yield f"input {node_type}: {len(inputs):,} nodes; {features or 'learnable embedding only'}"
+    for i, block in enumerate(batch.blocks):
+        yield f"block {i}: {sum(block.num_src.values()):,} -> {sum(block.num_dst.values()):,} nodes"
+        for edge_type, relation in block.relations.items():
+            yield f"  {edge_name(edge_type)}: {len(relation.sources):,} edges into {len(relation.rows):,} nodes"
+
+
+def _ms(started: float) -> str:
+    return f"{1000 * (time.perf_counter() - started):.1f}"

