@@ -6,11 +6,12 @@ A message names file, column, row, what was got and what to do. Rows are counted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from graphstorm_like.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXAMPLES = 3
 _TOLD = 20  # problems of one error

@@ -30,11 +30,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def shop_config(shop: tuple[Path, Path], tmp_path: Path):  # noqa: ANN201
+def shop_config(shop: tuple[Path, Path], tmp_path: Path):
     """A function task -> Pipeline over the shop's graph, with an output folder of its own."""
 
-    def make(task: str = "node_classification", **changes: object) -> Pipeline:
-        data = shop_pipeline(shop[0], tmp_path / "run", task)
+    def make(kind: str = "node_classification", /, **changes: object) -> Pipeline:
+        data = shop_pipeline(shop[0], tmp_path / "run", kind)
         data["graph"]["path"] = str(shop[1])
         for key, value in changes.items():
             data[key] = {**data.get(key, {}), **value} if isinstance(value, dict) else value

@@ -4,7 +4,44 @@ from __future__ import annotations
 
 import typer
 
+from graphstorm_like.cli.arguments import Overrides, Yaml
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    del app
+    bench = typer.Typer(help="Measurements that print a table.", no_args_is_help=True)
+    app.add_typer(bench, name="bench")
+
+    @bench.command("construct")
+    def construct(
+        nodes: int = typer.Option(1_000_000, help="Nodes with string ids."),
+        edges: int = typer.Option(5_000_000, help="Edges between them."),
+    ) -> None:
+        """Graph construction on synthetic tables: rows/s, CPU seconds, peak memory."""
+        from graphstorm_like.benchmarks.construct import format_table, run
+
+        typer.echo(format_table(run(nodes=nodes, edges=edges)))
+
+    @bench.command("text")
+    def text(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        limit: int = typer.Option(4000, help="Texts to embed, drawn evenly."),
+    ) -> None:
+        """Text embedding of the pipeline's texts, beside sentence-transformers on the same model and texts."""
+        from graphstorm_like.benchmarks.pipeline import text_table
+        from graphstorm_like.config import load_pipeline
+
+        typer.echo(text_table(load_pipeline(pipeline, overrides or ()), limit))
+
+    @bench.command("gnn")
+    def gnn(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        epochs: int = typer.Option(3, help="Epochs to time, after one that is not."),
+    ) -> None:
+        """Training epochs on cached text vectors: epoch time, sampled edges/s, CPU seconds, peak memory."""
+        from graphstorm_like.benchmarks.pipeline import gnn_table
+        from graphstorm_like.config import load_pipeline
+
+        typer.echo(gnn_table(load_pipeline(pipeline, overrides or ()), epochs))

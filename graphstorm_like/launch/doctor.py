@@ -33,8 +33,7 @@ def examine() -> Iterator[str]:
     for extra, (module, what) in EXTRAS.items():
         there = find_spec(module) is not None
         rows.append([extra, "installed" if there else f"pip install 'graphstorm-like[{extra}]'", what])
-    for row in table(["extra", "state", "for"], rows):
-        yield row
+    yield from table(["extra", "state", "for"], rows)
     yield ""
     yield from _devices()
     yield from _memory()

@@ -1,4 +1,4 @@
-"""The plan: which stages a pipeline has, which are up to date, and which process runs what. Pure; nothing starts here."""
+"""The plan: a pipeline's stages, which of them are up to date, and which process runs what. Nothing starts here."""
 
 from __future__ import annotations
 

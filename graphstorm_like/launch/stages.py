@@ -103,9 +103,9 @@ class Runner:
         from graphstorm_like.inference.export import export
 
         folder = stage_folder(self.pipeline, "infer")
+        experiment = self.trained()
         model_id = file_hash(best_weights(self.pipeline))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        export(self.trained(), folder, model_id, self._fingerprint("infer"), self.reporter)
+        export(experiment, folder, model_id, self._fingerprint("infer"), self.reporter)
         self._done("infer", {"model": model_id})
 
     # ------------------------------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ class Runner:
 
         if not is_done(self.pipeline, "train"):
             raise TrainingError(
-                f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and graph. "
-                f"Run: gsl train"
+                f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and "
+                f"graph. Run: gsl train"
             )
         experiment = self.experiment()
         load_weights(best_weights(self.pipeline), experiment.modules)

@@ -38,5 +38,5 @@ class SeedStream:
             return self.ids[self.rank :: self.world_size]
         order = stream(self.seed, "shuffle", epoch).permutation(len(self.ids))
         short = -len(order) % self.world_size
-        mine: IntArray = self.ids[np.concatenate([order, order[:short]])[self.rank :: self.world_size]]
+        mine: IntArray = self.ids[np.resize(order, len(order) + short)[self.rank :: self.world_size]]
         return mine

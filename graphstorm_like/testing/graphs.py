@@ -60,7 +60,9 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     return folder
 
 
-def shop_pipeline(tables: Path, output: Path, task: str = "node_classification", text_model: str | None = None) -> dict[str, Any]:
+def shop_pipeline(
+    tables: Path, output: Path, task: str = "node_classification", text_model: str | None = None
+) -> dict[str, Any]:
     """A pipeline over the shop as a plain dict, for node_classification or link_prediction."""
     tasks: dict[str, dict[str, Any]] = {
         "node_classification": {"type": task, "node_type": "item", "label": "kind"},

@@ -8,6 +8,7 @@ file equals an uninterrupted one byte for byte.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -25,6 +26,7 @@ from graphstorm_like.errors import ConfigError, DataError, GslError, must_be
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.files import check_size, exclusive, read_meta, write_json
+from graphstorm_like.text.heap import keep_heap
 from graphstorm_like.text.tokens import Progress, TokenStore
 
 KIND, VERSION = "embedding cache", 1
@@ -131,18 +133,19 @@ def embed_batches(
     encoder.to(target).eval()
     texts = batches if ids is None else [ids[batch] for batch in batches]
     waiting: tuple[Indices, torch.Tensor] | None = None
-    for batch, padded in zip(batches, _prefetch(store, texts, pin=target.type == "cuda"), strict=True):
-        with torch.inference_mode():
-            vectors = encoder(padded.to(target, non_blocking=True))
+    with keep_heap() if target.type == "cpu" else contextlib.nullcontext():
+        for batch, padded in zip(batches, _prefetch(store, texts, pin=target.type == "cuda"), strict=True):
+            with torch.inference_mode():
+                vectors = encoder(padded.to(target, non_blocking=True))
+            if waiting is not None:
+                yield waiting[0], _to_half(*waiting)
+            waiting = (batch, vectors)
         if waiting is not None:
             yield waiting[0], _to_half(*waiting)
-        waiting = (batch, vectors)
-    if waiting is not None:
-        yield waiting[0], _to_half(*waiting)
 
 
 def default_budget(encoder: TextEncoder, store: TokenStore, device: torch.device | str | None = None) -> int:
-    """Padded tokens a batch: on a CPU what keeps a layer's activations near the cache, on a GPU what fills it."""
+    """Padded tokens a batch: on a CPU few, for its caches (8,192 is 20 % slower than 4,096); on a GPU what fills it."""
     kind = (torch.device(device) if device is not None else encoder.device).type
     return max(4096 if kind == "cpu" else 65536, store.max_tokens)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -36,7 +37,7 @@ def edges_of(folder: Path, source: str, relation: str, target: str) -> Counter[t
     assert len(indptr) == len(ids[target]) + 1
     targets = np.repeat(np.arange(len(ids[target])), np.diff(indptr))
     assert targets.tolist() == table.column("target").to_pylist()
-    for start, end in zip(indptr[:-1], indptr[1:], strict=True):
+    for start, end in itertools.pairwise(indptr):
         assert (np.diff(sources[start:end]) >= 0).all()
     return Counter((ids[source][s], ids[target][t]) for s, t in zip(sources.tolist(), targets.tolist(), strict=True))
 
@@ -53,7 +54,7 @@ IDS = st.one_of(
 
 
 @given(IDS, IDS, st.sampled_from(["csv", "parquet"]), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_edges_of_the_tables_are_those_of_the_graph(
     users: list[Any], tags: list[Any], suffix: str, data: st.DataObject
 ) -> None:
@@ -136,7 +137,7 @@ def test_only_the_edges_that_say_so_create_nodes(tmp_path: Path) -> None:
 def test_node_types_known_from_several_edge_types(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", source=[3, 1], target=[10, 2])
     write(tmp_path / "b.csv", source=[7, 2], target=[1, 1])
-    edges = [
+    edges: list[dict[str, Any]] = [
         {"source": "x", "relation": "a", "target": "y", "files": "a.parquet"},
         {"source": "y", "relation": "b", "target": "x", "files": "b.csv", "reverse": False},
     ]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gconstruct import build_graph
 from gconstruct.engines.arrow import features as module
+from graphstorm_like.config.graph import NumericFeature
 from graphstorm_like.graph.schema import FeatureSchema
 
 from .tables import graph, item, read, write
@@ -128,7 +129,7 @@ def test_missing_values_within_a_list(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 def test_blocks_do_not_matter(numbers: list[float], block: int) -> None:
     values = np.array(numbers).reshape(-1, 1)
-    config = module.NumericFeature(column="x")
+    config = NumericFeature(column="x")
     whole = module._fit(values, config)
     size, module._BLOCK_VALUES = module._BLOCK_VALUES, block
     try:

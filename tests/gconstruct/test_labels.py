@@ -123,5 +123,5 @@ def test_edge_splits_hash_both_ends(tmp_path: Path) -> None:
     build_graph(graph(tmp_path, {"item": item()}, [link(split=DRAWN)]))
     made = read(tmp_path / "out/graph/part-0/edges/item--link--item.arrow").to_pydict()
     ends = pa.array([f"{ids[s]}\x1f{ids[t]}" for s, t in zip(made["source"], made["target"], strict=True)])
-    assert made["split"] == draw_splits(uniform(ends, 3), SplitConfig(**DRAWN)).tolist()
+    assert made["split"] == draw_splits(uniform(ends, 3), SplitConfig.model_validate(DRAWN)).tolist()
     assert set(made["split"]) == {0, 1, 2, 3}

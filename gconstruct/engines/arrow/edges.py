@@ -56,8 +56,9 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if len(problems) > before:
         return None
     names = ((config.source, config.source_id), (config.target, config.target_id))
+    wanted = [(ids[node_type], table.column(column)) for node_type, column in names]
     with ThreadPoolExecutor(2) as pool:  # pyarrow lets go of the GIL
-        source, target = pool.map(lambda end: ids[end[0]].find(table.column(end[1])), names)
+        source, target = pool.map(lambda end: end[0].find(end[1]), wanted)
     known = np.ones(len(table), bool)
     for ends, (node_type, column) in zip((source, target), names, strict=True):
         if ends.unresolved.size and not _may_create(config, ids[node_type]):

@@ -146,6 +146,7 @@ class Engine:
         self._say(
             f"{name}: {counted(len(rows), 'edge')} from {counted(rows.files, 'file')} ({seconds:.1f} s)"
             + _told({**rows.dropped, "repeated (kept)": repeated})
+            + (": the table is empty" if len(rows) == 0 and not rows.dropped else "")
         )
         return rows if waits else None
 

@@ -50,9 +50,13 @@ class Table:
         return self.files[index].path, row - int(self.starts[index]) + 1
 
     def column(self, name: str) -> pa.Array:
-        """A column in one piece."""
+        """A column in one piece, which then takes the place of its chunks: several uses share one copy."""
         column = self.data.column(name)
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        if column.num_chunks == 1:
+            return column.chunk(0)
+        whole = column.combine_chunks()
+        self.data = self.data.set_column(self.data.schema.get_field_index(name), name, whole)
+        return whole
 
     def keep(self, mask: np.ndarray) -> Table:
         """The rows where the mask (bool, rows) is true."""
@@ -95,7 +99,7 @@ def _read_file(file: InputFile, plan: TablePlan, problems: Problems) -> pa.Table
 
 
 def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: Problems) -> pa.Table | None:
-    empty = pa.table({n: pa.array([], pa.large_string()) for n in names})
+    header = csv_header(file, options)
     try:
         with open_csv(file) as stream:
             return pacsv.read_csv(
@@ -106,15 +110,15 @@ def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: 
                 ),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=names,
-                    column_types=dict.fromkeys(csv_header(file, options), pa.large_string()),
+                    column_types=dict.fromkeys(header, pa.large_string()),
                     strings_can_be_null=True,
                     null_values=options.null_values,
                 ),
             ).select(names)
     except pa.ArrowInvalid as err:
         text = str(err)
-        if "cannot infer number of columns" in text or "Empty CSV file" in text:
-            return empty  # a header without a line break behind it
+        if "cannot infer number of columns" in text and _is_header_alone(file):
+            return pa.table({n: pa.array([], pa.large_string()) for n in names})
         message = None
         if "Expected" in text and "columns, got" in text:
             message = _ragged(file, options)
@@ -122,6 +126,12 @@ def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: 
             message = _not_utf8(file)
         problems.add(message or unreadable(file, err))
         return None
+
+
+def _is_header_alone(file: InputFile) -> bool:
+    """A header without a line break behind it: pyarrow takes that for a broken file."""
+    with open_csv(file) as stream:
+        return len(stream.read(_CSV_BLOCK).strip().splitlines()) == 1
 
 
 def _ragged(file: InputFile, options: CsvOptions) -> str | None:
@@ -215,9 +225,9 @@ def as_numbers(table: Table, name: str, key: str, problems: Problems) -> pa.Arra
     """A scalar column as float64; strings of CSV files are parsed."""
     column = table.column(name)
     try:
-        if table.untyped(name) and len(column):
-            flags = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false"], pa.large_string()))
-            if pc.all(pc.fill_null(flags, True)).as_py():
+        if table.untyped(name):
+            flags = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false", None], pa.large_string()))
+            if pc.all(flags, min_count=0).as_py():
                 column = cast_values(column, pa.bool_())
         if pa.types.is_boolean(column.type):
             column = pc.cast(column, pa.uint8())

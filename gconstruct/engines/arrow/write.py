@@ -1,6 +1,7 @@
 """Columns -> Arrow IPC files of one record batch, which a memory map gives back without a copy.
 
 numpy (n,) -> a primitive column, numpy (n, width) float32 -> fixed-size list; Arrow arrays stay as they are.
+Buffers start at multiples of 8 bytes, as pyarrow lays them out.
 """
 
 from __future__ import annotations

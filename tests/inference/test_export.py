@@ -1,0 +1,102 @@
+"""Exports: every node once under its own id, numbers equal to the model's, manifest true, old results kept on error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphstorm_like.config import Pipeline
+from graphstorm_like.graph.schema import file_hash
+from graphstorm_like.inference.export import export
+from graphstorm_like.inference.writers import ResultFolder, list_column, shards
+from graphstorm_like.tasks import LinkPrediction, NodeClassification
+from graphstorm_like.training.experiment import build_experiment
+from graphstorm_like.training.progress import Reporter
+
+QUIET = Reporter(quiet=True)
+
+
+def read(folder: Path) -> pa.Table:
+    return pa.concat_tables(pq.read_table(p) for p in sorted(folder.glob("*.parquet")))
+
+
+@pytest.mark.parametrize("mode", ["layer_wise", "mini_batch"])
+def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: Path, mode: str) -> None:
+    config = shop_config(infer={"mode": mode, "embeddings": ["item", "user"], "shard_rows": 100})
+    experiment = build_experiment(config, QUIET)
+    manifest = export(experiment, tmp_path / "out", "model-id", "print", QUIET)
+    graph, task = experiment.graph, experiment.task
+    assert isinstance(task, NodeClassification)
+    for node_type in ("item", "user"):
+        table = read(tmp_path / "out" / "embeddings" / node_type)
+        assert table["id"].to_pylist() == graph.ids(node_type).to_pylist()
+        assert pa.types.is_fixed_size_list(table.schema.field("embedding").type)
+        assert table.schema.field("embedding").type.list_size == 16
+    items = read(tmp_path / "out" / "embeddings" / "item")
+    vectors = np.stack(items["embedding"].to_numpy())
+    if mode == "layer_wise":
+        np.testing.assert_allclose(vectors, experiment.embedder().layer_wise(["item"])["item"], atol=1e-6)
+    found = read(tmp_path / "out" / "predictions")
+    probabilities = np.stack(found["probabilities"].to_numpy())
+    np.testing.assert_allclose(probabilities, task.probabilities(vectors), atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert found["prediction"].to_pylist() == [task.classes[i] for i in probabilities.argmax(1)]
+    assert found["label"].to_pylist() == [task.classes[i] for i in graph.label("item", "kind")]
+    splits = found["split"].to_pylist()
+    assert [i for i, s in enumerate(splits) if s == "test"] == graph.label_rows("item", "kind", "test").tolist()
+    assert manifest["classes"] == task.classes
+    assert manifest["tables"]["predictions"]["rows"] == len(found) == 240
+    on_disk = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert on_disk == manifest
+    listed = [s for t in manifest["tables"].values() for s in t["shards"]]
+    assert len(listed) == 3 + 3 + 1
+    assert all(file_hash(tmp_path / "out" / s["file"]) == s["blake2b"] for s in listed)
+
+
+def test_links_are_new_and_ordered(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    experiment = build_experiment(shop_config("link_prediction", infer={"top_k": 7, "shard_rows": 300}), QUIET)
+    export(experiment, tmp_path / "out", "id", "print", QUIET)
+    table = read(tmp_path / "out" / "predictions")
+    graph, task = experiment.graph, experiment.task
+    assert isinstance(task, LinkPrediction)
+    ids = graph.ids("item").to_pylist()
+    assert table["source"].to_pylist() == [i for i in ids for _ in range(7)]
+    assert table["rank"].to_pylist() == list(range(1, 8)) * len(ids)
+    scores = table["score"].to_numpy().reshape(-1, 7)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    source, target = graph.edges(task.edge_type)
+    known = {(ids[s], ids[t]) for s, t in zip(source, target)}
+    offered = set(zip(table["source"].to_pylist(), table["target"].to_pylist()))
+    assert len(offered) == 7 * len(ids)
+    assert not offered & known
+    assert all(s != t for s, t in offered)
+    # The best by brute force, for one source.
+    vectors = experiment.embedder().layer_wise(["item"])["item"]
+    all_scores = (task.queries(vectors[:1]) @ task.keys(vectors).T)[0].numpy()
+    order = [i for i in np.argsort(-all_scores, kind="stable") if i != 0 and (ids[0], ids[i]) not in known]
+    np.testing.assert_allclose(scores[0], all_scores[order[:7]], atol=1e-6)
+
+
+def test_old_results_survive_an_error(tmp_path: Path) -> None:
+    target = tmp_path / "infer"
+    with ResultFolder(target) as folder:
+        folder.write("t", [pa.table({"id": [1]})])
+        folder.finish({})
+    with pytest.raises(ZeroDivisionError), ResultFolder(target) as folder:
+        folder.write("t", [pa.table({"id": [2]})])
+        raise ZeroDivisionError
+    assert pq.read_table(target / "t" / "part-00000.parquet")["id"].to_pylist() == [1]
+    assert [p.name for p in tmp_path.iterdir()] == ["infer"]
+
+
+def test_list_column_and_shards() -> None:
+    column = list_column(np.arange(6).reshape(3, 2), "float16")
+    assert column.to_pylist() == [[0, 1], [2, 3], [4, 5]]
+    assert [(s.start, s.stop) for s in shards(5, 2)] == [(0, 2), (2, 4), (4, 5)]
+    assert [(s.start, s.stop) for s in shards(0, 2)] == [(0, 0)]

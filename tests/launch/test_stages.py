@@ -1,0 +1,119 @@
+"""One command from tables to results; a second one skips; a changed configuration loses nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.errors import ConfigError, TrainingError
+from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
+from graphstorm_like.launch.plan import is_done
+from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.training.progress import Reporter
+
+
+class Lines(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction"])
+def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
+    yaml = write_shop_pipeline(tmp_path, task)
+    pipeline = load_pipeline(yaml, ["train.epochs=2"])
+    run_pipeline(pipeline, reporter=Lines())
+    scores = read_scores(pipeline)
+    assert set(scores) == {"valid", "test"}
+    out = tmp_path / "run"
+    assert pq.read_table(out / "infer" / "embeddings" / "item").num_rows == 240
+    assert json.loads((out / "train" / "best" / "config.json").read_text())["train"]["epochs"] == 2
+    assert json.loads((out / "train" / "versions.json").read_text())["torch"]
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    again = Lines()
+    run_pipeline(pipeline, reporter=again)
+    assert [line.split(" (")[0] for line in again.said] == [
+        f"{s}: up to date" for s in ("construct", "train", "evaluate", "infer")
+    ]
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+
+    # Only inference changes: nothing else runs.
+    wider = load_pipeline(yaml, ["train.epochs=2", "infer.dtype=float16"])
+    assert [is_done(wider, s) for s in ("construct", "train", "infer")] == [True, True, False]
+
+    # Another training: the old run is set aside, not overwritten.
+    other, lines = load_pipeline(yaml, ["train.epochs=1"]), Lines()
+    run_pipeline(other, reporter=lines)
+    assert any("it is now train.1" in line for line in lines.said)
+    assert json.loads((out / "train.1" / "done.json").read_text())["epochs"] == 2
+    assert json.loads((out / "train" / "done.json").read_text())["epochs"] == 1
+
+
+def test_changed_tables_make_everything_stale(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["train.epochs=1"])
+    run_pipeline(pipeline, reporter=Lines())
+    table = pq.read_table(tmp_path / "tables" / "item.parquet")
+    prices = pa.array([float(i) for i in range(len(table))])
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("price"), "price", prices), tmp_path / "tables" / "item.parquet"
+    )
+    assert not is_done(pipeline, "construct")
+    run_pipeline(pipeline, ["construct"], reporter=Lines())
+    assert is_done(pipeline, "construct")
+    assert not is_done(pipeline, "train")
+
+
+def test_text_to_results(tmp_path: Path) -> None:
+    """The whole path with a (tiny) language model: text alone tells the classes apart."""
+    pytest.importorskip("transformers")
+    from graphstorm_like.testing.text import tiny_text_model
+
+    model = tiny_text_model(tmp_path / "lm")
+    yaml = write_shop_pipeline(tmp_path, text_model=str(model))
+    common = ["train.epochs=10", "train.lr=0.02", "train.early_stop=null"]
+    pipeline = load_pipeline(yaml, [*common, "model.gnn={type: none, hidden: 16}", "train.fanouts=[5]"])
+    run_pipeline(pipeline, ["construct", "train", "evaluate"], reporter=Lines())
+    assert read_scores(pipeline)["test"]["accuracy"] > 0.85
+    # The cache is reused by another run of the same text and model.
+    cached = sorted(p.name for p in (tmp_path / "run" / "cache").iterdir())
+    with_graph = load_pipeline(yaml, common)
+    run_pipeline(with_graph, ["train"], reporter=Lines())
+    assert sorted(p.name for p in (tmp_path / "run" / "cache").iterdir()) == cached
+
+
+def test_stages_need_what_comes_before(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path))
+    run_pipeline(pipeline, ["construct"], reporter=Lines())
+    with pytest.raises(
+        TrainingError, match=r"must hold a finished training of this configuration and graph\. Run: gsl train"
+    ):
+        run_pipeline(pipeline, ["infer"], reporter=Lines())
+    with pytest.raises(ConfigError, match="unknown stage 'trian' .* Did you mean 'train'"):
+        run_pipeline(pipeline, ["trian"], reporter=Lines())
+
+
+def test_show(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path, "link_prediction"))
+    assert any("to do" in line for line in show_plan(pipeline, "p.yaml"))
+    run_pipeline(pipeline, ["construct"], reporter=Lines())
+    text = "\n".join(show_graph(str(pipeline.graph.path)))
+    assert "item:similar_rev:item" in text
+    assert "3 classes: book, game, tool" in text
+    batch = "\n".join(show_batch(pipeline, Lines()))
+    for stage in ("LinkSeeder", "SampleNeighbors", "FetchFeatures", "forward", "backward"):
+        assert stage in batch
+    plan = "\n".join(show_plan(pipeline, "p.yaml"))
+    assert plan.count("up to date") == 1
+    assert "trainer on localhost: gsl run p.yaml" in plan

@@ -1,0 +1,105 @@
+"""Seed streams and batch loading: each row once an epoch, and a batch depends on its position alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.sampling.batch import MiniBatch, map_tensors, tensor_bytes
+from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
+from graphstorm_like.sampling.rng import stream, torch_seed
+from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
+
+
+@given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 4), st.integers(0, 5))
+def test_ranks_share_one_shuffle_and_take_equal_steps(n: int, batch: int, world: int, epoch: int) -> None:
+    ids = np.arange(n) * 3
+    streams = [SeedStream(ids, batch, 7, rank=r, world_size=world) for r in range(world)]
+    parts = [s.epoch_order(epoch) for s in streams]
+    assert len({len(p) for p in parts}) == 1
+    assert -(-len(parts[0]) // batch) == streams[0].steps
+    assert set(np.concatenate(parts).tolist()) == set(ids.tolist())
+    assert sum(map(len, parts)) - n < world
+
+
+@given(st.integers(1, 100), st.integers(1, 3))
+def test_without_shuffle_every_row_comes_once(n: int, world: int) -> None:
+    parts = [SeedStream(np.arange(n), 8, 0, False, r, world).epoch_order(0) for r in range(world)]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(n))
+
+
+def test_epochs_and_seeds_differ() -> None:
+    order = [SeedStream(np.arange(50), 8, s).epoch_order(e).tolist() for s in (0, 1) for e in (0, 1)]
+    assert len({tuple(o) for o in order}) == 4
+    assert torch_seed(1, "dropout", 2, 3) == torch_seed(1, "dropout", 2, 3) != torch_seed(1, "dropout", 3, 2)
+    assert stream(1, "neighbors", 0).random() != stream(1, "negatives", 0).random()
+
+
+@pytest.fixture
+def pipeline(shop: tuple[Path, Path]) -> tuple[BatchPipeline, SeedStream]:
+    graph = LocalGraph(shop[1])
+    stages = [
+        SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3),
+        FetchFeatures({"item": {"price": GraphFeature(graph, "item", "price")}}),
+    ]
+    rows = graph.label_rows("item", "kind", "train")
+    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), stages), SeedStream(rows, 32, 3)
+
+
+def assert_equal(a: MiniBatch, b: MiniBatch) -> None:
+    one: list[torch.Tensor] = []
+    two: list[torch.Tensor] = []
+    map_tensors(a, lambda t: (one.append(t), t)[1])
+    map_tensors(b, lambda t: (two.append(t), t)[1])
+    assert a.position == b.position
+    assert len(one) == len(two) > 10
+    assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
+
+
+def test_a_batch_depends_on_its_position_alone(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
+    made, seeds = pipeline
+    whole = list(epoch_batches(made, seeds, 1))
+    assert len(whole) == seeds.steps > 3
+    for i, batch in enumerate(epoch_batches(made, seeds, 1, first_step=2)):
+        assert_equal(batch, whole[i + 2])
+    assert sum(len(b.seeds["item"]) for b in whole) == len(seeds.ids)
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sampler_processes_give_the_same_batches(pipeline: tuple[BatchPipeline, SeedStream], workers: int) -> None:
+    made, seeds = pipeline
+    for a, b in zip(epoch_batches(made, seeds, 0), epoch_batches(made, seeds, 0, workers=workers), strict=True):
+        assert_equal(a, b)
+
+
+class _Dies:
+    def __call__(self, batch: MiniBatch) -> MiniBatch:
+        if batch.position.step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return batch
+
+
+@pytest.mark.dist
+def test_a_killed_sampler_process_is_an_error_not_a_hang(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
+    made, seeds = pipeline
+    dying = BatchPipeline(made.seeder, [*made.stages, _Dies()])
+    with pytest.raises(LaunchError, match="sampler processes must deliver a batch within 30 s"):
+        list(epoch_batches(dying, seeds, 0, workers=1, timeout_seconds=30))
+
+
+def test_bytes_and_devices(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
+    batch = next(iter(epoch_batches(*pipeline, 0)))
+    assert tensor_bytes(batch.seeds) == 8 * len(batch.seeds["item"])
+    assert_equal(batch, batch.to(torch.device("cpu")))
