@@ -118,6 +118,13 @@ def measure(config: Path) -> dict[str, Any]:
     }
 
 
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as text."""
+    lines = ["  ".join(f"{name:>15}" for name in rows[0])]
+    lines += ["  ".join(f"{v:>15,}" if isinstance(v, int | float) else f"{v:>15}" for v in r.values()) for r in rows]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print a table of the results."""
     parser = argparse.ArgumentParser(description="Measure graph construction on synthetic tables.")
@@ -130,11 +137,7 @@ def main() -> None:
         print(json.dumps(measure(options.measure)))
         return
     rows = run(options.nodes, options.edges, options.formats)
-    print("  ".join(f"{name:>15}" for name in rows[0]))
-    for row in rows:
-        print(
-            "  ".join(f"{value:>15,}" if isinstance(value, int | float) else f"{value:>15}" for value in row.values())
-        )
+    print(format_table(rows))
 
 
 if __name__ == "__main__":

@@ -134,8 +134,9 @@ def forward_flops(backbone: Any, lengths: npt.NDArray[np.int64]) -> float:
 
     weights = sum(m.weight.numel() for m in backbone.modules() if isinstance(m, torch.nn.Linear))
     config = backbone.config
-    attention = 4.0 * config.hidden_size * config.num_hidden_layers * float((lengths.astype(np.float64) ** 2).sum())
-    return 2.0 * weights * float(lengths.sum()) + attention
+    width = float(config.hidden_size) * config.num_hidden_layers
+    attention = 4.0 * width * float((lengths.astype(np.float64) ** 2).sum())
+    return float(2.0 * weights * float(lengths.sum()) + attention)
 
 
 def _row(c: Competitor, facts: dict[str, float], vectors: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Row:

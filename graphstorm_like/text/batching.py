@@ -63,7 +63,7 @@ class TextBatch:
 
 
 def token_budget_batches(
-    lengths: npt.ArrayLike, max_tokens_per_batch: int, max_texts: int | None = None, min_fill: float = 0.25
+    lengths: npt.ArrayLike, max_tokens_per_batch: int, max_texts: int | None = None, min_fill: float = 0.1
 ) -> list[Indices]:
     """Split texts into batches of at most `max_tokens_per_batch` padded tokens (texts x longest), longest first.
 
@@ -75,7 +75,8 @@ def token_budget_batches(
         lengths: int [U], tokens of each text.
         max_tokens_per_batch: padded size limit; a single text longer than that is an error.
         max_texts: limit on the texts of a batch.
-        min_fill: 1.0 packs as full as possible, 0.0 never mixes lengths.
+        min_fill: 1.0 packs as full as possible, 0.0 never mixes lengths. On a CPU (MiniLM-L6, 1,500 texts) 0.1 is 10 %
+            faster than 1.0.
 
     Returns:
         Index arrays into `lengths`; together they hold every index exactly once, in an order fixed by the arguments.

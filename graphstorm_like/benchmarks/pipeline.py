@@ -1,0 +1,143 @@
+"""Measurements on a user's own pipeline: its texts, its graph, its model. Each in a process of its own, so that CPU
+seconds and peak memory are its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.launch.inspect import table
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.training.progress import Reporter
+
+
+def text_table(pipeline: Pipeline, limit: int) -> str:
+    """Texts/s of embedding the pipeline's first text column, beside sentence-transformers."""
+    from graphstorm_like.benchmarks import text
+
+    config = pipeline.model.text_encoder
+    if config is None:
+        raise ConfigError("model.text_encoder: must be given to measure text embedding")
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
+    graph = LocalGraph(str(pipeline.graph.path))
+    node_type, name = next((t, n) for t, node in graph.manifest.nodes.items() for n in node.text)
+    texts = graph.text(node_type, name)
+    # Evenly over the whole table: neighbouring rows may be of one kind.
+    chosen = texts.take(np.unique(np.linspace(0, len(texts) - 1, min(limit, len(texts))).astype(np.int64)))
+    return text.format_table(text.run(chosen, config.name, config.max_tokens))
+
+
+def gnn_table(pipeline: Pipeline, epochs: int) -> str:
+    """Epochs of training on cached text vectors, with validation apart."""
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
+    command = [sys.executable, "-m", "graphstorm_like.benchmarks.pipeline", str(epochs)]
+    done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise LaunchError(f"benchmark process ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    rows: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    return "\n".join(table(list(rows[0]), [list(r.values()) for r in rows]))
+
+
+def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
+    """Rows of numbers, measured in this process: sampling alone, training, validation, layer-wise embeddings."""
+    from graphstorm_like.sampling.loader import epoch_batches
+    from graphstorm_like.training.experiment import build_experiment, set_threads
+    from graphstorm_like.training.trainer import Trainer
+
+    set_threads(pipeline)
+    experiment = build_experiment(pipeline, Reporter(quiet=True))
+    trainer = _Timed(Trainer, experiment)
+    loader = trainer.trainer
+    edges = nodes = 0
+    sampling = _Clock()
+    for batch in epoch_batches(loader.batches, loader.stream, 0):
+        edges += sum(len(r.sources) for b in batch.blocks for r in b.relations.values())
+        nodes += sum(len(i) for i in batch.input_ids.values())
+    sampled = sampling.row("sample + fetch", loader.stream.steps, edges)
+    trainer.epoch(0)
+    clock = _Clock()
+    for epoch in range(1, epochs + 1):
+        trainer.epoch(epoch)
+    training = clock.row("train", loader.stream.steps * epochs, edges * epochs)
+    clock = _Clock()
+    how = experiment.task.evaluation(pipeline.train.fanouts, pipeline.seed)
+    experiment.task.evaluate(experiment.embedder(), "valid", how)
+    validation = clock.row("validate", 1, 0)
+    clock = _Clock()
+    experiment.embedder().layer_wise(experiment.task.node_types)
+    layer_wise = clock.row("embed all nodes, layer-wise", 1, experiment.graph.manifest.num_edges)
+    per_epoch = {
+        "phase": "one epoch",
+        "steps": str(loader.stream.steps),
+        "edges": f"{edges:,}",
+        "input nodes": f"{nodes:,}",
+    }
+    print(per_epoch, file=sys.stderr)
+    return [sampled, training, validation, layer_wise]
+
+
+class _Timed:
+    """A Trainer driven epoch by epoch, without checkpoints or validation."""
+
+    def __init__(self, trainer: type[Any], experiment: Any) -> None:
+        self.trainer = trainer(experiment, Path("unused"), Reporter(quiet=True))
+        self.trainer.tracker = _NoTracker()
+
+    def epoch(self, number: int) -> None:
+        state = self.trainer.state
+        state.epoch, state.step, state.updates = number, 0, number * self.trainer.updates_per_epoch
+        with Reporter(quiet=True).meter("", 1) as meter:
+            for group in self.trainer.groups():
+                self.trainer.update(group, meter)
+
+
+class _NoTracker:
+    def log(self, *_: Any, **__: Any) -> None:
+        """Nothing is kept."""
+
+
+class _Clock:
+    """Wall and CPU seconds of this process since it was made."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def row(self, phase: str, steps: int, edges: int) -> dict[str, str]:
+        """One line of the table. Peak memory is the process's so far."""
+        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        return {
+            "phase": phase,
+            "steps": f"{steps:,}",
+            "seconds": f"{wall:.2f}",
+            "cpu s": f"{cpu:.2f}",
+            "ms/step": f"{1000 * wall / steps:.1f}",
+            "edges/s": f"{edges / wall:,.0f}" if edges else "-",
+            "edges/cpu s": f"{edges / cpu:,.0f}" if edges else "-",
+            "peak MB": f"{_peak_mb():,.0f}",
+        }
+
+
+def _peak_mb() -> float:
+    from graphstorm_like.benchmarks.text import _peak_rss_mb
+
+    return _peak_rss_mb()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The measuring process: pipeline on standard input, rows as the last line."""
+    pipeline = Pipeline.model_validate_json(sys.stdin.read())
+    print(json.dumps(measure_gnn(pipeline, int(arguments[0]))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
