@@ -102,8 +102,8 @@ class TrainConfig(Strict):
     workers: Annotated[int, Field(ge=0)] = 0
     """Sampler processes that prepare batches ahead; 0: in the training process."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: autocast of the GNN's matrix products."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """bfloat16: autocast of the GNN's matrix products; auto: where the hardware computes in it."""
     timeout_seconds: PositiveFloat = 600.0
     """The longest wait for one batch before the run stops with a message."""
 
@@ -137,7 +137,7 @@ class InferConfig(Strict):
 class LocalLaunchConfig(Strict):
     """One process on this machine."""
 
-    on: Literal["local"]
+    on: Literal["local"] = "local"
     threads: PositiveInt | None = None
     """Compute threads; default: all cores."""
 

@@ -45,6 +45,12 @@ class CachedText:
         """D"""
         return int(self.cache.vectors.shape[1])
 
+    def scale(self) -> float:
+        """What brings the entries to size 1 (root mean square over evenly chosen texts)."""
+        rows = np.linspace(0, len(self.cache) - 1, 4096).astype(np.int64)
+        size = float(np.sqrt(np.mean(np.square(self.cache.vectors[np.unique(rows)].astype(np.float32)))))
+        return 1.0 / max(size, 1e-6)
+
 
 Sources = dict[NodeType, dict[str, FeatureSource]]
 
@@ -87,6 +93,13 @@ def choose_device(wanted: str) -> torch.device:
             "train.device: must be cpu or auto on this machine (got 'cuda', but torch sees no CUDA device)"
         )
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether training runs under bfloat16 autocast."""
+    from graphstorm_like.text.loading import bf16_in_hardware
+
+    return precision == "bfloat16" or (precision == "auto" and bf16_in_hardware(device))
 
 
 def set_threads(pipeline: Pipeline) -> int:
@@ -152,11 +165,13 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
         features, texts, embedding = chosen_inputs(pipeline.model, graph.manifest, node_type)
         inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in features}
         widths = {n: node.features[n].width for n in features}
+        scales = {}
         for name in texts:
             inputs[f"text:{name}"] = vectors[node_type, name]
             widths[f"text:{name}"] = vectors[node_type, name].width
+            scales[f"text:{name}"] = vectors[node_type, name].scale()
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(node.count, widths, embedding)
+        specs[node_type] = NodeInputSpec(node.count, widths, embedding, scales)
     torch.manual_seed(torch_seed(pipeline.seed, "model"))
     model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
     task = build_task(pipeline.task, graph, model.hidden)

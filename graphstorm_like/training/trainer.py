@@ -23,7 +23,7 @@ from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, recover, write_folder
-from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.experiment import Experiment, uses_bfloat16
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.progress import Meter, Reporter, duration
 from graphstorm_like.training.tracking import Tracker
@@ -52,6 +52,7 @@ class Trainer:
         pipeline = experiment.pipeline
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
+        self.half = uses_bfloat16(self.config.precision, self.device)
         self.stream = SeedStream(self.task.rows("train"), self.config.batch_size, self.seed)
         self.batches = batch_pipeline(experiment)
         self.optimizers = Optimizers([experiment.modules], self.config)
@@ -116,7 +117,7 @@ class Trainer:
         total, weight = 0.0, 0.0
         for batch in group:
             batch = batch.to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 loss, count = self.task.loss(self.model(batch), batch)
             loss.backward()  # type: ignore[no-untyped-call]
             total, weight = total + loss.item(), weight + count
