@@ -36,3 +36,23 @@ def relation_means(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tup
         parts = torch.split(means, [len(r.rows) for _, r in relations])
         for (edge_type, relation), part in zip(relations, parts, strict=True):
             yield edge_type, relation.rows, part
+
+
+class TargetSums:
+    """Collects messages to target rows and adds them up with one kernel a node type."""
+
+    def __init__(self) -> None:
+        self._rows: dict[NodeType, list[Tensor]] = {}
+        self._messages: dict[NodeType, list[Tensor]] = {}
+
+    def add(self, node_type: NodeType, rows: Tensor, messages: Tensor) -> None:
+        """messages [M, D] to rows [M] of a node type."""
+        self._rows.setdefault(node_type, []).append(rows)
+        self._messages.setdefault(node_type, []).append(messages)
+
+    def onto(self, node_type: NodeType, start: Tensor) -> Tensor:
+        """start [n, D], plus what came for each row."""
+        if node_type not in self._rows:
+            return start
+        messages = torch.cat(self._messages[node_type]).to(start.dtype)
+        return start.index_add(0, torch.cat(self._rows[node_type]), messages)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from graphstorm_like.errors import MissingExtraError, unknown
+from graphstorm_like.errors import unknown
 from graphstorm_like.text.loading import quiet_transformers
 
 HIDDEN, POSITIONS = 32, 64
@@ -51,10 +51,6 @@ def tiny_text_model(folder: str | Path, family: str = "bert", seed: int = 0) -> 
     """
     if family not in _FAMILIES:
         raise ValueError(unknown("tiny_text_model", "family", family, FAMILIES))
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtraError("tiny_text_model", "transformers", "text") from None
     config_name, model_name, changes = _FAMILIES[family]
     tokenizer = tiny_tokenizer(family)
     sizes = {"max_position_embeddings": POSITIONS, "vocab_size": len(tokenizer), **_SIZES, **changes}
@@ -63,7 +59,7 @@ def tiny_text_model(folder: str | Path, family: str = "bert", seed: int = 0) -> 
     special = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")
     }
-    with quiet_transformers():
+    with quiet_transformers() as transformers:
         config = getattr(transformers, config_name)(**sizes, **{k: v for k, v in special.items() if v is not None})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -88,9 +88,14 @@ def test_old_results_survive_an_error(tmp_path: Path) -> None:
     with ResultFolder(target) as folder:
         folder.write("t", [pa.table({"id": [1]})])
         folder.finish({})
-    with pytest.raises(ZeroDivisionError), ResultFolder(target) as folder:
-        folder.write("t", [pa.table({"id": [2]})])
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with ResultFolder(target) as folder:
+            folder.write("t", [pa.table({"id": [2]})])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert pq.read_table(target / "t" / "part-00000.parquet")["id"].to_pylist() == [1]
     assert [p.name for p in tmp_path.iterdir()] == ["infer"]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import RgcnConfig
 from graphstorm_like.graph.store import Block, NodeType
-from graphstorm_like.models.aggregate import relation_means
+from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
 
 
@@ -53,13 +53,10 @@ class RgcnLayer(GraphLayer):
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""
         own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
-        out = {t: self.self_loops[self.node_index[t]](h) for t, h in own.items()}
-        matrices = self.matrices()
+        matrices, sums = self.matrices(), TargetSums()
         for edge_type, rows, mean in relation_means(block, hidden):
-            message = mean @ matrices[self.index[edge_type]]
-            target = edge_type[2]
-            out[target] = out[target].index_add(0, rows, message.to(out[target].dtype))
-        return {t: self.finish(out[t], own[t]) for t in out}
+            sums.add(edge_type[2], rows, mean @ matrices[self.index[edge_type]])
+        return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 
 
 @GNNS.register("rgcn")

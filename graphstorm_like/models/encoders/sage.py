@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import SageConfig
 from graphstorm_like.graph.store import Block, NodeType
-from graphstorm_like.models.aggregate import relation_means
+from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
@@ -37,19 +37,14 @@ class SageLayer(GraphLayer):
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""
         own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
-        around = {t: torch.zeros_like(h) for t, h in own.items()}
         relations = {t: h.new_zeros(len(h), 1) for t, h in own.items()}
-        matrices = self.matrices()
+        matrices, sums = self.matrices(), TargetSums()
         for edge_type, rows, mean in relation_means(block, hidden):
-            target = edge_type[2]
-            message = (mean @ matrices[self.index[edge_type]]).to(around[target].dtype)
-            around[target] = around[target].index_add(0, rows, message)
-            relations[target][rows] += 1
+            sums.add(edge_type[2], rows, mean @ matrices[self.index[edge_type]])
+            relations[edge_type[2]][rows] += 1
+        around = {t: sums.onto(t, torch.zeros_like(h)) / relations[t].clamp(min=1) for t, h in own.items()}
         return {
-            t: self.finish(
-                self.merge[self.node_index[t]](torch.cat([h, around[t] / relations[t].clamp(min=1)], dim=1)), h
-            )
-            for t, h in own.items()
+            t: self.finish(self.merge[self.node_index[t]](torch.cat([h, around[t]], dim=1)), h) for t, h in own.items()
         }
 
 
