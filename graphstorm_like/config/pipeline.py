@@ -46,7 +46,7 @@ class Pipeline(Strict):
     launch: LaunchConfig = LocalLaunchConfig(on="local")
 
     def with_absolute_paths(self, base: Path) -> Pipeline:
-        """The same pipeline with `output`, `cache`, `graph.path` and `graph.base` made absolute from `base`."""
+        """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
         output = _under(base, self.output.replace("{name}", self.name))
         cache = _under(base, self.cache.replace("{name}", self.name).replace("{output}", output))
         graph = self.graph.model_copy(
@@ -55,7 +55,15 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(update={"output": output, "cache": cache, "graph": graph})
+        return self.model_copy(update={"output": output, "cache": cache, "graph": graph, "model": self._model(base)})
+
+    def _model(self, base: Path) -> ModelConfig:
+        """With a text encoder's folder made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
+        encoder = self.model.text_encoder
+        if encoder is None or not encoder.name.startswith((".", "~")):
+            return self.model
+        named = encoder.model_copy(update={"name": _under(base, encoder.name)})
+        return self.model.model_copy(update={"text_encoder": named})
 
 
 def _under(base: Path, path: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.files import exclusive, write_json
 from graphstorm_like.graph.schema import file_hash, read_manifest
 from graphstorm_like.launch.plan import DONE_FILE, STAGES, check_stages, is_done, stage_fingerprint, stage_folder
 from graphstorm_like.training.progress import Reporter, duration
@@ -36,8 +37,16 @@ class Runner:
         self._experiment: Experiment | None = None
 
     def run(self, stages: Sequence[str] = STAGES) -> None:
-        """Run the given stages in order. With `fresh` they run whether up to date or not."""
-        for stage in check_stages(stages):
+        """Run the given stages in order. With `fresh` they run whether up to date or not.
+
+        Raises DataError at once when another process runs in the same output folder.
+        """
+        wanted = check_stages(stages)
+        with exclusive(Path(self.pipeline.output) / ".gsl.lock", "running in this output folder"):
+            self._run(wanted)
+
+    def _run(self, stages: list[str]) -> None:
+        for stage in stages:
             if not self.fresh and is_done(self.pipeline, stage):
                 self.reporter.line(f"{stage}: up to date ({stage_folder(self.pipeline, stage)})")
                 continue
@@ -67,9 +76,9 @@ class Runner:
         fingerprint = self._fingerprint("train")
         self._set_aside(folder, fingerprint)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
-        _write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
-        _write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
+        write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
+        write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
+        write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         experiment = self.experiment()
         self.reporter.line(describe(experiment))
         result = Trainer(experiment, folder, self.reporter).train()
@@ -93,7 +102,7 @@ class Runner:
         }
         folder = stage_folder(self.pipeline, "evaluate")
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / METRICS_FILE, scores)
+        write_json(folder / METRICS_FILE, scores)
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
         self._done("evaluate", scores)
@@ -150,7 +159,7 @@ class Runner:
         self.reporter.line(f"{folder} held a run of another configuration; it is now {target.name}")
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
-        _write_json(stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts})
+        write_json(stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts})
 
 
 def run_pipeline(
@@ -189,9 +198,3 @@ def versions(folder: Path) -> dict[str, str | None]:
     except (OSError, subprocess.SubprocessError):
         found["git_commit"] = None
     return found
-
-
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)

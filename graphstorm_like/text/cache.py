@@ -23,10 +23,10 @@ import numpy.typing as npt
 import torch
 
 from graphstorm_like.errors import ConfigError, DataError, GslError, must_be
+from graphstorm_like.files import check_size, exclusive, read_meta, write_json
+from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.files import check_size, exclusive, read_meta, write_json
-from graphstorm_like.text.heap import keep_heap
 from graphstorm_like.text.tokens import Progress, TokenStore
 
 KIND, VERSION = "embedding cache", 1

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphstorm_like.errors import DataError, must_be
-from graphstorm_like.text.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
 
 Progress = Callable[[int, int], None]

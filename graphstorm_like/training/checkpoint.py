@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.files import fsync_path
 
 TEMPORARY = ".writing-"
 
@@ -54,13 +54,13 @@ def write_folder(target: Path, files: Mapping[str, Any]) -> None:
     try:
         for name, content in files.items():
             _write_file(temporary / name, content)
-        _fsync(temporary)
+        fsync_path(temporary)
         old = target.parent / f"{TEMPORARY}old-{target.name}"
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.rename(old)
         temporary.rename(target)
-        _fsync(target.parent)
+        fsync_path(target.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as err:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -74,15 +74,7 @@ def _write_file(path: Path, content: Any) -> None:
         torch.save(content, path)
     else:
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    _fsync(path)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync_path(path)
 
 
 def recover(folder: Path) -> None:

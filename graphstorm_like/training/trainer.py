@@ -209,12 +209,14 @@ def batch_pipeline(experiment: Experiment) -> BatchPipeline:
 
 
 def describe(experiment: Experiment) -> str:
-    """One line about sizes, before training starts."""
+    """One line about sizes and memory, before training starts."""
     manifest = experiment.graph.manifest
     parameters = sum(p.numel() for p in experiment.modules.parameters())
+    # Weight, gradient and the two moments of Adam, float32 each.
+    memory = 16 * parameters / 1e9
     hidden = ", ".join(edge_name(t) for t in experiment.task.hidden_edges)
     note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
     return (
         f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
-        f"{parameters:,} parameters on {experiment.device}{note}"
+        f"{parameters:,} parameters on {experiment.device}, with optimizer state {memory:.2f} GB{note}"
     )

@@ -40,14 +40,18 @@ def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     assert pq.read_table(out / "infer" / "embeddings" / "item").num_rows == 240
     assert json.loads((out / "train" / "best" / "config.json").read_text())["train"]["epochs"] == 2
     assert json.loads((out / "train" / "versions.json").read_text())["torch"]
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    def times() -> dict[Path, int]:
+        return {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != ".gsl.lock"}
+
+    before = times()
 
     again = Lines()
     run_pipeline(pipeline, reporter=again)
     assert [line.split(" (")[0] for line in again.said] == [
         f"{s}: up to date" for s in ("construct", "train", "evaluate", "infer")
     ]
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+    assert times() == before
 
     # Only inference changes: nothing else runs.
     wider = load_pipeline(yaml, ["train.epochs=2", "infer.dtype=float16"])
@@ -117,3 +121,15 @@ def test_show(tmp_path: Path) -> None:
     plan = "\n".join(show_plan(pipeline, "p.yaml"))
     assert plan.count("up to date") == 1
     assert "trainer on localhost: gsl run p.yaml" in plan
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    from graphstorm_like.errors import DataError
+    from graphstorm_like.files import exclusive
+
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path))
+    with (
+        exclusive(tmp_path / "run" / ".gsl.lock", "running"),
+        pytest.raises(DataError, match="already running in this"),
+    ):
+        run_pipeline(pipeline, ["construct"], reporter=Lines())

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.files import exclusive
 from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text.batching import collate
 from graphstorm_like.text.cache import EmbeddingCache, embed_all, embed_batches, embed_texts
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.files import exclusive
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 
 

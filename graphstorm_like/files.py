@@ -1,4 +1,4 @@
-"""Small file-system habits shared by the token store and the embedding cache.
+"""Small file-system habits that every stage shares.
 
 A folder is either whole or absent: it is written under another name, fsynced and renamed. A build holds a kernel
 lock, which the kernel drops when the process dies, so no stale lock ever needs cleaning by hand.
