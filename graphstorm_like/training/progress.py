@@ -36,7 +36,8 @@ class Meter:
             rate = max(done - self._first_done, 1) / max(now - self._started, 1e-9)
             left = (self._total - done) / rate
             share = 100 * done / max(self._total, 1)
-            self._reporter.line(f"{self._what}: {share:.0f} % ({rate:,.0f}/s, {duration(left)} left) {info}".rstrip())
+            speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+            self._reporter.line(f"{self._what}: {share:.0f} % ({speed}/s, {duration(left)} left) {info}".rstrip())
 
     def close(self) -> None:
         """Take the bar away."""

@@ -129,10 +129,9 @@ class Trainer:
         state.updates += 1
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         loss_now = total / max(weight, 1e-12)
-        meter.update(state.step, f"loss {loss_now:.4f}")
+        rate = sum(len(ids) for batch in group for ids in batch.seeds.values()) / (time.monotonic() - started)
+        meter.update(state.step, f"loss {loss_now:.4f}, {rate:,.0f} seeds/s")
         if state.updates % self.config.track.every_steps == 0:
-            seeds = sum(len(ids) for batch in group for ids in batch.seeds.values())
-            rate = seeds / (time.monotonic() - started)
             self.tracker.log(
                 "train", state.updates, epoch=state.epoch, loss=loss_now, lr=lr, grad_norm=norm, seeds_per_second=rate
             )

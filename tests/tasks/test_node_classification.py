@@ -1,0 +1,52 @@
+"""Losses and metrics of node classification, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from graphstorm_like.config import Pipeline
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.sampling.batch import MiniBatch, NodeTargets, StreamPosition
+from graphstorm_like.tasks.node_classification import NodeClassification, classification_metrics
+
+
+def test_metrics_by_hand() -> None:
+    labels, predicted = torch.tensor([0, 0, 1, 1, 3]), torch.tensor([0, 1, 1, 1, 0])
+    found = classification_metrics(predicted, labels, 5, ["accuracy", "macro_f1"])
+    # F1: class 0: 2*1/(2+2); class 1: 2*2/(3+2); class 3: 0; classes 2 and 4 are in neither and do not count.
+    assert found == {"accuracy": pytest.approx(0.6), "macro_f1": pytest.approx((0.5 + 0.8 + 0) / 3)}
+
+
+def task_of(make: Callable[..., Pipeline], **changes: object) -> NodeClassification:
+    config = make(task=changes)
+    return NodeClassification(config.task, LocalGraph(str(config.graph.path)), 4)  # type: ignore[arg-type]
+
+
+def batch(labels: list[int]) -> MiniBatch:
+    seeds = {"item": torch.arange(len(labels))}
+    return MiniBatch(seeds, StreamPosition(0, 0), NodeTargets("item", torch.tensor(labels)))
+
+
+def test_loss_is_a_sum_and_splits_add_up(shop_config: Callable[..., Pipeline]) -> None:
+    task, h = task_of(shop_config), torch.randn(5, 4)
+    whole, count = task.loss({"item": h}, batch([0, 1, 2, 1, 0]))
+    first, n = task.loss({"item": h[:2]}, batch([0, 1]))
+    rest, m = task.loss({"item": h[2:]}, batch([2, 1, 0]))
+    torch.testing.assert_close(whole, first + rest)
+    assert (count, n, m) == (5, 2, 3)
+    want = torch.nn.functional.cross_entropy(task.head(h), torch.tensor([0, 1, 2, 1, 0]))
+    torch.testing.assert_close(whole / count, want)
+
+
+def test_balanced_weights(shop_config: Callable[..., Pipeline]) -> None:
+    task = task_of(shop_config, class_weights="balanced")
+    rows = task.rows("train")
+    seen = np.bincount(task.graph.label("item", "kind")[rows], minlength=3)
+    weights = task.get_buffer("class_weights")
+    np.testing.assert_allclose(weights.numpy() * seen, len(rows) / 3, rtol=1e-5)
+    _, total = task.loss({"item": torch.randn(2, 4)}, batch([0, 2]))
+    assert total == pytest.approx(float(weights[0] + weights[2]))

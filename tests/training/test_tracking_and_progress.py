@@ -1,0 +1,49 @@
+"""The metrics file after a kill, and what long work says on no terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import graphstorm_like.training.progress as progress
+from graphstorm_like.training.progress import Reporter, duration
+from graphstorm_like.training.tracking import Tracker, read_metrics
+
+
+def test_lines_behind_the_resume_point_are_cut(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, tensorboard=False)
+    for update in (1, 2, 3):
+        tracker.log("train", update, loss=1.0 / update)
+    (tmp_path / "metrics.jsonl").open("a").write('{"kind": "train", "upd')
+    Tracker(tmp_path, tensorboard=False, resume_from=2).log("train", 3, loss=7.0)
+    assert [(r["update"], r["loss"]) for r in read_metrics(tmp_path)] == [(1, 1.0), (2, 0.5), (3, 7.0)]
+
+
+def test_tensorboard_when_asked(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    tracker = Tracker(tmp_path, tensorboard=True)
+    tracker.log("valid", 5, accuracy=0.5)
+    tracker.close()
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(12, "12 s"), (245, "4 min 05 s"), (7380, "2 h 03 min")])
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_plain_lines_have_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    reporter = Reporter(quiet=True)
+    monkeypatch.setattr(reporter, "line", said.append)
+    with reporter.meter("work", 100) as meter:
+        meter.update(0)
+        meter.update(50, "loss 1.0")
+    assert said[-1].startswith("work: 50 % (")
+    assert "left) loss 1.0" in said[-1]
+    follow = reporter.follow()
+    follow("a", 10, 10)
+    follow("b", 5, 10)
+    assert any(line.startswith("b: 50 %") for line in said)
