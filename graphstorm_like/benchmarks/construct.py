@@ -24,6 +24,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from graphstorm_like.benchmarks.measure import table
+
 _WORDS = ("graph", "node", "edge", "language", "model", "neural", "network", "text", "table", "train")
 _TIMEOUT = 3600
 
@@ -120,9 +122,8 @@ def measure(config: Path) -> dict[str, Any]:
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as text."""
-    lines = ["  ".join(f"{name:>15}" for name in rows[0])]
-    lines += ["  ".join(f"{v:>15,}" if isinstance(v, int | float) else f"{v:>15}" for v in r.values()) for r in rows]
-    return "\n".join(lines)
+    cells = [[f"{v:,}" if isinstance(v, int | float) else str(v) for v in row.values()] for row in rows]
+    return "\n".join(table(list(rows[0]), cells))
 
 
 def main() -> None:

@@ -6,17 +6,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphstorm_like.benchmarks.measure import Clock, peak_rss_mb, table
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.launch.inspect import table
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.training.progress import Reporter
 
@@ -56,34 +55,26 @@ def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
 
     set_threads(pipeline)
     experiment = build_experiment(pipeline, Reporter(quiet=True))
-    trainer = _Timed(Trainer, experiment)
-    loader = trainer.trainer
-    edges = nodes = 0
-    sampling = _Clock()
-    for batch in epoch_batches(loader.batches, loader.stream, 0):
+    timed = _Timed(Trainer, experiment)
+    stream, batches = timed.trainer.stream, timed.trainer.batches
+    edges = 0
+    clock = Clock()
+    for batch in epoch_batches(batches, stream, 0):
         edges += sum(len(r.sources) for b in batch.blocks for r in b.relations.values())
-        nodes += sum(len(i) for i in batch.input_ids.values())
-    sampled = sampling.row("sample + fetch", loader.stream.steps, edges)
-    trainer.epoch(0)
-    clock = _Clock()
+    rows = [_row(clock, "sample + fetch, one epoch", stream.steps, edges)]
+    timed.epoch(0)
+    clock = Clock()
     for epoch in range(1, epochs + 1):
-        trainer.epoch(epoch)
-    training = clock.row("train", loader.stream.steps * epochs, edges * epochs)
-    clock = _Clock()
+        timed.epoch(epoch)
+    rows.append(_row(clock, f"train, {epochs} epochs", stream.steps * epochs, edges * epochs))
+    clock = Clock()
     how = experiment.task.evaluation(pipeline.train.fanouts, pipeline.seed)
     experiment.task.evaluate(experiment.embedder(), "valid", how)
-    validation = clock.row("validate", 1, 0)
-    clock = _Clock()
+    rows.append(_row(clock, "validate", 1, 0))
+    clock = Clock()
     experiment.embedder().layer_wise(experiment.task.node_types)
-    layer_wise = clock.row("embed all nodes, layer-wise", 1, experiment.graph.manifest.num_edges)
-    per_epoch = {
-        "phase": "one epoch",
-        "steps": str(loader.stream.steps),
-        "edges": f"{edges:,}",
-        "input nodes": f"{nodes:,}",
-    }
-    print(per_epoch, file=sys.stderr)
-    return [sampled, training, validation, layer_wise]
+    rows.append(_row(clock, "all vectors, layer-wise", 1, experiment.graph.manifest.num_edges))
+    return rows
 
 
 class _Timed:
@@ -106,31 +97,19 @@ class _NoTracker:
         """Nothing is kept."""
 
 
-class _Clock:
-    """Wall and CPU seconds of this process since it was made."""
-
-    def __init__(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def row(self, phase: str, steps: int, edges: int) -> dict[str, str]:
-        """One line of the table. Peak memory is the process's so far."""
-        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        return {
-            "phase": phase,
-            "steps": f"{steps:,}",
-            "seconds": f"{wall:.2f}",
-            "cpu s": f"{cpu:.2f}",
-            "ms/step": f"{1000 * wall / steps:.1f}",
-            "edges/s": f"{edges / wall:,.0f}" if edges else "-",
-            "edges/cpu s": f"{edges / cpu:,.0f}" if edges else "-",
-            "peak MB": f"{_peak_mb():,.0f}",
-        }
-
-
-def _peak_mb() -> float:
-    from graphstorm_like.benchmarks.text import _peak_rss_mb
-
-    return _peak_rss_mb()
+def _row(clock: Clock, phase: str, steps: int, edges: int) -> dict[str, str]:
+    """One line of the table. Peak memory is the process's so far."""
+    wall, cpu = clock.wall, clock.cpu
+    return {
+        "phase": phase,
+        "steps": f"{steps:,}",
+        "seconds": f"{wall:.2f}",
+        "cpu s": f"{cpu:.2f}",
+        "ms/step": f"{1000 * wall / steps:.1f}",
+        "edges/s": f"{edges / wall:,.0f}" if edges else "-",
+        "edges/cpu s": f"{edges / cpu:,.0f}" if edges else "-",
+        "peak MB": f"{peak_rss_mb():,.0f}",
+    }
 
 
 def main(arguments: Sequence[str]) -> None:

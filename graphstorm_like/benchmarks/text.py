@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from graphstorm_like.benchmarks.measure import peak_rss_mb, table
 from graphstorm_like.errors import DataError, GslError, MissingExtraError, unknown
 from graphstorm_like.text.tokens import as_text_column
 
@@ -95,7 +96,7 @@ def run(
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as text, one line a competitor."""
     head = ("", "texts/s", "texts/cpu-s", "tokens/s", "peak MB", "cosine min", "mean", "matmul share", "of GFLOP/s")
-    lines = [head]
+    lines: list[list[str]] = []
     for r in rows:
         speeds = (
             f"{r.texts_per_s:,.0f}",
@@ -104,15 +105,8 @@ def format_table(rows: Sequence[Row]) -> str:
             f"{r.peak_rss_mb:,.0f}",
         )
         cosines = (f"{r.cosine_min:.5f}", f"{r.cosine_mean:.5f}")
-        lines.append((r.name, *speeds, *cosines, f"{r.matmul_share:.0%}", f"{r.peak_gflops:,.0f}"))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    aligned = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join(line.rstrip() for line in aligned)
+        lines.append([r.name, *speeds, *cosines, f"{r.matmul_share:.0%}", f"{r.peak_gflops:,.0f}"])
+    return "\n".join(table(head, lines))
 
 
 def matmul_peak(dtype: str, size: int = 2048) -> float:
@@ -179,7 +173,7 @@ def _work(job: dict[str, Any]) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     vectors = sweep(column)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    rss = _peak_rss_mb()
+    rss = peak_rss_mb()
     np.save(folder / "vectors.npy", vectors)
     encoder = TextEncoder.load(job["model"], dtype="float32")
     store = build_token_store(column, encoder.tokenizer, folder / "count", job["max_tokens"])
@@ -217,17 +211,6 @@ def _theirs(job: dict[str, Any], c: Competitor) -> Any:
         return vectors
 
     return sweep
-
-
-def _peak_rss_mb() -> float:
-    """VmHWM belongs to this program alone; getrusage would also remember the size of the parent before exec."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-    except (OSError, IndexError, ValueError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_texts(path: str, columns: Sequence[str]) -> pa.ChunkedArray:

@@ -59,6 +59,7 @@ class Trainer:
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
         self.state = TrainState()
         self.tracker: Tracker
+        self._last_update = 0.0
 
     @property
     def updates_per_epoch(self) -> int:
@@ -71,6 +72,7 @@ class Trainer:
         self.resume()
         while not self.state.finished:
             with self.reporter.meter(f"epoch {self.state.epoch + 1}/{self.config.epochs}", self.stream.steps) as meter:
+                self._last_update = time.monotonic()
                 for group in self.groups():
                     self.update(group, meter)
             self.end_epoch()
@@ -109,7 +111,6 @@ class Trainer:
 
     def update(self, group: list[MiniBatch], meter: Meter) -> None:
         """One optimizer step: forward, backward, divide by the count, clip, check, step."""
-        started = time.monotonic()
         state = self.state
         lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
         torch.manual_seed(torch_seed(self.seed, "dropout", state.epoch, state.step))
@@ -129,7 +130,9 @@ class Trainer:
         state.updates += 1
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         loss_now = total / max(weight, 1e-12)
-        rate = sum(len(ids) for batch in group for ids in batch.seeds.values()) / (time.monotonic() - started)
+        now = time.monotonic()
+        rate = sum(len(ids) for batch in group for ids in batch.seeds.values()) / (now - self._last_update)
+        self._last_update = now
         meter.update(state.step, f"loss {loss_now:.4f}, {rate:,.0f} seeds/s")
         if state.updates % self.config.track.every_steps == 0:
             self.tracker.log(
