@@ -47,12 +47,12 @@ def make_tables(folder: Path, nodes: int, edges: int, file_format: str, seed: in
     # Squares of uniform draws: a few items get many links, as in real graphs.
     ends = [pa.array(names).take(pa.array((rng.random(edges) ** 2 * nodes).astype(np.int64))) for _ in range(2)]
     link = pa.table({"source": ends[0], "target": ends[1]})
-    for name, table in (("item", item), ("link", link)):
+    for name, rows in (("item", item), ("link", link)):
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":
-            pa.csv.write_csv(table, path)
+            pa.csv.write_csv(rows, path)
         else:
-            pa.parquet.write_table(table, path)
+            pa.parquet.write_table(rows, path)
     split = {"train": 0.8, "valid": 0.1, "test": 0.1}
     return {
         "base": str(folder),

@@ -15,8 +15,8 @@ from graphstorm_like.graph.schema import NO_LABEL, SPLITS
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.tasks import LinkPrediction, NodeClassification
-from graphstorm_like.tasks.ranking import KnownTargets
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.progress import Reporter
 

@@ -18,6 +18,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
+from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 
 
@@ -55,7 +56,7 @@ class NodeSeeder:
 class LinkSeeder:
     """Seeds are the ends of a batch of edges and of the negatives drawn for it.
 
-    Known true targets among the candidates are masked, by one sorted look-up in the training edges.
+    Known true targets among the candidates, from the training edges, are masked.
     """
 
     def __init__(
@@ -64,8 +65,7 @@ class LinkSeeder:
         self.edge_type, self.uniform, self.seed, self.rank = edge_type, uniform, seed, rank
         self.graph = graph
         self.num_targets = graph.manifest.node(edge_type[2]).count
-        source, target = graph.edges(edge_type, known_ids)
-        self._known = np.sort(source * self.num_targets + target)
+        self._known = KnownTargets(*graph.edges(edge_type, known_ids), graph.manifest.node(edge_type[0]).count)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
@@ -93,12 +93,7 @@ class LinkSeeder:
 
     def _mask(self, source: IntArray, target: IntArray, candidates: IntArray) -> npt.NDArray[np.bool_]:
         """[B, B + K]: candidate j is another known true target of source i, its own target once more, or i itself."""
-        keys = (source[:, None] * self.num_targets + candidates[None, :]).ravel()
-        at = np.searchsorted(self._known, keys)
-        mask: npt.NDArray[np.bool_] = (self._known[np.minimum(at, len(self._known) - 1)] == keys).reshape(
-            len(source), len(candidates)
-        )
-        mask |= candidates[None, :] == target[:, None]
+        mask = self._known.mask(source, candidates, target)
         if self.edge_type[0] == self.edge_type[2]:
             mask |= candidates[None, :] == source[:, None]
         np.fill_diagonal(mask[:, : len(source)], False)

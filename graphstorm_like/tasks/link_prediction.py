@@ -19,10 +19,11 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch
+from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.stages import LinkSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
-from graphstorm_like.tasks.ranking import KnownTargets, full_ranks, ranking_metrics, sampled_ranks
+from graphstorm_like.tasks.ranking import full_ranks, ranking_metrics, sampled_ranks
 
 
 class LinkPrediction(Task):

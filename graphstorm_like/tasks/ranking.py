@@ -13,23 +13,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
-
-
-class KnownTargets:
-    """For each source its known true targets, as CSR; built from edge ends."""
-
-    def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:
-        order = np.argsort(source, kind="stable")
-        self.targets = target[order]
-        self.indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=num_sources))])
-
-    def pairs(self, sources: IntArray) -> tuple[IntArray, IntArray]:
-        """(row in `sources`, known target) for all known targets of the given sources."""
-        start, count = self.indptr[sources], self.indptr[sources + 1] - self.indptr[sources]
-        rows = np.repeat(np.arange(len(sources)), count)
-        ends = np.cumsum(count)
-        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(start, count)
-        return rows, self.targets[at]
+from graphstorm_like.sampling.known import KnownTargets
 
 
 @torch.inference_mode()

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphstorm_like.tasks.ranking import KnownTargets, full_ranks, ranking_metrics, sampled_ranks
+from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.tasks.ranking import full_ranks, ranking_metrics, sampled_ranks
 
 
 def slow_rank(scores: np.ndarray, true: int, banned: set[int]) -> float:

@@ -1,0 +1,43 @@
+"""Which targets a source is known to have: what is no negative in training, and no candidate in ranking."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.graph.store import IntArray
+
+
+class KnownTargets:
+    """For each source its known true targets, as CSR; built from edge ends."""
+
+    def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:
+        order = np.argsort(source, kind="stable")
+        self.targets = target[order]
+        self.indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=num_sources))])
+
+    def pairs(self, sources: IntArray) -> tuple[IntArray, IntArray]:
+        """(row in `sources`, known target) for all known targets of the given sources."""
+        start, count = self.indptr[sources], self.indptr[sources + 1] - self.indptr[sources]
+        rows = np.repeat(np.arange(len(sources)), count)
+        ends = np.cumsum(count)
+        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(start, count)
+        return rows, self.targets[at]
+
+    def mask(self, sources: IntArray, candidates: IntArray, also: IntArray | None = None) -> npt.NDArray[np.bool_]:
+        """[B, C]: candidate j is a known target of source i, or also[i].
+
+        Costs the number of known pairs, not B * C comparisons.
+        """
+        rows, targets = self.pairs(sources)
+        if also is not None:
+            rows, targets = np.concatenate([rows, np.arange(len(sources))]), np.concatenate([targets, also])
+        order = np.argsort(candidates, kind="stable")
+        ordered = candidates[order]
+        first = np.searchsorted(ordered, targets, side="left")
+        count = np.searchsorted(ordered, targets, side="right") - first
+        ends = np.cumsum(count)
+        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(first, count)
+        found = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
+        found[np.repeat(rows, count), order[at]] = True
+        return found
