@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.errors import DataError
+
+TEMPORARY, SET_ASIDE = ".writing-", ".old-"
+"""Names of a folder that is being written, and of one whose successor is about to take its place."""
 
 try:
     import fcntl
@@ -30,6 +34,48 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of `size` bytes whose blocks are really there: writing to a memory map of a file with holes kills
+    the process when the disk is full. Raises DataError when there is no room."""
+    try:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate") and size:
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+    except OSError as err:
+        raise DataError(
+            f"{path}: needs {size / 1e9:,.2f} GB on disk ({err}). Free space or choose another folder"
+        ) from err
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put the folder `new` in the place of `target`, which comes back when that fails; `recover` ends a killed swap."""
+    fsync_path(new)
+    old = target.parent / f"{SET_ASIDE}{target.name}"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    fsync_path(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Clean up after a kill: what a swap had set aside comes back if its successor is missing, the rest goes."""
+    for leftover in [*folder.glob(f"{SET_ASIDE}*"), *folder.glob(f"{TEMPORARY}*")]:
+        original = folder / leftover.name.removeprefix(SET_ASIDE)
+        if leftover.name.startswith(SET_ASIDE) and not original.exists():
+            leftover.rename(original)
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

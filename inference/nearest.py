@@ -17,14 +17,16 @@ import pyarrow.parquet as pq
 
 
 def load(folder: Path, node_type: str) -> tuple[list[str], np.ndarray]:
-    """(ids, unit vectors [n, D]) of a node type."""
+    """(ids as strings, unit vectors [n, D]) of a node type."""
     shards = sorted((folder / "embeddings" / node_type).glob("*.parquet"))
     if not shards:
         raise SystemExit(f"{folder}: must hold embeddings of '{node_type}'. Write them with: gsl infer")
     table = pa.concat_tables(pq.read_table(path) for path in shards).combine_chunks()
     column = table["embedding"].chunk(0)
     vectors = column.flatten().to_numpy().reshape(len(table), column.type.list_size).astype(np.float32)
-    return table["id"].to_pylist(), vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+    return [str(i) for i in table["id"].to_pylist()], vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(
+        1e-12
+    )
 
 
 def main(folder: str, node_type: str, *wanted: str) -> None:

@@ -29,7 +29,10 @@ def text_table(pipeline: Pipeline, limit: int) -> str:
         raise ConfigError("model.text_encoder: must be given to measure text embedding")
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     graph = LocalGraph(str(pipeline.graph.path))
-    node_type, name = next((t, n) for t, node in graph.manifest.nodes.items() for n in node.text)
+    named = [(t, n) for t, node in graph.manifest.nodes.items() for n in node.text]
+    if not named:
+        raise ConfigError("graph.nodes: must have a text to measure text embedding")
+    node_type, name = named[0]
     texts = graph.text(node_type, name)
     # Evenly over the whole table: neighbouring rows may be of one kind.
     chosen = texts.take(np.unique(np.linspace(0, len(texts) - 1, min(limit, len(texts))).astype(np.int64)))
@@ -40,7 +43,7 @@ def gnn_table(pipeline: Pipeline, epochs: int) -> str:
     """Epochs of training on cached text vectors, with validation apart."""
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     command = [sys.executable, "-m", "graphstorm_like.benchmarks.pipeline", str(epochs)]
-    done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True)
+    done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True, timeout=3600)
     if done.returncode != 0:
         raise LaunchError(f"benchmark process ended with {done.returncode}:\n{done.stderr[-2000:]}")
     rows: list[dict[str, str]] = json.loads(done.stdout.splitlines()[-1])

@@ -47,9 +47,6 @@ def main() -> None:
     except GslError as error:
         typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("stopped; `gsl run` goes on from the last resume point", err=True)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

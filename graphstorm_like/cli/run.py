@@ -41,4 +41,9 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.stages import run_pipeline
     from graphstorm_like.training.progress import Reporter
 
-    run_pipeline(load_pipeline(pipeline, overrides or ()), stages or STAGES, fresh=fresh, reporter=Reporter(quiet))
+    checked = load_pipeline(pipeline, overrides or ())
+    try:
+        run_pipeline(checked, stages or STAGES, fresh=fresh, reporter=Reporter(quiet))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from the last resume point", err=True)
+        raise typer.Exit(130) from None

@@ -40,7 +40,7 @@ class RgcnConfig(Strict):
 
 
 class SageConfig(Strict):
-    """GraphSAGE (Hamilton et al. 2017), heterogeneous: per relation W [h_dst | mean(h_src)]."""
+    """GraphSAGE (Hamilton et al. 2017), heterogeneous: W [h_dst | mean over relations r of W_r mean(h_src)]."""
 
     type: Literal["sage"]
     hidden: PositiveInt = 128

@@ -215,7 +215,9 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
     for i, name in enumerate(infer.embeddings or ()):
         if name not in graph.nodes:
             yield ("infer", "embeddings", i), _unknown("node type", name, graph.nodes)
-    if infer.fanouts is not None:
+    if infer.fanouts is not None and infer.mode == "layer_wise":
+        yield ("infer", "fanouts"), "means nothing with mode: layer_wise, which takes all neighbours. Remove it"
+    elif infer.fanouts is not None:
         yield from _check_fanout_list(graph, model, infer.fanouts, ("infer", "fanouts"))
 
 

@@ -39,7 +39,7 @@ HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 class LocalGraph:
     """GraphStore and FeatureStore over a graph folder of one partition.
 
-    hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_split`
+    hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
     still show them: they are what link prediction is scored on.
     """
 
@@ -156,12 +156,20 @@ class LocalGraph:
             sources = table.column(SOURCE_COLUMN).to_numpy(zero_copy_only=True)
             kept: IntArray | None = None
             if edge_type in self._hidden:
-                shown = ~np.isin(table.column(SPLIT_COLUMN).to_numpy(), HIDDEN_SPLITS)
+                shown = ~self._hidden_rows(edge_type, table)
                 kept = np.flatnonzero(shown)
                 before = np.concatenate([[0], np.cumsum(shown)])
                 indptr, sources = before[indptr], sources[kept]
             self._csc[edge_type] = (indptr, sources, kept)
         return self._csc[edge_type]
+
+    def _hidden_rows(self, edge_type: EdgeType, table: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        """Validation and test edges, and every parallel edge of theirs whatever its split."""
+        held_out: npt.NDArray[np.bool_] = np.isin(table.column(SPLIT_COLUMN).to_numpy(), HIDDEN_SPLITS)
+        source, target = self.edges(edge_type)
+        keys = target * self._counts[edge_type[0]] + source
+        hidden: npt.NDArray[np.bool_] = np.isin(keys, keys[held_out])
+        return hidden
 
     # -- sampling ------------------------------------------------------------------------------------------------
 

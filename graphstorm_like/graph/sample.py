@@ -76,13 +76,13 @@ def drop_excluded(hop: Hop, targets: IntArray, ends: tuple[IntArray, IntArray], 
 class Numbering:
     """Gives the nodes of a batch positions 0, 1, ... in order of arrival, per type.
 
-    A scratch array of one int64 a node makes look-up and de-duplication linear; it is cleaned after each batch.
+    A scratch array of four bytes a node makes look-up and de-duplication linear; it is cleaned after each batch.
     Not for concurrent use.
     """
 
     def __init__(self, counts: Mapping[NodeType, int]) -> None:
         self._counts = dict(counts)
-        self._position: dict[NodeType, IntArray] = {}
+        self._position: dict[NodeType, npt.NDArray[np.integer]] = {}
         self._ids: dict[NodeType, list[IntArray]] = {}
         self.size: dict[NodeType, int] = {}
 
@@ -100,7 +100,8 @@ class Numbering:
     def positions(self, node_type: NodeType, ids: IntArray) -> IntArray:
         """Position of each id; ids not seen before get the next ones."""
         if node_type not in self._position:
-            self._position[node_type] = np.full(self._counts[node_type], -1, dtype=np.int64)
+            count = self._counts[node_type]
+            self._position[node_type] = np.full(count, -1, dtype=np.int32 if count < 2**31 else np.int64)
         position = self._position[node_type]
         found = position[ids]
         fresh = ids[found < 0]
@@ -114,7 +115,7 @@ class Numbering:
             self._ids[node_type].append(new)
             self.size[node_type] = base + len(new)
             found = position[ids]
-        return found
+        return found.astype(np.int64)
 
     def ids(self) -> NodeIds:
         """All ids in order of position, types without any left out."""

@@ -14,22 +14,21 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
-from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.tasks import LinkPrediction, NodeClassification
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.progress import Reporter
 
 
-def export(experiment: Experiment, target: Path, model_id: str, fingerprint: str, reporter: Reporter) -> dict[str, Any]:
-    """Compute and write what `infer:` asks for; returns the manifest.
-
-    model_id: hash of the weights. fingerprint: of all that went in, so that a second run can see that it is current.
-    """
+def export(
+    experiment: Experiment, target: Path, model_id: str, embedder: Embedder, reporter: Reporter
+) -> dict[str, Any]:
+    """Compute and write what `infer:` asks for; returns the manifest. model_id: hash of the weights."""
     config = experiment.pipeline.infer
     node_types = config.embeddings if config.embeddings is not None else list(experiment.task.node_types)
     needed = list(dict.fromkeys([*node_types, *(experiment.task.node_types if config.predictions else ())]))
-    vectors = node_vectors(experiment, needed, reporter)
+    vectors = node_vectors(experiment, needed, embedder)
     with ResultFolder(target) as folder:
         for node_type in node_types:
             rows = folder.write(f"embeddings/{node_type}", embedding_tables(experiment, node_type, vectors[node_type]))
@@ -39,7 +38,6 @@ def export(experiment: Experiment, target: Path, model_id: str, fingerprint: str
             reporter.line(f"predictions: {rows:,} rows")
         facts: dict[str, Any] = {
             "model": model_id,
-            "fingerprint": fingerprint,
             "pipeline": experiment.pipeline.name,
             "task": experiment.pipeline.task.model_dump(mode="json"),
             "mode": config.mode,
@@ -49,10 +47,9 @@ def export(experiment: Experiment, target: Path, model_id: str, fingerprint: str
         return folder.finish(facts)
 
 
-def node_vectors(experiment: Experiment, node_types: list[NodeType], reporter: Reporter) -> dict[NodeType, Vectors]:
+def node_vectors(experiment: Experiment, node_types: list[NodeType], embedder: Embedder) -> dict[NodeType, Vectors]:
     """Vectors [count, D] of all nodes of some types, in the mode that `infer:` asks for."""
     config = experiment.pipeline.infer
-    embedder = experiment.embedder(reporter)
     if config.mode == "layer_wise":
         return embedder.layer_wise(node_types)
     fanouts = config.fanouts or experiment.pipeline.train.fanouts
@@ -114,7 +111,6 @@ def _link_tables(
     source_type, _, target_type = task.edge_type
     keys = task.keys(vectors[target_type])
     source_ids, target_ids = experiment.graph.ids(source_type), experiment.graph.ids(target_type)
-    known = KnownTargets(*experiment.graph.edges(task.edge_type), len(source_ids))
     k = min(experiment.pipeline.infer.top_k, len(target_ids))
     follow = reporter.follow()
     per_shard = max(1, experiment.pipeline.infer.shard_rows // max(k, 1))
@@ -125,16 +121,19 @@ def _link_tables(
         chunk = max(1, 40_000_000 // max(1, len(keys)))
         for start in range(0, len(rows), chunk):
             ids = rows[start : start + chunk]
-            at, score = _best_targets(task, vectors[source_type][ids], keys, ids, known, k)
+            at, score = _best_targets(task, vectors[source_type][ids], keys, ids, task.known, k)
             best.append(at)
             scores.append(score)
             follow(what, int(ids[-1]) + 1, len(source_ids))
+        score = np.concatenate(scores).reshape(-1)
+        # A source with fewer than k free targets gets fewer rows.
+        free = np.flatnonzero(score > float("-inf"))
         yield pa.table(
             {
-                "source": source_ids.take(pa.array(np.repeat(rows, k))),
-                "target": target_ids.take(pa.array(np.concatenate(best).reshape(-1) if best else rows)),
-                "score": np.concatenate(scores).reshape(-1) if scores else np.empty(0, np.float32),
-                "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows)),
+                "source": source_ids.take(pa.array(np.repeat(rows, k)[free])),
+                "target": target_ids.take(pa.array(np.concatenate(best).reshape(-1)[free])),
+                "score": score[free],
+                "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows))[free],
             }
         )
 

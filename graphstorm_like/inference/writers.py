@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from graphstorm_like.files import fsync_path, replace_folder
 from graphstorm_like.graph.schema import file_hash
 
 MANIFEST_FILE = "manifest.json"
@@ -51,6 +52,7 @@ class ResultFolder:
         for i, table in enumerate(tables):
             path = folder / f"part-{i:05d}.parquet"
             pq.write_table(table, path, compression="zstd", compression_level=1)
+            fsync_path(path)
             shards.append({"file": f"{name}/{path.name}", "rows": len(table), "blake2b": file_hash(path)})
             columns = {field.name: str(field.type) for field in table.schema}
             rows += len(table)
@@ -62,12 +64,8 @@ class ResultFolder:
         manifest = {**facts, "tables": self._tables}
         text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
         (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
-        old = self.target.parent / f".old-{self.target.name}"
-        shutil.rmtree(old, ignore_errors=True)
-        if self.target.exists():
-            self.target.rename(old)
-        self._temporary.rename(self.target)
-        shutil.rmtree(old, ignore_errors=True)
+        fsync_path(self._temporary / MANIFEST_FILE)
+        replace_folder(self._temporary, self.target)
         return manifest
 
 

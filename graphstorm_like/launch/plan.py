@@ -12,13 +12,15 @@ from typing import Any
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, DataError, did_you_mean
-from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE = "done.json"
 
 # What changes how a run goes but not what comes out of it.
 _TRAIN_NEUTRAL = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
+# What of `infer:` the scores depend on.
+_SCORED_BY = {"mode", "fanouts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "train": pipeline.train.model_dump(mode="json", exclude=_TRAIN_NEUTRAL),
     }
     if stage != "train":
-        facts["infer"] = pipeline.infer.model_dump(mode="json", exclude={"shard_rows"} if stage == "evaluate" else None)
+        facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -90,4 +92,18 @@ def is_done(pipeline: Pipeline, stage: str) -> bool:
         done = json.loads((stage_folder(pipeline, stage) / DONE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, DataError):
         return False
-    return bool(done.get("fingerprint") == stage_fingerprint(pipeline, stage, manifest))
+    if done.get("fingerprint") != stage_fingerprint(pipeline, stage, manifest):
+        return False
+    # Scores and exports belong to weights, not to a configuration that may have been trained anew.
+    return stage == "train" or (is_done(pipeline, "train") and done.get("model") == model_id(pipeline))
+
+
+def best_weights(pipeline: Pipeline) -> Path:
+    """The weights that validation chose."""
+    return stage_folder(pipeline, "train") / "best" / "model.safetensors"
+
+
+def model_id(pipeline: Pipeline) -> str | None:
+    """Hash of the best weights, or None when there are none."""
+    path = best_weights(pipeline)
+    return file_hash(path) if path.is_file() else None

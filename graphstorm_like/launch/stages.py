@@ -16,10 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import TrainingError
-from graphstorm_like.files import exclusive, write_json
-from graphstorm_like.graph.schema import file_hash, read_manifest
-from graphstorm_like.launch.plan import DONE_FILE, STAGES, check_stages, is_done, stage_fingerprint, stage_folder
+from graphstorm_like.errors import DataError, TrainingError
+from graphstorm_like.files import exclusive, recover, write_json
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.plan import (
+    DONE_FILE,
+    STAGES,
+    best_weights,
+    check_stages,
+    is_done,
+    model_id,
+    stage_fingerprint,
+    stage_folder,
+)
 from graphstorm_like.training.progress import Reporter, duration
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ class Runner:
     def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False) -> None:
         self.pipeline, self.reporter, self.fresh = pipeline, reporter, fresh
         self._experiment: Experiment | None = None
+        self._vectors: dict[str, Any] = {}
+        """Layer-wise vectors of the best weights: evaluate and infer share them."""
 
     def run(self, stages: Sequence[str] = STAGES) -> None:
         """Run the given stages in order. With `fresh` they run whether up to date or not.
@@ -42,31 +53,57 @@ class Runner:
         Raises DataError at once when another process runs in the same output folder.
         """
         wanted = check_stages(stages)
-        with exclusive(Path(self.pipeline.output) / ".gsl.lock", "running in this output folder"):
-            self._run(wanted)
+        output = Path(self.pipeline.output)
+        try:
+            with exclusive(output / ".gsl.lock", "running in this output folder"):
+                recover(output)
+                self._run(wanted)
+        except OSError as err:
+            raise DataError(
+                f"{output}: must be a folder that can be written to ({err}). Free space, or choose another `output`"
+            ) from err
 
     def _run(self, stages: list[str]) -> None:
+        actions: dict[str, Callable[[], None]] = {
+            "construct": self.construct,
+            "train": self.train,
+            "evaluate": self.evaluate,
+            "infer": self.infer,
+        }
         for stage in stages:
+            folder = stage_folder(self.pipeline, stage)
             if not self.fresh and is_done(self.pipeline, stage):
-                self.reporter.line(f"{stage}: up to date ({stage_folder(self.pipeline, stage)})")
+                self.reporter.line(f"{stage}: up to date ({folder})")
                 continue
+            if stage != "construct" and "construct" not in stages:
+                self._check_graph()
             started = time.monotonic()
-            self.reporter.line(f"{stage}: -> {stage_folder(self.pipeline, stage)}")
-            actions: dict[str, Callable[[], None]] = {
-                "construct": self.construct,
-                "train": self.train,
-                "evaluate": self.evaluate,
-                "infer": self.infer,
-            }
+            self.reporter.line(f"{stage}: -> {folder}")
             actions[stage]()
             self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
+
+    def _check_graph(self) -> None:
+        """The graph of a single stage must be that of the configuration, if its tables are here to tell."""
+        from gconstruct import fingerprint
+
+        manifest = read_manifest(stage_folder(self.pipeline, "construct"))
+        try:
+            wanted = fingerprint(self.pipeline.graph)
+        except DataError:
+            self.reporter.line("the tables of the graph are not here: taking the graph folder as it is")
+            return
+        if manifest.fingerprint != wanted:
+            raise DataError(
+                f"{self.pipeline.graph.path}: must be of the present tables and `graph` section, which have changed "
+                f"since. Run: gsl construct"
+            )
 
     def construct(self) -> None:
         """Tables -> graph folder."""
         from gconstruct import build_graph
 
         build_graph(self.pipeline.graph, progress=self.reporter.line, force=self.fresh)
-        self._experiment = None
+        self._experiment, self._vectors = None, {}
 
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
@@ -74,8 +111,9 @@ class Runner:
 
         folder = stage_folder(self.pipeline, "train")
         fingerprint = self._fingerprint("train")
+        self._vectors = {}
         self._set_aside(folder, fingerprint)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._begin("train")
         write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
         write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
         write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
@@ -87,35 +125,29 @@ class Runner:
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:
-        """Score the best model on validation and test, over all neighbours."""
+        """Score the best model on validation and test, over all neighbours unless `infer.mode` says otherwise."""
         from graphstorm_like.tasks import Evaluation
 
-        experiment = self.trained()
-        how = Evaluation("layer_wise", self.pipeline.train.fanouts, self.pipeline.seed)
-        if self.pipeline.infer.mode == "mini_batch":
-            how = Evaluation(
-                "mini_batch", self.pipeline.infer.fanouts or self.pipeline.train.fanouts, self.pipeline.seed
-            )
-        scores = {
-            split: experiment.task.evaluate(experiment.embedder(self.reporter), split, how)
-            for split in ("valid", "test")
-        }
-        folder = stage_folder(self.pipeline, "evaluate")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / METRICS_FILE, scores)
+        experiment, config = self.trained(), self.pipeline.infer
+        self._begin("evaluate")
+        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
+        embedder = experiment.embedder(self.reporter, self._vectors)
+        scores = {split: experiment.task.evaluate(embedder, split, how) for split in ("valid", "test")}
+        write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
-        self._done("evaluate", scores)
+        self._done("evaluate", {"model": model_id(self.pipeline), **scores})
 
     def infer(self) -> None:
         """Write embeddings and predictions under the user's ids."""
         from graphstorm_like.inference.export import export
 
-        folder = stage_folder(self.pipeline, "infer")
-        experiment = self.trained()
-        model_id = file_hash(best_weights(self.pipeline))
-        export(experiment, folder, model_id, self._fingerprint("infer"), self.reporter)
-        self._done("infer", {"model": model_id})
+        experiment, weights = self.trained(), model_id(self.pipeline)
+        assert weights is not None
+        self._begin("infer")
+        embedder = experiment.embedder(self.reporter, self._vectors)
+        export(experiment, stage_folder(self.pipeline, "infer"), weights, embedder, self.reporter)
+        self._done("infer", {"model": weights})
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -137,8 +169,14 @@ class Runner:
                 f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and "
                 f"graph. Run: gsl train"
             )
-        experiment = self.experiment()
-        load_weights(best_weights(self.pipeline), experiment.modules)
+        experiment, weights = self.experiment(), best_weights(self.pipeline)
+        text_models = json.loads((weights.parent / "text_models.json").read_text(encoding="utf-8"))
+        if text_models != experiment.text_weights:
+            raise TrainingError(
+                f"{weights.parent}: was trained on vectors of other language model weights than "
+                f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"
+            )
+        load_weights(weights, experiment.modules)
         return experiment
 
     def _fingerprint(self, stage: str) -> str:
@@ -150,13 +188,19 @@ class Runner:
             there = json.loads((folder / FINGERPRINT_FILE).read_text(encoding="utf-8"))["fingerprint"]
         except (OSError, ValueError, KeyError):
             there = None
-        if not folder.exists() or (there == fingerprint and not self.fresh):
+        if there is None or (there == fingerprint and not self.fresh):
             return
         number = 1
         while (target := folder.with_name(f"{folder.name}.{number}")).exists():
             number += 1
         folder.rename(target)
-        self.reporter.line(f"{folder} held a run of another configuration; it is now {target.name}")
+        self.reporter.line(f"{folder} held an earlier run; it is now {target.name}")
+
+    def _begin(self, stage: str) -> None:
+        """From here on a stage's old results count no more, whatever interrupts the new ones."""
+        folder = stage_folder(self.pipeline, stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DONE_FILE).unlink(missing_ok=True)
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
         write_json(stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts})
@@ -167,11 +211,6 @@ def run_pipeline(
 ) -> None:
     """Run stages of a pipeline, as `gsl run` does."""
     Runner(pipeline, reporter or Reporter(), fresh).run(stages)
-
-
-def best_weights(pipeline: Pipeline) -> Path:
-    """The weights that validation chose."""
-    return stage_folder(pipeline, "train") / "best" / "model.safetensors"
 
 
 def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:

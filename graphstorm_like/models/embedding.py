@@ -1,8 +1,8 @@
 """Vectors of many nodes with a trained model, without gradients: layer-wise (exact) or by mini-batches (sampled).
 
 Layer-wise: each layer once for all nodes, over all neighbours, so that no vector is computed twice. Between layers the
-vectors lie in memory-mapped files; a chunk of targets is bounded by its nodes and its edges, so memory does not grow
-with the graph.
+vectors lie in memory-mapped files, and a chunk of targets is bounded by its nodes and its edges; what grows with the
+graph in memory is the result, and some 20 bytes a node.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.files import reserve
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.encoders.base import GraphLayer
@@ -35,42 +36,81 @@ Progress = Callable[[str, int, int], None]
 MAX_EDGES = 1_000_000
 """Edges a chunk of targets: at D = 128 about 0.5 GB of gathered sources at the very most."""
 
-ALL = FanoutByType(default=-1)
+
+def all_but_unused(fanout: FanoutByType) -> FanoutByType:
+    """All neighbours; none by the edge types that training left out with a fanout of 0."""
+    unused = {name: 0 for name, k in fanout.by_edge_type.items() if k == 0}
+    used = {name: -1 for name, k in fanout.by_edge_type.items() if k != 0}
+    return (
+        FanoutByType(default=0, by_edge_type=used)
+        if fanout.default == 0
+        else FanoutByType(default=-1, by_edge_type=unused)
+    )
 
 
 @dataclass(frozen=True)
 class Embedder:
     """Computes vectors of nodes of a graph.
 
-    graph must be the message graph that the model may see. device: where to compute.
+    graph must be the message graph that the model may see. device: where to compute. fanouts: as in training, from
+    the layer next to the seeds outwards; layer-wise they only say which edge types take no part. scratch: folder for
+    vectors between layers. memo: keeps layer-wise results, for callers that know that the weights stay.
     """
 
     model: LmGnn
     graph: LocalGraph
     sources: Sources
     device: torch.device
+    fanouts: Sequence[FanoutByType]
     batch_size: int = 4096
     progress: Progress | None = None
+    scratch: Path | None = None
+    memo: dict[NodeType, Vectors] | None = None
 
     @torch.inference_mode()
     def layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
         """Vectors [count, D] of all nodes of the given types, over all neighbours."""
+        missing = [t for t in node_types if self.memo is None or t not in self.memo]
+        found = self._layer_wise(missing) if missing else {}
+        if self.memo is None:
+            return found
+        self.memo.update(found)
+        return {t: self.memo[t] for t in node_types}
+
+    def _layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
         self.model.eval()
-        counts = {t: self.graph.manifest.node(t).count for t in self.model.inputs.index}
         hops = self.model.gnn.num_hops
-        with tempfile.TemporaryDirectory(prefix="gsl-vectors-") as scratch:
-            wanted = list(counts) if hops else list(node_types)
-            hidden = {t: self._inputs(t, counts[t], Path(scratch)) for t in wanted}
+        wanted = self._wanted(node_types, hops)
+        if self.scratch is not None:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".vectors-", dir=self.scratch) as name:
+            scratch = Path(name)
+            hidden = {t: self._inputs(t, scratch) for t in wanted[0]}
             if not hops:
                 return {t: self._no_hops(hidden[t]) for t in node_types}
             for i, layer in enumerate(self.model.gnn.layers):
                 assert isinstance(layer, GraphLayer)
-                last = i == hops - 1
-                hidden = {
-                    t: self._layer(i, layer, t, counts[t], hidden, None if last else Path(scratch))
-                    for t in (node_types if last else counts)
-                }
+                where = None if i == hops - 1 else scratch
+                hidden = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
+                for file in scratch.glob(f"{i}-*"):
+                    file.unlink()
         return hidden
+
+    def _wanted(self, node_types: Sequence[NodeType], hops: int) -> list[list[NodeType]]:
+        """Types needed before the first layer, after it, ...; the last entry is what was asked for."""
+        wanted = [list(node_types)]
+        for layer in reversed(range(hops)):
+            fanout = self._layer_fanout(layer)
+            sources = [
+                e.edge_type[0]
+                for e in self.graph.manifest.edges
+                if e.edge_type[2] in wanted[0] and fanout.of(e.edge_type)
+            ]
+            wanted.insert(0, list(dict.fromkeys([*wanted[0], *sources])))
+        return wanted
+
+    def _layer_fanout(self, layer: int) -> FanoutByType:
+        return all_but_unused(self.fanouts[self.model.gnn.num_hops - 1 - layer])
 
     @torch.inference_mode()
     def mini_batch(self, node_type: NodeType, ids: IntArray, fanouts: Sequence[FanoutByType], seed: int) -> Vectors:
@@ -79,7 +119,7 @@ class Embedder:
         pipeline = BatchPipeline(
             NodeSeeder(node_type, None),
             [
-                SampleNeighbors(self.graph, fanouts[: self.model.gnn.num_hops], seed),
+                SampleNeighbors(self.graph, fanouts[: self.model.gnn.num_hops], seed, purpose="inference"),
                 FetchFeatures(self.sources),
             ],
         )
@@ -95,9 +135,10 @@ class Embedder:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _inputs(self, node_type: NodeType, count: int, scratch: Path) -> Vectors:
+    def _inputs(self, node_type: NodeType, scratch: Path) -> Vectors:
         """Encoded inputs [count, D] of one type."""
-        out = self._file(scratch / f"input-{self.model.inputs.index[node_type]}", count)
+        count = self.graph.manifest.node(node_type).count
+        out = self._file(scratch / f"0-{self.model.inputs.index[node_type]}", count)
         for start in range(0, count, self.batch_size):
             ids = np.arange(start, min(start + self.batch_size, count))
             features = {
@@ -119,15 +160,15 @@ class Embedder:
         index: int,
         layer: GraphLayer,
         node_type: NodeType,
-        count: int,
         hidden: Mapping[NodeType, Vectors],
         scratch: Path | None,
     ) -> Vectors:
         """One layer's vectors [count, D] of one type; in memory when scratch is None."""
-        where = None if scratch is None else scratch / f"layer-{index}-{self.model.inputs.index[node_type]}"
+        count, fanout = self.graph.manifest.node(node_type).count, self._layer_fanout(index)
+        where = None if scratch is None else scratch / f"{index + 1}-{self.model.inputs.index[node_type]}"
         out = self._file(where, count)
         for ids in self._chunks(node_type, count):
-            sampled = self.graph.sample({node_type: ids}, [ALL], stream(0, "neighbors"))
+            sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
             source = {t: _rows(hidden[t], at).to(self.device) for t, at in input_ids.items()}
             block = map_tensors(blocks[0], lambda t: t.to(self.device))
@@ -153,7 +194,8 @@ class Embedder:
         shape = (count, self.model.hidden)
         if path is None or count == 0:
             return np.empty(shape, dtype=np.float32)
-        return np.memmap(path, dtype=np.float32, mode="w+", shape=shape)
+        reserve(path, 4 * count * self.model.hidden)
+        return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
 
 
 def _rows(vectors: Vectors, ids: Tensor) -> Tensor:

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.graph.store import NodeType
+
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,31 @@ class NodeInputSpec:
     count: int
     widths: Mapping[str, int]
     embedding: bool
-    scales: Mapping[str, float] = field(default_factory=dict)
-    """Inputs that are multiplied by a number: text vectors of unit length have entries far smaller than features."""
+    moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    """(mean, standard deviation) [F] of inputs that come as they are: text vectors. Most language models put all texts
+    into a narrow cone of small entries; unless that is taken out, a GNN learns slowly from what is left."""
+
+
+class InputProjection(nn.Module):
+    """Rows [N, F] -> [N, hidden]: a linear map of (rows - shift) * scale, both constants saved with the weights."""
+
+    def __init__(self, width: int, hidden: int, moments: tuple[FloatArray, FloatArray] | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.Linear(width, hidden, bias=False).weight.detach().clone())
+        self.standardizes = moments is not None
+        mean, deviation = moments if moments is not None else (np.zeros(width), np.ones(width))
+        self.register_buffer("shift", torch.from_numpy(np.asarray(mean, dtype=np.float32)))
+        self.register_buffer("scale", torch.from_numpy(np.asarray(1.0 / np.maximum(deviation, 1e-6), dtype=np.float32)))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """See class."""
+        if not torch.is_autocast_enabled(rows.device.type):
+            rows = rows.to(self.weight.dtype)
+        if not self.standardizes:
+            return F.linear(rows, self.weight)
+        # The scale goes into the small weight, not into the rows; the shift, in the rows' own type, before any
+        # rounding to bfloat16, which would drown what is left beside a large mean.
+        return F.linear(rows - self.get_buffer("shift").to(rows.dtype), self.weight * self.get_buffer("scale"))
 
 
 class NodeInput(nn.Module):
@@ -30,28 +58,24 @@ class NodeInput(nn.Module):
     def __init__(self, spec: NodeInputSpec, hidden: int, dropout: float) -> None:
         super().__init__()
         self.names = sorted(spec.widths)
-        self.register_buffer("scales", torch.tensor([spec.scales.get(n, 1.0) for n in self.names]))
-        self.projections = nn.ModuleList(nn.Linear(spec.widths[n], hidden, bias=False) for n in self.names)
+        self.projections = nn.ModuleList(
+            InputProjection(spec.widths[n], hidden, spec.moments.get(n)) for n in self.names
+        )
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.embedding = nn.Embedding(spec.count, hidden, sparse=True) if spec.embedding else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
         if not self.names and self.embedding is None:
-            nn.init.normal_(
-                self.bias, std=hidden**-0.5
-            )  # all nodes of the type start alike; the graph tells them apart
+            # All nodes of the type start alike; the graph tells them apart.
+            nn.init.normal_(self.bias, std=hidden**-0.5)
         self.norm = nn.LayerNorm(hidden)
         self.dropout = dropout
 
     def forward(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """See class."""
         total = self.bias.expand(len(ids), -1)
-        for name, projection, scale in zip(self.names, self.projections, self.get_buffer("scales"), strict=True):
-            # Scaling the small weight instead of the inputs: same numbers, no copy of [N, F]. Under autocast the
-            # half-precision rows go to its type at once, not by way of float32.
-            rows = features[name]
-            rows = rows if torch.is_autocast_enabled(rows.device.type) else rows.to(self.bias.dtype)
-            total = total + F.linear(rows, projection.weight * scale)
+        for name, projection in zip(self.names, self.projections, strict=True):
+            total = total + projection(features[name])
         if self.embedding is not None:
             total = total + self.embedding(ids)
         return F.dropout(F.relu(self.norm(total)), self.dropout, self.training)

@@ -109,6 +109,8 @@ class SampleNeighbors:
     seed: int
     rank: int = 0
     exclude_targets: bool = True
+    purpose: str = "neighbors"
+    """Of the random stream: training and inference draw independently."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds blocks and input ids."""
@@ -119,7 +121,7 @@ class SampleNeighbors:
             exclude = self.graph.reverse_pairs(
                 edge_type, seeds[s_type][batch.targets.sources.numpy()], seeds[t_type][batch.targets.targets.numpy()]
             )
-        rng = stream(self.seed, "neighbors", self.rank, batch.position.epoch, batch.position.step)
+        rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
 
-__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Task", "build_task"]
+__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Task", "build_task", "hidden_edges"]
+
+
+def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tuple[EdgeType, ...]:
+    """Edge types whose validation and test edges must be no messages."""
+    return (config.edge_type,) if isinstance(config, LinkPredictionConfig) else ()
 
 
 def build_task(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -40,15 +40,19 @@ class Task(nn.Module, ABC):
     select_by: str
     """The metric that early stopping follows; higher is better."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("_where", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the task computes, also when its head has no parameters."""
+        return self.get_buffer("_where").device
+
     @property
     @abstractmethod
     def node_types(self) -> tuple[NodeType, ...]:
         """The types whose vectors the task reads."""
-
-    @property
-    def hidden_edges(self) -> tuple[EdgeType, ...]:
-        """Edge types whose validation and test edges must be no messages."""
-        return ()
 
     @abstractmethod
     def rows(self, split: str) -> IntArray:

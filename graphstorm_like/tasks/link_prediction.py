@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +48,6 @@ class LinkPrediction(Task):
         """See Task."""
         return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
 
-    @property
-    def hidden_edges(self) -> tuple[EdgeType, ...]:
-        """See Task."""
-        return (self.edge_type,)
-
     def rows(self, split: str) -> IntArray:
         """See Task."""
         return self._rows[split]
@@ -83,8 +79,15 @@ class LinkPrediction(Task):
             ranks = self._sampled(embedder, source, target, int(self.config.ranking.candidates), how)
         return ranking_metrics(ranks, self.config.ranking.hits)
 
-    def _known(self) -> KnownTargets:
+    @cached_property
+    def known(self) -> KnownTargets:
+        """True targets of every source, of any split."""
         return KnownTargets(*self.graph.edges(self.edge_type), self.graph.manifest.node(self.edge_type[0]).count)
+
+    @cached_property
+    def _known_keys(self) -> IntArray:
+        source, target = self.graph.edges(self.edge_type)
+        return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
 
     @property
     def _same_type(self) -> bool:
@@ -94,17 +97,16 @@ class LinkPrediction(Task):
         vectors = self.all_vectors(embedder, how)
         queries = self.queries(vectors[self.edge_type[0]][source])
         keys = self.keys(vectors[self.edge_type[2]])
-        return full_ranks(queries, keys, source, target, self._known(), self._same_type)
+        return full_ranks(queries, keys, source, target, self.known, self._same_type)
 
     def _sampled(
         self, embedder: Embedder, source: IntArray, target: IntArray, count: int, how: Evaluation
     ) -> npt.NDArray[np.float64]:
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         candidates = stream(how.seed, "ranking").integers(num_targets, size=(len(source), count))
-        rows, other = self._known().pairs(source)
-        known = np.unique(rows * num_targets + other)
-        keys = np.arange(len(source))[:, None] * num_targets + candidates
-        invalid = np.isin(keys, known)
+        keys = source[:, None] * num_targets + candidates
+        at = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
+        invalid = self._known_keys[at] == keys
         if self._same_type:
             invalid |= candidates == source[:, None]
         sources, source_at = np.unique(source, return_inverse=True)
@@ -137,5 +139,4 @@ class LinkPrediction(Task):
 
     def _mapped(self, vectors: Vectors, end: Callable[[Tensor, EdgeType], Tensor]) -> Tensor:
         self.eval()
-        device = next((p.device for p in self.head.parameters()), torch.device("cpu"))
-        return end(torch.from_numpy(np.asarray(vectors)).to(device), self.edge_type).float()
+        return end(torch.from_numpy(np.asarray(vectors)).to(self.device), self.edge_type).float()

@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 from graphstorm_like.config.task import NodeClassificationConfig
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -28,7 +28,12 @@ class NodeClassification(Task):
     def __init__(self, config: NodeClassificationConfig, graph: LocalGraph, hidden: int) -> None:
         super().__init__()
         self.config, self.graph, self.select_by = config, graph, config.select_by
-        self.classes = graph.manifest.node(config.node_type).labels[config.label].classes
+        labels = graph.manifest.node(config.node_type).labels
+        if config.label not in labels:
+            raise DataError(
+                unknown(f"{graph.folder}: {config.node_type}", "label", config.label, labels) + " Run: gsl construct"
+            )
+        self.classes = labels[config.label].classes
         self._labels = graph.label(config.node_type, config.label)
         self._rows = {s: graph.label_rows(config.node_type, config.label, s) for s in ("train", "valid", "test")}
         for split, rows in self._rows.items():
@@ -83,9 +88,12 @@ class NodeClassification(Task):
     def probabilities(self, vectors: Vectors) -> Vectors:
         """Vectors [n, D] -> class probabilities [n, C]."""
         self.eval()
-        device = next(self.head.parameters()).device
         parts = [
-            self.head(torch.from_numpy(np.asarray(vectors[i : i + 65536])).to(device)).float().softmax(1).cpu().numpy()
+            self.head(torch.from_numpy(np.asarray(vectors[i : i + 65536])).to(self.device))
+            .float()
+            .softmax(1)
+            .cpu()
+            .numpy()
             for i in range(0, len(vectors), 65536)
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), dtype=np.float32)

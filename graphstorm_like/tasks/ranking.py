@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from graphstorm_like.errors import TrainingError
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.sampling.known import KnownTargets
 
@@ -44,14 +45,18 @@ def sampled_ranks(
     ranks = np.empty(len(true))
     for start in range(0, len(true), 1024):
         part = slice(start, start + 1024)
-        query = queries[part]
-        best = (query * keys[torch.from_numpy(true[part])]).sum(1, keepdim=True)
-        scores = torch.einsum("bd,bcd->bc", query, keys[torch.from_numpy(candidates[part])])
-        ranks[part] = _rank(scores.masked_fill(torch.from_numpy(invalid[part]), float("-inf")), best)
+        # The true target goes through the same product as the others: another kernel would differ in the last bit,
+        # and equal vectors would no longer score equal.
+        columns = torch.from_numpy(np.concatenate([true[part, None], candidates[part]], axis=1))
+        scores = torch.einsum("bd,bcd->bc", queries[part], keys[columns])
+        banned = torch.from_numpy(invalid[part]).to(scores.device)
+        ranks[part] = _rank(scores[:, 1:].masked_fill(banned, float("-inf")), scores[:, :1])
     return ranks
 
 
 def _rank(scores: Tensor, best: Tensor) -> npt.NDArray[np.float64]:
+    if bool(best.isnan().any()) or bool(scores.isnan().any()):
+        raise TrainingError("ranking: scores must be numbers (got NaN). Lower train.lr or look for extreme features")
     higher = (scores > best).sum(1).double()
     equal = (scores == best).sum(1).double()
     rank: npt.NDArray[np.float64] = (1.0 + higher + 0.5 * equal).cpu().numpy()

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 
 from graphstorm_like.errors import ConfigError, DataError, GslError, must_be
-from graphstorm_like.files import check_size, exclusive, read_meta, write_json
+from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, reserve, write_json
 from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
@@ -207,11 +207,10 @@ def _open_for_writing(folder: Path, meta: dict[str, Any]) -> tuple[Vectors, npt.
             raise DataError(f"{folder}: meta.json belongs to other weights or texts. Delete the folder and run again")
         check_size(folder / "done.u1", texts)
     else:
-        # Sparse files: they take room as rows are written. meta.json comes last, so without it nothing here counts.
+        # meta.json comes last, so without it nothing here counts.
         for name, size in (("vectors.f16", 2 * texts * dim), ("done.u1", texts)):
-            with open(folder / name, "wb") as file:
-                file.truncate(size)
-                os.fsync(file.fileno())
+            reserve(folder / name, size)
+            fsync_path(folder / name)
         write_json(folder / "meta.json", meta)
     done = np.memmap(folder / "done.u1", dtype=np.uint8, mode="r+") if texts else np.zeros(0, dtype=np.uint8)
     return _map_vectors(folder, texts, dim, "r+"), done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.files import fsync_path
+from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
 
-TEMPORARY = ".writing-"
+
+class DamagedFileError(TrainingError):
+    """Weights that cannot be read, as against weights of another model."""
 
 
 @dataclass
@@ -35,6 +39,8 @@ class TrainState:
     """Optimizer steps done in all."""
     best: float | None = None
     best_epoch: int | None = None
+    to_beat: float | None = None
+    """What the next evaluation must beat by `early_stop.min_delta` not to count as a bad one."""
     bad_evaluations: int = 0
     finished: bool = False
     epoch_loss: float = 0.0
@@ -54,15 +60,8 @@ def write_folder(target: Path, files: Mapping[str, Any]) -> None:
     try:
         for name, content in files.items():
             _write_file(temporary / name, content)
-        fsync_path(temporary)
-        old = target.parent / f"{TEMPORARY}old-{target.name}"
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-        fsync_path(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as err:
+        replace_folder(temporary, target)
+    except (OSError, RuntimeError, SafetensorError) as err:
         shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
 
@@ -75,16 +74,6 @@ def _write_file(path: Path, content: Any) -> None:
     else:
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     fsync_path(path)
-
-
-def recover(folder: Path) -> None:
-    """Clean up after a kill: what a write had set aside comes back if its successor is missing, the rest goes."""
-    for leftover in folder.glob(f"{TEMPORARY}*"):
-        name = leftover.name.removeprefix(TEMPORARY)
-        if name.startswith("old-") and not (folder / name.removeprefix("old-")).exists():
-            leftover.rename(folder / name.removeprefix("old-"))
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 class Checkpoints:
@@ -115,21 +104,31 @@ class Checkpoints:
         recover(self.folder)
         if not (points := self.all()):
             return None
-        newest = points[-1]
-        try:
-            state = TrainState(**json.loads((newest / "state.json").read_text(encoding="utf-8")))
-            load_weights(newest / "model.safetensors", modules)
-            optimizers = torch.load(newest / "optimizer.pt", weights_only=True)
-        except (OSError, ValueError, TypeError, RuntimeError) as err:
-            raise TrainingError(
-                f"{newest}: must be a resume point of this model ({err}). Start anew with --fresh"
-            ) from err
-        return state, optimizers
+        broken: BaseException | None = None
+        for point in reversed(points):
+            try:
+                state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
+                optimizers = torch.load(point / "optimizer.pt", weights_only=True)
+                load_weights(point / "model.safetensors", modules)
+            except (*_UNREADABLE, DamagedFileError) as err:
+                broken = err
+                continue
+            return state, optimizers
+        raise TrainingError(
+            f"{points[-1]}: must be a readable resume point ({broken}). Start anew with --fresh"
+        ) from broken
+
+
+# What a file that is cut short or overwritten makes the readers raise.
+_UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
 
 
 def load_weights(path: Path, modules: nn.Module) -> None:
     """Read safetensors into modules; TrainingError names what does not fit."""
-    weights: dict[str, Tensor] = load_file(path)
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as err:
+        raise DamagedFileError(f"{path}: must be a whole safetensors file ({err}). Train again with --fresh") from err
     own = modules.state_dict()
     wrong = [k for k in own if k not in weights or weights[k].shape != own[k].shape] + [
         k for k in weights if k not in own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +15,16 @@ from torch import nn
 
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import IntArray, NodeType
-from graphstorm_like.models.embedding import Embedder
+from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task
+from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task, hidden_edges
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ class CachedText:
         """D"""
         return int(self.cache.vectors.shape[1])
 
-    def scale(self) -> float:
-        """What brings the entries to size 1 (root mean square over evenly chosen texts)."""
-        rows = np.linspace(0, len(self.cache) - 1, 4096).astype(np.int64)
-        size = float(np.sqrt(np.mean(np.square(self.cache.vectors[np.unique(rows)].astype(np.float32)))))
-        return 1.0 / max(size, 1e-6)
+    def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(mean, standard deviation) [D], over evenly chosen texts."""
+        rows = np.unique(np.linspace(0, len(self.cache) - 1, 8192).astype(np.int64))
+        vectors = self.cache.vectors[rows].astype(np.float64)
+        return vectors.mean(axis=0), vectors.std(axis=0)
 
 
 Sources = dict[NodeType, dict[str, FeatureSource]]
@@ -79,10 +80,29 @@ class Experiment:
         assert isinstance(task, NodeClassification | LinkPrediction)
         return task
 
-    def embedder(self, reporter: Reporter | None = None) -> Embedder:
-        """For vectors of many nodes."""
-        progress = None if reporter is None else reporter.follow()
-        return Embedder(self.model, self.graph, self.sources, self.device, self.pipeline.infer.batch_size, progress)
+    def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
+        """For vectors of many nodes. memo: see Embedder."""
+        return Embedder(
+            self.model,
+            self.graph,
+            self.sources,
+            self.device,
+            self.pipeline.train.fanouts,
+            self.pipeline.infer.batch_size,
+            None if reporter is None else reporter.follow(),
+            Path(self.pipeline.output),
+            memo,
+        )
+
+    @property
+    def text_weights(self) -> dict[str, str]:
+        """Fingerprint of the language model behind each text input: its weights may change under one name."""
+        return {
+            f"{t}.{name}": source.cache.meta["weights"]
+            for t, inputs in self.sources.items()
+            for name, source in inputs.items()
+            if isinstance(source, CachedText)
+        }
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -117,6 +137,12 @@ def chosen_inputs(
     wanted = config.inputs.get(node_type, NodeInputConfig())
     features = list(node.features) if wanted.features is None else wanted.features
     texts = list(node.text) if wanted.text is None else wanted.text
+    for kind, names, known in (("feature", features, node.features), ("text", texts, node.text)):
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    unknown(f"graph folder, node type {node_type}", kind, name, known) + " Run: gsl construct"
+                )
     bare = not features and not texts
     return features, texts, bare if wanted.embedding == "auto" else wanted.embedding
 
@@ -155,24 +181,25 @@ def text_vectors(pipeline: Pipeline, graph: LocalGraph, reporter: Reporter) -> d
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
     assert pipeline.graph.path is not None, "paths are resolved before"
-    hide = (pipeline.task.edge_type,) if pipeline.task.type == "link_prediction" else ()
-    graph = LocalGraph(pipeline.graph.path, hide=hide)
-    vectors = text_vectors(pipeline, graph, reporter)
+    graph = LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
     device = choose_device(pipeline.train.device)
+    # The task first: what is wrong with labels and splits is said before hours of embedding.
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
+    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
+    vectors = text_vectors(pipeline, graph, reporter)
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
     for node_type, node in graph.manifest.nodes.items():
         features, texts, embedding = chosen_inputs(pipeline.model, graph.manifest, node_type)
         inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in features}
         widths = {n: node.features[n].width for n in features}
-        scales = {}
+        moments = {}
         for name in texts:
             inputs[f"text:{name}"] = vectors[node_type, name]
             widths[f"text:{name}"] = vectors[node_type, name].width
-            scales[f"text:{name}"] = vectors[node_type, name].scale()
+            moments[f"text:{name}"] = vectors[node_type, name].moments()
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(node.count, widths, embedding, scales)
-    torch.manual_seed(torch_seed(pipeline.seed, "model"))
+        specs[node_type] = NodeInputSpec(node.count, widths, embedding, moments)
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
     model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
-    task = build_task(pipeline.task, graph, model.hidden)
     return Experiment(pipeline, graph, sources, nn.ModuleDict({"model": model, "task": task}).to(device), device)

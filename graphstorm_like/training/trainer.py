@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.files import recover
+from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
-from graphstorm_like.training.checkpoint import Checkpoints, TrainState, recover, write_folder
+from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
 from graphstorm_like.training.experiment import Experiment, uses_bfloat16
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.progress import Meter, Reporter, duration
@@ -174,12 +177,14 @@ class Trainer:
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
         margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
-        better = state.best is None or value > state.best + margin
-        if better:
-            state.best, state.best_epoch, state.bad_evaluations = value, state.epoch, 0
-            self.save_best(metrics)
+        if state.to_beat is None or value > state.to_beat + margin:
+            state.to_beat, state.bad_evaluations = value, 0
         else:
             state.bad_evaluations += 1
+        better = state.best is None or value > state.best
+        if better:
+            state.best, state.best_epoch = value, state.epoch
+            self.save_best(metrics)
         shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
         return f"valid {shown}{' (best)' if better else ''} [{duration(seconds)}]"
 
@@ -192,6 +197,7 @@ class Trainer:
         files: dict[str, Any] = {
             MODEL_FILE: self.experiment.modules.state_dict(),
             "config.json": self.experiment.pipeline.model_dump(mode="json"),
+            "text_models.json": self.experiment.text_weights,
             "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
         }
         write_folder(self.folder / BEST, files)
@@ -210,14 +216,36 @@ def batch_pipeline(experiment: Experiment) -> BatchPipeline:
     )
 
 
+def swapped_pairs(graph: LocalGraph, edge_type: EdgeType) -> int:
+    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge."""
+    if edge_type[0] != edge_type[2]:
+        return 0
+    count = graph.manifest.node(edge_type[0]).count
+    source, target = graph.edges(edge_type, graph.edge_rows(edge_type, "train"))
+    trained = source * count + target
+    found = 0
+    for split in ("valid", "test"):
+        source, target = graph.edges(edge_type, graph.edge_rows(edge_type, split))
+        found += int(np.isin(target * count + source, trained).sum())
+    return found
+
+
 def describe(experiment: Experiment) -> str:
     """One line about sizes and memory, before training starts."""
     manifest = experiment.graph.manifest
     parameters = sum(p.numel() for p in experiment.modules.parameters())
     # Weight, gradient and the two moments of Adam, float32 each.
     memory = 16 * parameters / 1e9
-    hidden = ", ".join(edge_name(t) for t in experiment.task.hidden_edges)
+    hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)
     note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
+    for edge_type in experiment.graph.hide:
+        if swapped := swapped_pairs(experiment.graph, edge_type):
+            note += (
+                f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
+                f"direction give both one split)"
+            )
+    if any(edge.features for edge in manifest.edges):
+        note += "; edge features are kept in the graph, but no model reads them yet"
     return (
         f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
         f"{parameters:,} parameters on {experiment.device}, with optimizer state {memory:.2f} GB{note}"

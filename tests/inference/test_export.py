@@ -30,7 +30,7 @@ def read(folder: Path) -> pa.Table:
 def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: Path, mode: str) -> None:
     config = shop_config(infer={"mode": mode, "embeddings": ["item", "user"], "shard_rows": 100})
     experiment = build_experiment(config, QUIET)
-    manifest = export(experiment, tmp_path / "out", "model-id", "print", QUIET)
+    manifest = export(experiment, tmp_path / "out", "model-id", experiment.embedder(), QUIET)
     graph, task = experiment.graph, experiment.task
     assert isinstance(task, NodeClassification)
     for node_type in ("item", "user"):
@@ -61,7 +61,7 @@ def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: 
 
 def test_links_are_new_and_ordered(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     experiment = build_experiment(shop_config("link_prediction", infer={"top_k": 7, "shard_rows": 300}), QUIET)
-    export(experiment, tmp_path / "out", "id", "print", QUIET)
+    export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
     table = read(tmp_path / "out" / "predictions")
     graph, task = experiment.graph, experiment.task
     assert isinstance(task, LinkPrediction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_layer_wise_is_full_batch(
 ) -> None:
     monkeypatch.setattr(embedding, "MAX_EDGES", edges)
     found = experiment(shop_config, gnn)
-    embedder = Embedder(found.model, found.graph, found.sources, found.device, batch_size=nodes)
+    embedder = Embedder(found.model, found.graph, found.sources, found.device, [ALL, ALL], batch_size=nodes)
     for node_type in ("item", "user"):
         vectors = embedder.layer_wise([node_type])[node_type]
         np.testing.assert_allclose(vectors, full_batch(found, node_type), atol=1e-5)
@@ -57,7 +58,27 @@ def test_layer_wise_hides_held_out_edges(shop_config: Callable[..., Pipeline]) -
 def test_mini_batch_over_all_neighbours_is_exact(shop_config: Callable[..., Pipeline]) -> None:
     found = experiment(shop_config, "sage")
     ids = np.array([17, 3, 99, 4])
-    vectors = Embedder(found.model, found.graph, found.sources, found.device, batch_size=3).mini_batch(
+    vectors = Embedder(found.model, found.graph, found.sources, found.device, [ALL, ALL], batch_size=3).mini_batch(
         "item", ids, [ALL, ALL], 0
     )
     np.testing.assert_allclose(vectors, full_batch(found, "item")[ids], atol=1e-5)
+
+
+def test_an_edge_type_left_out_of_training_stays_out(shop_config: Callable[..., Pipeline]) -> None:
+    fanout = {"default": 5, "by_edge_type": {"item:similar:item": 0}}
+    config = shop_config(train={"fanouts": [fanout, 5]})
+    found = build_experiment(config, Reporter(quiet=True))
+    none = FanoutByType(default=-1, by_edge_type={"item:similar:item": 0})
+    vectors = found.embedder().layer_wise(["item"])["item"]
+    ids = np.arange(len(vectors))
+    np.testing.assert_allclose(vectors, found.embedder().mini_batch("item", ids, [none, ALL], 0), atol=1e-5)
+    assert np.abs(vectors - full_batch(found, "item")).max() > 0.01
+
+
+def test_memo_and_scratch(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    found = experiment(shop_config, "rgcn")
+    memo: dict[str, np.ndarray] = {}
+    embedder = found.embedder(memo=memo)
+    first = embedder.layer_wise(["item"])["item"]
+    assert embedder.layer_wise(["item"])["item"] is first is memo["item"]
+    assert not list(Path(found.pipeline.output).glob(".vectors-*"))

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from graphstorm_like.models.inputs import InputEncoder, NodeInput, NodeInputSpec
 
+MOMENTS = {"text:t": (np.array([5.0, -1.0, 0.0, 2.0]), np.array([0.1, 2.0, 1.0, 0.0]))}
 
-def test_fusion_is_a_projection_of_the_scaled_concatenation() -> None:
-    spec = NodeInputSpec(5, {"text:t": 4, "price": 1}, False, {"text:t": 3.0})
+
+def test_fusion_is_a_projection_of_the_standardised_concatenation() -> None:
+    spec = NodeInputSpec(5, {"text:t": 4, "price": 1}, False, MOMENTS)
     encoder = NodeInput(spec, 6, 0.0).eval()
-    features = {"text:t": torch.randn(5, 4).half(), "price": torch.randn(5, 1)}
+    text = torch.randn(5, 4) * torch.tensor([0.1, 2.0, 1.0, 0.0]) + torch.tensor([5.0, -1.0, 0.0, 2.0])
+    features = {"text:t": text, "price": torch.randn(5, 1)}
     order = encoder.names
     weight = torch.cat([encoder.projections[order.index(n)].weight for n in order], dim=1)
-    inputs = torch.cat([features[n].float() * spec.scales.get(n, 1.0) for n in order], dim=1)
+    standard = (text - text.new_tensor([5.0, -1.0, 0.0, 2.0])) / text.new_tensor([0.1, 2.0, 1.0, 1e-6])
+    inputs = torch.cat([standard if n == "text:t" else features[n] for n in order], dim=1)
     want = torch.relu(encoder.norm(inputs @ weight.T + encoder.bias))
-    torch.testing.assert_close(encoder(torch.arange(5), features), want, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(encoder(torch.arange(5), features), want, atol=1e-4, rtol=1e-4)
+
+
+def test_bfloat16_keeps_what_is_left_beside_a_large_mean() -> None:
+    spec = NodeInputSpec(64, {"text:t": 4}, False, {"text:t": (np.full(4, 50.0), np.full(4, 0.5))})
+    encoder = NodeInput(spec, 8, 0.0).eval()
+    rows = (torch.randn(64, 4) * 0.5 + 50).half()
+    exact = encoder(torch.arange(64), {"text:t": rows})
+    with torch.autocast("cpu", torch.bfloat16):
+        half = encoder(torch.arange(64), {"text:t": rows})
+    assert (exact - half).abs().max() < 0.1  # rounding the rows themselves would be wrong by more than 0.5
 
 
 def test_embeddings_are_per_node_and_sparse() -> None:
@@ -37,8 +52,8 @@ def test_a_type_with_nothing_has_one_vector() -> None:
     assert out.abs().sum() > 0
 
 
-def test_scales_are_saved_with_the_weights() -> None:
-    one = NodeInput(NodeInputSpec(1, {"text:t": 2}, False, {"text:t": 9.0}), 2, 0.0)
-    two = NodeInput(NodeInputSpec(1, {"text:t": 2}, False), 2, 0.0)
+def test_moments_are_saved_with_the_weights() -> None:
+    one = NodeInput(NodeInputSpec(1, {"text:t": 4}, False, MOMENTS), 2, 0.0)
+    two = NodeInput(NodeInputSpec(1, {"text:t": 4}, False, {"text:t": (np.zeros(4), np.ones(4))}), 2, 0.0)
     two.load_state_dict(one.state_dict())
-    assert two.scales.tolist() == [9.0]
+    assert two.projections[0].shift.tolist() == [5.0, -1.0, 0.0, 2.0]

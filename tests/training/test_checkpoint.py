@@ -47,8 +47,8 @@ def test_a_failed_write_leaves_the_old(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_recover_after_a_kill_between_the_renames(tmp_path: Path) -> None:
-    (tmp_path / ".writing-old-best").mkdir()
-    (tmp_path / ".writing-old-best" / "a.json").write_text("old")
+    (tmp_path / ".old-best").mkdir()
+    (tmp_path / ".old-best" / "a.json").write_text("old")
     (tmp_path / ".writing-best").mkdir()
     recover(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["best"]
@@ -61,9 +61,28 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
         load_weights(tmp_path / "m" / "model.safetensors", nn.Linear(2, 4))
 
 
-def test_a_broken_resume_point_is_named(tmp_path: Path) -> None:
-    points, module = Checkpoints(tmp_path, keep=1), nn.Linear(2, 2)
-    points.save(TrainState(updates=3), module, {})
-    (tmp_path / "step-000000003" / "state.json").write_text("{")
-    with pytest.raises(TrainingError, match=r"step-000000003: must be a resume point of this model .*--fresh"):
+@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_broken_resume_point_falls_back_or_is_named(tmp_path: Path, name: str, left: int) -> None:
+    points, module = Checkpoints(tmp_path, keep=2), nn.Linear(2, 2)
+    for update in (3, 4):
+        points.save(TrainState(updates=update), module, {"0": {"x": torch.ones(2)}})
+    for update in (4, 3):
+        broken = tmp_path / f"step-00000000{update}" / name
+        broken.write_bytes(broken.read_bytes()[:left])
+        if update == 4:
+            loaded = points.load(module)
+            assert loaded is not None
+            assert loaded[0].updates == 3
+    with pytest.raises(TrainingError, match=r"step-000000004: must be a readable resume point .*--fresh"):
         points.load(module)
+
+
+def test_a_full_disk_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc] unexpected pos")
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(TrainingError, match="must be writable"):
+        Checkpoints(tmp_path, keep=1).save(TrainState(), nn.Linear(1, 1), {"0": {}})
+    assert not list(tmp_path.iterdir())

@@ -14,12 +14,8 @@ import numpy as np
 
 from gconstruct import build_graph
 from graphstorm_like.config import load_pipeline
-from graphstorm_like.launch.stages import best_weights
-from graphstorm_like.tasks import Evaluation
-from graphstorm_like.training.checkpoint import load_weights
-from graphstorm_like.training.experiment import build_experiment, set_threads
+from graphstorm_like.launch.stages import Runner
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 
@@ -27,21 +23,16 @@ HERE = Path(__file__).parent
 def main() -> None:
     reporter = Reporter()
     pipeline = load_pipeline(HERE / "pipeline.yaml", ["name=debian-recipe", "output=runs/recipe", "train.epochs=3"])
-    set_threads(pipeline)
 
     # Tables -> graph folder; at once when it is up to date.
     build_graph(pipeline.graph, progress=reporter.line)
 
-    # Graph, cached text vectors, model, task. `experiment.model` and `.task` are plain torch modules.
-    experiment = build_experiment(pipeline, reporter)
-    folder = Path(pipeline.output) / "train"
-    Trainer(experiment, folder, reporter).train()
-    load_weights(best_weights(pipeline), experiment.modules)
+    # What `gsl train` and `gsl evaluate` do. A changed pipeline is trained anew, an interrupted one goes on.
+    runner = Runner(pipeline, reporter)
+    runner.run(["train", "evaluate"])
 
-    # Scores over all neighbours, the test split once.
-    how = Evaluation("layer_wise", (), pipeline.seed)
-    for split in ("valid", "test"):
-        reporter.line(f"{split}: {experiment.task.evaluate(experiment.embedder(), split, how)}")
+    # Graph, cached text vectors, model and task with the best weights: `.model` and `.task` are plain torch modules.
+    experiment = runner.trained()
 
     # Vectors of all packages, under their own names.
     vectors = experiment.embedder().layer_wise(["package"])["package"]

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 class NodeClassifier(nn.Module):
     """[S, D] -> logits [S, C]."""
 
-    def __init__(self, hidden: int, classes: int, layers: int = 1, dropout: float = 0.0) -> None:
+    def __init__(self, hidden: int, classes: int, layers: int = 1) -> None:
         super().__init__()
         stack: list[nn.Module] = []
         for _ in range(layers - 1):
-            stack += [nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout)]
+            stack += [nn.Linear(hidden, hidden), nn.ReLU()]
         self.stack = nn.Sequential(*stack, nn.Linear(hidden, classes))
 
     def forward(self, hidden: Tensor) -> Tensor:
