@@ -170,8 +170,8 @@ class Runner:
                 f"graph. Run: gsl train"
             )
         experiment, weights = self.experiment(), best_weights(self.pipeline)
-        text_models = json.loads((weights.parent / "text_models.json").read_text(encoding="utf-8"))
-        if text_models != experiment.text_weights:
+        known = weights.parent / "text_models.json"
+        if not known.is_file() or json.loads(known.read_text(encoding="utf-8")) != experiment.text_weights:
             raise TrainingError(
                 f"{weights.parent}: was trained on vectors of other language model weights than "
                 f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"
