@@ -18,11 +18,15 @@ from graphstorm_like.errors import unknown
 
 
 def _only(*known: str) -> AfterValidator:
-    """Refuse placeholders that would stay in a path as they are."""
+    """Refuse placeholders that would stay in a path as they are, and URLs."""
 
     def check(path: str) -> str:
         if any(found not in known for found in re.findall(r"\{\w*\}", path)):
             raise ValueError(f"must have no placeholder but {' and '.join(known)}")
+        if "://" in path:
+            raise ValueError(
+                "must be a local folder: weights and vectors are memory-mapped. Copy results when they are done"
+            )
         return path
 
     return AfterValidator(check)
@@ -33,7 +37,7 @@ class Pipeline(Strict):
 
     name: Name = "pipeline"
     output: Annotated[str, _only("{name}")] = "runs/{name}"
-    """Folder or URL for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
+    """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
     """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -37,7 +37,7 @@ HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 
 
 class LocalGraph:
-    """GraphStore and FeatureStore over a graph folder of one partition.
+    """A Graph over a graph folder of one partition.
 
     hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
     still show them: they are what link prediction is scored on.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
@@ -78,9 +80,11 @@ class Subgraph:
 
 
 class GraphStore(Protocol):
-    """Topology."""
+    """Topology. `hide`: edge types whose validation and test edges are no messages."""
 
+    folder: Path
     manifest: GraphManifest
+    hide: tuple[EdgeType, ...]
 
     def sample(
         self,
@@ -94,17 +98,45 @@ class GraphStore(Protocol):
         ...
 
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:
-        """(source ids, target ids) of the given edges, or of all."""
+        """(source ids, target ids) of the given edges, or of all, hidden ones included."""
+        ...
+
+    def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
+        """Ids of the edges that belong to a split."""
         ...
 
     def degrees(self, edge_type: EdgeType) -> IntArray:
-        """In-degree of each target node."""
+        """In-degree of each target node in the message graph."""
+        ...
+
+    def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:
+        """The given edges, forward and reverse, as ExcludedEdges."""
         ...
 
 
 class FeatureStore(Protocol):
-    """Dense features, and labels."""
+    """What nodes carry."""
+
+    def ids(self, node_type: NodeType) -> pa.Array:
+        """The user's own ids, by position."""
+        ...
+
+    def text(self, node_type: NodeType, name: str) -> pa.Array:
+        """A text column (large_string)."""
+        ...
 
     def gather(self, node_type: NodeType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature."""
         ...
+
+    def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
+        ...
+
+    def label_rows(self, node_type: NodeType, name: str, split: str) -> IntArray:
+        """Ids of the nodes whose label belongs to a split."""
+        ...
+
+
+class Graph(GraphStore, FeatureStore, Protocol):
+    """All that training and inference ask of a graph."""

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.files import reserve
-from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
@@ -58,7 +57,7 @@ class Embedder:
     """
 
     model: LmGnn
-    graph: LocalGraph
+    graph: Graph
     sources: Sources
     device: torch.device
     fanouts: Sequence[FanoutByType]

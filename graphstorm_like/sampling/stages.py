@@ -15,8 +15,7 @@ import torch
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
@@ -60,7 +59,7 @@ class LinkSeeder:
     """
 
     def __init__(
-        self, graph: LocalGraph, edge_type: EdgeType, known_ids: IntArray, uniform: int, seed: int, rank: int = 0
+        self, graph: Graph, edge_type: EdgeType, known_ids: IntArray, uniform: int, seed: int, rank: int = 0
     ) -> None:
         self.edge_type, self.uniform, self.seed, self.rank = edge_type, uniform, seed, rank
         self.graph = graph
@@ -104,7 +103,7 @@ class LinkSeeder:
 class SampleNeighbors:
     """Layered neighbour sampling around the seeds. Target edges of a link batch, and their reverses, stay out."""
 
-    graph: LocalGraph
+    graph: Graph
     fanouts: Sequence[FanoutByType]
     seed: int
     rank: int = 0
@@ -138,7 +137,7 @@ class FeatureSource(Protocol):
 class GraphFeature:
     """A dense feature of the graph folder as a FeatureSource."""
 
-    graph: LocalGraph
+    graph: Graph
     node_type: NodeType
     name: str
 

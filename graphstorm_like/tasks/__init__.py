@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig
-from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.store import Graph
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
@@ -18,7 +18,7 @@ def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tup
 
 
 def build_task(
-    config: NodeClassificationConfig | LinkPredictionConfig, graph: LocalGraph, hidden: int
+    config: NodeClassificationConfig | LinkPredictionConfig, graph: Graph, hidden: int
 ) -> NodeClassification | LinkPrediction:
     """The task of a configuration over a graph, for vectors of width `hidden`."""
     if isinstance(config, NodeClassificationConfig):

@@ -14,8 +14,7 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.task import LinkPredictionConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
@@ -30,7 +29,7 @@ from graphstorm_like.tasks.ranking import full_ranks, ranking_metrics, sampled_r
 class LinkPrediction(Task):
     """One edge type; head and loss by name; mrr and hits@k."""
 
-    def __init__(self, config: LinkPredictionConfig, graph: LocalGraph, hidden: int) -> None:
+    def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
         self.config, self.graph, self.select_by = config, graph, config.select_by
         self.edge_type: EdgeType = config.edge_type

@@ -13,8 +13,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 from graphstorm_like.config.task import NodeClassificationConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError, unknown
-from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads.node import NodeClassifier
 from graphstorm_like.sampling.batch import MiniBatch, NodeTargets
@@ -25,7 +24,7 @@ from graphstorm_like.tasks.base import Evaluation, Task
 class NodeClassification(Task):
     """Cross-entropy over the classes named in the graph's manifest; accuracy and macro-F1."""
 
-    def __init__(self, config: NodeClassificationConfig, graph: LocalGraph, hidden: int) -> None:
+    def __init__(self, config: NodeClassificationConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
         self.config, self.graph, self.select_by = config, graph, config.select_by
         labels = graph.manifest.node(config.node_type).labels

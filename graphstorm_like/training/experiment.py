@@ -18,7 +18,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
@@ -61,7 +61,7 @@ class Experiment:
     """A model and its task over a graph, on a device."""
 
     pipeline: Pipeline
-    graph: LocalGraph
+    graph: Graph
     sources: Sources
     modules: nn.ModuleDict
     device: torch.device
@@ -147,7 +147,7 @@ def chosen_inputs(
     return features, texts, bare if wanted.embedding == "auto" else wanted.embedding
 
 
-def text_vectors(pipeline: Pipeline, graph: LocalGraph, reporter: Reporter) -> dict[tuple[NodeType, str], CachedText]:
+def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[tuple[NodeType, str], CachedText]:
     """Vectors of every text that enters the model: from the cache, or computed now (resuming a stopped sweep)."""
     wanted = [(t, name) for t in graph.manifest.nodes for name in chosen_inputs(pipeline.model, graph.manifest, t)[1]]
     config = pipeline.model.text_encoder

@@ -19,7 +19,7 @@ import torch
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.files import recover
-from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.store import Graph
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import torch_seed
@@ -216,7 +216,7 @@ def batch_pipeline(experiment: Experiment) -> BatchPipeline:
     )
 
 
-def swapped_pairs(graph: LocalGraph, edge_type: EdgeType) -> int:
+def swapped_pairs(graph: Graph, edge_type: EdgeType) -> int:
     """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge."""
     if edge_type[0] != edge_type[2]:
         return 0

@@ -36,7 +36,7 @@ COVERS = ("topic", "covers", "paper")
         ("train.clip_norm=", lambda p: p.train.clip_norm, None),
         ("launch.on=local", lambda p: p.launch.on, "local"),
         ("train.schedule={type: constant}", lambda p: p.train.schedule.type, "constant"),
-        ("output=s3://bucket/a=b", lambda p: p.output, "s3://bucket/a=b"),
+        ("graph.base=s3://bucket/a=b", lambda p: p.graph.base, "s3://bucket/a=b"),
     ],
 )  # fmt: skip
 def test_sets_one_value(

@@ -35,11 +35,9 @@ def test_not_at_the_working_directory(tmp_path: Path, monkeypatch: pytest.Monkey
         ("output", "out/{name}-1", "{here}/out/papers-1"),
         ("output", "/data/out", "/data/out"),
         ("output", "~/out/{name}", "{home}/out/papers"),
-        ("output", "s3://bucket/{name}", "s3://bucket/papers"),
         ("cache", "{output}/c", "{here}/runs/papers/c"),
         ("cache", "caches/{name}", "{here}/caches/papers"),
         ("cache", "~/cache", "{home}/cache"),
-        ("cache", "gs://bucket/cache", "gs://bucket/cache"),
         ("graph.path", "graphs/a", "{here}/graphs/a"),
         ("graph.path", "s3://bucket/graph", "s3://bucket/graph"),
         ("graph.base", "~/tables", "{home}/tables"),
@@ -51,12 +49,6 @@ def test_given(key: str, given: str, found: str, load: Callable[..., Pipeline], 
     for part in key.split("."):
         at = getattr(at, part)
     assert at == found.replace("{here}", str(tmp_path)).replace("{home}", str(Path.home()))
-
-
-def test_a_remote_output_takes_cache_and_graph_along(load: Callable[..., Pipeline]) -> None:
-    pipeline = load(GOOD, "output=s3://bucket/{name}")
-    assert pipeline.cache == "s3://bucket/papers/cache"
-    assert pipeline.graph.path == "s3://bucket/papers/graph"
 
 
 def test_the_name_may_come_from_an_override(load: Callable[..., Pipeline], tmp_path: Path) -> None:

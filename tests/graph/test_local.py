@@ -107,3 +107,29 @@ def test_a_truncated_file_is_named(shop: tuple[Path, Path], tmp_path: Path) -> N
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"item.arrow: must be an Arrow file"):
         LocalGraph(copy).ids("item")
+
+
+def test_parallels_of_hidden_edges_are_hidden_too(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from gconstruct import build_graph
+    from graphstorm_like.config import build_pipeline
+
+    pq.write_table(pa.table({"id": ["a", "b", "c"]}), tmp_path / "n.parquet")
+    rows = {"source": ["a", "a", "c"], "target": ["b", "b", "b"], "split": ["train", "test", "train"]}
+    pq.write_table(pa.table(rows), tmp_path / "e.parquet")
+    data = {
+        "graph": {
+            "path": str(tmp_path / "g"),
+            "base": str(tmp_path),
+            "nodes": {"n": {"files": "n.parquet", "id": "id"}},
+            "edges": [
+                {"source": "n", "relation": "r", "target": "n", "files": "e.parquet", "split": {"column": "split"}}
+            ],
+        },
+        "task": {"type": "link_prediction", "edge_type": "n:r:n"},
+    }
+    build_graph(build_pipeline(data).graph)
+    graph = LocalGraph(tmp_path / "g", hide=[("n", "r", "n")])
+    assert graph.degrees(("n", "r", "n")).tolist() == [0, 1, 0]
+    assert graph.degrees(("n", "r_rev", "n")).tolist() == [0, 0, 1]

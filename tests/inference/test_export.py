@@ -105,3 +105,14 @@ def test_list_column_and_shards() -> None:
     assert column.to_pylist() == [[0, 1], [2, 3], [4, 5]]
     assert [(s.start, s.stop) for s in shards(5, 2)] == [(0, 2), (2, 4), (4, 5)]
     assert [(s.start, s.stop) for s in shards(0, 2)] == [(0, 0)]
+
+
+def test_sources_with_few_free_targets_get_fewer_rows(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    experiment = build_experiment(shop_config("link_prediction", infer={"top_k": 1000}), QUIET)
+    export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    table, task = read(tmp_path / "out" / "predictions"), experiment.task
+    assert isinstance(task, LinkPrediction)
+    source, target = experiment.graph.edges(task.edge_type)
+    pairs = len(set(zip(source.tolist(), target.tolist())))
+    assert len(table) == 240 * 240 - 240 - pairs
+    assert np.isfinite(table["score"].to_numpy()).all()

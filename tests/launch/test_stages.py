@@ -133,3 +133,60 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         pytest.raises(DataError, match="already running in this"),
     ):
         run_pipeline(pipeline, ["construct"], reporter=Lines())
+
+
+def test_scores_belong_to_weights_not_to_a_configuration(tmp_path: Path) -> None:
+    """A, then B, then A again: the scores and exports of B's weights are never taken for A's."""
+    yaml = write_shop_pipeline(tmp_path)
+    one, two = load_pipeline(yaml, ["train.epochs=2"]), load_pipeline(yaml, ["train.epochs=1"])
+    run_pipeline(one, reporter=Lines())
+    run_pipeline(two, ["train"], reporter=Lines())
+    assert not is_done(two, "evaluate")
+    (tmp_path / "run" / "train").rename(tmp_path / "run" / "two")
+    run_pipeline(one, ["train"], reporter=Lines())
+    assert is_done(one, "evaluate")  # the same bits again
+    weights = tmp_path / "run" / "train" / "best" / "model.safetensors"
+    weights.write_bytes((tmp_path / "run" / "two" / "best" / "model.safetensors").read_bytes())
+    assert not is_done(one, "evaluate")
+    assert not is_done(one, "infer")
+
+
+def test_an_interrupted_stage_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import graphstorm_like.inference.export as module
+
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["train.epochs=1"])
+    run_pipeline(pipeline, reporter=Lines())
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "prediction_tables", fails)
+    (tmp_path / "run" / "infer" / "done.json").unlink()
+    with pytest.raises(ZeroDivisionError):
+        run_pipeline(pipeline, ["infer"], reporter=Lines())
+    assert not is_done(pipeline, "infer")
+    assert pq.read_table(tmp_path / "run" / "infer" / "predictions").num_rows == 240  # the old results are still there
+
+
+def test_one_stage_on_a_stale_graph_is_refused(tmp_path: Path) -> None:
+    from graphstorm_like.errors import DataError
+
+    yaml = write_shop_pipeline(tmp_path)
+    run_pipeline(load_pipeline(yaml), ["construct"], reporter=Lines())
+    changed = load_pipeline(yaml, ["graph.nodes.item.features.price.log1p=false"])
+    with pytest.raises(DataError, match=r"graph: must be of the present tables .* Run: gsl construct"):
+        run_pipeline(changed, ["train"], reporter=Lines())
+    # Without its tables a graph folder is taken as it is: it may have been copied to another machine.
+    (tmp_path / "tables" / "buys.parquet").rename(tmp_path / "away.parquet")
+    lines = Lines()
+    run_pipeline(load_pipeline(yaml, ["train.epochs=1"]), ["train"], reporter=lines)
+    assert "the tables of the graph are not here: taking the graph folder as it is" in lines.said
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    from graphstorm_like.errors import DataError
+
+    (tmp_path / "file").write_text("")
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), [f"output={tmp_path}/file/run"])
+    with pytest.raises(DataError, match="must be a folder that can be written to"):
+        run_pipeline(pipeline, reporter=Lines())

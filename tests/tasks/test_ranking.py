@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphstorm_like.errors import TrainingError
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.tasks.ranking import full_ranks, ranking_metrics, sampled_ranks
 
@@ -65,3 +66,19 @@ def test_metrics() -> None:
         "hits@1": pytest.approx(1 / 3),
         "hits@10": pytest.approx(2 / 3),
     }
+
+
+def test_equal_vectors_score_equal_among_sampled_candidates() -> None:
+    """At real widths: the true target must not win or lose by the rounding of another kernel."""
+    torch.manual_seed(0)
+    keys = torch.randn(1, 128).expand(300, 128).contiguous()
+    candidates = np.random.default_rng(0).integers(300, size=(300, 100))
+    ranks = sampled_ranks(torch.randn(300, 128), keys, np.arange(300), candidates, np.zeros((300, 100), dtype=bool))
+    assert set(ranks.tolist()) == {51.0}
+
+
+def test_nan_scores_are_refused() -> None:
+    keys = torch.full((5, 2), float("nan"))
+    source, target = np.array([0]), np.array([1])
+    with pytest.raises(TrainingError, match="scores must be numbers"):
+        full_ranks(keys[:1], keys, source, target, KnownTargets(source, target, 5), True)

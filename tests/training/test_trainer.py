@@ -76,3 +76,11 @@ def test_a_changed_graph_is_refused_on_resume(shop_config: Callable[..., Pipelin
 def test_bfloat16_trains(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     config = shop_config(train={"precision": "bfloat16", "epochs": 8}, model={"gnn": {"type": "sage", "hidden": 16}})
     assert trainer_of(config, tmp_path).train().best > 0.7
+
+
+def test_min_delta_is_about_stopping_not_about_saving(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    config = shop_config(train={"epochs": 8, "early_stop": {"patience": 3, "min_delta": 0.9}})
+    result = trainer_of(config, tmp_path).train()
+    assert result.epochs == 4  # nothing beats the first by .9
+    found = [r["accuracy"] for r in read_metrics(tmp_path) if r["kind"] == "valid"]
+    assert result.best == max(found) > found[0]
