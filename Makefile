@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEBIAN := training_scripts/debian_packages
 
-.PHONY: demo demo-links test test-all lint format bench clean
+.PHONY: demo demo-links test test-slow lint format bench clean
 
 demo: $(VENV)/.demo ## Environment, tables, graph, LM+GNN training, scores, embeddings: Debian's packages
 	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
@@ -17,8 +17,8 @@ demo-links: $(VENV)/.demo ## The same graph, link prediction: what does a packag
 test: $(VENV)/.dev ## Fast tests
 	$(BIN)/python -m pytest
 
-test-all: $(VENV)/.dev ## Slow tests too
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-slow: $(VENV)/.dev ## The others: real kills, several processes
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .

@@ -88,7 +88,7 @@ class TrainConfig(Strict):
     """Neighbours a relation, from the layer next to the seeds outwards; -1 = all."""
     lr: PositiveFloat = 1e-3
     embedding_lr: PositiveFloat = 1e-2
-    """Of the learnable node embeddings (SparseAdam)."""
+    """Of the learnable node embeddings (Adam on the rows that a step touches)."""
     weight_decay: NonNegativeFloat = 0.01
     schedule: ScheduleConfig = ScheduleConfig()
     accumulate: PositiveInt = 1

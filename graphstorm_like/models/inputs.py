@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.graph.store import NodeType
+from graphstorm_like.models.dropout import dropout
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -78,7 +79,7 @@ class NodeInput(nn.Module):
             total = total + projection(features[name])
         if self.embedding is not None:
             total = total + self.embedding(ids)
-        return F.dropout(F.relu(self.norm(total)), self.dropout, self.training)
+        return dropout(F.relu(self.norm(total)), self.dropout, self.training)
 
 
 class InputEncoder(nn.Module):

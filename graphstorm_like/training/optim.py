@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.train import ScheduleConfig, TrainConfig
+from graphstorm_like.training.row_adam import RowAdam
 
 
 def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
@@ -24,7 +25,7 @@ def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
 
 
 class Optimizers:
-    """AdamW for dense parameters, SparseAdam for learnable node embeddings, under one schedule."""
+    """AdamW for dense parameters, RowAdam for learnable node embeddings, under one schedule."""
 
     def __init__(self, modules: Iterable[nn.Module], config: TrainConfig) -> None:
         self.config = config
@@ -40,7 +41,7 @@ class Optimizers:
         self._all: list[tuple[torch.optim.Optimizer, float]] = [(torch.optim.AdamW(groups, lr=config.lr), config.lr)]
         self.sparse_parameters: list[Tensor] = list(sparse)
         if sparse:
-            self._all.append((torch.optim.SparseAdam(sparse, lr=config.embedding_lr), config.embedding_lr))
+            self._all.append((RowAdam(sparse, lr=config.embedding_lr), config.embedding_lr))
 
     def set_step(self, step: int, total: int) -> float:
         """Set every learning rate for a step; returns the dense one."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import GnnConfig
 from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.registry import Registry
 
 GNNS: Registry[type[GraphEncoder]] = Registry("gnn")
@@ -50,4 +51,4 @@ class Finish(nn.Module):
     def forward(self, new: Tensor, old: Tensor) -> Tensor:
         """new, old: [n, D] -> [n, D]."""
         new = self.norm(new + old if self.residual else new)
-        return new if self.last else F.dropout(F.relu(new), self.dropout, self.training)
+        return new if self.last else dropout(F.relu(new), self.dropout, self.training)
