@@ -1,8 +1,9 @@
 """Dropout that costs a quarter of torch's on a CPU.
 
 torch draws one random number an element, on one thread: 18 % of a training step (26k x 256 inputs, 1 thread). One
-64-bit draw serves eight elements here, so the probability is rounded to 1/256 (0.6 is 0.6016, the largest 0.996); the scale is that of the
-rounded one, so the expectation is exact. Reproducible by torch.manual_seed. On other devices it is torch's own.
+64-bit draw serves eight elements here, so the probability is rounded to 1/256 (0.6 is 0.6016, the most is 0.996). The
+scale is that of the rounded one, so the expectation is exact. Reproducible by torch.manual_seed. On other devices it is
+torch's own.
 """
 
 from __future__ import annotations
