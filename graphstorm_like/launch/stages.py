@@ -107,8 +107,10 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
+        from graphstorm_like.training.tracking import check_tracking
         from graphstorm_like.training.trainer import Trainer, describe
 
+        check_tracking(self.pipeline.train.track)
         folder = stage_folder(self.pipeline, "train")
         fingerprint = self._fingerprint("train")
         self._vectors = {}

@@ -6,12 +6,20 @@ After a resume the lines behind the resume point are cut, so the file is that of
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.config.train import TrackConfig
 from graphstorm_like.errors import MissingExtraError
 
 METRICS_FILE = "metrics.jsonl"
+
+
+def check_tracking(config: TrackConfig) -> None:
+    """Raise MissingExtraError now for what would be missing after hours of embedding."""
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise MissingExtraError("train.track.tensorboard", "tensorboard", "track")
 
 
 class Tracker:
