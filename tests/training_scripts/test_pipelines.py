@@ -1,0 +1,65 @@
+"""The shipped pipelines run from tables to exports, on a small made-up distribution with a tiny language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.training.progress import Reporter
+
+FOLDER = Path(__file__).parents[2] / "training_scripts" / "debian_packages"
+RELATIONS = ("depends", "pre_depends", "recommends", "suggests", "enhances", "breaks", "replaces", "conflicts")
+
+
+def write_tables(folder: Path, packages: int = 300) -> None:
+    """The columns that build_tables.py writes and the pipelines read."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    names = np.array([f"{rng.choice(['python3', 'lib', 'fonts'])}-{i}-dev" for i in range(packages)])
+    sources = np.array([f"src{i // 2}" for i in range(packages)])
+    splits = np.array(["train", "valid", "test"])
+    package = {
+        "name": names,
+        "short": ["a library of graph files"] * packages,
+        "long": ["the node and edge data of the package"] * packages,
+        "section_label": np.array(["libs", "python", "fonts"])[rng.integers(3, size=packages)],
+        "section_split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=packages)],
+    }
+    pq.write_table(pa.table(package), folder / "package.parquet")
+
+    def write(name: str, targets: np.ndarray, **more: np.ndarray) -> None:
+        heads = rng.integers(packages, size=len(targets))
+        pq.write_table(pa.table({"source": names[heads], "target": targets, **more}), folder / f"{name}.parquet")
+
+    for relation in RELATIONS:
+        more = {"split": splits[rng.choice(3, size=400)]} if relation == "recommends" else {}
+        write(relation, names[rng.integers(packages, size=400)], **more)
+    for relation in ("depends_virtual", "provides"):
+        write(relation, np.array([f"virtual{i}" for i in rng.integers(20, size=100)]))
+    for relation, kind in (("maintained_by", "someone"), ("hosted_at", "host")):
+        write(relation, np.array([f"{kind}{i}" for i in rng.integers(9, size=packages)]))
+    write("built_from", sources)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pipeline.yaml", "recommends.yaml"])
+def test_shipped_pipeline_runs(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("transformers")
+    from graphstorm_like.testing.text import tiny_text_model
+
+    write_tables(tmp_path / "tables")
+    model = tiny_text_model(tmp_path / "lm")
+    changes = [f"graph.base={tmp_path}/tables", f"output={tmp_path}/run", "cache='{output}/cache'", "train.epochs=1"]
+    pipeline = load_pipeline(
+        FOLDER / name, [*changes, f"model.text_encoder.name={model}", "model.text_encoder.max_tokens=32"]
+    )
+    run_pipeline(pipeline, reporter=Reporter(quiet=True))
+    assert set(read_scores(pipeline)) == {"valid", "test"}
+    assert pq.read_table(tmp_path / "run" / "infer" / "embeddings" / "package").num_rows == 300
+    assert pq.read_table(tmp_path / "run" / "infer" / "predictions").num_rows >= 300
