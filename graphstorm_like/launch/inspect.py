@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,11 @@ Rows = list[list[str]]
 
 
 def table(header: Sequence[str], rows: Rows) -> Iterator[str]:
-    """Lines of a table: first column to the left, the others to the right."""
+    """Lines of a table: numbers to the right, words to the left."""
     widths = [max(len(r[i]) for r in [list(header), *rows]) for i in range(len(header))]
+    numeric = [all(re.fullmatch(r"[\d,.%-]*", r[i]) for r in rows) for i in range(len(header))]
     for row in [list(header), *rows]:
-        cells = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)]
         yield "  ".join(cells).rstrip()
 
 
@@ -117,7 +119,7 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
         yield f"scores: {tuple(batch.targets.mask.shape)}, {int(batch.targets.mask.sum()):,} masked"
     for node_type, inputs in batch.input_ids.items():
         features = ", ".join(f"{n} {tuple(v.shape)}" for n, v in batch.features.get(node_type, {}).items())
-        yield f"input {node_type}: {len(inputs):,} nodes; {features or 'learnable embedding only'}"
+        yield f"input {node_type}: {len(inputs):,} nodes; {features or 'nothing from tables'}"
     for i, block in enumerate(batch.blocks):
         yield f"block {i}: {sum(block.num_src.values()):,} -> {sum(block.num_dst.values()):,} nodes"
         for edge_type, relation in block.relations.items():
