@@ -18,8 +18,8 @@ from typing import Any
 
 from graphstorm_like.errors import DataError
 
-TEMPORARY, SET_ASIDE = ".writing-", ".old-"
-"""Names of a folder that is being written, and of one whose successor is about to take its place."""
+TEMPORARY, SET_ASIDE, SCRATCH = ".writing-", ".old-", ".vectors-"
+"""Prefixes of a folder that is being written, of one whose successor is about to take its place, and of scratch space."""
 
 try:
     import fcntl

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
-from graphstorm_like.files import exclusive, recover, write_json
+from graphstorm_like.files import SCRATCH, exclusive, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import (
     DONE_FILE,
@@ -57,6 +58,8 @@ class Runner:
         try:
             with exclusive(output / ".gsl.lock", "running in this output folder"):
                 recover(output)
+                for scratch in output.glob(f"{SCRATCH}*"):  # of a killed run: the lock says that none is alive
+                    shutil.rmtree(scratch, ignore_errors=True)
                 self._run(wanted)
         except OSError as err:
             raise DataError(
@@ -113,7 +116,8 @@ class Runner:
         check_tracking(self.pipeline.train.track)
         folder = stage_folder(self.pipeline, "train")
         fingerprint = self._fingerprint("train")
-        self._vectors = {}
+        # Anew, for the modules may hold the weights of an earlier training.
+        self._experiment, self._vectors = None, {}
         self._set_aside(folder, fingerprint)
         self._begin("train")
         write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})

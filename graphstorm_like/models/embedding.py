@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.files import reserve
+from graphstorm_like.files import SCRATCH, reserve
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
@@ -82,7 +82,7 @@ class Embedder:
         wanted = self._wanted(node_types, hops)
         if self.scratch is not None:
             self.scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".vectors-", dir=self.scratch) as name:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.scratch) as name:
             scratch = Path(name)
             hidden = {t: self._inputs(t, scratch) for t in wanted[0]}
             if not hops:

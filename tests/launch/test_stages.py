@@ -190,3 +190,24 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     pipeline = load_pipeline(write_shop_pipeline(tmp_path), [f"output={tmp_path}/file/run"])
     with pytest.raises(DataError, match="must be a folder that can be written to"):
         run_pipeline(pipeline, reporter=Lines())
+
+
+def test_what_a_killed_run_left_is_cleaned_up(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path))
+    for name in (".vectors-abc", ".writing-infer"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    run_pipeline(pipeline, ["construct"], reporter=Lines())
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith((".vectors", ".writing"))]
+
+
+def test_a_second_training_starts_from_seeded_weights(tmp_path: Path) -> None:
+    from graphstorm_like.launch.stages import Runner
+
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["train.epochs=2"])
+    runner = Runner(pipeline, Lines(), fresh=True)
+    runner.run(["construct", "train"])
+    weights = tmp_path / "run" / "train" / "best" / "model.safetensors"
+    first = weights.read_bytes()
+    runner.trained()
+    runner.run(["train"])
+    assert weights.read_bytes() == first
