@@ -19,7 +19,7 @@ from typing import Any
 from graphstorm_like.errors import DataError
 
 TEMPORARY, SET_ASIDE, SCRATCH = ".writing-", ".old-", ".vectors-"
-"""Prefixes of a folder that is being written, of one whose successor is about to take its place, and of scratch space."""
+"""Prefixes: of a folder that is being written, of one whose successor takes its place, and of scratch space."""
 
 try:
     import fcntl
