@@ -14,6 +14,7 @@ import numpy as np
 
 from graphstorm_like.benchmarks.measure import Clock, peak_rss_mb, table
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.train import CheckpointConfig
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
@@ -57,6 +58,9 @@ def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
     from graphstorm_like.training.trainer import Trainer
 
     set_threads(pipeline)
+    # Nothing is to be written: no resume points in the middle of an epoch.
+    train = pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})
+    pipeline = pipeline.model_copy(update={"train": train})
     experiment = build_experiment(pipeline, Reporter(quiet=True))
     timed = _Timed(Trainer, experiment)
     stream, batches = timed.trainer.stream, timed.trainer.batches

@@ -51,10 +51,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
-    """`library` is ours or theirs; batch_size is only theirs."""
+    """`side` is ours or theirs; batch_size is only theirs."""
 
     name: str
-    library: str
+    side: str
     dtype: str
     batch_size: int = 32
 
@@ -168,7 +168,7 @@ def _work(job: dict[str, Any]) -> dict[str, float]:
     torch.set_num_threads(job["threads"])
     folder, c = Path(job["folder"]), Competitor(**job["competitor"])
     column = pq.read_table(folder / "texts.parquet").column("text")
-    sweep = _ours(job, c, folder) if c.library == "ours" else _theirs(job, c)
+    sweep = _ours(job, c, folder) if c.side == "ours" else _theirs(job, c)
     sweep(column.slice(0, 64))  # first calls allocate, choose kernels and start threads
     wall, cpu = time.perf_counter(), time.process_time()
     vectors = sweep(column)

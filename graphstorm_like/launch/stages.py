@@ -176,6 +176,8 @@ class Runner:
                 f"graph. Run: gsl train"
             )
         experiment, weights = self.experiment(), best_weights(self.pipeline)
+        if not weights.is_file():
+            raise TrainingError(f"{weights}: is missing, though training is finished. Train again: gsl train --fresh")
         known = weights.parent / "text_models.json"
         if not known.is_file() or json.loads(known.read_text(encoding="utf-8")) != experiment.text_weights:
             raise TrainingError(

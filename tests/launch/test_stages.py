@@ -211,3 +211,11 @@ def test_a_second_training_starts_from_seeded_weights(tmp_path: Path) -> None:
     runner.trained()
     runner.run(["train"])
     assert weights.read_bytes() == first
+
+
+def test_weights_that_were_deleted_are_named(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["train.epochs=1"])
+    run_pipeline(pipeline, ["construct", "train"], reporter=Lines())
+    (tmp_path / "run" / "train" / "best" / "model.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"model.safetensors: is missing, though training is finished\. .*--fresh"):
+        run_pipeline(pipeline, ["evaluate"], reporter=Lines())
