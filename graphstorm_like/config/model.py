@@ -8,6 +8,9 @@ from pydantic import Field
 
 from graphstorm_like.config.base import Name, PositiveInt, Strict
 
+SHARED = "*"
+"""Key of the language model that serves all node types without one of their own: no node type is named so."""
+
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -69,6 +72,8 @@ class NodeInputConfig(Strict):
 
     features: list[Name] | None = None
     text: list[Name] | None = None
+    text_encoder: TextEncoderConfig | None = None
+    """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
     """A learnable vector per node. auto: only for types that have neither features nor text."""
 
@@ -81,3 +86,22 @@ class ModelConfig(Strict):
     """Per node type; types not listed take the defaults."""
     input_dropout: Dropout = 0.0
     gnn: GnnConfig = RgcnConfig(type="rgcn")
+
+    def text_encoders(self) -> dict[str, TextEncoderConfig]:
+        """Every language model by its key: SHARED, or the node type whose own it is."""
+        found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
+        found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
+        return found
+
+    def encoder_key(self, node_type: str) -> str:
+        """The key of the language model that reads a node type's texts."""
+        own = self.inputs.get(node_type)
+        return SHARED if own is None or own.text_encoder is None else node_type
+
+    def with_encoders(self, changed: dict[str, TextEncoderConfig]) -> ModelConfig:
+        """The same model with some language models replaced, by key."""
+        inputs = {
+            t: i.model_copy(update={"text_encoder": changed[t]}) if t in changed and i.text_encoder is not None else i
+            for t, i in self.inputs.items()
+        }
+        return self.model_copy(update={"text_encoder": changed.get(SHARED, self.text_encoder), "inputs": inputs})

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.stages import LmStage, StudentStage
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
 from graphstorm_like.errors import unknown
@@ -59,15 +60,37 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(update={"output": output, "cache": cache, "graph": graph, "model": self._model(base)})
+        return self.model_copy(
+            update={
+                "output": output,
+                "cache": cache,
+                "graph": graph,
+                "model": self._model(base),
+                "train": self._train(base),
+            }
+        )
 
     def _model(self, base: Path) -> ModelConfig:
-        """With a text encoder's folder made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
-        encoder = self.model.text_encoder
-        if encoder is None or not encoder.name.startswith((".", "~")):
-            return self.model
-        named = encoder.model_copy(update={"name": _under(base, encoder.name)})
-        return self.model.model_copy(update={"text_encoder": named})
+        """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
+        return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
+
+    def _train(self, base: Path) -> TrainConfig:
+        """The same for the students of `train.stages`."""
+        if self.train.stages is None:
+            return self.train
+        stages = [
+            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
+            if isinstance(stage, StudentStage) and stage.text_encoder is not None
+            else stage
+            for stage in self.train.stages
+        ]
+        return self.train.model_copy(update={"stages": stages})
+
+
+def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
+    if not encoder.name.startswith((".", "~")):
+        return encoder
+    return encoder.model_copy(update={"name": _under(base, encoder.name)})
 
 
 def _under(base: Path, path: str) -> str:
@@ -200,7 +223,11 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    read = [n for n, node in graph.nodes.items() if node.text and model.inputs.get(n, NodeInputConfig()).text != []]
+    read = [
+        n
+        for n, node in graph.nodes.items()
+        if node.text and (wanted := model.inputs.get(n, NodeInputConfig())).text != [] and wanted.text_encoder is None
+    ]
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
@@ -208,6 +235,44 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Prob
             f"must be given, for the model reads the text of {names}. Name one, or leave the text out with "
             f"model.inputs.{read[0]}.text: []",
         )
+
+
+def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
+    """Whether the model reads a text of a node type."""
+    wanted = model.inputs.get(node_type, NodeInputConfig()).text
+    return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
+
+
+def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
+    """Stages that train language models need texts to train them on."""
+    if train.strategy == "frozen":
+        return
+    at: tuple[str | int, ...] = ("train", "strategy")
+    for i, stage in enumerate(train.stage_list()):
+        where = at if train.stages is None else ("train", "stages", i)
+        learns = stage.task if isinstance(stage, LmStage) and stage.task is not None else task
+        if isinstance(stage, LmStage) and stage.task is not None:
+            for check in (_check_node_task, _check_link_task):
+                for path, message in check(graph, stage.task):
+                    yield (*where, *path), message
+        if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
+            yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
+        if stage.type == "gnn":
+            continue
+        for node_type in _task_types(learns):
+            if node_type in graph.nodes and not _read_text(graph, model, node_type):
+                yield (
+                    where,
+                    f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
+                    f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
+                )
+
+
+def _task_types(task: Any) -> tuple[str, ...]:
+    """Node types whose vectors a task reads."""
+    if isinstance(task, NodeClassificationConfig):
+        return (task.node_type,)
+    return tuple(dict.fromkeys((task.edge_type[0], task.edge_type[2])))
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
@@ -249,4 +314,5 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
+    (("graph", "model", "task", "train"), _check_stages),
 ]

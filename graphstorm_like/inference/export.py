@@ -73,7 +73,7 @@ def prediction_tables(
     """What the task predicts, for every node (or every source of a link)."""
     if isinstance(experiment.task, NodeClassification):
         yield from _class_tables(experiment, experiment.task, vectors)
-    else:
+    elif isinstance(experiment.task, LinkPrediction):
         yield from _link_tables(experiment, experiment.task, vectors, reporter)
 
 

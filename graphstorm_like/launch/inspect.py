@@ -11,7 +11,6 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import STAGES, is_done, plan_processes, stage_folder
-from graphstorm_like.launch.stages import Runner
 from graphstorm_like.training.progress import Reporter
 
 Rows = list[list[str]]
@@ -88,10 +87,11 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
     from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, tensor_bytes
     from graphstorm_like.sampling.seeds import SeedStream
-    from graphstorm_like.training.trainer import batch_pipeline
+    from graphstorm_like.training.experiment import build_experiment, set_threads
 
-    experiment = Runner(pipeline, reporter).experiment()
-    batches = batch_pipeline(experiment)
+    set_threads(pipeline)
+    experiment = build_experiment(pipeline, reporter)
+    batches = experiment.batches()
     stream = SeedStream(experiment.task.rows("train"), pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)

@@ -53,6 +53,19 @@ Targets: TypeAlias = NodeTargets | LinkTargets
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedTexts:
+    """Texts of one input of a node type that get gradients.
+
+    at [M]: positions of their nodes among the type's input nodes. batches: TextBatches; their vectors a node, one
+    batch's below the other's, belong to `at`. unique [U]: their distinct texts, in the order of the batches.
+    """
+
+    at: Tensor
+    batches: tuple[Any, ...]
+    unique: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class MiniBatch:
     """Always heterogeneous: a homogeneous graph has one node type and one edge type."""
 
@@ -66,6 +79,8 @@ class MiniBatch:
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
+    texts: dict[NodeType, dict[str, TrainedTexts]] = field(default_factory=dict)
+    """By the same names: texts for a language model that learns. Their vectors replace rows of the features."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""

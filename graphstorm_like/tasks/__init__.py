@@ -5,11 +5,11 @@ from __future__ import annotations
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig
 from graphstorm_like.graph.store import Graph
-from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.tasks.base import Evaluation, Objective, Task
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
 
-__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Task", "build_task", "hidden_edges"]
+__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Objective", "Task", "build_task", "hidden_edges"]
 
 
 def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tuple[EdgeType, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,22 @@ class Evaluation:
         if self.mode == "layer_wise":
             return embedder.layer_wise([node_type])[node_type][ids]
         return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
+
+
+class Objective(Protocol):
+    """What training minimises: a task, or something else that is learnt with its head."""
+
+    def rows(self, split: str) -> IntArray:
+        """Node or edge ids of a split; training asks for 'train'."""
+        ...
+
+    def seeder(self, seed: int, rank: int = 0) -> Seeder:
+        """Makes training batches."""
+        ...
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """(sum of the losses of the batch's rows, their total weight)."""
+        ...
 
 
 class Task(nn.Module, ABC):

@@ -33,7 +33,7 @@ class NodeClassification(Task):
                 unknown(f"{graph.folder}: {config.node_type}", "label", config.label, labels) + " Run: gsl construct"
             )
         self.classes = labels[config.label].classes
-        self._labels = graph.label(config.node_type, config.label)
+        self.labels = graph.label(config.node_type, config.label)
         self._rows = {s: graph.label_rows(config.node_type, config.label, s) for s in ("train", "valid", "test")}
         for split, rows in self._rows.items():
             if not len(rows):
@@ -44,7 +44,7 @@ class NodeClassification(Task):
         self.head = NodeClassifier(hidden, len(self.classes), config.head_layers)
         weights = torch.ones(len(self.classes))
         if config.class_weights == "balanced":
-            seen = np.bincount(self._labels[self._rows["train"]], minlength=len(self.classes))
+            seen = np.bincount(self.labels[self._rows["train"]], minlength=len(self.classes))
             weights = torch.from_numpy(len(self._rows["train"]) / (len(seen) * np.maximum(seen, 1))).float()
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -59,7 +59,7 @@ class NodeClassification(Task):
 
     def seeder(self, seed: int, rank: int = 0) -> NodeSeeder:
         """See Task."""
-        return NodeSeeder(self.config.node_type, self._labels)
+        return NodeSeeder(self.config.node_type, self.labels)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -80,7 +80,7 @@ class NodeClassification(Task):
         probabilities = self.probabilities(how.vectors(embedder, self.config.node_type, rows))
         predicted = torch.from_numpy(probabilities.argmax(axis=1))
         return classification_metrics(
-            predicted, torch.from_numpy(self._labels[rows].astype(np.int64)), len(self.classes), self.config.metrics
+            predicted, torch.from_numpy(self.labels[rows].astype(np.int64)), len(self.classes), self.config.metrics
         )
 
     @torch.inference_mode()

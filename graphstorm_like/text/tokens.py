@@ -70,6 +70,12 @@ class TokenStore:
         """int64 [U]: tokens of each distinct text, special tokens included; at least 1."""
         return np.diff(self._offsets)
 
+    def lengths_of(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """int64 [n]: tokens of the texts of input rows [n]."""
+        unique = np.asarray(self.row_of_text[np.asarray(rows, dtype=np.int64)], dtype=np.int64)
+        found: npt.NDArray[np.int64] = self._offsets[unique + 1] - self._offsets[unique]
+        return found
+
     def tokens(self, unique_ids: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         """Token ids of the given distinct texts: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
         ids = np.asarray(unique_ids, dtype=np.int64)

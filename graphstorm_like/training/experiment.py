@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.task import NodeClassificationConfig
 from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
@@ -22,9 +24,13 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.models.text_model import TextModel
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task, hidden_edges
+from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphFeature, SampleNeighbors
+from graphstorm_like.tasks import Objective, Task, build_task, hidden_edges
+from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -58,7 +64,7 @@ Sources = dict[NodeType, dict[str, FeatureSource]]
 
 @dataclass(frozen=True)
 class Experiment:
-    """A model and its task over a graph, on a device."""
+    """A model and its task over a graph, on a device. `modules` holds both: what validation selects and is saved."""
 
     pipeline: Pipeline
     graph: Graph
@@ -74,11 +80,62 @@ class Experiment:
         return model
 
     @property
-    def task(self) -> NodeClassification | LinkPrediction:
+    def task(self) -> Task:
         """Head, loss and metrics."""
         task = self.modules["task"]
-        assert isinstance(task, NodeClassification | LinkPrediction)
+        assert isinstance(task, Task)
         return task
+
+    @property
+    def objective(self) -> Objective:
+        """What training minimises."""
+        return self.task
+
+    @property
+    def half(self) -> bool:
+        """Whether products run under bfloat16 autocast."""
+        return uses_bfloat16(self.pipeline.train.precision, self.device)
+
+    # -- what the training loop asks; experiments whose language model learns answer otherwise ----------------------
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that a resume point holds: `modules`, and what else changes in training."""
+        return self.modules
+
+    def batches(self) -> BatchPipeline:
+        """Seeder and stages of training batches."""
+        train = self.pipeline.train
+        return BatchPipeline(
+            self.objective.seeder(self.pipeline.seed),
+            [
+                SampleNeighbors(self.graph, train.fanouts[: self.model.gnn.num_hops], self.pipeline.seed),
+                FetchFeatures(self.sources),
+            ],
+        )
+
+    def groups(self) -> list[ParameterGroup]:
+        """Dense parameters that learn."""
+        return module_groups(self.modules, self.pipeline.train)
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """Forward and backward of one batch, which is on the device: (sum of losses, their weight)."""
+        torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", batch.position.epoch, batch.position.step))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss, count = self.objective.loss(self.model(batch), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item(), count
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """After an optimizer step, of which there were `updates`: numbers for the log."""
+        return {}
+
+    def at(self, updates: int) -> None:
+        """Training stands at `updates` steps: said at the start and after a resume."""
+
+    def save_text_models(self) -> Callable[[Path], None] | None:
+        """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
+        return None
 
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
         """For vectors of many nodes. memo: see Embedder."""
@@ -147,46 +204,59 @@ def chosen_inputs(
     return features, texts, bare if wanted.embedding == "auto" else wanted.embedding
 
 
-def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[tuple[NodeType, str], CachedText]:
+def text_inputs(pipeline: Pipeline, manifest: GraphManifest) -> dict[NodeType, list[str]]:
+    """Names of the texts that enter the model, by node type."""
+    found = {t: chosen_inputs(pipeline.model, manifest, t)[1] for t in manifest.nodes}
+    return {t: names for t, names in found.items() if names}
+
+
+def text_vectors(
+    pipeline: Pipeline, graph: Graph, reporter: Reporter, node_types: Sequence[NodeType] | None = None
+) -> dict[NodeType, dict[str, CachedText]]:
     """Vectors of every text that enters the model: from the cache, or computed now (resuming a stopped sweep)."""
-    wanted = [(t, name) for t in graph.manifest.nodes for name in chosen_inputs(pipeline.model, graph.manifest, t)[1]]
-    config = pipeline.model.text_encoder
-    if not wanted or config is None:
+    wanted = text_inputs(pipeline, graph.manifest)
+    if not wanted:
         return {}
     from graphstorm_like.text.cache import embed_all
     from graphstorm_like.text.encoder import TextEncoder
     from graphstorm_like.text.tokens import build_token_store
 
     device = choose_device(pipeline.train.device)
-    encoder = TextEncoder.load(
-        config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=device
-    )
-    found: dict[tuple[NodeType, str], CachedText] = {}
-    for node_type, name in wanted:
-        texts = graph.text(node_type, name)
-        what = f"{node_type}.{name}"
-        follow = reporter.follow()
-        tokens = build_token_store(
-            texts, encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=partial(follow, f"tokenise {what}")
-        )
-        total = int(tokens.lengths().sum())
-        cache = embed_all(
-            encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
-        )
-        reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
-        found[node_type, name] = CachedText(cache)
+    configs = pipeline.model.text_encoders()
+    encoders: dict[str, TextEncoder] = {}
+    found: dict[NodeType, dict[str, CachedText]] = {}
+    for node_type, names in wanted.items():
+        if node_types is not None and node_type not in node_types:
+            continue
+        key = pipeline.model.encoder_key(node_type)
+        config = configs[key]
+        if key not in encoders:
+            encoders[key] = TextEncoder.load(
+                config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=device
+            )
+        encoder = encoders[key]
+        for name in names:
+            what, follow = f"{node_type}.{name}", reporter.follow()
+            tokens = build_token_store(
+                graph.text(node_type, name),
+                encoder.tokenizer,
+                pipeline.cache,
+                encoder.max_tokens,
+                progress=partial(follow, f"tokenise {what}"),
+            )
+            total = int(tokens.lengths().sum())
+            cache = embed_all(
+                encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
+            )
+            reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
+            found.setdefault(node_type, {})[name] = CachedText(cache)
     return found
 
 
-def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
-    """Open the graph, get the text vectors, make model and task with seeded weights."""
-    assert pipeline.graph.path is not None, "paths are resolved before"
-    graph = LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
-    device = choose_device(pipeline.train.device)
-    # The task first: what is wrong with labels and splits is said before hours of embedding.
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
-    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
-    vectors = text_vectors(pipeline, graph, reporter)
+def graph_inputs(
+    pipeline: Pipeline, graph: Graph, vectors: dict[NodeType, dict[str, CachedText]]
+) -> tuple[Sources, dict[NodeType, NodeInputSpec]]:
+    """Sources of all inputs of a graph model, and what its input encoder must know of them."""
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
     for node_type, node in graph.manifest.nodes.items():
@@ -195,11 +265,65 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
         widths = {n: node.features[n].width for n in features}
         moments = {}
         for name in texts:
-            inputs[f"text:{name}"] = vectors[node_type, name]
-            widths[f"text:{name}"] = vectors[node_type, name].width
-            moments[f"text:{name}"] = vectors[node_type, name].moments()
+            cached = vectors[node_type][name]
+            inputs[f"text:{name}"] = cached
+            widths[f"text:{name}"] = cached.width
+            moments[f"text:{name}"] = cached.moments()
         sources[node_type] = inputs
         specs[node_type] = NodeInputSpec(node.count, widths, embedding, moments)
+    return sources, specs
+
+
+def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidden: int | None) -> int:
+    """Width of a text model's vectors: as asked for, the language model's, or, if they differ, the GNN's."""
+    distinct = {w for by_name in widths.values() for w in by_name.values()}
+    if hidden is not None:
+        return hidden
+    return distinct.pop() if len(distinct) == 1 else pipeline.model.gnn.hidden
+
+
+def open_graph(pipeline: Pipeline) -> LocalGraph:
+    """The graph of a pipeline without the edges that its task must not see."""
+    assert pipeline.graph.path is not None, "paths are resolved before"
+    return LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
+
+
+def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    """Open the graph, get the text vectors, make model and task with seeded weights."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    # The task first: what is wrong with labels and splits is said before hours of embedding.
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
+    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
+    sources, specs = graph_inputs(pipeline, graph, text_vectors(pipeline, graph, reporter))
     torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
     model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
     return Experiment(pipeline, graph, sources, nn.ModuleDict({"model": model, "task": task}).to(device), device)
+
+
+def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> Experiment:
+    """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    vectors = text_vectors(pipeline, graph, reporter, task_types(pipeline))
+    widths = {t: {f"text:{n}": v.width for n, v in by_name.items()} for t, by_name in vectors.items()}
+    modules = text_modules(pipeline, graph, widths, hidden)
+    sources: Sources = {t: {f"text:{n}": v for n, v in by_name.items()} for t, by_name in vectors.items()}
+    return Experiment(pipeline, graph, sources, modules.to(device), device)
+
+
+def task_types(pipeline: Pipeline) -> tuple[NodeType, ...]:
+    """Node types whose vectors the task reads."""
+    task = pipeline.task
+    if isinstance(task, NodeClassificationConfig):
+        return (task.node_type,)
+    return tuple(dict.fromkeys((task.edge_type[0], task.edge_type[2])))
+
+
+def text_modules(
+    pipeline: Pipeline, graph: Graph, widths: dict[NodeType, dict[str, int]], hidden: int | None
+) -> nn.ModuleDict:
+    """Text model and task with seeded weights."""
+    width = text_hidden(pipeline, widths, hidden)
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
+    task = build_task(pipeline.task, graph, width)
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
+    return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})

@@ -1,0 +1,241 @@
+"""Experiments whose language model learns: alone with a head, or together with a graph network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.stages import JointStage
+from graphstorm_like.graph.store import Graph, NodeType
+from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
+from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
+from graphstorm_like.tasks import Objective, build_task
+from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.training.experiment import (
+    Experiment,
+    Sources,
+    choose_device,
+    graph_inputs,
+    open_graph,
+    task_types,
+    text_inputs,
+    text_modules,
+    text_vectors,
+    uses_bfloat16,
+)
+from graphstorm_like.training.lm.language_models import LanguageModels
+from graphstorm_like.training.lm.table import VectorTable
+from graphstorm_like.training.lm.texts import (
+    FetchTexts,
+    SeedsAndNeighbors,
+    SeedsOnly,
+    TextPass,
+    all_inputs,
+    replace_rows,
+    texts_of,
+)
+from graphstorm_like.training.optim import ParameterGroup
+from graphstorm_like.training.progress import Reporter
+
+Tables = Mapping[NodeType, Mapping[str, VectorTable]]
+"""By node type and input name ('text:...')."""
+
+PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
+"""Padded tokens of one forward pass: on a CPU few, for its caches."""
+
+
+@dataclass(frozen=True)
+class LmExperiment(Experiment):
+    """Trains language models with what is on top of them. joint: with a graph network; None: a head alone."""
+
+    language_models: LanguageModels = field(kw_only=True)
+    tables: Tables = field(kw_only=True)
+    joint: JointStage | None = None
+    other_objective: Objective | None = None
+    """Instead of the task's own loss."""
+
+    @property
+    def objective(self) -> Objective:
+        """See Experiment."""
+        return self.task if self.other_objective is None else self.other_objective
+
+    @property
+    def trained(self) -> nn.Module:
+        """See Experiment."""
+        tables = nn.ModuleList(t for by_name in self.tables.values() for t in by_name.values())
+        return nn.ModuleDict({**self.modules, "lm": self.language_models, "tables": tables})
+
+    @property
+    def _piece_tokens(self) -> int:
+        return min(PIECE_TOKENS[self.device.type], self.language_models.activation_tokens(self.device))
+
+    def batches(self) -> BatchPipeline:
+        """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
+        train, seed = self.pipeline.train, self.pipeline.seed
+        stores = {
+            t: {n.removeprefix("text:"): v.store for n, v in by_name.items()} for t, by_name in self.tables.items()
+        }
+        seeder = self.objective.seeder(seed)
+        if self.joint is None:
+            return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
+        hops = self.model.gnn.num_hops
+        dense = {
+            t: {n: s for n, s in by_name.items() if n not in self.tables.get(t, {})}
+            for t, by_name in self.sources.items()
+        }
+        choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, self.joint.lm_tokens, seed)
+        return BatchPipeline(
+            seeder,
+            [
+                SampleNeighbors(self.graph, train.fanouts[:hops], seed),
+                FetchFeatures(dense),
+                FetchTexts(stores, choose, self._piece_tokens),
+            ],
+        )
+
+    def groups(self) -> list[ParameterGroup]:
+        """See Experiment."""
+        return [*super().groups(), *self.language_models.groups()]
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """See Experiment. What is computed is written back into the table."""
+        position = batch.position
+
+        def seed_of(piece: int) -> int:
+            return torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step, piece)
+
+        texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            batch = self._with_vectors(batch, texts)
+            torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step))
+            loss, count = self.objective.loss(self.model(batch), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            texts.backward()
+        return loss.item(), count
+
+    def _encode(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:
+        vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(node_type))(batch)
+        return vectors
+
+    def _with_vectors(self, batch: MiniBatch, texts: TextPass) -> MiniBatch:
+        """The batch with vectors of its trained texts in its features, the others' from the tables."""
+        features = {t: dict(by_name) for t, by_name in batch.features.items()}
+        trained = {(t, name): chosen for t, name, chosen in texts_of(batch)}
+        for node_type, by_name in self.tables.items():
+            if node_type not in batch.input_ids:
+                continue
+            ids = batch.input_ids[node_type].cpu().numpy()
+            for name, table in by_name.items():
+                chosen: TrainedTexts | None = trained.get((node_type, name))
+                if chosen is None or not len(chosen.at):
+                    rows = torch.from_numpy(table.rows(ids)).to(self.device)
+                else:
+                    distinct, vectors = texts.vectors(node_type, name, chosen)
+                    whole = len(chosen.at) == len(ids)  # then nothing is read from the table
+                    old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
+                    rows = replace_rows(torch.from_numpy(old).to(self.device), chosen.at, vectors)
+                    if self.joint is not None:
+                        table.write(chosen.unique.cpu().numpy(), distinct)
+                features.setdefault(node_type, {})[name] = rows
+        return batch.replace(features=features)
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """See Experiment."""
+        self.at(updates)
+        if self.joint is None:
+            return {}
+        tables = [t for by_name in self.tables.values() for t in by_name.values()]
+        for table in tables:
+            if self.joint.refresh_steps is not None:
+                table.refresh(self.joint.refresh_steps)
+        read = [table.ages_read() for table in tables]
+        return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
+
+    def at(self, updates: int) -> None:
+        """See Experiment."""
+        for by_name in self.tables.values():
+            for table in by_name.values():
+                table.now = updates
+
+    def save_text_models(self) -> Callable[[Path], None]:
+        """See Experiment."""
+        return self.language_models.save
+
+
+def token_stores(
+    pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, node_types: tuple[NodeType, ...] | None
+) -> dict[NodeType, dict[str, TokenStore]]:
+    """Tokens of every text that enters the model, by node type and input name."""
+    found: dict[NodeType, dict[str, TokenStore]] = {}
+    for node_type, names in text_inputs(pipeline, graph.manifest).items():
+        if node_types is not None and node_type not in node_types:
+            continue
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        for name in names:
+            progress = partial(reporter.follow(), f"tokenise {node_type}.{name}")
+            store = build_token_store(
+                graph.text(node_type, name), encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=progress
+            )
+            found.setdefault(node_type, {})[f"text:{name}"] = store
+    return found
+
+
+def load_language_models(pipeline: Pipeline) -> LanguageModels:
+    """The pipeline's language models, ready to learn."""
+    device = choose_device(pipeline.train.device)
+    half = uses_bfloat16(pipeline.train.precision, device)
+    # LoRA draws its first weights.
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 2))
+    return LanguageModels.load(pipeline.model.text_encoders(), pipeline.train.lm, device, half).to(device)
+
+
+def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
+    """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    lms = load_language_models(pipeline)
+    tables, half = {}, uses_bfloat16(pipeline.train.precision, device)
+    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, task_types(pipeline)).items():
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        tables[node_type] = {name: VectorTable(encoder, store, half) for name, store in by_name.items()}
+    widths = {t: {n: table.width for n, table in by_name.items()} for t, by_name in tables.items()}
+    modules = text_modules(pipeline, graph, widths, hidden).to(device)
+    sources: Sources = {t: dict(by_name) for t, by_name in tables.items()}
+    return LmExperiment(pipeline, graph, sources, modules, device, language_models=lms, tables=tables)
+
+
+def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
+    """Language model and graph network end to end; vectors start from the embedding cache."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
+    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
+    vectors = text_vectors(pipeline, graph, reporter)
+    sources, specs = graph_inputs(pipeline, graph, vectors)
+    lms = load_language_models(pipeline)
+    tables: dict[NodeType, dict[str, VectorTable]] = {}
+    half = uses_bfloat16(pipeline.train.precision, device)
+    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        for name, store in by_name.items():
+            start = vectors[node_type][name.removeprefix("text:")].cache.vectors
+            table = VectorTable(encoder, store, half, start)
+            tables.setdefault(node_type, {})[name] = table
+            sources[node_type][name] = table
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
+    model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
+    modules = nn.ModuleDict({"model": model, "task": task}).to(device)
+    return LmExperiment(pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage)
+
+
+__all__ = ["LmExperiment", "build_joint_experiment", "build_lm_experiment", "load_language_models"]
