@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import Name, PositiveInt, Strict
+from graphstorm_like.config.base import KeyedError, Name, PositiveInt, Strict
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -50,6 +50,28 @@ class SageConfig(Strict):
     residual: bool = True
 
 
+class RgatConfig(Strict):
+    """Relational graph attention (Busbridge et al. 2019): attention within each relation, a matrix per relation, a
+    self loop."""
+
+    type: Literal["rgat"]
+    hidden: PositiveInt = 128
+    """Divided among the heads."""
+    layers: PositiveInt = 2
+    heads: PositiveInt = 4
+    dropout: Dropout = 0.2
+    attention_dropout: Dropout = 0.0
+    """Of the attention weights: neighbours are left out at random."""
+    norm: Literal["layer", "none"] = "layer"
+    residual: bool = True
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> RgatConfig:
+        if self.hidden % self.heads:
+            raise KeyedError("heads", f"must divide hidden, {self.hidden} (got {self.heads})")
+        return self
+
+
 class NoGnnConfig(Strict):
     """No messages: an MLP over each node's own inputs (the text-only baseline)."""
 
@@ -61,7 +83,7 @@ class NoGnnConfig(Strict):
     residual: bool = True
 
 
-GnnConfig = Annotated[RgcnConfig | SageConfig | NoGnnConfig, Field(discriminator="type")]
+GnnConfig = Annotated[RgcnConfig | SageConfig | RgatConfig | NoGnnConfig, Field(discriminator="type")]
 
 
 class NodeInputConfig(Strict):
