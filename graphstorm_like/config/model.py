@@ -95,11 +95,21 @@ class NodeInputConfig(Strict):
     """A learnable vector per node. auto: only for types that have neither features nor text."""
 
 
+class EdgeInputConfig(Strict):
+    """What of an edge type enters the messages along it; default: all its features and texts."""
+
+    features: list[Name] | None = None
+    text: list[Name] | None = None
+
+
 class ModelConfig(Strict):
     """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
 
     text_encoder: TextEncoderConfig | None = None
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
+    edge_inputs: dict[str, EdgeInputConfig] = {}
+    """Per edge type, 'source:relation:target', reverse types under their own names; of types not listed nothing is
+    read. Every sampled edge brings its row: text vectors make batches large."""
     input_dropout: Dropout = 0.0
     gnn: GnnConfig = RgcnConfig(type="rgcn")

@@ -90,6 +90,12 @@ def weighted_sums(values: Tensor, sources: Tensor, offsets: Tensor, weights: Ten
     return sums.view(heads, bags, -1).transpose(0, 1).reshape(bags, -1)
 
 
+def segment_means(rows: Tensor, offsets: Tensor) -> Tensor:
+    """Means of rows [E, F] within segments offsets [M + 1]: float32 [M, F]."""
+    each = torch.arange(len(rows), device=rows.device)
+    return F.embedding_bag(each, rows.float(), offsets[:-1], mode="mean")
+
+
 class TargetSums:
     """Collects messages to target rows and adds them up with one kernel a node type."""
 

@@ -18,13 +18,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type_name
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
 from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task, hidden_edges
+from graphstorm_like.training.edge_inputs import chosen_edge_inputs, edge_sources, text_rows
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class CachedText:
     """Text vectors from the embedding cache as a FeatureSource."""
 
     cache: EmbeddingCache
+    order: IntArray | None = None
+    """Row of the embedded text column for each id, when it is not the id itself."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows."""
-        return self.cache.gather(ids)
+        return self.cache.gather(ids if self.order is None else self.order[ids])
 
     @property
     def width(self) -> int:
@@ -53,7 +56,7 @@ class CachedText:
         return vectors.mean(axis=0), vectors.std(axis=0)
 
 
-Sources = dict[NodeType, dict[str, FeatureSource]]
+Sources = dict[RowType, dict[str, FeatureSource]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Experiment:
     def text_weights(self) -> dict[str, str]:
         """Fingerprint of the language model behind each text input: its weights may change under one name."""
         return {
-            f"{t}.{name}": source.cache.meta["weights"]
+            f"{type_name(t)}.{name}": source.cache.meta["weights"]
             for t, inputs in self.sources.items()
             for name, source in inputs.items()
             if isinstance(source, CachedText)
@@ -147,9 +150,13 @@ def chosen_inputs(
     return features, texts, bare if wanted.embedding == "auto" else wanted.embedding
 
 
-def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[tuple[NodeType, str], CachedText]:
+def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[tuple[RowType, str], CachedText]:
     """Vectors of every text that enters the model: from the cache, or computed now (resuming a stopped sweep)."""
-    wanted = [(t, name) for t in graph.manifest.nodes for name in chosen_inputs(pipeline.model, graph.manifest, t)[1]]
+    chosen: dict[RowType, list[str]] = {
+        t: chosen_inputs(pipeline.model, graph.manifest, t)[1] for t in graph.manifest.nodes
+    }
+    chosen |= {t: texts for t, (_, texts) in chosen_edge_inputs(pipeline.model, graph.manifest).items()}
+    wanted = [(t, name) for t, names in chosen.items() for name in names]
     config = pipeline.model.text_encoder
     if not wanted or config is None:
         return {}
@@ -161,10 +168,11 @@ def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[t
     encoder = TextEncoder.load(
         config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=device
     )
-    found: dict[tuple[NodeType, str], CachedText] = {}
-    for node_type, name in wanted:
-        texts = graph.text(node_type, name)
-        what = f"{node_type}.{name}"
+    found: dict[tuple[RowType, str], CachedText] = {}
+    for row_type, name in wanted:
+        embedded, order = text_rows(graph, row_type)
+        texts = graph.text(embedded, name)
+        what = f"{type_name(row_type)}.{name}"
         follow = reporter.follow()
         tokens = build_token_store(
             texts, encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=partial(follow, f"tokenise {what}")
@@ -174,7 +182,7 @@ def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[t
             encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
         )
         reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
-        found[node_type, name] = CachedText(cache)
+        found[row_type, name] = CachedText(cache, order)
     return found
 
 
@@ -200,6 +208,8 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
             moments[f"text:{name}"] = vectors[node_type, name].moments()
         sources[node_type] = inputs
         specs[node_type] = NodeInputSpec(node.count, widths, embedding, moments)
+    of_edges, edge_specs = edge_sources(pipeline.model, graph, vectors)
+    sources.update(of_edges)
     torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
-    model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
+    model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges], edge_specs)
     return Experiment(pipeline, graph, sources, nn.ModuleDict({"model": model, "task": task}).to(device), device)
