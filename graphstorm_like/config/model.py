@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import Name, PositiveInt, Strict
+from graphstorm_like.config.base import KeyedError, Name, PositiveInt, Strict
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""
@@ -53,6 +53,28 @@ class SageConfig(Strict):
     residual: bool = True
 
 
+class RgatConfig(Strict):
+    """Relational graph attention (Busbridge et al. 2019): attention within each relation, a matrix per relation, a
+    self loop."""
+
+    type: Literal["rgat"]
+    hidden: PositiveInt = 128
+    """Divided among the heads."""
+    layers: PositiveInt = 2
+    heads: PositiveInt = 4
+    dropout: Dropout = 0.2
+    attention_dropout: Dropout = 0.0
+    """Of the attention weights: neighbours are left out at random."""
+    norm: Literal["layer", "none"] = "layer"
+    residual: bool = True
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> RgatConfig:
+        if self.hidden % self.heads:
+            raise KeyedError("heads", f"must divide hidden, {self.hidden} (got {self.heads})")
+        return self
+
+
 class NoGnnConfig(Strict):
     """No messages: an MLP over each node's own inputs (the text-only baseline)."""
 
@@ -64,7 +86,7 @@ class NoGnnConfig(Strict):
     residual: bool = True
 
 
-GnnConfig = Annotated[RgcnConfig | SageConfig | NoGnnConfig, Field(discriminator="type")]
+GnnConfig = Annotated[RgcnConfig | SageConfig | RgatConfig | NoGnnConfig, Field(discriminator="type")]
 
 
 class NodeInputConfig(Strict):
@@ -78,12 +100,22 @@ class NodeInputConfig(Strict):
     """A learnable vector per node. auto: only for types that have neither features nor text."""
 
 
+class EdgeInputConfig(Strict):
+    """What of an edge type enters the messages along it; default: all its features and texts."""
+
+    features: list[Name] | None = None
+    text: list[Name] | None = None
+
+
 class ModelConfig(Strict):
     """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
 
     text_encoder: TextEncoderConfig | None = None
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
+    edge_inputs: dict[str, EdgeInputConfig] = {}
+    """Per edge type, 'source:relation:target', reverse types under their own names; of types not listed nothing is
+    read. Every sampled edge brings its row: text vectors make batches large."""
     input_dropout: Dropout = 0.0
     gnn: GnnConfig = RgcnConfig(type="rgcn")
 

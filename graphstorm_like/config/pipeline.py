@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
-from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.model import ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.stages import LmStage, StudentStage
 from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
@@ -213,27 +213,58 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
         if name not in graph.nodes:
             yield at, _unknown("node type", name, graph.nodes)
             continue
-        node = graph.nodes[name]
-        for i, item in enumerate(wanted.features or ()):
-            if item not in node.features:
-                yield (*at, "features", i), _unknown("feature", item, node.features)
-        for i, item in enumerate(wanted.text or ()):
-            if item not in node.text:
-                yield (*at, "text", i), _unknown("text", item, node.text)
+        yield from _check_input_names(at, wanted, graph.nodes[name])
+
+
+def _check_input_names(
+    at: tuple[str, ...], wanted: NodeInputConfig | EdgeInputConfig, known: NodeConfig | EdgeConfig
+) -> Iterator[Problem]:
+    for i, item in enumerate(wanted.features or ()):
+        if item not in known.features:
+            yield (*at, "features", i), _unknown("feature", item, known.features)
+    for i, item in enumerate(wanted.text or ()):
+        if item not in known.text:
+            yield (*at, "text", i), _unknown("text", item, known.text)
+
+
+def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
+    """Reverse types too: they carry what their originals carry."""
+    return {edge_name(t): e for e in graph.edges for t in (e.edge_type, e.reverse_type) if t is not None}
+
+
+def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
+    if model.edge_inputs and model.gnn.type == "none":
+        yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
+    known = _edges_by_name(graph)
+    for name, wanted in model.edge_inputs.items():
+        at = ("model", "edge_inputs", name)
+        if name not in known:
+            if _ends_known(graph):
+                yield at, _unknown("edge type", name, known)
+        elif not known[name].features and not known[name].text:
+            yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
+        else:
+            yield from _check_input_names(at, wanted, known[name])
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    read = [
-        n
+    edges = _edges_by_name(graph)
+    read = {
+        n: f"inputs.{n}"
         for n, node in graph.nodes.items()
         if node.text and (wanted := model.inputs.get(n, NodeInputConfig())).text != [] and wanted.text_encoder is None
-    ]
+    }
+    read |= {
+        n: f"edge_inputs.{n}"
+        for n, of_edges in model.edge_inputs.items()
+        if n in edges and edges[n].text and of_edges.text != []
+    }
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
             ("model", "text_encoder"),
             f"must be given, for the model reads the text of {names}. Name one, or leave the text out with "
-            f"model.inputs.{read[0]}.text: []",
+            f"model.{next(iter(read.values()))}.text: []",
         )
 
 
@@ -311,6 +342,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "task"), _check_node_task),
     (("graph", "task"), _check_link_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),

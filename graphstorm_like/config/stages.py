@@ -77,7 +77,7 @@ class LmConfig(Strict):
     """Forget activations inside each layer and compute them again: a third more work, several times less memory."""
     activation_tokens: PositiveInt | None = None
     """Padded tokens whose activations are held at once; default: about 2 GB worth on a CPU, 16 GB on a GPU. Batches
-    with more are done in pieces, forward twice (GradCache, Gao et al. 2021): any batch fits, with the same gradients."""
+    with more go forward twice, in pieces (GradCache, Gao et al. 2021): any batch fits, with the same gradients."""
     compile: bool = False
     """torch.compile the language model: pays on GPUs and long runs; needs a C++ compiler on a CPU."""
     mlm: MlmConfig | None = None

@@ -31,7 +31,7 @@ from graphstorm_like.graph.schema import (
     read_manifest,
     text_column,
 )
-from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, Subgraph
+from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 
@@ -90,6 +90,9 @@ class LocalGraph:
         self.manifest.edge(edge_type)
         return self._table(self._part.edge_files[edge_name(edge_type)])
 
+    def _rows(self, row_type: RowType) -> pa.RecordBatch:
+        return self._nodes(row_type) if isinstance(row_type, str) else self._edges(row_type)
+
     def _column(self, table: pa.RecordBatch, column: str, where: str) -> pa.Array:
         if column not in table.schema.names:
             kind, _, name = column.partition(":")
@@ -103,20 +106,20 @@ class LocalGraph:
         """The user's own ids, by position."""
         return self._nodes(node_type).column(ID_COLUMN)
 
-    def text(self, node_type: NodeType, name: str) -> pa.Array:
+    def text(self, row_type: RowType, name: str) -> pa.Array:
         """A text column (large_string)."""
-        return self._column(self._nodes(node_type), text_column(name), node_type)
+        return self._column(self._rows(row_type), text_column(name), type_name(row_type))
 
-    def feature(self, node_type: NodeType, name: str) -> npt.NDArray[np.float32]:
+    def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
         """A whole feature [count, width], memory-mapped."""
-        column = self._column(self._nodes(node_type), feature_column(name), node_type)
+        column = self._column(self._rows(row_type), feature_column(name), type_name(row_type))
         width = column.type.list_size
         values: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=True)
         return values.reshape(-1, width)
 
-    def gather(self, node_type: NodeType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
+    def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature."""
-        return self.feature(node_type, name)[ids]
+        return self.feature(row_type, name)[ids]
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
         """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""

@@ -53,11 +53,12 @@ def show_graph(folder: str | Path) -> Iterator[str]:
             f"{edge.count:,}",
             f"{edge.count / max(1, manifest.nodes[edge.edge_type[2]].count):.2f}",
             ", ".join(f"{n}[{f.width}]" for n, f in edge.features.items()) or "-",
+            ", ".join(edge.text) or "-",
             "reverse" if edge.is_reverse else _counts(edge.split_counts or {}),
         ]
         for edge in manifest.edges
     ]
-    yield from table(["edge type", "edges", "mean in-degree", "features", "split"], rows)
+    yield from table(["edge type", "edges", "mean in-degree", "features", "text", "split"], rows)
     for name, node in manifest.nodes.items():
         for label, schema in node.labels.items():
             yield ""
@@ -87,7 +88,8 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
     from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, tensor_bytes
     from graphstorm_like.sampling.seeds import SeedStream
-    from graphstorm_like.training.experiment import build_experiment, set_threads
+    from graphstorm_like.training.device import set_threads
+    from graphstorm_like.training.experiment import build_experiment
 
     set_threads(pipeline)
     experiment = build_experiment(pipeline, reporter)
@@ -123,7 +125,9 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     for i, block in enumerate(batch.blocks):
         yield f"block {i}: {sum(block.num_src.values()):,} -> {sum(block.num_dst.values()):,} nodes"
         for edge_type, relation in block.relations.items():
-            yield f"  {edge_name(edge_type)}: {len(relation.sources):,} edges into {len(relation.rows):,} nodes"
+            of_edges = "".join(f"; {n} {tuple(v.shape)}" for n, v in relation.inputs.items())
+            size = f"{len(relation.sources):,} edges into {len(relation.rows):,} nodes"
+            yield f"  {edge_name(edge_type)}: {size}{of_edges}"
 
 
 def _ms(started: float) -> str:

@@ -110,7 +110,7 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
-        from graphstorm_like.training.experiment import set_threads
+        from graphstorm_like.training.device import set_threads
         from graphstorm_like.training.strategies import run_stages
         from graphstorm_like.training.tracking import check_tracking
 
@@ -165,7 +165,7 @@ class Runner:
         if not weights.is_file():
             raise TrainingError(f"{weights}: is missing, though training is finished. Train again: gsl train --fresh")
         if self._experiment is None:
-            from graphstorm_like.training.experiment import set_threads
+            from graphstorm_like.training.device import set_threads
             from graphstorm_like.training.strategies import final_experiment
 
             set_threads(self.pipeline)

@@ -74,7 +74,7 @@ class MiniBatch:
     position: StreamPosition
     targets: Targets | None = None
     blocks: tuple[Block, ...] = ()
-    """From the outermost layer to the one next to the seeds."""
+    """From the outermost layer to the one next to the seeds; edge inputs are in their relations."""
     input_ids: dict[NodeType, Tensor] = field(default_factory=dict)
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
@@ -123,9 +123,10 @@ def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType
     """The store's numpy blocks and input ids as tensors, without a copy."""
 
     def relation(r: Relation) -> Relation:
-        return Relation(
-            *(torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids))
+        rows, offsets, sources, edge_ids = (
+            torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids)
         )
+        return Relation(rows, offsets, sources, edge_ids)
 
     blocks = tuple(
         Block(b.num_src, b.num_dst, {t: relation(r) for t, r in b.relations.items()}) for b in subgraph.blocks

@@ -6,16 +6,17 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Block, Graph, IntArray, NodeType, RowType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
@@ -126,7 +127,7 @@ class SampleNeighbors:
 
 
 class FeatureSource(Protocol):
-    """Anything that has rows of numbers for the nodes of one type."""
+    """Anything that has rows of numbers for the nodes or edges of one type."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, F] rows."""
@@ -138,24 +139,35 @@ class GraphFeature:
     """A dense feature of the graph folder as a FeatureSource."""
 
     graph: Graph
-    node_type: NodeType
+    row_type: RowType
     name: str
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.float32]:
         """[N, F] rows."""
-        return self.graph.gather(self.node_type, self.name, ids)
+        return self.graph.gather(self.row_type, self.name, ids)
+
+
+Sources = Mapping[RowType, Mapping[str, FeatureSource]]
+
+
+def fetch_rows(sources: Sources, row_type: RowType, ids: Tensor) -> dict[str, Tensor]:
+    """By name [N, F] rows of some nodes or edges of a type."""
+    return {name: torch.from_numpy(source.rows(ids.numpy())) for name, source in sources.get(row_type, {}).items()}
+
+
+def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
+    """The block with the edge inputs of its relations."""
+    relations = {t: replace(r, inputs=fetch_rows(sources, t, r.edge_ids)) for t, r in block.relations.items()}
+    return replace(block, relations=relations)
 
 
 @dataclass(frozen=True)
 class FetchFeatures:
-    """Dense features and cached text vectors of the input nodes."""
+    """Dense features and cached text vectors of the input nodes, and of the edges whose types have edge inputs."""
 
-    sources: Mapping[NodeType, Mapping[str, FeatureSource]]
+    sources: Sources
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
-        """Adds features."""
-        features = {
-            t: {name: torch.from_numpy(source.rows(ids.numpy())) for name, source in self.sources.get(t, {}).items()}
-            for t, ids in batch.input_ids.items()
-        }
-        return batch.replace(features=features)
+        """Adds features, and inputs to the relations."""
+        features = {t: fetch_rows(self.sources, t, ids) for t, ids in batch.input_ids.items()}
+        return batch.replace(features=features, blocks=tuple(fetch_edge_inputs(b, self.sources) for b in batch.blocks))

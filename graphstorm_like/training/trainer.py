@@ -23,6 +23,7 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
+from graphstorm_like.training.edge_inputs import unread_edge_types
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers, sparse_weights
 from graphstorm_like.training.progress import Meter, Reporter, duration
@@ -236,8 +237,11 @@ def describe(experiment: Experiment) -> str:
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"
             )
-    if any(edge.features for edge in manifest.edges):
-        note += "; edge features are kept in the graph, but no model reads them yet"
+    if unread := unread_edge_types(experiment.pipeline.model, manifest):
+        note += (
+            f"; edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
+            f"model.edge_inputs)"
+        )
     return (
         f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
         f"{parameters:,} parameters that learn on {experiment.device}, with optimizer state {memory:.2f} GB{note}"

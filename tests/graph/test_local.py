@@ -45,6 +45,23 @@ def test_edges_are_the_table_and_the_reverse_swaps_them(shop: tuple[Path, Path])
     assert graph.degrees(SIMILAR).tolist() == np.bincount([t for _, t in want], minlength=len(number)).tolist()
 
 
+def test_edges_and_their_reverses_carry_the_features_of_the_table(shop: tuple[Path, Path]) -> None:
+    tables, folder = shop
+    graph, table = LocalGraph(folder), pq.read_table(tables / "similar.parquet")
+    number = {name: i for i, name in enumerate(graph.ids("item").to_pylist())}
+    weight = table["weight"].to_numpy()
+    standard = (weight - weight.mean()) / weight.std()
+    ends = zip(table["source"].to_pylist(), table["target"].to_pylist())
+    want = {(number[s], number[t]): w for (s, t), w in zip(ends, standard)}
+    rows = np.array([17, 0, 17])
+    for edge_type, step in ((SIMILAR, 1), (REVERSE, -1)):
+        source, target = graph.edges(edge_type, rows)
+        expected = [[want[pair[::step]]] for pair in zip(source.tolist(), target.tolist())]
+        np.testing.assert_allclose(graph.gather(edge_type, "weight", rows), expected, atol=1e-5)
+    with pytest.raises(DataError, match=r"item:similar:item: unknown text 'note'"):
+        graph.text(SIMILAR, "note")
+
+
 def test_hidden_edges_are_no_messages_in_either_direction(shop: tuple[Path, Path]) -> None:
     _, folder = shop
     graph = LocalGraph(folder, hide=[SIMILAR])

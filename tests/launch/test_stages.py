@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,7 +116,10 @@ def test_show(tmp_path: Path) -> None:
     text = "\n".join(show_graph(str(pipeline.graph.path)))
     assert "item:similar_rev:item" in text
     assert "3 classes: book, game, tool" in text
+    pipeline = load_pipeline(tmp_path / "pipeline.yaml", ['model.edge_inputs={"item:similar:item": {}}'])
     batch = "\n".join(show_batch(pipeline, Lines()))
+    assert re.search(r"item:similar:item: (\d+) edges into \d+ nodes; weight \(\1, 1\)\n", batch)
+    assert re.search(r"item:similar_rev:item: \d+ edges into \d+ nodes\n", batch)
     for stage in ("LinkSeeder", "SampleNeighbors", "FetchFeatures", "forward", "backward"):
         assert stage in batch
     plan = "\n".join(show_plan(pipeline, "p.yaml"))

@@ -14,25 +14,23 @@ from torch import Tensor, nn
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.graph.store import Graph, NodeType
-from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
-from graphstorm_like.tasks import Objective, build_task
+from graphstorm_like.tasks import Objective
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.training.device import choose_device, uses_bfloat16
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
-    choose_device,
     graph_inputs,
+    graph_model,
     open_graph,
+    seeded_task,
     task_types,
-    text_inputs,
     text_modules,
-    text_vectors,
-    uses_bfloat16,
 )
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.table import VectorTable
@@ -47,6 +45,7 @@ from graphstorm_like.training.lm.texts import (
 )
 from graphstorm_like.training.optim import ParameterGroup
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.text_vectors import text_inputs, text_vectors
 
 Tables = Mapping[NodeType, Mapping[str, VectorTable]]
 """By node type and input name ('text:...')."""
@@ -83,17 +82,15 @@ class LmExperiment(Experiment):
     def batches(self) -> BatchPipeline:
         """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
         train, seed = self.pipeline.train, self.pipeline.seed
-        stores = {
-            t: {n.removeprefix("text:"): v.store for n, v in by_name.items()} for t, by_name in self.tables.items()
-        }
+        stores = {t: {n: table.store for n, table in by_name.items()} for t, by_name in self.tables.items()}
         seeder = self.objective.seeder(seed)
         if self.joint is None:
             return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
         hops = self.model.gnn.num_hops
-        dense = {
-            t: {n: s for n, s in by_name.items() if n not in self.tables.get(t, {})}
-            for t, by_name in self.sources.items()
-        }
+        # Rows of edges included: their texts are not trained.
+        dense = {t: dict(by_name) for t, by_name in self.sources.items()}
+        for node_type, by_name in self.tables.items():
+            dense[node_type] = {n: s for n, s in self.sources[node_type].items() if n not in by_name}
         choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, self.joint.lm_tokens, seed)
         return BatchPipeline(
             seeder,
@@ -218,24 +215,20 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
 def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; vectors start from the embedding cache."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
-    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
+    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
     vectors = text_vectors(pipeline, graph, reporter)
-    sources, specs = graph_inputs(pipeline, graph, vectors)
+    inputs = graph_inputs(pipeline, graph, vectors)
+    sources = dict(inputs.sources)
     lms = load_language_models(pipeline)
     tables: dict[NodeType, dict[str, VectorTable]] = {}
     half = uses_bfloat16(pipeline.train.precision, device)
     for node_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
         encoder = lms.of(pipeline.model.encoder_key(node_type))
-        for name, store in by_name.items():
-            start = vectors[node_type][name.removeprefix("text:")].cache.vectors
-            table = VectorTable(encoder, store, half, start)
-            tables.setdefault(node_type, {})[name] = table
-            sources[node_type][name] = table
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
-    model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
-    modules = nn.ModuleDict({"model": model, "task": task}).to(device)
+        cached = vectors[node_type]
+        tables[node_type] = {
+            name: VectorTable(encoder, store, half, cached[name.removeprefix("text:")].cache.vectors)
+            for name, store in by_name.items()
+        }
+        sources[node_type] = {**sources[node_type], **tables[node_type]}
+    modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     return LmExperiment(pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage)
-
-
-__all__ = ["LmExperiment", "build_joint_experiment", "build_lm_experiment", "load_language_models"]

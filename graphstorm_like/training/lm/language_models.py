@@ -128,7 +128,7 @@ def _prepare(encoder: TextEncoder, config: LmConfig) -> None:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
         except (ValueError, AttributeError) as problem:
             raise ConfigError(
-                f"train.lm.gradient_checkpointing: must be false for {type(backbone).__name__}, which has none ({problem})"
+                f"train.lm.gradient_checkpointing: must be false for {type(backbone).__name__} ({problem})"
             ) from problem
     if isinstance(config.tune, LoraTuning):
         encoder.backbone = backbone = _with_lora(backbone, config.tune)

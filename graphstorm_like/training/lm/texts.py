@@ -22,6 +22,7 @@ from graphstorm_like.text.batching import TextBatch, collate, token_budget_batch
 from graphstorm_like.text.tokens import TokenStore
 
 Stores = Mapping[NodeType, Mapping[str, TokenStore]]
+"""By node type and input name ('text:...')."""
 Choice = Callable[[MiniBatch], dict[NodeType, IntArray]]
 """Positions among the input nodes, per type, whose texts are trained."""
 
@@ -122,7 +123,7 @@ class FetchTexts:
         for node_type, positions in self.choose(batch).items():
             ids = batch.input_ids[node_type].numpy()[positions]
             texts[node_type] = {
-                f"text:{name}": self._fetch(store, positions, ids) for name, store in self.stores[node_type].items()
+                name: self._fetch(store, positions, ids) for name, store in self.stores[node_type].items()
             }
         return batch.replace(texts=texts)
 

@@ -1,7 +1,7 @@
 """Runs the stages of a strategy one after the other; the last one's results are the training's.
 
-The others lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again, whichever
-pipeline made it, and a killed one goes on where it was.
+The others lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again,
+whichever pipeline made it, and a killed one goes on where it was.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
 
 
 def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter) -> TrainResult:
-    """Run what is not done yet; the best model is in `folder`/best, with its language models if training changed them."""
+    """Run what is not done yet; the best model is in `folder`/best, with language models that training changed."""
     assert pipeline.graph.path is not None
     planned = stage_plan(pipeline, folder, read_manifest(pipeline.graph.path))
     lineage = Lineage(pipeline, pipeline.model.text_encoders())
