@@ -191,10 +191,9 @@ def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     name = edge_name(task.edge_type)
     if name in originals:
         if graph.edges[originals[name]].split is None:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type with a split (got '{name}'). Add graph.edges[{originals[name]}].split",
-            )
+            # The edges of a folder that is there already have no entry to add it to.
+            fix = f". Add graph.edges[{originals[name]}].split" if graph.edges[originals[name]].files else ""
+            yield ("task", "edge_type"), f"must be an edge type with a split (got '{name}'){fix}"
         return
     for edge in graph.edges:
         if edge.reverse_type == task.edge_type:
