@@ -80,7 +80,8 @@ def text_vectors(
     pipeline: Pipeline, graph: Graph, reporter: Reporter, only: Sequence[NodeType] | None = None
 ) -> TextVectors:
     """Vectors of every text that enters the model (or of some node types): cached, or computed now, resuming."""
-    wanted: dict[RowType, list[str]] = {**text_inputs(pipeline, graph.manifest)}
+    wanted: dict[RowType, list[str]] = {}
+    wanted.update(text_inputs(pipeline, graph.manifest))
     wanted |= {t: texts for t, (_, texts) in chosen_edge_inputs(pipeline.model, graph.manifest).items() if texts}
     if only is not None:
         wanted = {t: names for t, names in wanted.items() if t in only}
