@@ -7,12 +7,13 @@ checkpoint and, with several processes, in no all-reduce.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from graphstorm_like.config.model import SHARED, TextEncoderConfig
 from graphstorm_like.config.stages import LmConfig, LoraTuning, TopTuning
@@ -124,23 +125,33 @@ def _prepare(encoder: TextEncoder, config: LmConfig) -> None:
     if isinstance(config.tune, TopTuning):
         _freeze_below(backbone, config.tune.layers)
     if config.gradient_checkpointing:
-        try:
-            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
-        except (ValueError, AttributeError) as problem:
-            raise ConfigError(
-                f"train.lm.gradient_checkpointing: must be false for {type(backbone).__name__} ({problem})"
-            ) from problem
-    if isinstance(config.tune, LoraTuning):
-        encoder.backbone = backbone = _with_lora(backbone, config.tune)
+        _checkpoint_layers(backbone)
     for module in list(backbone.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Dropout:
+            if isinstance(child, nn.Dropout):
                 p = child.p if config.dropout is None else config.dropout
                 setattr(module, name, FastDropout(p))
     if config.dropout is not None:
         _set_attention_dropout(backbone, config.dropout)
+    if isinstance(config.tune, LoraTuning):
+        encoder.backbone = backbone = _with_lora(backbone, config.tune)
     if config.compile:
         backbone.compile(dynamic=True)
+
+
+def _checkpoint_layers(backbone: nn.Module) -> None:
+    """Our own and not the library's: that one differs between versions, and some models (MPNet) have none."""
+
+    def checkpointed(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*inputs: Any, **options: Any) -> Any:
+            if layer.training and torch.is_grad_enabled():
+                return checkpoint(forward, *inputs, use_reentrant=False, **options)
+            return forward(*inputs, **options)
+
+        return run
+
+    for layer in layer_list(backbone)[1]:
+        layer.forward = checkpointed(layer, layer.forward)  # type: ignore[method-assign]
 
 
 def _set_attention_dropout(backbone: nn.Module, p: float) -> None:
@@ -179,8 +190,8 @@ def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return name, module
     raise ConfigError(
-        f"train.lm: tune.type top and layer_decay need a model with a list of layers, which {type(backbone).__name__} "
-        f"does not show. Use tune: {{type: full}} and layer_decay: 1"
+        f"train.lm: tune.type top, layer_decay and gradient_checkpointing need a model with a list of layers, which "
+        f"{type(backbone).__name__} does not show. Use tune: {{type: full}} without them"
     )
 
 

@@ -68,7 +68,7 @@ class SeedsAndNeighbors:
                 costs = self._tokens(node_type, batch.input_ids[node_type].numpy()[positions])
                 fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
                 chosen[node_type].append(positions[:fits])
-                left -= int(costs[:fits].sum())
+                left = left - int(costs[:fits].sum()) if fits == len(positions) else 0  # what ranks lower gets no more
         return {t: np.concatenate(parts) for t, parts in chosen.items() if parts}
 
     def _tokens(self, node_type: NodeType, ids: IntArray) -> IntArray:
