@@ -151,7 +151,7 @@ def _checkpoint_layers(backbone: nn.Module) -> None:
         return run
 
     for layer in layer_list(backbone)[1]:
-        layer.forward = checkpointed(layer, layer.forward)  # type: ignore[method-assign]
+        layer.forward = checkpointed(layer, layer.forward)
 
 
 def _set_attention_dropout(backbone: nn.Module, p: float) -> None:
