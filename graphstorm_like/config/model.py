@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import Name, PositiveInt, Strict
+from graphstorm_like.config.base import KeyedError, Name, PositiveInt, Strict
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -20,10 +20,27 @@ class TextEncoderConfig(Strict):
     """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
     max_tokens: Annotated[int, Field(ge=3)] = 128
     """Longer texts are cut. Cost grows with it: more memory and time a text."""
+    long_texts: Literal["truncate", "chunk"] = "truncate"
+    """truncate: what is beyond max_tokens is lost. chunk: a longer text is read in pieces of max_tokens, and its vector
+    is the mean of theirs, weighted by their tokens."""
+    max_chunks: PositiveInt | None = None
+    """With chunk, pieces a text at most (default 8); time grows with them."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the hardware computes in it, else float32."""
     batch_tokens: PositiveInt | None = None
     """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
+
+    @property
+    def chunks(self) -> int | None:
+        """Pieces a text at most; None: texts are truncated."""
+        return (self.max_chunks or 8) if self.long_texts == "chunk" else None
+
+    @model_validator(mode="after")
+    def _chunks_are_asked_for(self) -> TextEncoderConfig:
+        if self.max_chunks is not None and self.long_texts != "chunk":
+            rule = "means nothing with long_texts: truncate. Remove it, or set long_texts: chunk"
+            raise KeyedError("max_chunks", rule)
+        return self
 
 
 class RgcnConfig(Strict):

@@ -1,4 +1,4 @@
-"""Vectors of all distinct texts on disk, filled by one sweep that survives being killed.
+"""Vectors of all distinct texts (or their pieces) on disk, filled by one sweep that survives being killed.
 
 float16 [U, D] in `vectors.f16`, in a folder named after the weights' fingerprint and the token store's key: other
 weights or other texts are another folder, the same ones are opened at once. `done.u1` [U] marks rows that are safely
@@ -38,13 +38,13 @@ Vectors = npt.NDArray[np.float16]
 
 
 class EmbeddingCache:
-    """A complete cache folder, read by memory map: U distinct texts, D dimensions."""
+    """A complete cache folder, read by memory map: U distinct texts, or pieces of texts, D dimensions."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any], row_of_text: npt.NDArray[Any]) -> None:
+    def __init__(self, folder: Path, meta: dict[str, Any], store: TokenStore) -> None:
         self.folder = folder
         self.meta = meta
         self.dim: int = meta["dim"]
-        self.row_of_text = row_of_text
+        self.store = store
         self.vectors: Vectors = _map_vectors(folder, meta["texts"], meta["dim"], "r")
         """float16 [U, D]"""
 
@@ -59,15 +59,31 @@ class EmbeddingCache:
             )
         if not meta["complete"]:
             raise DataError(f"{folder}: the sweep that fills this cache has not ended. Run embed_all again; it resumes")
-        return cls(folder, meta, store.row_of_text)
+        return cls(folder, meta, store)
 
     def __len__(self) -> int:
-        """Number of distinct texts U."""
+        """Number of vectors U: of distinct texts, or of their pieces."""
         return len(self.vectors)
 
     def gather(self, rows: npt.ArrayLike) -> Vectors:
         """float16 [n, D]: vectors of input rows (nodes) [n]."""
-        return np.asarray(self.vectors[self.row_of_text[np.asarray(rows, dtype=np.int64)]])
+        return self.of_texts(self.store.row_of_text[np.asarray(rows, dtype=np.int64)])
+
+    def of_texts(self, text_ids: npt.ArrayLike) -> Vectors:
+        """float16 [n, D]: vectors of distinct texts [n]; of one in pieces, the mean of theirs by content tokens."""
+        ids = np.asarray(text_ids, dtype=np.int64)
+        pieces, offsets = self.store.pieces(ids)
+        vectors: Vectors = np.asarray(self.vectors[pieces[offsets[:-1]]])
+        many = np.flatnonzero(np.diff(offsets) > 1)
+        if len(many):
+            pieces, offsets = self.store.pieces(ids[many])
+            weights = self.store.weights(pieces)[:, None]
+            sums = np.add.reduceat(self.vectors[pieces] * weights, offsets[:-1])  # float32
+            means = sums / np.add.reduceat(weights, offsets[:-1])
+            if self.meta["normalize"]:
+                means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+            vectors[many] = means
+        return vectors
 
 
 def embed_all(
@@ -92,7 +108,7 @@ def embed_all(
     key = blake2b(f"{KIND} {VERSION} {weights} {store.key}".encode(), digest_size=16).hexdigest()
     folder = Path(cache_dir) / f"vectors-{key}"
     meta = {"kind": KIND, "version": VERSION, "weights": weights, "token_store": store.key}
-    meta |= {"texts": len(store), "dim": encoder.dim, "complete": False}
+    meta |= {"texts": len(store), "dim": encoder.dim, "complete": False, "normalize": encoder.normalize}
     if _is_complete(folder):
         return EmbeddingCache.open(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
@@ -108,7 +124,7 @@ def embed_texts(
     max_tokens_per_batch: int | None = None,
     device: torch.device | str | None = None,
 ) -> Vectors:
-    """float16 [n, D]: vectors of some distinct texts, computed now and kept nowhere."""
+    """float16 [n, D]: vectors of some distinct texts (or pieces), computed now and kept nowhere."""
     ids = np.asarray(unique_ids, dtype=np.int64)
     out = np.empty((len(ids), encoder.dim), dtype=np.float16)
     batches = token_budget_batches(store.lengths()[ids], max_tokens_per_batch or default_budget(encoder, store, device))

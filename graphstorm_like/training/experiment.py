@@ -48,8 +48,8 @@ class CachedText:
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(mean, standard deviation) [D], over evenly chosen texts."""
-        rows = np.unique(np.linspace(0, len(self.cache) - 1, 8192).astype(np.int64))
-        vectors = self.cache.vectors[rows].astype(np.float64)
+        texts = np.unique(np.linspace(0, self.cache.store.num_texts - 1, 8192).astype(np.int64))
+        vectors = self.cache.of_texts(texts).astype(np.float64)
         return vectors.mean(axis=0), vectors.std(axis=0)
 
 
@@ -167,13 +167,22 @@ def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[t
         what = f"{node_type}.{name}"
         follow = reporter.follow()
         tokens = build_token_store(
-            texts, encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=partial(follow, f"tokenise {what}")
+            texts,
+            encoder.tokenizer,
+            pipeline.cache,
+            encoder.max_tokens,
+            progress=partial(follow, f"tokenise {what}"),
+            max_chunks=config.chunks,
         )
         total = int(tokens.lengths().sum())
         cache = embed_all(
             encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
         )
-        reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
+        pieces = f" in {len(cache):,} pieces" if config.chunks else ""
+        reporter.line(
+            f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} "
+            f"({tokens.meta['truncated_texts']:,} cut), {total:,} tokens, width {encoder.dim}"
+        )
         found[node_type, name] = CachedText(cache)
     return found
 
