@@ -29,6 +29,9 @@ class TextEncoderConfig(Strict):
     """auto: bfloat16 where the hardware computes in it, else float32."""
     batch_tokens: PositiveInt | None = None
     """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
+    workers: PositiveInt | None = None
+    """Processes that embed on a CPU, where they scale better than threads; default: one a core for long sweeps, fewer
+    when memory is short. Each holds the model."""
 
     @property
     def chunks(self) -> int | None:

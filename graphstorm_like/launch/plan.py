@@ -62,7 +62,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "version": __version__,
         "graph": manifest.hashes,
         "seed": pipeline.seed,
-        "model": pipeline.model.model_dump(mode="json"),
+        "model": pipeline.model.model_dump(mode="json", exclude={"text_encoder": {"workers"}}),
         "text_model": _model_files(pipeline),
         "task": pipeline.task.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude=_TRAIN_NEUTRAL),

@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def embed_all(
     device: torch.device | str | None = None,
     progress: Progress | None = None,
     wait_s: float = 0.0,
+    workers: int | None = None,
 ) -> EmbeddingCache:
     """Vectors of every distinct text: from the cache when it is complete, else computed, resuming a stopped sweep.
 
@@ -103,6 +105,8 @@ def embed_all(
         device: where to compute; None is where the encoder is.
         progress: called with (tokens done, all tokens); time is proportional to tokens, not to texts.
         wait_s: how long to wait for another process that fills the same cache.
+        workers: on a CPU, processes that share this one's compute threads; None: one a thread when the sweep is long.
+            The vectors do not depend on it, as far as the products of one text batch do not depend on threads.
     """
     weights = encoder.weights_fingerprint()
     key = blake2b(f"{KIND} {VERSION} {weights} {store.key}".encode(), digest_size=16).hexdigest()
@@ -113,7 +117,7 @@ def embed_all(
         return EmbeddingCache.open(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
         if not _is_complete(folder):
-            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress)
+            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
     return EmbeddingCache.open(folder, store)
 
 
@@ -139,7 +143,7 @@ def embed_batches(
     batches: Sequence[Indices],
     device: torch.device | str | None = None,
     ids: Indices | None = None,
-) -> Iterator[tuple[Indices, Vectors]]:
+) -> Generator[tuple[Indices, Vectors], None, None]:
     """Compute batch after batch: yields (batch, float16 [len(batch), D]). `ids`, when given, maps indices to texts.
 
     Any process can take any part of a batch list. A thread reads and pads ahead; a GPU works on the next batch while
@@ -154,10 +158,10 @@ def embed_batches(
             with torch.inference_mode():
                 vectors = encoder(padded.to(target, non_blocking=True))
             if waiting is not None:
-                yield waiting[0], _to_half(*waiting)
+                yield waiting[0], to_half(*waiting)
             waiting = (batch, vectors)
         if waiting is not None:
-            yield waiting[0], _to_half(*waiting)
+            yield waiting[0], to_half(*waiting)
 
 
 def default_budget(encoder: TextEncoder, store: TokenStore, device: torch.device | str | None = None) -> int:
@@ -174,7 +178,10 @@ def _fill(
     max_tokens_per_batch: int | None,
     device: torch.device | str | None,
     progress: Progress | None,
+    workers: int | None,
 ) -> None:
+    from graphstorm_like.text.workers import default_workers, embed_in_workers  # which import this module
+
     if store.max_tokens > encoder.position_limit:
         rule = f"at most {encoder.position_limit}, the encoder's positions"
         raise ConfigError(
@@ -185,17 +192,26 @@ def _fill(
     vectors, done = _open_for_writing(folder, meta)
     todo = [left for batch in batches if len(left := batch[done[batch] == 0])]
     total, finished = int(lengths.sum()), int(lengths[done[:] != 0].sum())
+    scratch = folder / "workers"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a killed sweep
+    workers = default_workers(encoder, total - finished) if workers is None else workers
+    on_cpu = (torch.device(device) if device is not None else encoder.device).type == "cpu"
+    if on_cpu and workers > 1 and len(todo) > 1:
+        results = embed_in_workers(encoder, store, todo, workers, scratch)
+    else:
+        results = embed_batches(encoder, store, todo, device)
     unflushed: list[Indices] = []
     flushed_at = time.monotonic()
-    for batch, values in embed_batches(encoder, store, todo, device):
-        vectors[batch] = values
-        unflushed.append(batch)
-        finished += int(lengths[batch].sum())
-        if progress is not None:
-            progress(finished, total)
-        if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
-            _mark_done(vectors, done, unflushed)
-            flushed_at = time.monotonic()
+    with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
+        for batch, values in results:
+            vectors[batch] = values
+            unflushed.append(batch)
+            finished += int(lengths[batch].sum())
+            if progress is not None:
+                progress(finished, total)
+            if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
+                _mark_done(vectors, done, unflushed)
+                flushed_at = time.monotonic()
     _mark_done(vectors, done, unflushed)
     write_json(folder / "meta.json", {**meta, "complete": True})
     (folder / "done.u1").unlink()
@@ -243,7 +259,7 @@ def _map_vectors(folder: Path, texts: int, dim: int, mode: Any) -> Vectors:
     return np.memmap(folder / "vectors.f16", dtype=np.float16, mode=mode, shape=(texts, dim))
 
 
-def _to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:
+def to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:
     half = vectors.half()
     if not bool(torch.isfinite(half).all()):
         row = int(torch.nonzero(~torch.isfinite(half).all(dim=1))[0])

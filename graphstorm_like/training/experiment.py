@@ -176,7 +176,12 @@ def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[t
         )
         total = int(tokens.lengths().sum())
         cache = embed_all(
-            encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
+            encoder,
+            tokens,
+            pipeline.cache,
+            config.batch_tokens,
+            progress=partial(follow, f"embed {what} (tokens)"),
+            workers=config.workers,
         )
         pieces = f" in {len(cache):,} pieces" if config.chunks else ""
         reporter.line(
