@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,10 +23,30 @@ class TextEncoderConfig(Strict):
     """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
     max_tokens: Annotated[int, Field(ge=3)] = 128
     """Longer texts are cut. Cost grows with it: more memory and time a text."""
+    long_texts: Literal["truncate", "chunk"] = "truncate"
+    """truncate: what is beyond max_tokens is lost. chunk: a longer text is read in pieces of max_tokens, and its vector
+    is the mean of theirs, weighted by their tokens."""
+    max_chunks: PositiveInt | None = None
+    """With chunk, pieces a text at most (default 8); time grows with them."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the hardware computes in it, else float32."""
     batch_tokens: PositiveInt | None = None
     """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
+    workers: PositiveInt | None = None
+    """Processes that embed on a CPU, where they scale better than threads; default: one a core for long sweeps, fewer
+    when memory is short. Each holds the model."""
+
+    @property
+    def chunks(self) -> int | None:
+        """Pieces a text at most; None: texts are truncated."""
+        return (self.max_chunks or 8) if self.long_texts == "chunk" else None
+
+    @model_validator(mode="after")
+    def _chunks_are_asked_for(self) -> TextEncoderConfig:
+        if self.max_chunks is not None and self.long_texts != "chunk":
+            rule = "means nothing with long_texts: truncate. Remove it, or set long_texts: chunk"
+            raise KeyedError("max_chunks", rule)
+        return self
 
 
 class RgcnConfig(Strict):
@@ -124,6 +144,11 @@ class ModelConfig(Strict):
         found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
+
+    def dump_results(self) -> dict[str, Any]:
+        """All that results depend on: not the number of processes that compute them."""
+        neutral = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}
+        return self.model_dump(mode="json", exclude=neutral)
 
     def encoder_key(self, node_type: str) -> str:
         """The key of the language model that reads a node type's texts."""

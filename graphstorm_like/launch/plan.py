@@ -63,7 +63,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "version": __version__,
         "graph": manifest.hashes,
         "seed": pipeline.seed,
-        "model": pipeline.model.model_dump(mode="json"),
+        "model": pipeline.model.dump_results(),
         "text_models": {name: model_files(name) for name in _text_models(pipeline)},
         "task": pipeline.task.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),

@@ -57,7 +57,8 @@ class TrainedTexts:
     """Texts of one input of a node type that get gradients.
 
     at [M]: positions of their nodes among the type's input nodes. batches: TextBatches; their vectors a node, one
-    batch's below the other's, belong to `at`. unique [U]: their distinct texts, in the order of the batches.
+    batch's below the other's, belong to `at`. unique [U]: their distinct texts, or pieces of
+    texts, in the order of the batches.
     """
 
     at: Tensor

@@ -111,7 +111,7 @@ class TextEncoder(nn.Module):
         return encoder.eval().to(device)
 
     def forward(self, batch: TextBatch) -> Tensor:
-        """float32 [U, D] vectors of the batch's distinct texts; `[batch.row_of_node]` makes them one a node."""
+        """float32 [U, D] vectors of the batch's distinct texts (or pieces); `text_vectors` makes them one a node."""
         inputs: dict[str, Any] = {"input_ids": batch.input_ids}
         mask = batch.attention_mask if batch.has_padding else None
         if self.is_causal:

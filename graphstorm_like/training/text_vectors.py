@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig
+from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import GraphManifest
@@ -43,8 +43,8 @@ class CachedText:
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(mean, standard deviation) [D], over evenly chosen texts."""
-        rows = np.unique(np.linspace(0, len(self.cache) - 1, 8192).astype(np.int64))
-        vectors = self.cache.vectors[rows].astype(np.float64)
+        texts = np.unique(np.linspace(0, self.cache.store.num_texts - 1, 8192).astype(np.int64))
+        vectors = self.cache.of_texts(texts).astype(np.float64)
         return vectors.mean(axis=0), vectors.std(axis=0)
 
 
@@ -91,9 +91,9 @@ def text_vectors(
         key = pipeline.model.encoder_key(row_type) if isinstance(row_type, str) else SHARED
         if key not in encoders:
             encoders[key] = _load(pipeline, key)
-        budget = pipeline.model.text_encoders()[key].batch_tokens
+        config = pipeline.model.text_encoders()[key]
         found[row_type] = {
-            name: _embed(pipeline, graph, row_type, name, encoders[key], budget, reporter) for name in names
+            name: _embed(pipeline, graph, row_type, name, encoders[key], config, reporter) for name in names
         }
     return found
 
@@ -113,7 +113,7 @@ def _embed(
     row_type: RowType,
     name: str,
     encoder: TextEncoder,
-    batch_tokens: int | None,
+    config: TextEncoderConfig,
     reporter: Reporter,
 ) -> CachedText:
     from graphstorm_like.text.cache import embed_all
@@ -127,14 +127,20 @@ def _embed(
         pipeline.cache,
         encoder.max_tokens,
         progress=partial(follow, f"tokenise {what}"),
+        max_chunks=config.chunks,
     )
     cache = embed_all(
         encoder,
         tokens,
         pipeline.cache,
-        batch_tokens,
+        config.batch_tokens,
         progress=partial(follow, f"embed {what} (tokens)"),
+        workers=config.workers,
     )
     total = int(tokens.lengths().sum())
-    reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
+    pieces = f" in {len(cache):,} pieces" if config.chunks else ""
+    reporter.line(
+        f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} ({tokens.meta['truncated_texts']:,} cut), "
+        f"{total:,} tokens, width {encoder.dim}"
+    )
     return CachedText(cache, order)

@@ -12,8 +12,9 @@ import pytest
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, TrainingError
+from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
-from graphstorm_like.launch.plan import is_done
+from graphstorm_like.launch.plan import is_done, stage_fingerprint
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.progress import Reporter
@@ -96,6 +97,17 @@ def test_text_to_results(tmp_path: Path) -> None:
     with_graph = load_pipeline(yaml, common)
     run_pipeline(with_graph, ["train"], reporter=Lines())
     assert sorted(p.name for p in (tmp_path / "run" / "cache").iterdir()) == cached
+
+
+def test_number_of_embedding_processes_makes_nothing_stale(tmp_path: Path) -> None:
+    yaml = write_shop_pipeline(tmp_path, text_model="some/model")
+    run_pipeline(load_pipeline(yaml), ["construct"], reporter=Lines())
+    manifest = read_manifest(tmp_path / "run" / "graph")
+    changes = ["model.text_encoder.workers=3", "model.text_encoder.long_texts=chunk"]
+    plain, workers, chunk = (
+        stage_fingerprint(load_pipeline(yaml, some), "train", manifest) for some in ([], changes[:1], changes[1:])
+    )
+    assert plain == workers != chunk
 
 
 def test_stages_need_what_comes_before(tmp_path: Path) -> None:

@@ -112,7 +112,10 @@ class LmExperiment(Experiment):
         def seed_of(piece: int) -> int:
             return torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step, piece)
 
-        texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of)
+        def normalizes(node_type: NodeType) -> bool:
+            return self.language_models.of(self.pipeline.model.encoder_key(node_type)).normalize
+
+        texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of, normalizes)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             batch = self._with_vectors(batch, texts)
             torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step))
@@ -183,7 +186,12 @@ def token_stores(
         for name in names:
             progress = partial(reporter.follow(), f"tokenise {node_type}.{name}")
             store = build_token_store(
-                graph.text(node_type, name), encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=progress
+                graph.text(node_type, name),
+                encoder.tokenizer,
+                pipeline.cache,
+                encoder.max_tokens,
+                progress=progress,
+                max_chunks=pipeline.model.text_encoders()[pipeline.model.encoder_key(node_type)].chunks,
             )
             found.setdefault(node_type, {})[f"text:{name}"] = store
     return found

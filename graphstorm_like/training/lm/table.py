@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.text.cache import embed_texts
+from graphstorm_like.text.cache import embed_texts, from_pieces
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 
@@ -22,7 +22,7 @@ NEVER = -1
 
 
 class VectorTable(nn.Module):
-    """A FeatureSource over U distinct texts; its buffers are part of the checkpoint unless it is exact."""
+    """A FeatureSource over U distinct texts, or pieces of texts; part of the checkpoint unless it is exact."""
 
     vectors: Tensor
     """float16 [U, D]"""
@@ -58,14 +58,14 @@ class VectorTable(nn.Module):
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows of nodes."""
-        unique = np.asarray(self.store.row_of_text[ids], dtype=np.int64)
+        texts = np.asarray(self.store.row_of_text[ids], dtype=np.int64)
+        pieces, _ = self.store.pieces(texts)
         if self.exact:
-            distinct = np.unique(unique)
+            distinct = np.unique(pieces)
             self.compute(distinct[self.computed.numpy()[distinct] != self.now])
-        ages = self.now - self.computed.numpy()[unique]
+        ages = self.now - self.computed.numpy()[pieces]
         self._read = (self._read[0] + int(ages.sum()), self._read[1] + len(ages))
-        found: npt.NDArray[np.float16] = self.vectors.numpy()[unique]
-        return found
+        return from_pieces(self.store, self.vectors.numpy(), texts, self._encoder[0].normalize)
 
     def compute(self, unique: IntArray) -> None:
         """Compute rows with the present weights."""

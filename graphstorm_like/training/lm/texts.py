@@ -18,7 +18,7 @@ from torch import Tensor
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TrainedTexts
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.text.batching import TextBatch, collate, token_budget_batches
+from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import TokenStore
 
 Stores = Mapping[NodeType, Mapping[str, TokenStore]]
@@ -128,28 +128,44 @@ class FetchTexts:
         return batch.replace(texts=texts)
 
     def _fetch(self, store: TokenStore, positions: IntArray, ids: IntArray) -> TrainedTexts:
-        unique, row = np.unique(np.asarray(store.row_of_text[ids], dtype=np.int64), return_inverse=True)
-        lengths = store.lengths()[unique]
+        texts, row = np.unique(np.asarray(store.row_of_text[ids], dtype=np.int64), return_inverse=True)
         batches: list[TextBatch] = []
         at: list[IntArray] = []
         order: list[IntArray] = []
-        place = np.empty(len(unique), dtype=np.int64)
-        group = np.empty(len(unique), dtype=np.int64)
-        parts = token_budget_batches(lengths, max(self.budget, int(lengths.max(initial=1))), min_fill=1.0)
+        group = np.empty(len(texts), dtype=np.int64)
+        parts = self._parts(store, texts)
         for i, part in enumerate(parts):
-            place[part], group[part] = np.arange(len(part)), i
+            group[part] = i
         of_node = group[row]
         for i, part in enumerate(parts):
             nodes = np.flatnonzero(of_node == i)
-            batches.append(collate(store, unique[part], place[row[nodes]]))
+            batches.append(collate_rows(store, ids[nodes]))
             at.append(positions[nodes])
-            order.append(unique[part])
+            order.append(store.pieces(np.sort(texts[part]))[0])
         none = np.zeros(0, dtype=np.int64)
         return TrainedTexts(
             torch.from_numpy(np.concatenate([none, *at])),
             tuple(batches),
             torch.from_numpy(np.concatenate([none, *order])),
         )
+
+    def _parts(self, store: TokenStore, texts: IntArray) -> list[IntArray]:
+        """Positions of distinct texts, split into batches of about `budget` padded tokens, longest pieces first."""
+        pieces, offsets = store.pieces(texts)
+        if not len(texts):
+            return []
+        longest = np.maximum.reduceat(store.lengths()[pieces], offsets[:-1])
+        if len(pieces) == len(texts):
+            return token_budget_batches(longest, max(self.budget, int(longest.max())), min_fill=1.0)
+        order = np.argsort(-longest, kind="stable")
+        parts: list[IntArray] = []
+        first = rows = 0
+        for i, count in enumerate(np.diff(offsets)[order].tolist()):
+            if rows and (rows + count) * longest[order[first]] > self.budget:
+                parts.append(order[first:i])
+                first, rows = i, 0
+            rows += count
+        return [*parts, order[first:]]
 
 
 @dataclass
@@ -163,7 +179,8 @@ class _Later:
 class TextPass:
     """Forward and backward of a batch's texts, in pieces.
 
-    encode: (node type, input name, TextBatch) -> vectors [U, D]. seeds: dropout seed of each piece, as a function of
+    encode: (node type, input name, TextBatch) -> vectors [U, D]; normalizes: whether those of a type have length 1.
+    seeds: dropout seed of each piece, as a function of
     its number.
     """
 
@@ -172,18 +189,19 @@ class TextPass:
         encode: Callable[[NodeType, str, TextBatch], Tensor],
         activation_tokens: int,
         seed_of: Callable[[int], int],
+        normalizes: Callable[[NodeType], bool],
     ) -> None:
-        self._encode, self._left, self._seed_of = encode, activation_tokens, seed_of
+        self._encode, self._left, self._seed_of, self._normalizes = encode, activation_tokens, seed_of, normalizes
         self._later: list[_Later] = []
         self._pieces = 0
 
     def vectors(self, node_type: NodeType, name: str, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
-        """(vectors a distinct text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
+        """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
         distinct, nodes = [], []
         for batch in texts.batches:
             found = self._piece(node_type, name, batch)
             distinct.append(found.detach())
-            nodes.append(found[batch.row_of_node])
+            nodes.append(text_vectors(found, batch, self._normalizes(node_type)))
         return torch.cat(distinct), torch.cat(nodes)
 
     def _piece(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:

@@ -75,7 +75,7 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
     own = stage_pipeline(pipeline, stage)
     has_graph = stage.type in ("gnn", "joint")
     unread = NEUTRAL_KEYS | _PLAN_KEYS | ({"lm"} if stage.type == "gnn" else set())
-    model = own.model.model_dump(mode="json")
+    model = own.model.dump_results()
     if not has_graph:
         unread |= _GRAPH_KEYS
         model = {

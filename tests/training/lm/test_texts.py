@@ -37,7 +37,9 @@ def test_each_text_once_and_every_node_served(encoder: TextEncoder, store: Token
     assert all(b.input_ids.numel() <= 24 for b in texts.batches)
     assert sorted(texts.at.tolist()) == list(range(7))
     with torch.no_grad():
-        distinct, nodes = TextPass(lambda t, n, b: encoder(b), 10**6, lambda i: i).vectors("item", "title", texts)
+        distinct, nodes = TextPass(lambda t, n, b: encoder(b), 10**6, lambda i: i, lambda t: False).vectors(
+            "item", "title", texts
+        )
         rows = replace_rows(torch.zeros(7, encoder.dim), texts.at, nodes)
         alone = torch.cat([encoder(fetched(store, np.array([i])).texts["item"]["text:title"].batches[0]) for i in ids])
     torch.testing.assert_close(rows, alone, atol=1e-5, rtol=1e-4)
@@ -64,7 +66,7 @@ def test_gradients_are_those_of_one_pass(
             return vectors
 
         encoder.zero_grad()
-        one = TextPass(encode, budget, lambda i: 100 + i)
+        one = TextPass(encode, budget, lambda i: 100 + i, lambda t: False)
         _, vectors = one.vectors("item", "text:title", texts)
         loss = torch.nn.functional.cross_entropy(vectors @ vectors.T, torch.arange(7).roll(1))
         loss.backward()
