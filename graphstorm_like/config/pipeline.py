@@ -12,7 +12,12 @@ from pydantic import AfterValidator, Field
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
-from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
+from graphstorm_like.config.task import (
+    GraphPretrainingConfig,
+    LinkPredictionConfig,
+    NodeClassificationConfig,
+    TaskConfig,
+)
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
 from graphstorm_like.errors import unknown
 
@@ -162,26 +167,39 @@ def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
 def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     if not isinstance(task, LinkPredictionConfig):
         return
-    originals: dict[str, int] = {}
+    at = ("task", "edge_type")
+    yield from _check_original(graph, task.edge_type, at)
     for i, edge in enumerate(graph.edges):
-        originals.setdefault(edge_name(edge.edge_type), i)
-    name = edge_name(task.edge_type)
-    if name in originals:
-        if graph.edges[originals[name]].split is None:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type with a split (got '{name}'). Add graph.edges[{originals[name]}].split",
-            )
+        if edge.edge_type == task.edge_type:
+            if edge.split is None:
+                name = edge_name(edge.edge_type)
+                yield at, f"must be an edge type with a split (got '{name}'). Add graph.edges[{i}].split"
+            return
+
+
+def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    """The edge type must be one of graph.edges, not the reverse of one."""
+    originals = [edge.edge_type for edge in graph.edges]
+    if edge_type in originals:
         return
     for edge in graph.edges:
-        if edge.reverse_type == task.edge_type:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')",
-            )
+        if edge.reverse_type == edge_type:
+            yield at, f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')"
             return
     if _ends_known(graph):
-        yield ("task", "edge_type"), _unknown("edge type", name, originals)
+        yield at, _unknown("edge type", edge_name(edge_type), map(edge_name, originals))
+
+
+def _check_pretraining_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
+    if not isinstance(task, GraphPretrainingConfig):
+        return
+    if not graph.edges:
+        yield ("task", "type"), "must have edges to learn from: graph.edges is empty"
+    for i, edge_type in enumerate(task.edge_types or ()):
+        at = ("task", "edge_types", i)
+        yield from _check_original(graph, edge_type, at)
+        if edge_type in (task.edge_types or ())[:i]:
+            yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -245,6 +263,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
     (("graph", "task"), _check_link_task),
+    (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),

@@ -10,7 +10,16 @@ from typing import Final
 
 import numpy as np
 
-PURPOSES: Final = {"shuffle": 1, "neighbors": 2, "negatives": 3, "model": 4, "dropout": 5, "ranking": 6, "inference": 7}
+PURPOSES: Final = {
+    "shuffle": 1,
+    "neighbors": 2,
+    "negatives": 3,
+    "model": 4,
+    "dropout": 5,
+    "ranking": 6,
+    "inference": 7,
+    "edges": 8,
+}
 
 
 def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:

@@ -16,7 +16,6 @@ from torch import nn
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, DataError, unknown
-from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -24,7 +23,7 @@ from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task, hidden_edges
+from graphstorm_like.tasks import GraphPretraining, LinkPrediction, NodeClassification, build_task, open_graph
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -74,10 +73,10 @@ class Experiment:
         return model
 
     @property
-    def task(self) -> NodeClassification | LinkPrediction:
+    def task(self) -> NodeClassification | LinkPrediction | GraphPretraining:
         """Head, loss and metrics."""
         task = self.modules["task"]
-        assert isinstance(task, NodeClassification | LinkPrediction)
+        assert isinstance(task, NodeClassification | LinkPrediction | GraphPretraining)
         return task
 
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
@@ -181,7 +180,7 @@ def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[t
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
     assert pipeline.graph.path is not None, "paths are resolved before"
-    graph = LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     device = choose_device(pipeline.train.device)
     # The task first: what is wrong with labels and splits is said before hours of embedding.
     torch.manual_seed(torch_seed(pipeline.seed, "model", 1))

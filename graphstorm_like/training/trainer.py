@@ -23,12 +23,11 @@ from graphstorm_like.graph.store import Graph
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
 from graphstorm_like.training.experiment import Experiment, uses_bfloat16
 from graphstorm_like.training.optim import Optimizers
-from graphstorm_like.training.progress import Meter, Reporter, duration
+from graphstorm_like.training.progress import Meter, Reporter, duration, shown
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
@@ -56,7 +55,7 @@ class Trainer:
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
         self.half = uses_bfloat16(self.config.precision, self.device)
-        self.stream = SeedStream(self.task.rows("train"), self.config.batch_size, self.seed)
+        self.stream = self.task.stream(self.config.batch_size, self.seed)
         self.batches = batch_pipeline(experiment)
         self.optimizers = Optimizers([experiment.modules], self.config)
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
@@ -185,8 +184,7 @@ class Trainer:
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
-        shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
-        return f"valid {shown}{' (best)' if better else ''} [{duration(seconds)}]"
+        return f"valid {shown(metrics)}{' (best)' if better else ''} [{duration(seconds)}]"
 
     def save(self) -> None:
         """Write a resume point."""
@@ -244,6 +242,9 @@ def describe(experiment: Experiment) -> str:
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"
             )
+    if held := experiment.graph.held_out.ends:
+        numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
+        note += f"; held out to validate on, and no messages: {numbers}"
     if any(edge.features for edge in manifest.edges):
         note += "; edge features are kept in the graph, but no model reads them yet"
     return (
