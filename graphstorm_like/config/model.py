@@ -147,7 +147,7 @@ class ModelConfig(Strict):
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""
-        neutral = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}
+        neutral: Any = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}
         return self.model_dump(mode="json", exclude=neutral)
 
     def encoder_key(self, node_type: str) -> str:

@@ -12,8 +12,13 @@ from pydantic import AfterValidator, Field
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
 from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
-from graphstorm_like.config.stages import LmStage, StudentStage
-from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
+from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
+from graphstorm_like.config.task import (
+    GraphPretrainingConfig,
+    LinkPredictionConfig,
+    NodeClassificationConfig,
+    TaskConfig,
+)
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
 from graphstorm_like.errors import unknown
 
@@ -185,25 +190,41 @@ def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
 def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     if not isinstance(task, LinkPredictionConfig):
         return
-    originals: dict[str, int] = {}
+    at = ("task", "edge_type")
+    yield from _check_original(graph, task.edge_type, at)
     for i, edge in enumerate(graph.edges):
-        originals.setdefault(edge_name(edge.edge_type), i)
-    name = edge_name(task.edge_type)
-    if name in originals:
-        if graph.edges[originals[name]].split is None:
-            # The edges of a folder that is there already have no entry to add it to.
-            fix = f". Add graph.edges[{originals[name]}].split" if graph.edges[originals[name]].files else ""
-            yield ("task", "edge_type"), f"must be an edge type with a split (got '{name}'){fix}"
+        if edge.edge_type == task.edge_type:
+            if edge.split is None:
+                name = edge_name(edge.edge_type)
+                # The edges of a folder that is there already have no entry to add it to.
+                fix = f". Add graph.edges[{i}].split" if edge.files else ""
+                yield at, f"must be an edge type with a split (got '{name}'){fix}"
+            return
+
+
+def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    """The edge type must be one of graph.edges, not the reverse of one."""
+    originals = [edge.edge_type for edge in graph.edges]
+    if edge_type in originals:
         return
     for edge in graph.edges:
-        if edge.reverse_type == task.edge_type:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')",
-            )
+        if edge.reverse_type == edge_type:
+            yield at, f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')"
             return
     if _ends_known(graph):
-        yield ("task", "edge_type"), _unknown("edge type", name, originals)
+        yield at, _unknown("edge type", edge_name(edge_type), map(edge_name, originals))
+
+
+def _check_pretraining_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
+    if not isinstance(task, GraphPretrainingConfig):
+        return
+    if not graph.edges:
+        yield ("task", "type"), "must have edges to learn from: graph.edges is empty"
+    for i, edge_type in enumerate(task.edge_types or ()):
+        at = ("task", "edge_types", i)
+        yield from _check_original(graph, edge_type, at)
+        if edge_type in (task.edge_types or ())[:i]:
+            yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -282,14 +303,16 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
         where = at if train.stages is None else ("train", "stages", i)
         learns = stage.task if isinstance(stage, LmStage) and stage.task is not None else task
         if isinstance(stage, LmStage) and stage.task is not None:
-            for check in (_check_node_task, _check_link_task):
+            for check in (_check_node_task, _check_link_task, _check_pretraining_task):
                 for path, message in check(graph, stage.task):
                     yield (*where, *path), message
         if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
             yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
-        if stage.type == "gnn":
+        if stage.type == "joint" and not any(_read_text(graph, model, t) for t in graph.nodes):
+            yield where, "must be another strategy: no text enters the model, so there is no language model to train"
+        if not trains_lm_alone(stage):
             continue
-        for node_type in _task_types(learns):
+        for node_type in _task_types(graph, learns):
             if node_type in graph.nodes and not _read_text(graph, model, node_type):
                 yield (
                     where,
@@ -298,11 +321,15 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
                 )
 
 
-def _task_types(task: Any) -> tuple[str, ...]:
+def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
     """Node types whose vectors a task reads."""
-    if isinstance(task, NodeClassificationConfig):
+    if hasattr(task, "node_type"):
         return (task.node_type,)
-    return tuple(dict.fromkeys((task.edge_type[0], task.edge_type[2])))
+    if isinstance(task, GraphPretrainingConfig):
+        edge_types = task.edge_types or [edge.edge_type for edge in graph.edges]
+    else:
+        edge_types = [task.edge_type]
+    return dict.fromkeys(end for source, _, target in edge_types for end in (source, target))
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
@@ -340,6 +367,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
     (("graph", "task"), _check_link_task),
+    (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),

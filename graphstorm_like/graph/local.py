@@ -41,9 +41,12 @@ class LocalGraph:
 
     hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
     still show them: they are what link prediction is scored on.
+    held_out: edges that are no messages either, by their ends; their reverses go too.
     """
 
-    def __init__(self, folder: str | Path, hide: Collection[EdgeType] = ()) -> None:
+    def __init__(
+        self, folder: str | Path, hide: Collection[EdgeType] = (), held_out: ExcludedEdges | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(folder)
         if len(self.manifest.partitions) != 1:
@@ -52,6 +55,7 @@ class LocalGraph:
             )
         self._part = self.manifest.partitions[0]
         self.hide = tuple(hide)
+        self.held_out = ExcludedEdges({}) if held_out is None else held_out
         self._tables: dict[str, pa.RecordBatch] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._counts = {name: node.count for name, node in self.manifest.nodes.items()}
@@ -62,11 +66,15 @@ class LocalGraph:
                 raise DataError(f"{folder}: edge type {edge_name(edge_type)} must have a split to hide edges by")
             if (reverse := self.manifest.edge(edge_type).reverse) is not None:
                 hidden.add(reverse)
-        self._hidden = hidden
+        self._hidden_by_split = hidden
+        self._hidden_ends = dict(self.held_out.ends)
+        for edge_type, (source, target) in self.held_out.ends.items():
+            if (reverse := self.manifest.edge(edge_type).reverse) is not None:
+                self._hidden_ends[reverse] = (target, source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open the folder anew instead of copying memory maps."""
-        return (LocalGraph, (self.folder, self.hide))
+        return (LocalGraph, (self.folder, self.hide, self.held_out))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -158,21 +166,32 @@ class LocalGraph:
             indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
             sources = table.column(SOURCE_COLUMN).to_numpy(zero_copy_only=True)
             kept: IntArray | None = None
-            if edge_type in self._hidden:
-                shown = ~self._hidden_rows(edge_type, table)
+            if edge_type in self._hidden_by_split or edge_type in self._hidden_ends:
+                shown = ~self._hidden_rows(edge_type)
                 kept = np.flatnonzero(shown)
                 before = np.concatenate([[0], np.cumsum(shown)])
                 indptr, sources = before[indptr], sources[kept]
             self._csc[edge_type] = (indptr, sources, kept)
         return self._csc[edge_type]
 
-    def _hidden_rows(self, edge_type: EdgeType, table: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-        """Validation and test edges, and every parallel edge of theirs whatever its split."""
-        held_out: npt.NDArray[np.bool_] = np.isin(table.column(SPLIT_COLUMN).to_numpy(), HIDDEN_SPLITS)
+    def _hidden_rows(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
+        """Validation, test and held-out edges, and every parallel edge of theirs whatever its split."""
         source, target = self.edges(edge_type)
-        keys = target * self._counts[edge_type[0]] + source
-        hidden: npt.NDArray[np.bool_] = np.isin(keys, keys[held_out])
+        num_sources = self._counts[edge_type[0]]
+        keys = target * num_sources + source
+        unwanted = [keys[:0]]
+        if edge_type in self._hidden_by_split:
+            splits = self._edges(edge_type).column(SPLIT_COLUMN).to_numpy()
+            unwanted.append(keys[np.isin(splits, HIDDEN_SPLITS)])
+        if edge_type in self._hidden_ends:
+            of, to = self._hidden_ends[edge_type]
+            unwanted.append(to * num_sources + of)
+        hidden: npt.NDArray[np.bool_] = np.isin(keys, np.concatenate(unwanted))
         return hidden
+
+    def hidden_rows(self, edge_type: EdgeType) -> IntArray:
+        """Ids of the edges of a type that are no messages."""
+        return np.flatnonzero(self._hidden_rows(edge_type))
 
     # -- sampling ------------------------------------------------------------------------------------------------
 

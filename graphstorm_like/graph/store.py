@@ -91,11 +91,12 @@ class Subgraph:
 
 
 class GraphStore(Protocol):
-    """Topology. `hide`: edge types whose validation and test edges are no messages."""
+    """Topology. `hide`: edge types whose validation and test edges are no messages; `held_out`: more of them."""
 
     folder: Path
     manifest: GraphManifest
     hide: tuple[EdgeType, ...]
+    held_out: ExcludedEdges
 
     def sample(
         self,
@@ -114,6 +115,10 @@ class GraphStore(Protocol):
 
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
         """Ids of the edges that belong to a split."""
+        ...
+
+    def hidden_rows(self, edge_type: EdgeType) -> IntArray:
+        """Ids of the edges of a type that are no messages."""
         ...
 
     def degrees(self, edge_type: EdgeType) -> IntArray:

@@ -86,15 +86,14 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
-    from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, tensor_bytes
-    from graphstorm_like.sampling.seeds import SeedStream
+    from graphstorm_like.sampling.batch import StreamPosition, link_parts, tensor_bytes
     from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.experiment import build_experiment
 
     set_threads(pipeline)
     experiment = build_experiment(pipeline, reporter)
     batches = experiment.batches()
-    stream = SeedStream(experiment.task.rows("train"), pipeline.train.batch_size, pipeline.seed)
+    stream = experiment.objective.stream(pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)
     batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
@@ -117,8 +116,8 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     yield f"loss {loss.item() / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
-    if isinstance(batch.targets, LinkTargets):
-        yield f"scores: {tuple(batch.targets.mask.shape)}, {int(batch.targets.mask.sum()):,} masked"
+    for part in link_parts(batch.targets):
+        yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
     for node_type, inputs in batch.input_ids.items():
         features = ", ".join(f"{n} {tuple(v.shape)}" for n, v in batch.features.get(node_type, {}).items())
         yield f"input {node_type}: {len(inputs):,} nodes; {features or 'nothing from tables'}"

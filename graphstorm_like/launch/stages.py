@@ -30,7 +30,7 @@ from graphstorm_like.launch.plan import (
     stage_fingerprint,
     stage_folder,
 )
-from graphstorm_like.training.progress import Reporter, duration
+from graphstorm_like.training.progress import Reporter, duration, shown
 
 if TYPE_CHECKING:
     from graphstorm_like.training.experiment import Experiment
@@ -128,17 +128,17 @@ class Runner:
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:
-        """Score the best model on validation and test, over all neighbours unless `infer.mode` says otherwise."""
+        """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
         self._begin("evaluate")
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
         embedder = experiment.embedder(self.reporter, self._vectors)
-        scores = {split: experiment.task.evaluate(embedder, split, how) for split in ("valid", "test")}
+        scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
         for split, metrics in scores.items():
-            self.reporter.line(f"{split}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
+            self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
 
     def infer(self) -> None:
@@ -220,7 +220,7 @@ def run_pipeline(
 
 
 def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
-    """What `evaluate` measured: {'valid': {...}, 'test': {...}}"""
+    """What `evaluate` measured: {'valid': {...}, 'test': {...}}, by the splits that the task has."""
     scores: dict[str, dict[str, float]] = json.loads(
         (stage_folder(pipeline, "evaluate") / METRICS_FILE).read_text(encoding="utf-8")
     )

@@ -40,6 +40,7 @@ class LinkTargets:
 
     mask [B, B + K] is True where candidate j (the target of edge j, then the extra negatives) is no negative of source
     i: another known true target, or the source itself. The true pairs (i, i) are False.
+    log_q [B + K]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
     """
 
     edge_type: EdgeType
@@ -47,9 +48,24 @@ class LinkTargets:
     targets: Tensor
     negatives: Tensor
     mask: Tensor
+    log_q: Tensor | None = None
 
 
-Targets: TypeAlias = NodeTargets | LinkTargets
+@dataclass(frozen=True, slots=True)
+class MultiLinkTargets:
+    """Edges of several relations. Targets of one relation are negatives of others with the same target type."""
+
+    parts: tuple[LinkTargets, ...]
+
+
+Targets: TypeAlias = NodeTargets | LinkTargets | MultiLinkTargets
+
+
+def link_parts(targets: Targets | None) -> tuple[LinkTargets, ...]:
+    """The relations of which a batch holds target edges; none for tasks on nodes."""
+    if isinstance(targets, MultiLinkTargets):
+        return targets.parts
+    return (targets,) if isinstance(targets, LinkTargets) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ PURPOSES: Final = {
     "inference": 7,
     "texts": 8,
     "mask": 9,
+    "edges": 10,
 }
 
 

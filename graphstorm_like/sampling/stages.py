@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.task import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.store import Block, Graph, IntArray, NodeType, RowType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
+from graphstorm_like.sampling.batch import MiniBatch, NodeTargets, StreamPosition, link_parts, torch_subgraph
+from graphstorm_like.sampling.links import MultiLinkSeeder
 from graphstorm_like.sampling.rng import stream
 
 
@@ -54,50 +55,25 @@ class NodeSeeder:
 
 
 class LinkSeeder:
-    """Seeds are the ends of a batch of edges and of the negatives drawn for it.
-
-    Known true targets among the candidates, from the training edges, are masked.
-    """
+    """Edges of one type; see MultiLinkSeeder."""
 
     def __init__(
-        self, graph: Graph, edge_type: EdgeType, known_ids: IntArray, uniform: int, seed: int, rank: int = 0
+        self,
+        graph: Graph,
+        edge_type: EdgeType,
+        known_ids: IntArray,
+        uniform: int,
+        seed: int,
+        rank: int = 0,
+        popularity_correction: bool = False,
     ) -> None:
-        self.edge_type, self.uniform, self.seed, self.rank = edge_type, uniform, seed, rank
-        self.graph = graph
-        self.num_targets = graph.manifest.node(edge_type[2]).count
-        self._known = KnownTargets(*graph.edges(edge_type, known_ids), graph.manifest.node(edge_type[0]).count)
+        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction)
+        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, rank)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
-        source, target = self.graph.edges(self.edge_type, ids)
-        rng = stream(self.seed, "negatives", self.rank, position.epoch, position.step)
-        negative = rng.integers(self.num_targets, size=self.uniform)
-        candidates = np.concatenate([target, negative])
-        seeds: dict[NodeType, IntArray] = {}
-        s_type, _, t_type = self.edge_type
-        if s_type == t_type:
-            unique, where = np.unique(np.concatenate([source, candidates]), return_inverse=True)
-            seeds[s_type] = unique
-            s_at, c_at = where[: len(source)], where[len(source) :]
-        else:
-            seeds[s_type], s_at = np.unique(source, return_inverse=True)
-            seeds[t_type], c_at = np.unique(candidates, return_inverse=True)
-        targets = LinkTargets(
-            self.edge_type,
-            torch.from_numpy(s_at),
-            torch.from_numpy(c_at[: len(target)]),
-            torch.from_numpy(c_at[len(target) :]),
-            torch.from_numpy(self._mask(source, target, candidates)),
-        )
-        return MiniBatch(seeds={t: torch.from_numpy(i) for t, i in seeds.items()}, position=position, targets=targets)
-
-    def _mask(self, source: IntArray, target: IntArray, candidates: IntArray) -> npt.NDArray[np.bool_]:
-        """[B, B + K]: candidate j is another known true target of source i, its own target once more, or i itself."""
-        mask = self._known.mask(source, candidates, target)
-        if self.edge_type[0] == self.edge_type[2]:
-            mask |= candidates[None, :] == source[:, None]
-        np.fill_diagonal(mask[:, : len(source)], False)
-        return mask
+        batch = self._seeder(ids, position)
+        return batch.replace(targets=link_parts(batch.targets)[0])
 
 
 @dataclass(frozen=True)
@@ -115,12 +91,12 @@ class SampleNeighbors:
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds blocks and input ids."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
-        exclude = None
-        if self.exclude_targets and isinstance(batch.targets, LinkTargets):
-            s_type, _, t_type = edge_type = batch.targets.edge_type
-            exclude = self.graph.reverse_pairs(
-                edge_type, seeds[s_type][batch.targets.sources.numpy()], seeds[t_type][batch.targets.targets.numpy()]
-            )
+        ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
+        for part in link_parts(batch.targets) if self.exclude_targets else ():
+            s_type, _, t_type = part.edge_type
+            source, target = seeds[s_type][part.sources.numpy()], seeds[t_type][part.targets.numpy()]
+            ends.update(self.graph.reverse_pairs(part.edge_type, source, target).ends)
+        exclude = ExcludedEdges(ends) if ends else None
         rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)

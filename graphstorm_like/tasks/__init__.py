@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig
-from graphstorm_like.graph.store import Graph
+from graphstorm_like.config.task import (
+    GraphPretrainingConfig,
+    LinkPredictionConfig,
+    NodeClassificationConfig,
+    TaskConfig,
+)
+from graphstorm_like.graph.holdout import hold_out
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.tasks.base import Evaluation, Objective, Task
+from graphstorm_like.tasks.graph_pretraining import GraphPretraining, pretraining_relations
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
 
-__all__ = ["Evaluation", "LinkPrediction", "NodeClassification", "Objective", "Task", "build_task", "hidden_edges"]
+__all__ = [
+    "Evaluation",
+    "GraphPretraining",
+    "LinkPrediction",
+    "NodeClassification",
+    "Objective",
+    "Task",
+    "build_task",
+    "hidden_edges",
+    "open_graph",
+    "task_node_types",
+]
 
 
 def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tuple[EdgeType, ...]:
@@ -17,10 +39,35 @@ def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tup
     return (config.edge_type,) if isinstance(config, LinkPredictionConfig) else ()
 
 
+def open_graph(
+    config: NodeClassificationConfig | LinkPredictionConfig | GraphPretrainingConfig, folder: str | Path, seed: int
+) -> LocalGraph:
+    """The graph of a folder, in which what the task must not see is no message."""
+    if not isinstance(config, GraphPretrainingConfig):
+        return LocalGraph(folder, hide=hidden_edges(config))
+    whole = LocalGraph(folder)
+    relations = pretraining_relations(config, whole.manifest)
+    with_split = [e for e in relations if whole.manifest.edge(e).split_counts is not None]
+    others = [e for e in relations if e not in with_split]
+    return LocalGraph(folder, with_split, hold_out(whole, others, config.validation_edges, seed))
+
+
 def build_task(
-    config: NodeClassificationConfig | LinkPredictionConfig, graph: Graph, hidden: int
-) -> NodeClassification | LinkPrediction:
+    config: NodeClassificationConfig | LinkPredictionConfig | GraphPretrainingConfig, graph: Graph, hidden: int
+) -> NodeClassification | LinkPrediction | GraphPretraining:
     """The task of a configuration over a graph, for vectors of width `hidden`."""
     if isinstance(config, NodeClassificationConfig):
         return NodeClassification(config, graph, hidden)
+    if isinstance(config, GraphPretrainingConfig):
+        return GraphPretraining(config, graph, hidden)
     return LinkPrediction(config, graph, hidden)
+
+
+def task_node_types(config: TaskConfig, manifest: GraphManifest) -> tuple[NodeType, ...]:
+    """The types whose vectors a task reads, known before the task is built."""
+    if isinstance(config, NodeClassificationConfig):
+        return (config.node_type,)
+    relations = (
+        pretraining_relations(config, manifest) if isinstance(config, GraphPretrainingConfig) else [config.edge_type]
+    )
+    return tuple(dict.fromkeys(end for source, _, target in relations for end in (source, target)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,12 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import Seeder
 
 Mode = Literal["layer_wise", "mini_batch"]
+Lookup = Callable[[NodeType, IntArray | None], Vectors]
+"""(node type, ids [n] or None for all) -> vectors [n, D]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,26 @@ class Evaluation:
             return embedder.layer_wise([node_type])[node_type][ids]
         return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
 
+    def lookup(self, embedder: Embedder, node_types: Sequence[NodeType]) -> Lookup:
+        """Vectors of nodes of the given types, many times over: those of all nodes of a type are computed once."""
+        every = embedder.layer_wise(node_types) if self.mode == "layer_wise" else {}
+
+        def find(node_type: NodeType, ids: IntArray | None) -> Vectors:
+            if ids is not None and node_type not in every:
+                return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
+            if node_type not in every:
+                all_ids = np.arange(embedder.graph.manifest.node(node_type).count)
+                every[node_type] = embedder.mini_batch(node_type, all_ids, self.fanouts, self.seed)
+            return every[node_type] if ids is None else every[node_type][ids]
+
+        return find
+
 
 class Objective(Protocol):
     """What training minimises: a task, or something else that is learnt with its head."""
 
-    def rows(self, split: str) -> IntArray:
-        """Node or edge ids of a split; training asks for 'train'."""
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Which training rows come when."""
         ...
 
     def seeder(self, seed: int, rank: int = 0) -> Seeder:
@@ -55,6 +73,10 @@ class Task(nn.Module, ABC):
 
     select_by: str
     """The metric that early stopping follows; higher is better."""
+    scored_splits: tuple[str, ...] = ("valid", "test")
+    """What `gsl evaluate` scores."""
+    predicts: bool = True
+    """Whether there is anything to predict for the user; if not, only embeddings are written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +95,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def rows(self, split: str) -> IntArray:
         """Node or edge ids of a split."""
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Which training rows come when."""
+        return SeedStream(self.rows("train"), batch_size, seed)
 
     @abstractmethod
     def seeder(self, seed: int, rank: int = 0) -> Seeder:

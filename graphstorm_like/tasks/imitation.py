@@ -19,6 +19,7 @@ from graphstorm_like.config.stages import StudentStage
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.tasks.base import Task
 from graphstorm_like.tasks.node_classification import NodeClassification
 
@@ -57,12 +58,11 @@ class Imitation:
         self.log_probabilities = None if probabilities is None else torch.from_numpy(probabilities).clamp(1e-8).log()
         counts = {t: len(v) for t, v in self.teacher.items()}
         starts = dict(zip(counts, np.cumsum([0, *counts.values()]).tolist(), strict=False))
-        self._seeder, self._rows = TypedSeeder(starts, counts), np.arange(sum(counts.values()))
+        self._seeder, self.rows = TypedSeeder(starts, counts), np.arange(sum(counts.values()))
 
-    def rows(self, split: str) -> IntArray:
-        """All nodes: the teacher needs no labels."""
-        assert split == "train"
-        return self._rows
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Over all nodes: the teacher needs no labels."""
+        return SeedStream(self.rows, batch_size, seed)
 
     def seeder(self, seed: int, rank: int = 0) -> TypedSeeder:
         """See TypedSeeder."""

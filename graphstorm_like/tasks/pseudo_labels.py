@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import NodeSeeder
 from graphstorm_like.tasks.node_classification import NodeClassification
 
@@ -41,15 +42,14 @@ class PseudoLabels:
                 f"{task.graph.folder}: strategy glem must find nodes of type {task.config.node_type} without a "
                 f"training label (got none whose pseudo label is as probable as {min_confidence}). Lower min_confidence"
             )
-        self._rows = np.concatenate([gold, others])
-        share = len(gold) / len(self._rows)
+        self.rows = np.concatenate([gold, others])
+        share = len(gold) / len(self.rows)
         self.row_weights = ((1.0 - weight) / share, weight / (1.0 - share))
         """Of a gold row, of a pseudo-labelled one."""
 
-    def rows(self, split: str) -> IntArray:
-        """Nodes to train on."""
-        assert split == "train"
-        return self._rows
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Over gold nodes and pseudo-labelled ones."""
+        return SeedStream(self.rows, batch_size, seed)
 
     def seeder(self, seed: int, rank: int = 0) -> NodeSeeder:
         """Nodes without their labels: the loss looks them up."""

@@ -63,10 +63,11 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
 def shop_pipeline(
     tables: Path, output: Path, task: str = "node_classification", text_model: str | None = None
 ) -> dict[str, Any]:
-    """A pipeline over the shop as a plain dict, for node_classification or link_prediction."""
+    """A pipeline over the shop as a plain dict, for node_classification, link_prediction or graph_pretraining."""
     tasks: dict[str, dict[str, Any]] = {
         "node_classification": {"type": task, "node_type": "item", "label": "kind"},
         "link_prediction": {"type": task, "edge_type": "item:similar:item", "negatives": {"uniform": 16}},
+        "graph_pretraining": {"type": task, "edge_types": "all", "ranking": {"candidates": 50}},
     }
     item: dict[str, Any] = {
         "files": "item.parquet",

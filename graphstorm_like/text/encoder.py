@@ -112,6 +112,10 @@ class TextEncoder(nn.Module):
 
     def forward(self, batch: TextBatch) -> Tensor:
         """float32 [U, D] vectors of the batch's distinct texts (or pieces); `text_vectors` makes them one a node."""
+        return self.with_tokens(batch)[0]
+
+    def with_tokens(self, batch: TextBatch) -> tuple[Tensor, Tensor]:
+        """(float32 [U, D] vectors of the distinct texts, [U, L, D] vectors of their tokens), from one pass."""
         inputs: dict[str, Any] = {"input_ids": batch.input_ids}
         mask = batch.attention_mask if batch.has_padding else None
         if self.is_causal:
@@ -124,7 +128,7 @@ class TextEncoder(nn.Module):
             vectors = output.pooler_output.float()
         else:
             vectors = POOLINGS[self.pooling](output.last_hidden_state, mask)
-        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+        return (F.normalize(vectors, dim=-1) if self.normalize else vectors), output.last_hidden_state
 
     @property
     def device(self) -> torch.device:

@@ -11,7 +11,6 @@ from torch import nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.task import NodeClassificationConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import Graph, NodeType, RowType, type_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
@@ -23,7 +22,8 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphFeature, SampleNeighbors
-from graphstorm_like.tasks import Objective, Task, build_task, hidden_edges
+from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
+from graphstorm_like.tasks import open_graph as open_task_graph
 from graphstorm_like.training.device import choose_device, uses_bfloat16
 from graphstorm_like.training.edge_inputs import edge_sources
 from graphstorm_like.training.optim import ParameterGroup, module_groups
@@ -185,7 +185,7 @@ def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidd
 def open_graph(pipeline: Pipeline) -> LocalGraph:
     """The graph of a pipeline without the edges that its task must not see."""
     assert pipeline.graph.path is not None, "paths are resolved before"
-    return LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
+    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
 
 
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
@@ -201,19 +201,11 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
 def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> Experiment:
     """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
-    vectors = text_vectors(pipeline, graph, reporter, task_types(pipeline))
+    vectors = text_vectors(pipeline, graph, reporter, task_node_types(pipeline.task, graph.manifest))
     widths = {str(t): {f"text:{n}": v.width for n, v in by_name.items()} for t, by_name in vectors.items()}
     modules = text_modules(pipeline, graph, widths, hidden)
     sources: Sources = {t: {f"text:{n}": v for n, v in by_name.items()} for t, by_name in vectors.items()}
     return Experiment(pipeline, graph, sources, modules.to(device), device)
-
-
-def task_types(pipeline: Pipeline) -> tuple[NodeType, ...]:
-    """Node types whose vectors the task reads."""
-    task = pipeline.task
-    if isinstance(task, NodeClassificationConfig):
-        return (task.node_type,)
-    return tuple(dict.fromkeys((task.edge_type[0], task.edge_type[2])))
 
 
 def text_modules(

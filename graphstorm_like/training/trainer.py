@@ -21,12 +21,11 @@ from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
-from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
 from graphstorm_like.training.edge_inputs import unread_edge_types
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers, sparse_weights
-from graphstorm_like.training.progress import Meter, Reporter, duration
+from graphstorm_like.training.progress import Meter, Reporter, duration, shown
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
@@ -55,7 +54,7 @@ class Trainer:
         pipeline = experiment.pipeline
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
-        self.stream = SeedStream(experiment.objective.rows("train"), self.config.batch_size, self.seed)
+        self.stream = experiment.objective.stream(self.config.batch_size, self.seed)
         self.batches = experiment.batches()
         self.optimizers = Optimizers(experiment.groups(), sparse_weights(experiment.modules), self.config)
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
@@ -189,8 +188,7 @@ class Trainer:
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
-        shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
-        return f"valid {shown}{' (best)' if better else ''} [{duration(seconds)}]"
+        return f"valid {shown(metrics)}{' (best)' if better else ''} [{duration(seconds)}]"
 
     def save(self) -> None:
         """Write a resume point."""
@@ -237,6 +235,9 @@ def describe(experiment: Experiment) -> str:
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"
             )
+    if held := experiment.graph.held_out.ends:
+        numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
+        note += f"; held out to validate on, and no messages: {numbers}"
     if unread := unread_edge_types(experiment.pipeline.model, manifest):
         note += (
             f"; edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "

@@ -31,7 +31,7 @@ class Lines(Reporter):
         self.said.append(text)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction"])
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "graph_pretraining"])
 def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     yaml = write_shop_pipeline(tmp_path, task)
     pipeline = load_pipeline(yaml, ["train.epochs=2"])

@@ -16,9 +16,9 @@ from graphstorm_like.config.stages import JointStage
 from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
 from graphstorm_like.sampling.loader import BatchPipeline
-from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
-from graphstorm_like.tasks import Objective
+from graphstorm_like.tasks import Objective, task_node_types
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 from graphstorm_like.training.device import choose_device, uses_bfloat16
@@ -29,10 +29,10 @@ from graphstorm_like.training.experiment import (
     graph_model,
     open_graph,
     seeded_task,
-    task_types,
     text_modules,
 )
 from graphstorm_like.training.lm.language_models import LanguageModels
+from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.lm.table import VectorTable
 from graphstorm_like.training.lm.texts import (
     FetchTexts,
@@ -43,7 +43,7 @@ from graphstorm_like.training.lm.texts import (
     replace_rows,
     texts_of,
 )
-from graphstorm_like.training.optim import ParameterGroup
+from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.text_vectors import text_inputs, text_vectors
 
@@ -63,6 +63,7 @@ class LmExperiment(Experiment):
     joint: JointStage | None = None
     other_objective: Objective | None = None
     """Instead of the task's own loss."""
+    mlm: MlmTerm | None = None
 
     @property
     def objective(self) -> Objective:
@@ -73,7 +74,8 @@ class LmExperiment(Experiment):
     def trained(self) -> nn.Module:
         """See Experiment."""
         tables = nn.ModuleList(t for by_name in self.tables.values() for t in by_name.values())
-        return nn.ModuleDict({**self.modules, "lm": self.language_models, "tables": tables})
+        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models, "tables": tables}
+        return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
 
     @property
     def _piece_tokens(self) -> int:
@@ -103,11 +105,15 @@ class LmExperiment(Experiment):
 
     def groups(self) -> list[ParameterGroup]:
         """See Experiment."""
-        return [*super().groups(), *self.language_models.groups()]
+        heads = [] if self.mlm is None else module_groups(self.mlm, self.pipeline.train)
+        return [*super().groups(), *self.language_models.groups(), *heads]
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Experiment. What is computed is written back into the table."""
-        position = batch.position
+        position, term = batch.position, self.mlm
+        seeds = float(sum(len(ids) for ids in batch.seeds.values()))
+        if term is not None and term.config.task_weight == 0.0:
+            return self._mlm_loss(term, batch, seeds), seeds
 
         def seed_of(piece: int) -> int:
             return torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step, piece)
@@ -120,10 +126,23 @@ class LmExperiment(Experiment):
             batch = self._with_vectors(batch, texts)
             torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step))
             loss, count = self.objective.loss(self.model(batch), batch)
+            if term is not None:
+                loss = loss * term.config.task_weight
         loss.backward()  # type: ignore[no-untyped-call]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             texts.backward()
-        return loss.item(), count
+        return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
+
+    def _mlm_loss(self, term: MlmTerm, batch: MiniBatch, count: float) -> float:
+        """Adds the gradients of the masked-language-model term; its loss, on the scale of the task's."""
+        epoch, step, seed = batch.position.epoch, batch.position.step, self.pipeline.seed
+        key_of = self.pipeline.model.encoder_key
+        texts = [(key_of(t), piece) for t, _, chosen in texts_of(batch) for piece in chosen.batches]
+
+        def seed_of(piece: int) -> int:
+            return torch_seed(seed, "mask", epoch, step, piece)
+
+        return term.backward(texts, count, stream(seed, "mask", epoch, step), seed_of, self.half)
 
     def _encode(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:
         vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(node_type))(batch)
@@ -206,18 +225,29 @@ def load_language_models(pipeline: Pipeline) -> LanguageModels:
     return LanguageModels.load(pipeline.model.text_encoders(), pipeline.train.lm, device, half).to(device)
 
 
+def mlm_term(pipeline: Pipeline, lms: LanguageModels) -> MlmTerm | None:
+    """The masked-language-model term that `train.lm.mlm` asks for, with seeded heads."""
+    if pipeline.train.lm.mlm is None:
+        return None
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 3))
+    return MlmTerm(pipeline.train.lm.mlm, lms).to(choose_device(pipeline.train.device))
+
+
 def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
     """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     lms = load_language_models(pipeline)
     tables, half = {}, uses_bfloat16(pipeline.train.precision, device)
-    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, task_types(pipeline)).items():
+    types = task_node_types(pipeline.task, graph.manifest)
+    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
         encoder = lms.of(pipeline.model.encoder_key(node_type))
         tables[node_type] = {name: VectorTable(encoder, store, half) for name, store in by_name.items()}
     widths = {t: {n: table.width for n, table in by_name.items()} for t, by_name in tables.items()}
     modules = text_modules(pipeline, graph, widths, hidden).to(device)
     sources: Sources = {t: dict(by_name) for t, by_name in tables.items()}
-    return LmExperiment(pipeline, graph, sources, modules, device, language_models=lms, tables=tables)
+    return LmExperiment(
+        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, mlm=mlm_term(pipeline, lms)
+    )
 
 
 def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
@@ -239,4 +269,7 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
         }
         sources[node_type] = {**sources[node_type], **tables[node_type]}
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
-    return LmExperiment(pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage)
+    mlm = mlm_term(pipeline, lms)
+    return LmExperiment(
+        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage, mlm=mlm
+    )

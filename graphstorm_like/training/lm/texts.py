@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray, NodeType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TrainedTexts
+from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import TokenStore
@@ -81,12 +81,12 @@ class SeedsAndNeighbors:
         ranked: dict[NodeType, IntArray] = {}
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
-            if isinstance(batch.targets, LinkTargets):
-                positive = np.zeros(len(ids), dtype=bool)
-                for end, at in ((0, batch.targets.sources), (2, batch.targets.targets)):
-                    if batch.targets.edge_type[end] == t:
+            positive = np.zeros(len(ids), dtype=bool)
+            for part in link_parts(batch.targets):
+                for end, at in ((0, part.sources), (2, part.targets)):
+                    if part.edge_type[end] == t:
                         positive[at.numpy()] = True
-                order = order[np.argsort(~positive[order], kind="stable")]
+            order = order[np.argsort(~positive[order], kind="stable")]
             ranked[t] = order
         return ranked
 

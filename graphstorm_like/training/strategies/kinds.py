@@ -61,7 +61,7 @@ def _pseudo(stage: PseudoStage, pipeline: Pipeline, lineage: Lineage, reporter: 
     assert isinstance(experiment.task, NodeClassification)
     labels = PseudoLabels(experiment.task, probabilities, stage.weight, stage.min_confidence)
     reporter.line(
-        f"{len(labels.rows('train')) - int(labels.is_gold.sum()):,} nodes with pseudo labels, "
+        f"{len(labels.rows) - int(labels.is_gold.sum()):,} nodes with pseudo labels, "
         f"{int(labels.is_gold.sum()):,} with gold ones"
     )
     return replace(experiment, other_objective=labels)

@@ -75,7 +75,7 @@ ALL = ("construct", "train", "evaluate", "infer")
 
 @pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint", "glem", "distill"])
 def test_learns_classes(configured: Callable[..., Pipeline], strategy: str) -> None:
-    pipeline = configured(strategy, "train.lm.epochs=4")
+    pipeline = configured(strategy, "train.lm.epochs=4", "train.epochs=6")
     train(pipeline, *ALL)
     assert read_scores(pipeline)["test"]["accuracy"] > 0.75  # guessing gives .33
     best = Path(pipeline.output) / "train" / "best"
