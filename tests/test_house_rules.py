@@ -29,7 +29,7 @@ GCONSTRUCT_MAY = ("graphstorm_like.errors", "graphstorm_like.config", "graphstor
 
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
-    "pandas", "numba", "psutil",
+    "pandas", "numba", "psutil", "peft",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

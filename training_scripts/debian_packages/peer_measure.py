@@ -189,7 +189,7 @@ def _proportional_mb(pid: int) -> float:
 _PEER_EPOCH = re.compile(r"Epoch (\d+) take ([\d.]+) seconds")
 _PEER_SCORE = re.compile(r"Step \d+ \| (Validation|Test) accuracy: ([\d.]+)")
 _PEER_EVAL = re.compile(r"Eval time: ([\d.]+), Evaluation step")
-_OUR_START = re.compile(r"[\d,]+ parameters on ")
+_OUR_START = re.compile(r"[\d,]+ parameters that learn on ")
 
 
 def peer_epochs(run: Run) -> list[Epoch]:
