@@ -124,7 +124,7 @@ class Runner:
         write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
         write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         set_threads(self.pipeline)
-        result = run_stages(self.pipeline, folder, self.reporter)
+        result = run_stages(self.pipeline, folder, self.reporter, self.fresh)
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import StageConfig, StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
-from graphstorm_like.files import exclusive, write_json
+from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.checkpoint import load_weights
@@ -27,6 +27,7 @@ from graphstorm_like.training.experiment import Experiment, build_experiment, bu
 from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
+from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE, Trainer, TrainResult, describe
 
 STAGE_DONE = "stage.json"
@@ -37,21 +38,25 @@ _PLAN_KEYS = {"strategy", "stages"}
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage, the hash of what it depends on, and its folder."""
+    """A stage, the hash of what it depends on, its folder, and the one in the cache: the same, but for the last."""
 
     config: StageConfig
     fingerprint: str
     folder: Path
-    last: bool
+    cached: Path
 
     @property
-    def done(self) -> bool:
-        """Whether its results are there. The last one's are judged by the pipeline's own `train` stage."""
+    def last(self) -> bool:
+        """Whether its results are the training's."""
+        return self.folder != self.cached
+
+    def done(self) -> TrainResult | None:
+        """What it came to, when its results are in the cache."""
         try:
-            found = json.loads((self.folder / STAGE_DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return bool(found.get("fingerprint") == self.fingerprint)
+            found = json.loads((self.cached / STAGE_DONE).read_text(encoding="utf-8"))
+            return TrainResult(**found["result"]) if found["fingerprint"] == self.fingerprint else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> list[PlannedStage]:
@@ -60,11 +65,10 @@ def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     planned: list[PlannedStage] = []
     lm = graph = ""
     for i, stage in enumerate(stages):
-        last = i == len(stages) - 1
         facts = _facts(pipeline, stage, manifest, lm, graph)
         fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
-        where = folder if last else Path(pipeline.cache) / f"stage-{stage.name}-{fingerprint}"
-        planned.append(PlannedStage(stage, fingerprint, where, last))
+        cached = Path(pipeline.cache) / f"stage-{stage.name}-{fingerprint}"
+        planned.append(PlannedStage(stage, fingerprint, folder if i == len(stages) - 1 else cached, cached))
         lm = lm if stage.type == "gnn" else fingerprint
         graph = fingerprint if stage.type in ("gnn", "joint") else graph
     return planned
@@ -99,8 +103,11 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
     }
 
 
-def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter) -> TrainResult:
-    """Run what is not done yet; the best model is in `folder`/best, with language models that training changed."""
+def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
+    """Run what is not done yet; the best model is in `folder`/best, with language models that training changed.
+
+    fresh: what is in the cache does not count.
+    """
     assert pipeline.graph.path is not None
     planned = stage_plan(pipeline, folder, read_manifest(pipeline.graph.path))
     lineage = Lineage(pipeline, pipeline.model.text_encoders())
@@ -108,26 +115,28 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter) -> TrainRes
     for number, stage in enumerate(planned):
         if len(planned) > 1:
             reporter.line(f"stage {number + 1} of {len(planned)}, {stage.config.name}: -> {stage.folder}")
-        if not stage.last and stage.done:
-            reporter.line(f"stage {stage.config.name}: up to date")
-        else:
-            with _alone(stage):
+        with _alone(stage):
+            if fresh and not stage.last:
+                shutil.rmtree(stage.folder, ignore_errors=True)
+            result = None if fresh else stage.done()
+            if result is None:
                 result = _run(stage, lineage, reporter)
+            else:
+                reporter.line(f"stage {stage.config.name}: up to date ({stage.cached})")
+                if stage.last:
+                    _take(stage)
         lineage = lineage.after(stage.folder, stage.config.type in ("gnn", "joint"))
-    assert result is not None
+    assert result is not None, "a strategy has stages"
     if lineage.tuned is not None and not (folder / BEST / LM_FOLDER).is_dir():
-        _copy_language_models(lineage.tuned, folder / BEST)
+        _copy(lineage.tuned, folder / BEST / LM_FOLDER)
     return result
 
 
 @contextmanager
 def _alone(stage: PlannedStage) -> Iterator[None]:
     """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
-    if stage.last:
-        yield
-        return
-    stage.folder.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(stage.folder.with_name(stage.folder.name + ".lock"), "training this stage"):
+    stage.cached.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(stage.cached.with_name(stage.cached.name + ".lock"), "training this stage"):
         yield
 
 
@@ -141,20 +150,25 @@ def _run(stage: PlannedStage, lineage: Lineage, reporter: Reporter) -> TrainResu
         f"[{duration(result.seconds)}]"
     )
     if not stage.last:
-        write_json(
-            stage.folder / STAGE_DONE,
-            {"fingerprint": stage.fingerprint, "name": stage.config.name, "best": result.best, "epochs": result.epochs},
-        )
+        write_json(stage.folder / STAGE_DONE, {"fingerprint": stage.fingerprint, "result": asdict(result)})
         shutil.rmtree(stage.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
     return result
 
 
-def _copy_language_models(source: Path, best: Path) -> None:
-    """Beside the weights that were trained on their vectors, so that `best/` is whole by itself."""
-    temporary = best / f".{LM_FOLDER}"
+def _take(stage: PlannedStage) -> None:
+    """The last stage was an earlier one of another pipeline: its results are this training's."""
+    _copy(stage.cached / BEST, stage.folder / BEST)
+    shutil.copyfile(stage.cached / METRICS_FILE, stage.folder / METRICS_FILE)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder that is there whole or not at all."""
+    temporary = target.with_name(f"{TEMPORARY}{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(source, temporary)
-    temporary.rename(best / LM_FOLDER)
+    for file in temporary.rglob("*"):
+        fsync_path(file)
+    replace_folder(temporary, target)
 
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
