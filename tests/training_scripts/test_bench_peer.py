@@ -197,10 +197,7 @@ def test_our_epochs() -> None:
 
     run = timed(
         (20.0, "package.description: vectors of 5,000 distinct texts, 200,000 tokens, width 384"),
-        (
-            30.0,
-            "9,000 nodes, 30,000 edges of 20 types; 1,000,000 parameters that learn on cpu, with optimizer state 0.02 GB",
-        ),
+        (30.0, "9,000 nodes, 30,000 edges; 1,000,000 parameters that learn on cpu, with optimizer state 0.02 GB"),
         (35.0, json.dumps({"kind": "train", "update": 1, "loss": 1.0})),
         (45.0, valid(5.0, 0.3)),
         (45.0, "epoch 1/2: loss 3.0000, valid accuracy 0.3000"),

@@ -1,6 +1,6 @@
 """Every training strategy on the same part of the Debian graph: scores, CPU minutes, peak memory.
 
-    python training_scripts/debian_packages/compare_strategies.py --packages 10000 --output runs/strategies
+    python training_scripts/debian_packages/compare_strategies.py --packages 5000 --output runs/strategies
 
 Sections of packages (nc_section); the packages with the smallest hash of their names, the relations among them, and
 their sources and maintainers. Texts are cut to 64 tokens. Validation selects; test is scored once a run. Stages that a
@@ -33,7 +33,7 @@ STRATEGIES = {
         "train.strategy=joint",
         f"train.stages=[{LM}, {GNN}, {{name: joint, type: joint, epochs: 2, lr: 3e-4, lm_lr: 2e-5}}]",
     ],
-    "joint, cold": ["train.strategy=joint", "train.stages=[{name: joint, type: joint, epochs: 4, batch_size: 256}]"],
+    "joint, cold": ["train.strategy=joint", "train.stages=[{name: joint, type: joint, epochs: 3, batch_size: 256}]"],
     "glem": [
         "train.strategy=glem",
         f"train.stages=[{LM}, {GNN}, {{name: pseudo, type: pseudo, epochs: 1}}, {{name: gnn2, type: gnn}}]",
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare training strategies on part of the Debian graph.")
-    parser.add_argument("--packages", type=int, default=10_000)
+    parser.add_argument("--packages", type=int, default=5_000)
     parser.add_argument("--tables", type=Path, default=HERE / "tables")
     parser.add_argument("--output", type=Path, default=HERE / "runs" / "strategies")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
