@@ -75,13 +75,10 @@ def main() -> None:
     options = parser.parse_args()
     output = options.output.resolve()
     tables = peer_graph.read_tables(options.tables)
-    chosen = peer_graph.restrict(
-        tables, peer_graph.choose_packages(tables["package"]["name"].to_pylist(), options.packages)
-    )
-    yaml = str(peer_graph.write_ours(output, chosen, MODEL, 64, 20))
-    print(
-        "| strategy | seed | valid accuracy / macro-F1 | test accuracy / macro-F1 | CPU min | peak MB |\n|---|---|---|---|---|---|"
-    )
+    names = peer_graph.choose_packages(tables["package"]["name"].to_pylist(), options.packages)
+    yaml = str(peer_graph.write_ours(output, peer_graph.restrict(tables, names), MODEL, 64, 20))
+    print("| strategy | seed | valid accuracy / macro-F1 | test accuracy / macro-F1 | CPU min | peak MB |")
+    print("|---|---|---|---|---|---|")
     for seed in options.seeds:
         for name in options.only:
             folder = output / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
