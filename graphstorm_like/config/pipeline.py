@@ -10,9 +10,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
-from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.graph import GraphConfig, LabelConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
-from graphstorm_like.config.task import LinkPredictionConfig, NodeClassificationConfig, TaskConfig
+from graphstorm_like.config.task import (
+    EdgeLabelConfig,
+    LinkPredictionConfig,
+    NodeLabelConfig,
+    NumberLabelConfig,
+    TaskConfig,
+)
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
 from graphstorm_like.errors import unknown
 
@@ -144,30 +150,36 @@ def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
 
 
 def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, NodeClassificationConfig):
+    if not isinstance(task, NodeLabelConfig):
         return
     if task.node_type not in graph.nodes:
         yield ("task", "node_type"), _unknown("node type", task.node_type, graph.nodes)
         return
-    labels = graph.nodes[task.node_type].labels
+    yield from _check_label(graph.nodes[task.node_type].labels, task)
+
+
+def _check_label(labels: Mapping[str, LabelConfig], task: NodeLabelConfig | EdgeLabelConfig) -> Iterator[Problem]:
+    kind = "number" if isinstance(task, NumberLabelConfig) else "class"
     if task.label not in labels:
         yield ("task", "label"), _unknown("label", task.label, labels)
-    elif labels[task.label].kind != "class":
+    elif labels[task.label].kind != kind:
         yield (
             ("task", "label"),
-            f"must be a label of kind class for {task.type} (got '{task.label}' of kind {labels[task.label].kind})",
+            f"must be a label of kind {kind} for {task.type} (got '{task.label}' of kind {labels[task.label].kind})",
         )
 
 
-def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, LinkPredictionConfig):
+def _check_edge_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
+    if not isinstance(task, LinkPredictionConfig | EdgeLabelConfig):
         return
     originals: dict[str, int] = {}
     for i, edge in enumerate(graph.edges):
         originals.setdefault(edge_name(edge.edge_type), i)
     name = edge_name(task.edge_type)
     if name in originals:
-        if graph.edges[originals[name]].split is None:
+        if isinstance(task, EdgeLabelConfig):
+            yield from _check_label(graph.edges[originals[name]].labels, task)
+        elif graph.edges[originals[name]].split is None:
             yield (
                 ("task", "edge_type"),
                 f"must be an edge type with a split (got '{name}'). Add graph.edges[{originals[name]}].split",
@@ -244,7 +256,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
-    (("graph", "task"), _check_link_task),
+    (("graph", "task"), _check_edge_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),

@@ -6,7 +6,7 @@ validation or test edges are hidden from training.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ class LocalGraph:
     """A Graph over a graph folder of one partition.
 
     hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
-    still show them: they are what link prediction is scored on.
+    still show them: they are what is scored. A mapping names the label whose split is meant; None: the edges' own.
     """
 
-    def __init__(self, folder: str | Path, hide: Collection[EdgeType] = ()) -> None:
+    def __init__(self, folder: str | Path, hide: Collection[EdgeType] | Mapping[EdgeType, str | None] = ()) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(folder)
         if len(self.manifest.partitions) != 1:
@@ -56,17 +56,23 @@ class LocalGraph:
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._counts = {name: node.count for name, node in self.manifest.nodes.items()}
         self._numbering = Numbering(self._counts)
-        hidden = set(self.hide)
-        for edge_type in self.hide:
-            if self.manifest.edge(edge_type).split_counts is None:
+        self._hide_by: dict[EdgeType, str | None] = dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)
+        self._hidden: dict[EdgeType, str] = {}
+        """The split column that says which edges are hidden; a reverse type has the same columns."""
+        for edge_type, label in self._hide_by.items():
+            schema = self.manifest.edge(edge_type)
+            if label is None and schema.split_counts is None:
                 raise DataError(f"{folder}: edge type {edge_name(edge_type)} must have a split to hide edges by")
-            if (reverse := self.manifest.edge(edge_type).reverse) is not None:
-                hidden.add(reverse)
-        self._hidden = hidden
+            if label is not None and label not in schema.labels:
+                raise DataError(
+                    unknown(f"{folder}: {edge_name(edge_type)}", "label", label, schema.labels) + " Run: gsl construct"
+                )
+            column = SPLIT_COLUMN if label is None else label_split_column(label)
+            self._hidden |= {t: column for t in (edge_type, schema.reverse) if t is not None}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open the folder anew instead of copying memory maps."""
-        return (LocalGraph, (self.folder, self.hide))
+        return (LocalGraph, (self.folder, self._hide_by))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -143,6 +149,15 @@ class LocalGraph:
         column = self._column(self._edges(edge_type), SPLIT_COLUMN, edge_name(edge_type))
         return np.flatnonzero(column.to_numpy() == SPLITS.index(split))
 
+    def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        return _numpy(self._column(self._edges(edge_type), label_column(name), edge_name(edge_type)))
+
+    def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:
+        """Ids of the edges whose label belongs to a split."""
+        column = self._column(self._edges(edge_type), label_split_column(name), edge_name(edge_type))
+        return np.flatnonzero(column.to_numpy() == SPLITS.index(split))
+
     def degrees(self, edge_type: EdgeType) -> IntArray:
         """In-degree of each target node in the message graph."""
         return np.diff(self._messages(edge_type)[0])
@@ -165,7 +180,7 @@ class LocalGraph:
 
     def _hidden_rows(self, edge_type: EdgeType, table: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Validation and test edges, and every parallel edge of theirs whatever its split."""
-        held_out: npt.NDArray[np.bool_] = np.isin(table.column(SPLIT_COLUMN).to_numpy(), HIDDEN_SPLITS)
+        held_out: npt.NDArray[np.bool_] = np.isin(table.column(self._hidden[edge_type]).to_numpy(), HIDDEN_SPLITS)
         source, target = self.edges(edge_type)
         keys = target * self._counts[edge_type[0]] + source
         hidden: npt.NDArray[np.bool_] = np.isin(keys, keys[held_out])

@@ -115,7 +115,7 @@ class GraphStore(Protocol):
 
 
 class FeatureStore(Protocol):
-    """What nodes carry."""
+    """What nodes and edges carry."""
 
     def ids(self, node_type: NodeType) -> pa.Array:
         """The user's own ids, by position."""
@@ -135,6 +135,14 @@ class FeatureStore(Protocol):
 
     def label_rows(self, node_type: NodeType, name: str, split: str) -> IntArray:
         """Ids of the nodes whose label belongs to a split."""
+        ...
+
+    def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        ...
+
+    def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:
+        """Ids of the edges whose label belongs to a split."""
         ...
 
 

@@ -28,9 +28,19 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class NodeTargets:
-    """What is asked of the seeds of one node type: labels [S] (class index)."""
+    """What is asked of the seeds of one node type: labels [S] (int64 class index, or float32 number)."""
 
     node_type: NodeType
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTargets:
+    """B labelled edges of one type: their ends as positions in the seeds, labels [B] as in NodeTargets."""
+
+    edge_type: EdgeType
+    sources: Tensor
+    targets: Tensor
     labels: Tensor
 
 
@@ -49,7 +59,7 @@ class LinkTargets:
     mask: Tensor
 
 
-Targets: TypeAlias = NodeTargets | LinkTargets
+Targets: TypeAlias = NodeTargets | EdgeTargets | LinkTargets
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,14 @@ import torch
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
+from graphstorm_like.sampling.batch import (
+    EdgeTargets,
+    LinkTargets,
+    MiniBatch,
+    NodeTargets,
+    StreamPosition,
+    torch_subgraph,
+)
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 
@@ -48,8 +55,43 @@ class NodeSeeder:
         """Node ids -> seeds with their labels."""
         targets = None
         if self.labels is not None:
-            targets = NodeTargets(self.node_type, torch.from_numpy(self.labels[ids].astype(np.int64)))
+            targets = NodeTargets(self.node_type, label_tensor(self.labels[ids]))
         return MiniBatch(seeds={self.node_type: torch.from_numpy(ids)}, position=position, targets=targets)
+
+
+def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
+    """Labels of a store as losses take them: class indices int64, numbers float32."""
+    return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
+
+
+def distinct_ends(
+    edge_type: EdgeType, sources: IntArray, targets: IntArray
+) -> tuple[dict[NodeType, IntArray], IntArray, IntArray]:
+    """Distinct node ids of both ends by type, and where each source and each target stands among those of its type."""
+    s_type, _, t_type = edge_type
+    if s_type == t_type:
+        unique, where = np.unique(np.concatenate([sources, targets]), return_inverse=True)
+        return {s_type: unique}, where[: len(sources)], where[len(sources) :]
+    unique_sources, source_at = np.unique(sources, return_inverse=True)
+    unique_targets, target_at = np.unique(targets, return_inverse=True)
+    return {s_type: unique_sources, t_type: unique_targets}, source_at, target_at
+
+
+@dataclass(frozen=True)
+class EdgeSeeder:
+    """Seeds are the ends of a batch of edges; labels [count] by edge id."""
+
+    graph: Graph
+    edge_type: EdgeType
+    labels: npt.NDArray[Any]
+
+    def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
+        """Edge ids -> distinct end nodes, and the edges' labels."""
+        seeds, s_at, t_at = distinct_ends(self.edge_type, *self.graph.edges(self.edge_type, ids))
+        targets = EdgeTargets(
+            self.edge_type, torch.from_numpy(s_at), torch.from_numpy(t_at), label_tensor(self.labels[ids])
+        )
+        return MiniBatch(seeds={t: torch.from_numpy(i) for t, i in seeds.items()}, position=position, targets=targets)
 
 
 class LinkSeeder:
@@ -72,15 +114,7 @@ class LinkSeeder:
         rng = stream(self.seed, "negatives", self.rank, position.epoch, position.step)
         negative = rng.integers(self.num_targets, size=self.uniform)
         candidates = np.concatenate([target, negative])
-        seeds: dict[NodeType, IntArray] = {}
-        s_type, _, t_type = self.edge_type
-        if s_type == t_type:
-            unique, where = np.unique(np.concatenate([source, candidates]), return_inverse=True)
-            seeds[s_type] = unique
-            s_at, c_at = where[: len(source)], where[len(source) :]
-        else:
-            seeds[s_type], s_at = np.unique(source, return_inverse=True)
-            seeds[t_type], c_at = np.unique(candidates, return_inverse=True)
+        seeds, s_at, c_at = distinct_ends(self.edge_type, source, candidates)
         targets = LinkTargets(
             self.edge_type,
             torch.from_numpy(s_at),
@@ -101,7 +135,7 @@ class LinkSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds. Target edges of a link batch, and their reverses, stay out."""
+    """Layered neighbour sampling around the seeds. Target edges of a batch, and their reverses, stay out."""
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
@@ -115,7 +149,7 @@ class SampleNeighbors:
         """Adds blocks and input ids."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
         exclude = None
-        if self.exclude_targets and isinstance(batch.targets, LinkTargets):
+        if self.exclude_targets and isinstance(batch.targets, EdgeTargets | LinkTargets):
             s_type, _, t_type = edge_type = batch.targets.edge_type
             exclude = self.graph.reverse_pairs(
                 edge_type, seeds[s_type][batch.targets.sources.numpy()], seeds[t_type][batch.targets.targets.numpy()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,16 +29,25 @@ class Evaluation:
 
     def vectors(self, embedder: Embedder, node_type: NodeType, ids: IntArray) -> Vectors:
         """[len(ids), D]"""
+        return self.vectors_of(embedder, {node_type: ids})[node_type]
+
+    def vectors_of(self, embedder: Embedder, ids: Mapping[NodeType, IntArray]) -> dict[NodeType, Vectors]:
+        """[len(ids), D] of each type, layer-wise in one pass."""
         if self.mode == "layer_wise":
-            return embedder.layer_wise([node_type])[node_type][ids]
-        return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
+            found = embedder.layer_wise(list(ids))
+            return {t: found[t][rows] for t, rows in ids.items()}
+        return {t: embedder.mini_batch(t, rows, self.fanouts, self.seed) for t, rows in ids.items()}
 
 
 class Task(nn.Module, ABC):
     """Holds the head's parameters. `hidden` is the width of the model's vectors."""
 
     select_by: str
-    """The metric that early stopping follows; higher is better."""
+    """The metric that early stopping follows."""
+    higher_is_better: bool = True
+    """Whether that metric is better when it is higher."""
+    exclude_targets: bool = True
+    """Whether a training batch's own edges, if it is about edges, are no messages in it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import LinkPrediction, NodeClassification, build_task, hidden_edges
+from graphstorm_like.tasks import Task, build_task, hidden_edges
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class Experiment:
         return model
 
     @property
-    def task(self) -> NodeClassification | LinkPrediction:
+    def task(self) -> Task:
         """Head, loss and metrics."""
         task = self.modules["task"]
-        assert isinstance(task, NodeClassification | LinkPrediction)
+        assert isinstance(task, Task)
         return task
 
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:

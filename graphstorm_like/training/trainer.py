@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.files import recover
-from graphstorm_like.graph.store import Graph
+from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import torch_seed
@@ -70,7 +70,7 @@ class Trainer:
         return -(-self.stream.steps // self.config.accumulate)
 
     def train(self) -> TrainResult:
-        """Train until the last epoch or until validation stops rising; the best model is in `best/`."""
+        """Train until the last epoch or until validation stops improving; the best model is in `best/`."""
         started = time.monotonic()
         self.resume()
         while not self.state.finished:
@@ -177,11 +177,12 @@ class Trainer:
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
         margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
-        if state.to_beat is None or value > state.to_beat + margin:
+        sign = 1.0 if self.task.higher_is_better else -1.0
+        if state.to_beat is None or sign * value > sign * state.to_beat + margin:
             state.to_beat, state.bad_evaluations = value, 0
         else:
             state.bad_evaluations += 1
-        better = state.best is None or value > state.best
+        better = state.best is None or sign * value > sign * state.best
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
@@ -210,22 +211,30 @@ def batch_pipeline(experiment: Experiment) -> BatchPipeline:
     return BatchPipeline(
         experiment.task.seeder(pipeline.seed),
         [
-            SampleNeighbors(experiment.graph, pipeline.train.fanouts[:hops], pipeline.seed),
+            SampleNeighbors(
+                experiment.graph,
+                pipeline.train.fanouts[:hops],
+                pipeline.seed,
+                exclude_targets=experiment.task.exclude_targets,
+            ),
             FetchFeatures(experiment.sources),
         ],
     )
 
 
-def swapped_pairs(graph: Graph, edge_type: EdgeType) -> int:
-    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge."""
+def swapped_pairs(graph: Graph, edge_type: EdgeType, rows: Callable[[str], IntArray]) -> int:
+    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge.
+
+    rows: edge ids of a split.
+    """
     if edge_type[0] != edge_type[2]:
         return 0
     count = graph.manifest.node(edge_type[0]).count
-    source, target = graph.edges(edge_type, graph.edge_rows(edge_type, "train"))
+    source, target = graph.edges(edge_type, rows("train"))
     trained = source * count + target
     found = 0
     for split in ("valid", "test"):
-        source, target = graph.edges(edge_type, graph.edge_rows(edge_type, split))
+        source, target = graph.edges(edge_type, rows(split))
         found += int(np.isin(target * count + source, trained).sum())
     return found
 
@@ -239,7 +248,7 @@ def describe(experiment: Experiment) -> str:
     hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)
     note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
     for edge_type in experiment.graph.hide:
-        if swapped := swapped_pairs(experiment.graph, edge_type):
+        if swapped := swapped_pairs(experiment.graph, edge_type, experiment.task.rows):
             note += (
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 
 def good_text(name: str) -> str:
-    """YAML of the node classification ('node') or link prediction ('link') pipeline."""
+    """YAML of the node classification ('node'), link prediction ('link') or edge regression ('edge') pipeline."""
     return (FOLDER / f"good_{name}.yaml").read_text(encoding="utf-8")
 
 
