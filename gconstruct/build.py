@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gconstruct.folder import check_target, new_folder, recover
 from gconstruct.inputs import InputFile, resolve
@@ -16,6 +16,9 @@ from gconstruct.problems import Problems, counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+
+if TYPE_CHECKING:
+    from gconstruct.engines.arrow.engine import Construction
 
 ENGINE_VERSION = 1
 """Raise it when the same tables give another graph."""
@@ -26,7 +29,8 @@ def build_graph(
 ) -> GraphManifest:
     """Make the graph folder `config.path` and return its manifest; at once when the folder is up to date.
 
-    `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). Raises DataError that names file,
+    `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables is
+    of a folder that is there already: it is never built. Raises DataError that names file,
     column and row; then the folder is as it was before. `progress` gets plain lines. `force` builds in any case.
     """
     from gconstruct.engines.arrow.engine import Engine
@@ -35,10 +39,13 @@ def build_graph(
     started = time.perf_counter()
     path = _target(config)
     mark = fingerprint(config)
+    if config.is_built:
+        say(f"{path} is taken as it is")
+        return _whole(path)
     try:
         recover(path)
         if not force:
-            manifest = _current(path, mark)
+            manifest = current_manifest(path, mark)
             if manifest is not None:
                 say(f"{path} is up to date")
                 return manifest
@@ -46,7 +53,7 @@ def build_graph(
         engine = Engine(config, say)
         engine.check()
         with new_folder(path) as folder:
-            manifest = _write_manifest(folder, mark, engine.run(folder))
+            manifest = write_manifest(folder, mark, engine.run(folder))
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -63,14 +70,17 @@ def build_graph(
 def is_current(config: GraphConfig) -> bool:
     """Is the graph folder whole, and of this configuration and these input files? Missing inputs: no."""
     try:
-        return _current(_target(config), fingerprint(config)) is not None
+        return current_manifest(_target(config), fingerprint(config)) is not None
     except DataError:
         return False
 
 
 def fingerprint(config: GraphConfig) -> str:
     """32 hex digits of the configuration (without `path`), each input file's path, size and mtime (or the store's
-    etag), and the versions of schema and engine. Raises DataError when files are missing."""
+    etag), and the versions of schema and engine; without tables that of the folder itself. Raises DataError when
+    files are missing."""
+    if config.is_built:
+        return _whole(_target(config)).fingerprint
     problems = Problems()
     content: dict[str, Any] = {
         "config": config.model_dump(mode="json", exclude={"path"}),
@@ -102,7 +112,24 @@ def _target(config: GraphConfig) -> Path:
     return path.resolve() if path.is_symlink() else path  # replace what a link points to, not the link
 
 
-def _current(path: Path, mark: str) -> GraphManifest | None:
+def _whole(path: Path) -> GraphManifest:
+    """The manifest of a folder that must be there already."""
+    if not (path / MANIFEST).is_file():
+        raise DataError(
+            f"{path}: must be a graph folder that is there already, for graph.nodes names no tables (got no "
+            f"{MANIFEST} there). Make it, e.g. with gsl stitch, or name its tables in graph.nodes"
+        )
+    manifest = read_manifest(path)
+    missing = [name for name in manifest.hashes if not (path / name).is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
+            f"{missing[0]}). Make or copy the folder again"
+        )
+    return manifest
+
+
+def current_manifest(path: Path, mark: str) -> GraphManifest | None:
     """The manifest, when it has this fingerprint and its files are there."""
     if not (path / MANIFEST).is_file():
         return None
@@ -114,7 +141,8 @@ def _current(path: Path, mark: str) -> GraphManifest | None:
     return manifest if whole else None
 
 
-def _write_manifest(folder: Path, mark: str, made: Any) -> GraphManifest:
+def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:
+    """Write graph.json over the files of a new graph folder, which get hashed."""
     files = sorted(p for p in folder.rglob("*.arrow"))
     manifest = GraphManifest(
         fingerprint=mark,

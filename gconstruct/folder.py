@@ -17,16 +17,17 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST
 
 
-def check_target(path: Path) -> None:
-    """Refuse a target that is something else than a graph folder: it would be deleted."""
-    if path.is_dir() and (path / MANIFEST).is_file():
+def check_target(path: Path, key: str = "graph.path", kind: str = "graph", mark: str = MANIFEST) -> None:
+    """Refuse a target that is something else than a folder of this kind, which has the file `mark`: it would be
+    deleted. key: what names it in the configuration."""
+    if path.is_dir() and (path / mark).is_file():
         return
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists() or path.is_symlink():
         raise DataError(
-            f"{path}: graph.path must be a graph folder or not exist yet (got something else there). "
-            "It would be overwritten: remove it, or set graph.path to another folder"
+            f"{path}: {key} must be a {kind} folder or not exist yet (got something else there). "
+            f"It would be overwritten: remove it, or set {key} to another folder"
         )
 
 

@@ -54,7 +54,8 @@ def gnn_table(pipeline: Pipeline, epochs: int) -> str:
 def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
     """Rows of numbers, measured in this process: sampling alone, training, validation, layer-wise embeddings."""
     from graphstorm_like.sampling.loader import epoch_batches
-    from graphstorm_like.training.experiment import build_experiment, set_threads
+    from graphstorm_like.training.device import set_threads
+    from graphstorm_like.training.experiment import build_experiment
     from graphstorm_like.training.trainer import Trainer
 
     set_threads(pipeline)

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from graphstorm_like import __version__
-from graphstorm_like.cli import bench, doctor, run, schema, show, validate
+from graphstorm_like.cli import bench, doctor, run, schema, show, stitch, validate
 from graphstorm_like.errors import GslError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ schema.add_to(app)
 show.add_to(app)
 doctor.add_to(app)
 bench.add_to(app)
+stitch.add_to(app)
 
 
 def main() -> None:

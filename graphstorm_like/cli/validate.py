@@ -25,6 +25,6 @@ def add_to(app: typer.Typer) -> None:
 
             typer.echo(yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False), nl=False)
         else:
-            typer.echo(
-                f"{pipeline}: valid ({len(checked.graph.nodes)} node types, {len(checked.graph.edges)} edge types)"
-            )
+            graph = checked.graph
+            counts = f"{len(graph.nodes)} node types, {len(graph.edges)} edge types"
+            typer.echo(f"{pipeline}: valid ({f'graph folder {graph.path}' if graph.is_built else counts})")

@@ -232,14 +232,17 @@ class EdgeConfig(TableConfig):
 
 
 class GraphConfig(Strict):
-    """The whole graph: where its tables are, and where the graph folder goes."""
+    """The whole graph: where its tables are, and where the graph folder goes.
+
+    With `path` alone it is a folder that is there already: one that `gsl stitch` made, or that was copied here.
+    """
 
     path: str | None = None
     """The graph folder; default: `<output>/graph`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     engine: Literal["arrow"] = "arrow"
-    nodes: Annotated[dict[Name, Annotated[NodeConfig, Accepts("null")]], Field(min_length=1)]
+    nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     edges: list[EdgeConfig] = []
 
     @field_validator("nodes", mode="before")
@@ -247,6 +250,19 @@ class GraphConfig(Strict):
     def _empty_means_default(cls, value: Any) -> Any:
         """`host:` with nothing behind it is a node type without a table."""
         return {k: ({} if v is None else v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _tables_or_folder(self) -> GraphConfig:
+        if self.is_built and (self.edges or self.path is None):
+            raise KeyedError(
+                "nodes", "must be given, unless graph has only the 'path' of a graph folder that is there already"
+            )
+        return self
+
+    @property
+    def is_built(self) -> bool:
+        """Is it a graph folder that is there already, rather than tables?"""
+        return not self.nodes
 
     def edge_types(self) -> list[EdgeType]:
         """All edge types, the reverses behind their originals."""

@@ -1,4 +1,4 @@
-"""YAML file + dotted overrides -> Pipeline, or one ConfigError that lists every problem.
+"""YAML file + dotted overrides -> Pipeline (or StitchConfig), or one ConfigError that lists every problem.
 
 A problem reads `pipeline.yaml:12: model.gnn.hiden: unknown key (known: ...). Did you mean 'hidden'?`.
 """
@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from graphstorm_like.config.base import Strict
+from graphstorm_like.config.built import describe_folder
 from graphstorm_like.config.explain import explain, shown
 from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
-from graphstorm_like.config.yaml_source import KeyPath, Place, dotted, parse_yaml
+from graphstorm_like.config.stitch import StitchConfig
+from graphstorm_like.config.yaml_source import KeyPath, Place, YamlSource, dotted, parse_yaml
 from graphstorm_like.errors import ConfigError, did_you_mean
 
 Found = tuple[KeyPath, Place, str]
 """A problem: (path in the tree, where that was given, message)"""
+Root = TypeVar("Root", bound=Strict)
 
 
 def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
@@ -29,19 +33,33 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
     """
     path = Path(path)
     source = parse_yaml(_read(path), str(path))
-    data = source.data
-    if data is None:
+    if source.data is None:
         raise ConfigError(f"{path}: must not be empty: a pipeline needs at least the sections graph and task")
-    _must_be_sections(data, str(path))
-    for text in overrides:
-        apply_override(data, text, source.places)
-    return _check(data, str(path), source.places, source.problems).with_absolute_paths(path.absolute().parent)
+    _must_be_sections(source.data, str(path))
+    base = path.absolute().parent
+    return _check(Pipeline, _overridden(source, overrides), str(path), base).with_absolute_paths(base)
 
 
 def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:
     """Check a nested dict (from Python, or a saved configuration); paths are left as they are."""
     _must_be_sections(data, where)
-    return _check(data, where, {}, [])
+    return _check(Pipeline, YamlSource(data, {}, []), where, Path())
+
+
+def load_stitch(path: str | Path, overrides: Sequence[str] = ()) -> StitchConfig:
+    """Read, override, check and resolve what `gsl stitch` takes. Raises ConfigError as `load_pipeline` does."""
+    path = Path(path)
+    source = parse_yaml(_read(path), str(path))
+    if not isinstance(source.data, dict):
+        raise ConfigError(f"{path}: must be a mapping, 'application: ...' and so on (got {shown(source.data)})")
+    checked = _check(StitchConfig, _overridden(source, overrides), str(path), path.absolute().parent)
+    return checked.with_absolute_paths(path.absolute().parent)
+
+
+def _overridden(source: YamlSource, overrides: Sequence[str]) -> YamlSource:
+    for text in overrides:
+        apply_override(source.data, text, source.places)
+    return source
 
 
 def _read(path: Path) -> str:
@@ -63,19 +81,32 @@ def _must_be_sections(data: Any, where: str) -> None:
         )
 
 
-def _check(data: dict[str, Any], where: str, places: dict[KeyPath, Place], found: list[Found]) -> Pipeline:
-    """The pipeline, or ConfigError with all problems in the order of the file."""
-    found, pipeline, explained = list(found), None, []
+def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root:
+    """The configuration, or ConfigError with all problems in the order of the file."""
+    data, places, found = source.data, source.places, list(source.problems)
+    checked, explained = None, []
     try:
-        pipeline = Pipeline.model_validate(data)
+        checked = root.model_validate(data)
     except ValidationError as err:
-        explained = explain(Pipeline, err, data)
-    for path, message in [*explained, *cross_check(_valid_sections(data))]:
+        explained = explain(root, err, data)
+    crossed = cross_check(_with_built_graph(_valid_sections(data), base)) if root is Pipeline else ()
+    for path, message in [*explained, *crossed]:
         found.append((path, _place(path, places, where), message))
-    if found or pipeline is None:
+    if found or checked is None:
         found.sort(key=lambda problem: problem[1].order)
         raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in found))
-    return pipeline
+    return checked
+
+
+def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:
+    """A graph folder that is there already stands for the tables. One that is not there yet: the rules that need it
+    wait until it is, for no stage runs without it."""
+    graph = sections.get("graph")
+    if graph is None or not graph.is_built:
+        return sections
+    there = describe_folder(base / Path(graph.path).expanduser())
+    rest = {name: section for name, section in sections.items() if name != "graph"}
+    return rest if there is None else {**rest, "graph": there}
 
 
 def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:

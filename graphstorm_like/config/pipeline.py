@@ -10,11 +10,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
-from graphstorm_like.config.graph import GraphConfig, LabelConfig
-from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
     EdgeLabelConfig,
+    GraphPretrainingConfig,
     LinkPredictionConfig,
+    NodeClassificationConfig,
     NodeLabelConfig,
     NumberLabelConfig,
     TaskConfig,
@@ -65,15 +68,37 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(update={"output": output, "cache": cache, "graph": graph, "model": self._model(base)})
+        return self.model_copy(
+            update={
+                "output": output,
+                "cache": cache,
+                "graph": graph,
+                "model": self._model(base),
+                "train": self._train(base),
+            }
+        )
 
     def _model(self, base: Path) -> ModelConfig:
-        """With a text encoder's folder made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
-        encoder = self.model.text_encoder
-        if encoder is None or not encoder.name.startswith((".", "~")):
-            return self.model
-        named = encoder.model_copy(update={"name": _under(base, encoder.name)})
-        return self.model.model_copy(update={"text_encoder": named})
+        """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
+        return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
+
+    def _train(self, base: Path) -> TrainConfig:
+        """The same for the students of `train.stages`."""
+        if self.train.stages is None:
+            return self.train
+        stages = [
+            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
+            if isinstance(stage, StudentStage) and stage.text_encoder is not None
+            else stage
+            for stage in self.train.stages
+        ]
+        return self.train.model_copy(update={"stages": stages})
+
+
+def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
+    if not encoder.name.startswith((".", "~")):
+        return encoder
+    return encoder.model_copy(update={"name": _under(base, encoder.name)})
 
 
 def _under(base: Path, path: str) -> str:
@@ -172,28 +197,43 @@ def _check_label(labels: Mapping[str, LabelConfig], task: NodeLabelConfig | Edge
 def _check_edge_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
     if not isinstance(task, LinkPredictionConfig | EdgeLabelConfig):
         return
-    originals: dict[str, int] = {}
+    at = ("task", "edge_type")
+    yield from _check_original(graph, task.edge_type, at)
     for i, edge in enumerate(graph.edges):
-        originals.setdefault(edge_name(edge.edge_type), i)
-    name = edge_name(task.edge_type)
-    if name in originals:
-        if isinstance(task, EdgeLabelConfig):
-            yield from _check_label(graph.edges[originals[name]].labels, task)
-        elif graph.edges[originals[name]].split is None:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type with a split (got '{name}'). Add graph.edges[{originals[name]}].split",
-            )
+        if edge.edge_type == task.edge_type:
+            if isinstance(task, EdgeLabelConfig):
+                yield from _check_label(edge.labels, task)
+            elif edge.split is None:
+                name = edge_name(edge.edge_type)
+                # The edges of a folder that is there already have no entry to add it to.
+                fix = f". Add graph.edges[{i}].split" if edge.files else ""
+                yield at, f"must be an edge type with a split (got '{name}'){fix}"
+            return
+
+
+def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    """The edge type must be one of graph.edges, not the reverse of one."""
+    originals = [edge.edge_type for edge in graph.edges]
+    if edge_type in originals:
         return
     for edge in graph.edges:
-        if edge.reverse_type == task.edge_type:
-            yield (
-                ("task", "edge_type"),
-                f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')",
-            )
+        if edge.reverse_type == edge_type:
+            yield at, f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')"
             return
     if _ends_known(graph):
-        yield ("task", "edge_type"), _unknown("edge type", name, originals)
+        yield at, _unknown("edge type", edge_name(edge_type), map(edge_name, originals))
+
+
+def _check_pretraining_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
+    if not isinstance(task, GraphPretrainingConfig):
+        return
+    if not graph.edges:
+        yield ("task", "type"), "must have edges to learn from: graph.edges is empty"
+    for i, edge_type in enumerate(task.edge_types or ()):
+        at = ("task", "edge_types", i)
+        yield from _check_original(graph, edge_type, at)
+        if edge_type in (task.edge_types or ())[:i]:
+            yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -202,24 +242,103 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
         if name not in graph.nodes:
             yield at, _unknown("node type", name, graph.nodes)
             continue
-        node = graph.nodes[name]
-        for i, item in enumerate(wanted.features or ()):
-            if item not in node.features:
-                yield (*at, "features", i), _unknown("feature", item, node.features)
-        for i, item in enumerate(wanted.text or ()):
-            if item not in node.text:
-                yield (*at, "text", i), _unknown("text", item, node.text)
+        yield from _check_input_names(at, wanted, graph.nodes[name])
+
+
+def _check_input_names(
+    at: tuple[str, ...], wanted: NodeInputConfig | EdgeInputConfig, known: NodeConfig | EdgeConfig
+) -> Iterator[Problem]:
+    for i, item in enumerate(wanted.features or ()):
+        if item not in known.features:
+            yield (*at, "features", i), _unknown("feature", item, known.features)
+    for i, item in enumerate(wanted.text or ()):
+        if item not in known.text:
+            yield (*at, "text", i), _unknown("text", item, known.text)
+
+
+def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
+    """Reverse types too: they carry what their originals carry."""
+    return {edge_name(t): e for e in graph.edges for t in (e.edge_type, e.reverse_type) if t is not None}
+
+
+def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
+    if model.edge_inputs and model.gnn.type == "none":
+        yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
+    known = _edges_by_name(graph)
+    for name, wanted in model.edge_inputs.items():
+        at = ("model", "edge_inputs", name)
+        if name not in known:
+            if _ends_known(graph):
+                yield at, _unknown("edge type", name, known)
+        elif not known[name].features and not known[name].text:
+            yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
+        else:
+            yield from _check_input_names(at, wanted, known[name])
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    read = [n for n, node in graph.nodes.items() if node.text and model.inputs.get(n, NodeInputConfig()).text != []]
+    edges = _edges_by_name(graph)
+    read = {
+        n: f"inputs.{n}"
+        for n, node in graph.nodes.items()
+        if node.text and (wanted := model.inputs.get(n, NodeInputConfig())).text != [] and wanted.text_encoder is None
+    }
+    read |= {
+        n: f"edge_inputs.{n}"
+        for n, of_edges in model.edge_inputs.items()
+        if n in edges and edges[n].text and of_edges.text != []
+    }
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
             ("model", "text_encoder"),
             f"must be given, for the model reads the text of {names}. Name one, or leave the text out with "
-            f"model.inputs.{read[0]}.text: []",
+            f"model.{next(iter(read.values()))}.text: []",
         )
+
+
+def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
+    """Whether the model reads a text of a node type."""
+    wanted = model.inputs.get(node_type, NodeInputConfig()).text
+    return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
+
+
+def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
+    """Stages that train language models need texts to train them on."""
+    if train.strategy == "frozen":
+        return
+    at: tuple[str | int, ...] = ("train", "strategy")
+    for i, stage in enumerate(train.stage_list()):
+        where = at if train.stages is None else ("train", "stages", i)
+        learns = stage.task if isinstance(stage, LmStage) and stage.task is not None else task
+        if isinstance(stage, LmStage) and stage.task is not None:
+            for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
+                for path, message in check(graph, stage.task):
+                    yield (*where, *path), message
+        if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
+            yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
+        if stage.type == "joint" and not any(_read_text(graph, model, t) for t in graph.nodes):
+            yield where, "must be another strategy: no text enters the model, so there is no language model to train"
+        if not trains_lm_alone(stage):
+            continue
+        for node_type in _task_types(graph, learns):
+            if node_type in graph.nodes and not _read_text(graph, model, node_type):
+                yield (
+                    where,
+                    f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
+                    f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
+                )
+
+
+def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
+    """Node types whose vectors a task reads."""
+    if hasattr(task, "node_type"):
+        return (task.node_type,)
+    if isinstance(task, GraphPretrainingConfig):
+        edge_types = task.edge_types or [edge.edge_type for edge in graph.edges]
+    else:
+        edge_types = [task.edge_type]
+    return dict.fromkeys(end for source, _, target in edge_types for end in (source, target))
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
@@ -257,8 +376,11 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
     (("graph", "task"), _check_edge_task),
+    (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
+    (("graph", "model", "task", "train"), _check_stages),
 ]

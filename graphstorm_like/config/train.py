@@ -17,6 +17,18 @@ from graphstorm_like.config.base import (
     Strict,
     edge_name,
 )
+from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
+from graphstorm_like.config.stages import (
+    LmConfig,
+    StageConfig,
+    Strategy,
+    default_stages,
+    trains_lm_alone,
+    wrong_stages,
+)
+
+NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
+"""What of `train:` changes how a run goes but not what comes out of it."""
 
 FanoutInt = Annotated[int, Field(ge=-1)]
 
@@ -44,22 +56,6 @@ def _fanout(value: Any) -> Any:
 Fanout = Annotated[FanoutByType, BeforeValidator(_fanout), Accepts(type="integer", minimum=-1)]
 
 
-class ScheduleConfig(Strict):
-    """Learning rate over time: warm-up from 0, then constant, linear or cosine decay."""
-
-    type: Literal["constant", "linear", "cosine"] = "cosine"
-    warmup_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """The last learning rate, as a part of the highest (linear and cosine)."""
-
-
-class EarlyStopConfig(Strict):
-    """Stop when the validation number has not improved by `min_delta` for `patience` evaluations."""
-
-    patience: PositiveInt = 5
-    min_delta: NonNegativeFloat = 0.0
-
-
 class CheckpointConfig(Strict):
     """Resume points. A checkpoint is written beside, then renamed: a killed job never leaves half of one."""
 
@@ -79,8 +75,15 @@ class TrackConfig(Strict):
 class TrainConfig(Strict):
     """One training run."""
 
-    strategy: Literal["frozen"] = "frozen"
-    """frozen: text vectors are computed once and cached; the GNN trains on them."""
+    strategy: Strategy = "frozen"
+    """frozen: text vectors are computed once, the GNN trains on them. lm_only: the language model with a head. staged:
+    first that, then a GNN on its vectors. joint: both end to end. glem: both in turn, with pseudo labels. distill: a
+    GNN, then a language model that imitates it."""
+    stages: list[StageConfig] | None = None
+    """The strategy's stages in order, each with its own epochs, learning rates and early stop; default: one of each
+    type. A stage that is up to date is not run again, also when another pipeline with the same `cache` made it."""
+    lm: LmConfig = LmConfig()
+    """How the language model is tuned, where it is."""
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 1024
     """Seeds (nodes or edges) a step. Memory grows with it and with the fanouts."""
@@ -113,7 +116,34 @@ class TrainConfig(Strict):
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
             )
+        if self.stages is not None and (wrong := wrong_stages(self.strategy, self.stages)) is not None:
+            raise KeyedError("stages", wrong)
         return self
+
+    def stage_list(self) -> list[StageConfig]:
+        """The stages that run, in order."""
+        return default_stages(self.strategy) if self.stages is None else self.stages
+
+    def of_stage(self, stage: StageConfig) -> TrainConfig:
+        """These settings with what a stage sets otherwise."""
+        changes: dict[str, Any] = {}
+        if trains_lm_alone(stage):
+            changes = {
+                "epochs": self.lm.epochs,
+                "batch_size": self.lm.batch_size,
+                "lr": self.lm.head_lr,
+                "schedule": self.lm.schedule,
+                "early_stop": self.lm.early_stop,
+            }
+        for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
+            if (value := getattr(stage, name)) is not None:
+                changes[name] = None if value == "off" else value
+        if stage.lm_lr is not None:
+            changes["lm"] = self.lm.model_copy(update={"lr": stage.lm_lr})
+        changes["evaluate_every"] = min(
+            changes.get("evaluate_every", self.evaluate_every), changes.get("epochs", self.epochs)
+        )
+        return self.model_copy(update=changes)
 
 
 class InferConfig(Strict):

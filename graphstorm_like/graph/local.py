@@ -31,7 +31,7 @@ from graphstorm_like.graph.schema import (
     read_manifest,
     text_column,
 )
-from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, Subgraph
+from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 
@@ -41,9 +41,15 @@ class LocalGraph:
 
     hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
     still show them: they are what is scored. A mapping names the label whose split is meant; None: the edges' own.
+    held_out: edges that are no messages either, by their ends; their reverses go too.
     """
 
-    def __init__(self, folder: str | Path, hide: Collection[EdgeType] | Mapping[EdgeType, str | None] = ()) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        hide: Collection[EdgeType] | Mapping[EdgeType, str | None] = (),
+        held_out: ExcludedEdges | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(folder)
         if len(self.manifest.partitions) != 1:
@@ -51,15 +57,15 @@ class LocalGraph:
                 f"{folder}: must have one partition for the local store (got {len(self.manifest.partitions)})"
             )
         self._part = self.manifest.partitions[0]
-        self.hide = tuple(hide)
+        self.hide: Mapping[EdgeType, str | None] = dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)
+        self.held_out = ExcludedEdges({}) if held_out is None else held_out
         self._tables: dict[str, pa.RecordBatch] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._counts = {name: node.count for name, node in self.manifest.nodes.items()}
         self._numbering = Numbering(self._counts)
-        self._hide_by: dict[EdgeType, str | None] = dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)
-        self._hidden: dict[EdgeType, str] = {}
+        self._hidden_by: dict[EdgeType, str] = {}
         """The split column that says which edges are hidden; a reverse type has the same columns."""
-        for edge_type, label in self._hide_by.items():
+        for edge_type, label in self.hide.items():
             schema = self.manifest.edge(edge_type)
             if label is None and schema.split_counts is None:
                 raise DataError(f"{folder}: edge type {edge_name(edge_type)} must have a split to hide edges by")
@@ -68,11 +74,15 @@ class LocalGraph:
                     unknown(f"{folder}: {edge_name(edge_type)}", "label", label, schema.labels) + " Run: gsl construct"
                 )
             column = SPLIT_COLUMN if label is None else label_split_column(label)
-            self._hidden |= {t: column for t in (edge_type, schema.reverse) if t is not None}
+            self._hidden_by |= {t: column for t in (edge_type, schema.reverse) if t is not None}
+        self._hidden_ends = dict(self.held_out.ends)
+        for edge_type, (source, target) in self.held_out.ends.items():
+            if (reverse := self.manifest.edge(edge_type).reverse) is not None:
+                self._hidden_ends[reverse] = (target, source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open the folder anew instead of copying memory maps."""
-        return (LocalGraph, (self.folder, self._hide_by))
+        return (LocalGraph, (self.folder, self.hide, self.held_out))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -96,6 +106,9 @@ class LocalGraph:
         self.manifest.edge(edge_type)
         return self._table(self._part.edge_files[edge_name(edge_type)])
 
+    def _rows(self, row_type: RowType) -> pa.RecordBatch:
+        return self._nodes(row_type) if isinstance(row_type, str) else self._edges(row_type)
+
     def _column(self, table: pa.RecordBatch, column: str, where: str) -> pa.Array:
         if column not in table.schema.names:
             kind, _, name = column.partition(":")
@@ -109,20 +122,20 @@ class LocalGraph:
         """The user's own ids, by position."""
         return self._nodes(node_type).column(ID_COLUMN)
 
-    def text(self, node_type: NodeType, name: str) -> pa.Array:
+    def text(self, row_type: RowType, name: str) -> pa.Array:
         """A text column (large_string)."""
-        return self._column(self._nodes(node_type), text_column(name), node_type)
+        return self._column(self._rows(row_type), text_column(name), type_name(row_type))
 
-    def feature(self, node_type: NodeType, name: str) -> npt.NDArray[np.float32]:
+    def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
         """A whole feature [count, width], memory-mapped."""
-        column = self._column(self._nodes(node_type), feature_column(name), node_type)
+        column = self._column(self._rows(row_type), feature_column(name), type_name(row_type))
         width = column.type.list_size
         values: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=True)
         return values.reshape(-1, width)
 
-    def gather(self, node_type: NodeType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
+    def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature."""
-        return self.feature(node_type, name)[ids]
+        return self.feature(row_type, name)[ids]
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
         """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
@@ -170,21 +183,32 @@ class LocalGraph:
             indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
             sources = table.column(SOURCE_COLUMN).to_numpy(zero_copy_only=True)
             kept: IntArray | None = None
-            if edge_type in self._hidden:
-                shown = ~self._hidden_rows(edge_type, table)
+            if edge_type in self._hidden_by or edge_type in self._hidden_ends:
+                shown = ~self._hidden_rows(edge_type)
                 kept = np.flatnonzero(shown)
                 before = np.concatenate([[0], np.cumsum(shown)])
                 indptr, sources = before[indptr], sources[kept]
             self._csc[edge_type] = (indptr, sources, kept)
         return self._csc[edge_type]
 
-    def _hidden_rows(self, edge_type: EdgeType, table: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-        """Validation and test edges, and every parallel edge of theirs whatever its split."""
-        held_out: npt.NDArray[np.bool_] = np.isin(table.column(self._hidden[edge_type]).to_numpy(), HIDDEN_SPLITS)
+    def _hidden_rows(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
+        """Validation, test and held-out edges, and every parallel edge of theirs whatever its split."""
         source, target = self.edges(edge_type)
-        keys = target * self._counts[edge_type[0]] + source
-        hidden: npt.NDArray[np.bool_] = np.isin(keys, keys[held_out])
+        num_sources = self._counts[edge_type[0]]
+        keys = target * num_sources + source
+        unwanted = [keys[:0]]
+        if edge_type in self._hidden_by:
+            splits = self._edges(edge_type).column(self._hidden_by[edge_type]).to_numpy()
+            unwanted.append(keys[np.isin(splits, HIDDEN_SPLITS)])
+        if edge_type in self._hidden_ends:
+            of, to = self._hidden_ends[edge_type]
+            unwanted.append(to * num_sources + of)
+        hidden: npt.NDArray[np.bool_] = np.isin(keys, np.concatenate(unwanted))
         return hidden
+
+    def hidden_rows(self, edge_type: EdgeType) -> IntArray:
+        """Ids of the edges of a type that are no messages."""
+        return np.flatnonzero(self._hidden_rows(edge_type))
 
     # -- sampling ------------------------------------------------------------------------------------------------
 

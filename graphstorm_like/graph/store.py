@@ -7,7 +7,7 @@ machine, a distributed one. Ids are positions 0..count-1 of a node or edge type;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -15,13 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.schema import GraphManifest
 
 NodeType: TypeAlias = str
+RowType: TypeAlias = NodeType | EdgeType
+"""Whose rows carry features and texts: the nodes or the edges of a type."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
 NodeIds: TypeAlias = dict[NodeType, IntArray]
+
+
+def type_name(row_type: RowType) -> str:
+    """The written form of a node or edge type."""
+    return row_type if isinstance(row_type, str) else edge_name(row_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,16 @@ class ExcludedEdges:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes."""
+    """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes.
+
+    inputs: by name a row [E, F] of each edge, in the order of edge_ids; what of the edges enters the model.
+    """
 
     rows: Any
     offsets: Any
     sources: Any
     edge_ids: Any
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +91,12 @@ class Subgraph:
 
 
 class GraphStore(Protocol):
-    """Topology. `hide`: edge types whose validation and test edges are no messages."""
+    """Topology. `hide`: edge types whose validation and test edges are no messages; `held_out`: more of them."""
 
     folder: Path
     manifest: GraphManifest
-    hide: tuple[EdgeType, ...]
+    hide: Mapping[EdgeType, str | None]
+    held_out: ExcludedEdges
 
     def sample(
         self,
@@ -105,6 +117,10 @@ class GraphStore(Protocol):
         """Ids of the edges that belong to a split."""
         ...
 
+    def hidden_rows(self, edge_type: EdgeType) -> IntArray:
+        """Ids of the edges of a type that are no messages."""
+        ...
+
     def degrees(self, edge_type: EdgeType) -> IntArray:
         """In-degree of each target node in the message graph."""
         ...
@@ -121,11 +137,11 @@ class FeatureStore(Protocol):
         """The user's own ids, by position."""
         ...
 
-    def text(self, node_type: NodeType, name: str) -> pa.Array:
+    def text(self, row_type: RowType, name: str) -> pa.Array:
         """A text column (large_string)."""
         ...
 
-    def gather(self, node_type: NodeType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
+    def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature."""
         ...
 

@@ -28,13 +28,17 @@ def export(
     """Compute and write what `infer:` asks for; returns the manifest. model_id: hash of the weights."""
     config = experiment.pipeline.infer
     node_types = config.embeddings if config.embeddings is not None else list(experiment.task.node_types)
-    needed = list(dict.fromkeys([*node_types, *(experiment.task.node_types if config.predictions else ())]))
+    task = experiment.task
+    if config.predictions and not task.predicts:
+        reporter.line(f"predictions: none, {experiment.pipeline.task.type} has none to give; embeddings are written")
+    predictions = config.predictions and task.predicts
+    needed = list(dict.fromkeys([*node_types, *(task.node_types if predictions else ())]))
     vectors = node_vectors(experiment, needed, embedder)
     with ResultFolder(target) as folder:
         for node_type in node_types:
             rows = folder.write(f"embeddings/{node_type}", embedding_tables(experiment, node_type, vectors[node_type]))
             reporter.line(f"{node_type}: {rows:,} embeddings of {vectors[node_type].shape[1]} numbers")
-        if config.predictions:
+        if predictions:
             rows = folder.write("predictions", prediction_tables(experiment, vectors, reporter))
             reporter.line(f"predictions: {rows:,} rows")
         facts: dict[str, Any] = {
@@ -43,8 +47,8 @@ def export(
             "task": experiment.pipeline.task.model_dump(mode="json"),
             "mode": config.mode,
         }
-        if isinstance(experiment.task, LabelTask) and isinstance(experiment.task.target, ClassTarget):
-            facts["classes"] = experiment.task.target.classes
+        if isinstance(task, LabelTask) and isinstance(task.target, ClassTarget):
+            facts["classes"] = task.target.classes
         return folder.finish(facts)
 
 
@@ -75,8 +79,7 @@ def prediction_tables(
     task = experiment.task
     if isinstance(task, LabelTask):
         yield from _label_tables(experiment, task, vectors)
-    else:
-        assert isinstance(task, LinkPrediction)
+    elif isinstance(task, LinkPrediction):
         yield from _link_tables(experiment, task, vectors, reporter)
 
 

@@ -11,7 +11,6 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import STAGES, is_done, plan_processes, stage_folder
-from graphstorm_like.launch.stages import Runner
 from graphstorm_like.training.progress import Reporter
 
 Rows = list[list[str]]
@@ -54,11 +53,12 @@ def show_graph(folder: str | Path) -> Iterator[str]:
             f"{edge.count:,}",
             f"{edge.count / max(1, manifest.nodes[edge.edge_type[2]].count):.2f}",
             ", ".join(f"{n}[{f.width}]" for n, f in edge.features.items()) or "-",
+            ", ".join(edge.text) or "-",
             "reverse" if edge.is_reverse else _counts(edge.split_counts or {}),
         ]
         for edge in manifest.edges
     ]
-    yield from table(["edge type", "edges", "mean in-degree", "features", "split"], rows)
+    yield from table(["edge type", "edges", "mean in-degree", "features", "text", "split"], rows)
     labels = [(name, node.labels) for name, node in manifest.nodes.items()]
     labels += [(edge_name(edge.edge_type), edge.labels) for edge in manifest.edges if not edge.is_reverse]
     for name, found in labels:
@@ -88,13 +88,14 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
-    from graphstorm_like.sampling.batch import EdgeTargets, LinkTargets, StreamPosition, tensor_bytes
-    from graphstorm_like.sampling.seeds import SeedStream
-    from graphstorm_like.training.trainer import batch_pipeline
+    from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, link_parts, tensor_bytes
+    from graphstorm_like.training.device import set_threads
+    from graphstorm_like.training.experiment import build_experiment
 
-    experiment = Runner(pipeline, reporter).experiment()
-    batches = batch_pipeline(experiment)
-    stream = SeedStream(experiment.task.rows("train"), pipeline.train.batch_size, pipeline.seed)
+    set_threads(pipeline)
+    experiment = build_experiment(pipeline, reporter)
+    batches = experiment.batches()
+    stream = experiment.objective.stream(pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)
     batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
@@ -119,15 +120,17 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
         yield f"seeds {node_type}: {len(seeds):,}"
     if isinstance(batch.targets, EdgeTargets):
         yield f"edges: {len(batch.targets.labels):,} of {edge_name(batch.targets.edge_type)}"
-    if isinstance(batch.targets, LinkTargets):
-        yield f"scores: {tuple(batch.targets.mask.shape)}, {int(batch.targets.mask.sum()):,} masked"
+    for part in link_parts(batch.targets):
+        yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
     for node_type, inputs in batch.input_ids.items():
         features = ", ".join(f"{n} {tuple(v.shape)}" for n, v in batch.features.get(node_type, {}).items())
         yield f"input {node_type}: {len(inputs):,} nodes; {features or 'nothing from tables'}"
     for i, block in enumerate(batch.blocks):
         yield f"block {i}: {sum(block.num_src.values()):,} -> {sum(block.num_dst.values()):,} nodes"
         for edge_type, relation in block.relations.items():
-            yield f"  {edge_name(edge_type)}: {len(relation.sources):,} edges into {len(relation.rows):,} nodes"
+            of_edges = "".join(f"; {n} {tuple(v.shape)}" for n, v in relation.inputs.items())
+            size = f"{len(relation.sources):,} edges into {len(relation.rows):,} nodes"
+            yield f"  {edge_name(edge_type)}: {size}{of_edges}"
 
 
 def _ms(started: float) -> str:

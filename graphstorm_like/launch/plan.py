@@ -11,14 +11,15 @@ from typing import Any
 
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, did_you_mean
 from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
+from graphstorm_like.text.folders import model_files
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE = "done.json"
 
-# What changes how a run goes but not what comes out of it.
-_TRAIN_NEUTRAL = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 # What of `infer:` the scores depend on.
 _SCORED_BY = {"mode", "fanouts"}
 
@@ -62,23 +63,21 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "version": __version__,
         "graph": manifest.hashes,
         "seed": pipeline.seed,
-        "model": pipeline.model.model_dump(mode="json"),
-        "text_model": _model_files(pipeline),
+        "model": pipeline.model.dump_results(),
+        "text_models": {name: model_files(name) for name in _text_models(pipeline)},
         "task": pipeline.task.model_dump(mode="json"),
-        "train": pipeline.train.model_dump(mode="json", exclude=_TRAIN_NEUTRAL),
+        "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
     }
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _model_files(pipeline: Pipeline) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files of a local text model: its weights may change under one name."""
-    config = pipeline.model.text_encoder
-    if config is None or not Path(config.name).is_dir():
-        return []
-    files = sorted(p for p in Path(config.name).rglob("*") if p.is_file())
-    return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+def _text_models(pipeline: Pipeline) -> list[str]:
+    """Names of all language models, students included."""
+    configs = list(pipeline.model.text_encoders().values())
+    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentStage)]
+    return sorted({c.name for c in (*configs, *students) if c is not None})
 
 
 def is_done(pipeline: Pipeline, stage: str) -> bool:

@@ -30,7 +30,7 @@ from graphstorm_like.launch.plan import (
     stage_fingerprint,
     stage_folder,
 )
-from graphstorm_like.training.progress import Reporter, duration
+from graphstorm_like.training.progress import Reporter, duration, shown
 
 if TYPE_CHECKING:
     from graphstorm_like.training.experiment import Experiment
@@ -110,38 +110,35 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
+        from graphstorm_like.training.device import set_threads
+        from graphstorm_like.training.strategies import run_stages
         from graphstorm_like.training.tracking import check_tracking
-        from graphstorm_like.training.trainer import Trainer, describe
 
         check_tracking(self.pipeline.train.track)
         folder = stage_folder(self.pipeline, "train")
         fingerprint = self._fingerprint("train")
-        # Anew, for the modules may hold the weights of an earlier training.
         self._experiment, self._vectors = None, {}
         self._set_aside(folder, fingerprint)
         self._begin("train")
         write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
         write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
         write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
-        experiment = self.experiment()
-        self.reporter.line(describe(experiment))
-        result = Trainer(experiment, folder, self.reporter).train()
-        name = self.pipeline.task.select_by
-        self.reporter.line(f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs}")
+        set_threads(self.pipeline)
+        result = run_stages(self.pipeline, folder, self.reporter)
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:
-        """Score the best model on validation and test, over all neighbours unless `infer.mode` says otherwise."""
+        """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
         self._begin("evaluate")
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
         embedder = experiment.embedder(self.reporter, self._vectors)
-        scores = {split: experiment.task.evaluate(embedder, split, how) for split in ("valid", "test")}
+        scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
         for split, metrics in scores.items():
-            self.reporter.line(f"{split}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
+            self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
 
     def infer(self) -> None:
@@ -157,35 +154,36 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------------
 
-    def experiment(self) -> Experiment:
-        """Graph, text vectors, model and task, built once."""
-        if self._experiment is None:
-            from graphstorm_like.training.experiment import build_experiment, set_threads
-
-            set_threads(self.pipeline)
-            self._experiment = build_experiment(self.pipeline, self.reporter)
-        return self._experiment
-
     def trained(self) -> Experiment:
-        """The experiment with the best weights in it."""
-        from graphstorm_like.training.checkpoint import load_weights
-
+        """The experiment with the best weights in it, built once."""
         if not is_done(self.pipeline, "train"):
             raise TrainingError(
                 f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and "
                 f"graph. Run: gsl train"
             )
-        experiment, weights = self.experiment(), best_weights(self.pipeline)
+        weights = best_weights(self.pipeline)
         if not weights.is_file():
             raise TrainingError(f"{weights}: is missing, though training is finished. Train again: gsl train --fresh")
-        known = weights.parent / "text_models.json"
+        if self._experiment is None:
+            from graphstorm_like.training.device import set_threads
+            from graphstorm_like.training.strategies import final_experiment
+
+            set_threads(self.pipeline)
+            experiment = final_experiment(self.pipeline, stage_folder(self.pipeline, "train"), self.reporter)
+            self._check_text_models(experiment, weights.parent)
+            self._experiment = experiment
+        return self._experiment
+
+    def _check_text_models(self, experiment: Experiment, best: Path) -> None:
+        """Vectors must come from the weights that they came from in training. Tuned ones lie beside the model."""
+        if (best / "lm").is_dir():
+            return
+        known = best / "text_models.json"
         if not known.is_file() or json.loads(known.read_text(encoding="utf-8")) != experiment.text_weights:
             raise TrainingError(
-                f"{weights.parent}: was trained on vectors of other language model weights than "
+                f"{best}: was trained on vectors of other language model weights than "
                 f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"
             )
-        load_weights(weights, experiment.modules)
-        return experiment
 
     def _fingerprint(self, stage: str) -> str:
         return stage_fingerprint(self.pipeline, stage, read_manifest(stage_folder(self.pipeline, "construct")))
@@ -222,7 +220,7 @@ def run_pipeline(
 
 
 def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
-    """What `evaluate` measured: {'valid': {...}, 'test': {...}}"""
+    """What `evaluate` measured: {'valid': {...}, 'test': {...}}, by the splits that the task has."""
     scores: dict[str, dict[str, float]] = json.loads(
         (stage_folder(pipeline, "evaluate") / METRICS_FILE).read_text(encoding="utf-8")
     )

@@ -25,9 +25,8 @@ from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
 
-Sources = Mapping[NodeType, Mapping[str, FeatureSource]]
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 """(what, done, of)"""
@@ -170,7 +169,7 @@ class Embedder:
             sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
             source = {t: _rows(hidden[t], at).to(self.device) for t, at in input_ids.items()}
-            block = map_tensors(blocks[0], lambda t: t.to(self.device))
+            block = map_tensors(fetch_edge_inputs(blocks[0], self.sources), lambda t: t.to(self.device))
             out[ids[0] : ids[-1] + 1] = layer(block, source)[node_type].float().cpu().numpy()
             self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1, count)
         return out
@@ -180,7 +179,9 @@ class Embedder:
         edges = np.zeros(count + 1, dtype=np.int64)
         for edge in self.graph.manifest.edges:
             if edge.edge_type[2] == node_type:
-                edges[1:] += self.graph.degrees(edge.edge_type)
+                # Edge inputs are rows beside the gathered sources' D, which MAX_EDGES is meant for.
+                cost = 1 + self.model.edge_widths.get(edge.edge_type, 0) // 128
+                edges[1:] += cost * self.graph.degrees(edge.edge_type)
         np.cumsum(edges, out=edges)
         start = 0
         while start < count:

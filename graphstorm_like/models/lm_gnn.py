@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.graph.store import NodeType
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.encoders import GNNS, GraphEncoder
 from graphstorm_like.models.inputs import InputEncoder, NodeInputSpec
 from graphstorm_like.sampling.batch import MiniBatch
@@ -18,12 +19,17 @@ class LmGnn(nn.Module):
     """MiniBatch -> hidden vectors [S, D] of the seeds, per node type."""
 
     def __init__(
-        self, config: ModelConfig, inputs: Mapping[NodeType, NodeInputSpec], edge_types: Sequence[EdgeType]
+        self,
+        config: ModelConfig,
+        inputs: Mapping[NodeType, NodeInputSpec],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
     ) -> None:
         super().__init__()
         self.hidden = config.gnn.hidden
+        self.edge_widths = {t: sum(spec.widths.values()) for t, spec in edge_inputs.items()}
         self.inputs = InputEncoder(inputs, self.hidden, config.input_dropout)
-        self.gnn: GraphEncoder = GNNS.get(config.gnn.type)(config.gnn, list(inputs), list(edge_types))
+        self.gnn: GraphEncoder = GNNS.get(config.gnn.type)(config.gnn, list(inputs), list(edge_types), edge_inputs)
 
     def forward(self, batch: MiniBatch) -> dict[NodeType, Tensor]:
         """See class."""

@@ -50,6 +50,7 @@ class LinkTargets:
 
     mask [B, B + K] is True where candidate j (the target of edge j, then the extra negatives) is no negative of source
     i: another known true target, or the source itself. The true pairs (i, i) are False.
+    log_q [B + K]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
     """
 
     edge_type: EdgeType
@@ -57,9 +58,43 @@ class LinkTargets:
     targets: Tensor
     negatives: Tensor
     mask: Tensor
+    log_q: Tensor | None = None
 
 
-Targets: TypeAlias = NodeTargets | EdgeTargets | LinkTargets
+@dataclass(frozen=True, slots=True)
+class MultiLinkTargets:
+    """Edges of several relations. Targets of one relation are negatives of others with the same target type."""
+
+    parts: tuple[LinkTargets, ...]
+
+
+Targets: TypeAlias = NodeTargets | EdgeTargets | LinkTargets | MultiLinkTargets
+
+
+def link_parts(targets: Targets | None) -> tuple[LinkTargets, ...]:
+    """The relations of which a batch holds links to tell from wrong ones; none for tasks on labels."""
+    if isinstance(targets, MultiLinkTargets):
+        return targets.parts
+    return (targets,) if isinstance(targets, LinkTargets) else ()
+
+
+def target_edges(targets: Targets | None) -> tuple[EdgeTargets | LinkTargets, ...]:
+    """All edges that are asked about, by relation; none for tasks on nodes."""
+    return (targets,) if isinstance(targets, EdgeTargets) else link_parts(targets)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTexts:
+    """Texts of one input of a node type that get gradients.
+
+    at [M]: positions of their nodes among the type's input nodes. batches: TextBatches; their vectors a node, one
+    batch's below the other's, belong to `at`. unique [U]: their distinct texts, or pieces of
+    texts, in the order of the batches.
+    """
+
+    at: Tensor
+    batches: tuple[Any, ...]
+    unique: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +106,13 @@ class MiniBatch:
     position: StreamPosition
     targets: Targets | None = None
     blocks: tuple[Block, ...] = ()
-    """From the outermost layer to the one next to the seeds."""
+    """From the outermost layer to the one next to the seeds; edge inputs are in their relations."""
     input_ids: dict[NodeType, Tensor] = field(default_factory=dict)
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
+    texts: dict[NodeType, dict[str, TrainedTexts]] = field(default_factory=dict)
+    """By the same names: texts for a language model that learns. Their vectors replace rows of the features."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
@@ -118,9 +155,10 @@ def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType
     """The store's numpy blocks and input ids as tensors, without a copy."""
 
     def relation(r: Relation) -> Relation:
-        return Relation(
-            *(torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids))
+        rows, offsets, sources, edge_ids = (
+            torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids)
         )
+        return Relation(rows, offsets, sources, edge_ids)
 
     blocks = tuple(
         Block(b.num_src, b.num_dst, {t: relation(r) for t, r in b.relations.items()}) for b in subgraph.blocks

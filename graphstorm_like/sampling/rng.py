@@ -10,7 +10,18 @@ from typing import Final
 
 import numpy as np
 
-PURPOSES: Final = {"shuffle": 1, "neighbors": 2, "negatives": 3, "model": 4, "dropout": 5, "ranking": 6, "inference": 7}
+PURPOSES: Final = {
+    "shuffle": 1,
+    "neighbors": 2,
+    "negatives": 3,
+    "model": 4,
+    "dropout": 5,
+    "ranking": 6,
+    "inference": 7,
+    "texts": 8,
+    "mask": 9,
+    "edges": 10,
+}
 
 
 def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:

@@ -6,25 +6,28 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.task import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
 from graphstorm_like.sampling.batch import (
     EdgeTargets,
-    LinkTargets,
     MiniBatch,
     NodeTargets,
     StreamPosition,
+    link_parts,
+    target_edges,
     torch_subgraph,
 )
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.links import MultiLinkSeeder, number_nodes
 from graphstorm_like.sampling.rng import stream
 
 
@@ -64,19 +67,6 @@ def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
 
 
-def distinct_ends(
-    edge_type: EdgeType, sources: IntArray, targets: IntArray
-) -> tuple[dict[NodeType, IntArray], IntArray, IntArray]:
-    """Distinct node ids of both ends by type, and where each source and each target stands among those of its type."""
-    s_type, _, t_type = edge_type
-    if s_type == t_type:
-        unique, where = np.unique(np.concatenate([sources, targets]), return_inverse=True)
-        return {s_type: unique}, where[: len(sources)], where[len(sources) :]
-    unique_sources, source_at = np.unique(sources, return_inverse=True)
-    unique_targets, target_at = np.unique(targets, return_inverse=True)
-    return {s_type: unique_sources, t_type: unique_targets}, source_at, target_at
-
-
 @dataclass(frozen=True)
 class EdgeSeeder:
     """Seeds are the ends of a batch of edges; labels [count] by edge id."""
@@ -87,50 +77,32 @@ class EdgeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
-        seeds, s_at, t_at = distinct_ends(self.edge_type, *self.graph.edges(self.edge_type, ids))
-        targets = EdgeTargets(
-            self.edge_type, torch.from_numpy(s_at), torch.from_numpy(t_at), label_tensor(self.labels[ids])
-        )
-        return MiniBatch(seeds={t: torch.from_numpy(i) for t, i in seeds.items()}, position=position, targets=targets)
+        source, target = self.graph.edges(self.edge_type, ids)
+        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids]))
+        return MiniBatch(seeds=seeds, position=position, targets=targets)
 
 
 class LinkSeeder:
-    """Seeds are the ends of a batch of edges and of the negatives drawn for it.
-
-    Known true targets among the candidates, from the training edges, are masked.
-    """
+    """Edges of one type; see MultiLinkSeeder."""
 
     def __init__(
-        self, graph: Graph, edge_type: EdgeType, known_ids: IntArray, uniform: int, seed: int, rank: int = 0
+        self,
+        graph: Graph,
+        edge_type: EdgeType,
+        known_ids: IntArray,
+        uniform: int,
+        seed: int,
+        rank: int = 0,
+        popularity_correction: bool = False,
     ) -> None:
-        self.edge_type, self.uniform, self.seed, self.rank = edge_type, uniform, seed, rank
-        self.graph = graph
-        self.num_targets = graph.manifest.node(edge_type[2]).count
-        self._known = KnownTargets(*graph.edges(edge_type, known_ids), graph.manifest.node(edge_type[0]).count)
+        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction)
+        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, rank)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
-        source, target = self.graph.edges(self.edge_type, ids)
-        rng = stream(self.seed, "negatives", self.rank, position.epoch, position.step)
-        negative = rng.integers(self.num_targets, size=self.uniform)
-        candidates = np.concatenate([target, negative])
-        seeds, s_at, c_at = distinct_ends(self.edge_type, source, candidates)
-        targets = LinkTargets(
-            self.edge_type,
-            torch.from_numpy(s_at),
-            torch.from_numpy(c_at[: len(target)]),
-            torch.from_numpy(c_at[len(target) :]),
-            torch.from_numpy(self._mask(source, target, candidates)),
-        )
-        return MiniBatch(seeds={t: torch.from_numpy(i) for t, i in seeds.items()}, position=position, targets=targets)
-
-    def _mask(self, source: IntArray, target: IntArray, candidates: IntArray) -> npt.NDArray[np.bool_]:
-        """[B, B + K]: candidate j is another known true target of source i, its own target once more, or i itself."""
-        mask = self._known.mask(source, candidates, target)
-        if self.edge_type[0] == self.edge_type[2]:
-            mask |= candidates[None, :] == source[:, None]
-        np.fill_diagonal(mask[:, : len(source)], False)
-        return mask
+        batch = self._seeder(ids, position)
+        return batch.replace(targets=link_parts(batch.targets)[0])
 
 
 @dataclass(frozen=True)
@@ -148,19 +120,19 @@ class SampleNeighbors:
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds blocks and input ids."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
-        exclude = None
-        if self.exclude_targets and isinstance(batch.targets, EdgeTargets | LinkTargets):
-            s_type, _, t_type = edge_type = batch.targets.edge_type
-            exclude = self.graph.reverse_pairs(
-                edge_type, seeds[s_type][batch.targets.sources.numpy()], seeds[t_type][batch.targets.targets.numpy()]
-            )
+        ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
+        for part in target_edges(batch.targets) if self.exclude_targets else ():
+            s_type, _, t_type = part.edge_type
+            source, target = seeds[s_type][part.sources.numpy()], seeds[t_type][part.targets.numpy()]
+            ends.update(self.graph.reverse_pairs(part.edge_type, source, target).ends)
+        exclude = ExcludedEdges(ends) if ends else None
         rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)
 
 
 class FeatureSource(Protocol):
-    """Anything that has rows of numbers for the nodes of one type."""
+    """Anything that has rows of numbers for the nodes or edges of one type."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, F] rows."""
@@ -172,24 +144,35 @@ class GraphFeature:
     """A dense feature of the graph folder as a FeatureSource."""
 
     graph: Graph
-    node_type: NodeType
+    row_type: RowType
     name: str
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.float32]:
         """[N, F] rows."""
-        return self.graph.gather(self.node_type, self.name, ids)
+        return self.graph.gather(self.row_type, self.name, ids)
+
+
+Sources = Mapping[RowType, Mapping[str, FeatureSource]]
+
+
+def fetch_rows(sources: Sources, row_type: RowType, ids: Tensor) -> dict[str, Tensor]:
+    """By name [N, F] rows of some nodes or edges of a type."""
+    return {name: torch.from_numpy(source.rows(ids.numpy())) for name, source in sources.get(row_type, {}).items()}
+
+
+def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
+    """The block with the edge inputs of its relations."""
+    relations = {t: replace(r, inputs=fetch_rows(sources, t, r.edge_ids)) for t, r in block.relations.items()}
+    return replace(block, relations=relations)
 
 
 @dataclass(frozen=True)
 class FetchFeatures:
-    """Dense features and cached text vectors of the input nodes."""
+    """Dense features and cached text vectors of the input nodes, and of the edges whose types have edge inputs."""
 
-    sources: Mapping[NodeType, Mapping[str, FeatureSource]]
+    sources: Sources
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
-        """Adds features."""
-        features = {
-            t: {name: torch.from_numpy(source.rows(ids.numpy())) for name, source in self.sources.get(t, {}).items()}
-            for t, ids in batch.input_ids.items()
-        }
-        return batch.replace(features=features)
+        """Adds features, and inputs to the relations."""
+        features = {t: fetch_rows(self.sources, t, ids) for t, ids in batch.input_ids.items()}
+        return batch.replace(features=features, blocks=tuple(fetch_edge_inputs(b, self.sources) for b in batch.blocks))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import (
     EdgeLabelConfig,
+    GraphPretrainingConfig,
     LinkPredictionConfig,
     NodeClassificationConfig,
     NodeLabelConfig,
     TaskConfig,
 )
-from graphstorm_like.graph.store import Graph
-from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.graph.holdout import hold_out
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import Graph, NodeType
+from graphstorm_like.tasks.base import Evaluation, Objective, Task
+from graphstorm_like.tasks.graph_pretraining import GraphPretraining, pretraining_relations
 from graphstorm_like.tasks.labels import EdgeLabelTask, LabelTask, NodeLabelTask
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
@@ -19,13 +26,17 @@ from graphstorm_like.tasks.node_classification import NodeClassification
 __all__ = [
     "EdgeLabelTask",
     "Evaluation",
+    "GraphPretraining",
     "LabelTask",
     "LinkPrediction",
     "NodeClassification",
     "NodeLabelTask",
+    "Objective",
     "Task",
     "build_task",
     "hidden_edges",
+    "open_graph",
+    "task_node_types",
 ]
 
 
@@ -39,7 +50,18 @@ def hidden_edges(config: TaskConfig) -> dict[EdgeType, str | None]:
     return {}
 
 
-def build_task(config: TaskConfig, graph: Graph, hidden: int) -> LabelTask | LinkPrediction:
+def open_graph(config: TaskConfig, folder: str | Path, seed: int) -> LocalGraph:
+    """The graph of a folder, in which what the task must not see is no message."""
+    if not isinstance(config, GraphPretrainingConfig):
+        return LocalGraph(folder, hide=hidden_edges(config))
+    whole = LocalGraph(folder)
+    relations = pretraining_relations(config, whole.manifest)
+    with_split = [e for e in relations if whole.manifest.edge(e).split_counts is not None]
+    others = [e for e in relations if e not in with_split]
+    return LocalGraph(folder, with_split, hold_out(whole, others, config.validation_edges, seed))
+
+
+def build_task(config: TaskConfig, graph: Graph, hidden: int) -> LabelTask | LinkPrediction | GraphPretraining:
     """The task of a configuration over a graph, for vectors of width `hidden`."""
     if isinstance(config, LinkPredictionConfig):
         return LinkPrediction(config, graph, hidden)
@@ -47,4 +69,16 @@ def build_task(config: TaskConfig, graph: Graph, hidden: int) -> LabelTask | Lin
         return NodeClassification(config, graph, hidden)
     if isinstance(config, NodeLabelConfig):
         return NodeLabelTask(config, graph, hidden)
+    if isinstance(config, GraphPretrainingConfig):
+        return GraphPretraining(config, graph, hidden)
     return EdgeLabelTask(config, graph, hidden)
+
+
+def task_node_types(config: TaskConfig, manifest: GraphManifest) -> tuple[NodeType, ...]:
+    """The types whose vectors a task reads, known before the task is built."""
+    if isinstance(config, NodeLabelConfig):
+        return (config.node_type,)
+    relations = (
+        pretraining_relations(config, manifest) if isinstance(config, GraphPretrainingConfig) else [config.edge_type]
+    )
+    return tuple(dict.fromkeys(end for source, _, target in relations for end in (source, target)))

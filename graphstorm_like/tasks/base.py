@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,12 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import Seeder
 
 Mode = Literal["layer_wise", "mini_batch"]
+Lookup = Callable[[NodeType, IntArray | None], Vectors]
+"""(node type, ids [n] or None for all) -> vectors [n, D]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,37 @@ class Evaluation:
 
     def vectors(self, embedder: Embedder, node_type: NodeType, ids: IntArray) -> Vectors:
         """[len(ids), D]"""
-        return self.vectors_of(embedder, {node_type: ids})[node_type]
+        return self.lookup(embedder, [node_type])(node_type, ids)
 
-    def vectors_of(self, embedder: Embedder, ids: Mapping[NodeType, IntArray]) -> dict[NodeType, Vectors]:
-        """[len(ids), D] of each type, layer-wise in one pass."""
-        if self.mode == "layer_wise":
-            found = embedder.layer_wise(list(ids))
-            return {t: found[t][rows] for t, rows in ids.items()}
-        return {t: embedder.mini_batch(t, rows, self.fanouts, self.seed) for t, rows in ids.items()}
+    def lookup(self, embedder: Embedder, node_types: Sequence[NodeType]) -> Lookup:
+        """Vectors of nodes of the given types, many times over: those of all nodes of a type are computed once."""
+        every = embedder.layer_wise(node_types) if self.mode == "layer_wise" else {}
+
+        def find(node_type: NodeType, ids: IntArray | None) -> Vectors:
+            if ids is not None and node_type not in every:
+                return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
+            if node_type not in every:
+                all_ids = np.arange(embedder.graph.manifest.node(node_type).count)
+                every[node_type] = embedder.mini_batch(node_type, all_ids, self.fanouts, self.seed)
+            return every[node_type] if ids is None else every[node_type][ids]
+
+        return find
+
+
+class Objective(Protocol):
+    """What training minimises: a task, or something else that is learnt with its head."""
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Which training rows come when."""
+        ...
+
+    def seeder(self, seed: int, rank: int = 0) -> Seeder:
+        """Makes training batches."""
+        ...
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """(sum of the losses of the batch's rows, their total weight)."""
+        ...
 
 
 class Task(nn.Module, ABC):
@@ -48,6 +75,10 @@ class Task(nn.Module, ABC):
     """Whether that metric is better when it is higher."""
     exclude_targets: bool = True
     """Whether a training batch's own edges, if it is about edges, are no messages in it."""
+    scored_splits: tuple[str, ...] = ("valid", "test")
+    """What `gsl evaluate` scores."""
+    predicts: bool = True
+    """Whether there is anything to predict for the user; if not, only embeddings are written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +97,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def rows(self, split: str) -> IntArray:
         """Node or edge ids of a split."""
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Which training rows come when."""
+        return SeedStream(self.rows("train"), batch_size, seed)
 
     @abstractmethod
     def seeder(self, seed: int, rank: int = 0) -> Seeder:

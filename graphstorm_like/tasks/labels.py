@@ -19,7 +19,8 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
-from graphstorm_like.sampling.stages import EdgeSeeder, NodeSeeder, distinct_ends
+from graphstorm_like.sampling.links import number_nodes
+from graphstorm_like.sampling.stages import EdgeSeeder, NodeSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.targets import ClassTarget, Labels, NumberTarget, Target
 
@@ -182,8 +183,10 @@ class EdgeLabelTask(LabelTask):
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """See Task."""
         rows = self._rows[split]
-        nodes, source_at, target_at = distinct_ends(self.edge_type, *self.graph.edges(self.edge_type, rows))
-        predicted = self.predict(how.vectors_of(embedder, nodes), source_at, target_at)
+        source, target = self.graph.edges(self.edge_type, rows)
+        nodes, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        find = how.lookup(embedder, self.node_types)
+        predicted = self.predict({t: find(t, ids.numpy()) for t, ids in nodes.items()}, s_at.numpy(), t_at.numpy())
         return self.target.metrics(predicted, self.labels[rows])
 
     def predict(self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray) -> Vectors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphstorm_like.config.task import NodeClassificationConfig
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.tasks.labels import NodeLabelTask
 from graphstorm_like.tasks.targets import ClassTarget
@@ -9,6 +10,8 @@ from graphstorm_like.tasks.targets import ClassTarget
 
 class NodeClassification(NodeLabelTask):
     """A NodeLabelTask whose target is a class."""
+
+    config: NodeClassificationConfig
 
     @property
     def classes(self) -> list[str]:

@@ -79,6 +79,7 @@ def shop_pipeline(
         "edge_classification": {"type": task, "edge_type": "item:similar:item", "label": "trend"},
         "edge_regression": {"type": task, "edge_type": "item:similar:item", "label": "gap"},
         "link_prediction": {"type": task, "edge_type": "item:similar:item", "negatives": {"uniform": 16}},
+        "graph_pretraining": {"type": task, "edge_types": "all", "ranking": {"candidates": 50}},
     }
     item: dict[str, Any] = {
         "files": "item.parquet",

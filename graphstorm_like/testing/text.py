@@ -84,8 +84,10 @@ def tiny_tokenizer(family: str = "bert") -> Any:
         names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     elif family in ("roberta", "mpnet"):
         names = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+        names["mask_token"] = "<mask>"
     else:
         names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+        names["mask_token"] = "[MASK]"
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
     pieces = [*names.values(), *letters, *(f"##{letter}" for letter in letters), *_WORDS]
     vocab = {piece: i for i, piece in enumerate(pieces)}

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.errors import ConfigError, must_be
@@ -34,14 +35,18 @@ class Tokens(Protocol):
 class TextBatch:
     """Distinct texts of a batch, padded on the right, and which of them every node has.
 
-    input_ids int64 [U, L]; lengths int64 [U]; row_of_node int64 [N]: vectors[row_of_node] gives one vector a node.
-    has_padding is known on the host, so that nobody has to ask the device.
+    input_ids int64 [U, L]; lengths int64 [U]; row_of_node int64 [N]: `text_vectors` gives one vector a node.
+    has_padding is known on the host, so that nobody has to ask the device. Only when a text is in several pieces: U
+    counts pieces, piece_of int64 [U] is the text of each, of which row_of_node speaks, and weight float32 [U] its part
+    in the text's vector.
     """
 
     input_ids: Tensor
     lengths: Tensor
     row_of_node: Tensor
     has_padding: bool
+    piece_of: Tensor | None = None
+    weight: Tensor | None = None
 
     @property
     def attention_mask(self) -> Tensor:
@@ -58,8 +63,22 @@ class TextBatch:
         return self._map(lambda t: t.pin_memory())
 
     def _map(self, change: Any) -> TextBatch:
-        moved = {name: change(getattr(self, name)) for name in ("input_ids", "lengths", "row_of_node")}
-        return replace(self, **moved)
+        names = ("input_ids", "lengths", "row_of_node", "piece_of", "weight")
+        return replace(self, **{n: change(t) for n in names if (t := getattr(self, n)) is not None})
+
+
+def text_vectors(piece_vectors: Tensor, batch: TextBatch, normalize: bool = False) -> Tensor:
+    """[N, D]: the vector of every node, from what the encoder gave for the batch [U, D]; differentiable.
+
+    Of a text in pieces it is their mean weighted by content tokens, as EmbeddingCache.gather gives it, scaled to length
+    1 when `normalize`: pass the encoder's `normalize`.
+    """
+    if batch.piece_of is None or batch.weight is None:
+        return piece_vectors[batch.row_of_node]
+    weighted = piece_vectors * batch.weight.unsqueeze(1)
+    texts = torch.zeros_like(weighted).index_add(0, batch.piece_of, weighted)  # as many rows as pieces: enough
+    vectors = texts[batch.row_of_node]
+    return F.normalize(vectors, dim=-1) if normalize else vectors
 
 
 def token_budget_batches(
@@ -145,6 +164,13 @@ def collate(
 
 
 def collate_rows(store: Any, rows: npt.ArrayLike, pad_to_multiple_of: int = 1) -> TextBatch:
-    """The batch for input rows [N] of a TokenStore: each distinct text once, by id."""
+    """The batch for input rows [N] of a TokenStore: each distinct text once, by id, with all its pieces."""
     unique, row_of_node = np.unique(store.row_of_text[np.asarray(rows, dtype=np.int64)], return_inverse=True)
-    return collate(store, unique, row_of_node, pad_to_multiple_of)
+    pieces, offsets = store.pieces(unique)
+    batch = collate(store, pieces, row_of_node, pad_to_multiple_of)
+    if len(pieces) == len(unique):
+        return batch
+    piece_of = np.repeat(np.arange(len(unique)), np.diff(offsets))
+    weight = store.weights(pieces)
+    weight /= np.add.reduceat(weight, offsets[:-1])[piece_of]
+    return replace(batch, piece_of=torch.from_numpy(piece_of), weight=torch.from_numpy(weight))

@@ -1,4 +1,4 @@
-"""Vectors of all distinct texts on disk, filled by one sweep that survives being killed.
+"""Vectors of all distinct texts (or their pieces) on disk, filled by one sweep that survives being killed.
 
 float16 [U, D] in `vectors.f16`, in a folder named after the weights' fingerprint and the token store's key: other
 weights or other texts are another folder, the same ones are opened at once. `done.u1` [U] marks rows that are safely
@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,13 @@ Vectors = npt.NDArray[np.float16]
 
 
 class EmbeddingCache:
-    """A complete cache folder, read by memory map: U distinct texts, D dimensions."""
+    """A complete cache folder, read by memory map: U distinct texts, or pieces of texts, D dimensions."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any], row_of_text: npt.NDArray[Any]) -> None:
+    def __init__(self, folder: Path, meta: dict[str, Any], store: TokenStore) -> None:
         self.folder = folder
         self.meta = meta
         self.dim: int = meta["dim"]
-        self.row_of_text = row_of_text
+        self.store = store
         self.vectors: Vectors = _map_vectors(folder, meta["texts"], meta["dim"], "r")
         """float16 [U, D]"""
 
@@ -59,15 +60,39 @@ class EmbeddingCache:
             )
         if not meta["complete"]:
             raise DataError(f"{folder}: the sweep that fills this cache has not ended. Run embed_all again; it resumes")
-        return cls(folder, meta, store.row_of_text)
+        return cls(folder, meta, store)
 
     def __len__(self) -> int:
-        """Number of distinct texts U."""
+        """Number of vectors U: of distinct texts, or of their pieces."""
         return len(self.vectors)
 
     def gather(self, rows: npt.ArrayLike) -> Vectors:
         """float16 [n, D]: vectors of input rows (nodes) [n]."""
-        return np.asarray(self.vectors[self.row_of_text[np.asarray(rows, dtype=np.int64)]])
+        return self.of_texts(self.store.row_of_text[np.asarray(rows, dtype=np.int64)])
+
+    def of_texts(self, text_ids: npt.ArrayLike) -> Vectors:
+        """float16 [n, D]: vectors of distinct texts [n]."""
+        return from_pieces(self.store, self.vectors, text_ids, self.meta["normalize"])
+
+
+def from_pieces(store: TokenStore, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:
+    """float16 [n, D]: vectors of distinct texts [n] from those of all pieces [U, D].
+
+    Of a text in several pieces it is their mean by content tokens, scaled to length 1 when `normalize`.
+    """
+    ids = np.asarray(text_ids, dtype=np.int64)
+    pieces, offsets = store.pieces(ids)
+    found: Vectors = np.asarray(vectors[pieces[offsets[:-1]]])
+    many = np.flatnonzero(np.diff(offsets) > 1)
+    if len(many):
+        pieces, offsets = store.pieces(ids[many])
+        weights = store.weights(pieces)[:, None]
+        means = np.add.reduceat(vectors[pieces] * weights, offsets[:-1])  # float32
+        means /= np.add.reduceat(weights, offsets[:-1])
+        if normalize:
+            means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        found[many] = means
+    return found
 
 
 def embed_all(
@@ -78,6 +103,7 @@ def embed_all(
     device: torch.device | str | None = None,
     progress: Progress | None = None,
     wait_s: float = 0.0,
+    workers: int | None = None,
 ) -> EmbeddingCache:
     """Vectors of every distinct text: from the cache when it is complete, else computed, resuming a stopped sweep.
 
@@ -87,17 +113,19 @@ def embed_all(
         device: where to compute; None is where the encoder is.
         progress: called with (tokens done, all tokens); time is proportional to tokens, not to texts.
         wait_s: how long to wait for another process that fills the same cache.
+        workers: on a CPU, processes that share this one's compute threads; None: one a thread when the sweep is long.
+            The vectors do not depend on it, as far as the products of one text batch do not depend on threads.
     """
     weights = encoder.weights_fingerprint()
     key = blake2b(f"{KIND} {VERSION} {weights} {store.key}".encode(), digest_size=16).hexdigest()
     folder = Path(cache_dir) / f"vectors-{key}"
     meta = {"kind": KIND, "version": VERSION, "weights": weights, "token_store": store.key}
-    meta |= {"texts": len(store), "dim": encoder.dim, "complete": False}
+    meta |= {"texts": len(store), "dim": encoder.dim, "complete": False, "normalize": encoder.normalize}
     if _is_complete(folder):
         return EmbeddingCache.open(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
         if not _is_complete(folder):
-            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress)
+            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
     return EmbeddingCache.open(folder, store)
 
 
@@ -108,7 +136,7 @@ def embed_texts(
     max_tokens_per_batch: int | None = None,
     device: torch.device | str | None = None,
 ) -> Vectors:
-    """float16 [n, D]: vectors of some distinct texts, computed now and kept nowhere."""
+    """float16 [n, D]: vectors of some distinct texts (or pieces), computed now and kept nowhere."""
     ids = np.asarray(unique_ids, dtype=np.int64)
     out = np.empty((len(ids), encoder.dim), dtype=np.float16)
     batches = token_budget_batches(store.lengths()[ids], max_tokens_per_batch or default_budget(encoder, store, device))
@@ -123,7 +151,7 @@ def embed_batches(
     batches: Sequence[Indices],
     device: torch.device | str | None = None,
     ids: Indices | None = None,
-) -> Iterator[tuple[Indices, Vectors]]:
+) -> Generator[tuple[Indices, Vectors], None, None]:
     """Compute batch after batch: yields (batch, float16 [len(batch), D]). `ids`, when given, maps indices to texts.
 
     Any process can take any part of a batch list. A thread reads and pads ahead; a GPU works on the next batch while
@@ -138,10 +166,10 @@ def embed_batches(
             with torch.inference_mode():
                 vectors = encoder(padded.to(target, non_blocking=True))
             if waiting is not None:
-                yield waiting[0], _to_half(*waiting)
+                yield waiting[0], to_half(*waiting)
             waiting = (batch, vectors)
         if waiting is not None:
-            yield waiting[0], _to_half(*waiting)
+            yield waiting[0], to_half(*waiting)
 
 
 def default_budget(encoder: TextEncoder, store: TokenStore, device: torch.device | str | None = None) -> int:
@@ -158,7 +186,10 @@ def _fill(
     max_tokens_per_batch: int | None,
     device: torch.device | str | None,
     progress: Progress | None,
+    workers: int | None,
 ) -> None:
+    from graphstorm_like.text.workers import default_workers, embed_in_workers  # which import this module
+
     if store.max_tokens > encoder.position_limit:
         rule = f"at most {encoder.position_limit}, the encoder's positions"
         raise ConfigError(
@@ -169,17 +200,26 @@ def _fill(
     vectors, done = _open_for_writing(folder, meta)
     todo = [left for batch in batches if len(left := batch[done[batch] == 0])]
     total, finished = int(lengths.sum()), int(lengths[done[:] != 0].sum())
+    scratch = folder / "workers"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a killed sweep
+    workers = default_workers(encoder, total - finished) if workers is None else workers
+    on_cpu = (torch.device(device) if device is not None else encoder.device).type == "cpu"
+    if on_cpu and workers > 1 and len(todo) > 1:
+        results = embed_in_workers(encoder, store, todo, workers, scratch)
+    else:
+        results = embed_batches(encoder, store, todo, device)
     unflushed: list[Indices] = []
     flushed_at = time.monotonic()
-    for batch, values in embed_batches(encoder, store, todo, device):
-        vectors[batch] = values
-        unflushed.append(batch)
-        finished += int(lengths[batch].sum())
-        if progress is not None:
-            progress(finished, total)
-        if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
-            _mark_done(vectors, done, unflushed)
-            flushed_at = time.monotonic()
+    with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
+        for batch, values in results:
+            vectors[batch] = values
+            unflushed.append(batch)
+            finished += int(lengths[batch].sum())
+            if progress is not None:
+                progress(finished, total)
+            if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
+                _mark_done(vectors, done, unflushed)
+                flushed_at = time.monotonic()
     _mark_done(vectors, done, unflushed)
     write_json(folder / "meta.json", {**meta, "complete": True})
     (folder / "done.u1").unlink()
@@ -227,7 +267,7 @@ def _map_vectors(folder: Path, texts: int, dim: int, mode: Any) -> Vectors:
     return np.memmap(folder / "vectors.f16", dtype=np.float16, mode=mode, shape=(texts, dim))
 
 
-def _to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:
+def to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:
     half = vectors.half()
     if not bool(torch.isfinite(half).all()):
         row = int(torch.nonzero(~torch.isfinite(half).all(dim=1))[0])

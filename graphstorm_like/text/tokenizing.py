@@ -22,38 +22,60 @@ _set_by_us = False
 
 
 class Tokenizer:
-    """Callable: list of texts -> (flat ids int64 [T], lengths int64 [n], number of texts that were cut)."""
+    """Callable: list of texts -> (flat ids int64 [T], lengths int64 [pieces], pieces a text int64 [n], texts cut).
 
-    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+    A text longer than max_tokens becomes up to max_chunks pieces, each with its special tokens; what is beyond them is
+    cut. Pieces stand in the order in which the tokenizer truncates.
+    """
+
+    def __init__(self, tokenizer: Any, max_tokens: int, max_chunks: int = 1) -> None:
         self._slow = tokenizer
         self._max_tokens = max_tokens
+        self._max_chunks = max_chunks
         self._fast = _private_backend(tokenizer, max_tokens) if _is_fast(tokenizer) else None
         # Decoders may turn the empty text into no token at all; a text must have one to have a vector.
         self._stand_in = _first_known(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
 
-    def __call__(self, texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    def __call__(
+        self, texts: list[str]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
         with _parallel():
-            ids, cut = self._encode_slow(texts) if self._fast is None else self._encode_fast(texts)
-        ids = [row or [self._stand_in] for row in ids]
+            found = self._encode_slow(texts) if self._fast is None else self._encode_fast(texts)
+        counts = np.fromiter((min(len(pieces), self._max_chunks) for pieces in found), dtype=np.int64, count=len(found))
+        ids = [piece or [self._stand_in] for pieces in found for piece in pieces[: self._max_chunks]]
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
-        return flat, lengths, cut
+        return flat, lengths, counts, sum(len(pieces) > self._max_chunks for pieces in found)
 
-    def _encode_fast(self, texts: list[str]) -> tuple[list[list[int]], int]:
+    def _encode_fast(self, texts: list[str]) -> list[list[list[int]]]:
+        """All pieces of every text."""
         assert self._fast is not None
         encode = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # _fast: no character offsets
-        encodings = encode(texts)
-        ids = [encoding.ids for encoding in encodings]
-        full = (e for e, row in zip(encodings, ids, strict=True) if len(row) >= self._max_tokens)
-        return ids, sum(bool(encoding.overflowing) for encoding in full)
+        pieces = [[first] for first in encode(texts)]
+        for parts in pieces:
+            if len(parts[0]) >= self._max_tokens:  # asking every text for its overflow would cost
+                parts += parts[0].overflowing
+        return [[part.ids for part in parts] for parts in pieces]
 
-    def _encode_slow(self, texts: list[str]) -> tuple[list[list[int]], int]:
+    def _encode_slow(self, texts: list[str]) -> list[list[list[int]]]:
         options = {"padding": False, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-        ids = self._slow(texts, truncation=False, **options)["input_ids"]
-        long = [i for i, row in enumerate(ids) if len(row) > self._max_tokens]
-        for i in long:
-            ids[i] = self._slow(texts[i], truncation=True, max_length=self._max_tokens, **options)["input_ids"]
-        return ids, len(long)
+        whole = self._slow(texts, truncation=False, **options)["input_ids"]
+        pieces = [[row] for row in whole]
+        for i, row in enumerate(whole):
+            if len(row) > self._max_tokens:
+                bare = self._slow(texts[i], truncation=False, add_special_tokens=False, **options)["input_ids"]
+                pieces[i] = self._cut(row, bare)
+        return pieces
+
+    def _cut(self, row: list[int], bare: list[int]) -> list[list[int]]:
+        """Pieces of `row`, which is `bare` between special tokens."""
+        at = next(i for i in range(len(row)) if row[i : i + len(bare)] == bare)
+        head, tail = row[:at], row[at + len(bare) :]
+        room = self._max_tokens - len(head) - len(tail)
+        spans = [(start, start + room) for start in range(0, len(bare), room)]
+        if self._slow.truncation_side == "left":
+            spans = [(max(0, stop - room), stop) for stop in range(len(bare), 0, -room)]
+        return [[*head, *bare[a:b], *tail] for a, b in spans]
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

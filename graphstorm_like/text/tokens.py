@@ -2,8 +2,9 @@
 
 Padded int64 ids with mask and type ids cost 10 bytes a slot; a title of 18 tokens padded to 128 takes 1,280 bytes,
 here 44. In: an Arrow string column of N rows (null counts as the empty text). Out: a folder with `tokens.bin`
-uint16/uint32 [T], `offsets.bin` int64 [U+1], `row_of_text.bin` int32/int64 [N] -> U distinct texts, `meta.json`. The
-folder's name is a hash of texts, tokenizer and max_tokens: the same question finds the same folder.
+uint16/uint32 [T], `offsets.bin` int64 [U+1], `row_of_text.bin` int32/int64 [N] -> distinct texts, `meta.json`. The
+folder's name is a hash of texts, tokenizer and max_tokens: the same question finds the same folder. With `max_chunks`
+a long text is kept as several pieces: U counts pieces, and `piece_offsets.bin` int64 [texts+1] says whose they are.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _TOKENIZE_BATCH = 4096
 
 
 class TokenStore:
-    """Read-only view of a token store folder: N rows, U distinct texts, T tokens."""
+    """Read-only view of a token store folder: N rows, U pieces of distinct texts (each its only one), T tokens."""
 
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder = folder
@@ -47,7 +48,9 @@ class TokenStore:
         self.pad_id: int = meta["pad_id"]
         texts, rows = meta["texts"], meta["rows"]
         self._tokens = _map(folder / "tokens.bin", meta["token_dtype"], meta["tokens"])
-        self._offsets = _map(folder / "offsets.bin", "int64", texts + 1)
+        self._offsets = _map(folder / "offsets.bin", "int64", meta.get("pieces", texts) + 1)
+        self.piece_offsets = _map(folder / "piece_offsets.bin", "int64", texts + 1) if "pieces" in meta else None
+        """int64 [texts + 1]: the pieces of every distinct text; None when each text is one piece."""
         self.row_of_text = _map(folder / "row_of_text.bin", meta["row_dtype"], rows)
         """int [N]: the distinct text of every input row."""
 
@@ -58,7 +61,12 @@ class TokenStore:
         return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
 
     def __len__(self) -> int:
-        """Number of distinct texts U."""
+        """Number of pieces U; without chunks, that of distinct texts."""
+        return len(self._offsets) - 1
+
+    @property
+    def num_texts(self) -> int:
+        """Number of distinct texts."""
         return int(self.meta["texts"])
 
     @property
@@ -67,17 +75,35 @@ class TokenStore:
         return int(self.meta["rows"])
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """int64 [U]: tokens of each distinct text, special tokens included; at least 1."""
+        """int64 [U]: tokens of each piece, special tokens included; at least 1."""
         return np.diff(self._offsets)
 
+    def lengths_of(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """int64 [n]: tokens of the texts of input rows [n]."""
+        first = np.asarray(self.row_of_text[np.asarray(rows, dtype=np.int64)], dtype=np.int64)
+        after = first + 1
+        if self.piece_offsets is not None:
+            first, after = self.piece_offsets[first], self.piece_offsets[after]
+        found: npt.NDArray[np.int64] = self._offsets[after] - self._offsets[first]
+        return found
+
+    def pieces(self, text_ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Pieces of distinct texts [n]: (piece ids [P], offsets int64 [n + 1])."""
+        ids = np.asarray(text_ids, dtype=np.int64)
+        if self.piece_offsets is None:
+            return ids, np.arange(len(ids) + 1)
+        return _ranges(self.piece_offsets[ids], self.piece_offsets[ids + 1])
+
+    def weights(self, piece_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """float32 [P]: content tokens of pieces, at least 1: what a piece weighs in the vector of its text."""
+        lengths = self._offsets[piece_ids + 1] - self._offsets[piece_ids]
+        content: npt.NDArray[np.int64] = np.maximum(lengths - self.meta.get("special_per_piece", 0), 1)
+        return content.astype(np.float32)
+
     def tokens(self, unique_ids: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-        """Token ids of the given distinct texts: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
+        """Token ids of the given pieces: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
         ids = np.asarray(unique_ids, dtype=np.int64)
-        starts = self._offsets[ids]
-        lengths = self._offsets[ids + 1] - starts
-        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        where = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], lengths)
+        where, offsets = _ranges(self._offsets[ids], self._offsets[ids + 1])
         return self._tokens[where], offsets
 
 
@@ -115,16 +141,18 @@ def build_token_store(
     truncate: Literal["truncate", "error"] = "truncate",
     progress: Progress | None = None,
     wait_s: float = 3600.0,
+    max_chunks: int | None = None,
 ) -> TokenStore:
     """Tokenise a text column into `cache_dir`, or open what an earlier call left there for the same question.
 
     Args:
         texts: N strings; null and '' are tokenised as the empty text (its special tokens only).
         tokenizer: a Hugging Face tokenizer, fast (Rust, all cores) or slow.
-        max_tokens: longer texts are cut to this many tokens, special tokens included.
+        max_tokens: longer texts are cut to this many tokens, special tokens included, or into pieces of that.
         truncate: 'error' raises DataError when any text had to be cut.
         progress: called with (distinct texts done, all distinct texts).
         wait_s: how long to wait for another process that builds the same store.
+        max_chunks: pieces a text at most; None truncates.
     """
     column = as_text_column(texts)
     facts = {
@@ -132,6 +160,8 @@ def build_token_store(
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "max_tokens": max_tokens,
     }
+    if max_chunks is not None:
+        facts |= {"max_chunks": max_chunks, "special_per_piece": tokenizer.num_special_tokens_to_add()}
     key = blake2b(repr((KIND, VERSION, sorted(facts.items()))).encode(), digest_size=16).hexdigest()
     folder = Path(cache_dir) / f"tokens-{key}"
     if not folder.exists():
@@ -140,8 +170,9 @@ def build_token_store(
                 _build(column, tokenizer, folder, {"key": key, **facts}, progress)
     store = TokenStore.open(folder)
     if truncate == "error" and (cut := store.meta["truncated_texts"]):
+        limit = f"{f'{max_chunks} pieces of ' if max_chunks else ''}max_tokens={max_tokens}"
         raise DataError(
-            f"text column: {cut:,} of {len(store):,} distinct texts are longer than max_tokens={max_tokens}. "
+            f"text column: {cut:,} of {store.num_texts:,} distinct texts are longer than {limit}. "
             "Raise max_tokens or allow cutting with truncate: truncate"
         )
     return store
@@ -171,8 +202,9 @@ def _write_arrays(
     special = tokenizer_facts(tokenizer)
     token_dtype = np.dtype("uint16" if special["vocab_size"] < 1 << 16 else "uint32")
     row_dtype = np.dtype("int32" if texts < 1 << 31 else "int64")
-    encode = Tokenizer(tokenizer, facts["max_tokens"])
+    encode = Tokenizer(tokenizer, facts["max_tokens"], facts.get("max_chunks", 1))
     lengths: list[npt.NDArray[np.int64]] = []
+    pieces: list[npt.NDArray[np.int64]] = []
     local, done, cut = 0, 0, 0
     with open(folder / "tokens.bin", "wb") as token_file, open(folder / "row_of_text.bin", "wb") as row_file:
         for codes, distinct in _encoded_slabs(column):
@@ -181,23 +213,40 @@ def _write_arrays(
             new = distinct.filter(pa.array(is_first[local : local + len(distinct)]))
             local += len(distinct)
             for start in range(0, len(new), _TOKENIZE_BATCH):
-                flat, part_lengths, part_cut = encode(new.slice(start, _TOKENIZE_BATCH).to_pylist())
+                flat, part_lengths, part_pieces, part_cut = encode(new.slice(start, _TOKENIZE_BATCH).to_pylist())
                 token_file.write(flat.astype(token_dtype).data)
                 lengths.append(part_lengths)
-                done, cut = done + len(part_lengths), cut + part_cut
+                pieces.append(part_pieces)
+                done, cut = done + len(part_pieces), cut + part_cut
                 if progress is not None:
                     progress(done, texts)
         for file in (token_file, row_file):
             file.flush()
             os.fsync(file.fileno())
     assert done == texts
-    offsets = np.zeros(texts + 1, dtype=np.int64)
-    np.cumsum(np.concatenate([np.zeros(0, dtype=np.int64), *lengths]), out=offsets[1:])
-    offsets.tofile(folder / "offsets.bin")
-    fsync_path(folder / "offsets.bin")
-    counts = {"rows": len(column), "texts": texts, "tokens": int(offsets[-1]), "truncated_texts": cut}
+    tokens = _write_offsets(folder / "offsets.bin", lengths)
+    counts = {"rows": len(column), "texts": texts, "tokens": tokens, "truncated_texts": cut}
+    if "max_chunks" in facts:
+        counts["pieces"] = _write_offsets(folder / "piece_offsets.bin", pieces)
     dtypes = {"token_dtype": token_dtype.name, "row_dtype": row_dtype.name}
     return {"kind": KIND, "version": VERSION, **facts, **special, **counts, **dtypes}
+
+
+def _write_offsets(path: Path, parts: list[npt.NDArray[np.int64]]) -> int:
+    """Write running sums of counts, beginning with 0; returns the last."""
+    offsets = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *parts]))
+    offsets.tofile(path)
+    fsync_path(path)
+    return int(offsets[-1])
+
+
+def _ranges(
+    starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The numbers of all ranges [start, stop) one after another, and where each range begins among them [n + 1]."""
+    offsets = np.zeros(len(starts) + 1, dtype=np.int64)
+    np.cumsum(stops - starts, out=offsets[1:])
+    return np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], stops - starts), offsets
 
 
 def _deduplicate(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

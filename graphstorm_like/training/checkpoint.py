@@ -49,7 +49,8 @@ class TrainState:
 
 
 def write_folder(target: Path, files: Mapping[str, Any]) -> None:
-    """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, else JSON) as `target`.
+    """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
+    a folder, else JSON) as `target`.
 
     An existing target is replaced; at no moment is there a half one.
     """
@@ -67,7 +68,12 @@ def write_folder(target: Path, files: Mapping[str, Any]) -> None:
 
 
 def _write_file(path: Path, content: Any) -> None:
-    if path.suffix == ".safetensors":
+    if callable(content):
+        path.mkdir()
+        content(path)
+        for inner in path.rglob("*"):
+            fsync_path(inner)
+    elif path.suffix == ".safetensors":
         save_file({k: v.detach().cpu().contiguous() for k, v in content.items()}, path)
     elif path.suffix == ".pt":
         torch.save(content, path)
@@ -138,4 +144,4 @@ def load_weights(path: Path, modules: nn.Module) -> None:
             f"{path}: weights must fit the model ({len(wrong)} do not, e.g. {', '.join(wrong[:3])}). "
             f"Was the graph or the model section changed since training?"
         )
-    modules.load_state_dict(weights)
+    modules.load_state_dict(weights, strict=False)  # compared above; frozen language model weights are in no state dict

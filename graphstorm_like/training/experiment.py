@@ -2,63 +2,40 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.schema import GraphManifest
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Graph, NodeType, RowType, type_name
+from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.models.text_model import TextModel
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import Task, build_task, hidden_edges
+from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphFeature, SampleNeighbors
+from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
+from graphstorm_like.tasks import open_graph as open_task_graph
+from graphstorm_like.training.device import choose_device, uses_bfloat16
+from graphstorm_like.training.edge_inputs import edge_sources
+from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.text_vectors import CachedText, TextVectors, chosen_inputs, text_vectors
 
-if TYPE_CHECKING:
-    from graphstorm_like.text.cache import EmbeddingCache
-
-
-@dataclass(frozen=True)
-class CachedText:
-    """Text vectors from the embedding cache as a FeatureSource."""
-
-    cache: EmbeddingCache
-
-    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
-        """[N, D] float16 rows."""
-        return self.cache.gather(ids)
-
-    @property
-    def width(self) -> int:
-        """D"""
-        return int(self.cache.vectors.shape[1])
-
-    def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(mean, standard deviation) [D], over evenly chosen texts."""
-        rows = np.unique(np.linspace(0, len(self.cache) - 1, 8192).astype(np.int64))
-        vectors = self.cache.vectors[rows].astype(np.float64)
-        return vectors.mean(axis=0), vectors.std(axis=0)
-
-
-Sources = dict[NodeType, dict[str, FeatureSource]]
+Sources = dict[RowType, dict[str, FeatureSource]]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A model and its task over a graph, on a device."""
+    """A model and its task over a graph, on a device. `modules` holds both: what validation selects and is saved."""
 
     pipeline: Pipeline
     graph: Graph
@@ -80,6 +57,62 @@ class Experiment:
         assert isinstance(task, Task)
         return task
 
+    @property
+    def objective(self) -> Objective:
+        """What training minimises."""
+        return self.task
+
+    @property
+    def half(self) -> bool:
+        """Whether products run under bfloat16 autocast."""
+        return uses_bfloat16(self.pipeline.train.precision, self.device)
+
+    # -- what the training loop asks; experiments whose language model learns answer otherwise ----------------------
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that a resume point holds: `modules`, and what else changes in training."""
+        return self.modules
+
+    def batches(self) -> BatchPipeline:
+        """Seeder and stages of training batches."""
+        train = self.pipeline.train
+        return BatchPipeline(
+            self.objective.seeder(self.pipeline.seed),
+            [
+                SampleNeighbors(
+                    self.graph,
+                    train.fanouts[: self.model.gnn.num_hops],
+                    self.pipeline.seed,
+                    exclude_targets=self.task.exclude_targets,
+                ),
+                FetchFeatures(self.sources),
+            ],
+        )
+
+    def groups(self) -> list[ParameterGroup]:
+        """Dense parameters that learn."""
+        return module_groups(self.modules, self.pipeline.train)
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """Forward and backward of one batch, which is on the device: (sum of losses, their weight)."""
+        torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", batch.position.epoch, batch.position.step))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss, count = self.objective.loss(self.model(batch), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item(), count
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """After an optimizer step, of which there were `updates`: numbers for the log."""
+        return {}
+
+    def at(self, updates: int) -> None:
+        """Training stands at `updates` steps: said at the start and after a resume."""
+
+    def save_text_models(self) -> Callable[[Path], None] | None:
+        """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
+        return None
+
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
         """For vectors of many nodes. memo: see Embedder."""
         return Embedder(
@@ -98,95 +131,24 @@ class Experiment:
     def text_weights(self) -> dict[str, str]:
         """Fingerprint of the language model behind each text input: its weights may change under one name."""
         return {
-            f"{t}.{name}": source.cache.meta["weights"]
+            f"{type_name(t)}.{name}": source.cache.meta["weights"]
             for t, inputs in self.sources.items()
             for name, source in inputs.items()
             if isinstance(source, CachedText)
         }
 
 
-def choose_device(wanted: str) -> torch.device:
-    """auto: CUDA where there is one."""
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError(
-            "train.device: must be cpu or auto on this machine (got 'cuda', but torch sees no CUDA device)"
-        )
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+@dataclass(frozen=True)
+class GraphInputs:
+    """Sources of all inputs of a graph model, and what its encoders must know of them."""
+
+    sources: Sources
+    nodes: dict[NodeType, NodeInputSpec]
+    edges: dict[EdgeType, EdgeInputSpec]
 
 
-def uses_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether training runs under bfloat16 autocast."""
-    from graphstorm_like.text.loading import bf16_in_hardware
-
-    return precision == "bfloat16" or (precision == "auto" and bf16_in_hardware(device))
-
-
-def set_threads(pipeline: Pipeline) -> int:
-    """Compute threads of this process, as launch.threads says; default all cores it may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(pipeline.launch.threads or usable)
-    return torch.get_num_threads()
-
-
-def chosen_inputs(
-    config: ModelConfig, manifest: GraphManifest, node_type: NodeType
-) -> tuple[list[str], list[str], bool]:
-    """(features, texts, learnable embedding?) that enter the model for a node type."""
-    node = manifest.node(node_type)
-    wanted = config.inputs.get(node_type, NodeInputConfig())
-    features = list(node.features) if wanted.features is None else wanted.features
-    texts = list(node.text) if wanted.text is None else wanted.text
-    for kind, names, known in (("feature", features, node.features), ("text", texts, node.text)):
-        for name in names:
-            if name not in known:
-                raise DataError(
-                    unknown(f"graph folder, node type {node_type}", kind, name, known) + " Run: gsl construct"
-                )
-    bare = not features and not texts
-    return features, texts, bare if wanted.embedding == "auto" else wanted.embedding
-
-
-def text_vectors(pipeline: Pipeline, graph: Graph, reporter: Reporter) -> dict[tuple[NodeType, str], CachedText]:
-    """Vectors of every text that enters the model: from the cache, or computed now (resuming a stopped sweep)."""
-    wanted = [(t, name) for t in graph.manifest.nodes for name in chosen_inputs(pipeline.model, graph.manifest, t)[1]]
-    config = pipeline.model.text_encoder
-    if not wanted or config is None:
-        return {}
-    from graphstorm_like.text.cache import embed_all
-    from graphstorm_like.text.encoder import TextEncoder
-    from graphstorm_like.text.tokens import build_token_store
-
-    device = choose_device(pipeline.train.device)
-    encoder = TextEncoder.load(
-        config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=device
-    )
-    found: dict[tuple[NodeType, str], CachedText] = {}
-    for node_type, name in wanted:
-        texts = graph.text(node_type, name)
-        what = f"{node_type}.{name}"
-        follow = reporter.follow()
-        tokens = build_token_store(
-            texts, encoder.tokenizer, pipeline.cache, encoder.max_tokens, progress=partial(follow, f"tokenise {what}")
-        )
-        total = int(tokens.lengths().sum())
-        cache = embed_all(
-            encoder, tokens, pipeline.cache, config.batch_tokens, progress=partial(follow, f"embed {what} (tokens)")
-        )
-        reporter.line(f"{what}: vectors of {len(cache):,} distinct texts, {total:,} tokens, width {encoder.dim}")
-        found[node_type, name] = CachedText(cache)
-    return found
-
-
-def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
-    """Open the graph, get the text vectors, make model and task with seeded weights."""
-    assert pipeline.graph.path is not None, "paths are resolved before"
-    graph = LocalGraph(pipeline.graph.path, hide=hidden_edges(pipeline.task))
-    device = choose_device(pipeline.train.device)
-    # The task first: what is wrong with labels and splits is said before hours of embedding.
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
-    task = build_task(pipeline.task, graph, pipeline.model.gnn.hidden)
-    vectors = text_vectors(pipeline, graph, reporter)
+def graph_inputs(pipeline: Pipeline, graph: Graph, vectors: TextVectors) -> GraphInputs:
+    """Inputs of every node type, and of the edge types that `model.edge_inputs` names."""
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
     for node_type, node in graph.manifest.nodes.items():
@@ -195,11 +157,67 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
         widths = {n: node.features[n].width for n in features}
         moments = {}
         for name in texts:
-            inputs[f"text:{name}"] = vectors[node_type, name]
-            widths[f"text:{name}"] = vectors[node_type, name].width
-            moments[f"text:{name}"] = vectors[node_type, name].moments()
+            cached = vectors[node_type][name]
+            inputs[f"text:{name}"] = cached
+            widths[f"text:{name}"] = cached.width
+            moments[f"text:{name}"] = cached.moments()
         sources[node_type] = inputs
         specs[node_type] = NodeInputSpec(node.count, widths, embedding, moments)
+    of_edges, edge_specs = edge_sources(pipeline.model, graph, vectors)
+    return GraphInputs({**sources, **of_edges}, specs, edge_specs)
+
+
+def graph_model(pipeline: Pipeline, graph: Graph, inputs: GraphInputs) -> LmGnn:
+    """The graph model with seeded weights."""
     torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
-    model = LmGnn(pipeline.model, specs, [e.edge_type for e in graph.manifest.edges])
-    return Experiment(pipeline, graph, sources, nn.ModuleDict({"model": model, "task": task}).to(device), device)
+    return LmGnn(pipeline.model, inputs.nodes, [e.edge_type for e in graph.manifest.edges], inputs.edges)
+
+
+def seeded_task(pipeline: Pipeline, graph: Graph, hidden: int) -> Task:
+    """The task with a head of seeded weights."""
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
+    return build_task(pipeline.task, graph, hidden)
+
+
+def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidden: int | None) -> int:
+    """Width of a text model's vectors: as asked for, the language model's, or, if they differ, the GNN's."""
+    distinct = {w for by_name in widths.values() for w in by_name.values()}
+    if hidden is not None:
+        return hidden
+    return distinct.pop() if len(distinct) == 1 else pipeline.model.gnn.hidden
+
+
+def open_graph(pipeline: Pipeline) -> LocalGraph:
+    """The graph of a pipeline without the edges that its task must not see."""
+    assert pipeline.graph.path is not None, "paths are resolved before"
+    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+
+
+def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    """Open the graph, get the text vectors, make model and task with seeded weights."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    # The task first: what is wrong with labels and splits is said before hours of embedding.
+    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
+    inputs = graph_inputs(pipeline, graph, text_vectors(pipeline, graph, reporter))
+    modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task})
+    return Experiment(pipeline, graph, inputs.sources, modules.to(device), device)
+
+
+def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> Experiment:
+    """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    vectors = text_vectors(pipeline, graph, reporter, task_node_types(pipeline.task, graph.manifest))
+    widths = {str(t): {f"text:{n}": v.width for n, v in by_name.items()} for t, by_name in vectors.items()}
+    modules = text_modules(pipeline, graph, widths, hidden)
+    sources: Sources = {t: {f"text:{n}": v for n, v in by_name.items()} for t, by_name in vectors.items()}
+    return Experiment(pipeline, graph, sources, modules.to(device), device)
+
+
+def text_modules(
+    pipeline: Pipeline, graph: Graph, widths: dict[NodeType, dict[str, int]], hidden: int | None
+) -> nn.ModuleDict:
+    """Text model and task with seeded weights."""
+    width = text_hidden(pipeline, widths, hidden)
+    task = seeded_task(pipeline, graph, width)
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
+    return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})

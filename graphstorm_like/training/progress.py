@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
@@ -106,3 +106,8 @@ def duration(seconds: float) -> str:
     if whole >= 60:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole} s"
+
+
+def shown(metrics: Mapping[str, float]) -> str:
+    """'mrr 0.2500, hits@10 0.5000'; numbers of parts ('mrr/a:r:b') stay in the files, for there may be many."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if "/" not in name)

@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
-from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.seeds import SeedStream
-from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
+from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
-from graphstorm_like.training.experiment import Experiment, uses_bfloat16
-from graphstorm_like.training.optim import Optimizers
-from graphstorm_like.training.progress import Meter, Reporter, duration
+from graphstorm_like.training.edge_inputs import unread_edge_types
+from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.optim import Optimizers, sparse_weights
+from graphstorm_like.training.progress import Meter, Reporter, duration, shown
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
 MODEL_FILE = "model.safetensors"
+LM_FOLDER = "lm"
+"""In `best/`: the language models, where training changed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,9 @@ class Trainer:
         pipeline = experiment.pipeline
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
-        self.half = uses_bfloat16(self.config.precision, self.device)
-        self.stream = SeedStream(self.task.rows("train"), self.config.batch_size, self.seed)
-        self.batches = batch_pipeline(experiment)
-        self.optimizers = Optimizers([experiment.modules], self.config)
+        self.stream = experiment.objective.stream(self.config.batch_size, self.seed)
+        self.batches = experiment.batches()
+        self.optimizers = Optimizers(experiment.groups(), sparse_weights(experiment.modules), self.config)
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
         self.state = TrainState()
         self.tracker: Tracker
@@ -89,11 +87,12 @@ class Trainer:
         """Load the newest resume point, if there is one."""
         if self.folder.exists():
             recover(self.folder)
-        loaded = self.checkpoints.load(self.experiment.modules)
+        loaded = self.checkpoints.load(self.experiment.trained)
         if loaded is not None:
             self.state, optimizers = loaded
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
+        self.experiment.at(self.state.updates)
         self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates)
 
     def groups(self) -> Iterator[list[MiniBatch]]:
@@ -116,21 +115,18 @@ class Trainer:
         """One optimizer step: forward, backward, divide by the count, clip, check, step."""
         state = self.state
         lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
-        torch.manual_seed(torch_seed(self.seed, "dropout", state.epoch, state.step))
-        self.experiment.modules.train()
+        self.experiment.trained.train()
         total, weight = 0.0, 0.0
         for batch in group:
-            batch = batch.to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                loss, count = self.task.loss(self.model(batch), batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total, weight = total + loss.item(), weight + count
+            loss, count = self.experiment.backward(batch.to(self.device))
+            total, weight = total + loss, weight + count
         self.optimizers.scale_gradients(1.0 / max(weight, 1e-12))
         norm = self.optimizers.clip()
         self.check_finite(total, norm)
         self.optimizers.step()
         state.step = group[-1].position.step + 1
         state.updates += 1
+        extra = self.experiment.stepped(state.updates)
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         loss_now = total / max(weight, 1e-12)
         now = time.monotonic()
@@ -139,7 +135,14 @@ class Trainer:
         meter.update(state.step, f"loss {loss_now:.4f}, {rate:,.0f} seeds/s")
         if state.updates % self.config.track.every_steps == 0:
             self.tracker.log(
-                "train", state.updates, epoch=state.epoch, loss=loss_now, lr=lr, grad_norm=norm, seeds_per_second=rate
+                "train",
+                state.updates,
+                epoch=state.epoch,
+                loss=loss_now,
+                lr=lr,
+                grad_norm=norm,
+                seeds_per_second=rate,
+                **extra,
             )
         every = self.config.checkpoint.every_steps
         if every and state.updates % every == 0 and state.step < self.stream.steps:
@@ -186,12 +189,11 @@ class Trainer:
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
-        shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
-        return f"valid {shown}{' (best)' if better else ''} [{duration(seconds)}]"
+        return f"valid {shown(metrics)}{' (best)' if better else ''} [{duration(seconds)}]"
 
     def save(self) -> None:
         """Write a resume point."""
-        self.checkpoints.save(self.state, self.experiment.modules, self.optimizers.state_dict())
+        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict())
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""
@@ -201,32 +203,20 @@ class Trainer:
             "text_models.json": self.experiment.text_weights,
             "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
         }
+        if (write := self.experiment.save_text_models()) is not None:
+            files[LM_FOLDER] = write
         write_folder(self.folder / BEST, files)
 
 
-def batch_pipeline(experiment: Experiment) -> BatchPipeline:
-    """Seeder and stages of training batches."""
-    pipeline = experiment.pipeline
-    hops = experiment.model.gnn.num_hops
-    return BatchPipeline(
-        experiment.task.seeder(pipeline.seed),
-        [
-            SampleNeighbors(
-                experiment.graph,
-                pipeline.train.fanouts[:hops],
-                pipeline.seed,
-                exclude_targets=experiment.task.exclude_targets,
-            ),
-            FetchFeatures(experiment.sources),
-        ],
-    )
-
-
-def swapped_pairs(graph: Graph, edge_type: EdgeType, rows: Callable[[str], IntArray]) -> int:
+def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
     """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge.
 
-    rows: edge ids of a split.
+    label: whose split is meant; None: the edges' own.
     """
+
+    def rows(split: str) -> IntArray:
+        return graph.edge_rows(edge_type, split) if label is None else graph.edge_label_rows(edge_type, label, split)
+
     if edge_type[0] != edge_type[2]:
         return 0
     count = graph.manifest.node(edge_type[0]).count
@@ -242,20 +232,26 @@ def swapped_pairs(graph: Graph, edge_type: EdgeType, rows: Callable[[str], IntAr
 def describe(experiment: Experiment) -> str:
     """One line about sizes and memory, before training starts."""
     manifest = experiment.graph.manifest
-    parameters = sum(p.numel() for p in experiment.modules.parameters())
+    parameters = sum(p.numel() for p in experiment.trained.parameters() if p.requires_grad)
     # Weight, gradient and the two moments of Adam, float32 each.
     memory = 16 * parameters / 1e9
     hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)
     note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
-    for edge_type in experiment.graph.hide:
-        if swapped := swapped_pairs(experiment.graph, edge_type, experiment.task.rows):
+    for edge_type, label in experiment.graph.hide.items():
+        if swapped := swapped_pairs(experiment.graph, edge_type, label):
             note += (
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"
             )
-    if any(edge.features for edge in manifest.edges):
-        note += "; edge features are kept in the graph, but no model reads them yet"
+    if held := experiment.graph.held_out.ends:
+        numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
+        note += f"; held out to validate on, and no messages: {numbers}"
+    if unread := unread_edge_types(experiment.pipeline.model, manifest):
+        note += (
+            f"; edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
+            f"model.edge_inputs)"
+        )
     return (
         f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
-        f"{parameters:,} parameters on {experiment.device}, with optimizer state {memory:.2f} GB{note}"
+        f"{parameters:,} parameters that learn on {experiment.device}, with optimizer state {memory:.2f} GB{note}"
     )

@@ -18,7 +18,7 @@ from graphstorm_like.errors import ConfigError
 
 from .conftest import good_text
 
-GOOD = {name: parse_yaml(good_text(name), name).data for name in ("node", "link")}
+GOOD = {name: parse_yaml(good_text(name), name).data for name in ("node", "link", "pretraining")}
 FREE = ("nodes", "features", "text", "labels", "inputs", "by_edge_type")
 """Mappings whose keys are the user's own names."""
 

@@ -73,13 +73,30 @@ def test_edge_labels_are_the_table_in_both_directions(shop: tuple[Path, Path]) -
 def test_edges_are_hidden_by_the_split_of_a_label(shop: tuple[Path, Path]) -> None:
     graph = pickle.loads(pickle.dumps(LocalGraph(shop[1], hide={SIMILAR: "gap"})))
     held_out = [graph.edge_label_rows(SIMILAR, "gap", s) for s in ("valid", "test")]
-    assert graph.hide == (SIMILAR,)
+    assert graph.hide == {SIMILAR: "gap"}
     shown = len(graph.edge_label(SIMILAR, "gap")) - sum(map(len, held_out))
     assert graph.degrees(SIMILAR).sum() == graph.degrees(REVERSE).sum() == shown
     # Fewer than by the edges' own split: edges without a label are not hidden.
     assert shown > LocalGraph(shop[1], hide=[SIMILAR]).degrees(SIMILAR).sum()
     with pytest.raises(DataError, match=r"item:similar:item: unknown label 'gup' \(known: gap, trend\)\. Did you mean"):
         LocalGraph(shop[1], hide={SIMILAR: "gup"})
+
+
+def test_edges_and_their_reverses_carry_the_features_of_the_table(shop: tuple[Path, Path]) -> None:
+    tables, folder = shop
+    graph, table = LocalGraph(folder), pq.read_table(tables / "similar.parquet")
+    number = {name: i for i, name in enumerate(graph.ids("item").to_pylist())}
+    weight = table["weight"].to_numpy()
+    standard = (weight - weight.mean()) / weight.std()
+    ends = zip(table["source"].to_pylist(), table["target"].to_pylist())
+    want = {(number[s], number[t]): w for (s, t), w in zip(ends, standard)}
+    rows = np.array([17, 0, 17])
+    for edge_type, step in ((SIMILAR, 1), (REVERSE, -1)):
+        source, target = graph.edges(edge_type, rows)
+        expected = [[want[pair[::step]]] for pair in zip(source.tolist(), target.tolist())]
+        np.testing.assert_allclose(graph.gather(edge_type, "weight", rows), expected, atol=1e-5)
+    with pytest.raises(DataError, match=r"item:similar:item: unknown text 'note'"):
+        graph.text(SIMILAR, "note")
 
 
 def test_hidden_edges_are_no_messages_in_either_direction(shop: tuple[Path, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pytest
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, TrainingError
+from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
-from graphstorm_like.launch.plan import is_done
+from graphstorm_like.launch.plan import is_done, stage_fingerprint
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.progress import Reporter
@@ -29,7 +31,7 @@ class Lines(Reporter):
         self.said.append(text)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_classification"])
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_classification", "graph_pretraining"])
 def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     yaml = write_shop_pipeline(tmp_path, task)
     pipeline = load_pipeline(yaml, ["train.epochs=2"])
@@ -112,6 +114,17 @@ def test_text_to_results(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "run" / "cache").iterdir()) == cached
 
 
+def test_number_of_embedding_processes_makes_nothing_stale(tmp_path: Path) -> None:
+    yaml = write_shop_pipeline(tmp_path, text_model="some/model")
+    run_pipeline(load_pipeline(yaml), ["construct"], reporter=Lines())
+    manifest = read_manifest(tmp_path / "run" / "graph")
+    changes = ["model.text_encoder.workers=3", "model.text_encoder.long_texts=chunk"]
+    plain, workers, chunk = (
+        stage_fingerprint(load_pipeline(yaml, some), "train", manifest) for some in ([], changes[:1], changes[1:])
+    )
+    assert plain == workers != chunk
+
+
 def test_stages_need_what_comes_before(tmp_path: Path) -> None:
     pipeline = load_pipeline(write_shop_pipeline(tmp_path))
     run_pipeline(pipeline, ["construct"], reporter=Lines())
@@ -130,7 +143,10 @@ def test_show(tmp_path: Path) -> None:
     text = "\n".join(show_graph(str(pipeline.graph.path)))
     assert "item:similar_rev:item" in text
     assert "3 classes: book, game, tool" in text
+    pipeline = load_pipeline(tmp_path / "pipeline.yaml", ['model.edge_inputs={"item:similar:item": {}}'])
     batch = "\n".join(show_batch(pipeline, Lines()))
+    assert re.search(r"item:similar:item: (\d+) edges into \d+ nodes; weight \(\1, 1\)\n", batch)
+    assert re.search(r"item:similar_rev:item: \d+ edges into \d+ nodes\n", batch)
     for stage in ("LinkSeeder", "SampleNeighbors", "FetchFeatures", "forward", "backward"):
         assert stage in batch
     plan = "\n".join(show_plan(pipeline, "p.yaml"))

@@ -36,7 +36,7 @@ def full_batch(found: Experiment, node_type: str) -> np.ndarray:
         return found.model.eval()(batch)[node_type].numpy()
 
 
-@pytest.mark.parametrize("gnn", ["rgcn", "sage", "none"])
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat", "none"])
 @pytest.mark.parametrize(("nodes", "edges"), [(4096, 10**6), (7, 10**6), (64, 20)])
 def test_layer_wise_is_full_batch(
     shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, gnn: str, nodes: int, edges: int

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.model import NoGnnConfig, RgcnConfig, SageConfig
+from graphstorm_like.config.model import NoGnnConfig, RgatConfig, RgcnConfig, SageConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import Block, Relation
-from graphstorm_like.models.aggregate import relation_means
+from graphstorm_like.models.aggregate import relation_means, segment_softmax
 from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.encoders.none import NoGnn
+from graphstorm_like.models.encoders.rgat import Rgat
 from graphstorm_like.models.encoders.rgcn import Rgcn
 from graphstorm_like.models.encoders.sage import Sage
 
@@ -105,13 +108,82 @@ def test_sage_is_its_formula() -> None:
             torch.testing.assert_close(out[node_type][i], want, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rgcn", "sage"])
+def rgat(heads: int = 2, **changes: object) -> Rgat:
+    plain = {"hidden": D, "layers": 1, "heads": heads, "dropout": 0.0, "norm": "none", "residual": False}
+    return Rgat(RgatConfig(type="rgat", **{**plain, **changes}), NODE_TYPES, EDGE_TYPES)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_rgat_is_its_formula(heads: int) -> None:
+    block, pairs = random_block()
+    h = hidden(block)
+    gnn, width = rgat(heads), D // heads
+    layer = gnn.layers[0]
+    out = gnn([block], h)
+    matrices = layer.matrices()
+    for node_type, count in block.num_dst.items():
+        for i in range(count):
+            want = layer.self_loops[NODE_TYPES.index(node_type)](h[node_type][i])
+            for r, edge_type in enumerate(EDGE_TYPES[:3]):
+                neighbours = [s for s, t in pairs[edge_type] if t == i]
+                if edge_type[2] != node_type or not neighbours:
+                    continue
+                parts = []
+                for k in range(heads):
+                    w = matrices[r][:, k * width : (k + 1) * width]
+                    mine = torch.dot(h[node_type][i] @ w, layer.of_target[r, k])
+                    scores = [torch.dot(h[edge_type[0]][j] @ w, layer.of_source[r, k]) + mine for j in neighbours]
+                    weights = torch.stack([s if s > 0 else 0.2 * s for s in scores]).softmax(0)
+                    parts.append(sum(a * (h[edge_type[0]][j] @ w) for a, j in zip(weights, neighbours, strict=True)))
+                want = want + torch.cat(parts)
+            torch.testing.assert_close(out[node_type][i], want, atol=1e-5, rtol=1e-5)
+
+
+def test_rgat_does_not_depend_on_the_order_of_neighbours() -> None:
+    block, _ = random_block()
+    rng, relations = np.random.default_rng(1), {}
+    for edge_type, r in block.relations.items():
+        ends = r.offsets.tolist()
+        order = np.concatenate([rng.permutation(np.arange(a, b)) for a, b in pairwise(ends)])
+        relations[edge_type] = Relation(r.rows, r.offsets, r.sources[order], r.edge_ids[order])
+    shuffled = Block(block.num_src, block.num_dst, relations)
+    moved = [t for t, r in relations.items() if (r.sources != block.relations[t].sources).any()]
+    assert moved
+    gnn, h = rgat(), hidden(block)
+    for node_type, vectors in gnn([block], h).items():
+        torch.testing.assert_close(gnn([shuffled], h)[node_type], vectors, atol=1e-6, rtol=1e-6)
+
+
+def test_attention_does_not_overflow_and_is_divided_within_each_segment() -> None:
+    offsets = torch.tensor([0, 1, 4, 6])
+    scores = torch.tensor([[500.0], [300.0], [300.0], [-200.0], [-900.0], [-900.0]], requires_grad=True)
+    weights = segment_softmax(scores, offsets)
+    torch.testing.assert_close(weights[:, 0], torch.tensor([1.0, 0.5, 0.5, 0.0, 0.5, 0.5]))
+    random = torch.randn(6, 3, requires_grad=True)
+    want = torch.cat([part.softmax(0) for part in random.split([1, 3, 2])])
+    torch.testing.assert_close(segment_softmax(random, offsets), want)
+    towards = torch.randn(6, 3)
+    (got,) = torch.autograd.grad((segment_softmax(random, offsets) * towards).sum(), random)
+    torch.testing.assert_close(got, torch.autograd.grad((want * towards).sum(), random)[0])
+
+
+def test_attention_dropout_is_of_training_only() -> None:
+    block, _ = random_block()
+    h = hidden(block)
+    gnn = rgat(attention_dropout=0.9)
+    torch.manual_seed(0)
+    assert (gnn.train()([block], h)["a"] - gnn([block], h)["a"]).abs().max() > 0.01
+    torch.testing.assert_close(gnn.eval()([block], h)["a"], gnn([block], h)["a"])
+
+
+@pytest.mark.parametrize("name", ["rgcn", "sage", "rgat"])
 def test_gradients_reach_every_source_with_an_edge(name: str) -> None:
     block, pairs = random_block()
     h = hidden(block)
     config = {
         "rgcn": RgcnConfig(type="rgcn", hidden=D, layers=1, dropout=0),
         "sage": SageConfig(type="sage", hidden=D, layers=1, dropout=0),
+        "rgat": RgatConfig(type="rgat", hidden=D, layers=1, dropout=0, heads=2),
     }[name]
     out = GNNS.get(name)(config, NODE_TYPES, EDGE_TYPES)([block], h)
     sum(v.square().sum() for v in out.values()).backward()
@@ -129,5 +201,7 @@ def test_no_gnn_reads_no_neighbours() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"unknown name 'rgn' \(known: none, rgcn, sage\)\. Did you mean 'rgcn'\?"):
+    with pytest.raises(
+        ConfigError, match=r"unknown name 'rgn' \(known: none, rgat, rgcn, sage\)\. Did you mean 'rgcn'\?"
+    ):
         GNNS.get("rgn")

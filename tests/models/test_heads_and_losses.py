@@ -80,6 +80,21 @@ def test_cross_entropy_known_answer() -> None:
     assert loss(given, mask, True).item() == pytest.approx(want - soft(0.5), rel=1e-5)
 
 
+def test_log_q_known_answers() -> None:
+    given, mask = torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.zeros(2, 2, dtype=torch.bool)
+    log_q = torch.tensor([math.log(3.0), math.log(1.0)])  # the first target is drawn three times as often
+    loss = InfoNce(InfoNceConfig(type="info_nce", temperature=0.5))
+    rows = [math.exp(2) / 3 / (math.exp(2) / 3 + 1), math.exp(2) / (math.exp(1) / 3 + math.exp(2))]
+    assert loss(given, mask, True, log_q).item() == pytest.approx(-sum(map(math.log, rows)), rel=1e-5)
+    # What all candidates share is nothing to the softmax.
+    assert loss(given, mask, True, log_q + 7).item() == pytest.approx(-sum(map(math.log, rows)), rel=1e-4)
+    binary = CrossEntropy(CrossEntropyConfig(type="cross_entropy"))
+    with torch.no_grad():
+        binary.scale.fill_(1.0)
+    corrected = binary(given, mask, True, log_q)
+    assert corrected.item() == pytest.approx(binary(given - log_q, mask, True).item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", ["info_nce", "cross_entropy"])
 def test_masked_pairs_get_no_gradient(name: str) -> None:
     config = {"info_nce": InfoNceConfig(type="info_nce"), "cross_entropy": CrossEntropyConfig(type="cross_entropy")}[

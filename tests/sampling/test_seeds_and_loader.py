@@ -18,7 +18,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch, map_tensors, tensor_bytes
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream
 from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 
@@ -44,6 +44,26 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({tuple(o) for o in order}) == 4
     assert torch_seed(1, "dropout", 2, 3) == torch_seed(1, "dropout", 2, 3) != torch_seed(1, "dropout", 3, 2)
     assert stream(1, "neighbors", 0).random() != stream(1, "negatives", 0).random()
+
+
+def test_capped_epochs_take_so_many_of_each_group() -> None:
+    ids = np.concatenate([np.arange(100), 1000 + np.arange(7)])
+
+    def epoch(number: int, rank: int = 0, world: int = 1, seed: int = 3) -> list[int]:
+        stream = CappedSeedStream(ids, 8, seed, rank=rank, world_size=world, groups=(100, 7), most=20)
+        assert stream.steps == -(-27 // (8 * world))
+        return stream.epoch_order(number).tolist()
+
+    first, second = epoch(0), epoch(1)
+    for order in (first, second):
+        assert len(set(order)) == len(order) == 27
+        assert sorted(i for i in order if i >= 1000) == list(range(1000, 1007))
+    assert epoch(0) == first
+    assert {i for i in first if i < 100} != {i for i in second if i < 100}
+    assert first != epoch(0, seed=4)
+    # Ranks cut one and the same draw; the odd one out is filled up.
+    assert set(epoch(0, 0, 2)) | set(epoch(0, 1, 2)) == set(first)
+    assert len({i for e in range(40) for i in epoch(e) if i < 100}) == 100  # in time every edge has its turn
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from graphstorm_like.tasks import EdgeLabelTask, Evaluation, LabelTask, build_ta
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.trainer import batch_pipeline, describe
+from graphstorm_like.training.trainer import describe
 
 from ..sampling.test_stages import REVERSE, SIMILAR, message_pairs
 
@@ -71,7 +71,7 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
     experiment = build_experiment(config, QUIET)
     graph, task = experiment.graph, experiment.task
     chosen = np.random.default_rng(0).choice(task.rows("train"), size=64, replace=False)
-    batch = batch_pipeline(experiment).make(chosen, FIRST)
+    batch = experiment.batches().make(chosen, FIRST)
     ids = batch.input_ids["item"].numpy()
     messages = message_pairs(batch.blocks, ids, SIMILAR) + [
         (s, t) for t, s in message_pairs(batch.blocks, ids, REVERSE)
@@ -85,7 +85,7 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
         assert "validation and test edges of item:similar:item are no messages" in describe(experiment)
     else:  # the check can fail: without exclusion they are there, from either end
         assert found >= 2 * len(chosen)
-        assert graph.hide == ()
+        assert not graph.hide
     # Edges without a label stay messages.
     free = np.setdiff1d(np.arange(len(task.labels)), np.concatenate([held_out, task.rows("train")]))
     assert {tuple(p) for p in np.stack(graph.edges(SIMILAR, free), 1).tolist()} & set(messages)
@@ -128,7 +128,7 @@ def test_labels_are_no_inputs(shop: tuple[Path, Path], tmp_path: Path) -> None:
         pipeline = pipeline.with_absolute_paths(tmp_path)
         build_graph(pipeline.graph)
         experiment = build_experiment(pipeline, QUIET)
-        return batch_pipeline(experiment).make(experiment.task.rows("train")[:32], FIRST)
+        return experiment.batches().make(experiment.task.rows("train")[:32], FIRST)
 
     first, second = batch(0), batch(1)
     assert isinstance(first.targets, EdgeTargets)

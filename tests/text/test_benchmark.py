@@ -32,8 +32,10 @@ def test_both_libraries_agree(bert_folder: Path) -> None:
     pytest.importorskip("sentence_transformers")
     texts = [f"graph node {'data ' * (i % 20)}" for i in range(100)]
     ours = Competitor("ours", "ours", "float32")
-    rows = run(texts, model=str(bert_folder), max_tokens=20, threads=1, competitors=[REFERENCE, ours])
-    assert [row.name for row in rows] == [REFERENCE.name, "ours"]
+    processes = Competitor("2 processes", "ours", "float32", per_core=True)
+    rows = run(texts, model=str(bert_folder), max_tokens=20, threads=2, competitors=[REFERENCE, ours, processes])
+    assert [row.name for row in rows] == [REFERENCE.name, "ours", "2 processes"]
+    assert rows[2].peak_rss_mb > 1.5 * rows[1].peak_rss_mb  # all three processes count
     for row in rows:
         assert row.cosine_min > 0.9999
         assert min(row.texts_per_s, row.texts_per_cpu_s, row.peak_rss_mb, row.matmul_share) > 0

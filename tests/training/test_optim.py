@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from graphstorm_like.config.train import ScheduleConfig, TrainConfig
-from graphstorm_like.training.optim import Optimizers, schedule_factor
+from graphstorm_like.training.optim import Optimizers, module_groups, schedule_factor, sparse_weights
+
+
+def optimizers_of(modules: list[nn.Module], config: TrainConfig) -> Optimizers:
+    root = nn.ModuleList(modules)
+    return Optimizers(module_groups(root, config), sparse_weights(root), config)
 
 
 @pytest.mark.parametrize(("kind", "end"), [("constant", 1.0), ("linear", 0.1), ("cosine", 0.1)])
@@ -27,7 +32,7 @@ def test_schedule(kind: str, end: float) -> None:
 def test_clipping_limits_the_step_that_is_taken() -> None:
     """Plain SGD-like check: with clipping the gradient that the optimizer sees has the norm asked for."""
     module = nn.Linear(3, 1, bias=False)
-    optimizers = Optimizers([module], TrainConfig(clip_norm=0.5))
+    optimizers = optimizers_of([module], TrainConfig(clip_norm=0.5))
     (module(torch.ones(1, 3)) * 100).sum().backward()
     assert optimizers.clip() == pytest.approx(100 * 3**0.5, rel=1e-5)
     assert module.weight.grad is not None
@@ -39,7 +44,7 @@ def test_mean_over_accumulated_rows() -> None:
     one, two = nn.Linear(3, 1), nn.Linear(3, 1)
     two.load_state_dict(one.state_dict())
     x = torch.randn(10, 3)
-    a, b = Optimizers([one], TrainConfig()), Optimizers([two], TrainConfig())
+    a, b = optimizers_of([one], TrainConfig()), optimizers_of([two], TrainConfig())
     one(x).square().sum().backward()
     for part in x.split([7, 3]):
         two(part).square().sum().backward()
@@ -50,7 +55,7 @@ def test_mean_over_accumulated_rows() -> None:
 
 def test_sparse_embeddings_have_their_own_optimizer_and_state() -> None:
     module = nn.ModuleDict({"e": nn.Embedding(10, 2, sparse=True), "l": nn.Linear(2, 1)})
-    optimizers = Optimizers([module], TrainConfig(lr=1e-3, embedding_lr=0.1))
+    optimizers = optimizers_of([module], TrainConfig(lr=1e-3, embedding_lr=0.1))
     before = module["e"].weight.detach().clone()
     for _ in range(2):
         module["l"](module["e"](torch.tensor([1, 4, 4]))).sum().backward()
@@ -61,7 +66,7 @@ def test_sparse_embeddings_have_their_own_optimizer_and_state() -> None:
     changed = (module["e"].weight != before).any(dim=1).nonzero().flatten().tolist()
     assert changed == [1, 4]
     twin = nn.ModuleDict({"e": nn.Embedding(10, 2, sparse=True), "l": nn.Linear(2, 1)})
-    other = Optimizers([twin], TrainConfig())
+    other = optimizers_of([twin], TrainConfig())
     other.load_state_dict(optimizers.state_dict())  # type: ignore[arg-type]
     assert torch.equal(
         other._all[1][0].state_dict()["state"][0]["exp_avg"], optimizers._all[1][0].state_dict()["state"][0]["exp_avg"]
@@ -69,6 +74,6 @@ def test_sparse_embeddings_have_their_own_optimizer_and_state() -> None:
 
 
 def test_no_decay_on_vectors() -> None:
-    optimizers = Optimizers([nn.Linear(2, 2)], TrainConfig(weight_decay=0.3))
+    optimizers = optimizers_of([nn.Linear(2, 2)], TrainConfig(weight_decay=0.3))
     decays = {len(g["params"][0].shape): g["weight_decay"] for g in optimizers._all[0][0].param_groups}
     assert decays == {2: 0.3, 1: 0.0}

@@ -58,12 +58,14 @@ def assert_same_run(one: Path, two: Path) -> None:
         assert all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_regression"])
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_regression", "graph_pretraining"])
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 1)])
 def test_resumed_is_uninterrupted(
     shop_config: Callable[..., Pipeline], tmp_path: Path, task: str, accumulate: int, workers: int
 ) -> None:
     changes = {"train": {"accumulate": accumulate, "workers": workers, "checkpoint": {"every_steps": 2}}}
+    if task == "graph_pretraining":
+        changes["task"] = {"max_edges_per_relation": 90, "negatives": {"uniform": 4}}
     config = shop_config(task, **changes)
     train(config, tmp_path / "whole")
     total = losses(tmp_path / "whole")[-1][1]

@@ -24,7 +24,7 @@ def trainer_of(config: Pipeline, folder: Path) -> Trainer:
     return Trainer(build_experiment(config, QUIET), folder, QUIET)
 
 
-@pytest.mark.parametrize("gnn", ["rgcn", "sage"])
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat"])
 def test_learns_classes_from_the_graph(shop_config: Callable[..., Pipeline], tmp_path: Path, gnn: str) -> None:
     config = shop_config(model={"gnn": {"type": gnn, "hidden": 16}}, train={"epochs": 8})
     trainer = trainer_of(config, tmp_path)
@@ -124,8 +124,9 @@ def test_a_changed_graph_is_refused_on_resume(shop_config: Callable[..., Pipelin
         trainer_of(wider, tmp_path).train()
 
 
-def test_bfloat16_trains(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
-    config = shop_config(train={"precision": "bfloat16", "epochs": 8}, model={"gnn": {"type": "sage", "hidden": 16}})
+@pytest.mark.parametrize("gnn", ["sage", "rgat"])
+def test_bfloat16_trains(shop_config: Callable[..., Pipeline], tmp_path: Path, gnn: str) -> None:
+    config = shop_config(train={"precision": "bfloat16", "epochs": 8}, model={"gnn": {"type": gnn, "hidden": 16}})
     assert trainer_of(config, tmp_path).train().best > 0.7
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import GnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.dropout import dropout
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.registry import Registry
 
 GNNS: Registry[type[GraphEncoder]] = Registry("gnn")
@@ -25,12 +26,21 @@ class GraphLayer(nn.Module):
 
 
 class GraphEncoder(nn.Module):
-    """Layers in order from the input to the seeds; `num_hops` of them read a block."""
+    """Layers in order from the input to the seeds; `num_hops` of them read a block.
+
+    edge_inputs: of the edge types whose relations bring inputs.
+    """
 
     layers: nn.ModuleList
     num_hops: int
 
-    def __init__(self, config: GnnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
+    def __init__(
+        self,
+        config: GnnConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
         super().__init__()
 
     def forward(self, blocks: Sequence[Block], hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import NoGnnConfig
 from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder
 
 
@@ -16,8 +17,14 @@ from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder
 class NoGnn(GraphEncoder):
     """`layers` dense layers, no hops."""
 
-    def __init__(self, config: NoGnnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
-        super().__init__(config, node_types, edge_types)
+    def __init__(
+        self,
+        config: NoGnnConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
         self.num_hops = 0
         self.layers = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in range(config.layers))
         self.finishes = nn.ModuleList(

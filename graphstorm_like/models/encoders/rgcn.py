@@ -1,13 +1,14 @@
 """Relational graph convolution (Schlichtkrull et al., ESWC 2018).
 
-h_i' = W_self h_i + b + sum over relations r of W_r mean_{j in N_r(i)} h_j
+h_i' = W_self h_i + b + sum over relations r of mean over edges e = (j -> i) of r of  W_r h_j + U_r x_e
 
-with W_r = sum_b a_rb V_b when `bases` is set (their equation 3). W_self and b are one per node type.
+for edge inputs x_e, where r has them, and with W_r = sum_b a_rb V_b when `bases` is set (their equation 3). W_self and
+b are one per node type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import RgcnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
 
 
@@ -41,13 +43,19 @@ class RgcnLayer(GraphLayer):
     """One relational convolution."""
 
     def __init__(
-        self, config: RgcnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType], last: bool
+        self,
+        config: RgcnConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec],
+        last: bool,
     ) -> None:
         super().__init__()
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.node_index = {t: i for i, t in enumerate(node_types)}
         self.matrices = RelationMatrices(len(edge_types), config.hidden, config.bases)
         self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
+        self.edges = EdgeInputs(edge_inputs, config.hidden)
         self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
@@ -55,7 +63,8 @@ class RgcnLayer(GraphLayer):
         own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
         matrices, sums = self.matrices(), TargetSums()
         for edge_type, rows, mean in relation_means(block, hidden):
-            sums.add(edge_type[2], rows, mean @ matrices[self.index[edge_type]])
+            message = mean @ matrices[self.index[edge_type]]
+            sums.add(edge_type[2], rows, self.edges.add_means(message, edge_type, block.relations[edge_type]))
         return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 
 
@@ -63,9 +72,16 @@ class RgcnLayer(GraphLayer):
 class Rgcn(GraphEncoder):
     """A stack of relational convolutions."""
 
-    def __init__(self, config: RgcnConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
-        super().__init__(config, node_types, edge_types)
+    def __init__(
+        self,
+        config: RgcnConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
         self.num_hops = config.layers
         self.layers = nn.ModuleList(
-            RgcnLayer(config, node_types, edge_types, last=i == config.layers - 1) for i in range(config.layers)
+            RgcnLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
+            for i in range(config.layers)
         )

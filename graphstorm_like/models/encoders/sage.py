@@ -1,6 +1,7 @@
 """GraphSAGE with mean aggregation (Hamilton et al., NeurIPS 2017), for heterogeneous graphs.
 
-h_i' = W_t [ h_i | mean over relations r with an edge into i of  W_r mean_{j in N_r(i)} h_j ] + b_t
+h_i' = W_t [ h_i | mean over relations r with an edge into i of  mean over edges e = (j -> i) of r of  m_e ] + b_t
+m_e = W_r h_j + U_r x_e, for edge inputs x_e, where r has them
 
 The relations of a node are averaged, not summed as in RGCN, so that a node's scale does not grow with the number of
 relations it takes part in.
@@ -8,7 +9,7 @@ relations it takes part in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import SageConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
@@ -25,13 +27,19 @@ class SageLayer(GraphLayer):
     """One GraphSAGE layer."""
 
     def __init__(
-        self, config: SageConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType], last: bool
+        self,
+        config: SageConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec],
+        last: bool,
     ) -> None:
         super().__init__()
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.node_index = {t: i for i, t in enumerate(node_types)}
         self.matrices = RelationMatrices(len(edge_types), config.hidden, None)
         self.merge = nn.ModuleList(nn.Linear(2 * config.hidden, config.hidden) for _ in node_types)
+        self.edges = EdgeInputs(edge_inputs, config.hidden)
         self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
@@ -40,7 +48,8 @@ class SageLayer(GraphLayer):
         relations = {t: h.new_zeros(len(h), 1) for t, h in own.items()}
         matrices, sums = self.matrices(), TargetSums()
         for edge_type, rows, mean in relation_means(block, hidden):
-            sums.add(edge_type[2], rows, mean @ matrices[self.index[edge_type]])
+            message = mean @ matrices[self.index[edge_type]]
+            sums.add(edge_type[2], rows, self.edges.add_means(message, edge_type, block.relations[edge_type]))
             relations[edge_type[2]][rows] += 1
         around = {t: sums.onto(t, torch.zeros_like(h)) / relations[t].clamp(min=1) for t, h in own.items()}
         return {
@@ -52,9 +61,16 @@ class SageLayer(GraphLayer):
 class Sage(GraphEncoder):
     """A stack of GraphSAGE layers."""
 
-    def __init__(self, config: SageConfig, node_types: Sequence[NodeType], edge_types: Sequence[EdgeType]) -> None:
-        super().__init__(config, node_types, edge_types)
+    def __init__(
+        self,
+        config: SageConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
         self.num_hops = config.layers
         self.layers = nn.ModuleList(
-            SageLayer(config, node_types, edge_types, last=i == config.layers - 1) for i in range(config.layers)
+            SageLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
+            for i in range(config.layers)
         )

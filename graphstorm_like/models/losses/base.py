@@ -10,12 +10,13 @@ LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss")
 
 
 class LinkLoss(nn.Module):
-    """scores [B, B + K], mask [B, B + K] of what is no negative, in_batch: whether other edges' targets are ones.
+    """scores [B, B + K], mask [B, B + K] of what is no negative, in_batch: whether other edges' targets are ones,
+    log_q [B + K]: log of how often each candidate is drawn, taken off its scores (None: nothing is taken off).
 
     The true pair of row i is column i. Returns the sum over rows, so that the trainer can divide by the global count.
     """
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
         """See class."""
         raise NotImplementedError
 

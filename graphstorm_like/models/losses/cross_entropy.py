@@ -2,7 +2,8 @@
 
 loss_i = -log sigmoid(a s_ii + b) - mean_{j negative of i} log sigmoid(-(a s_ij + b))
 
-Scale a and bias b are learnt (as in SigLIP, Zhai et al. 2023): cosines alone could not saturate the sigmoid.
+With q, a s_ij + b - log q_j (noise-contrastive estimation). Scale a and bias b are learnt (as in SigLIP, Zhai et al.
+2023): cosines alone could not saturate the sigmoid.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ class CrossEntropy(LinkLoss):
         self.scale = nn.Parameter(torch.tensor(5.0))
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() * self.scale + self.bias
+        if log_q is not None:
+            logits = logits - log_q
         negative = ~ignored(mask, in_batch)
         negative.diagonal().fill_(False)
         positives = F.softplus(-logits.diagonal()).sum()

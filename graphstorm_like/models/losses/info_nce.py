@@ -1,6 +1,6 @@
 """InfoNCE (van den Oord et al. 2018): -log softmax of the true target among its candidates.
 
-loss_i = -log( exp(s_ii / T) / sum_{j not masked} exp(s_ij / T) )
+loss_i = -log( exp(s_ii / T) / sum_{j not masked} exp(s_ij / T) ), with s_ij / T - log q_j where q is given.
 
 Wants many negatives, and vectors of unit length (T = 0.05 .. 0.2).
 """
@@ -23,7 +23,10 @@ class InfoNce(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
         """See LinkLoss."""
-        logits = (scores.float() / self.temperature).masked_fill(ignored(mask, in_batch), float("-inf"))
+        logits = scores.float() / self.temperature
+        if log_q is not None:
+            logits = logits - log_q
+        logits = logits.masked_fill(ignored(mask, in_batch), float("-inf"))
         return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="sum")

@@ -1,0 +1,62 @@
+"""A graph folder that is there already, as the GraphConfig that the rules between sections are checked against.
+
+graph.json is read as plain JSON: its schema lies in a layer above. What is wrong with it is said by the stage that
+opens it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.graph import (
+    EdgeConfig,
+    GraphConfig,
+    LabelConfig,
+    NodeConfig,
+    NumericFeature,
+    SplitConfig,
+    TextConfig,
+)
+
+
+def describe_folder(folder: Path) -> GraphConfig | None:
+    """Node types, edge types, features, texts, labels and splits of a graph folder, with no tables behind them (so
+    not validated); None when there is no folder yet."""
+    try:
+        manifest = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        nodes = {name: _node(node) for name, node in manifest["nodes"].items()}
+        edges = [_edge(edge) for edge in manifest["edges"] if not edge["is_reverse"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return GraphConfig.model_construct(path=str(folder), nodes=nodes, edges=edges)
+
+
+def _node(entry: dict[str, Any]) -> NodeConfig:
+    return NodeConfig.model_construct(files=["graph.json"], **_attributes(entry))
+
+
+def _attributes(entry: dict[str, Any]) -> dict[str, Any]:
+    split = SplitConfig.model_construct()
+    return {
+        "features": {name: NumericFeature.model_construct(column=name) for name in entry["features"]},
+        "text": {name: TextConfig.model_construct() for name in entry["text"]},
+        "labels": {
+            name: LabelConfig.model_construct(column=name, kind=label["kind"], split=split)
+            for name, label in entry["labels"].items()
+        },
+    }
+
+
+def _edge(entry: dict[str, Any]) -> EdgeConfig:
+    source, relation, target = entry["edge_type"].split(":")
+    return EdgeConfig.model_construct(
+        **_attributes(entry),
+        files=[],
+        source=source,
+        relation=relation,
+        target=target,
+        split=None if entry["split_counts"] is None else SplitConfig.model_construct(),
+        reverse=False if entry["reverse"] is None else entry["reverse"].split(":")[1],
+    )

@@ -1,0 +1,25 @@
+"""What every training stage has: a learning rate over time, and when to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from graphstorm_like.config.base import NonNegativeFloat, PositiveInt, Strict
+
+
+class ScheduleConfig(Strict):
+    """Learning rate over time: warm-up from 0, then constant, linear or cosine decay."""
+
+    type: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """The last learning rate, as a part of the highest (linear and cosine)."""
+
+
+class EarlyStopConfig(Strict):
+    """Stop when the validation number has not improved by `min_delta` for `patience` evaluations."""
+
+    patience: PositiveInt = 5
+    min_delta: NonNegativeFloat = 0.0

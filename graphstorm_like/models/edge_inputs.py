@@ -1,0 +1,61 @@
+"""What edges carry -> what it adds to their messages: U_r x_e, for x_e the features and text vectors of edge e.
+
+A relation brings a row [E, F] an edge, not the means [M, F] of each target: attention weighs every edge by itself, and
+one form of batch serves all networks. A mean over edges is taken of the rows, which need no gradient, before U_r,
+which is linear: what is multiplied, and what is kept for the backward pass, has M rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.store import Relation
+from graphstorm_like.models.aggregate import segment_means
+from graphstorm_like.models.inputs import FloatArray, InputProjection
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeInputSpec:
+    """What one edge type brings: widths of its inputs by name; moments as in NodeInputSpec."""
+
+    widths: Mapping[str, int]
+    moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+
+NO_EDGE_INPUTS: Mapping[EdgeType, EdgeInputSpec] = MappingProxyType({})
+
+
+class EdgeInputs(nn.Module):
+    """U_r of one layer, for the edge types that bring inputs."""
+
+    def __init__(self, specs: Mapping[EdgeType, EdgeInputSpec], hidden: int) -> None:
+        super().__init__()
+        self.names = {t: sorted(spec.widths) for t, spec in specs.items()}
+        self.index = {t: i for i, t in enumerate(specs)}
+        self.types = nn.ModuleList(
+            nn.ModuleList(InputProjection(s.widths[n], hidden, s.moments.get(n)) for n in self.names[t])
+            for t, s in specs.items()
+        )
+
+    def each(self, edge_type: EdgeType, relation: Relation) -> Tensor | None:
+        """U_r x_e of each edge [E, hidden]; None for a type without inputs."""
+        return self._project(edge_type, relation.inputs) if edge_type in self.index else None
+
+    def add_means(self, messages: Tensor, edge_type: EdgeType, relation: Relation) -> Tensor:
+        """messages [M, hidden] plus the mean of U_r x_e over the edges of each row."""
+        if edge_type not in self.index:
+            return messages
+        means = {n: segment_means(relation.inputs[n], relation.offsets) for n in self.names[edge_type]}
+        return messages + self._project(edge_type, means)
+
+    def _project(self, edge_type: EdgeType, rows: Mapping[str, Tensor]) -> Tensor:
+        projections = self.types[self.index[edge_type]]
+        assert isinstance(projections, nn.ModuleList)
+        first, *others = (p(rows[n]) for n, p in zip(self.names[edge_type], projections, strict=True))
+        total: Tensor = sum(others, first)
+        return total

@@ -1,0 +1,104 @@
+"""Relational graph attention (Busbridge et al., 2019: additive attention within each relation, WIRGAT).
+
+h_i' = W_self h_i + b + sum over relations r of  ||_k  sum over edges e = (j -> i) of r of  a_ek m_ek
+a_ek = softmax over the edges of r into i of LeakyReLU(s_rk . m_ek + t_rk . W_rk h_i)
+m_ek = W_rk h_j + U_rk x_e, for edge inputs x_e, where r has them
+
+for heads k, joined (||). As in GAT (Velickovic et al., ICLR 2018) a score is a sum of one number of the source and one
+of the target: without edge inputs nothing but that sum is computed once an edge. W_self and b are one per node type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import RgatConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums
+from graphstorm_like.models.dropout import dropout
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.rgcn import RelationMatrices
+
+SLOPE = 0.2
+"""Of the LeakyReLU, as in GAT."""
+
+
+class RgatLayer(GraphLayer):
+    """One relational attention."""
+
+    def __init__(
+        self,
+        config: RgatConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec],
+        last: bool,
+    ) -> None:
+        super().__init__()
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.node_index = {t: i for i, t in enumerate(node_types)}
+        self.matrices = RelationMatrices(len(edge_types), config.hidden, None)
+        width = config.hidden // config.heads
+        self.of_source = attention_vectors(len(edge_types), config.heads, width)
+        self.of_target = attention_vectors(len(edge_types), config.heads, width)
+        self.attention_dropout = config.attention_dropout
+        self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
+        self.edges = EdgeInputs(edge_inputs, config.hidden)
+        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See GraphLayer."""
+        own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
+        matrices, sums = self.matrices(), TargetSums()
+        for edge_type, sources, at in relation_sources(block, hidden):
+            i, target, relation = self.index[edge_type], edge_type[2], block.relations[edge_type]
+            values = sources @ matrices[i]
+            of_edges = self.edges.each(edge_type, relation)
+            if of_edges is not None:  # no two edges from one source say the same
+                values, at = values[at] + of_edges, torch.arange(len(at), device=at.device)
+            from_source = per_head(values, self.of_source[i])[at]
+            # W and the attention vectors are first made one matrix [D, heads]: targets need no transformed vectors.
+            from_target = (own[target] @ per_head(matrices[i], self.of_target[i]))[relation.rows]
+            scores = from_source.float() + from_target.float().repeat_interleave(relation.offsets.diff(), dim=0)
+            weights = segment_softmax(F.leaky_relu(scores, SLOPE), relation.offsets)
+            weights = dropout(weights, self.attention_dropout, self.training)
+            sums.add(target, relation.rows, weighted_sums(values.float(), at, relation.offsets, weights))
+        return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
+
+
+def attention_vectors(relations: int, heads: int, width: int) -> nn.Parameter:
+    """[relations, heads, width]: a vector a relation and head."""
+    vectors = torch.empty(relations, heads, width)
+    for each in vectors:
+        nn.init.xavier_uniform_(each)
+    return nn.Parameter(vectors)
+
+
+def per_head(rows: Tensor, vectors: Tensor) -> Tensor:
+    """rows [n, heads * width] . vectors [heads, width], head by head: [n, heads]."""
+    return (rows.view(len(rows), *vectors.shape) * vectors).sum(dim=-1)
+
+
+@GNNS.register("rgat")
+class Rgat(GraphEncoder):
+    """A stack of relational attentions."""
+
+    def __init__(
+        self,
+        config: RgatConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
+        self.num_hops = config.layers
+        self.layers = nn.ModuleList(
+            RgatLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
+            for i in range(config.layers)
+        )

@@ -1,0 +1,130 @@
+"""Graph-aware pre-training: true edges of many relations against wrong ones (GaLM, Xie et al., KDD 2023).
+
+With a language model that learns, its vectors take up the graph's relations and serve other tasks afterwards; without
+a GNN (`gnn: none`) that is GaLM's cheap form. The loss needs the vectors of the batch's seeds and its targets only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.task import GraphPretrainingConfig
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.models.embedding import Embedder
+from graphstorm_like.models.heads import LINK_HEADS
+from graphstorm_like.models.losses import LINK_LOSSES
+from graphstorm_like.sampling.batch import MiniBatch, link_parts
+from graphstorm_like.sampling.links import MultiLinkSeeder, edge_starts
+from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream
+from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
+from graphstorm_like.tasks.ranking import ranking_metrics
+
+
+def pretraining_relations(config: GraphPretrainingConfig, manifest: GraphManifest) -> list[EdgeType]:
+    """The edge types of the task: those listed, or all that are no reverses."""
+    if config.edge_types is not None:
+        return list(config.edge_types)
+    return [edge.edge_type for edge in manifest.edges if not edge.is_reverse]
+
+
+class GraphPretraining(Task):
+    """Several edge types; one head with parameters a relation; mrr and hits@k, the mean over relations.
+
+    What the graph hides is what is held out: the edges to score where a relation has no split.
+    """
+
+    predicts = False
+
+    def __init__(self, config: GraphPretrainingConfig, graph: Graph, hidden: int) -> None:
+        super().__init__()
+        self.config, self.graph, self.select_by = config, graph, config.select_by
+        self.edge_types = pretraining_relations(config, graph.manifest)
+        self._starts = edge_starts(graph.manifest, self.edge_types)
+        self._rows: dict[str, dict[EdgeType, IntArray]] = {"train": {}, "valid": {}, "test": {}}
+        for edge_type in self.edge_types:
+            for split, rows in relation_rows(graph, edge_type).items():
+                self._rows[split][edge_type] = rows
+        for split in ("train", "valid"):
+            if not any(len(rows) for rows in self._rows[split].values()):
+                raise DataError(
+                    f"{graph.folder}: the edge types of graph_pretraining must have edges to "
+                    f"{'learn from' if split == 'train' else 'validate on'} (got none in "
+                    f"{', '.join(map(edge_name, self.edge_types))}). Give one a split, or take relations of 50 edges "
+                    f"or more"
+                )
+        if not any(len(rows) for rows in self._rows["test"].values()):
+            self.scored_splits = ("valid",)
+        self.head = LINK_HEADS.get(config.head.type)(config.head, hidden, self.edge_types)
+        self.link_loss = LINK_LOSSES.get(config.loss.type)(config.loss)
+        self.rankers = {e: LinkRanker(self, graph, e, self.head) for e in self.edge_types}
+
+    @property
+    def node_types(self) -> tuple[NodeType, ...]:
+        """See Task."""
+        return tuple(dict.fromkeys(t for e in self.edge_types for t in (e[0], e[2])))
+
+    def rows(self, split: str) -> IntArray:
+        """Numbers of edges, as `edge_starts` counts them through the relations."""
+        of_relation = zip(self._starts[:-1], self._rows[split].values(), strict=True)
+        return np.concatenate([start + rows for start, rows in of_relation])
+
+    def relation_rows(self, split: str) -> Mapping[EdgeType, IntArray]:
+        """Edge ids of a split by relation."""
+        return self._rows[split]
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Which edges come when: batches mix the relations, an epoch takes at most so many of each."""
+        most = self.config.max_edges_per_relation
+        if most is None:
+            return super().stream(batch_size, seed)
+        groups = tuple(len(rows) for rows in self._rows["train"].values())
+        return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=most)
+
+    def seeder(self, seed: int, rank: int = 0) -> MultiLinkSeeder:
+        """Known true targets come from training edges only: what is held out stays unseen."""
+        return MultiLinkSeeder(
+            self.graph, self._rows["train"], self.config.negatives, seed, rank, self.config.max_edges_per_relation
+        )
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See Task."""
+        parts = link_parts(batch.targets)
+        return sum_of_losses(self.head, self.link_loss, vectors, parts, self.config.negatives.in_batch)
+
+    def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
+        """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
+        return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
+
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """Means over the relations with edges in the split, then each relation's own: 'mrr/source:relation:target'."""
+        find = how.lookup(embedder, self.node_types)
+        found: dict[EdgeType, dict[str, float]] = {}
+        for edge_type, rows in self._rows[split].items():
+            if len(rows):
+                ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
+                found[edge_type] = ranking_metrics(ranks, self.config.ranking.hits)
+        names = list(next(iter(found.values())))
+        means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in names}
+        return means | {f"{name}/{edge_name(e)}": scores[name] for e, scores in found.items() for name in names}
+
+
+def relation_rows(graph: Graph, edge_type: EdgeType) -> dict[str, IntArray]:
+    """Edge ids of train, valid and test: by the split column where there is one, else all but what the graph hides.
+
+    Of training edges those stay out that are parallel to a hidden one.
+    """
+    hidden = graph.hidden_rows(edge_type)
+    edge = graph.manifest.edge(edge_type)
+    if edge.split_counts is not None:
+        rows = {split: graph.edge_rows(edge_type, split) for split in ("train", "valid", "test")}
+        return rows | {"train": np.setdiff1d(rows["train"], hidden, assume_unique=True)}
+    train = np.setdiff1d(np.arange(edge.count), hidden, assume_unique=True)
+    return {"train": train, "valid": hidden, "test": hidden[:0]}

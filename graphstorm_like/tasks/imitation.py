@@ -1,0 +1,92 @@
+"""Distillation: a student's vectors imitate a teacher's, and its class probabilities the teacher's.
+
+loss_i = a * d(s_i, t_i) + b * T^2 * KL(softmax(z_teacher / T) || softmax(z_student / T))
+
+d: 1 - cosine, or squared error over the teacher's mean square. (Hinton et al. 2015 for the second term.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.tasks.base import Task
+from graphstorm_like.tasks.node_classification import NodeClassification
+
+
+@dataclass(frozen=True)
+class TypedSeeder:
+    """Rows over several node types, one after the other: row -> node of a type."""
+
+    starts: Mapping[NodeType, int]
+    counts: Mapping[NodeType, int]
+
+    def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
+        """Rows -> seeds by type."""
+        seeds = {}
+        for node_type, start in self.starts.items():
+            mine = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start
+            if len(mine):
+                seeds[node_type] = torch.from_numpy(mine)
+        return MiniBatch(seeds=seeds, position=position)
+
+
+class Imitation:
+    """An objective. teacher: vectors [count, hidden] of all nodes of the task's types; task: the student's, whose head
+    (of node classification) learns from the teacher's probabilities [count, C]."""
+
+    def __init__(
+        self,
+        stage: StudentStage,
+        task: Task,
+        teacher: Mapping[NodeType, Vectors],
+        probabilities: Vectors | None,
+    ) -> None:
+        self.stage, self.task = stage, task
+        self.teacher = {t: torch.from_numpy(np.asarray(v)) for t, v in teacher.items()}
+        self.mean_square = {t: float(v.square().mean()) for t, v in self.teacher.items()}
+        self.log_probabilities = None if probabilities is None else torch.from_numpy(probabilities).clamp(1e-8).log()
+        counts = {t: len(v) for t, v in self.teacher.items()}
+        starts = dict(zip(counts, np.cumsum([0, *counts.values()]).tolist(), strict=False))
+        self._seeder, self.rows = TypedSeeder(starts, counts), np.arange(sum(counts.values()))
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """Over all nodes: the teacher needs no labels."""
+        return SeedStream(self.rows, batch_size, seed)
+
+    def seeder(self, seed: int, rank: int = 0) -> TypedSeeder:
+        """See TypedSeeder."""
+        return self._seeder
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """(sum over the batch's nodes, their number)."""
+        total, count = torch.zeros((), device=self.task.device), 0
+        for node_type, ids in batch.seeds.items():
+            student = vectors[node_type].float()
+            wanted = self.teacher[node_type][ids.cpu()].to(student.device)
+            if self.stage.embedding_loss == "cosine":
+                distance = 1.0 - F.cosine_similarity(student, wanted, dim=-1)
+            else:
+                distance = (student - wanted).square().mean(dim=-1) / self.mean_square[node_type]
+            total = total + self.stage.embedding_weight * distance.sum() + self._label_loss(student, ids)
+            count += len(ids)
+        return total, float(count)
+
+    def _label_loss(self, student: Tensor, ids: Tensor) -> Tensor:
+        if self.log_probabilities is None or not isinstance(self.task, NodeClassification):
+            return torch.zeros((), device=student.device)
+        heat = self.stage.temperature
+        own = F.log_softmax(self.task.head(student).float() / heat, dim=-1)
+        wanted = F.log_softmax(self.log_probabilities[ids.cpu()].to(own.device) / heat, dim=-1)
+        loss = F.kl_div(own, wanted, reduction="sum", log_target=True)
+        return self.stage.label_weight * heat**2 * loss

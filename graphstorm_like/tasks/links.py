@@ -1,0 +1,104 @@
+"""What tasks on links share: the loss of a batch's relations, and the filtered ranks of the edges of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.models.heads.link import LinkHead
+from graphstorm_like.models.losses import LinkLoss
+from graphstorm_like.sampling.batch import LinkTargets
+from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.rng import stream
+from graphstorm_like.tasks.base import Lookup, Task
+from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
+
+
+def sum_of_losses(
+    head: LinkHead, loss: LinkLoss, vectors: dict[NodeType, Tensor], parts: Iterable[LinkTargets], in_batch: bool
+) -> tuple[Tensor, float]:
+    """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type."""
+    losses, count = [], 0
+    for part in parts:
+        source, _, target = part.edge_type
+        queries = head.source(vectors[source][part.sources], part.edge_type)
+        keys = head.target(vectors[target][torch.cat([part.targets, part.negatives])], part.edge_type)
+        losses.append(loss(queries @ keys.T, part.mask, in_batch, part.log_q))
+        count += len(part.sources)
+    return torch.stack(losses).sum(), float(count)
+
+
+class LinkRanker:
+    """Ranks of edges of one type among candidates. Other known targets of a source, of any split, are no candidates;
+    nor is the source itself. It computes where the task is."""
+
+    def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead) -> None:
+        self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
+
+    def ranks(
+        self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """Rank [n] of the target of each edge; 'all': among all nodes of the target type, else among random ones."""
+        source, target = self.graph.edges(self.edge_type, rows)
+        if candidates == "all":
+            queries = self.queries(find(self.edge_type[0], None)[source])
+            keys = self.keys(find(self.edge_type[2], None))
+            return full_ranks(queries, keys, source, target, self.known, self._same_type)
+        return self._sampled(find, source, target, candidates, seed)
+
+    def _sampled(
+        self, find: Lookup, source: IntArray, target: IntArray, count: int, seed: int
+    ) -> npt.NDArray[np.float64]:
+        num_targets = self.graph.manifest.node(self.edge_type[2]).count
+        candidates = stream(seed, "ranking").integers(num_targets, size=(len(source), count))
+        keys = source[:, None] * num_targets + candidates
+        at = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
+        invalid = self._known_keys[at] == keys
+        if self._same_type:
+            invalid |= candidates == source[:, None]
+        sources, source_at = np.unique(source, return_inverse=True)
+        needed, at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
+        return sampled_ranks(
+            self.queries(find(self.edge_type[0], sources)[source_at]),
+            self.keys(find(self.edge_type[2], needed)),
+            at[: len(target)],
+            at[len(target) :].reshape(candidates.shape),
+            invalid,
+        )
+
+    @cached_property
+    def known(self) -> KnownTargets:
+        """True targets of every source, of any split."""
+        return KnownTargets(*self.graph.edges(self.edge_type), self.graph.manifest.node(self.edge_type[0]).count)
+
+    @cached_property
+    def _known_keys(self) -> IntArray:
+        source, target = self.graph.edges(self.edge_type)
+        return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
+
+    @property
+    def _same_type(self) -> bool:
+        return self.edge_type[0] == self.edge_type[2]
+
+    @torch.inference_mode()
+    def queries(self, vectors: Vectors) -> Tensor:
+        """Vectors [n, D] of sources -> [n, D], ready for inner products."""
+        return self._mapped(vectors, self.head.source)
+
+    @torch.inference_mode()
+    def keys(self, vectors: Vectors) -> Tensor:
+        """Vectors [n, D] of targets -> [n, D], ready for inner products."""
+        return self._mapped(vectors, self.head.target)
+
+    def _mapped(self, vectors: Vectors, end: Callable[[Tensor, EdgeType], Tensor]) -> Tensor:
+        self.head.eval()
+        return end(torch.from_numpy(np.asarray(vectors)).to(self.task.device), self.edge_type).float()

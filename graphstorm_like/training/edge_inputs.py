@@ -1,0 +1,78 @@
+"""Which features and texts of edges enter the model, and where their rows come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import Graph, IntArray, RowType
+from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+
+if TYPE_CHECKING:
+    from graphstorm_like.training.text_vectors import CachedText
+
+
+def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
+    """(features, texts) that enter the model, for each edge type of `model.edge_inputs`."""
+    chosen = {}
+    for written, wanted in config.edge_inputs.items():
+        source, relation, target = written.split(":")
+        edge = manifest.edge((source, relation, target))
+        features = list(edge.features) if wanted.features is None else wanted.features
+        texts = list(edge.text) if wanted.text is None else wanted.text
+        for kind, names, known in (("feature", features, edge.features), ("text", texts, edge.text)):
+            for name in names:
+                if name not in known:
+                    where = f"graph folder, edge type {written}"
+                    raise DataError(unknown(where, kind, name, known) + " Run: gsl construct")
+        if features or texts:
+            chosen[edge.edge_type] = (features, texts)
+    return chosen
+
+
+def unread_edge_types(config: ModelConfig, manifest: GraphManifest) -> list[str]:
+    """Edge types that carry features or text of which the model is told nothing."""
+    return [
+        name
+        for e in manifest.edges
+        if (e.features or e.text) and (name := edge_name(e.edge_type)) not in config.edge_inputs
+    ]
+
+
+def edge_sources(
+    config: ModelConfig, graph: Graph, vectors: Mapping[RowType, Mapping[str, CachedText]]
+) -> tuple[dict[RowType, dict[str, FeatureSource]], dict[EdgeType, EdgeInputSpec]]:
+    """Where the rows of edge inputs come from, and what the model must know of them."""
+    sources: dict[RowType, dict[str, FeatureSource]] = {}
+    specs: dict[EdgeType, EdgeInputSpec] = {}
+    for edge_type, (features, texts) in chosen_edge_inputs(config, graph.manifest).items():
+        schema = graph.manifest.edge(edge_type)
+        cached = {f"text:{name}": vectors[edge_type][name] for name in texts}
+        widths = {name: schema.features[name].width for name in features}
+        widths |= {name: source.width for name, source in cached.items()}
+        sources[edge_type] = {**{name: GraphFeature(graph, edge_type, name) for name in features}, **cached}
+        specs[edge_type] = EdgeInputSpec(widths, {name: source.moments() for name, source in cached.items()})
+    return sources, specs
+
+
+def text_rows(graph: Graph, row_type: RowType) -> tuple[RowType, IntArray | None]:
+    """(type whose text column is to be embedded, its row for each row of `row_type`; None: the same row).
+
+    A reverse edge type has its original's texts in another order: they are embedded once. Both are sorted by target,
+    then source, stably, so that sorting the original by the reverse's key gives the reverse.
+    """
+    if isinstance(row_type, str) or not (edge := graph.manifest.edge(row_type)).is_reverse or edge.reverse is None:
+        return row_type, None
+    source, target = graph.edges(edge.reverse)
+    order: IntArray = np.lexsort((target, source))
+    found = graph.edges(row_type)
+    if not (np.array_equal(target[order], found[0]) and np.array_equal(source[order], found[1])):
+        return row_type, None
+    return edge.reverse, order

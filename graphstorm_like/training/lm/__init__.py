@@ -1,0 +1,1 @@
+"""Language models that learn: which weights, on which texts, with how much memory."""

@@ -1,0 +1,275 @@
+"""Experiments whose language model learns: alone with a head, or together with a graph network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.stages import JointStage
+from graphstorm_like.graph.store import Graph, NodeType
+from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
+from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.rng import stream, torch_seed
+from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
+from graphstorm_like.tasks import Objective, task_node_types
+from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.training.device import choose_device, uses_bfloat16
+from graphstorm_like.training.experiment import (
+    Experiment,
+    Sources,
+    graph_inputs,
+    graph_model,
+    open_graph,
+    seeded_task,
+    text_modules,
+)
+from graphstorm_like.training.lm.language_models import LanguageModels
+from graphstorm_like.training.lm.mlm_term import MlmTerm
+from graphstorm_like.training.lm.table import VectorTable
+from graphstorm_like.training.lm.texts import (
+    FetchTexts,
+    SeedsAndNeighbors,
+    SeedsOnly,
+    TextPass,
+    all_inputs,
+    replace_rows,
+    texts_of,
+)
+from graphstorm_like.training.optim import ParameterGroup, module_groups
+from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.text_vectors import text_inputs, text_vectors
+
+Tables = Mapping[NodeType, Mapping[str, VectorTable]]
+"""By node type and input name ('text:...')."""
+
+PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
+"""Padded tokens of one forward pass: on a CPU few, for its caches."""
+
+
+@dataclass(frozen=True)
+class LmExperiment(Experiment):
+    """Trains language models with what is on top of them. joint: with a graph network; None: a head alone."""
+
+    language_models: LanguageModels = field(kw_only=True)
+    tables: Tables = field(kw_only=True)
+    joint: JointStage | None = None
+    other_objective: Objective | None = None
+    """Instead of the task's own loss."""
+    mlm: MlmTerm | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """See Experiment."""
+        return self.task if self.other_objective is None else self.other_objective
+
+    @property
+    def trained(self) -> nn.Module:
+        """See Experiment."""
+        tables = nn.ModuleList(t for by_name in self.tables.values() for t in by_name.values())
+        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models, "tables": tables}
+        return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
+
+    @property
+    def _piece_tokens(self) -> int:
+        return min(PIECE_TOKENS[self.device.type], self.language_models.activation_tokens(self.device))
+
+    def batches(self) -> BatchPipeline:
+        """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
+        train, seed = self.pipeline.train, self.pipeline.seed
+        stores = {t: {n: table.store for n, table in by_name.items()} for t, by_name in self.tables.items()}
+        seeder = self.objective.seeder(seed)
+        if self.joint is None:
+            return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
+        hops = self.model.gnn.num_hops
+        # Rows of edges included: their texts are not trained.
+        dense = {t: dict(by_name) for t, by_name in self.sources.items()}
+        for node_type, by_name in self.tables.items():
+            dense[node_type] = {n: s for n, s in self.sources[node_type].items() if n not in by_name}
+        choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, self.joint.lm_tokens, seed)
+        return BatchPipeline(
+            seeder,
+            [
+                SampleNeighbors(self.graph, train.fanouts[:hops], seed, exclude_targets=self.task.exclude_targets),
+                FetchFeatures(dense),
+                FetchTexts(stores, choose, self._piece_tokens),
+            ],
+        )
+
+    def groups(self) -> list[ParameterGroup]:
+        """See Experiment."""
+        heads = [] if self.mlm is None else module_groups(self.mlm, self.pipeline.train)
+        return [*super().groups(), *self.language_models.groups(), *heads]
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """See Experiment. What is computed is written back into the table."""
+        position, term = batch.position, self.mlm
+        seeds = float(sum(len(ids) for ids in batch.seeds.values()))
+        if term is not None and term.config.task_weight == 0.0:
+            return self._mlm_loss(term, batch, seeds), seeds
+
+        def seed_of(piece: int) -> int:
+            return torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step, piece)
+
+        def normalizes(node_type: NodeType) -> bool:
+            return self.language_models.of(self.pipeline.model.encoder_key(node_type)).normalize
+
+        texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of, normalizes)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            batch = self._with_vectors(batch, texts)
+            torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step))
+            loss, count = self.objective.loss(self.model(batch), batch)
+            if term is not None:
+                loss = loss * term.config.task_weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            texts.backward()
+        return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
+
+    def _mlm_loss(self, term: MlmTerm, batch: MiniBatch, count: float) -> float:
+        """Adds the gradients of the masked-language-model term; its loss, on the scale of the task's."""
+        epoch, step, seed = batch.position.epoch, batch.position.step, self.pipeline.seed
+        key_of = self.pipeline.model.encoder_key
+        texts = [(key_of(t), piece) for t, _, chosen in texts_of(batch) for piece in chosen.batches]
+
+        def seed_of(piece: int) -> int:
+            return torch_seed(seed, "mask", epoch, step, piece)
+
+        return term.backward(texts, count, stream(seed, "mask", epoch, step), seed_of, self.half)
+
+    def _encode(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:
+        vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(node_type))(batch)
+        return vectors
+
+    def _with_vectors(self, batch: MiniBatch, texts: TextPass) -> MiniBatch:
+        """The batch with vectors of its trained texts in its features, the others' from the tables."""
+        features = {t: dict(by_name) for t, by_name in batch.features.items()}
+        trained = {(t, name): chosen for t, name, chosen in texts_of(batch)}
+        for node_type, by_name in self.tables.items():
+            if node_type not in batch.input_ids:
+                continue
+            ids = batch.input_ids[node_type].cpu().numpy()
+            for name, table in by_name.items():
+                chosen: TrainedTexts | None = trained.get((node_type, name))
+                if chosen is None or not len(chosen.at):
+                    rows = torch.from_numpy(table.rows(ids)).to(self.device)
+                else:
+                    distinct, vectors = texts.vectors(node_type, name, chosen)
+                    whole = len(chosen.at) == len(ids)  # then nothing is read from the table
+                    old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
+                    rows = replace_rows(torch.from_numpy(old).to(self.device), chosen.at, vectors)
+                    if self.joint is not None:
+                        table.write(chosen.unique.cpu().numpy(), distinct)
+                features.setdefault(node_type, {})[name] = rows
+        return batch.replace(features=features)
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """See Experiment."""
+        self.at(updates)
+        if self.joint is None:
+            return {}
+        tables = [t for by_name in self.tables.values() for t in by_name.values()]
+        for table in tables:
+            if self.joint.refresh_steps is not None:
+                table.refresh(self.joint.refresh_steps)
+        read = [table.ages_read() for table in tables]
+        return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
+
+    def at(self, updates: int) -> None:
+        """See Experiment."""
+        for by_name in self.tables.values():
+            for table in by_name.values():
+                table.now = updates
+
+    def save_text_models(self) -> Callable[[Path], None]:
+        """See Experiment."""
+        return self.language_models.save
+
+
+def token_stores(
+    pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, node_types: tuple[NodeType, ...] | None
+) -> dict[NodeType, dict[str, TokenStore]]:
+    """Tokens of every text that enters the model, by node type and input name."""
+    found: dict[NodeType, dict[str, TokenStore]] = {}
+    for node_type, names in text_inputs(pipeline, graph.manifest).items():
+        if node_types is not None and node_type not in node_types:
+            continue
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        for name in names:
+            progress = partial(reporter.follow(), f"tokenise {node_type}.{name}")
+            store = build_token_store(
+                graph.text(node_type, name),
+                encoder.tokenizer,
+                pipeline.cache,
+                encoder.max_tokens,
+                progress=progress,
+                max_chunks=pipeline.model.text_encoders()[pipeline.model.encoder_key(node_type)].chunks,
+            )
+            found.setdefault(node_type, {})[f"text:{name}"] = store
+    return found
+
+
+def load_language_models(pipeline: Pipeline) -> LanguageModels:
+    """The pipeline's language models, ready to learn."""
+    device = choose_device(pipeline.train.device)
+    half = uses_bfloat16(pipeline.train.precision, device)
+    # LoRA draws its first weights.
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 2))
+    return LanguageModels.load(pipeline.model.text_encoders(), pipeline.train.lm, device, half).to(device)
+
+
+def mlm_term(pipeline: Pipeline, lms: LanguageModels) -> MlmTerm | None:
+    """The masked-language-model term that `train.lm.mlm` asks for, with seeded heads."""
+    if pipeline.train.lm.mlm is None:
+        return None
+    torch.manual_seed(torch_seed(pipeline.seed, "model", 3))
+    return MlmTerm(pipeline.train.lm.mlm, lms).to(choose_device(pipeline.train.device))
+
+
+def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
+    """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    lms = load_language_models(pipeline)
+    tables, half = {}, uses_bfloat16(pipeline.train.precision, device)
+    types = task_node_types(pipeline.task, graph.manifest)
+    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        tables[node_type] = {name: VectorTable(encoder, store, half) for name, store in by_name.items()}
+    widths = {t: {n: table.width for n, table in by_name.items()} for t, by_name in tables.items()}
+    modules = text_modules(pipeline, graph, widths, hidden).to(device)
+    sources: Sources = {t: dict(by_name) for t, by_name in tables.items()}
+    return LmExperiment(
+        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, mlm=mlm_term(pipeline, lms)
+    )
+
+
+def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
+    """Language model and graph network end to end; vectors start from the embedding cache."""
+    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
+    vectors = text_vectors(pipeline, graph, reporter)
+    inputs = graph_inputs(pipeline, graph, vectors)
+    sources = dict(inputs.sources)
+    lms = load_language_models(pipeline)
+    tables: dict[NodeType, dict[str, VectorTable]] = {}
+    half = uses_bfloat16(pipeline.train.precision, device)
+    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
+        encoder = lms.of(pipeline.model.encoder_key(node_type))
+        cached = vectors[node_type]
+        tables[node_type] = {
+            name: VectorTable(encoder, store, half, cached[name.removeprefix("text:")].cache.vectors)
+            for name, store in by_name.items()
+        }
+        sources[node_type] = {**sources[node_type], **tables[node_type]}
+    modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
+    mlm = mlm_term(pipeline, lms)
+    return LmExperiment(
+        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage, mlm=mlm
+    )

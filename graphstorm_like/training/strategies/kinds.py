@@ -1,0 +1,88 @@
+"""What each kind of stage trains: (stage, its pipeline, what came before) -> an experiment for the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.stages import GnnStage, JointStage, LmStage, PseudoStage, StageConfig, StudentStage
+from graphstorm_like.tasks import NodeClassification
+from graphstorm_like.tasks.imitation import Imitation
+from graphstorm_like.tasks.pseudo_labels import PseudoLabels
+from graphstorm_like.training.checkpoint import load_weights
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.lm.experiment import build_joint_experiment, build_lm_experiment
+from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.strategies.lineage import Lineage
+from graphstorm_like.training.trainer import MODEL_FILE
+
+
+def stage_pipeline(pipeline: Pipeline, stage: StageConfig) -> Pipeline:
+    """The pipeline as one stage sees it: its own training settings, and its task when it has one."""
+    changes: dict[str, object] = {"train": pipeline.train.of_stage(stage)}
+    if isinstance(stage, LmStage) and stage.task is not None:
+        changes["task"] = stage.task
+    return pipeline.model_copy(update=changes)
+
+
+def build_stage(stage: StageConfig, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """The experiment that a stage trains."""
+    pipeline = lineage.derived(stage_pipeline(lineage.pipeline, stage))
+    match stage:
+        case GnnStage():
+            return build_experiment(pipeline, reporter)
+        case LmStage():
+            return build_lm_experiment(pipeline, reporter)
+        case JointStage():
+            return _joint(stage, pipeline, lineage, reporter)
+        case PseudoStage():
+            return _pseudo(stage, pipeline, lineage, reporter)
+        case StudentStage():
+            return _student(stage, lineage, reporter)
+
+
+def _joint(stage: JointStage, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """From the graph network before it, if there is one: a cold one would send noise into the language model."""
+    experiment = build_joint_experiment(pipeline, stage, reporter)
+    if lineage.graph_network is not None:
+        load_weights(lineage.graph_network / MODEL_FILE, experiment.modules)
+    return experiment
+
+
+def _pseudo(stage: PseudoStage, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """Pseudo labels are computed once, before the stage: the graph network does not change in it."""
+    teacher = lineage.teacher(reporter)
+    assert isinstance(teacher.task, NodeClassification), "checked by the configuration"
+    node_type = teacher.task.config.node_type
+    probabilities = teacher.task.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
+    experiment = build_lm_experiment(pipeline, reporter)
+    assert isinstance(experiment.task, NodeClassification)
+    labels = PseudoLabels(experiment.task, probabilities, stage.weight, stage.min_confidence)
+    reporter.line(
+        f"{len(labels.rows) - int(labels.is_gold.sum()):,} nodes with pseudo labels, "
+        f"{int(labels.is_gold.sum()):,} with gold ones"
+    )
+    return replace(experiment, other_objective=labels)
+
+
+def _student(stage: StudentStage, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """The teacher's vectors are computed once; its head is where the student's starts."""
+    teacher = lineage.teacher(reporter)
+    vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
+    probabilities = None
+    if isinstance(teacher.task, NodeClassification):
+        probabilities = teacher.task.probabilities(vectors[teacher.task.config.node_type])
+    pipeline = student_pipeline(stage_pipeline(lineage.pipeline, stage), stage)
+    experiment = build_lm_experiment(pipeline, reporter, hidden=teacher.model.hidden)
+    with torch.no_grad():
+        experiment.task.load_state_dict(teacher.task.state_dict())
+    return replace(experiment, other_objective=Imitation(stage, experiment.task, vectors, probabilities))
+
+
+def student_pipeline(pipeline: Pipeline, stage: StudentStage) -> Pipeline:
+    """A pipeline whose language models are students."""
+    original = pipeline.model.text_encoders()
+    students = dict.fromkeys(original, stage.text_encoder) if stage.text_encoder is not None else original
+    return pipeline.model_copy(update={"model": pipeline.model.with_encoders(students)})

@@ -1,0 +1,55 @@
+"""What stages hand on: the language models as they are now, and the last graph network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphstorm_like.config.model import TextEncoderConfig
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.training.checkpoint import load_weights
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.lm.language_models import encoder_folder
+from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """pipeline: the whole one, as configured. encoders: its language models, tuned ones by their folders."""
+
+    pipeline: Pipeline
+    encoders: Mapping[str, TextEncoderConfig]
+    tuned: Path | None = None
+    """Folder of language models that training made; None: they are those of the configuration."""
+    graph_network: Path | None = None
+    """`best/` of the last stage that trained one."""
+
+    def derived(self, pipeline: Pipeline) -> Pipeline:
+        """A stage's pipeline with the language models as they are now."""
+        return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
+
+    def after(self, folder: Path, trains_graph: bool) -> Lineage:
+        """What comes after a stage that ended in `folder`."""
+        best, lms = folder / BEST, folder / BEST / LM_FOLDER
+        graph = best if trains_graph else self.graph_network
+        if not lms.is_dir():
+            return Lineage(self.pipeline, self.encoders, self.tuned, graph)
+        return Lineage(self.pipeline, tuned_encoders(self.encoders, lms), lms, graph)
+
+    def teacher(self, reporter: Reporter) -> Experiment:
+        """The last graph network with its weights."""
+        assert self.graph_network is not None, "checked by the configuration"
+        experiment = build_experiment(self.derived(self.pipeline), reporter)
+        load_weights(self.graph_network / MODEL_FILE, experiment.modules)
+        return experiment
+
+
+def tuned_encoders(encoders: Mapping[str, TextEncoderConfig], folder: Path) -> dict[str, TextEncoderConfig]:
+    """Language models with their names replaced by the folders that training wrote."""
+    found = {}
+    for key, config in encoders.items():
+        own = folder / encoder_folder(key)
+        found[key] = config.model_copy(update={"name": str(own)}) if own.is_dir() else config
+    return found

@@ -1,0 +1,175 @@
+"""Runs the stages of a strategy one after the other; the last one's results are the training's.
+
+The others lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again,
+whichever pipeline made it, and a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like import __version__
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.stages import StageConfig, StudentStage
+from graphstorm_like.config.train import NEUTRAL_KEYS
+from graphstorm_like.files import exclusive, write_json
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.text.folders import model_files
+from graphstorm_like.training.checkpoint import load_weights
+from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
+from graphstorm_like.training.progress import Reporter, duration
+from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
+from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
+from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE, Trainer, TrainResult, describe
+
+STAGE_DONE = "stage.json"
+# Settings of `train:` that a stage without a graph network does not read.
+_GRAPH_KEYS = {"fanouts", "embedding_lr"}
+_PLAN_KEYS = {"strategy", "stages"}
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage, the hash of what it depends on, and its folder."""
+
+    config: StageConfig
+    fingerprint: str
+    folder: Path
+    last: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether its results are there. The last one's are judged by the pipeline's own `train` stage."""
+        try:
+            found = json.loads((self.folder / STAGE_DONE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(found.get("fingerprint") == self.fingerprint)
+
+
+def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> list[PlannedStage]:
+    """The stages with their folders: `folder` for the last, the cache for those before it."""
+    stages = pipeline.train.stage_list()
+    planned: list[PlannedStage] = []
+    lm = graph = ""
+    for i, stage in enumerate(stages):
+        last = i == len(stages) - 1
+        facts = _facts(pipeline, stage, manifest, lm, graph)
+        fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        where = folder if last else Path(pipeline.cache) / f"stage-{stage.name}-{fingerprint}"
+        planned.append(PlannedStage(stage, fingerprint, where, last))
+        lm = lm if stage.type == "gnn" else fingerprint
+        graph = fingerprint if stage.type in ("gnn", "joint") else graph
+    return planned
+
+
+def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
+    """All that a stage's results depend on. lm, graph: hashes of what made the present models."""
+    own = stage_pipeline(pipeline, stage)
+    has_graph = stage.type in ("gnn", "joint")
+    unread = NEUTRAL_KEYS | _PLAN_KEYS | ({"lm"} if stage.type == "gnn" else set())
+    model = own.model.dump_results()
+    if not has_graph:
+        unread |= _GRAPH_KEYS
+        model = {
+            "text_encoder": model["text_encoder"],
+            "texts": {t: (i["text"], i["text_encoder"]) for t, i in model["inputs"].items()},
+        }
+    encoders = dict(own.model.text_encoders())
+    if isinstance(stage, StudentStage):
+        encoders = student_pipeline(own, stage).model.text_encoders()
+    return {
+        "version": __version__,
+        "graph_folder": manifest.hashes,
+        "seed": own.seed,
+        "model": model,
+        "text_models": {key: model_files(c.name) for key, c in encoders.items()},
+        "task": own.task.model_dump(mode="json"),
+        "train": own.train.model_dump(mode="json", exclude=unread),
+        "stage": stage.model_dump(mode="json", exclude={"name"}),
+        "lm": lm,
+        "graph": graph if stage.type in ("joint", "pseudo", "student") else "",
+    }
+
+
+def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter) -> TrainResult:
+    """Run what is not done yet; the best model is in `folder`/best, with language models that training changed."""
+    assert pipeline.graph.path is not None
+    planned = stage_plan(pipeline, folder, read_manifest(pipeline.graph.path))
+    lineage = Lineage(pipeline, pipeline.model.text_encoders())
+    result: TrainResult | None = None
+    for number, stage in enumerate(planned):
+        if len(planned) > 1:
+            reporter.line(f"stage {number + 1} of {len(planned)}, {stage.config.name}: -> {stage.folder}")
+        if not stage.last and stage.done:
+            reporter.line(f"stage {stage.config.name}: up to date")
+        else:
+            with _alone(stage):
+                result = _run(stage, lineage, reporter)
+        lineage = lineage.after(stage.folder, stage.config.type in ("gnn", "joint"))
+    assert result is not None
+    if lineage.tuned is not None and not (folder / BEST / LM_FOLDER).is_dir():
+        _copy_language_models(lineage.tuned, folder / BEST)
+    return result
+
+
+@contextmanager
+def _alone(stage: PlannedStage) -> Iterator[None]:
+    """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
+    if stage.last:
+        yield
+        return
+    stage.folder.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(stage.folder.with_name(stage.folder.name + ".lock"), "training this stage"):
+        yield
+
+
+def _run(stage: PlannedStage, lineage: Lineage, reporter: Reporter) -> TrainResult:
+    experiment = build_stage(stage.config, lineage, reporter)
+    reporter.line(describe(experiment))
+    result = Trainer(experiment, stage.folder, reporter).train()
+    name = experiment.task.select_by
+    reporter.line(
+        f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
+        f"[{duration(result.seconds)}]"
+    )
+    if not stage.last:
+        write_json(
+            stage.folder / STAGE_DONE,
+            {"fingerprint": stage.fingerprint, "name": stage.config.name, "best": result.best, "epochs": result.epochs},
+        )
+        shutil.rmtree(stage.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
+    return result
+
+
+def _copy_language_models(source: Path, best: Path) -> None:
+    """Beside the weights that were trained on their vectors, so that `best/` is whole by itself."""
+    temporary = best / f".{LM_FOLDER}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    temporary.rename(best / LM_FOLDER)
+
+
+def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
+    """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
+    stage = pipeline.train.stage_list()[-1]
+    own = stage_pipeline(pipeline, stage)
+    if isinstance(stage, StudentStage):
+        own = student_pipeline(own, stage)
+    lms = folder / BEST / LM_FOLDER
+    if lms.is_dir():
+        own = own.model_copy(update={"model": own.model.with_encoders(tuned_encoders(own.model.text_encoders(), lms))})
+    if stage.type in ("gnn", "joint"):
+        experiment = build_experiment(own, reporter)
+    else:
+        hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentStage) else None
+        experiment = build_text_experiment(own, reporter, hidden)
+    load_weights(folder / BEST / MODEL_FILE, experiment.modules)
+    return experiment

@@ -1,0 +1,163 @@
+"""Graph-aware pre-training: what is held out stays out, every relation counts, it learns, and it exports vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from graphstorm_like.config import Pipeline
+from graphstorm_like.errors import DataError
+from graphstorm_like.inference.export import export
+from graphstorm_like.launch.inspect import show_batch
+from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.sampling.batch import link_parts
+from graphstorm_like.sampling.loader import epoch_batches
+from graphstorm_like.tasks import GraphPretraining
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.trainer import Trainer, describe
+
+QUIET = Reporter(quiet=True)
+BUYS, SIMILAR = ("user", "buys", "item"), ("item", "similar", "item")
+REVERSES = {BUYS: ("item", "buys_rev", "user"), SIMILAR: ("item", "similar_rev", "item")}
+
+
+def made(config: Pipeline) -> tuple[Experiment, GraphPretraining]:
+    experiment = build_experiment(config, QUIET)
+    assert isinstance(experiment.task, GraphPretraining)
+    return experiment, experiment.task
+
+
+def pairs(experiment: Experiment, edge_type: tuple[str, str, str], rows: np.ndarray) -> set[tuple[int, int]]:
+    return set(zip(*(x.tolist() for x in experiment.graph.edges(edge_type, rows))))
+
+
+def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[..., Pipeline]) -> None:
+    experiment, task = made(shop_config("graph_pretraining", train={"fanouts": [-1, -1]}))
+    assert task.edge_types == [BUYS, SIMILAR]
+    held = {e: task.relation_rows("valid")[e] for e in task.edge_types}
+    held[SIMILAR] = np.concatenate([held[SIMILAR], task.relation_rows("test")[SIMILAR]])
+    assert 10 < len(held[BUYS]) <= 19
+    banned = {e: pairs(experiment, e, rows) for e, rows in held.items()}
+    train = {e: pairs(experiment, e, rows) for e, rows in task.relation_rows("train").items()}
+    assert all(train[e] and not train[e] & banned[e] for e in task.edge_types)
+    asked: dict[tuple[str, str, str], set[tuple[int, int]]] = {e: set() for e in task.edge_types}
+    stream = task.stream(256, 0)
+    for batch in epoch_batches(experiment.batches(), stream, 0):
+        for part in link_parts(batch.targets):
+            ends = [batch.seeds[part.edge_type[i]][at].tolist() for i, at in ((0, part.sources), (2, part.targets))]
+            asked[part.edge_type] |= set(zip(*ends))
+        ids = {t: i.numpy() for t, i in batch.input_ids.items()}
+        for edge_type in task.edge_types:
+            for way in (edge_type, REVERSES[edge_type]):
+                for block in batch.blocks:
+                    r = block.relations[way]
+                    to = ids[way[2]][np.repeat(r.rows.numpy(), np.diff(r.offsets.numpy()))].tolist()
+                    of = ids[way[0]][r.sources.numpy()].tolist()
+                    assert not set(zip(of, to) if way == edge_type else zip(to, of)) & banned[edge_type]
+    assert asked == train
+    assert f"; held out to validate on, and no messages: {len(held[BUYS])} of user:buys:item" in describe(experiment)
+
+
+def test_the_seed_chooses_what_is_held_out(shop_config: Callable[..., Pipeline]) -> None:
+    first, again, other = (
+        made(shop_config("graph_pretraining", seed=s))[1].relation_rows("valid")[BUYS].tolist() for s in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "none"])
+def test_loss_needs_only_vectors_of_seeds(shop_config: Callable[..., Pipeline], gnn: str) -> None:
+    config = shop_config("graph_pretraining", model={"gnn": {"type": gnn, "hidden": 16, "layers": 2}})
+    experiment, task = made(config)
+    stream = task.stream(64, 0)
+    batch = next(epoch_batches(experiment.batches(), stream, 0))
+    shapes = {t: v.shape for t, v in experiment.model(batch).items() if t in batch.seeds}
+    assert shapes == {t: (len(ids), 16) for t, ids in batch.seeds.items()}
+    vectors = {t: torch.randn(shape, requires_grad=True) for t, shape in shapes.items()}
+    loss, count = task.loss(vectors, batch.replace(blocks=(), features={}, input_ids={}))
+    loss.backward()
+    assert count == 64
+    assert torch.isfinite(loss)
+    assert all(v.grad is not None and bool(v.grad.any(dim=1).all()) for v in vectors.values())
+    assert {tuple(p.shape) for p in task.parameters()} == {(2, 16)}  # DistMult: a diagonal for each relation
+
+
+def test_learns_both_relations(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    trainer = Trainer(build_experiment(shop_config("graph_pretraining", train={"epochs": 6}), QUIET), tmp_path, QUIET)
+    how = trainer.task.evaluation(trainer.config.fanouts, 0)
+    assert how.mode == "mini_batch"
+
+    def scores() -> dict[str, float]:
+        return trainer.task.evaluate(trainer.experiment.embedder(), "valid", how)
+
+    before, result, after = scores(), trainer.train(), scores()
+    # Among 50 candidates ranks at random give .09; who knows the kinds and no more, a third of the candidates, .2.
+    assert result.best > max(0.15, 1.5 * before["mrr"])
+    parts = [after[f"mrr/{name}"] for name in ("user:buys:item", "item:similar:item")]
+    assert min(parts) > 0.13
+    assert after["mrr"] == pytest.approx(np.mean(parts))
+
+
+def test_one_relation_of_all_and_all_candidates(shop_config: Callable[..., Pipeline]) -> None:
+    config = shop_config(
+        "graph_pretraining", task={"edge_types": [BUYS], "ranking": {"candidates": "all", "hits": [5]}}
+    )
+    experiment, task = made(config)
+    assert task.node_types == ("user", "item")
+    assert task.scored_splits == ("valid",)  # no split column: there is no test
+    how = task.evaluation(config.train.fanouts, 0)
+    assert how.mode == "layer_wise"
+    scores = task.evaluate(experiment.embedder(), "valid", how)
+    assert set(scores) == {"mrr", "hits@5", "mrr/user:buys:item", "hits@5/user:buys:item"}
+    assert scores["mrr"] == scores["mrr/user:buys:item"]
+
+
+def test_test_scores_are_of_relations_with_a_split(shop_config: Callable[..., Pipeline]) -> None:
+    experiment, task = made(shop_config("graph_pretraining"))
+    assert task.scored_splits == ("valid", "test")
+    scores = task.evaluate(experiment.embedder(), "test", task.evaluation(experiment.pipeline.train.fanouts, 0))
+    assert {name.partition("/")[2] for name in scores} == {"", "item:similar:item"}
+
+
+def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    config = shop_config("graph_pretraining", task={"edge_types": [BUYS]}, train={"epochs": 1})
+    run_pipeline(config, ["train", "evaluate", "infer"], reporter=QUIET)
+    assert set(read_scores(config)) == {"valid"}
+    out = tmp_path / "run" / "infer"
+    assert {p.name for p in (out / "embeddings").iterdir()} == {"user", "item"}
+    assert pq.read_table(out / "embeddings" / "user").num_rows == 60
+    assert not (out / "predictions").exists()
+    said: list[str] = []
+    reporter = Reporter(quiet=True)
+    reporter.line = said.append  # type: ignore[method-assign]
+    experiment = build_experiment(config, QUIET)
+    export(experiment, tmp_path / "again", "id", experiment.embedder(), reporter)
+    assert "predictions: none, graph_pretraining has none to give; embeddings are written" in said
+    shown = "\n".join(show_batch(shop_config("graph_pretraining"), QUIET))
+    assert "MultiLinkSeeder" in shown
+    assert "scores user:buys:item: (" in shown
+
+
+def test_nothing_to_validate_on(shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphstorm_like.graph.holdout.MAX_FRACTION", 0.0)
+    with pytest.raises(DataError, match=r"must have edges to validate on \(got none in user:buys:item\)\. Give one a"):
+        made(shop_config("graph_pretraining", task={"edge_types": [BUYS]}))
+
+
+def test_popularity_correction_of_link_prediction(shop_config: Callable[..., Pipeline]) -> None:
+    for wanted in (False, True):
+        task = {"negatives": {"uniform": 4, "popularity_correction": wanted}}
+        experiment = build_experiment(shop_config("link_prediction", task=task), QUIET)
+        batch = next(epoch_batches(experiment.batches(), experiment.task.stream(32, 0), 0))
+        (part,) = link_parts(batch.targets)
+        assert (part.log_q is not None) == wanted
+        assert torch.isfinite(experiment.task.loss(experiment.model(batch), batch)[0])
+    assert part.log_q is not None
+    assert part.log_q.shape == (36,)
+    assert torch.isfinite(part.log_q).all()

@@ -1,0 +1,137 @@
+"""What learns is what was asked for; what does not is in no optimizer and no checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from graphstorm_like.config.stages import FullTuning, LmConfig, LoraTuning, TopTuning
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.testing.text import FAMILIES, tiny_text_model
+from graphstorm_like.text.batching import TextBatch, collate
+from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.training.lm.language_models import FastDropout, LanguageModels, layer_list
+
+TUNES = {"full": FullTuning(type="full"), "top": TopTuning(type="top", layers=1), "lora": LoraTuning(type="lora")}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    try:
+        return request.param, tiny_text_model(tmp_path_factory.mktemp(request.param), request.param)
+    except AttributeError:
+        pytest.skip(f"this transformers has no {request.param}")
+
+
+def batch_of(encoder: TextEncoder, folder: Path) -> TextBatch:
+    texts = ["the graph library", "x", "a longer text of the data files", "node"]
+    return collate(build_token_store(texts, encoder.tokenizer, folder, 32), [0, 1, 2, 3])
+
+
+def learning(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {n: p for n, p in module.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("tune", TUNES)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_every_family_learns(family: tuple[str, Path], tmp_path: Path, tune: str, checkpointing: bool) -> None:
+    """All that should learn gets a gradient and moves; nothing else moves; what is saved gives the same vectors."""
+    encoder = TextEncoder.load(family[1], dtype="float32", attention="eager")
+    config = LmConfig(tune=TUNES[tune], lr=1e-2, dropout=0.0, gradient_checkpointing=checkpointing)
+    lms = LanguageModels({"*": encoder}, config)
+    batch = batch_of(encoder, tmp_path)
+    before = {n: p.detach().clone() for n, p in encoder.named_parameters()}
+    lms.train()
+    groups = lms.groups()
+    optimizer = torch.optim.AdamW([{"params": list(g.parameters), "lr": g.lr} for g in groups])
+    assert sum(len(g.parameters) for g in groups) == len(learning(encoder))
+    for _ in range(2):  # LoRA's first factor has no gradient until the second has moved
+        encoder(batch).square().sum().backward()
+        if tune != "lora":
+            assert all(p.grad is not None for p in learning(encoder).values())
+        optimizer.step()
+        optimizer.zero_grad()
+    moved = {n for n, p in encoder.named_parameters() if not torch.equal(p, before[n])}
+    # A query's bias may have no effect where attention is short; matrices must move.
+    assert moved <= set(learning(encoder))
+    assert {n for n, p in learning(encoder).items() if p.dim() > 1} <= moved
+    assert set(lms.state_dict()) == {f"encoders.0.{n}" for n in learning(encoder)}
+    lms.eval()
+    lms.save(tmp_path / "saved")
+    loaded = TextEncoder.load(tmp_path / "saved" / "shared", dtype="float32", attention="eager")
+    assert loaded.pooling == encoder.pooling
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(batch), encoder(batch), atol=1e-5, rtol=1e-4)
+
+
+def test_gradient_checkpointing_is_really_on(encoder: TextEncoder, store: TokenStore) -> None:
+    """Each layer runs twice in a step, not once: a config key that a library ignores would go unseen."""
+    counts: dict[bool, int] = {}
+    for on in (False, True):
+        lms = LanguageModels({"*": encoder}, LmConfig(gradient_checkpointing=on, dropout=0.0))
+        calls = 0
+
+        def count(*_: Any) -> None:
+            nonlocal calls
+            calls += 1
+
+        _, layers = layer_list(encoder.backbone)
+        handles = [layer.attention.register_forward_hook(count) for layer in layers]
+        lms.train()
+        encoder(collate(store, [0, 1])).sum().backward()
+        counts[on] = calls
+        for handle in handles:
+            handle.remove()
+    assert counts == {False: len(layers), True: 2 * len(layers)}
+
+
+def test_learning_rates_fall_towards_the_input(encoder: TextEncoder) -> None:
+    lms = LanguageModels({"*": encoder}, LmConfig(lr=1.0, layer_decay=0.5))
+    lr_of = {id(p): g.lr for g in lms.groups() for p in g.parameters}
+    names = dict(encoder.backbone.named_parameters())
+    assert lr_of[id(names["embeddings.word_embeddings.weight"])] == 0.25
+    assert lr_of[id(names["encoder.layer.0.output.dense.weight"])] == 0.5
+    assert lr_of[id(names["encoder.layer.1.output.dense.weight"])] == 1.0
+    decays = {p.dim() > 1: g.weight_decay for g in lms.groups() for p in g.parameters}
+    assert decays == {True: 0.01, False: 0.0}
+
+
+def test_top_layers(encoder: TextEncoder) -> None:
+    lms = LanguageModels({"*": encoder}, LmConfig(tune=TopTuning(type="top", layers=1)))
+    names = learning(encoder.backbone)
+    assert names
+    assert all(n.startswith("encoder.layer.1.") for n in names)
+    with pytest.raises(ConfigError, match=r"train\.lm\.tune\.layers: must be at most 2, the model's layers \(got 9\)"):
+        LanguageModels({"*": encoder}, LmConfig(tune=TopTuning(type="top", layers=9)))
+    # And back: a later stage that tunes all really does.
+    LanguageModels({"*": encoder}, LmConfig())
+    assert len(learning(encoder)) == len(list(encoder.parameters()))
+    assert lms.groups()
+
+
+def test_dropout_is_what_was_asked_for(encoder: TextEncoder, store: TokenStore) -> None:
+    LanguageModels({"*": encoder}, LmConfig(dropout=0.0)).train()
+    batch = collate(store, [0, 3])
+    assert torch.equal(encoder(batch), encoder(batch))
+    LanguageModels({"*": encoder}, LmConfig(dropout=0.5)).train()
+    assert {m.p for m in encoder.modules() if isinstance(m, FastDropout)} == {0.5}
+    assert not torch.equal(encoder(batch), encoder(batch))
+    encoder.eval()
+    assert torch.equal(encoder(batch), encoder(batch))
+
+
+def test_lora_names_are_checked(encoder: TextEncoder) -> None:
+    with pytest.raises(ConfigError, match=r"train\.lm\.tune\.modules: must name linear layers of BertModel"):
+        LanguageModels({"*": encoder}, LmConfig(tune=LoraTuning(type="lora", modules=["quary"])))
+
+
+def test_memory_estimate_grows_with_what_is_kept(encoder: TextEncoder) -> None:
+    cpu = torch.device("cpu")
+    plain = LanguageModels({"*": encoder}, LmConfig()).activation_tokens(cpu)
+    checked = LanguageModels({"*": encoder}, LmConfig(gradient_checkpointing=True)).activation_tokens(cpu)
+    assert checked > plain > 0
+    assert LanguageModels({"*": encoder}, LmConfig(activation_tokens=77)).activation_tokens(cpu) == 77

@@ -1,0 +1,180 @@
+"""A shop whose reviews (edges) alone say what is good: learnt from edge features or edge text, and not without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import graphstorm_like.models.embedding as embedding
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import DataError
+from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, unread_edge_types
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.text_vectors import CachedText
+from graphstorm_like.training.trainer import Trainer, describe
+
+QUIET = Reporter(quiet=True)
+REVIEWS, REVERSE = "user:reviews:item", "item:reviews_rev:user"
+ALL = FanoutByType(default=-1)
+_WORDS = (("broken", "late"), ("fine", "sturdy"))
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(tables, language model): 200 items, each with 5 reviews, some of one user twice."""
+    from graphstorm_like.testing.text import tiny_text_model
+
+    pytest.importorskip("transformers")
+    folder, rng = tmp_path_factory.mktemp("reviews"), np.random.default_rng(0)
+    good = rng.integers(2, size=200)
+    splits = np.array(["train", "valid", "test"])[rng.choice(3, p=[0.6, 0.3, 0.1], size=200)]
+    names = [f"item-{i}" for i in range(200)]
+    pq.write_table(pa.table({"id": names, "good": good, "split": splits}), folder / "item.parquet")
+    of = np.repeat(np.arange(200), 5)
+    user = rng.integers(12, size=len(of))
+    user[1::5] = user[::5]
+    table = {
+        "source": [f"u{u}" for u in user],
+        "target": [names[i] for i in of],
+        "stars": 2.0 * good[of] - 1.0 + rng.normal(size=len(of)),
+        "comment": [f"{rng.choice(_WORDS[good[i]])} {rng.integers(10)}" for i in of],
+    }
+    pq.write_table(pa.table(table), folder / "reviews.parquet")
+    return folder, tiny_text_model(folder / "lm")
+
+
+@pytest.fixture
+def make(reviews: tuple[Path, Path], tmp_path: Path) -> Callable[..., Pipeline]:
+    """A pipeline whose nodes know nothing: make(gnn, edge_inputs)."""
+    from gconstruct import build_graph
+
+    def run(gnn: str, edge_inputs: dict[str, object], epochs: int = 10) -> Pipeline:
+        label = {"column": "good", "split": {"column": "split"}}
+        edges = {
+            "source": "user",
+            "relation": "reviews",
+            "target": "item",
+            "files": "reviews.parquet",
+            "features": {"stars": "stars"},
+            "text": {"comment": {"columns": "comment"}},
+        }
+        nodes = {"item": {"files": "item.parquet", "id": "id", "labels": {"good": label}}, "user": {}}
+        data = {
+            "output": str(tmp_path / "run"),
+            "cache": str(tmp_path / "cache"),
+            "graph": {"base": str(reviews[0]), "nodes": nodes, "edges": [edges]},
+            "model": {
+                "text_encoder": {"name": str(reviews[1]), "max_tokens": 16},
+                "inputs": {"item": {"embedding": False}, "user": {"embedding": False}},
+                "edge_inputs": edge_inputs,
+                "gnn": {"type": gnn, "hidden": 16, "layers": 2, "dropout": 0.0},
+            },
+            "task": {"type": "node_classification", "node_type": "item", "label": "good"},
+            "train": {"epochs": epochs, "batch_size": 32, "fanouts": [10, 10], "lr": 0.02, "early_stop": None},
+        }
+        pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+        build_graph(pipeline.graph)
+        return pipeline
+
+    return run
+
+
+def test_without_its_edge_inputs_the_label_is_not_learnt(make: Callable[..., Pipeline], tmp_path: Path) -> None:
+    assert Trainer(build_experiment(make("rgcn", {}), QUIET), tmp_path / "t", QUIET).train().best < 0.75
+
+
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat"])
+@pytest.mark.parametrize("wanted", [{"text": []}, {"features": []}], ids=["features", "text"])
+def test_what_only_edges_say_is_learnt(
+    make: Callable[..., Pipeline], tmp_path: Path, gnn: str, wanted: dict[str, list[str]]
+) -> None:
+    experiment = build_experiment(make(gnn, {REVIEWS: wanted}), QUIET)
+    assert Trainer(experiment, tmp_path / "t", QUIET).train().best > 0.9
+
+
+def full_batch(found: Experiment, node_type: str) -> np.ndarray:
+    stages = [SampleNeighbors(found.graph, [ALL, ALL], 0), FetchFeatures(found.sources)]
+    ids = np.arange(found.graph.manifest.node(node_type).count)
+    batch = BatchPipeline(NodeSeeder(node_type, None), stages).make(ids, StreamPosition(0, 0))
+    with torch.inference_mode():
+        return found.model.eval()(batch)[node_type].numpy()
+
+
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat"])
+@pytest.mark.parametrize("edges", [10**6, 20])
+def test_layer_wise_and_mini_batches_are_full_batch(
+    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, gnn: str, edges: int
+) -> None:
+    monkeypatch.setattr(embedding, "MAX_EDGES", edges)
+    found = build_experiment(make(gnn, {REVIEWS: {}, REVERSE: {}}), QUIET)
+    for node_type in ("item", "user"):
+        want = full_batch(found, node_type)
+        np.testing.assert_allclose(found.embedder().layer_wise([node_type])[node_type], want, atol=1e-5)
+        ids = np.array([7, 0, 11])
+        few = found.embedder().mini_batch(node_type, ids, [ALL, ALL], 0)
+        np.testing.assert_allclose(few, want[ids], atol=1e-5)
+    assert np.ptp(want, axis=0).max() > 0.01  # nodes of a type differ by their edges alone
+
+
+def training_batch(found: Experiment) -> MiniBatch:
+    return found.batches().make(np.arange(8), StreamPosition(0, 0))
+
+
+def test_a_batch_holds_the_rows_of_its_edges(make: Callable[..., Pipeline]) -> None:
+    found = build_experiment(make("rgcn", {REVERSE: {"text": []}, REVIEWS: {"features": []}}), QUIET)
+    for block in training_batch(found).blocks:
+        for edge_type, relation in block.relations.items():
+            assert list(relation.inputs) == (["text:comment"] if edge_type[1] == "reviews" else ["stars"])
+            for rows in relation.inputs.values():
+                assert len(rows) == len(relation.sources) > 0
+            if "stars" in relation.inputs:
+                want = found.graph.gather(edge_type, "stars", relation.edge_ids.numpy())
+                np.testing.assert_array_equal(relation.inputs["stars"].numpy(), want)
+
+
+def test_a_reverse_shares_the_vectors_of_its_original(make: Callable[..., Pipeline]) -> None:
+    """Each edge's text is embedded once; both directions find the vector of their own text."""
+    found = build_experiment(make("rgcn", {REVIEWS: {}, REVERSE: {}}), QUIET)
+    forward, reverse = (tuple(name.split(":")) for name in (REVIEWS, REVERSE))
+    one, other = found.sources[forward]["text:comment"], found.sources[reverse]["text:comment"]
+    assert isinstance(one, CachedText)
+    assert isinstance(other, CachedText)
+    assert one.cache.folder == other.cache.folder
+    texts = found.graph.text(forward, "comment").to_pylist()
+    vector_of = dict(zip(texts, one.rows(np.arange(len(texts))), strict=True))
+    back = found.graph.text(reverse, "comment").to_pylist()
+    assert back != texts
+    np.testing.assert_array_equal(other.rows(np.arange(len(back))), np.stack([vector_of[text] for text in back]))
+    assert text_rows(found.graph, "item") == ("item", None)
+    assert text_rows(found.graph, forward) == (forward, None)
+    assert found.text_weights.keys() == {f"{REVIEWS}.text:comment", f"{REVERSE}.text:comment"}
+
+
+def test_what_is_not_read_is_said(make: Callable[..., Pipeline]) -> None:
+    found = build_experiment(make("rgcn", {REVIEWS: {"text": []}}), QUIET)
+    note = "edge features and text are kept in the graph, but no model reads those of item:reviews_rev:user (see"
+    assert note in describe(found)
+    both = make("rgcn", {REVIEWS: {}, REVERSE: {}})
+    assert unread_edge_types(both.model, found.graph.manifest) == []
+    assert "no model reads" not in describe(build_experiment(both, QUIET))
+
+
+def test_a_graph_folder_without_the_feature(make: Callable[..., Pipeline]) -> None:
+    found = build_experiment(make("rgcn", {}), QUIET)
+    config = make("rgcn", {REVIEWS: {}}).model
+    wrong = config.model_copy(
+        update={"edge_inputs": {REVIEWS: config.edge_inputs[REVIEWS].model_copy(update={"features": ["star"]})}}
+    )
+    with pytest.raises(DataError, match=r"edge type user:reviews:item: unknown feature 'star' \(known: stars\)\. Did"):
+        chosen_edge_inputs(wrong, found.graph.manifest)
