@@ -3,12 +3,13 @@ seconds and peak memory are its own."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.training.progress import Reporter
+
+if TYPE_CHECKING:
+    from graphstorm_like.sampling.batch import MiniBatch
 
 
 def text_table(pipeline: Pipeline, limit: int) -> str:
@@ -63,17 +67,17 @@ def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
     train = pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})
     pipeline = pipeline.model_copy(update={"train": train})
     experiment = build_experiment(pipeline, Reporter(quiet=True))
-    timed = _Timed(Trainer, experiment)
-    stream, batches = timed.trainer.stream, timed.trainer.batches
+    trainer = Trainer(experiment, Path("unused"), Reporter(quiet=True))
+    stream, batches = trainer.stream, trainer.batches
     edges = 0
     clock = Clock()
     for batch in epoch_batches(batches, stream, 0):
         edges += sum(len(r.sources) for b in batch.blocks for r in b.relations.values())
     rows = [_row(clock, "sample + fetch, one epoch", stream.steps, edges)]
-    timed.epoch(0)
+    _epoch(trainer, 0)
     clock = Clock()
     for epoch in range(1, epochs + 1):
-        timed.epoch(epoch)
+        _epoch(trainer, epoch)
     rows.append(_row(clock, f"train, {epochs} epochs", stream.steps * epochs, edges * epochs))
     clock = Clock()
     how = experiment.task.evaluation(pipeline.train.fanouts, pipeline.seed)
@@ -85,19 +89,20 @@ def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
     return rows
 
 
-class _Timed:
-    """A Trainer driven epoch by epoch, without checkpoints or validation."""
+def drive(trainer: Any, steps: int, epoch: int = 0) -> Iterator[list[MiniBatch]]:
+    """Run up to `steps` optimizer steps of an epoch, without checkpoints or validation; yields after each."""
+    trainer.tracker = _NoTracker()
+    state = trainer.state
+    state.epoch, state.step, state.updates = epoch, 0, epoch * trainer.updates_per_epoch
+    with Reporter(quiet=True).meter("", 1) as meter:
+        for group in itertools.islice(trainer.groups(), steps):
+            trainer.update(group, meter)
+            yield group
 
-    def __init__(self, trainer: type[Any], experiment: Any) -> None:
-        self.trainer = trainer(experiment, Path("unused"), Reporter(quiet=True))
-        self.trainer.tracker = _NoTracker()
 
-    def epoch(self, number: int) -> None:
-        state = self.trainer.state
-        state.epoch, state.step, state.updates = number, 0, number * self.trainer.updates_per_epoch
-        with Reporter(quiet=True).meter("", 1) as meter:
-            for group in self.trainer.groups():
-                self.trainer.update(group, meter)
+def _epoch(trainer: Any, epoch: int) -> None:
+    for _ in drive(trainer, trainer.updates_per_epoch, epoch):
+        pass
 
 
 class _NoTracker:

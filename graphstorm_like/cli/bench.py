@@ -34,6 +34,18 @@ def add_to(app: typer.Typer) -> None:
 
         typer.echo(text_table(load_pipeline(pipeline, overrides or ()), limit))
 
+    @bench.command("lm")
+    def lm(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        steps: int = typer.Option(10, min=1, help="Steps to time, after two that are not."),
+    ) -> None:
+        """Steps of language model training, alone and end to end, beside the graph network's: CPU seconds, memory."""
+        from graphstorm_like.benchmarks.strategies import strategies_table
+        from graphstorm_like.config import load_pipeline
+
+        typer.echo(strategies_table(load_pipeline(pipeline, overrides or ()), steps))
+
     @bench.command("gnn")
     def gnn(
         pipeline: Yaml,

@@ -136,9 +136,9 @@ class JointStage(StageBase):
     """Which: drawn, or those that most sampled edges lead to."""
     lm_tokens: PositiveInt = 32768
     """Tokens a step that are trained: seeds first, then neighbours. Time grows with it."""
-    refresh_steps: PositiveInt | None = 400
-    """No vector is used that is older than this many steps: each step computes the oldest part of the table anew.
-    null: only what is trained."""
+    refresh_steps: PositiveInt | None = None
+    """No vector is used that is older than this many steps: each step computes the next part of the table anew. Set it
+    where an epoch is long. null: all are computed anew before each validation, which so sees what inference will."""
 
 
 class StudentStage(StageBase):

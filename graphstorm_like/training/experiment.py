@@ -106,6 +106,9 @@ class Experiment:
         """After an optimizer step, of which there were `updates`: numbers for the log."""
         return {}
 
+    def before_validation(self) -> None:
+        """Whatever is out of date is made up to date: validation must see what inference will."""
+
     def at(self, updates: int) -> None:
         """Training stands at `updates` steps: said at the start and after a resume."""
 

@@ -174,6 +174,7 @@ class Trainer:
         """Score the validation split; save the model when it is the best so far. Returns a line's part."""
         state = self.state
         started = time.monotonic()
+        self.experiment.before_validation()
         how = self.task.evaluation(self.config.fanouts, self.seed)
         metrics = self.task.evaluate(self.experiment.embedder(), "valid", how)
         value = metrics[self.task.select_by]

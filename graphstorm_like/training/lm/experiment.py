@@ -182,6 +182,13 @@ class LmExperiment(Experiment):
         read = [table.ages_read() for table in tables]
         return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
 
+    def before_validation(self) -> None:
+        """See Experiment. Rows that the present weights gave are not computed again."""
+        if self.joint is not None:
+            for by_name in self.tables.values():
+                for table in by_name.values():
+                    table.refresh_all()
+
     def at(self, updates: int) -> None:
         """See Experiment."""
         for by_name in self.tables.values():

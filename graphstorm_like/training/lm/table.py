@@ -90,6 +90,10 @@ class VectorTable(nn.Module):
         first, last = (size * (self.now % steps)) // steps, (size * (self.now % steps + 1)) // steps
         self.compute(np.arange(first, last))
 
+    def refresh_all(self) -> None:
+        """Compute every row that other weights gave."""
+        self.compute(np.flatnonzero(self.computed.numpy() != self.now))
+
     def ages_read(self) -> tuple[int, int]:
         """(sum of ages in steps, number) of the rows read since the last call."""
         found, self._read = self._read, (0, 0)

@@ -68,3 +68,15 @@ def test_rows_are_read_as_they_are_and_saved(encoder: TextEncoder, store: TokenS
     assert torch.equal(other.vectors, table.vectors)
     assert other.computed.tolist() == [0, 0, 5, 0, 0, 0]
     assert start[2].max() < 1  # the cache itself is not written to
+
+
+def test_before_validation_every_old_row_is_computed_once(encoder: TextEncoder, store: TokenStore) -> None:
+    table = VectorTable(encoder, store, False, np.zeros((len(store), encoder.dim), dtype=np.float16))
+    table.now = 3
+    table.compute(np.array([1, 2]))
+    seen = counted(encoder)
+    table.refresh_all()
+    assert sum(seen) == len(store) - 2
+    assert (table.computed == 3).all()
+    table.refresh_all()
+    assert sum(seen) == len(store) - 2

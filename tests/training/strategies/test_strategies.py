@@ -168,7 +168,6 @@ def test_scores_are_those_that_validation_saw(configured: Callable[..., Pipeline
             "train.precision=float32",
             "model.text_encoder.dtype=float32",
             "train.fanouts=[-1, -1]",
-            "train.stages=[{name: last, type: joint, refresh_steps: 1}]" if strategy == "joint" else "train.epochs=3",
         )
         train(pipeline, "construct", "train", "evaluate")
         best = json.loads((Path(pipeline.output) / "train" / "done.json").read_text())["best"]
@@ -402,3 +401,56 @@ def test_a_trained_stage_is_a_text_encoder_for_other_runs(configured: Callable[.
     train(second, *ALL)
     assert read_scores(second)["test"]["accuracy"] > 0.9
     assert Runner(second, QUIET).trained().text_weights["item.text:title"]
+
+
+PRETRAINING = "task={type: graph_pretraining, edge_types: ['item:similar:item'], ranking: {candidates: 20, hits: [1]}}"
+
+
+@pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
+def test_pre_training_on_a_graph(configured: Callable[..., Pipeline], strategy: str) -> None:
+    """GaLM: without a graph network, and co-training in three steps; with masked language modelling beside it."""
+    stages = "train.stages=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
+    changes = [PRETRAINING, "train.lm.mlm={weight: 0.1}", *([stages] if strategy == "staged" else [])]
+    pipeline = configured(strategy, *changes, task="link_prediction")
+    train(pipeline, *ALL)
+    scores = read_scores(pipeline)
+    assert scores["valid"]["mrr"] > 0.22  # of 21 at random: .17
+    assert TextEncoder.load(Path(pipeline.output) / "train" / "best" / "lm" / "shared").dim == 32
+
+
+def test_masked_language_modelling_alone(configured: Callable[..., Pipeline]) -> None:
+    """task_weight 0: the model learns words, the head of the task nothing."""
+    pipeline = configured("lm_only", "train.lm.mlm={task_weight: 0.0, probability: 0.3}", "train.lm.epochs=6")
+    train(pipeline)
+    found = [r["loss"] for r in read_metrics(Path(pipeline.output) / "train") if r["kind"] == "train"]
+    assert found[-1] < 0.8 * found[0]
+    from safetensors.torch import load_file
+
+    fresh = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
+    saved = load_file(Path(pipeline.output) / "train" / "best" / "model.safetensors")
+    for name, value in fresh.modules.state_dict().items():
+        if name.endswith("weight") and value.dim() > 1:
+            # Weight decay alone has touched it.
+            torch.testing.assert_close(saved[name], value, rtol=0.01, atol=1e-4)
+
+
+def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline]) -> None:
+    pipeline = configured("lm_only", "train.precision=float32", "train.lm.dropout=0.0")
+    train(pipeline, "construct")
+    with_mlm = configured("lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5}")
+    without_task = configured(
+        "lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5, task_weight: 0.0}"
+    )
+    gradients = []
+    for one in (pipeline, with_mlm, without_task):
+        experiment = build_lm_experiment(stage_pipeline(one, one.train.stage_list()[0]), QUIET)
+        experiment.trained.train()
+        batch = experiment.batches().make(np.arange(16), _at())
+        loss, count = experiment.backward(batch)
+        assert count == 16
+        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        assert word is not None
+        gradients.append((word, loss))
+    (task, task_loss), (both, both_loss), (mlm, mlm_loss) = gradients
+    torch.testing.assert_close(both, task + mlm, atol=1e-5, rtol=1e-4)
+    assert both_loss == pytest.approx(task_loss + mlm_loss, rel=1e-5)
