@@ -121,7 +121,7 @@ def label_by_titles(tables: Path) -> None:
 @pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
 def test_learns_other_labels(configured: Callable[..., Pipeline], tmp_path: Path, strategy: str, task: str) -> None:
     longer = "model.text_encoder.max_tokens=32"  # whole titles
-    pipeline = configured(strategy, longer, "train.lm.epochs=6", "train.epochs=6", task=task)
+    pipeline = configured(strategy, longer, "train.lm.epochs=6", "train.epochs=10", task=task)
     label_by_titles(tmp_path / task / "tables")
     train(pipeline, *ALL)
     made, found = Runner(pipeline, QUIET).trained().task, read_scores(pipeline)["test"]
