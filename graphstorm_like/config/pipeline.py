@@ -10,13 +10,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
 from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
+    EdgeLabelConfig,
     GraphPretrainingConfig,
     LinkPredictionConfig,
     NodeClassificationConfig,
+    NodeLabelConfig,
+    NumberLabelConfig,
     TaskConfig,
 )
 from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
@@ -172,29 +175,35 @@ def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
 
 
 def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, NodeClassificationConfig):
+    if not isinstance(task, NodeLabelConfig):
         return
     if task.node_type not in graph.nodes:
         yield ("task", "node_type"), _unknown("node type", task.node_type, graph.nodes)
         return
-    labels = graph.nodes[task.node_type].labels
+    yield from _check_label(graph.nodes[task.node_type].labels, task)
+
+
+def _check_label(labels: Mapping[str, LabelConfig], task: NodeLabelConfig | EdgeLabelConfig) -> Iterator[Problem]:
+    kind = "number" if isinstance(task, NumberLabelConfig) else "class"
     if task.label not in labels:
         yield ("task", "label"), _unknown("label", task.label, labels)
-    elif labels[task.label].kind != "class":
+    elif labels[task.label].kind != kind:
         yield (
             ("task", "label"),
-            f"must be a label of kind class for {task.type} (got '{task.label}' of kind {labels[task.label].kind})",
+            f"must be a label of kind {kind} for {task.type} (got '{task.label}' of kind {labels[task.label].kind})",
         )
 
 
-def _check_link_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, LinkPredictionConfig):
+def _check_edge_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
+    if not isinstance(task, LinkPredictionConfig | EdgeLabelConfig):
         return
     at = ("task", "edge_type")
     yield from _check_original(graph, task.edge_type, at)
     for i, edge in enumerate(graph.edges):
         if edge.edge_type == task.edge_type:
-            if edge.split is None:
+            if isinstance(task, EdgeLabelConfig):
+                yield from _check_label(edge.labels, task)
+            elif edge.split is None:
                 name = edge_name(edge.edge_type)
                 # The edges of a folder that is there already have no entry to add it to.
                 fix = f". Add graph.edges[{i}].split" if edge.files else ""
@@ -303,7 +312,7 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
         where = at if train.stages is None else ("train", "stages", i)
         learns = stage.task if isinstance(stage, LmStage) and stage.task is not None else task
         if isinstance(stage, LmStage) and stage.task is not None:
-            for check in (_check_node_task, _check_link_task, _check_pretraining_task):
+            for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
                 for path, message in check(graph, stage.task):
                     yield (*where, *path), message
         if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
@@ -366,7 +375,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_node_task),
-    (("graph", "task"), _check_link_task),
+    (("graph", "task"), _check_edge_task),
     (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_edge_inputs),

@@ -19,7 +19,7 @@ class ScheduleConfig(Strict):
 
 
 class EarlyStopConfig(Strict):
-    """Stop when the validation number has not risen by `min_delta` for `patience` evaluations."""
+    """Stop when the validation number has not improved by `min_delta` for `patience` evaluations."""
 
     patience: PositiveInt = 5
     min_delta: NonNegativeFloat = 0.0

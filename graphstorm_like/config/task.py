@@ -8,32 +8,91 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeTypeField, KeyedError, Name, PositiveFloat, PositiveInt, Strict
 
-NodeMetric = Literal["accuracy", "macro_f1"]
+ClassMetric = Literal["accuracy", "macro_f1"]
+NumberMetric = Literal["rmse", "mae", "r2"]
 
 
-class NodeClassificationConfig(Strict):
-    """Predict a class of each node of one type."""
+def _select_by_is_measured(config: Any) -> Any:
+    if config.select_by not in config.metrics:
+        given = "" if "select_by" in config.model_fields_set else ", the default"
+        known = " or ".join(map(repr, config.metrics))
+        raise KeyedError("select_by", f"must be one of task.metrics, {known} (got {config.select_by!r}{given})")
+    return config
 
-    type: Literal["node_classification"]
+
+# The four tasks about labels are pairs of these parts; `type` stands first in each, as in the YAML.
+
+
+class NodeLabelConfig(Strict):
+    """The label is one of the nodes of one type."""
+
+    type: str
     node_type: Name
     label: Name
     head_layers: Annotated[int, Field(ge=1, le=4)] = 1
-    """1: a linear classifier; more: an MLP."""
+    """1: a linear head; more: an MLP."""
+
+
+class EdgeLabelConfig(Strict):
+    """The label is one of the edges of one type, read off both ends' vectors."""
+
+    type: str
+    edge_type: EdgeTypeField
+    label: Name
+    head_layers: Annotated[int, Field(ge=1, le=4)] = 2
+    """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
+    exclude_target_edges: bool = True
+    """A training batch's edges and their reverses are no messages in it; the label's validation and test edges never
+    are, so that what is scored was no message either. false: every edge is a message, in training and in scoring."""
+
+
+class ClassLabelConfig(Strict):
+    """The label is a class."""
+
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    metrics: Annotated[list[NodeMetric], Field(min_length=1)] = ["accuracy", "macro_f1"]
-    select_by: NodeMetric = "accuracy"
+    metrics: Annotated[list[ClassMetric], Field(min_length=1)] = ["accuracy", "macro_f1"]
+    select_by: ClassMetric = "accuracy"
     """The validation number that early stopping and the best checkpoint follow."""
 
-    @model_validator(mode="after")
-    def _selectable(self) -> NodeClassificationConfig:
-        if self.select_by not in self.metrics:
-            given = "" if "select_by" in self.model_fields_set else ", the default"
-            raise KeyedError(
-                "select_by",
-                f"must be one of task.metrics, {' or '.join(map(repr, self.metrics))} (got {self.select_by!r}{given})",
-            )
-        return self
+    _selectable = model_validator(mode="after")(_select_by_is_measured)
+
+
+class NumberLabelConfig(Strict):
+    """The label is a number."""
+
+    loss: Literal["mse", "huber"] = "mse"
+    """On labels standardised by the training rows' mean and deviation; huber is linear beyond one deviation."""
+    metrics: Annotated[list[NumberMetric], Field(min_length=1)] = ["rmse", "mae", "r2"]
+    """In the label's own units."""
+    select_by: NumberMetric = "rmse"
+    """The validation number that early stopping and the best checkpoint follow: lowest rmse or mae, highest r2."""
+
+    _selectable = model_validator(mode="after")(_select_by_is_measured)
+
+
+class NodeClassificationConfig(ClassLabelConfig, NodeLabelConfig):
+    """Predict a class of each node of one type."""
+
+    type: Literal["node_classification"]
+
+
+class NodeRegressionConfig(NumberLabelConfig, NodeLabelConfig):
+    """Predict a number for each node of one type."""
+
+    type: Literal["node_regression"]
+
+
+class EdgeClassificationConfig(ClassLabelConfig, EdgeLabelConfig):
+    """Predict a class of each edge of one type."""
+
+    type: Literal["edge_classification"]
+
+
+class EdgeRegressionConfig(NumberLabelConfig, EdgeLabelConfig):
+    """Predict a number for each edge of one type."""
+
+    type: Literal["edge_regression"]
 
 
 class DotHeadConfig(Strict):
@@ -156,5 +215,11 @@ class GraphPretrainingConfig(Strict):
 
 
 TaskConfig = Annotated[
-    NodeClassificationConfig | LinkPredictionConfig | GraphPretrainingConfig, Field(discriminator="type")
+    NodeClassificationConfig
+    | NodeRegressionConfig
+    | EdgeClassificationConfig
+    | EdgeRegressionConfig
+    | LinkPredictionConfig
+    | GraphPretrainingConfig,
+    Field(discriminator="type"),
 ]

@@ -6,7 +6,7 @@ validation or test edges are hidden from training.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,15 @@ class LocalGraph:
     """A Graph over a graph folder of one partition.
 
     hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
-    still show them: they are what link prediction is scored on.
+    still show them: they are what is scored. A mapping names the label whose split is meant; None: the edges' own.
     held_out: edges that are no messages either, by their ends; their reverses go too.
     """
 
     def __init__(
-        self, folder: str | Path, hide: Collection[EdgeType] = (), held_out: ExcludedEdges | None = None
+        self,
+        folder: str | Path,
+        hide: Collection[EdgeType] | Mapping[EdgeType, str | None] = (),
+        held_out: ExcludedEdges | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(folder)
@@ -54,19 +57,24 @@ class LocalGraph:
                 f"{folder}: must have one partition for the local store (got {len(self.manifest.partitions)})"
             )
         self._part = self.manifest.partitions[0]
-        self.hide = tuple(hide)
+        self.hide: Mapping[EdgeType, str | None] = dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)
         self.held_out = ExcludedEdges({}) if held_out is None else held_out
         self._tables: dict[str, pa.RecordBatch] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._counts = {name: node.count for name, node in self.manifest.nodes.items()}
         self._numbering = Numbering(self._counts)
-        hidden = set(self.hide)
-        for edge_type in self.hide:
-            if self.manifest.edge(edge_type).split_counts is None:
+        self._hidden_by: dict[EdgeType, str] = {}
+        """The split column that says which edges are hidden; a reverse type has the same columns."""
+        for edge_type, label in self.hide.items():
+            schema = self.manifest.edge(edge_type)
+            if label is None and schema.split_counts is None:
                 raise DataError(f"{folder}: edge type {edge_name(edge_type)} must have a split to hide edges by")
-            if (reverse := self.manifest.edge(edge_type).reverse) is not None:
-                hidden.add(reverse)
-        self._hidden_by_split = hidden
+            if label is not None and label not in schema.labels:
+                raise DataError(
+                    unknown(f"{folder}: {edge_name(edge_type)}", "label", label, schema.labels) + " Run: gsl construct"
+                )
+            column = SPLIT_COLUMN if label is None else label_split_column(label)
+            self._hidden_by |= {t: column for t in (edge_type, schema.reverse) if t is not None}
         self._hidden_ends = dict(self.held_out.ends)
         for edge_type, (source, target) in self.held_out.ends.items():
             if (reverse := self.manifest.edge(edge_type).reverse) is not None:
@@ -154,6 +162,15 @@ class LocalGraph:
         column = self._column(self._edges(edge_type), SPLIT_COLUMN, edge_name(edge_type))
         return np.flatnonzero(column.to_numpy() == SPLITS.index(split))
 
+    def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        return _numpy(self._column(self._edges(edge_type), label_column(name), edge_name(edge_type)))
+
+    def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:
+        """Ids of the edges whose label belongs to a split."""
+        column = self._column(self._edges(edge_type), label_split_column(name), edge_name(edge_type))
+        return np.flatnonzero(column.to_numpy() == SPLITS.index(split))
+
     def degrees(self, edge_type: EdgeType) -> IntArray:
         """In-degree of each target node in the message graph."""
         return np.diff(self._messages(edge_type)[0])
@@ -166,7 +183,7 @@ class LocalGraph:
             indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
             sources = table.column(SOURCE_COLUMN).to_numpy(zero_copy_only=True)
             kept: IntArray | None = None
-            if edge_type in self._hidden_by_split or edge_type in self._hidden_ends:
+            if edge_type in self._hidden_by or edge_type in self._hidden_ends:
                 shown = ~self._hidden_rows(edge_type)
                 kept = np.flatnonzero(shown)
                 before = np.concatenate([[0], np.cumsum(shown)])
@@ -180,8 +197,8 @@ class LocalGraph:
         num_sources = self._counts[edge_type[0]]
         keys = target * num_sources + source
         unwanted = [keys[:0]]
-        if edge_type in self._hidden_by_split:
-            splits = self._edges(edge_type).column(SPLIT_COLUMN).to_numpy()
+        if edge_type in self._hidden_by:
+            splits = self._edges(edge_type).column(self._hidden_by[edge_type]).to_numpy()
             unwanted.append(keys[np.isin(splits, HIDDEN_SPLITS)])
         if edge_type in self._hidden_ends:
             of, to = self._hidden_ends[edge_type]

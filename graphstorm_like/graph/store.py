@@ -95,7 +95,7 @@ class GraphStore(Protocol):
 
     folder: Path
     manifest: GraphManifest
-    hide: tuple[EdgeType, ...]
+    hide: Mapping[EdgeType, str | None]
     held_out: ExcludedEdges
 
     def sample(
@@ -151,6 +151,14 @@ class FeatureStore(Protocol):
 
     def label_rows(self, node_type: NodeType, name: str, split: str) -> IntArray:
         """Ids of the nodes whose label belongs to a split."""
+        ...
+
+    def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        ...
+
+    def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:
+        """Ids of the edges whose label belongs to a split."""
         ...
 
 

@@ -16,7 +16,8 @@ from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.known import KnownTargets
-from graphstorm_like.tasks import LinkPrediction, NodeClassification
+from graphstorm_like.tasks import EdgeLabelTask, LabelTask, LinkPrediction
+from graphstorm_like.tasks.targets import ClassTarget
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.progress import Reporter
 
@@ -46,8 +47,8 @@ def export(
             "task": experiment.pipeline.task.model_dump(mode="json"),
             "mode": config.mode,
         }
-        if isinstance(experiment.task, NodeClassification):
-            facts["classes"] = experiment.task.classes
+        if isinstance(task, LabelTask) and isinstance(task.target, ClassTarget):
+            facts["classes"] = task.target.classes
         return folder.finish(facts)
 
 
@@ -74,38 +75,57 @@ def embedding_tables(experiment: Experiment, node_type: NodeType, vectors: Vecto
 def prediction_tables(
     experiment: Experiment, vectors: Mapping[NodeType, Vectors], reporter: Reporter
 ) -> Iterator[pa.Table]:
-    """What the task predicts, for every node (or every source of a link)."""
-    if isinstance(experiment.task, NodeClassification):
-        yield from _class_tables(experiment, experiment.task, vectors)
-    elif isinstance(experiment.task, LinkPrediction):
-        yield from _link_tables(experiment, experiment.task, vectors, reporter)
+    """What the task predicts, for every node or edge of the label's type (or every source of a link)."""
+    task = experiment.task
+    if isinstance(task, LabelTask):
+        yield from _label_tables(experiment, task, vectors)
+    elif isinstance(task, LinkPrediction):
+        yield from _link_tables(experiment, task, vectors, reporter)
 
 
-def _class_tables(
-    experiment: Experiment, task: NodeClassification, vectors: Mapping[NodeType, Vectors]
-) -> Iterator[pa.Table]:
-    """id, prediction (class name), probability, probabilities (in the order of the classes), label, split."""
-    node_type, label = task.config.node_type, task.config.label
-    ids, names = experiment.graph.ids(node_type), pa.array(task.classes, pa.string())
-    labels = experiment.graph.label(node_type, label)
-    splits = np.zeros(len(labels), dtype=np.int64)
+def _label_tables(experiment: Experiment, task: LabelTask, vectors: Mapping[NodeType, Vectors]) -> Iterator[pa.Table]:
+    """id (of an edge: source, target), then _predicted, then split; one row a node or edge, labelled or not.
+
+    Edges are in the order of the graph: by target, then source.
+    """
+    splits = np.zeros(len(task.labels), dtype=np.int64)
     for split in SPLITS[1:]:
-        splits[experiment.graph.label_rows(node_type, label, split)] = SPLITS.index(split)
-    for part in shards(len(labels), experiment.pipeline.infer.shard_rows):
-        probabilities = task.probabilities(vectors[node_type][part])
-        predicted = probabilities.argmax(axis=1)
-        truth = pa.array(labels[part], pa.int32(), mask=labels[part] == NO_LABEL)
-        table = pa.table(
-            {
-                "id": ids[part.start : part.stop],
-                "prediction": names.take(pa.array(predicted)),
-                "probability": probabilities.max(axis=1),
-                "probabilities": list_column(probabilities),
-                "label": names.take(truth),
-                "split": pa.array(SPLITS).take(pa.array(splits[part])),
-            }
-        )
-        yield table.replace_schema_metadata({"classes": "\n".join(task.classes)})
+        splits[task.rows(split)] = SPLITS.index(split)
+    for part in shards(len(task.labels), experiment.pipeline.infer.shard_rows):
+        columns = _keys(experiment, task, part) | _predicted(task, task.predictions(vectors, part), part)
+        table = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
+        if isinstance(task.target, ClassTarget):
+            table = table.replace_schema_metadata({"classes": "\n".join(task.target.classes)})
+        yield table
+
+
+def _keys(experiment: Experiment, task: LabelTask, part: slice) -> dict[str, pa.Array]:
+    """The user's ids of some rows of a label."""
+    graph = experiment.graph
+    if not isinstance(task, EdgeLabelTask):
+        return {"id": graph.ids(task.node_types[0])[part.start : part.stop]}
+    ends = graph.edges(task.edge_type, np.arange(part.start, part.stop))
+    types = (task.edge_type[0], task.edge_type[2])
+    return {
+        name: graph.ids(node_type).take(pa.array(nodes))
+        for name, node_type, nodes in zip(("source", "target"), types, ends, strict=True)
+    }
+
+
+def _predicted(task: LabelTask, predictions: Vectors, part: slice) -> dict[str, pa.Array]:
+    """prediction and label: numbers, or names of classes, these with probability and probabilities (in the order of
+    the classes). The label of a row without one is null."""
+    labels = task.labels[part]
+    if not isinstance(task.target, ClassTarget):
+        return {"prediction": pa.array(predictions), "label": pa.array(labels, mask=np.isnan(labels))}
+    names = pa.array(task.target.classes, pa.string())
+    truth = pa.array(labels, pa.int32(), mask=labels == NO_LABEL)
+    return {
+        "prediction": names.take(pa.array(predictions.argmax(axis=1))),
+        "probability": pa.array(predictions.max(axis=1)),
+        "probabilities": list_column(predictions),
+        "label": names.take(truth),
+    }
 
 
 def _link_tables(

@@ -59,8 +59,10 @@ def show_graph(folder: str | Path) -> Iterator[str]:
         for edge in manifest.edges
     ]
     yield from table(["edge type", "edges", "mean in-degree", "features", "text", "split"], rows)
-    for name, node in manifest.nodes.items():
-        for label, schema in node.labels.items():
+    labels = [(name, node.labels) for name, node in manifest.nodes.items()]
+    labels += [(edge_name(edge.edge_type), edge.labels) for edge in manifest.edges if not edge.is_reverse]
+    for name, found in labels:
+        for label, schema in found.items():
             yield ""
             yield f"label {name}.{label}: {_counts(schema.counts)}"
             if schema.classes:
@@ -86,7 +88,7 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
-    from graphstorm_like.sampling.batch import StreamPosition, link_parts, tensor_bytes
+    from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, link_parts, tensor_bytes
     from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.experiment import build_experiment
 
@@ -116,6 +118,8 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     yield f"loss {loss.item() / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
+    if isinstance(batch.targets, EdgeTargets):
+        yield f"edges: {len(batch.targets.labels):,} of {edge_name(batch.targets.edge_type)}"
     for part in link_parts(batch.targets):
         yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
     for node_type, inputs in batch.input_ids.items():

@@ -28,9 +28,19 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class NodeTargets:
-    """What is asked of the seeds of one node type: labels [S] (class index)."""
+    """What is asked of the seeds of one node type: labels [S] (int64 class index, or float32 number)."""
 
     node_type: NodeType
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTargets:
+    """B labelled edges of one type: their ends as positions in the seeds, labels [B] as in NodeTargets."""
+
+    edge_type: EdgeType
+    sources: Tensor
+    targets: Tensor
     labels: Tensor
 
 
@@ -58,14 +68,19 @@ class MultiLinkTargets:
     parts: tuple[LinkTargets, ...]
 
 
-Targets: TypeAlias = NodeTargets | LinkTargets | MultiLinkTargets
+Targets: TypeAlias = NodeTargets | EdgeTargets | LinkTargets | MultiLinkTargets
 
 
 def link_parts(targets: Targets | None) -> tuple[LinkTargets, ...]:
-    """The relations of which a batch holds target edges; none for tasks on nodes."""
+    """The relations of which a batch holds links to tell from wrong ones; none for tasks on labels."""
     if isinstance(targets, MultiLinkTargets):
         return targets.parts
     return (targets,) if isinstance(targets, LinkTargets) else ()
+
+
+def target_edges(targets: Targets | None) -> tuple[EdgeTargets | LinkTargets, ...]:
+    """All edges that are asked about, by relation; none for tasks on nodes."""
+    return (targets,) if isinstance(targets, EdgeTargets) else link_parts(targets)
 
 
 @dataclass(frozen=True, slots=True)

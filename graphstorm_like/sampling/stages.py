@@ -18,8 +18,16 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
-from graphstorm_like.sampling.batch import MiniBatch, NodeTargets, StreamPosition, link_parts, torch_subgraph
-from graphstorm_like.sampling.links import MultiLinkSeeder
+from graphstorm_like.sampling.batch import (
+    EdgeTargets,
+    MiniBatch,
+    NodeTargets,
+    StreamPosition,
+    link_parts,
+    target_edges,
+    torch_subgraph,
+)
+from graphstorm_like.sampling.links import MultiLinkSeeder, number_nodes
 from graphstorm_like.sampling.rng import stream
 
 
@@ -50,8 +58,29 @@ class NodeSeeder:
         """Node ids -> seeds with their labels."""
         targets = None
         if self.labels is not None:
-            targets = NodeTargets(self.node_type, torch.from_numpy(self.labels[ids].astype(np.int64)))
+            targets = NodeTargets(self.node_type, label_tensor(self.labels[ids]))
         return MiniBatch(seeds={self.node_type: torch.from_numpy(ids)}, position=position, targets=targets)
+
+
+def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
+    """Labels of a store as losses take them: class indices int64, numbers float32."""
+    return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
+
+
+@dataclass(frozen=True)
+class EdgeSeeder:
+    """Seeds are the ends of a batch of edges; labels [count] by edge id."""
+
+    graph: Graph
+    edge_type: EdgeType
+    labels: npt.NDArray[Any]
+
+    def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
+        """Edge ids -> distinct end nodes, and the edges' labels."""
+        source, target = self.graph.edges(self.edge_type, ids)
+        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids]))
+        return MiniBatch(seeds=seeds, position=position, targets=targets)
 
 
 class LinkSeeder:
@@ -78,7 +107,7 @@ class LinkSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds. Target edges of a link batch, and their reverses, stay out."""
+    """Layered neighbour sampling around the seeds. Target edges of a batch, and their reverses, stay out."""
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
@@ -92,7 +121,7 @@ class SampleNeighbors:
         """Adds blocks and input ids."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
         ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
-        for part in link_parts(batch.targets) if self.exclude_targets else ():
+        for part in target_edges(batch.targets) if self.exclude_targets else ():
             s_type, _, t_type = part.edge_type
             source, target = seeds[s_type][part.sources.numpy()], seeds[t_type][part.targets.numpy()]
             ends.update(self.graph.reverse_pairs(part.edge_type, source, target).ends)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import (
+    EdgeLabelConfig,
     GraphPretrainingConfig,
     LinkPredictionConfig,
     NodeClassificationConfig,
+    NodeLabelConfig,
     TaskConfig,
 )
 from graphstorm_like.graph.holdout import hold_out
@@ -17,14 +19,18 @@ from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.tasks.base import Evaluation, Objective, Task
 from graphstorm_like.tasks.graph_pretraining import GraphPretraining, pretraining_relations
+from graphstorm_like.tasks.labels import EdgeLabelTask, LabelTask, NodeLabelTask
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.node_classification import NodeClassification
 
 __all__ = [
+    "EdgeLabelTask",
     "Evaluation",
     "GraphPretraining",
+    "LabelTask",
     "LinkPrediction",
     "NodeClassification",
+    "NodeLabelTask",
     "Objective",
     "Task",
     "build_task",
@@ -34,14 +40,17 @@ __all__ = [
 ]
 
 
-def hidden_edges(config: NodeClassificationConfig | LinkPredictionConfig) -> tuple[EdgeType, ...]:
-    """Edge types whose validation and test edges must be no messages."""
-    return (config.edge_type,) if isinstance(config, LinkPredictionConfig) else ()
+def hidden_edges(config: TaskConfig) -> dict[EdgeType, str | None]:
+    """Edge types whose validation and test edges must be no messages, with the label whose split says which those
+    are; None: the split of the edges themselves."""
+    if isinstance(config, LinkPredictionConfig):
+        return {config.edge_type: None}
+    if isinstance(config, EdgeLabelConfig) and config.exclude_target_edges:
+        return {config.edge_type: config.label}
+    return {}
 
 
-def open_graph(
-    config: NodeClassificationConfig | LinkPredictionConfig | GraphPretrainingConfig, folder: str | Path, seed: int
-) -> LocalGraph:
+def open_graph(config: TaskConfig, folder: str | Path, seed: int) -> LocalGraph:
     """The graph of a folder, in which what the task must not see is no message."""
     if not isinstance(config, GraphPretrainingConfig):
         return LocalGraph(folder, hide=hidden_edges(config))
@@ -52,20 +61,22 @@ def open_graph(
     return LocalGraph(folder, with_split, hold_out(whole, others, config.validation_edges, seed))
 
 
-def build_task(
-    config: NodeClassificationConfig | LinkPredictionConfig | GraphPretrainingConfig, graph: Graph, hidden: int
-) -> NodeClassification | LinkPrediction | GraphPretraining:
+def build_task(config: TaskConfig, graph: Graph, hidden: int) -> LabelTask | LinkPrediction | GraphPretraining:
     """The task of a configuration over a graph, for vectors of width `hidden`."""
+    if isinstance(config, LinkPredictionConfig):
+        return LinkPrediction(config, graph, hidden)
     if isinstance(config, NodeClassificationConfig):
         return NodeClassification(config, graph, hidden)
+    if isinstance(config, NodeLabelConfig):
+        return NodeLabelTask(config, graph, hidden)
     if isinstance(config, GraphPretrainingConfig):
         return GraphPretraining(config, graph, hidden)
-    return LinkPrediction(config, graph, hidden)
+    return EdgeLabelTask(config, graph, hidden)
 
 
 def task_node_types(config: TaskConfig, manifest: GraphManifest) -> tuple[NodeType, ...]:
     """The types whose vectors a task reads, known before the task is built."""
-    if isinstance(config, NodeClassificationConfig):
+    if isinstance(config, NodeLabelConfig):
         return (config.node_type,)
     relations = (
         pretraining_relations(config, manifest) if isinstance(config, GraphPretrainingConfig) else [config.edge_type]

@@ -33,9 +33,7 @@ class Evaluation:
 
     def vectors(self, embedder: Embedder, node_type: NodeType, ids: IntArray) -> Vectors:
         """[len(ids), D]"""
-        if self.mode == "layer_wise":
-            return embedder.layer_wise([node_type])[node_type][ids]
-        return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
+        return self.lookup(embedder, [node_type])(node_type, ids)
 
     def lookup(self, embedder: Embedder, node_types: Sequence[NodeType]) -> Lookup:
         """Vectors of nodes of the given types, many times over: those of all nodes of a type are computed once."""
@@ -72,7 +70,11 @@ class Task(nn.Module, ABC):
     """Holds the head's parameters. `hidden` is the width of the model's vectors."""
 
     select_by: str
-    """The metric that early stopping follows; higher is better."""
+    """The metric that early stopping follows."""
+    higher_is_better: bool = True
+    """Whether that metric is better when it is higher."""
+    exclude_targets: bool = True
+    """Whether a training batch's own edges, if it is about edges, are no messages in it."""
     scored_splits: tuple[str, ...] = ("valid", "test")
     """What `gsl evaluate` scores."""
     predicts: bool = True

@@ -1,6 +1,8 @@
 """A tiny shop as tables and pipelines: items with text, numbers and categories, users, and three relations.
 
-Classes follow from an item's words and from its neighbours, so that a model that works learns them in seconds.
+Classes follow from an item's words and from its neighbours, so that a model that works learns them in seconds. An
+item's rating follows from its class; the labels of similar items from both their prices: `gap` is the difference of
+the logarithms, `trend` its sign. Every tenth item and edge has none of these.
 """
 
 from __future__ import annotations
@@ -25,13 +27,17 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     splits = np.array(["train", "valid", "test"])
     words = [" ".join(rng.choice(_WORDS[k], size=4)) for k in kind]
     names = [f"item-{i:04d}" for i in range(items)]
+    prices = rng.lognormal(size=items)
+    # A stream of its own, so that other columns stay what they were.
+    noise = np.random.default_rng([seed, 1]).normal(size=items)
     table = pa.table(
         {
             "id": names,
             "title": words,
-            "price": rng.lognormal(size=items),
+            "price": prices,
             "colour": rng.choice(["red", "green", "blue"], size=items),
             "kind": [CLASSES[k] for k in kind],
+            "rating": [None if i % 10 == 0 else 100.0 + 20.0 * kind[i] + 4.0 * noise[i] for i in range(items)],
             "split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=items)],
         }
     )
@@ -46,12 +52,15 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     )
     pairs = sorted({(a, int(rng.choice(of_kind[kind[a]]))) for a in range(items) for _ in range(4)})
     pairs = [(a, b) for a, b in pairs if a != b]
+    gaps = [None if i % 10 == 0 else float(np.log1p(prices[b]) - np.log1p(prices[a])) for i, (a, b) in enumerate(pairs)]
     pq.write_table(
         pa.table(
             {
                 "source": [names[a] for a, _ in pairs],
                 "target": [names[b] for _, b in pairs],
                 "weight": rng.random(len(pairs)),
+                "gap": gaps,
+                "trend": [None if gap is None else "up" if gap > 0 else "down" for gap in gaps],
                 "split": splits[rng.choice(3, p=[0.7, 0.15, 0.15], size=len(pairs))],
             }
         ),
@@ -63,9 +72,12 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
 def shop_pipeline(
     tables: Path, output: Path, task: str = "node_classification", text_model: str | None = None
 ) -> dict[str, Any]:
-    """A pipeline over the shop as a plain dict, for node_classification, link_prediction or graph_pretraining."""
+    """A pipeline over the shop as a plain dict, for any type of task."""
     tasks: dict[str, dict[str, Any]] = {
         "node_classification": {"type": task, "node_type": "item", "label": "kind"},
+        "node_regression": {"type": task, "node_type": "item", "label": "rating"},
+        "edge_classification": {"type": task, "edge_type": "item:similar:item", "label": "trend"},
+        "edge_regression": {"type": task, "edge_type": "item:similar:item", "label": "gap"},
         "link_prediction": {"type": task, "edge_type": "item:similar:item", "negatives": {"uniform": 16}},
         "graph_pretraining": {"type": task, "edge_types": "all", "ranking": {"candidates": 50}},
     }
@@ -74,9 +86,16 @@ def shop_pipeline(
         "id": "id",
         "features": {"price": {"column": "price", "log1p": True}, "colour": {"column": "colour", "encode": "one_hot"}},
         "text": {"title": {"columns": "title"}},
-        "labels": {"kind": {"column": "kind", "split": {"column": "split"}}},
+        "labels": {
+            "kind": {"column": "kind", "split": {"column": "split"}},
+            "rating": {"column": "rating", "kind": "number", "split": {"column": "split"}},
+        },
     }
     similar = {"source": "item", "relation": "similar", "target": "item", "files": "similar.parquet"}
+    similar_labels = {
+        "trend": {"column": "trend", "split": {"column": "split"}},
+        "gap": {"column": "gap", "kind": "number", "split": {"column": "split"}},
+    }
     model: dict[str, Any] = {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.1}}
     if text_model is None:
         model["inputs"] = {"item": {"text": [], "embedding": True}}
@@ -90,7 +109,12 @@ def shop_pipeline(
             "nodes": {"item": item, "user": {}},
             "edges": [
                 {"source": "user", "relation": "buys", "target": "item", "files": "buys.parquet"},
-                {**similar, "split": {"column": "split"}, "features": {"weight": {"column": "weight"}}},
+                {
+                    **similar,
+                    "split": {"column": "split"},
+                    "features": {"weight": {"column": "weight"}},
+                    "labels": similar_labels,
+                },
             ],
         },
         "model": model,

@@ -80,7 +80,12 @@ class Experiment:
         return BatchPipeline(
             self.objective.seeder(self.pipeline.seed),
             [
-                SampleNeighbors(self.graph, train.fanouts[: self.model.gnn.num_hops], self.pipeline.seed),
+                SampleNeighbors(
+                    self.graph,
+                    train.fanouts[: self.model.gnn.num_hops],
+                    self.pipeline.seed,
+                    exclude_targets=self.task.exclude_targets,
+                ),
                 FetchFeatures(self.sources),
             ],
         )

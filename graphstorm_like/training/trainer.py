@@ -18,7 +18,7 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.files import recover
-from graphstorm_like.graph.store import Graph
+from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
@@ -68,7 +68,7 @@ class Trainer:
         return -(-self.stream.steps // self.config.accumulate)
 
     def train(self) -> TrainResult:
-        """Train until the last epoch or until validation stops rising; the best model is in `best/`."""
+        """Train until the last epoch or until validation stops improving; the best model is in `best/`."""
         started = time.monotonic()
         self.resume()
         while not self.state.finished:
@@ -181,11 +181,12 @@ class Trainer:
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
         margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
-        if state.to_beat is None or value > state.to_beat + margin:
+        sign = 1.0 if self.task.higher_is_better else -1.0
+        if state.to_beat is None or sign * value > sign * state.to_beat + margin:
             state.to_beat, state.bad_evaluations = value, 0
         else:
             state.bad_evaluations += 1
-        better = state.best is None or value > state.best
+        better = state.best is None or sign * value > sign * state.best
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
@@ -208,16 +209,23 @@ class Trainer:
         write_folder(self.folder / BEST, files)
 
 
-def swapped_pairs(graph: Graph, edge_type: EdgeType) -> int:
-    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge."""
+def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
+    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge.
+
+    label: whose split is meant; None: the edges' own.
+    """
+
+    def rows(split: str) -> IntArray:
+        return graph.edge_rows(edge_type, split) if label is None else graph.edge_label_rows(edge_type, label, split)
+
     if edge_type[0] != edge_type[2]:
         return 0
     count = graph.manifest.node(edge_type[0]).count
-    source, target = graph.edges(edge_type, graph.edge_rows(edge_type, "train"))
+    source, target = graph.edges(edge_type, rows("train"))
     trained = source * count + target
     found = 0
     for split in ("valid", "test"):
-        source, target = graph.edges(edge_type, graph.edge_rows(edge_type, split))
+        source, target = graph.edges(edge_type, rows(split))
         found += int(np.isin(target * count + source, trained).sum())
     return found
 
@@ -230,8 +238,8 @@ def describe(experiment: Experiment) -> str:
     memory = 16 * parameters / 1e9
     hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)
     note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
-    for edge_type in experiment.graph.hide:
-        if swapped := swapped_pairs(experiment.graph, edge_type):
+    for edge_type, label in experiment.graph.hide.items():
+        if swapped := swapped_pairs(experiment.graph, edge_type, label):
             note += (
                 f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
                 f"direction give both one split)"

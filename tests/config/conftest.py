@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 
 def good_text(name: str) -> str:
-    """YAML of the pipeline for node classification ('node'), links ('link') or 'pretraining'."""
+    """YAML of the pipeline for node classification ('node'), links, edge regression ('edge') or pretraining."""
     return (FOLDER / f"good_{name}.yaml").read_text(encoding="utf-8")
 
 

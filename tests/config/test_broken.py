@@ -25,7 +25,7 @@ def broken_text(case: dict[str, Any]) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", ["node", "link", "pretraining"])
+@pytest.mark.parametrize("name", ["node", "link", "edge", "pretraining"])
 def test_the_good_ones_are_good(name: str, problems: Callable[..., list[str]]) -> None:
     assert problems(good_text(name)) == []
 

@@ -15,7 +15,7 @@ from graphstorm_like.config.yaml_source import parse_yaml
 from .conftest import good_text
 
 
-@pytest.mark.parametrize("name", ["node", "link", "pretraining"])
+@pytest.mark.parametrize("name", ["node", "link", "edge", "pretraining"])
 def test_resolved_copy(name: str, load: Callable[..., Pipeline], problems: Callable[..., list[str]]) -> None:
     pipeline = load(good_text(name))
     saved = yaml.safe_dump(pipeline.model_dump(mode="json"), sort_keys=False)
@@ -24,7 +24,7 @@ def test_resolved_copy(name: str, load: Callable[..., Pipeline], problems: Calla
     assert load(saved) == pipeline
 
 
-@pytest.mark.parametrize("name", ["node", "link", "pretraining"])
+@pytest.mark.parametrize("name", ["node", "link", "edge", "pretraining"])
 def test_without_defaults(name: str, load: Callable[..., Pipeline]) -> None:
     pipeline = load(good_text(name))
     assert build_pipeline(pipeline.model_dump(mode="json", exclude_defaults=False)) == pipeline
@@ -59,7 +59,7 @@ def test_schema_describes_itself() -> None:
     assert "Seeds" in SCHEMA["$defs"]["TrainConfig"]["properties"]["batch_size"]["description"]
 
 
-@pytest.mark.parametrize("name", ["node", "link", "pretraining"])
+@pytest.mark.parametrize("name", ["node", "link", "edge", "pretraining"])
 def test_schema_accepts_the_short_forms(name: str, load: Callable[..., Pipeline]) -> None:
     """Else editors would underline 'files: a.csv', 'fanouts: [10, 5]' and 'edge_type: a:b:c'."""
     text = good_text(name)

@@ -45,6 +45,43 @@ def test_edges_are_the_table_and_the_reverse_swaps_them(shop: tuple[Path, Path])
     assert graph.degrees(SIMILAR).tolist() == np.bincount([t for _, t in want], minlength=len(number)).tolist()
 
 
+def test_edge_labels_are_the_table_in_both_directions(shop: tuple[Path, Path]) -> None:
+    tables, folder = shop
+    graph, table = LocalGraph(folder), pq.read_table(tables / "similar.parquet")
+    rows = zip(*(table[name].to_pylist() for name in ("source", "target", "trend", "gap", "split")), strict=True)
+    want = {(s, t): (trend, gap, split) for s, t, trend, gap, split in rows}
+    ids = graph.ids("item").to_pylist()
+    for edge_type in (SIMILAR, REVERSE):
+        schema = graph.manifest.edge(edge_type).labels["trend"]
+        trends, gaps = graph.edge_label(edge_type, "trend"), graph.edge_label(edge_type, "gap")
+        splits = np.full(len(gaps), None)
+        for split in ("train", "valid", "test"):
+            rows_of = graph.edge_label_rows(edge_type, "gap", split)
+            np.testing.assert_array_equal(rows_of, graph.edge_label_rows(edge_type, "trend", split))
+            splits[rows_of] = split
+        source, target = graph.edges(edge_type)
+        for s, t, trend, gap, split in zip(source, target, trends, gaps, splits, strict=True):
+            wanted_trend, wanted_gap, wanted_split = want[
+                (ids[s], ids[t]) if edge_type == SIMILAR else (ids[t], ids[s])
+            ]
+            if wanted_gap is None:  # a split that the table gives to a row without a label does not count
+                assert (trend, np.isnan(gap), split) == (-1, True, None)
+            else:
+                assert (schema.classes[trend], gap, split) == (wanted_trend, np.float32(wanted_gap), wanted_split)
+
+
+def test_edges_are_hidden_by_the_split_of_a_label(shop: tuple[Path, Path]) -> None:
+    graph = pickle.loads(pickle.dumps(LocalGraph(shop[1], hide={SIMILAR: "gap"})))
+    held_out = [graph.edge_label_rows(SIMILAR, "gap", s) for s in ("valid", "test")]
+    assert graph.hide == {SIMILAR: "gap"}
+    shown = len(graph.edge_label(SIMILAR, "gap")) - sum(map(len, held_out))
+    assert graph.degrees(SIMILAR).sum() == graph.degrees(REVERSE).sum() == shown
+    # Fewer than by the edges' own split: edges without a label are not hidden.
+    assert shown > LocalGraph(shop[1], hide=[SIMILAR]).degrees(SIMILAR).sum()
+    with pytest.raises(DataError, match=r"item:similar:item: unknown label 'gup' \(known: gap, trend\)\. Did you mean"):
+        LocalGraph(shop[1], hide={SIMILAR: "gup"})
+
+
 def test_edges_and_their_reverses_carry_the_features_of_the_table(shop: tuple[Path, Path]) -> None:
     tables, folder = shop
     graph, table = LocalGraph(folder), pq.read_table(tables / "similar.parquet")

@@ -15,7 +15,7 @@ from graphstorm_like.config import Pipeline
 from graphstorm_like.graph.schema import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
-from graphstorm_like.tasks import LinkPrediction, NodeClassification
+from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, NodeClassification, NodeLabelTask
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.progress import Reporter
 
@@ -81,6 +81,59 @@ def test_links_are_new_and_ordered(shop_config: Callable[..., Pipeline], tmp_pat
     all_scores = (task.queries(vectors[:1]) @ task.keys(vectors).T)[0].numpy()
     order = [i for i in np.argsort(-all_scores, kind="stable") if i != 0 and (ids[0], ids[i]) not in known]
     np.testing.assert_allclose(scores[0], all_scores[order[:7]], atol=1e-6)
+
+
+def test_numbers_of_nodes(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    experiment = build_experiment(shop_config("node_regression", infer={"shard_rows": 100}), QUIET)
+    manifest = export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    graph, task = experiment.graph, experiment.task
+    assert isinstance(task, NodeLabelTask)
+    table = read(tmp_path / "out" / "predictions")
+    assert table.column_names == ["id", "prediction", "label", "split"]
+    assert table["id"].to_pylist() == graph.ids("item").to_pylist()
+    vectors = experiment.embedder().layer_wise(["item"])["item"]
+    np.testing.assert_allclose(table["prediction"].to_numpy(), task.predict(vectors), rtol=1e-5)
+    assert abs(table["prediction"].to_numpy().mean() - 120) < 60  # in the label's units, untrained as it is
+    labels, splits = table["label"].to_pylist(), table["split"].to_pylist()
+    assert labels == [None if np.isnan(v) else v for v in graph.label("item", "rating").tolist()]
+    assert all((split == "none") == (label is None) for label, split in zip(labels, splits))
+    assert [i for i, s in enumerate(splits) if s == "valid"] == task.rows("valid").tolist()
+    assert "classes" not in manifest
+
+
+@pytest.mark.parametrize("mode", ["layer_wise", "mini_batch"])
+@pytest.mark.parametrize("kind", ["edge_classification", "edge_regression"])
+def test_labels_of_edges(
+    shop_config: Callable[..., Pipeline], shop: tuple[Path, Path], tmp_path: Path, kind: str, mode: str
+) -> None:
+    config = shop_config(kind, infer={"shard_rows": 300, "mode": mode}, train={"fanouts": [-1, -1]})
+    experiment = build_experiment(config, QUIET)
+    manifest = export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    task = experiment.task
+    assert isinstance(task, EdgeLabelTask)
+    found = read(tmp_path / "out" / "predictions")
+    classes = ["probability", "probabilities"] if kind == "edge_classification" else []
+    assert found.column_names == ["source", "target", "prediction", *classes, "label", "split"]
+    # Every edge of the table once, under its own ids, with its own label and split.
+    table = pq.read_table(shop[0] / "similar.parquet").to_pydict()
+    values = table["trend"] if classes else [None if v is None else np.float32(v) for v in table["gap"]]
+    splits = ["none" if v is None else s for v, s in zip(values, table["split"])]
+    rows = found.to_pydict()
+    given = zip(rows["source"], rows["target"], rows["label"], rows["split"], strict=True)
+    assert sorted(given) == sorted(zip(table["source"], table["target"], values, splits, strict=True))
+    # Predictions go with the ids of both ends.
+    number = {name: i for i, name in enumerate(experiment.graph.ids("item").to_pylist())}
+    source, target = (np.array([number[i] for i in rows[end]]) for end in ("source", "target"))
+    wanted = task.predict(experiment.embedder().layer_wise(["item"]), source, target)
+    if classes:
+        np.testing.assert_allclose(np.stack(found["probabilities"].to_numpy()), wanted, atol=1e-4)
+        assert rows["prediction"] == [("down", "up")[i] for i in np.stack(rows["probabilities"]).argmax(1)]
+        np.testing.assert_allclose(rows["probability"], wanted.max(1), atol=1e-4)
+        assert manifest["classes"] == ["down", "up"]
+    else:
+        np.testing.assert_allclose(rows["prediction"], wanted, atol=1e-4)
+    assert wanted.std() > 1e-3
+    assert set(manifest["tables"]) == {"embeddings/item", "predictions"}
 
 
 def test_old_results_survive_an_error(tmp_path: Path) -> None:

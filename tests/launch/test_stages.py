@@ -31,7 +31,7 @@ class Lines(Reporter):
         self.said.append(text)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "graph_pretraining"])
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_classification", "graph_pretraining"])
 def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     yaml = write_shop_pipeline(tmp_path, task)
     pipeline = load_pipeline(yaml, ["train.epochs=2"])
@@ -65,6 +65,21 @@ def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     assert any("it is now train.1" in line for line in lines.said)
     assert json.loads((out / "train.1" / "done.json").read_text())["epochs"] == 2
     assert json.loads((out / "train" / "done.json").read_text())["epochs"] == 1
+
+
+@pytest.mark.parametrize(("task", "rows"), [("node_regression", 240), ("edge_regression", None)])
+def test_numbers_from_tables_to_results(tmp_path: Path, task: str, rows: int | None) -> None:
+    pipeline, lines = load_pipeline(write_shop_pipeline(tmp_path, task), ["train.epochs=2"]), Lines()
+    run_pipeline(pipeline, reporter=lines)
+    scores = read_scores(pipeline)
+    assert [(split, list(found)) for split, found in scores.items()] == [
+        (split, ["mae", "r2", "rmse"]) for split in ("test", "valid")
+    ]
+    best = json.loads((tmp_path / "run" / "train" / "done.json").read_text())["best"]
+    assert any(line.startswith(f"best validation rmse {best:.4f} in epoch ") for line in lines.said)
+    if rows is None:
+        rows = pq.read_table(tmp_path / "tables" / "similar.parquet").num_rows
+    assert pq.read_table(tmp_path / "run" / "infer" / "predictions").num_rows == rows
 
 
 def test_changed_tables_make_everything_stale(tmp_path: Path) -> None:
@@ -137,6 +152,18 @@ def test_show(tmp_path: Path) -> None:
     plan = "\n".join(show_plan(pipeline, "p.yaml"))
     assert plan.count("up to date") == 1
     assert "trainer on localhost: gsl run p.yaml" in plan
+
+
+def test_show_of_edge_labels(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path, "edge_classification"))
+    run_pipeline(pipeline, ["construct"], reporter=Lines())
+    text = "\n".join(show_graph(str(pipeline.graph.path)))
+    assert "label item:similar:item.trend: none" in text
+    assert "2 classes: down, up" in text
+    assert "similar_rev:item.trend" not in text
+    batch = "\n".join(show_batch(pipeline, Lines()))
+    assert "EdgeSeeder" in batch
+    assert "edges: 32 of item:similar:item" in batch
 
 
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:

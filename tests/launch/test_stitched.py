@@ -174,7 +174,7 @@ def test_the_sections_are_checked_against_the_folder(tmp_path: Path, shop: tuple
     assert said("task.node_type=itm") == [
         "task.node_type: unknown node type 'itm' (known: item, user). Did you mean 'item'?"
     ]
-    assert said("task.label=knd") == ["task.label: unknown label 'knd' (known: kind). Did you mean 'kind'?"]
+    assert said("task.label=knd") == ["task.label: unknown label 'knd' (known: kind, rating). Did you mean 'kind'?"]
     assert said("model.inputs.item.features=[prise]", "model.inputs.usr={}") == [
         "model.inputs.item.features[0]: unknown feature 'prise' (known: colour, price). Did you mean 'price'?",
         "model.inputs.usr: unknown node type 'usr' (known: item, user). Did you mean 'user'?",

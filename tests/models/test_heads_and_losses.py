@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.task import CrossEntropyConfig, DistMultHeadConfig, DotHeadConfig, InfoNceConfig
-from graphstorm_like.models.heads import LINK_HEADS, NodeClassifier
+from graphstorm_like.models.heads import LINK_HEADS, EdgeHead, NodeClassifier
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.models.losses.cross_entropy import CrossEntropy
 from graphstorm_like.models.losses.info_nce import InfoNce
@@ -30,6 +30,19 @@ def test_dot_head() -> None:
     assert not list(unit.parameters())
     directed = LINK_HEADS.get("dot")(DotHeadConfig(type="dot", directed=True), 2, [TYPE])
     assert not torch.allclose(scores(directed, s, t[:1]), scores(directed, t[:1], s))
+
+
+def test_edge_head_reads_both_ends_and_their_product() -> None:
+    s, t = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 5.0]])
+    head = EdgeHead(2, 1, layers=1)
+    with torch.no_grad():
+        head.stack[0].weight.copy_(torch.tensor([[1.0, 10.0, 100.0, 1e3, 1e4, 1e5]]))
+        head.stack[0].bias.fill_(0.5)
+    assert head(s, t).item() == 1 + 20 + 300 + 5e3 + 3e4 + 10e5 + 0.5
+    assert head(t, s).item() != head(s, t).item()
+    deep = EdgeHead(2, 3, layers=3)
+    assert [tuple(m.weight.shape) for m in deep.stack if hasattr(m, "weight")] == [(2, 6), (2, 2), (3, 2)]
+    assert deep(s, t).shape == (1, 3)
 
 
 def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
@@ -87,7 +100,8 @@ def test_masked_pairs_get_no_gradient(name: str) -> None:
     config = {"info_nce": InfoNceConfig(type="info_nce"), "cross_entropy": CrossEntropyConfig(type="cross_entropy")}[
         name
     ]
-    given = torch.randn(3, 5, requires_grad=True)
+    # Small, for a softmax that rounds to 1 has no gradient either.
+    given = (0.1 * torch.randn(3, 5)).requires_grad_()
     mask = torch.zeros(3, 5, dtype=torch.bool)
     mask[0, 4] = mask[2, 1] = True
     LINK_LOSSES.get(name)(config)(given, mask, True).backward()

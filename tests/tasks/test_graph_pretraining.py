@@ -20,7 +20,7 @@ from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.trainer import Trainer, batch_pipeline, describe
+from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)
 BUYS, SIMILAR = ("user", "buys", "item"), ("item", "similar", "item")
@@ -48,7 +48,7 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
     assert all(train[e] and not train[e] & banned[e] for e in task.edge_types)
     asked: dict[tuple[str, str, str], set[tuple[int, int]]] = {e: set() for e in task.edge_types}
     stream = task.stream(256, 0)
-    for batch in epoch_batches(batch_pipeline(experiment), stream, 0):
+    for batch in epoch_batches(experiment.batches(), stream, 0):
         for part in link_parts(batch.targets):
             ends = [batch.seeds[part.edge_type[i]][at].tolist() for i, at in ((0, part.sources), (2, part.targets))]
             asked[part.edge_type] |= set(zip(*ends))
@@ -76,7 +76,7 @@ def test_loss_needs_only_vectors_of_seeds(shop_config: Callable[..., Pipeline], 
     config = shop_config("graph_pretraining", model={"gnn": {"type": gnn, "hidden": 16, "layers": 2}})
     experiment, task = made(config)
     stream = task.stream(64, 0)
-    batch = next(epoch_batches(batch_pipeline(experiment), stream, 0))
+    batch = next(epoch_batches(experiment.batches(), stream, 0))
     shapes = {t: v.shape for t, v in experiment.model(batch).items() if t in batch.seeds}
     assert shapes == {t: (len(ids), 16) for t, ids in batch.seeds.items()}
     vectors = {t: torch.randn(shape, requires_grad=True) for t, shape in shapes.items()}
@@ -154,7 +154,7 @@ def test_popularity_correction_of_link_prediction(shop_config: Callable[..., Pip
     for wanted in (False, True):
         task = {"negatives": {"uniform": 4, "popularity_correction": wanted}}
         experiment = build_experiment(shop_config("link_prediction", task=task), QUIET)
-        batch = next(epoch_batches(batch_pipeline(experiment), experiment.task.stream(32, 0), 0))
+        batch = next(epoch_batches(experiment.batches(), experiment.task.stream(32, 0), 0))
         (part,) = link_parts(batch.targets)
         assert (part.log_q is not None) == wanted
         assert torch.isfinite(experiment.task.loss(experiment.model(batch), batch)[0])

@@ -11,7 +11,8 @@ import torch
 from graphstorm_like.config import Pipeline
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch, NodeTargets, StreamPosition
-from graphstorm_like.tasks.node_classification import NodeClassification, classification_metrics
+from graphstorm_like.tasks.node_classification import NodeClassification
+from graphstorm_like.tasks.targets import classification_metrics
 
 
 def test_metrics_by_hand() -> None:
@@ -46,7 +47,7 @@ def test_balanced_weights(shop_config: Callable[..., Pipeline]) -> None:
     task = task_of(shop_config, class_weights="balanced")
     rows = task.rows("train")
     seen = np.bincount(task.graph.label("item", "kind")[rows], minlength=3)
-    weights = task.get_buffer("class_weights")
+    weights = task.get_buffer("target.class_weights")
     np.testing.assert_allclose(weights.numpy() * seen, len(rows) / 3, rtol=1e-5)
     _, total = task.loss({"item": torch.randn(2, 4)}, batch([0, 2]))
     assert total == pytest.approx(float(weights[0] + weights[2]))

@@ -22,7 +22,7 @@ from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, 
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.text_vectors import CachedText
-from graphstorm_like.training.trainer import Trainer, batch_pipeline, describe
+from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)
 REVIEWS, REVERSE = "user:reviews:item", "item:reviews_rev:user"
@@ -128,7 +128,7 @@ def test_layer_wise_and_mini_batches_are_full_batch(
 
 
 def training_batch(found: Experiment) -> MiniBatch:
-    return batch_pipeline(found).make(np.arange(8), StreamPosition(0, 0))
+    return found.batches().make(np.arange(8), StreamPosition(0, 0))
 
 
 def test_a_batch_holds_the_rows_of_its_edges(make: Callable[..., Pipeline]) -> None:

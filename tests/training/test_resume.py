@@ -42,8 +42,11 @@ def train(config: Pipeline, folder: Path, stop_at: int | None = None) -> None:
     trainer.train()
 
 
+SCORES = ("loss", "accuracy", "mrr", "rmse")
+
+
 def losses(folder: Path) -> list[tuple[str, int, float]]:
-    return [(r["kind"], r["update"], r.get("loss", r.get("accuracy", r.get("mrr")))) for r in read_metrics(folder)]
+    return [(r["kind"], r["update"], next(r[k] for k in SCORES if k in r)) for r in read_metrics(folder)]
 
 
 def assert_same_run(one: Path, two: Path) -> None:
@@ -55,7 +58,7 @@ def assert_same_run(one: Path, two: Path) -> None:
         assert all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "graph_pretraining"])
+@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_regression", "graph_pretraining"])
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 1)])
 def test_resumed_is_uninterrupted(
     shop_config: Callable[..., Pipeline], tmp_path: Path, task: str, accumulate: int, workers: int

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.tasks import Evaluation
+from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.tracking import read_metrics
@@ -39,6 +41,55 @@ def test_learns_links(shop_config: Callable[..., Pipeline], tmp_path: Path, head
     before = trainer.task.evaluate(trainer.experiment.embedder(), "valid", how)["mrr"]
     result = trainer.train()
     assert result.best > max(0.06, 1.3 * before)  # ranks at random: about .025
+
+
+NEW = [("node_regression", "rgcn"), ("node_regression", "sage")] + [
+    (task, gnn) for task in ("edge_classification", "edge_regression") for gnn in ("rgcn", "sage", "none")
+]
+
+
+@pytest.mark.parametrize(("task", "gnn"), NEW)
+def test_learns_other_labels(shop_config: Callable[..., Pipeline], tmp_path: Path, task: str, gnn: str) -> None:
+    loss = {"task": {"loss": "huber"}} if gnn == "sage" and task != "edge_classification" else {}
+    trainer = trainer_of(
+        shop_config(task, model={"gnn": {"type": gnn, "hidden": 16}}, train={"epochs": 8}, **loss), tmp_path
+    )
+    result, made = trainer.train(), trainer.task
+    assert isinstance(made, LabelTask)
+    train, valid = (made.labels[made.rows(s)] for s in ("train", "valid"))
+    if task == "edge_classification":
+        guess = (valid == np.bincount(train).argmax()).mean()
+        assert guess < 0.6
+        assert result.best > 0.8
+    else:
+        # Against the training mean. A node's rating comes with its class, that is from its neighbours alone.
+        guess = np.sqrt(((valid - train.mean()) ** 2).mean())
+        assert result.best < (0.7 if task == "node_regression" else 0.4) * guess
+
+
+@pytest.mark.parametrize(
+    ("select_by", "best", "epoch", "epochs", "to_beat"), [("rmse", 0.9, 4, 5, 1.0), ("r2", 0.5, 2, 4, 0.5)]
+)
+def test_lower_may_be_better(
+    shop_config: Callable[..., Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    select_by: str,
+    best: float,
+    epoch: int,
+    epochs: int,
+    to_beat: float,
+) -> None:
+    """Best checkpoint and patience follow the lowest rmse, or the highest r2."""
+    train = {"epochs": 9, "early_stop": {"patience": 2, "min_delta": 0.25}}
+    trainer = trainer_of(shop_config("node_regression", task={"select_by": select_by}, train=train), tmp_path)
+    scores = iter([{"rmse": a, "r2": b} for a, b in [(2.0, 0.1), (1.9, 0.5), (1.0, 0.4), (0.9, 0.3), (1.1, 0.2)]])
+    monkeypatch.setattr(trainer.task, "evaluate", lambda *_: next(scores))
+    result = trainer.train()
+    # .9 is the lowest rmse and is saved, but does not beat 1.0 by min_delta: two bad ones in a row end the run.
+    assert (result.best, result.best_epoch, result.epochs, trainer.state.to_beat) == (best, epoch, epochs, to_beat)
+    saved = json.loads((tmp_path / "best" / "metrics.json").read_text())
+    assert (saved[select_by], saved["epoch"]) == (best, epoch)
 
 
 def test_sampled_ranking_validates_by_mini_batches(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:

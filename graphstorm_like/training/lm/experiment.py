@@ -97,7 +97,7 @@ class LmExperiment(Experiment):
         return BatchPipeline(
             seeder,
             [
-                SampleNeighbors(self.graph, train.fanouts[:hops], seed),
+                SampleNeighbors(self.graph, train.fanouts[:hops], seed, exclude_targets=self.task.exclude_targets),
                 FetchFeatures(dense),
                 FetchTexts(stores, choose, self._piece_tokens),
             ],

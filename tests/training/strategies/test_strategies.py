@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, load_pipeline
+from graphstorm_like.config.stages import JointStage
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import Runner, read_scores, run_pipeline
+from graphstorm_like.sampling.batch import EdgeTargets
+from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.lm.experiment import LmExperiment, build_lm_experiment
+from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.kinds import stage_pipeline
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
+
+from ...sampling.test_stages import SIMILAR, message_pairs
 
 QUIET = Reporter(quiet=True)
 
@@ -91,6 +98,65 @@ def test_learns_links(configured: Callable[..., Pipeline], strategy: str) -> Non
     pipeline = configured(strategy, small, task="link_prediction")
     train(pipeline, *ALL)
     assert read_scores(pipeline)["test"]["mrr"] > 0.22  # of 21 at random: .17
+
+
+def label_by_titles(tables: Path) -> None:
+    """Labels of similar items from both titles, not their prices: `gap` is how often the first word of a kind is in the
+    target's more than in the source's, `trend` whether it is more."""
+    items = pq.read_table(tables / "item.parquet")
+    counts = {
+        name: sum(word in ("novel", "graph", "package") for word in title.split())
+        for name, title in zip(items["id"].to_pylist(), items["title"].to_pylist(), strict=True)
+    }
+    table = pq.read_table(tables / "similar.parquet").to_pydict()
+    gaps = [
+        None if old is None else float(counts[target] - counts[source])
+        for source, target, old in zip(table["source"], table["target"], table["gap"], strict=True)
+    ]
+    trends = [None if gap is None else "up" if gap > 0 else "down" for gap in gaps]
+    pq.write_table(pa.table(table | {"gap": gaps, "trend": trends}), tables / "similar.parquet")
+
+
+@pytest.mark.parametrize("task", ["node_regression", "edge_classification", "edge_regression"])
+@pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
+def test_learns_other_labels(configured: Callable[..., Pipeline], tmp_path: Path, strategy: str, task: str) -> None:
+    longer = "model.text_encoder.max_tokens=32"  # whole titles
+    pipeline = configured(strategy, longer, "train.lm.epochs=6", "train.epochs=10", task=task)
+    label_by_titles(tmp_path / task / "tables")
+    train(pipeline, *ALL)
+    made, found = Runner(pipeline, QUIET).trained().task, read_scores(pipeline)["test"]
+    assert isinstance(made, LabelTask)
+    of_train, of_test = (made.labels[made.rows(split)] for split in ("train", "test"))
+    if task == "edge_classification":
+        guess = (of_test == np.bincount(of_train).argmax()).mean()
+        assert found["accuracy"] > guess + 0.1
+    else:
+        guess = np.sqrt(((of_test - of_train.mean()) ** 2).mean())
+        assert found["rmse"] < 0.8 * guess
+    tuned = TextEncoder.load(Path(pipeline.output) / "train" / "best" / "lm" / "shared")
+    original = TextEncoder.load(pipeline.model.text_encoders()["*"].name)
+    assert tuned.weights_fingerprint() != original.weights_fingerprint()
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_joint_leaves_out_target_edges_when_asked(configured: Callable[..., Pipeline], exclude: bool) -> None:
+    pipeline = configured(
+        "joint", f"task.exclude_target_edges={exclude}", "train.fanouts=[-1, -1]", task="edge_regression"
+    )
+    train(pipeline, "construct")
+    stage = pipeline.train.stage_list()[0]
+    assert isinstance(stage, JointStage)
+    experiment = build_joint_experiment(stage_pipeline(pipeline, stage), stage, QUIET)
+    batch = experiment.batches().make(experiment.task.rows("train")[:8], _at())
+    ids, targets = batch.input_ids["item"].numpy(), batch.targets
+    assert isinstance(targets, EdgeTargets)
+    asked = set(zip(ids[targets.sources].tolist(), ids[targets.targets].tolist(), strict=True))
+    assert len(asked) == 8
+    found = asked & set(message_pairs(batch.blocks, ids, SIMILAR))
+    assert found == (set() if exclude else asked)
+    # Both ends of every target edge are seeds, and all seeds' texts are trained.
+    trained = batch.texts["item"]["text:title"].at.tolist()
+    assert set(range(len(batch.seeds["item"]))) <= set(trained)
 
 
 def test_scores_are_those_that_validation_saw(configured: Callable[..., Pipeline]) -> None:
@@ -217,9 +283,6 @@ def test_the_language_model_learns_only_where_it_should(configured: Callable[...
 
 def test_each_node_type_has_the_right_language_model(tmp_path: Path) -> None:
     """user and superuser: one name is part of the other, their models are not."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rng = np.random.default_rng(0)
     for node_type in ("user", "superuser"):
         names = [f"{node_type}{i}" for i in range(30)]

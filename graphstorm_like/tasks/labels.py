@@ -1,0 +1,200 @@
+"""Tasks about one label, of the nodes or the edges of one type. What the label is, class or number, is the target's
+business (`tasks.targets`); here is where it stands: its rows, and the vectors that it is read off."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.task import ClassLabelConfig, EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.models.embedding import Embedder, Vectors
+from graphstorm_like.models.heads import EdgeHead, NodeClassifier
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
+from graphstorm_like.sampling.links import number_nodes
+from graphstorm_like.sampling.stages import EdgeSeeder, NodeSeeder
+from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.tasks.targets import ClassTarget, Labels, NumberTarget, Target
+
+CHUNK = 16_384
+"""Rows that a head reads at once: at D = 256 some 50 MB for an edge head."""
+
+
+class LabelTask(Task):
+    """labels [count] of all nodes or edges of the type; target: loss, predictions and metrics; head: its outputs."""
+
+    labels: Labels
+    target: Target
+    head: nn.Module
+
+    def _start(
+        self,
+        config: NodeLabelConfig | EdgeLabelConfig,
+        graph: Graph,
+        where: str,
+        known: Mapping[str, LabelSchema],
+        read: Callable[[], Labels],
+        rows: Callable[[str], IntArray],
+    ) -> None:
+        """Read the label and make the target; DataError when the graph folder does not have it."""
+        assert isinstance(config, ClassLabelConfig | NumberLabelConfig)
+        self.graph, self.select_by = graph, config.select_by
+        kind = "class" if isinstance(config, ClassLabelConfig) else "number"
+        if config.label not in known:
+            raise DataError(unknown(f"{graph.folder}: {where}", "label", config.label, known) + " Run: gsl construct")
+        schema = known[config.label]
+        if schema.kind != kind:
+            raise DataError(
+                f"{graph.folder}: label '{config.label}' of {where} must be of kind {kind} for {config.type} "
+                f"(got {schema.kind}). Run: gsl construct"
+            )
+        self.labels = read()
+        labelled = self.labels != NO_LABEL if kind == "class" else ~np.isnan(self.labels)
+        # Whatever the split column says: a row without a label is no seed.
+        self._rows = {s: (found := rows(s))[labelled[found]] for s in SPLITS[1:]}
+        for split, found in self._rows.items():
+            if not len(found):
+                raise DataError(
+                    f"{graph.folder}: label '{config.label}' of {where} must have rows in split {split} "
+                    f"(got none). Look at the label's split in the YAML's graph section"
+                )
+        train = self.labels[self._rows["train"]]
+        if isinstance(config, ClassLabelConfig):
+            self.target = ClassTarget(config, schema.classes, train)
+        else:
+            self.target = NumberTarget(config, train)
+        self.higher_is_better = self.target.higher_is_better
+
+    def rows(self, split: str) -> IntArray:
+        """See Task. Only labelled rows."""
+        return self._rows[split]
+
+    def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
+        """Validation reads few nodes: mini-batches."""
+        return Evaluation("mini_batch", fanouts, seed)
+
+    @abstractmethod
+    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+        """Vectors [count, D] of all nodes of the task's types -> what the target predicts for some of its rows."""
+
+    @torch.inference_mode()
+    def _predict(self, count: int, ends: Callable[[slice], Sequence[Vectors]]) -> Vectors:
+        """What the target predicts for `count` rows; `ends` gives the head's inputs [n, D] of some of them."""
+        self.eval()
+        made = []
+        for start in range(0, max(count, 1), CHUNK):
+            inputs = [torch.from_numpy(np.asarray(x)).to(self.device) for x in ends(slice(start, start + CHUNK))]
+            made.append(self.target.predict(self.head(*inputs).float()).cpu().numpy())
+        return np.concatenate(made)
+
+
+class NodeLabelTask(LabelTask):
+    """A label of the nodes of one type."""
+
+    def __init__(self, config: NodeLabelConfig, graph: Graph, hidden: int) -> None:
+        super().__init__()
+        self.config, self.node_type = config, config.node_type
+        self._start(
+            config,
+            graph,
+            config.node_type,
+            graph.manifest.node(config.node_type).labels,
+            lambda: graph.label(config.node_type, config.label),
+            lambda split: graph.label_rows(config.node_type, config.label, split),
+        )
+        self.head = NodeClassifier(hidden, self.target.width, config.head_layers)
+
+    @property
+    def node_types(self) -> tuple[NodeType, ...]:
+        """See Task."""
+        return (self.node_type,)
+
+    def seeder(self, seed: int, rank: int = 0) -> NodeSeeder:
+        """See Task."""
+        return NodeSeeder(self.node_type, self.labels)
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See Task."""
+        assert isinstance(batch.targets, NodeTargets)
+        return self.target.loss(self.head(vectors[self.node_type]).float(), batch.targets.labels)
+
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task."""
+        rows = self._rows[split]
+        predicted = self.predict(how.vectors(embedder, self.node_type, rows))
+        return self.target.metrics(predicted, self.labels[rows])
+
+    def predict(self, vectors: Vectors) -> Vectors:
+        """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
+        return self._predict(len(vectors), lambda at: (vectors[at],))
+
+    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+        """See LabelTask."""
+        return self.predict(vectors[self.node_type][part])
+
+
+class EdgeLabelTask(LabelTask):
+    """A label of the edges of one type, from the vectors of both ends.
+
+    With `exclude_target_edges` no scored edge is a message: a batch's edges stay out of its blocks, and the label's
+    validation and test edges out of the message graph (`hidden_edges`). Training edges are messages when other edges
+    are scored; edges in no split always are.
+    """
+
+    def __init__(self, config: EdgeLabelConfig, graph: Graph, hidden: int) -> None:
+        super().__init__()
+        self.config, self.exclude_targets = config, config.exclude_target_edges
+        self.edge_type: EdgeType = config.edge_type
+        self._start(
+            config,
+            graph,
+            edge_name(config.edge_type),
+            graph.manifest.edge(config.edge_type).labels,
+            lambda: graph.edge_label(config.edge_type, config.label),
+            lambda split: graph.edge_label_rows(config.edge_type, config.label, split),
+        )
+        self.head = EdgeHead(hidden, self.target.width, config.head_layers)
+
+    @property
+    def node_types(self) -> tuple[NodeType, ...]:
+        """See Task."""
+        return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
+
+    def seeder(self, seed: int, rank: int = 0) -> EdgeSeeder:
+        """See Task."""
+        return EdgeSeeder(self.graph, self.edge_type, self.labels)
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See Task."""
+        targets = batch.targets
+        assert isinstance(targets, EdgeTargets)
+        source, _, target = self.edge_type
+        outputs = self.head(vectors[source][targets.sources], vectors[target][targets.targets])
+        return self.target.loss(outputs.float(), targets.labels)
+
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task."""
+        rows = self._rows[split]
+        source, target = self.graph.edges(self.edge_type, rows)
+        nodes, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        find = how.lookup(embedder, self.node_types)
+        predicted = self.predict({t: find(t, ids.numpy()) for t, ids in nodes.items()}, s_at.numpy(), t_at.numpy())
+        return self.target.metrics(predicted, self.labels[rows])
+
+    def predict(self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray) -> Vectors:
+        """Vectors by type, and rows [n] in them of both ends -> class probabilities [n, C], or numbers [n]."""
+        of, to = vectors[self.edge_type[0]], vectors[self.edge_type[2]]
+        return self._predict(len(sources), lambda at: (of[sources[at]], to[targets[at]]))
+
+    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+        """See LabelTask."""
+        source, target = self.graph.edges(self.edge_type, np.arange(part.start, part.stop))
+        return self.predict(vectors, source, target)
