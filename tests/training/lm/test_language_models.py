@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,22 @@ def test_memory_estimate_grows_with_what_is_kept(encoder: TextEncoder) -> None:
     checked = LanguageModels({"*": encoder}, LmConfig(gradient_checkpointing=True)).activation_tokens(cpu)
     assert checked > plain > 0
     assert LanguageModels({"*": encoder}, LmConfig(activation_tokens=77)).activation_tokens(cpu) == 77
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_model_gives_the_same(bert: Path, tmp_path: Path) -> None:
+    found = []
+    for on in (False, True):
+        encoder = TextEncoder.load(bert, dtype="float32", attention="sdpa")
+        lms = LanguageModels({"*": encoder}, LmConfig(compile=on, dropout=0.0))
+        lms.train()
+        vectors = encoder(batch_of(encoder, tmp_path))
+        vectors.square().sum().backward()
+        weight = encoder.backbone.get_input_embeddings().weight
+        assert weight.grad is not None
+        found.append((vectors.detach(), weight.grad, sorted(lms.state_dict())))
+    (plain, plain_gradient, names), (compiled, gradient, compiled_names) = found
+    torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(gradient, plain_gradient, atol=1e-5, rtol=1e-4)
+    assert names == compiled_names
