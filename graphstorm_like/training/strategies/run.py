@@ -135,6 +135,9 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
 @contextmanager
 def _alone(stage: PlannedStage) -> Iterator[None]:
     """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
+    if stage.last and not stage.cached.is_dir():
+        yield
+        return
     stage.cached.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(stage.cached.with_name(stage.cached.name + ".lock"), "training this stage"):
         yield
