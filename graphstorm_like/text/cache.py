@@ -72,7 +72,8 @@ class EmbeddingCache:
 
     def of_texts(self, text_ids: npt.ArrayLike) -> Vectors:
         """float16 [n, D]: vectors of distinct texts [n]."""
-        return from_pieces(self.store, self.vectors, text_ids, self.meta["normalize"])
+        # Caches of before there were pieces do not say: there it does not matter.
+        return from_pieces(self.store, self.vectors, text_ids, self.meta.get("normalize", False))
 
 
 def from_pieces(store: TokenStore, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:

@@ -70,6 +70,14 @@ def test_complete_cache_is_reused(bert: TextEncoder, store: TokenStore, tmp_path
     assert counter.calls > 0
 
 
+def test_a_cache_of_an_earlier_version_is_read(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
+    cache = embed_all(bert, store, tmp_path)
+    meta = json.loads((cache.folder / "meta.json").read_text())
+    del meta["normalize"]
+    (cache.folder / "meta.json").write_text(json.dumps(meta))
+    assert np.array_equal(embed_all(bert, store, tmp_path).gather([0, 1]), cache.gather([0, 1]))
+
+
 def test_interrupted_sweep_resumes_to_the_same_file(
     bert: TextEncoder, bert_folder: Path, store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

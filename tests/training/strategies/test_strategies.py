@@ -117,6 +117,7 @@ def label_by_titles(tables: Path) -> None:
     pq.write_table(pa.table(table | {"gap": gaps, "trend": trends}), tables / "similar.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["node_regression", "edge_classification", "edge_regression"])
 @pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
 def test_learns_other_labels(configured: Callable[..., Pipeline], tmp_path: Path, strategy: str, task: str) -> None:
