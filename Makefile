@@ -34,6 +34,7 @@ bench: $(VENV)/.dev ## Tables of measurements
 	$(BIN)/gsl bench construct
 	$(BIN)/gsl bench text $(DEBIAN)/pipeline.yaml
 	$(BIN)/gsl bench gnn $(DEBIAN)/pipeline.yaml
+	$(BIN)/gsl bench lm $(DEBIAN)/pipeline.yaml train.lm.dropout=0.0
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
