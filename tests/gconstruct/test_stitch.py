@@ -1,8 +1,7 @@
-"""Stitching two graph folders: what is added, what stays as it is, what is refused."""
+"""Stitching two graph folders: what is added, and what stays as it is."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -14,120 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gconstruct import build_graph
-from gconstruct import stitch as module
 from gconstruct.neighbourhood import draw_each, match
 from gconstruct.stitch import read_report, stitch
-from graphstorm_like.config.base import edge_name
-from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.stitch import StitchConfig
-from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import read_manifest
 
+from .stitching import (
+    DEPENDS,
+    KEEPS,
+    ONE_HOP,
+    OUT,
+    Pairs,
+    _build,
+    added,
+    application,
+    assert_whole,
+    config,
+    corpus,
+    ids,
+)
 from .tables import write
-
-Pairs = list[tuple[str, str]]
-APPLICATION: list[tuple[str, str, str]] = [("a", "b", "train"), ("b", "c", "test"), ("d", "a", "train")]
-DEPENDS: Pairs = [
-    ("a", "p"), ("q", "b"), ("p", "r"), ("p", "q"), ("r", "s"), ("a", "c"),
-    ("b", "c"), ("c", "b"), ("b", "a"),  # the test edge, against it, and the train edge against it
-]  # fmt: skip
-KEEPS: Pairs = [("m1", "a"), ("m2", "p"), ("m1", "p"), ("m3", "s")]
-
-
-def application(folder: Path, edges: list[tuple[str, str, str]] = APPLICATION, ids: str = "abcd") -> Path:
-    """Items with a name (n-<id>), a number and a class, and links with a split."""
-    folder.mkdir()
-    split = ["train", "valid", "test", "train"]
-    kinds = {"kind": ["x", "y", "x", "y"], "split": split}
-    write(folder / "items.parquet", id=list(ids), name=[f"n-{i}" for i in ids], size=[1.0, 2.0, 3.0, 4.0], **kinds)
-    source, target, splits = (list(column) for column in zip(*edges))
-    write(folder / "links.parquet", source=source, target=target, split=splits)
-    item = {
-        "files": "items.parquet", "id": "id", "features": {"size": "size"}, "text": {"name": {"columns": "name"}},
-        "labels": {"kind": {"column": "kind", "split": {"column": "split"}}},
-    }  # fmt: skip
-    link = {"source": "item", "relation": "link", "target": "item", "files": "links.parquet"}
-    return _build(folder, {"item": item}, [{**link, "split": {"column": "split"}}])
-
-
-def corpus(folder: Path, depends: Pairs = DEPENDS, keeps: Pairs = KEEPS, ids: str = "spabcqr", **names: Any) -> Path:
-    """Packages with two features, a text (t-<id>) and a label; edges with a weight; maintainers without a table."""
-    folder.mkdir()
-    number = [float(ord(i)) for i in ids]
-    labels = {"label": ["l"] * len(ids), "split": ["train"] * len(ids)}
-    texts = names.get("names") or [f"t-{i}" for i in ids]
-    write(folder / "packages.parquet", id=list(ids), name=texts, u=number, v=number, **labels)
-    source, target = (list(column) for column in zip(*depends))
-    weight, split = [float(ord(s) + 1000 * ord(t)) for s, t in depends], ["train"] * len(depends)
-    write(folder / "depends.parquet", source=source, target=target, weight=weight, split=split)
-    source, target = (list(column) for column in zip(*keeps)) if keeps else ([], [])
-    write(folder / "keeps.csv", source=pa.array(source, pa.string()), target=pa.array(target, pa.string()))
-    package = {
-        "files": "packages.parquet", "id": "id", "features": {"u": "u", "v": "v"},
-        "text": {"name": {"columns": "name"}},
-        "labels": {"label": {"column": "label", "split": {"column": "split"}}},
-    }  # fmt: skip
-    depends_edge = {
-        "source": "package", "relation": "depends", "target": "package", "files": "depends.parquet",
-        "features": {"weight": {"column": "weight", "normalize": "none"}}, "split": {"column": "split"},
-    }  # fmt: skip
-    keeps_edge = {"source": "person", "relation": "keeps", "target": "package", "files": "keeps.csv", "reverse": False}
-    return _build(folder, {"package": package, "person": {}}, [depends_edge, keeps_edge])
-
-
-def _build(folder: Path, nodes: dict[str, Any], edges: list[dict[str, Any]]) -> Path:
-    path = folder / "graph"
-    build_graph(
-        GraphConfig.model_validate({"path": str(path), "base": str(folder), "nodes": nodes, "edges": edges}), force=True
-    )
-    return path
-
-
-def config(folder: Path, **changes: Any) -> StitchConfig:
-    """Items that are packages of the same id."""
-    graphs = {"application": "app/graph", "corpus": "corpus/graph", "output": "out/graph"}
-    data = {**graphs, "align": {"item": {"corpus": "package"}}, **changes}
-    return StitchConfig.model_validate(data).with_absolute_paths(folder)
-
-
-@pytest.fixture
-def both(tmp_path: Path) -> Path:
-    application(tmp_path / "app")
-    corpus(tmp_path / "corpus")
-    return tmp_path
-
-
-def edges(folder: Path) -> dict[str, Pairs]:
-    """Sorted (source id, target id) of every edge type."""
-    graph = LocalGraph(folder)
-    found = {}
-    for edge in graph.manifest.edges:
-        source, target = graph.edges(edge.edge_type)
-        near, far = (graph.ids(t).to_pylist() for t in (edge.edge_type[0], edge.edge_type[2]))
-        found[edge_name(edge.edge_type)] = sorted((near[s], far[t]) for s, t in zip(source, target))
-    return found
-
-
-def added(folder: Path) -> dict[str, Pairs]:
-    """Those that come from the corpus, without reverses."""
-    forward = [edge_name(e.edge_type) for e in read_manifest(folder).edges if not e.is_reverse]
-    return {name: pairs for name, pairs in edges(folder).items() if name in forward and "corpus_" in name}
-
-
-def ids(folder: Path) -> dict[str, list[str]]:
-    graph = LocalGraph(folder)
-    return {t: graph.ids(t).to_pylist() for t in graph.manifest.nodes}
-
-
-OUT = "out/graph"
-ONE_HOP: dict[str, Pairs] = {
-    "item:corpus_depends:item": [("a", "c")],
-    "item:corpus_depends:corpus_package": [("a", "p")],
-    "corpus_package:corpus_depends:item": [("q", "b")],
-    "corpus_person:corpus_keeps:item": [("m1", "a")],
-}
 
 
 def test_one_hop(both: Path) -> None:
@@ -186,31 +91,6 @@ def test_edge_features_stay_with_their_edges_both_ways(both: Path) -> None:
             assert weight == float(ord(first) + 1000 * ord(last))
             checked += 1
     assert checked == 2 * len(DEPENDS)
-
-
-def assert_whole(before: Path, after: Path) -> None:
-    """The application is what it was; every added type is sorted, has its pointers, and agrees with its reverse."""
-    old, new = read_manifest(before), read_manifest(after)
-    assert {name: new.nodes[name] for name in old.nodes} == old.nodes
-    assert list(new.nodes)[: len(old.nodes)] == list(old.nodes)
-    assert new.edges[: len(old.edges)] == old.edges
-    assert {k: new.hashes[k] for k in old.hashes} == old.hashes
-    graph, found = LocalGraph(after), edges(after)
-    for edge in new.edges:
-        source, target = graph.edges(edge.edge_type)
-        assert (np.diff(target) >= 0).all()
-        assert edge.count == len(source)
-        assert (
-            graph.degrees(edge.edge_type).tolist()
-            == np.bincount(target, minlength=new.nodes[edge.edge_type[2]].count).tolist()
-        )
-        if edge.reverse is not None:
-            back = new.edge(edge.reverse)
-            assert (back.reverse, back.is_reverse) == (edge.edge_type, not edge.is_reverse)
-            assert Counter(found[edge_name(edge.reverse)]) == Counter(
-                (t, s) for s, t in found[edge_name(edge.edge_type)]
-            )
-    assert new.partitions[0].bytes == sum(p.stat().st_size for p in after.rglob("*.arrow"))
 
 
 def test_the_application_stays_and_reverses_agree(both: Path) -> None:
@@ -421,165 +301,3 @@ def test_property(
         assert report["added_edges"] == {n: len(p) for n, p in found.items()}
         counts = {n: node.count for n, node in read_manifest(folder / OUT).nodes.items() if n != "item"}
         assert report["added_nodes"] == counts
-
-
-# ---------------------------------------------------------------------------------- up to date, broken, interrupted
-
-
-def test_a_second_run_does_nothing(both: Path) -> None:
-    lines: list[str] = []
-    manifest = stitch(config(both), progress=lines.append)
-    assert lines[0] == "item: 3 of 4 nodes aligned with package (75.0%), 0 ambiguous"
-    assert "2 corpus edges left out for repeating held-out edges" in lines
-    assert "corpus_package: 2 nodes added" in lines
-    assert "item:corpus_depends:corpus_package: 1 edge added" in lines
-    stamp = (both / OUT / "graph.json").stat().st_mtime_ns
-    assert stitch(config(both), progress=lines.append) == manifest
-    assert lines[-1] == f"{both / OUT} is up to date"
-    assert (both / OUT / "graph.json").stat().st_mtime_ns == stamp
-
-
-def test_what_makes_it_stale(both: Path) -> None:
-    mark = stitch(config(both)).fingerprint
-    moved = config(both, output="elsewhere/graph")
-    assert stitch(moved).fingerprint == mark
-    assert stitch(config(both, hops=2)).fingerprint != mark
-    assert stitch(config(both)).fingerprint == mark
-    (both / OUT / "part-0/nodes/item.arrow").unlink()
-    stitch(config(both))
-    assert_whole(both / "app/graph", both / OUT)
-    corpus_again = both / "corpus"
-    for path in corpus_again.glob("*.*"):
-        path.unlink()
-    (both / "old").mkdir()
-    corpus_again.rename(both / "old" / "corpus")
-    corpus(both / "corpus", depends=[("a", "s")])
-    assert stitch(config(both)).fingerprint != mark
-    assert ids(both / OUT)["corpus_package"] == ["s"]
-
-
-BROKEN: list[tuple[dict[str, Any], type[Exception], str]] = [
-    (
-        {"align": {"itm": {"corpus": "pakage"}}, "edge_types": ["package:depend:package"], "leave_out": ["a:b:c"]},
-        ConfigError,
-        "4 problems in the configuration:\n"
-        "align.itm: unknown node type of the application 'itm' (known: item). Did you mean 'item'?\n"
-        "align.itm.corpus: unknown node type of the corpus 'pakage' (known: package, person). Did you mean 'package'?\n"
-        "edge_types[0]: unknown edge type of the corpus 'package:depend:package' (known: package:depends:package, "
-        "package:depends_rev:package, person:keeps:package). Did you mean 'package:depends:package'?\n"
-        "leave_out[0]: unknown edge type of the corpus 'a:b:c' (known: package:depends:package, "
-        "package:depends_rev:package, person:keeps:package).",
-    ),
-    (
-        {"align": {"item": {"corpus": "person", "application_key": "nam", "corpus_key": "name"}}},
-        ConfigError,
-        "2 problems in the configuration:\n"
-        "align.item.application_key: unknown text 'nam' (known: name). Did you mean 'name'?\n"
-        "align.item.corpus_key: unknown text 'name' (known: none).",
-    ),
-    (
-        {"align": {"item": {"corpus": "package", "application_key": "name"}}},
-        DataError,
-        "align.item: at least one node must align with a corpus node of type 'package' (got none of 4, 0 ambiguous; "
-        "keys are e.g. 'n-a' in item and 's' in package). Name texts that hold equal keys in application_key and "
-        "corpus_key",
-    ),
-    (
-        {"leave_out": ["package:depends:package"], "edge_types": ["package:depends:package"]},
-        ConfigError,
-        "edge_types, leave_out: must leave at least one corpus edge type (got none of package:depends:package, "
-        "package:depends_rev:package, person:keeps:package)",
-    ),
-    (
-        {"output": "app/graph/part-0"},
-        ConfigError,
-        "output: must be neither in nor around the folder application (got {here}/app/graph/part-0). "
-        "Name another folder",
-    ),
-    (
-        {"output": "corpus"},
-        ConfigError,
-        "output: must be neither in nor around the folder corpus (got {here}/corpus). Name another folder",
-    ),
-    (
-        {"corpus": "nowhere"},
-        DataError,
-        "{here}/nowhere: must be a graph folder, but has no graph.json. Make one with: gsl construct",
-    ),
-]
-
-
-@pytest.mark.parametrize(("changes", "error", "message"), BROKEN, ids=[str(i) for i in range(len(BROKEN))])
-def test_broken(both: Path, changes: dict[str, Any], error: type[Exception], message: str) -> None:
-    before = sorted(both.rglob("*"))
-    with pytest.raises(error) as caught:
-        stitch(config(both, **changes))
-    assert str(caught.value) == message.replace("{here}", str(both))
-    assert sorted(both.rglob("*")) == before
-
-
-def test_node_types_that_clash(both: Path) -> None:
-    """An application that was stitched before has all the names of this corpus."""
-    stitch(config(both, output="first"))
-    again = {"application": "first", "align": {"item": {"corpus": "package"}}}
-    with pytest.raises(ConfigError) as caught:
-        stitch(config(both, **again))
-    assert str(caught.value) == (
-        "prefix: must make new node types (got 'corpus_package' for the corpus's 'package', which the application has "
-        "already). Choose another prefix than 'corpus_'"
-    )
-    assert not (both / "out").exists()
-    manifest = stitch(config(both, **again, prefix="more_"))
-    assert list(manifest.nodes) == ["item", "corpus_package", "corpus_person", "more_package", "more_person"]
-
-
-def test_edge_types_that_clash(tmp_path: Path) -> None:
-    application(tmp_path / "app")
-    corpus(tmp_path / "corpus", depends=[("a", "c")], keeps=[])
-    stitch(config(tmp_path, output="first"))
-    with pytest.raises(ConfigError) as caught:
-        stitch(config(tmp_path, application="first"))
-    assert str(caught.value) == (
-        "prefix: must make new edge types (got 'item:corpus_depends:item', which the application has already). "
-        "Choose another prefix than 'corpus_'"
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_constructed_graph_is_never_overwritten(both: Path) -> None:
-    application(both / "other")
-    before = json.loads((both / "other/graph/graph.json").read_text())
-    with pytest.raises(DataError) as caught:
-        stitch(config(both, output="other/graph"))
-    assert str(caught.value) == (
-        f"{both}/other/graph: output must be a stitched graph folder or not exist yet (got something else there). "
-        "It would be overwritten: remove it, or set output to another folder"
-    )
-    assert json.loads((both / "other/graph/graph.json").read_text()) == before
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_nothing_is_left_when_writing_fails(
-    both: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = sorted(both.rglob("*"))
-    calls = iter(range(100))
-
-    def fail(*arguments: Any) -> int:
-        if next(calls) == 3:
-            raise error
-        return write_columns(*arguments)
-
-    write_columns = module.write_columns
-    monkeypatch.setattr(module, "write_columns", fail)
-    with pytest.raises(error):
-        stitch(config(both))
-    assert sorted(both.rglob("*")) == before
-
-
-def test_a_damaged_graph_is_named(both: Path) -> None:
-    path = both / "corpus/graph/part-0/edges/package--depends--package.arrow"
-    path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"depends--package\.arrow: must be an Arrow file as `gsl construct` writes it"):
-        stitch(config(both))
-    assert not (both / "out").exists()
