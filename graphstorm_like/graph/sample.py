@@ -122,7 +122,8 @@ class Numbering:
         return {t: np.concatenate(parts) for t, parts in self._ids.items() if parts}
 
 
-HopSampler = Callable[[EdgeType, IntArray, int], Hop]
+Hops = Callable[[Sequence[tuple[EdgeType, IntArray, int]]], list[Hop]]
+"""[(edge type, target ids, fanout), ...] -> a hop for each."""
 
 
 def sample_blocks(
@@ -131,27 +132,41 @@ def sample_blocks(
     counts: Mapping[NodeType, int],
     seeds: NodeIds,
     fanouts: Sequence[FanoutByType],
-    hop: HopSampler,
+    hops: Hops,
     exclude: ExcludedEdges | None,
 ) -> Subgraph:
-    """Layer by layer from the seeds outwards; `hop` draws the edges of one type, here they get local numbers."""
+    """Layer by layer from the seeds outwards; `hops` draws the edges of a layer, here they get local numbers."""
     numbering.start(seeds)
     blocks: list[Block] = []
     for fanout in fanouts:
         num_dst = {t: n for t, n in numbering.size.items() if n}
         targets = numbering.ids()
+        wanted = [(e, targets[e[2]], k) for e in edge_types if e[2] in targets and (k := fanout.of(e))]
         relations: dict[EdgeType, Relation] = {}
-        for edge_type in edge_types:
-            source, _, target = edge_type
-            k = fanout.of(edge_type)
-            if target not in targets or k == 0:
-                continue
-            found = hop(edge_type, targets[target], k)
+        for (edge_type, ids, _), found in zip(wanted, hops(wanted), strict=True):
             if exclude is not None and edge_type in exclude.ends:
-                found = drop_excluded(found, targets[target], exclude.ends[edge_type], counts[source])
+                found = drop_excluded(found, ids, exclude.ends[edge_type], counts[edge_type[0]])
             if len(found.sources):
-                local = numbering.positions(source, found.sources)
+                local = numbering.positions(edge_type[0], found.sources)
                 relations[edge_type] = Relation(found.rows, found.offsets, local, found.edge_ids)
         num_src = {t: n for t, n in numbering.size.items() if n}
         blocks.append(Block(num_src, num_dst, relations))
     return Subgraph(tuple(reversed(blocks)), numbering.ids())
+
+
+def merge_hops(hops: Sequence[Hop], positions: Sequence[IntArray], edge_starts: Sequence[int]) -> Hop:
+    """Hops of several partitions into parts of one list of targets -> the hop into the list.
+
+    positions: where the targets of each partition stand in the list. edge_starts: what its edge rows are counted from.
+    """
+    rows = np.concatenate([at[hop.rows] for hop, at in zip(hops, positions, strict=True)])
+    count = np.concatenate([np.diff(hop.offsets) for hop in hops])
+    sources = np.concatenate([hop.sources for hop in hops])
+    edge_ids = np.concatenate([hop.edge_ids + start for hop, start in zip(hops, edge_starts, strict=True)])
+    begin = np.cumsum(count) - count
+    order = np.argsort(rows)
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(count[order], out=offsets[1:])
+    at = np.repeat(begin[order] - offsets[:-1], count[order])
+    at += np.arange(len(at))
+    return Hop(rows[order], offsets, sources[at], edge_ids[at])

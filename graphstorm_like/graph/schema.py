@@ -7,8 +7,9 @@ A graph folder is
     part-0/edges/<file>.arrow           one row an edge, sorted by target: source, target, features, label, split
     part-0/edges/<file>.indptr.arrow    where each target's edges start (CSC index pointers)
 
-Node ids are positions 0..count-1 of their type; a partition holds a contiguous range of each type. An edge's id is
-its row. Every file has one record batch, so that a memory map gives whole columns without a copy.
+Node ids are positions 0..count-1 of their type; a partition holds a contiguous range of each type, and the edges into
+them. An edge's id is its row, counted through the partitions. Every file has one record batch, so that a memory map
+gives whole columns without a copy.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class PartitionSchema(_Model):
 
     folder: str
     node_ranges: dict[str, tuple[int, int]]
+    edge_ranges: dict[str, tuple[int, int]] = {}
+    """By 'source:relation:target': ids of its edges, those of its targets. Empty: it is the only partition."""
     node_files: dict[str, str]
     edge_files: dict[str, str]
     """By 'source:relation:target'; the index pointers lie beside, `.arrow` -> `.indptr.arrow`."""

@@ -6,7 +6,7 @@ machine, a distributed one. Ids are positions 0..count-1 of a node or edge type;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -137,12 +137,20 @@ class FeatureStore(Protocol):
         """The user's own ids, by position."""
         ...
 
+    def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
+        """The user's own ids of some nodes."""
+        ...
+
     def text(self, row_type: RowType, name: str) -> pa.Array:
         """A text column (large_string)."""
         ...
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature."""
+        ...
+
+    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+        """Start to read rows of a feature; the result waits for them. What is begun together travels together."""
         ...
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:

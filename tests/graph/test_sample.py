@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.sample import Numbering, draw_distinct, drop_excluded, sample_blocks, sample_hop
 from graphstorm_like.graph.store import ExcludedEdges, Hop
@@ -98,12 +100,12 @@ def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
     edges = {("a", "x", "a"): csc([(1, 0), (2, 1), (3, 2)], 4), ("b", "y", "a"): csc([(0, 1), (1, 1)], 4)}
     rng = np.random.default_rng(0)
 
-    def hop(edge_type: tuple[str, str, str], targets: np.ndarray, fanout: int) -> Hop:
-        return sample_hop(*edges[edge_type], targets, fanout, rng)
+    def hops(wanted: Sequence[tuple[EdgeType, np.ndarray, int]]) -> list[Hop]:
+        return [sample_hop(*edges[edge_type], targets, fanout, rng) for edge_type, targets, fanout in wanted]
 
     counts = {"a": 4, "b": 2}
     all_of = FanoutByType(default=-1)
-    made = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of, all_of], hop, None)
+    made = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of, all_of], hops, None)
     outer, inner = made.blocks
     assert inner.num_dst == {"a": 1}
     assert inner.num_src == {"a": 2} == outer.num_dst
@@ -115,7 +117,7 @@ def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
     assert relation.rows.tolist() == [0, 1]
     assert relation.sources.tolist() == [1, 2]
     excluded = ExcludedEdges({("a", "x", "a"): (np.array([1]), np.array([0]))})
-    cut = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of], hop, excluded)
+    cut = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of], hops, excluded)
     assert not cut.blocks[0].relations
 
 

@@ -1,0 +1,232 @@
+"""One partition of a graph folder, memory-mapped: sampled edges, rows and columns. Rows are counted in the partition.
+
+Only what is touched is read from disk. The one thing held in memory is the message graph of edge types whose
+validation or test edges are hidden from training. Not for concurrent use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.sample import sample_hop
+from graphstorm_like.graph.schema import (
+    ID_COLUMN,
+    SOURCE_COLUMN,
+    SPLIT_COLUMN,
+    SPLITS,
+    TARGET_COLUMN,
+    GraphManifest,
+    indptr_file,
+    label_split_column,
+)
+from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
+
+HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
+DEGREES, HIDDEN = "degrees", "hidden"
+"""Columns that are in no file: in-degrees of targets in the message graph; which edges are no messages (bool)."""
+
+Column: TypeAlias = tuple[RowType, str]
+"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN)"""
+Draw: TypeAlias = np.random.Generator | int
+"""A generator, or the seed of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HopRequest:
+    """Up to `fanout` (-1: all) in-edges of one type for each of some target rows [S]."""
+
+    edge_type: EdgeType
+    rows: IntArray
+    fanout: int
+
+
+class Part(Protocol):
+    """What a graph asks of a partition, near or far. `begin_...` starts and gives what waits for the answer, so that
+    several partitions work at once. Hops have global source ids; edge ids are rows of the partition."""
+
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+        """One hop a request."""
+        ...
+
+    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+        """Some rows of a column: numpy [n] or [n, width], or an Arrow array of strings."""
+        ...
+
+    def column(self, column: Column) -> Any:
+        """A whole column, as `begin_rows` gives it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenEdges:
+    """Which edges are no messages: by split columns (edge type -> column), and by their ends (global ids)."""
+
+    columns: Mapping[EdgeType, str]
+    ends: Mapping[EdgeType, tuple[IntArray, IntArray]]
+
+    def __contains__(self, edge_type: EdgeType) -> bool:
+        return edge_type in self.columns or edge_type in self.ends
+
+
+def hidden_edges(
+    manifest: GraphManifest, hide: Mapping[EdgeType, str | None], held_out: ExcludedEdges, where: object
+) -> HiddenEdges:
+    """The same for reverse types. hide: edge type -> label whose split is meant, None: the edges' own. DataError when
+    an edge type has no such split."""
+    columns: dict[EdgeType, str] = {}
+    for edge_type, label in hide.items():
+        schema = manifest.edge(edge_type)
+        if label is None and schema.split_counts is None:
+            raise DataError(f"{where}: edge type {edge_name(edge_type)} must have a split to hide edges by")
+        if label is not None and label not in schema.labels:
+            raise DataError(
+                unknown(f"{where}: {edge_name(edge_type)}", "label", label, schema.labels) + " Run: gsl construct"
+            )
+        column = SPLIT_COLUMN if label is None else label_split_column(label)
+        columns |= {t: column for t in (edge_type, schema.reverse) if t is not None}
+    ends = dict(held_out.ends)
+    for edge_type, (source, target) in held_out.ends.items():
+        if (reverse := manifest.edge(edge_type).reverse) is not None:
+            ends[reverse] = (target, source)
+    return HiddenEdges(columns, ends)
+
+
+class Partition:
+    """Part `number` of a graph folder, read from its files."""
+
+    def __init__(self, folder: Path, manifest: GraphManifest, number: int, hidden: HiddenEdges) -> None:
+        self.folder, self.manifest, self.hidden = folder, manifest, hidden
+        self.schema = manifest.partitions[number]
+        self._tables: dict[str, pa.RecordBatch] = {}
+        self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def _table(self, file: str) -> pa.RecordBatch:
+        if file not in self._tables:
+            path = self.folder / self.schema.folder / file
+            try:
+                reader = pa.ipc.open_file(pa.memory_map(str(path)))
+                if reader.num_record_batches != 1:
+                    raise DataError(f"{path}: must have one record batch (got {reader.num_record_batches})")
+                self._tables[file] = reader.get_batch(0)
+            except (OSError, pa.ArrowInvalid) as err:
+                raise DataError(f"{path}: must be an Arrow file as `gsl construct` writes it ({err})") from None
+        return self._tables[file]
+
+    def _of_type(self, row_type: RowType) -> pa.RecordBatch:
+        if isinstance(row_type, str):
+            self.manifest.node(row_type)
+            return self._table(self.schema.node_files[row_type])
+        self.manifest.edge(row_type)
+        return self._table(self.schema.edge_files[edge_name(row_type)])
+
+    def arrow(self, column: Column) -> pa.Array:
+        """A column of a file, as it lies there."""
+        row_type, name = column
+        table = self._of_type(row_type)
+        if name not in table.schema.names:
+            kind, _, short = name.partition(":")
+            known = [n.partition(":")[2] for n in table.schema.names if n.startswith(f"{kind}:")]
+            raise DataError(unknown(f"{self.folder}: {type_name(row_type)}", kind, short or name, known))
+        return table.column(name)
+
+    # -- Part ----------------------------------------------------------------------------------------------------
+
+    def column(self, column: Column) -> Any:
+        """See Part; memory-mapped wherever the file's form allows it."""
+        row_type, name = column
+        if name == DEGREES:
+            assert not isinstance(row_type, str)
+            return np.diff(self._messages(row_type)[0])
+        if name == HIDDEN:
+            assert not isinstance(row_type, str)
+            return self._hidden(row_type)
+        return _plain(self.arrow(column))
+
+    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+        """See Part."""
+
+        def read() -> Any:
+            whole = self.column(column)
+            return whole.take(pa.array(rows)) if isinstance(whole, pa.Array) else whole[rows]
+
+        return read
+
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+        """See Part. Draws are made in the order of the requests."""
+        return lambda: self._hops(requests, draw)
+
+    def _hops(self, requests: Sequence[HopRequest], draw: Draw) -> list[Hop]:
+        rng = np.random.Generator(np.random.Philox(draw)) if isinstance(draw, int) else draw
+        hops = []
+        for request in requests:
+            indptr, sources, kept = self._messages(request.edge_type)
+            found = sample_hop(indptr, sources, request.rows, request.fanout, rng)
+            edge_ids = found.edge_ids if kept is None else kept[found.edge_ids]
+            hops.append(Hop(found.rows, found.offsets, found.sources, edge_ids))
+        return hops
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _messages(self, edge_type: EdgeType) -> tuple[IntArray, npt.NDArray[np.integer], IntArray | None]:
+        """CSC of the message graph: indptr, sources, and the edge rows where hidden edges left gaps."""
+        if edge_type not in self._csc:
+            sources = self.column((edge_type, SOURCE_COLUMN))
+            file = indptr_file(self.schema.edge_files[edge_name(edge_type)])
+            indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
+            kept: IntArray | None = None
+            if edge_type in self.hidden:
+                shown = ~self._hidden(edge_type)
+                kept = np.flatnonzero(shown)
+                before = np.concatenate([[0], np.cumsum(shown)])
+                indptr, sources = before[indptr], sources[kept]
+            self._csc[edge_type] = (indptr, sources, kept)
+        return self._csc[edge_type]
+
+    def _hidden(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
+        """Validation, test and held-out edges, and every parallel edge of theirs whatever its split.
+
+        Parallel edges have one target, hence one partition.
+        """
+        num_sources = self.manifest.node(edge_type[0]).count
+        target = self.column((edge_type, TARGET_COLUMN)).astype(np.int64)
+        keys = target * num_sources + self.column((edge_type, SOURCE_COLUMN))
+        unwanted = [keys[:0]]
+        if edge_type in self.hidden.columns:
+            splits = self.column((edge_type, self.hidden.columns[edge_type]))
+            unwanted.append(keys[np.isin(splits, HIDDEN_SPLITS)])
+        if edge_type in self.hidden.ends:
+            of, to = self.hidden.ends[edge_type]
+            unwanted.append(to * num_sources + of)
+        hidden: npt.NDArray[np.bool_] = np.isin(keys, np.concatenate(unwanted))
+        return hidden
+
+
+def _plain(column: pa.Array) -> Any:
+    """Numbers as numpy, fixed-size lists as [n, width], strings as they are."""
+    if pa.types.is_fixed_size_list(column.type):
+        return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
+    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+        return column
+    return column.to_numpy(zero_copy_only=False)
+
+
+def node_ids(partition: Part, node_type: NodeType) -> pa.Array:
+    """The user's own ids of a partition's nodes, as Arrow."""
+    found = partition.column((node_type, ID_COLUMN))
+    return found if isinstance(found, pa.Array) else pa.array(found)
+
+
+def as_hide(hide: Collection[EdgeType] | Mapping[EdgeType, str | None]) -> Mapping[EdgeType, str | None]:
+    """A collection of edge types is meant with their own splits."""
+    return dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)

@@ -1,0 +1,234 @@
+"""A Graph over partitions, wherever they are: every question goes to the partitions whose rows it is about.
+
+Partitions hold contiguous ranges of ids, so that ownership is a search in P numbers. With one partition answers are
+what that partition gives, without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.partition import (
+    DEGREES,
+    HIDDEN,
+    Column,
+    HiddenEdges,
+    HopRequest,
+    Part,
+    as_hide,
+    hidden_edges,
+    node_ids,
+)
+from graphstorm_like.graph.sample import Numbering, merge_hops, sample_blocks
+from graphstorm_like.graph.schema import (
+    ID_COLUMN,
+    SOURCE_COLUMN,
+    SPLIT_COLUMN,
+    SPLITS,
+    TARGET_COLUMN,
+    GraphManifest,
+    feature_column,
+    label_column,
+    label_split_column,
+    text_column,
+)
+from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph
+
+
+class PartitionedGraph:
+    """See Graph.
+
+    hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
+    still show them: they are what is scored. A mapping names the label whose split is meant; None: the edges' own.
+    held_out: edges that are no messages either, by their ends; their reverses go too.
+    open_parts: makes the partitions, of which it is told what is hidden.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: GraphManifest,
+        hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
+        held_out: ExcludedEdges | None,
+        open_parts: Callable[[HiddenEdges], Sequence[Part]],
+    ) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.hide = as_hide(hide)
+        self.held_out = ExcludedEdges({}) if held_out is None else held_out
+        self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
+        self._counts = {name: node.count for name, node in manifest.nodes.items()}
+        self._numbering = Numbering(self._counts)
+        self._starts: dict[RowType, IntArray] = {
+            t: np.array([0, *(p.node_ranges[t][1] for p in manifest.partitions)]) for t in manifest.nodes
+        }
+
+    # -- rows and columns ----------------------------------------------------------------------------------------
+
+    def starts(self, row_type: RowType) -> IntArray:
+        """[P + 1]: partition p holds the rows starts[p]:starts[p + 1] of a type."""
+        if row_type not in self._starts:
+            assert not isinstance(row_type, str)
+            whole = (0, self.manifest.edge(row_type).count)
+            ends = [p.edge_ranges.get(edge_name(row_type), whole)[1] for p in self.manifest.partitions]
+            self._starts[row_type] = np.array([0, *ends])
+        return self._starts[row_type]
+
+    def split(self, row_type: RowType, ids: IntArray) -> list[IntArray]:
+        """For each partition the positions in `ids` of those that it holds."""
+        owner = np.searchsorted(self.starts(row_type), ids, side="right") - 1
+        # Nearly all id lists are long and of few partitions: P passes beat a sort.
+        return [np.flatnonzero(owner == p) for p in range(len(self.parts))]
+
+    def begin_rows(self, column: Column, ids: IntArray) -> Callable[[], Any]:
+        """Start to read some rows of a column; the result waits for them."""
+        if len(self.parts) == 1:
+            return self.parts[0].begin_rows(column, ids)
+        where, starts = self.split(column[0], ids), self.starts(column[0])
+        pending = [
+            (at, part.begin_rows(column, ids[at] - starts[p]))
+            for p, (part, at) in enumerate(zip(self.parts, where, strict=True))
+            if len(at) or p == 0
+        ]
+
+        def finish() -> Any:
+            found = [read() for _, read in pending]
+            order = np.concatenate([at for at, _ in pending])
+            if isinstance(found[0], pa.Array):
+                back = np.empty(len(order), dtype=np.int64)
+                back[order] = np.arange(len(order))
+                return pa.concat_arrays(found).take(pa.array(back))
+            out = np.empty((len(ids), *found[0].shape[1:]), dtype=found[0].dtype)
+            for (at, _), rows in zip(pending, found, strict=True):
+                out[at] = rows
+            return out
+
+        return finish
+
+    def column(self, column: Column) -> npt.NDArray[Any]:
+        """A whole column of numbers, of all partitions."""
+        if len(self.parts) == 1:
+            only: npt.NDArray[Any] = self.parts[0].column(column)
+            return only
+        return np.concatenate([part.column(column) for part in self.parts])
+
+    def _strings(self, column: Column) -> pa.Array:
+        found = [part.column(column) for part in self.parts]
+        return found[0] if len(found) == 1 else pa.concat_arrays(found)
+
+    # -- FeatureStore --------------------------------------------------------------------------------------------
+
+    def ids(self, node_type: NodeType) -> pa.Array:
+        """The user's own ids, by position."""
+        found = [node_ids(part, node_type) for part in self.parts]
+        return found[0] if len(found) == 1 else pa.concat_arrays(found)
+
+    def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
+        """The user's own ids of some nodes."""
+        found = self.begin_rows((node_type, ID_COLUMN), ids)()
+        return found if isinstance(found, pa.Array) else pa.array(found)
+
+    def text(self, row_type: RowType, name: str) -> pa.Array:
+        """A text column (large_string)."""
+        return self._strings((row_type, text_column(name)))
+
+    def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
+        """A whole feature [count, width]; memory-mapped when there is one partition."""
+        return self.column((row_type, feature_column(name)))
+
+    def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
+        """Rows [N, width] of a feature."""
+        found: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids)()
+        return found
+
+    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
+        """Start to read rows of a feature; the result waits for them [N, width]."""
+        return self.begin_rows((row_type, feature_column(name)), ids)
+
+    def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
+        return self.column((node_type, label_column(name)))
+
+    def label_rows(self, node_type: NodeType, name: str, split: str) -> IntArray:
+        """Ids of the nodes whose label belongs to a split."""
+        return np.flatnonzero(self.column((node_type, label_split_column(name))) == SPLITS.index(split))
+
+    # -- edges ---------------------------------------------------------------------------------------------------
+
+    def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:
+        """(source ids, target ids) of the given edges, or of all, hidden ones included."""
+        columns = ((edge_type, SOURCE_COLUMN), (edge_type, TARGET_COLUMN))
+        if edge_ids is None:
+            source, target = (self.column(c) for c in columns)
+        else:
+            source, target = (finish() for finish in [self.begin_rows(c, edge_ids) for c in columns])
+        return source.astype(np.int64), target.astype(np.int64)
+
+    def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
+        """Ids of the edges that belong to a split."""
+        return np.flatnonzero(self.column((edge_type, SPLIT_COLUMN)) == SPLITS.index(split))
+
+    def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
+        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        return self.column((edge_type, label_column(name)))
+
+    def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:
+        """Ids of the edges whose label belongs to a split."""
+        return np.flatnonzero(self.column((edge_type, label_split_column(name))) == SPLITS.index(split))
+
+    def degrees(self, edge_type: EdgeType) -> IntArray:
+        """In-degree of each target node in the message graph."""
+        return self.column((edge_type, DEGREES))
+
+    def hidden_rows(self, edge_type: EdgeType) -> IntArray:
+        """Ids of the edges of a type that are no messages."""
+        return np.flatnonzero(self.column((edge_type, HIDDEN)))
+
+    # -- sampling ------------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        seeds: NodeIds,
+        fanouts: Sequence[FanoutByType],
+        rng: np.random.Generator,
+        exclude: ExcludedEdges | None = None,
+    ) -> Subgraph:
+        """See GraphStore.sample."""
+
+        def hops(wanted: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
+            if len(self.parts) == 1:
+                return self.parts[0].begin_hops([HopRequest(*w) for w in wanted], rng)()
+            return self._hops(wanted, rng.integers(2**63, size=len(self.parts)).tolist())
+
+        edge_types = [e.edge_type for e in self.manifest.edges]
+        return sample_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude)
+
+    def _hops(self, wanted: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
+        """One question to each partition; every partition draws from a seed of its own."""
+        where = [self.split(edge_type[2], ids) for edge_type, ids, _ in wanted]
+        pending = []
+        for p, part in enumerate(self.parts):
+            requests = [
+                HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
+                for (edge_type, ids, fanout), at in zip(wanted, where, strict=True)
+            ]
+            pending.append(part.begin_hops(requests, seeds[p]))
+        found = [finish() for finish in pending]
+        return [
+            merge_hops([of_part[i] for of_part in found], where[i], self.starts(edge_type)[:-1].tolist())
+            for i, (edge_type, _, _) in enumerate(wanted)
+        ]
+
+    def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:
+        """The given edges, forward and reverse, as ExcludedEdges."""
+        ends = {edge_type: (sources, targets)}
+        if (reverse := self.manifest.edge(edge_type).reverse) is not None:
+            ends[reverse] = (targets, sources)
+        return ExcludedEdges(ends)
