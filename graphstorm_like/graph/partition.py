@@ -28,14 +28,16 @@ from graphstorm_like.graph.schema import (
     indptr_file,
     label_split_column,
 )
+from graphstorm_like.graph.shared import SharedRows, find
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
+SHARED = "@shared"
 DEGREES, HIDDEN = "degrees", "hidden"
 """Columns that are in no file: in-degrees of targets in the message graph; which edges are no messages (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
-"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN)"""
+"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN); (SHARED, name): a table of the host."""
 Draw: TypeAlias = np.random.Generator | int
 """A generator, or the seed of one."""
 
@@ -101,12 +103,15 @@ def hidden_edges(
 
 
 class Partition:
-    """Part `number` of a graph folder, read from its files."""
+    """Part `number` of a graph folder, read from its files. shm: folder of the host's shared tables."""
 
-    def __init__(self, folder: Path, manifest: GraphManifest, number: int, hidden: HiddenEdges) -> None:
-        self.folder, self.manifest, self.hidden = folder, manifest, hidden
+    def __init__(
+        self, folder: Path, manifest: GraphManifest, number: int, hidden: HiddenEdges, shm: Path | None = None
+    ) -> None:
+        self.folder, self.manifest, self.hidden, self.shm = folder, manifest, hidden, shm
         self.schema = manifest.partitions[number]
         self._tables: dict[str, pa.RecordBatch] = {}
+        self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -153,11 +158,17 @@ class Partition:
             return self._hidden(row_type)
         return _plain(self.arrow(column))
 
+    def _shared(self, name: str) -> SharedRows:
+        if name not in self._shared_rows:
+            assert self.shm is not None
+            self._shared_rows[name] = find(self.shm, name).open()
+        return self._shared_rows[name]
+
     def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
         """See Part."""
 
         def read() -> Any:
-            whole = self.column(column)
+            whole = self._shared(column[1]) if column[0] == SHARED else self.column(column)
             return whole.take(pa.array(rows)) if isinstance(whole, pa.Array) else whole[rows]
 
         return read

@@ -48,6 +48,9 @@ class EdgeTargets:
 class LinkTargets:
     """B edges of one type as positions in the seeds, and K negative targets shared by the batch.
 
+    In a job of several ranks each has the B edges of its share, K is what other ranks have too, and `targets` and
+    `negatives` are positions in the batch's Pool of the target type.
+
     mask [B, B + K] is True where candidate j (the target of edge j, then the extra negatives) is no negative of source
     i: another known true target, or the source itself. The true pairs (i, i) are False.
     log_q [B + K]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
@@ -78,9 +81,15 @@ def link_parts(targets: Targets | None) -> tuple[LinkTargets, ...]:
     return (targets,) if isinstance(targets, LinkTargets) else ()
 
 
-def target_edges(targets: Targets | None) -> tuple[EdgeTargets | LinkTargets, ...]:
-    """All edges that are asked about, by relation; none for tasks on nodes."""
-    return (targets,) if isinstance(targets, EdgeTargets) else link_parts(targets)
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Candidates of one node type of a step, of all ranks: their vectors [C, D] are gathered, rank after rank.
+
+    mine [C of this rank]: positions in the seeds. sizes: how many each rank brings.
+    """
+
+    mine: Tensor
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,12 @@ class MiniBatch:
     """[S] distinct node ids."""
     position: StreamPosition
     targets: Targets | None = None
+    asked: dict[EdgeType, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """(source ids, target ids) of the edges that the step, on all ranks, is about."""
+    pools: dict[NodeType, Pool] = field(default_factory=dict)
+    """Where links are learnt by several ranks together."""
+    weight: float = 1.0
+    """0: nothing was left for this rank, which goes through the motions that others wait for."""
     blocks: tuple[Block, ...] = ()
     """From the outermost layer to the one next to the seeds; edge inputs are in their relations."""
     input_ids: dict[NodeType, Tensor] = field(default_factory=dict)

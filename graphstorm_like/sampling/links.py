@@ -18,9 +18,13 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.task import NegativesConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, MultiLinkTargets, StreamPosition
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, MultiLinkTargets, Pool, StreamPosition
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
+from graphstorm_like.sampling.seeds import ALONE, Share
+
+Ends = dict[EdgeType, tuple[IntArray, IntArray]]
+"""(source ids, target ids) of a step's edges, of all ranks, by relation."""
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
@@ -41,10 +45,10 @@ class MultiLinkSeeder:
         train: Mapping[EdgeType, IntArray],
         negatives: NegativesConfig,
         seed: int,
-        rank: int = 0,
+        share: Share = ALONE,
         most: int | None = None,
     ) -> None:
-        self.graph, self.negatives, self.seed, self.rank = graph, negatives, seed, rank
+        self.graph, self.negatives, self.seed, self.share = graph, negatives, seed, share
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
@@ -58,12 +62,22 @@ class MultiLinkSeeder:
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Numbers of edges -> distinct end nodes, with positions of sources, targets and negatives of each relation."""
         relation = np.searchsorted(self._starts, ids, side="right") - 1
-        rng = stream(self.seed, "negatives", self.rank, position.epoch, position.step)
-        ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
+        rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
+        ends: Ends = {}
         for r in np.unique(relation).tolist():
             ends[self.edge_types[r]] = self.graph.edges(self.edge_types[r], ids[relation == r] - self._starts[r])
         target_types = dict.fromkeys(e[2] for e in ends)
         drawn = {t: rng.integers(self._counts[t], size=self.negatives.uniform) for t in target_types}
+        if self.share.size == 1:
+            batch = self._alone(ends, drawn, position)
+        else:
+            mine = np.arange(len(ids)) % self.share.size == self.share.rank
+            mine_of = {e: mine[relation == self.edge_types.index(e)] for e in ends}
+            batch = self._shared(ends, drawn, mine_of, position)
+        asked = {e: (torch.from_numpy(source), torch.from_numpy(target)) for e, (source, target) in ends.items()}
+        return batch.replace(asked=asked)
+
+    def _alone(self, ends: Ends, drawn: Mapping[NodeType, IntArray], position: StreamPosition) -> MiniBatch:
         nodes: list[tuple[NodeType, IntArray]] = []
         for edge_type, (source, target) in ends.items():
             kin = [e for e in ends if e != edge_type and e[2] == edge_type[2]] if self.negatives.in_batch else []
@@ -73,11 +87,58 @@ class MultiLinkSeeder:
         parts = []
         for i, (edge_type, (source, target)) in enumerate(ends.items()):
             candidates = np.concatenate([target, nodes[3 * i + 2][1]])
-            mask = torch.from_numpy(self._mask(edge_type, source, target, candidates))
             sources, targets, negatives = at[3 * i : 3 * i + 3]
-            log_q = self._log_q(edge_type[2], candidates)
-            parts.append(LinkTargets(edge_type, sources, targets, negatives, mask, log_q))
+            parts.append(self._part(edge_type, (source, target), candidates, sources, targets, negatives))
         return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)))
+
+    def _shared(
+        self,
+        ends: Ends,
+        drawn: Mapping[NodeType, IntArray],
+        mine_of: Mapping[EdgeType, npt.NDArray[np.bool_]],
+        position: StreamPosition,
+    ) -> MiniBatch:
+        """The sources of this rank's edges against the candidates of all ranks, each of which makes the vectors of its
+        share of them. The loss is that of one process which has them all; only the order of the columns differs."""
+        pools = {t: np.concatenate([*(to for e, (_, to) in ends.items() if e[2] == t), drawn[t]]) for t in drawn}
+        nodes = [(e[0], source[mine_of[e]]) for e, (source, _) in ends.items()]
+        nodes += [(t, self.share.of(ids)) for t, ids in pools.items()]
+        nodes += [(e[0], source[:1]) for e, (source, _) in ends.items()]  # so that no rank is without seeds
+        seeds, at = number_nodes(nodes)
+        parts, first = [], dict.fromkeys(pools, 0)
+        for i, (edge_type, (source, target)) in enumerate(ends.items()):
+            pool, mine = pools[edge_type[2]], mine_of[edge_type]
+            own = first[edge_type[2]] + np.arange(len(target))
+            first[edge_type[2]] += len(target)
+            uniform = np.arange(len(pool) - len(drawn[edge_type[2]]), len(pool))
+            others = own[:0]
+            if self.negatives.in_batch:
+                others = np.concatenate([own[~mine], np.setdiff1d(np.arange(len(pool) - len(uniform)), own)])
+            columns = np.concatenate([own[mine], others, uniform])
+            where = torch.from_numpy(self._places(columns, self.share.sizes(len(pool))))
+            count = int(mine.sum())
+            of_edges = source[mine], target[mine]
+            parts.append(self._part(edge_type, of_edges, pool[columns], at[i], where[:count], where[count:]))
+        made = {t: Pool(at[len(ends) + i], self.share.sizes(len(ids))) for i, (t, ids) in enumerate(pools.items())}
+        return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)), pools=made)
+
+    def _places(self, columns: IntArray, sizes: Sequence[int]) -> IntArray:
+        """Where the candidates of a pool stand when the ranks' shares of it lie one after the other."""
+        starts = np.cumsum([0, *sizes[:-1]])
+        places: IntArray = starts[columns % self.share.size] + columns // self.share.size
+        return places
+
+    def _part(
+        self,
+        edge_type: EdgeType,
+        ends: tuple[IntArray, IntArray],
+        candidates: IntArray,
+        sources: Tensor,
+        targets: Tensor,
+        negatives: Tensor,
+    ) -> LinkTargets:
+        mask = torch.from_numpy(self._mask(edge_type, *ends, candidates))
+        return LinkTargets(edge_type, sources, targets, negatives, mask, self._log_q(edge_type[2], candidates))
 
     def _mask(
         self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray

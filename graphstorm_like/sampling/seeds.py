@@ -1,4 +1,4 @@
-"""Which rows a step is about: a shuffled pass over ids, cut into batches, the same for any number of workers."""
+"""Which rows a step is about: a shuffled pass over ids, cut into batches, the same for any number of processes."""
 
 from __future__ import annotations
 
@@ -11,50 +11,63 @@ from graphstorm_like.sampling.rng import stream
 
 
 @dataclass(frozen=True, slots=True)
-class SeedStream:
-    """Batches of `ids` (node ids or edge ids) for one rank.
+class Share:
+    """The part of a step's rows that a rank of `size` takes: every size-th."""
 
-    With shuffle each epoch is a new permutation, drawn from (seed, epoch) alone, so that ranks cut one shuffle into
-    disjoint parts. All ranks take the same number of steps: of the rows that do not divide evenly the shuffle's
-    first fill up. Without shuffle (evaluation) every row comes exactly once.
+    rank: int = 0
+    size: int = 1
+
+    def of(self, rows: IntArray) -> IntArray:
+        """Its rows."""
+        return rows[self.rank :: self.size]
+
+    def sizes(self, count: int) -> tuple[int, ...]:
+        """How many of `count` rows each rank takes."""
+        return tuple(len(range(rank, count, self.size)) for rank in range(self.size))
+
+
+ALONE = Share()
+
+
+@dataclass(frozen=True, slots=True)
+class SeedStream:
+    """Batches of `ids` (node ids or edge ids), of all ranks together: each takes its Share of a batch.
+
+    With shuffle each epoch is a new permutation, drawn from (seed, epoch) alone. So any number of ranks takes the same
+    steps over the same rows, and every row comes exactly once.
     """
 
     ids: IntArray
     batch_size: int
     seed: int
     shuffle: bool = True
-    rank: int = 0
-    world_size: int = 1
 
     @property
     def size(self) -> int:
-        """Ids an epoch, of all ranks."""
+        """Ids an epoch."""
         return len(self.ids)
 
     @property
     def steps(self) -> int:
-        """Batches an epoch, on every rank."""
-        per_rank = -(-self.size // self.world_size)
-        return -(-per_rank // self.batch_size)
+        """Batches an epoch."""
+        return -(-self.size // self.batch_size)
 
     def epoch_ids(self, epoch: int) -> IntArray:
-        """The ids of an epoch, of all ranks, before they are shuffled."""
+        """The ids of an epoch, before they are shuffled."""
         return self.ids
 
     def epoch_order(self, epoch: int) -> IntArray:
-        """This rank's ids of an epoch, in order."""
+        """The ids of an epoch, in order."""
         ids = self.epoch_ids(epoch)
         if not self.shuffle:
-            return ids[self.rank :: self.world_size]
-        order = stream(self.seed, "shuffle", epoch).permutation(len(ids))
-        short = -len(order) % self.world_size
-        mine: IntArray = ids[np.resize(order, len(order) + short)[self.rank :: self.world_size]]
-        return mine
+            return ids
+        order: IntArray = ids[stream(self.seed, "shuffle", epoch).permutation(len(ids))]
+        return order
 
 
 @dataclass(frozen=True, slots=True)
 class CappedSeedStream(SeedStream):
-    """A SeedStream whose epochs take at most `most` ids of each group, drawn anew each epoch for all ranks alike.
+    """A SeedStream whose epochs take at most `most` ids of each group, drawn anew each epoch.
 
     groups: sizes of the groups, which follow each other in `ids`.
     """
@@ -64,11 +77,11 @@ class CappedSeedStream(SeedStream):
 
     @property
     def size(self) -> int:
-        """Ids an epoch, of all ranks."""
+        """Ids an epoch."""
         return sum(min(count, self.most) for count in self.groups)
 
     def epoch_ids(self, epoch: int) -> IntArray:
-        """The ids of an epoch, of all ranks, before they are shuffled."""
+        """The ids of an epoch, before they are shuffled."""
         rng, parts, start = stream(self.seed, "edges", epoch), [self.ids[:0]], 0
         for count in self.groups:
             rows = slice(start, start + count)

@@ -5,7 +5,7 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -24,11 +24,11 @@ from graphstorm_like.sampling.batch import (
     NodeTargets,
     StreamPosition,
     link_parts,
-    target_edges,
     torch_subgraph,
 )
 from graphstorm_like.sampling.links import MultiLinkSeeder, number_nodes
 from graphstorm_like.sampling.rng import stream
+from graphstorm_like.sampling.seeds import ALONE, Share
 
 
 class Stage(Protocol):
@@ -40,7 +40,7 @@ class Stage(Protocol):
 
 
 class Seeder(Protocol):
-    """Turns the ids of a step into a batch with seeds and targets."""
+    """Turns the ids of a step, of all ranks, into this rank's batch with seeds and targets."""
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """A batch that has seeds, targets and position."""
@@ -53,13 +53,22 @@ class NodeSeeder:
 
     node_type: NodeType
     labels: npt.NDArray[Any] | None
+    share: Share = ALONE
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Node ids -> seeds with their labels."""
+        mine, weight = some_of(self.share, ids)
         targets = None
         if self.labels is not None:
-            targets = NodeTargets(self.node_type, label_tensor(self.labels[ids]))
-        return MiniBatch(seeds={self.node_type: torch.from_numpy(ids)}, position=position, targets=targets)
+            targets = NodeTargets(self.node_type, label_tensor(self.labels[mine]))
+        seeds = {self.node_type: torch.from_numpy(mine)}
+        return MiniBatch(seeds=seeds, position=position, targets=targets, weight=weight)
+
+
+def some_of(share: Share, ids: IntArray) -> tuple[IntArray, float]:
+    """(a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count: (id, 0.0)."""
+    mine = share.of(ids)
+    return (mine, 1.0) if len(mine) else (ids[:1], 0.0)
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
@@ -74,13 +83,16 @@ class EdgeSeeder:
     graph: Graph
     edge_type: EdgeType
     labels: npt.NDArray[Any]
+    share: Share = ALONE
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
         source, target = self.graph.edges(self.edge_type, ids)
-        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
-        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids]))
-        return MiniBatch(seeds=seeds, position=position, targets=targets)
+        asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
+        mine, weight = some_of(self.share, np.arange(len(ids)))
+        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])])
+        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids[mine]]))
+        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
 
 
 class LinkSeeder:
@@ -93,11 +105,12 @@ class LinkSeeder:
         known_ids: IntArray,
         uniform: int,
         seed: int,
-        rank: int = 0,
+        share: Share = ALONE,
         popularity_correction: bool = False,
+        in_batch: bool = True,
     ) -> None:
-        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction)
-        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, rank)
+        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction, in_batch=in_batch)
+        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, share)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
@@ -107,7 +120,7 @@ class LinkSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds. Target edges of a batch, and their reverses, stay out."""
+    """Layered neighbour sampling around the seeds. The edges that a step is about, and their reverses, stay out."""
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
@@ -121,10 +134,8 @@ class SampleNeighbors:
         """Adds blocks and input ids."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
         ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
-        for part in target_edges(batch.targets) if self.exclude_targets else ():
-            s_type, _, t_type = part.edge_type
-            source, target = seeds[s_type][part.sources.numpy()], seeds[t_type][part.targets.numpy()]
-            ends.update(self.graph.reverse_pairs(part.edge_type, source, target).ends)
+        for edge_type, (source, target) in batch.asked.items() if self.exclude_targets else ():
+            ends.update(self.graph.reverse_pairs(edge_type, source.numpy(), target.numpy()).ends)
         exclude = ExcludedEdges(ends) if ends else None
         rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
@@ -136,6 +147,10 @@ class FeatureSource(Protocol):
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, F] rows."""
+        ...
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """Start to read [N, F] rows; the result waits for them."""
         ...
 
 
@@ -151,19 +166,30 @@ class GraphFeature:
         """[N, F] rows."""
         return self.graph.gather(self.row_type, self.name, ids)
 
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+        """See FeatureSource."""
+        return self.graph.begin_gather(self.row_type, self.name, ids)
+
 
 Sources = Mapping[RowType, Mapping[str, FeatureSource]]
+Fetch = Callable[[], dict[str, Tensor]]
 
 
-def fetch_rows(sources: Sources, row_type: RowType, ids: Tensor) -> dict[str, Tensor]:
-    """By name [N, F] rows of some nodes or edges of a type."""
-    return {name: torch.from_numpy(source.rows(ids.numpy())) for name, source in sources.get(row_type, {}).items()}
+def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
+    """Start to read rows [N, F], by name, of some nodes or edges of a type."""
+    begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
+    return lambda: {name: torch.from_numpy(finish()) for name, finish in begun.items()}
+
+
+def begin_edge_inputs(block: Block, sources: Sources) -> Callable[[], Block]:
+    """Start to read the edge inputs of a block's relations; the result is the block with them."""
+    begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
+    return lambda: replace(block, relations={t: replace(block.relations[t], inputs=f()) for t, f in begun.items()})
 
 
 def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
     """The block with the edge inputs of its relations."""
-    relations = {t: replace(r, inputs=fetch_rows(sources, t, r.edge_ids)) for t, r in block.relations.items()}
-    return replace(block, relations=relations)
+    return begin_edge_inputs(block, sources)()
 
 
 @dataclass(frozen=True)
@@ -174,5 +200,8 @@ class FetchFeatures:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds features, and inputs to the relations."""
-        features = {t: fetch_rows(self.sources, t, ids) for t, ids in batch.input_ids.items()}
-        return batch.replace(features=features, blocks=tuple(fetch_edge_inputs(b, self.sources) for b in batch.blocks))
+        # All is begun before anything is waited for: rows on other hosts come in one answer a host.
+        nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
+        blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
+        features = {t: finish() for t, finish in nodes.items()}
+        return batch.replace(features=features, blocks=tuple(finish() for finish in blocks))

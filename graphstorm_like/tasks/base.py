@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import SeedStream, Share
 from graphstorm_like.sampling.stages import Seeder
 
 Mode = Literal["layer_wise", "mini_batch"]
@@ -57,7 +59,7 @@ class Objective(Protocol):
         """Which training rows come when."""
         ...
 
-    def seeder(self, seed: int, rank: int = 0) -> Seeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> Seeder:
         """Makes training batches."""
         ...
 
@@ -77,6 +79,8 @@ class Task(nn.Module, ABC):
     """Whether a training batch's own edges, if it is about edges, are no messages in it."""
     scored_splits: tuple[str, ...] = ("valid", "test")
     """What `gsl evaluate` scores."""
+    group: Group = ALONE
+    """The ranks that train together: they share a step's rows, and a split's when it is scored."""
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 
@@ -103,8 +107,8 @@ class Task(nn.Module, ABC):
         return SeedStream(self.rows("train"), batch_size, seed)
 
     @abstractmethod
-    def seeder(self, seed: int, rank: int = 0) -> Seeder:
-        """Makes training batches."""
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> Seeder:
+        """Makes training batches, of a rank's share of a step's rows."""
 
     @abstractmethod
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:

@@ -20,9 +20,10 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.sampling.batch import MiniBatch, link_parts
+from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import MultiLinkSeeder, edge_starts
-from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.ranking import ranking_metrics
@@ -88,16 +89,15 @@ class GraphPretraining(Task):
         groups = tuple(len(rows) for rows in self._rows["train"].values())
         return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=most)
 
-    def seeder(self, seed: int, rank: int = 0) -> MultiLinkSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> MultiLinkSeeder:
         """Known true targets come from training edges only: what is held out stays unseen."""
         return MultiLinkSeeder(
-            self.graph, self._rows["train"], self.config.negatives, seed, rank, self.config.max_edges_per_relation
+            self.graph, self._rows["train"], self.config.negatives, seed, share, self.config.max_edges_per_relation
         )
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
-        parts = link_parts(batch.targets)
-        return sum_of_losses(self.head, self.link_loss, vectors, parts, self.config.negatives.in_batch)
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
@@ -109,8 +109,9 @@ class GraphPretraining(Task):
         found: dict[EdgeType, dict[str, float]] = {}
         for edge_type, rows in self._rows[split].items():
             if len(rows):
-                ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
-                found[edge_type] = ranking_metrics(ranks, self.config.ranking.hits)
+                mine = self.group.mine(rows)
+                ranks = self.rankers[edge_type].ranks(find, mine, self.config.ranking.candidates, how.seed)
+                found[edge_type] = ranking_metrics(ranks, self.config.ranking.hits, self.group)
         names = list(next(iter(found.values())))
         means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in names}
         return means | {f"{name}/{edge_name(e)}": scores[name] for e, scores in found.items() for name in names}

@@ -8,7 +8,7 @@ d: 1 - cosine, or squared error over the teacher's mean square. (Hinton et al. 2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from graphstorm_like.config.stages import StudentStage
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import SeedStream, Share
+from graphstorm_like.sampling.stages import some_of
 from graphstorm_like.tasks.base import Task
 from graphstorm_like.tasks.node_classification import NodeClassification
 
@@ -30,15 +32,17 @@ class TypedSeeder:
 
     starts: Mapping[NodeType, int]
     counts: Mapping[NodeType, int]
+    share: Share = ALL_ROWS
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Rows -> seeds by type."""
+        ids, weight = some_of(self.share, ids)
         seeds = {}
         for node_type, start in self.starts.items():
             mine = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start
             if len(mine):
                 seeds[node_type] = torch.from_numpy(mine)
-        return MiniBatch(seeds=seeds, position=position)
+        return MiniBatch(seeds=seeds, position=position, weight=weight)
 
 
 class Imitation:
@@ -64,9 +68,9 @@ class Imitation:
         """Over all nodes: the teacher needs no labels."""
         return SeedStream(self.rows, batch_size, seed)
 
-    def seeder(self, seed: int, rank: int = 0) -> TypedSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> TypedSeeder:
         """See TypedSeeder."""
-        return self._seeder
+        return replace(self._seeder, share=share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """(sum over the batch's nodes, their number)."""

@@ -20,6 +20,8 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.links import number_nodes
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import EdgeSeeder, NodeSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.targets import ClassTarget, Labels, NumberTarget, Target
@@ -117,9 +119,9 @@ class NodeLabelTask(LabelTask):
         """See Task."""
         return (self.node_type,)
 
-    def seeder(self, seed: int, rank: int = 0) -> NodeSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> NodeSeeder:
         """See Task."""
-        return NodeSeeder(self.node_type, self.labels)
+        return NodeSeeder(self.node_type, self.labels, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -128,9 +130,9 @@ class NodeLabelTask(LabelTask):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self._rows[split]
+        rows = self.group.mine(self._rows[split])
         predicted = self.predict(how.vectors(embedder, self.node_type, rows))
-        return self.target.metrics(predicted, self.labels[rows])
+        return self.target.metrics(predicted, self.labels[rows], self.group)
 
     def predict(self, vectors: Vectors) -> Vectors:
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
@@ -168,9 +170,9 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
 
-    def seeder(self, seed: int, rank: int = 0) -> EdgeSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
-        return EdgeSeeder(self.graph, self.edge_type, self.labels)
+        return EdgeSeeder(self.graph, self.edge_type, self.labels, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -182,12 +184,12 @@ class EdgeLabelTask(LabelTask):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self._rows[split]
+        rows = self.group.mine(self._rows[split])
         source, target = self.graph.edges(self.edge_type, rows)
         nodes, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
         find = how.lookup(embedder, self.node_types)
         predicted = self.predict({t: find(t, ids.numpy()) for t, ids in nodes.items()}, s_at.numpy(), t_at.numpy())
-        return self.target.metrics(predicted, self.labels[rows])
+        return self.target.metrics(predicted, self.labels[rows], self.group)
 
     def predict(self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray) -> Vectors:
         """Vectors by type, and rows [n] in them of both ends -> class probabilities [n, C], or numbers [n]."""

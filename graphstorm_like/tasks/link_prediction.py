@@ -14,8 +14,10 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.sampling.batch import MiniBatch, link_parts
+from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import LinkSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
@@ -48,16 +50,18 @@ class LinkPrediction(Task):
         """See Task."""
         return self._rows[split]
 
-    def seeder(self, seed: int, rank: int = 0) -> LinkSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         negatives = self.config.negatives
         correct = negatives.popularity_correction and negatives.in_batch
-        return LinkSeeder(self.graph, self.edge_type, self._rows["train"], negatives.uniform, seed, rank, correct)
+        train = self._rows["train"]
+        return LinkSeeder(
+            self.graph, self.edge_type, train, negatives.uniform, seed, share, correct, negatives.in_batch
+        )
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
-        parts = link_parts(batch.targets)
-        return sum_of_losses(self.head, self.link_loss, vectors, parts, self.config.negatives.in_batch)
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
@@ -66,8 +70,9 @@ class LinkPrediction(Task):
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered: other known targets of a source, of any split, are no candidates; nor is the source itself."""
         find = how.lookup(embedder, self.node_types)
-        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
-        return ranking_metrics(ranks, self.config.ranking.hits)
+        rows = self.group.mine(self._rows[split])
+        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+        return ranking_metrics(ranks, self.config.ranking.hits, self.group)
 
     @property
     def known(self) -> KnownTargets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Literal
 
@@ -16,7 +16,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.heads.link import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import LinkTargets
+from graphstorm_like.sampling.batch import MiniBatch, link_parts
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.tasks.base import Lookup, Task
@@ -24,14 +24,21 @@ from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
 
 
 def sum_of_losses(
-    head: LinkHead, loss: LinkLoss, vectors: dict[NodeType, Tensor], parts: Iterable[LinkTargets], in_batch: bool
+    task: Task, head: LinkHead, loss: LinkLoss, vectors: dict[NodeType, Tensor], batch: MiniBatch, in_batch: bool
 ) -> tuple[Tensor, float]:
-    """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type."""
+    """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
+
+    Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
+    """
+    candidates = dict(vectors)
+    for node_type, pool in sorted(batch.pools.items()):
+        what = f"candidates of step {batch.position.step + 1}"
+        candidates[node_type] = task.group.gather_rows(vectors[node_type][pool.mine], pool.sizes, what)
     losses, count = [], 0
-    for part in parts:
+    for part in link_parts(batch.targets):
         source, _, target = part.edge_type
         queries = head.source(vectors[source][part.sources], part.edge_type)
-        keys = head.target(vectors[target][torch.cat([part.targets, part.negatives])], part.edge_type)
+        keys = head.target(candidates[target][torch.cat([part.targets, part.negatives])], part.edge_type)
         losses.append(loss(queries @ keys.T, part.mask, in_batch, part.log_q))
         count += len(part.sources)
     return torch.stack(losses).sum(), float(count)

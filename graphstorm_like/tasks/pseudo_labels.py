@@ -16,7 +16,8 @@ from torch import Tensor
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import SeedStream
+from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
+from graphstorm_like.sampling.seeds import SeedStream, Share
 from graphstorm_like.sampling.stages import NodeSeeder
 from graphstorm_like.tasks.node_classification import NodeClassification
 
@@ -51,9 +52,9 @@ class PseudoLabels:
         """Over gold nodes and pseudo-labelled ones."""
         return SeedStream(self.rows, batch_size, seed)
 
-    def seeder(self, seed: int, rank: int = 0) -> NodeSeeder:
+    def seeder(self, seed: int, share: Share = ALL_ROWS) -> NodeSeeder:
         """Nodes without their labels: the loss looks them up."""
-        return NodeSeeder(self.task.config.node_type, None)
+        return NodeSeeder(self.task.config.node_type, None, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """(weighted sum over the batch's rows, number of rows)."""

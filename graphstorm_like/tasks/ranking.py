@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.sampling.known import KnownTargets
 
@@ -63,7 +64,8 @@ def _rank(scores: Tensor, best: Tensor) -> npt.NDArray[np.float64]:
     return rank
 
 
-def ranking_metrics(ranks: npt.NDArray[np.float64], hits: Sequence[int]) -> dict[str, float]:
-    """mrr and hits@k."""
-    found = {"mrr": float(np.mean(1.0 / ranks))}
-    return found | {f"hits@{k}": float(np.mean(ranks <= k)) for k in hits}
+def ranking_metrics(ranks: npt.NDArray[np.float64], hits: Sequence[int], group: Group = ALONE) -> dict[str, float]:
+    """mrr and hits@k, of the ranks [n] that all members of the group have found."""
+    sums = np.array([len(ranks), np.sum(1.0 / ranks), *(np.sum(ranks <= k) for k in hits)], dtype=np.float64)
+    count, *found = group.total(sums, "ranks").tolist()
+    return {name: total / count for name, total in zip(["mrr", *(f"hits@{k}" for k in hits)], found, strict=True)}

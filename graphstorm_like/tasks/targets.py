@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from graphstorm_like.config.task import ClassLabelConfig, NumberLabelConfig
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.graph.group import ALONE, Group
 
 Labels = npt.NDArray[Any]
 
@@ -38,8 +38,8 @@ class Target(nn.Module, ABC):
         """outputs [n, width] -> class probabilities [n, width], or numbers [n]."""
 
     @abstractmethod
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, float]:
-        """Metrics of the configuration, from what `predict` gives for n rows and their labels [n]."""
+    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
+        """Metrics of the configuration, from what `predict` gives for n rows and their labels [n] on every rank."""
 
 
 class ClassTarget(Target):
@@ -64,12 +64,12 @@ class ClassTarget(Target):
         """See Target."""
         return outputs.softmax(1)
 
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, float]:
+    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
         """See Target."""
-        classes = torch.from_numpy(predicted.argmax(axis=1))
-        return classification_metrics(
-            classes, torch.from_numpy(labels.astype(np.int64)), self.width, self.config.metrics
-        )
+        pairs = labels.astype(np.int64) * self.width + predicted.argmax(axis=1)
+        confusion = np.bincount(pairs, minlength=self.width**2).astype(np.float64)
+        confusion = group.total(confusion, "scores").reshape(self.width, self.width)
+        return classification_metrics(confusion, self.config.metrics)
 
 
 class NumberTarget(Target):
@@ -95,23 +95,25 @@ class NumberTarget(Target):
         """See Target."""
         return outputs.squeeze(1) * self.get_buffer("std") + self.get_buffer("mean")
 
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, float]:
+    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
         """See Target."""
-        return regression_metrics(predicted, labels, self.config.metrics)
+        return regression_metrics(predicted, labels, self.config.metrics, group)
 
 
-def classification_metrics(
-    predicted: Tensor, labels: Tensor, num_classes: int, names: Sequence[str]
+def classification_metrics(confusion: npt.NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
+    """Metrics by name from counts [labels, predictions]; macro_f1 averages over classes seen in either.
+
+    From counts, for they add up over ranks; on one process the same numbers as torchmetrics'.
+    """
+    right, seen = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
+    f1 = 2.0 * right[seen > 0] / seen[seen > 0]
+    known = {"accuracy": right.sum() / max(confusion.sum(), 1.0), "macro_f1": f1.mean() if len(f1) else 0.0}
+    return {name: float(known[name]) for name in names}
+
+
+def regression_metrics(
+    predicted: Labels, labels: Labels, names: Sequence[str], group: Group = ALONE
 ) -> dict[str, float]:
-    """Metrics by name from class indices [n]; macro_f1 averages over classes seen in either."""
-    known = {
-        "accuracy": lambda: multiclass_accuracy(predicted, labels, num_classes, average="micro"),
-        "macro_f1": lambda: multiclass_f1_score(predicted, labels, num_classes, average="macro"),
-    }
-    return {name: float(known[name]()) for name in names}
-
-
-def regression_metrics(predicted: Labels, labels: Labels, names: Sequence[str]) -> dict[str, float]:
     """Metrics by name from numbers [n]: rmse, mae, and r2 = 1 - squared errors / those of the labels' mean.
 
     Of labels that are all equal r2 is 1 when every prediction is right, else 0. Raises TrainingError on NaN.
@@ -120,10 +122,13 @@ def regression_metrics(predicted: Labels, labels: Labels, names: Sequence[str]) 
     errors = predicted.astype(np.float64) - wanted
     if not np.isfinite(errors).all():
         raise TrainingError("predictions must be finite numbers (got NaN). Lower train.lr or look for extreme features")
-    squared, spread = float((errors**2).sum()), float(((wanted - wanted.mean()) ** 2).sum())
+    sums = np.array([len(errors), wanted.sum(), (errors**2).sum(), np.abs(errors).sum()])
+    count, total, squared, absolute = group.total(sums, "scores").tolist()
+    # About the mean of all ranks, not from a sum of squares, whose digits would cancel.
+    spread = float(group.total(np.array([((wanted - total / count) ** 2).sum()]), "scores")[0])
     known = {
-        "rmse": (squared / len(errors)) ** 0.5,
-        "mae": float(np.abs(errors).mean()),
+        "rmse": (squared / count) ** 0.5,
+        "mae": absolute / count,
         "r2": 1.0 - squared / spread if spread else float(squared == 0.0),
     }
     return {name: known[name] for name in names}

@@ -6,6 +6,8 @@ for the same weights). Otherwise rows are read as they are: training end to end,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from graphstorm_like.graph.store import IntArray
 from graphstorm_like.text.cache import embed_texts, from_pieces
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
+from graphstorm_like.training.distributed import group
 
 NEVER = -1
 
@@ -42,6 +45,8 @@ class VectorTable(nn.Module):
         self._encoder = (encoder,)
         self.store, self.autocast, self.exact, self.batch_tokens = store, autocast, start is None, batch_tokens
         self._read = (0, 0)
+        self._written: list[Tensor] = []
+        self.group = group()
         self.now = 0
         """Optimizer steps done: weights with another number are other weights."""
         if start is None:
@@ -67,6 +72,10 @@ class VectorTable(nn.Module):
         self._read = (self._read[0] + int(ages.sum()), self._read[1] + len(ages))
         return from_pieces(self.store, self.vectors.numpy(), texts, self._encoder[0].normalize)
 
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return partial(self.rows, ids)
+
     def compute(self, unique: IntArray) -> None:
         """Compute rows with the present weights."""
         if not len(unique):
@@ -83,16 +92,28 @@ class VectorTable(nn.Module):
         at = torch.from_numpy(unique)
         self.vectors[at] = vectors.detach().cpu().to(self.vectors.dtype)
         self.computed[at] = self.now
+        self._written.append(at)
 
     def refresh(self, steps: int) -> None:
         """Compute the next 1/steps of the table; done every step, no row is older than `steps`."""
         size = len(self.store)
         first, last = (size * (self.now % steps)) // steps, (size * (self.now % steps + 1)) // steps
-        self.compute(np.arange(first, last))
+        self.compute(self.group.mine(np.arange(first, last)))
 
     def refresh_all(self) -> None:
         """Compute every row that other weights gave."""
-        self.compute(np.flatnonzero(self.computed.numpy() != self.now))
+        self.compute(self.group.mine(np.flatnonzero(self.computed.numpy() != self.now)))
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Rows that any rank has written since the last call are written on all of them: every rank's table is alike."""
+        if self.group.size > 1:
+            ids = torch.unique(torch.cat([torch.zeros(0, dtype=torch.int64), *self._written]))
+            rows = self.group.gather(self.vectors[ids].view(torch.int16), "vectors of texts")
+            everywhere = self.group.gather(torch.stack([ids, self.computed[ids]], dim=1), "vectors of texts")
+            self.vectors[everywhere[:, 0]] = rows.view(torch.float16)
+            self.computed[everywhere[:, 0]] = everywhere[:, 1]
+        self._written.clear()
 
     def ages_read(self) -> tuple[int, int]:
         """(sum of ages in steps, number) of the rows read since the last call."""

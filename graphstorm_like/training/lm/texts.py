@@ -82,10 +82,10 @@ class SeedsAndNeighbors:
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
-            for part in link_parts(batch.targets):
-                for end, at in ((0, part.sources), (2, part.targets)):
-                    if part.edge_type[end] == t:
-                        positive[at.numpy()] = True
+            for edge_type, (source, target) in batch.asked.items() if link_parts(batch.targets) else ():
+                for end, asked in ((0, source), (2, target)):
+                    if edge_type[end] == t:
+                        positive |= np.isin(ids.numpy(), asked.numpy())
             order = order[np.argsort(~positive[order], kind="stable")]
             ranked[t] = order
         return ranked

@@ -1,0 +1,66 @@
+"""Where a process stands among the processes of its job: read from the environment that the launcher sets."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphstorm_like.errors import LaunchError
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """servers: addresses (ip, port) of the servers of each host; empty when there is one host."""
+
+    job: str
+    host: int
+    hosts: int
+    shm: Path
+    servers: tuple[tuple[tuple[str, int], ...], ...]
+    secret: bytes
+    timeout_seconds: float = 600.0
+
+    @classmethod
+    def from_environment(cls, timeout_seconds: float, environment: Mapping[str, str] = os.environ) -> Cluster | None:
+        """None when no launcher started this process."""
+        if "GSL_JOB" not in environment:
+            return None
+        try:
+            servers = parse_servers(environment.get("GSL_SERVERS", ""))
+            secret_file = environment.get("GSL_SECRET_FILE")
+            secret = bytes.fromhex(Path(secret_file).read_text(encoding="ascii").strip()) if secret_file else b""
+            host = int(environment["GSL_HOST"])
+            shm = Path(environment["GSL_SHM"])
+        except (KeyError, ValueError, OSError) as err:
+            raise LaunchError(
+                f"environment: must be as a launcher sets it ({type(err).__name__}: {err}). Start with gsl run or "
+                f"gsl launch"
+            ) from None
+        if servers and len(secret) < 16:
+            raise LaunchError("GSL_SECRET_FILE: must hold the job's secret, 32 bytes in hex, when there are servers")
+        return cls(environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, secret, timeout_seconds)
+
+
+def parse_servers(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """'ip:port,ip:port;ip:port' -> the servers of each host."""
+    hosts = []
+    for host in filter(None, text.split(";")):
+        found = [one.rpartition(":") for one in host.split(",")]
+        hosts.append(tuple((ip.strip("[]"), int(port)) for ip, _, port in found))
+    return tuple(hosts)
+
+
+def check_private(address: str) -> None:
+    """Servers listen where the world does not reach: LaunchError for any other address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        raise LaunchError(f"launch.addresses: must be IP addresses (got '{address}')") from None
+    if parsed.is_unspecified or not (parsed.is_private or parsed.is_loopback or parsed.is_link_local):
+        raise LaunchError(
+            f"launch.addresses: must be private addresses (got {address}): whoever reaches a server can try it. "
+            f"Give the hosts' addresses on the cluster's own network"
+        )

@@ -1,0 +1,59 @@
+"""A graph whose partitions lie on several hosts: this host's read from its files, the others' asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.partition import HiddenEdges, Part, Partition
+from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.remote.client import Client, Connection
+from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.part import RemotePart
+from graphstorm_like.graph.remote.server import open_call
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.store import ExcludedEdges
+
+
+class RemoteGraph(PartitionedGraph):
+    """Partition p belongs to host p. See PartitionedGraph for `hide` and `held_out`."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
+        held_out: ExcludedEdges | None,
+        cluster: Cluster,
+        which_server: int = 0,
+    ) -> None:
+        path, manifest = Path(folder), read_manifest(folder)
+        self._cluster, self._which = cluster, which_server
+        if len(manifest.partitions) != cluster.hosts:
+            raise LaunchError(
+                f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
+                f"Set graph.partitions.count, or run gsl partition"
+            )
+
+        def open_parts(hidden: HiddenEdges) -> list[Part]:
+            hello = open_call(manifest, hidden)
+            connections = {
+                host: Connection(servers[which_server % len(servers)], cluster.secret, hello, cluster.timeout_seconds)
+                for host, servers in enumerate(cluster.servers)
+                if host != cluster.host
+            }
+            client = Client(list(connections.values()))
+            return [
+                RemotePart(client, connections[host])
+                if host in connections
+                else Partition(path, manifest, host, hidden, cluster.shm)
+                for host in range(cluster.hosts)
+            ]
+
+        super().__init__(path, manifest, hide, held_out, open_parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sampler processes connect anew."""
+        return (RemoteGraph, (self.folder, self.hide, self.held_out, self._cluster, self._which))

@@ -1,0 +1,63 @@
+"""A partition of another host, asked over a connection. The calls are those that `server.answer` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from graphstorm_like.graph.partition import Column, Draw, HopRequest
+from graphstorm_like.graph.remote.client import Client, Connection
+from graphstorm_like.graph.store import Hop, IntArray
+
+CHUNK_ROWS = 1 << 20
+"""Rows of a whole column that one answer holds."""
+
+
+class RemotePart:
+    """See Part."""
+
+    def __init__(self, client: Client, connection: Connection) -> None:
+        self._client, self._connection = client, connection
+
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+        """See Part. draw: a seed."""
+        assert isinstance(draw, int)
+        asked = [i for i, r in enumerate(requests) if len(r.rows)]
+        empty = np.zeros(0, dtype=np.int64)
+        nothing = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
+        if not asked:
+            return lambda: [nothing] * len(requests)
+        call = {"do": "hops", "seed": draw, "of": [[list(requests[i].edge_type), requests[i].fanout] for i in asked]}
+        ticket = self._connection.ask(call, [requests[i].rows for i in asked])
+
+        def finish() -> list[Hop]:
+            arrays = self._client.result(ticket)
+            hops = [nothing] * len(requests)
+            for n, i in enumerate(asked):
+                hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
+            return hops
+
+        return finish
+
+    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+        """See Part."""
+        ticket = self._connection.ask({"do": "rows", "column": _json(column)}, [rows])
+        return lambda: self._client.result(ticket)[0]
+
+    def column(self, column: Column) -> Any:
+        """See Part. In pieces, so that no message is larger than the network likes."""
+        found, start, more = [], 0, True
+        while more:
+            call = {"do": "column", "column": _json(column), "start": start, "stop": start + CHUNK_ROWS}
+            piece = self._client.result(self._connection.ask(call, []))[0]
+            found.append(piece)
+            start, more = start + len(piece), len(piece) == CHUNK_ROWS
+        return pa.concat_arrays(found) if isinstance(found[0], pa.Array) else np.concatenate(found)
+
+
+def _json(column: Column) -> list[Any]:
+    row_type, name = column
+    return [row_type if isinstance(row_type, str) else list(row_type), name]

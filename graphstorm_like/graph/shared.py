@@ -1,0 +1,92 @@
+"""Tables of rows in a host's shared-memory folder: every process of the host maps them, its servers answer for them.
+
+A name is used once a job: whoever has opened a table keeps it. A table is a file of numbers and a small JSON file
+that says what is in it, written last. Text vectors that lie in the cache on disk are tables too: their JSON file names
+the cache's files and the row of each node.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import reserve, write_json
+from graphstorm_like.graph.store import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTable:
+    """rows [n, width] of `dtype` in `file`; with `index`, a file of `index_dtype` numbers, row i is rows[index[i]]."""
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, int]
+    index: str = ""
+    index_dtype: str = ""
+
+    def open(self, mode: str = "r") -> SharedRows:
+        """Map it."""
+        rows = _map(self.file, self.dtype, mode).reshape(self.shape)
+        return SharedRows(rows, _map(self.index, self.index_dtype, "r") if self.index else None)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRows:
+    """A mapped table."""
+
+    values: npt.NDArray[Any]
+    index: npt.NDArray[Any] | None
+
+    def __getitem__(self, rows: IntArray) -> npt.NDArray[Any]:
+        found: npt.NDArray[Any] = self.values[rows if self.index is None else self.index[rows]]
+        return found
+
+
+def _map(file: str, dtype: str, mode: Any) -> npt.NDArray[Any]:
+    if Path(file).stat().st_size == 0:
+        return np.zeros(0, dtype=dtype)
+    return np.memmap(file, dtype=dtype, mode=mode)
+
+
+def _stem(folder: Path, name: str) -> Path:
+    return folder / f"table-{blake2b(name.encode(), digest_size=12).hexdigest()}"
+
+
+def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> npt.NDArray[Any]:
+    """A new table of zeros, mapped for writing. Its pages are really there: DataError when the folder is full, now, and
+    not a bus error at some later write."""
+    file = _stem(folder, name).with_suffix(".rows")
+    reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
+    table = SharedTable(name, str(file), dtype, shape)
+    publish(folder, table)
+    return table.open("r+").values
+
+
+def publish(folder: Path, table: SharedTable) -> None:
+    """Say where a table is."""
+    write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+
+
+def find(folder: Path, name: str) -> SharedTable:
+    """The table of a name; DataError when there is none."""
+    try:
+        found = json.loads(_stem(folder, name).with_suffix(".json").read_text(encoding="utf-8"))
+    except OSError as err:
+        raise DataError(
+            f"{folder}: must hold a table '{name}' ({err.strerror}). Did a trainer of this host fail?"
+        ) from None
+    return SharedTable(**{**found, "shape": tuple(found["shape"])})
+
+
+def drop(folder: Path, name: str) -> None:
+    """Take a table away; processes that have mapped it keep it until they let go."""
+    for suffix in (".json", ".rows"):
+        _stem(folder, name).with_suffix(suffix).unlink(missing_ok=True)
