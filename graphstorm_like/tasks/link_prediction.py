@@ -54,10 +54,8 @@ class LinkPrediction(Task):
         """Known true targets come from training edges only: validation and test stay unseen."""
         negatives = self.config.negatives
         correct = negatives.popularity_correction and negatives.in_batch
-        train = self._rows["train"]
-        return LinkSeeder(
-            self.graph, self.edge_type, train, negatives.uniform, seed, share, correct, negatives.in_batch
-        )
+        train, uniform = self._rows["train"], negatives.uniform
+        return LinkSeeder(self.graph, self.edge_type, train, uniform, seed, share, correct, negatives.in_batch)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""

@@ -108,7 +108,7 @@ class TorchGroup(Group):
     def leader_done(self, what: str) -> None:
         """See Group."""
         if self.leads_host:
-            self._store.set(self._key(), b"1")
+            self._store.set(self._key(), "1")
         for host in range(self.hosts):
             self._wait(self._key(host), what)
 
@@ -139,13 +139,14 @@ class TorchGroup(Group):
             for bucket in _buckets(tensors):
                 flat = torch.cat([t.reshape(-1) for t in bucket])
                 dist.all_reduce(flat)
-                for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+                parts = torch.split(flat, [t.numel() for t in bucket])
+                for tensor, part in zip(bucket, parts, strict=True):
                     tensor.copy_(part.view_as(tensor))
 
     def gather_rows(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
         """See Group."""
         with self._named(what):
-            gathered: Tensor = _GatherRows.apply(rows, tuple(sizes), self.rank)
+            gathered: Tensor = _GatherRows.apply(rows, tuple(sizes), self.rank)  # type: ignore[no-untyped-call]
             return gathered
 
     def gather(self, rows: Tensor, what: str) -> Tensor:
