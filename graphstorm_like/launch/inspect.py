@@ -108,14 +108,11 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
         batch = stage(batch)
         rows.append([type(stage).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
     started = time.perf_counter()
-    loss, count = experiment.task.loss(experiment.model(batch.to(experiment.device)), batch.to(experiment.device))
-    rows.append(["forward", _ms(started), ""])
-    started = time.perf_counter()
-    loss.backward()  # type: ignore[no-untyped-call]
-    rows.append(["backward", _ms(started), ""])
+    loss, count = experiment.backward(batch.to(experiment.device))
+    rows.append(["forward and backward", _ms(started), ""])
     yield from table(["stage", "ms", "bytes"], rows)
     yield ""
-    yield f"loss {loss.item() / count:.4f} over {count:g}"
+    yield f"loss {loss / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
     if isinstance(batch.targets, EdgeTargets):

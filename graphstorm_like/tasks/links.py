@@ -30,6 +30,8 @@ def sum_of_losses(
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
     """
+    nothing = next(iter(vectors.values()))[:0]  # of types of which other ranks have vectors, and this one none
+    vectors = {t: vectors.get(t, nothing) for part in link_parts(batch.targets) for t in part.edge_type[::2]}
     candidates = dict(vectors)
     for node_type, pool in sorted(batch.pools.items()):
         what = f"candidates of step {batch.position.step + 1}"

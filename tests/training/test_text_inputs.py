@@ -10,8 +10,9 @@ import pytest
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.testing.text import tiny_text_model
-from graphstorm_like.training.experiment import CachedText, build_experiment
+from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.text_vectors import CachedText
 
 pytest.importorskip("transformers")
 

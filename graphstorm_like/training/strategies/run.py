@@ -22,13 +22,12 @@ from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.text.folders import model_files
-from graphstorm_like.training.checkpoint import load_weights
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
 from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
 from graphstorm_like.training.tracking import METRICS_FILE
-from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE, Trainer, TrainResult, describe
+from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
 STAGE_DONE = "stage.json"
 # Settings of `train:` that a stage without a graph network does not read.
@@ -188,5 +187,5 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     else:
         hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentStage) else None
         experiment = build_text_experiment(own, reporter, hidden)
-    load_weights(folder / BEST / MODEL_FILE, experiment.modules)
+    experiment.load(folder / BEST)
     return experiment
