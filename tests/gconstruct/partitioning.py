@@ -148,7 +148,7 @@ def assert_same_graph(before: Path, after: Path, count: int, ordered: bool = Tru
 
 
 def assert_whole(folder: Path, manifest: GraphManifest) -> None:
-    """Ranges follow each other; edges lie with their targets, sorted, as the pointers say; hashes and sizes are right."""
+    """Ranges follow each other; edges lie with their targets, sorted, as the pointers say; hashes are right."""
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*.arrow")}
     assert manifest.hashes == {name: file_hash(path) for name, path in files.items()}
     node_end, edge_end = dict.fromkeys(manifest.nodes, 0), dict.fromkeys(manifest.edge_names(), 0)
