@@ -1,0 +1,1 @@
+"""The only importer of dgl, an optional package (extra `dgl`)."""
