@@ -68,8 +68,7 @@ class LinkPrediction(Task):
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered: other known targets of a source, of any split, are no candidates; nor is the source itself."""
         find = how.lookup(embedder, self.node_types)
-        rows = self.group.mine(self._rows[split])
-        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
         return ranking_metrics(ranks, self.config.ranking.hits, self.group)
 
     @property
