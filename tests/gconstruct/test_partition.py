@@ -53,7 +53,7 @@ def left(folder: Path) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ what is written
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
 def test_partitions_are_the_graph_renumbered(seed: int, count: int, again: int, draw: int) -> None:
     """Of one partition, of several, and back into one."""
