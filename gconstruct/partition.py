@@ -62,8 +62,8 @@ def partition_graph(
     refuses; DataError when something else is at the target, or the source is no graph folder; MissingExtraError when
     the method's package is not installed. `progress` gets plain lines.
 
-    Memory: 8 bytes a node (16 from 2**31 nodes of a type on), and the rows of one partition and type; while METIS runs,
-    about 80 bytes an edge without reverses.
+    Memory: 8 bytes a node (16 from 2**31 of a type on), and the rows of one partition and type; for METIS before,
+    about 80 bytes an edge without reverses here, and then 90 in its process.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()

@@ -23,6 +23,7 @@ from gconstruct.build import ENGINE_VERSION
 from gconstruct.engines.arrow.write import write_columns
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.schema import SCHEMA_VERSION, read_manifest
 
@@ -53,7 +54,7 @@ def left(folder: Path) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ what is written
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
 def test_partitions_are_the_graph_renumbered(seed: int, count: int, again: int, draw: int) -> None:
     """Of one partition, of several, and back into one."""
@@ -362,3 +363,17 @@ def test_ids_keep_their_type(source: Path, tmp_path: Path) -> None:
     partition_graph(source, tmp_path / "two", 2)
     assert all(isinstance(i, int) for i in ids_of(tmp_path / "two", "user"))
     assert len(node_rows(tmp_path / "two", "user")) == 2
+
+
+def test_stitching_says_how_to_make_one_of_several(source: Path, tmp_path: Path) -> None:
+    from gconstruct.stitch import Stitching
+
+    partition_graph(source, tmp_path / "two", 2)
+    graphs = {"application": str(tmp_path / "two"), "corpus": str(source), "output": str(tmp_path / "out")}
+    config = StitchConfig.model_validate({**graphs, "align": {"item": {"corpus": "item"}}})
+    with pytest.raises(DataError) as caught:
+        Stitching(config, print)
+    assert str(caught.value) == (
+        f"{tmp_path / 'two'}: must have one partition (got 2). "
+        f"Make one of them with: gsl partition {tmp_path / 'two'} NEW_FOLDER --count 1"
+    )
