@@ -8,6 +8,7 @@ within each partition. An edge lies with its target in both; sources of other pa
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -124,8 +125,8 @@ class _Export:
             dropped=self.manifest.dropped,
         )
         write_json(folder / SIDECAR, sidecar.model_dump(mode="json"))
-        # The configuration last, and in the order of its keys: DGL numbers types by them when it fails to find ids.
-        _write_config(folder / f"{self.name}.json", config)
+        # load_partition lists the types in the order of the keys, which write_json would sort.
+        (folder / f"{self.name}.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def _config(self) -> dict[str, Any]:
         manifest = self.manifest
@@ -160,7 +161,9 @@ class _Export:
         import torch
 
         own = {t: self.graph.starts(t)[p : p + 2].tolist() for t in self.node_types}
-        ends = {t: [part.column((t, c)).astype(np.int64) for c in (SOURCE_COLUMN, TARGET_COLUMN)] for t in self.edge_types}
+        ends = {
+            t: [part.column((t, c)).astype(np.int64) for c in (SOURCE_COLUMN, TARGET_COLUMN)] for t in self.edge_types
+        }
         halo = {t: _outside([ends[e][0] for e in self.edge_types if e[0] == t], *own[t]) for t in self.node_types}
         inner_starts = _starts([stop - start for start, stop in own.values()])
         halo_starts = inner_starts[-1] + _starts([len(ids) for ids in halo.values()])
@@ -193,7 +196,9 @@ class _Export:
         graph.ndata["inner_node"] = torch.from_numpy(inner.astype(np.uint8))
         graph.ndata["part_id"] = torch.from_numpy(_joined([np.full(int(inner_starts[-1]), p), *owners]))
         of_edge = np.repeat(np.arange(len(self.edge_types)), [len(ends[e][0]) for e in self.edge_types])
-        graph.edata[self.dgl.EID] = torch.from_numpy(_joined([np.arange(*self.edge_map[e][p]) for e in self.edge_types]))
+        graph.edata[self.dgl.EID] = torch.from_numpy(
+            _joined([np.arange(*self.edge_map[e][p]) for e in self.edge_types])
+        )
         graph.edata[self.dgl.ETYPE] = torch.from_numpy(of_edge.astype(np.int32))
         graph.edata["inner_edge"] = torch.ones(graph.num_edges(), dtype=torch.uint8)
         return graph
@@ -243,9 +248,3 @@ def _without_text(manifest: GraphManifest) -> GraphManifest:
     nodes = {name: node.model_copy(update={"text": {}}) for name, node in manifest.nodes.items()}
     edges = [edge.model_copy(update={"text": {}}) for edge in manifest.edges]
     return manifest.model_copy(update={"nodes": nodes, "edges": edges})
-
-
-def _write_config(path: Path, config: dict[str, Any]) -> None:
-    import json
-
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
