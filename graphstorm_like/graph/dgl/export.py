@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder, write_json
+from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition, node_ids
+from graphstorm_like.graph.partition import Partition
 from graphstorm_like.graph.schema import SOURCE_COLUMN, SPLITS, TARGET_COLUMN, GraphManifest
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 
@@ -117,15 +117,14 @@ class _Export:
             config[f"part-{p}"] = files
             say(f"part {p}: {graph.num_nodes():,} nodes with halo, {graph.num_edges():,} edges")
         sidecar = Sidecar(
-            fingerprint=self.manifest.fingerprint,
             nodes=_without_text(self.manifest).nodes,
             edges=_without_text(self.manifest).edges,
             tensors=self.names,
             ids=self._write_ids(folder),
             dropped=self.manifest.dropped,
         )
-        write_json(folder / SIDECAR, sidecar.model_dump(mode="json"))
-        # load_partition lists the types in the order of the keys, which write_json would sort.
+        (folder / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        # load_partition lists the types in the order of these keys.
         (folder / f"{self.name}.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def _config(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class DglFolder:
         self.edge_types: list[EdgeType] = [self._edge_type(name) for name in self._types("etypes")]
         self.node_map = self._map("node_map", list(self.node_types), "num_nodes")
         self.edge_map = self._map("edge_map", list(self.edge_types), "num_edges")
+        self.row_types: list[RowType] = [*self.node_types, *self.edge_types]
         self.files: list[dict[str, Path]] = [self._files(content, p) for p in range(self.num_parts)]
 
     # -- the configuration ---------------------------------------------------------------------------------------
@@ -177,8 +178,8 @@ class DglFolder:
 
     def tensors(self, p: int) -> Tensors:
         """What partition p's own nodes and edges carry: [n, ...] by type and name, in the order of their ids."""
-        found: Tensors = {t: {} for t in [*self.node_types, *self.edge_types]}
-        written: dict[str, RowType] = {type_name(t): t for t in found}
+        found: Tensors = {t: {} for t in self.row_types}
+        written = {type_name(t): t for t in self.row_types}
         for key in ("node_feats", "edge_feats"):
             path = self.files[p][key]
             for name, tensor in self._load(self.dgl.data.utils.load_tensors, path).items():

@@ -50,7 +50,6 @@ class Sidecar(BaseModel):
 
     kind: Literal["graphstorm-like export"] = "graphstorm-like export"
     version: Literal[1] = 1
-    fingerprint: str
     nodes: dict[str, NodeTypeSchema]
     edges: list[EdgeTypeSchema]
     tensors: dict[str, TensorNames]
@@ -74,7 +73,6 @@ def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorN
         splits = dict.fromkeys(splits, "")
     if isinstance(schema, EdgeTypeSchema) and schema.split_counts is not None:
         splits = {label_split_column(name): f"_{name}" for name in schema.labels} | {SPLIT_COLUMN: ""}
-    names = TensorNames(columns=columns)
     masks: dict[str, dict[str, str]] = {}
     for column, suffix in splits.items():
         taken = TensorNames(columns=columns, masks=masks).tensors()
