@@ -79,7 +79,11 @@ def import_dgl(
     recover(path)
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise DataError(f"{path}: must not exist yet (got something there). Remove it, or name another target")
-    sidecar, found, wishes = read_sidecar(folder), survey(folder), Wishes(labels, leave_out, reverse)
+    sidecar, found, wishes = (
+        read_sidecar(folder),
+        survey(folder),
+        Wishes(tuple(labels), tuple(leave_out), tuple(reverse)),
+    )
     if sidecar is not None and (wishes != Wishes() or id_mapping is not None):
         raise ConfigError(
             f"{folder.folder / SIDECAR}: says what every tensor is, so that --label, --leave-out, --reverse and "
