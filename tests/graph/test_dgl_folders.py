@@ -365,6 +365,20 @@ def test_tensors_and_splits_of_foreign_edges(tmp_path: Path, count: int, method:
     assert sum(graph.degrees(BUYS)) == sum(graph.degrees(BOUGHT)) < 150
 
 
+def test_a_homogeneous_graph_has_one_type_of_each(tmp_path: Path) -> None:
+    g = require_dgl().graph(tuple(torch.from_numpy(np.random.default_rng(3).integers(0, 40, (2, 160)))))
+    g.ndata["x"], g.edata["w"] = torch.randn(40, 2), torch.arange(160.0)
+    config, old, _ = dgl_partitions(tmp_path / "dgl", g, 2, "metis")
+    torch.save(old, tmp_path / "dgl" / "node_mapping.pt")
+    import_dgl(config, tmp_path / "graph")
+    graph, edge_type = LocalGraph(tmp_path / "graph"), ("_N", "_E", "_N")
+    ids = graph.ids("_N").to_numpy()
+    np.testing.assert_array_equal(graph.feature("_N", "x"), g.ndata["x"].numpy()[ids])
+    numbers = graph.feature(edge_type, "w")[:, 0].astype(int)
+    for ends, was in zip(graph.edges(edge_type), g.edges(), strict=True):
+        np.testing.assert_array_equal(ids[ends], was.numpy()[numbers])
+
+
 def test_a_likely_leak_is_told(tmp_path: Path) -> None:
     lines: list[str] = []
     config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 1, "random")
