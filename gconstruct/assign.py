@@ -26,9 +26,9 @@ Assignment = dict[str, np.ndarray]
 def check_method(config: PartitionsConfig) -> None:
     """Raises MissingExtraError before the work instead of in the middle of it."""
     if config.count > 1 and config.method == "metis":
-        from graphstorm_like.graph.dgl.metis import import_dgl
+        from graphstorm_like.graph.dgl.metis import require_dgl
 
-        import_dgl()
+        require_dgl()
 
 
 def assign(

@@ -85,7 +85,7 @@ class GraphFiles:
     def indptr(self, edge_type: EdgeType) -> np.ndarray:
         """int64 (targets + 1): where each target's edges start in `edges`."""
         files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self._partitions]
-        found = [self._open(part, file).column(0).to_numpy() for part, file in files]
+        found: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
         if len(found) == 1:
             return found[0]
         before = np.cumsum([0, *(pointers[-1] for pointers in found)])
