@@ -53,6 +53,8 @@ from graphstorm_like.graph.schema import (
 IMPORT_VERSION = 1
 """Raise it when the same folder gives another graph."""
 Columns = dict[str, np.ndarray | pa.Array]
+RAW_IDS = "raw_id_mappings"
+"""Where GraphStorm keeps the user's ids, beside the partition configuration."""
 _ID_COLUMNS = (("orig", "new"), ("node_str_id", "node_int_id"))
 """The user's id, and its number before partitioning: as GraphStorm's construction writes them, and as GSProcessing."""
 
@@ -70,8 +72,9 @@ def import_dgl(
     """Write the DistDGL folder of the partition configuration `config` as the graph folder `target`; its manifest.
 
     labels, leave_out: names `type/tensor`; reverse: pairs of edge types. See Wishes. id_mapping: folder of Parquet
-    files <node type>/*.parquet with the user's ids, as GraphStorm's raw_id_mappings. `target` must not exist, or be
-    empty; it appears whole or not at all. Raises ConfigError, DataError, and MissingExtraError without dgl.
+    files <node type>/*.parquet with the user's ids; raw_id_mappings beside `config` is found. `target` must not
+    exist, or be empty; it appears whole or not at all. Raises ConfigError, DataError, and MissingExtraError without
+    dgl.
     """
     say = progress or (lambda _: None)
     started, path = time.perf_counter(), Path(target).absolute()
@@ -93,6 +96,8 @@ def import_dgl(
     for line in [*told(made), *made.notes]:
         say(line)
     mapping = None if id_mapping is None else Path(id_mapping)
+    if mapping is None and sidecar is None and (beside := folder.folder / RAW_IDS).is_dir():
+        mapping = beside if folder.num_parts == 1 or folder.has_original_ids() else None
     mark = _fingerprint(folder, wishes, mapping)
     try:
         with new_folder(path) as new:

@@ -433,6 +433,9 @@ def test_ids_of_graphstorm_come_back(tmp_path: Path) -> None:
     for t in old:
         assert graph.manifest.nodes[t].id_type == "string"
         assert graph.ids(t).to_pylist() == [f"{t}-{i}" for i in old[t].tolist()]
+    shutil.copytree(tmp_path / "raw", tmp_path / "dgl" / "raw_id_mappings")
+    import_dgl(config, tmp_path / "found")
+    assert LocalGraph(tmp_path / "found").ids("item").equals(graph.ids("item"))
     (tmp_path / "raw" / "item" / "part-00001.parquet").unlink()
     with pytest.raises(DataError, match="must have an id for every node of item .got none for 30, e.g. number"):
         import_dgl(config, tmp_path / "again", id_mapping=tmp_path / "raw")

@@ -2,7 +2,8 @@
 
 In: <name>.json as `dgl.distributed.partition_graph` and GraphStorm's tools write it, and the files that it names.
 Out: ends and tensors of each type in each partition, in the order of DGL's ids, which count through the partitions.
-.dgl files are read by DGL's own binary reader, no pickles. Every count is checked against the configuration.
+Every count is checked against the configuration. Nothing is unpickled; but DGL's own reader of .dgl files, in C++,
+believes what it reads, so that a file with changed bytes may end the process: for folders that one trusts.
 """
 
 from __future__ import annotations
@@ -199,25 +200,36 @@ class DglFolder:
                 found[row_type][short] = _to_numpy(tensor)
         return found
 
+    def has_original_ids(self) -> bool:
+        """Did GraphStorm's or DGL's tools leave the ids of before partitioning?"""
+        return self._mapping.is_file() or all(path.is_file() for path in self._orig_nids)
+
+    @property
+    def _mapping(self) -> Path:
+        return self.folder / "node_mapping.pt"
+
+    @property
+    def _orig_nids(self) -> list[Path]:
+        return [files["part_graph"].with_name("orig_nids.dgl") for files in self.files]
+
     def original_ids(self) -> dict[str, IntArray] | None:
-        """By node type: the id before partitioning of each node, where GraphStorm's or DGL's tools left them
-        (node_mapping.pt, or part<p>/orig_nids.dgl); else None."""
+        """By node type: the id before partitioning of each node, from node_mapping.pt or part<p>/orig_nids.dgl; None
+        when they are not there."""
         import torch
 
-        mapping = self.folder / "node_mapping.pt"
-        beside = [files["part_graph"].with_name("orig_nids.dgl") for files in self.files]
-        found: dict[str, Any]
-        if mapping.is_file():
-            # weights_only: tensors and dicts of them, nothing that runs.
-            loaded = self._load(lambda path: torch.load(path, weights_only=True), mapping)
-            found = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
-            where = mapping
-        elif all(path.is_file() for path in beside):
-            parts = [self._load(self.dgl.data.utils.load_tensors, path) for path in beside]
-            found = {t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)}
-            where = beside[0]
-        else:
+        if not self.has_original_ids():
             return None
+        found: dict[str, Any]
+        if self._mapping.is_file():
+            # weights_only: tensors and dicts of them, nothing that runs.
+            where, loaded = self._mapping, self._load(lambda path: torch.load(path, weights_only=True), self._mapping)
+            found = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
+        else:
+            where, parts = (
+                self._orig_nids[0],
+                [self._load(self.dgl.data.utils.load_tensors, p) for p in self._orig_nids],
+            )
+            found = {t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)}
         for node_type in self.node_types:
             ids, count = found.get(node_type), int(self.starts(node_type)[-1])
             if not torch.is_tensor(ids) or tuple(ids.shape) != (count,):
