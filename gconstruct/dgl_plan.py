@@ -58,6 +58,8 @@ class Tensor:
     low: float
     high: float
     """Smallest and largest value; nan when there is none."""
+    odd: int = 0
+    """Values that are NaN or infinite."""
 
 
 @dataclass(slots=True)
@@ -90,14 +92,15 @@ def survey(folder: DglFolder) -> dict[RowType, dict[str, Tensor]]:
                 if values.dtype.kind not in "biuf":
                     raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
                 low, high = (float(f.reduce(values, axis=None)) if values.size else np.nan for f in (np.fmin, np.fmax))
-                new, old = Tensor(values.shape[1:], values.dtype, low, high), found[row_type].get(name)
+                new, old = Tensor(values.shape[1:], values.dtype, low, high, _odd(values)), found[row_type].get(name)
                 if old is not None and (old.shape, old.dtype) != (new.shape, new.dtype):
                     raise DataError(
                         f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
                         f"shape {new.shape}, {new.dtype} in part-{p}, {old.shape}, {old.dtype} before)"
                     )
                 if old is not None:
-                    new = Tensor(new.shape, new.dtype, np.fmin(old.low, new.low), np.fmax(old.high, new.high))
+                    low, high = np.fmin(old.low, low), np.fmax(old.high, high)
+                    new = Tensor(new.shape, new.dtype, low, high, old.odd + new.odd)
                 elif rows[row_type][:p].any():
                     raise _missing(folder, row_type, name, int(np.flatnonzero(rows[row_type])[0]))
                 found[row_type][name] = new
@@ -105,6 +108,10 @@ def survey(folder: DglFolder) -> dict[RowType, dict[str, Tensor]]:
                 for name in found[row_type].keys() - tensors.keys():
                     raise _missing(folder, row_type, name, p)
     return found
+
+
+def _odd(values: np.ndarray) -> int:
+    return int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
 
 
 def _missing(folder: DglFolder, row_type: RowType, name: str, p: int) -> DataError:
@@ -217,6 +224,12 @@ def _plan_type(
         if (why := _why_left_out(name, found[name], leave_out)) is not None:
             made.notes.append(f"{where}/{name} is left out: {why}")
             continue
+        if found[name].odd:
+            raise DataError(
+                f"{folder.config}: feature {where}/{name} must be finite (got {counted(found[name].odd, 'value')} that "
+                f"are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
+                f"{where}/{name}"
+            )
         columns[feature_column(name)] = name
         if found[name].dtype.kind in "iu" and max(-found[name].low, found[name].high) > 2**24:
             made.notes.append(f"{where}/{name}: its whole numbers above 2**24 are rounded, for features are float32")

@@ -343,7 +343,7 @@ def test_tensors_and_splits_of_foreign_edges(tmp_path: Path, count: int, method:
     g = foreign_graph()
     config, old, _ = dgl_partitions(tmp_path / "dgl", g, count, method)
     torch.save(old, tmp_path / "dgl" / "node_mapping.pt")
-    import_dgl(config, tmp_path / "graph", reverse=[("user:buys:item", "item:bought:user")])
+    import_dgl(config, tmp_path / "graph", leave_out=["item/stars"], reverse=[("user:buys:item", "item:bought:user")])
     graph = LocalGraph(tmp_path / "graph", hide=[BUYS])
     ids = {t: graph.ids(t).to_numpy() for t in ("item", "user")}
     was = [ends.numpy() for ends in g.edges(etype=BUYS)]
@@ -395,7 +395,9 @@ def test_local_numbers_mean_nothing(foreign: Path, tmp_path: Path) -> None:
         dgl.data.utils.save_graphs(path, [other])
     graphs = []
     for source, target in ((foreign, "one"), (config, "other")):
-        import_dgl(source, tmp_path / target, reverse=[("user:buys:item", "item:bought:user")])
+        import_dgl(
+            source, tmp_path / target, leave_out=["item/stars"], reverse=[("user:buys:item", "item:bought:user")]
+        )
         graphs.append(LocalGraph(tmp_path / target))
     for edge_type in (BUYS, BOUGHT, SIMILAR):
         for a, b in zip(*(graph.edges(edge_type) for graph in graphs), strict=True):
@@ -406,7 +408,7 @@ def test_local_numbers_mean_nothing(foreign: Path, tmp_path: Path) -> None:
 def test_a_likely_leak_is_told(tmp_path: Path) -> None:
     lines: list[str] = []
     config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 1, "random")
-    manifest = import_dgl(config, tmp_path / "graph", lines.append)
+    manifest = import_dgl(config, tmp_path / "graph", lines.append, leave_out=["item/stars"])
     assert "label" not in manifest.nodes["item"].features
     assert "item/label is left out: it is named like a label; --label takes it for one" in lines
     assert any(line.startswith("user:buys:item has masks: where item:bought:user holds its edges") for line in lines)
@@ -424,21 +426,21 @@ def test_ids_of_graphstorm_come_back(tmp_path: Path) -> None:
         pq.write_table(table[:20], tmp_path / "raw" / t / "part-00000.parquet")
         pq.write_table(table[20:], tmp_path / "raw" / t / "part-00001.parquet")
     with pytest.raises(DataError, match=r"ids before partitioning must be known .*orig_nids\.dgl"):
-        import_dgl(config, tmp_path / "graph", id_mapping=tmp_path / "raw")
+        import_dgl(config, tmp_path / "graph", leave_out=["item/stars"], id_mapping=tmp_path / "raw")
     for p in range(2):
         parts = {t: old[t][slice(*_range(config, t, p))] for t in old}
         require_dgl().data.utils.save_tensors(str(tmp_path / "dgl" / f"part{p}" / "orig_nids.dgl"), parts)
-    import_dgl(config, tmp_path / "graph", id_mapping=tmp_path / "raw")
+    import_dgl(config, tmp_path / "graph", leave_out=["item/stars"], id_mapping=tmp_path / "raw")
     graph = LocalGraph(tmp_path / "graph")
     for t in old:
         assert graph.manifest.nodes[t].id_type == "string"
         assert graph.ids(t).to_pylist() == [f"{t}-{i}" for i in old[t].tolist()]
     shutil.copytree(tmp_path / "raw", tmp_path / "dgl" / "raw_id_mappings")
-    import_dgl(config, tmp_path / "found")
+    import_dgl(config, tmp_path / "found", leave_out=["item/stars"])
     assert LocalGraph(tmp_path / "found").ids("item").equals(graph.ids("item"))
     (tmp_path / "raw" / "item" / "part-00001.parquet").unlink()
     with pytest.raises(DataError, match="must have an id for every node of item .got none for 30, e.g. number"):
-        import_dgl(config, tmp_path / "again", id_mapping=tmp_path / "raw")
+        import_dgl(config, tmp_path / "again", leave_out=["item/stars"], id_mapping=tmp_path / "raw")
 
 
 def _range(config: Path, node_type: str, p: int) -> tuple[int, int]:
@@ -491,7 +493,7 @@ def test_configurations_that_do_not_fit(foreign: Path, tmp_path: Path, change: A
     config = damaged(foreign, tmp_path / "bad")
     edit(config, change)
     with pytest.raises(DataError, match=message):
-        import_dgl(config, tmp_path / "graph")
+        import_dgl(config, tmp_path / "graph", leave_out=["item/stars"])
     assert not (tmp_path / "graph").exists()
 
 
@@ -527,14 +529,14 @@ def test_bytes_that_are_no_dgl_file(foreign: Path, tmp_path: Path) -> None:
         config = damaged(foreign, tmp_path / file)
         (tmp_path / file / "part1" / file).write_bytes(os.urandom(4096))
         with pytest.raises(DataError, match=rf"part1/{file}: must be a file as DGL writes it"):
-            import_dgl(config, tmp_path / "graph")
+            import_dgl(config, tmp_path / "graph", leave_out=["item/stars"])
 
 
 def test_a_pickle_is_not_run(foreign: Path, tmp_path: Path) -> None:
     config = damaged(foreign, tmp_path / "bad")
     torch.save(Trap(str(tmp_path / "ran")), tmp_path / "bad" / "node_mapping.pt")
     with pytest.raises(DataError, match=r"node_mapping\.pt: must be a file as DGL writes it"):
-        import_dgl(config, tmp_path / "graph")
+        import_dgl(config, tmp_path / "graph", leave_out=["item/stars"])
     assert not (tmp_path / "ran").exists()
 
 
@@ -555,9 +557,11 @@ def test_words_that_are_not_there(foreign: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--label item/lable: unknown tensor 'lable'.*Did you mean 'label'"):
         import_dgl(foreign, target, labels=["item/lable"])
     with pytest.raises(ConfigError, match="unknown edge type 'user:sells:item'"):
-        import_dgl(foreign, target, reverse=[("user:sells:item", "item:bought:user")])
+        import_dgl(foreign, target, leave_out=["item/stars"], reverse=[("user:sells:item", "item:bought:user")])
     with pytest.raises(ConfigError, match="must be two edge types with swapped ends"):
-        import_dgl(foreign, target, reverse=[("user:buys:item", "item:similar:item")])
+        import_dgl(foreign, target, leave_out=["item/stars"], reverse=[("user:buys:item", "item:similar:item")])
+    with pytest.raises(DataError, match=r"item/stars must be finite .got 10 values that are NaN .*--label item/stars"):
+        import_dgl(foreign, target)
     with pytest.raises(DataError, match=r"nothing\.json: it must be the JSON file"):
         import_dgl(foreign.with_name("nothing.json"), target)
     target.mkdir()
@@ -572,7 +576,9 @@ def test_reverse_types_must_hold_the_same_edges(tmp_path: Path) -> None:
     g.add_edges(torch.tensor([0]), torch.tensor([0]), {"number": torch.tensor([3])}, etype="bought")
     config, *_ = dgl_partitions(tmp_path / "dgl", g, 1, "random")
     with pytest.raises(DataError, match="must hold the same edges, ends swapped"):
-        import_dgl(config, tmp_path / "graph", reverse=[("user:buys:item", "item:bought:user")])
+        import_dgl(
+            config, tmp_path / "graph", leave_out=["item/stars"], reverse=[("user:buys:item", "item:bought:user")]
+        )
     assert not (tmp_path / "graph").exists()
 
 
@@ -585,7 +591,12 @@ def test_an_exported_folder_needs_no_words(parted: dict[int, Path], tmp_path: Pa
     with pytest.raises(DataError, match="must be of the graph of graph.json"):
         import_dgl(config, tmp_path / "graph")
     sidecar.unlink()
-    manifest = import_dgl(config, tmp_path / "graph", labels=["item/kind"])
+    manifest = import_dgl(
+        config,
+        tmp_path / "graph",
+        labels=["item/kind"],
+        leave_out=["item/rating", "item:similar:item/gap", "item:similar_rev:item/gap"],
+    )
     graph, ours = LocalGraph(tmp_path / "graph"), LocalGraph(parted[1])
     np.testing.assert_array_equal(graph.label("item", "kind"), ours.label("item", "kind"))
     for split in ("train", "valid", "test"):
@@ -611,3 +622,27 @@ def test_from_the_command_line(parted: dict[int, Path], tmp_path: Path) -> None:
     assert len(LocalGraph(tmp_path / "graph").parts) == 3
     out = gsl("import", "--from", "dgl", tmp_path / "dgl" / "shop.json", tmp_path / "g", "--reverse", "user:buys:item")
     assert isinstance(out.exception, ConfigError)
+
+
+@pytest.mark.slow
+def test_a_foreign_folder_is_trained_on(tmp_path: Path) -> None:
+    from graphstorm_like.config import build_pipeline
+    from graphstorm_like.launch.plan import STAGES
+    from graphstorm_like.launch.stages import run_pipeline
+    from graphstorm_like.testing.graphs import shop_pipeline
+    from graphstorm_like.training.progress import Reporter
+
+    config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 2, "random")
+    import_dgl(
+        config,
+        tmp_path / "graph",
+        labels=["item/label", "item/stars"],
+        reverse=[("user:buys:item", "item:bought:user")],
+    )
+    data = shop_pipeline(tmp_path, tmp_path / "run")
+    data["graph"] = {"path": str(tmp_path / "graph")}
+    data["task"]["label"] = "label"
+    del data["model"]["inputs"]["item"]["text"]
+    run_pipeline(build_pipeline(data).with_absolute_paths(tmp_path), STAGES, fresh=False, reporter=Reporter(quiet=True))
+    predicted = pq.read_table(tmp_path / "run" / "infer" / "predictions")
+    assert predicted.num_rows == 50
