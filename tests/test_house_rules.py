@@ -28,6 +28,7 @@ LAYERS = (
 GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.config", "graphstorm_like.graph.schema",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
+    "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
 )  # fmt: skip
 
 OPTIONAL = (
@@ -146,6 +147,8 @@ def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
         ("gconstruct.inputs", "from graphstorm_like import training", False),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl import cluster", False),
+        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
+        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.export import export_dgl", False),
     ],
 )
 def test_the_rule_itself(name: str, line: str, right: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from graphstorm_like import __version__
-from graphstorm_like.cli import bench, doctor, partition, run, schema, show, stitch, validate
+from graphstorm_like.cli import bench, doctor, exchange, partition, run, schema, show, stitch, validate
 from graphstorm_like.errors import GslError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ doctor.add_to(app)
 bench.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
+exchange.add_to(app)
 
 
 def main() -> None:
