@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from graphstorm_like.config.pipeline import Pipeline
 
@@ -110,11 +111,12 @@ def run_ranks(
         try:
             outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
         finally:
-            for process in [*ranks, *servers]:
+            every: list[subprocess.Popen[Any]] = [*ranks, *servers]
+            for process in every:
                 process.kill()
                 process.wait()
-    codes = [rank.returncode for rank in ranks]
-    assert not any(codes), "\n".join(f"rank {i} ended with {c}:\n{o}" for i, (c, o) in enumerate(zip(codes, outputs)))
+    failed = [f"rank {i} ended with {r.returncode}:\n{outputs[i]}" for i, r in enumerate(ranks) if r.returncode]
+    assert not failed, "\n".join(failed)
     return outputs
 
 
