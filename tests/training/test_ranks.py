@@ -26,8 +26,8 @@ STAGES = ["train", "evaluate", "infer"]
 
 @pytest.fixture(scope="module")
 def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph in float32: all neighbours,
-    no dropout."""
+    """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph, in float32,
+    with all neighbours and no dropout."""
     folder = tmp_path_factory.mktemp("ranks")
     lm = tiny_text_model(folder / "lm")
 
@@ -40,7 +40,7 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
         method: str = "random",
     ) -> Pipeline:
         data = shop_pipeline(shop[0], folder / output, task)
-        partitions = dict(zip(("method", "count"), method.split("-")))
+        partitions = {"method": method.split("-", maxsplit=1)[0], "count": int(method.split("-")[1])}
         data["graph"] |= {"path": str(folder / method), "partitions": partitions}
         data["model"] |= {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}, "input_dropout": 0.0}
         if text:
