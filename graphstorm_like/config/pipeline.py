@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.launch import LaunchConfig, LocalLaunchConfig
 from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
@@ -22,7 +23,7 @@ from graphstorm_like.config.task import (
     NumberLabelConfig,
     TaskConfig,
 )
-from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
+from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import unknown
 
 
