@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -35,12 +35,17 @@ class Ports:
     @classmethod
     def from_base(cls, base: int, attempt: int, hosts: int, servers: int) -> Ports:
         """The block of ports of an attempt: another one than the last, whose rendezvous nobody must join again."""
-        first = base + attempt * (1 + hosts * servers)
-        if first + hosts * servers > 65_535:
-            raise LaunchError(f"launch.port: must leave room for {1 + hosts * servers} ports an attempt (got {base})")
-        return cls(
-            first, tuple(tuple(first + 1 + h * servers + i for i in range(servers)) for h in range(hosts) if hosts > 1)
-        )
+        size = 1 + hosts * servers
+        first = base + attempt * size
+        if first + size > 65_536:
+            raise LaunchError(f"launch.port: must leave room for {size} ports an attempt (got {base})")
+        return cls.of(range(first, first + size), hosts, servers)
+
+    @classmethod
+    def of(cls, ports: Sequence[int], hosts: int, servers: int) -> Ports:
+        """The first for the rendezvous, the rest for the `servers` of each host."""
+        rest = ports[1:]
+        return cls(ports[0], tuple(tuple(rest[h * servers : (h + 1) * servers]) for h in range(hosts) if servers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,10 @@ class Job:
     quiet: bool = False
     cores: int | None = None
     gpus: int = 0
+
+    def of_attempt(self, attempt: int, ports: Ports) -> Job:
+        """The same job's attempt, on ports of its own."""
+        return replace(self, attempt=attempt, ports=ports)
 
     def host_shm(self, host: int) -> str:
         """The shared-memory folder of a host."""
@@ -127,12 +136,26 @@ def plan_processes(pipeline: Pipeline, job: Job, manifest: GraphManifest | None 
     return plans
 
 
+def sketch_job(pipeline: Pipeline, cores: int | None) -> Job:
+    """The job as `gsl show plan` knows it before it starts: names for what is chosen then, ports 0."""
+    launch = pipeline.launch
+    servers = launch.servers if launch.hosts > 1 else 0
+    if launch.port is not None:
+        ports = Ports.from_base(launch.port, 0, launch.hosts, servers)
+    else:
+        ports = Ports.of([0] * (1 + launch.hosts * servers), launch.hosts, servers)
+    addresses = tuple(f"host{h}" for h in range(launch.hosts))
+    if launch.on == "local":
+        addresses = ("127.0.0.1",) * launch.hosts
+    elif launch.on == "external" and launch.addresses:
+        addresses = tuple(launch.addresses)
+    return Job("JOB", f"{pipeline.output}/launch/pipeline.json", STAGES[1:], addresses, ports, cores=cores)
+
+
 def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
     environment = {**_environment(launch, job, host), "GSL_SERVER_INDEX": str(i), "OMP_NUM_THREADS": "1"}
     number = host * launch.servers + i
-    return ProcessPlan(
-        "server", number, host, i, job.addresses[host], _command("server", job), environment, 1, memory
-    )
+    return ProcessPlan("server", number, host, i, job.addresses[host], _command("server", job), environment, 1, memory)
 
 
 def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:

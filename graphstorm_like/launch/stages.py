@@ -10,7 +10,8 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,34 @@ FINGERPRINT_FILE = "fingerprint.json"
 METRICS_FILE = "metrics.json"
 
 
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Say what to do about a folder that cannot be written to."""
+    try:
+        yield
+    except OSError as err:
+        raise DataError(
+            f"{output}: must be a folder that can be written to ({err}). Free space, or choose another `output`"
+        ) from err
+
+
+@contextmanager
+def hold_output(pipeline: Pipeline) -> Iterator[None]:
+    """The output folder for one run alone, without what killed runs left. DataError when another has it."""
+    output = Path(pipeline.output)
+    with exclusive(output / ".gsl.lock", "running in this output folder"):
+        recover(output)
+        for scratch in output.glob(f"{SCRATCH}*"):  # of a killed run: the lock says that none is alive
+            shutil.rmtree(scratch, ignore_errors=True)
+        yield
+
+
 class Runner:
     """Runs stages of one pipeline. The experiment is built once and shared between them."""
 
-    def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False) -> None:
-        self.pipeline, self.reporter, self.fresh = pipeline, reporter, fresh
+    def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False, locked: bool = False) -> None:
+        """locked: whoever started this process holds the output folder."""
+        self.pipeline, self.reporter, self.fresh, self.locked = pipeline, reporter, fresh, locked
         self._experiment: Experiment | None = None
         self._vectors: dict[str, Any] = {}
         """Layer-wise vectors of the best weights: evaluate and infer share them."""
@@ -54,17 +78,8 @@ class Runner:
         Raises DataError at once when another process runs in the same output folder.
         """
         wanted = check_stages(stages)
-        output = Path(self.pipeline.output)
-        try:
-            with exclusive(output / ".gsl.lock", "running in this output folder"):
-                recover(output)
-                for scratch in output.glob(f"{SCRATCH}*"):  # of a killed run: the lock says that none is alive
-                    shutil.rmtree(scratch, ignore_errors=True)
-                self._run(wanted)
-        except OSError as err:
-            raise DataError(
-                f"{output}: must be a folder that can be written to ({err}). Free space, or choose another `output`"
-            ) from err
+        with writing(Path(self.pipeline.output)), nullcontext() if self.locked else hold_output(self.pipeline):
+            self._run(wanted)
 
     def _run(self, stages: list[str]) -> None:
         actions: dict[str, Callable[[], None]] = {

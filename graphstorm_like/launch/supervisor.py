@@ -24,24 +24,24 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.signal = number
+        self.number = number
 
 
 class Stopping:
     """A request to stop. Set from signal handlers and other threads, looked at in the loop."""
 
-    signal: int = 0
+    number: int = 0
     times: int = 0
 
     def ask(self, number: int = signal.SIGTERM, _frame: FrameType | None = None) -> None:
         """Stop; asked twice, without grace."""
-        self.signal = self.signal or int(number)
+        self.number = self.number or int(number)
         self.times += 1
 
     def check(self) -> None:
         """Raise Stopped when asked."""
-        if self.signal:
-            raise Stopped(self.signal)
+        if self.number:
+            raise Stopped(self.number)
 
 
 @contextlib.contextmanager
@@ -113,14 +113,15 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
         stopping.check()
         known = [process for process, _ in seen]
         for process in running:
-            if process not in known and (code := process.ended()) is not None:
-                if code != 0 or process.plan.role != "trainer":
-                    seen.append((process, code))
-                    deadline = deadline or time.monotonic() + settle
+            code = None if process in known else process.ended()
+            if code or (code == 0 and process.plan.role != "trainer"):
+                seen.append((process, code))
+                deadline = deadline or time.monotonic() + settle
         if seen:
             # The earliest; but who only lost sight of others waits a little for the one that was lost.
             process, code = min(seen, key=lambda one: one[0].failure(one[1]).rank)
             if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(seen) == len(running):
+                process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
                 process.read_to_end()
                 return process.failure(code)
         elif all(process.ended() == 0 for process in running if process.plan.role == "trainer"):

@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 from graphstorm_like.cli.main import app
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
-VERBS = ["bench", "construct", "doctor", "evaluate", "infer", "run", "schema", "show", "stitch", "train", "validate"]
+VERBS = [
+    "bench", "construct", "doctor", "evaluate", "infer", "run", "schema", "show", "stitch", "train", "validate",
+    "worker",
+]  # fmt: skip
 
 
 def gsl(*arguments: str) -> subprocess.CompletedProcess[str]:

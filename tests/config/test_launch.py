@@ -38,7 +38,10 @@ def test_each_launcher(load: Callable[..., Pipeline]) -> None:
         ("{on: ray, partition: gpu}", "launch.partition: unknown key for on ray"),
         ("{on: local, hosts: 0}", "launch.hosts: must be greater than 0 (got 0)"),
         ("{on: local, port: 80}", "launch.port: must be at least 1024 (got 80)"),
-        ("{on: external, hosts: 2, addresses: [10.0.0.1]}", "launch.addresses: must be one for each of launch.hosts, 2"),
+        (
+            "{on: external, hosts: 2, addresses: [10.0.0.1]}",
+            "must be one for each of launch.hosts, 2 (got 1)",
+        ),
         ("{on: external, addresses: [node1]}", "launch.addresses[0]: must be an IP address (got 'node1')"),
         ('{on: slurm, account: "a\\nrm -rf"}', "launch.account: must be one line each"),
         ("{on: slurm, sbatch: [mem=0]}", "launch.sbatch: must be options of sbatch"),
