@@ -105,8 +105,8 @@ def run_one_host(
     addresses = tuple(addresses) or (LOOPBACK,) * (config.hosts == 1)
     if len(addresses) != config.hosts:
         raise LaunchError(
-            f"addresses: must be one for each of launch.hosts, {config.hosts} (got {len(addresses)}). Give --addresses, "
-            f"or set launch.addresses"
+            f"addresses: must be one for each of launch.hosts, {config.hosts} (got {len(addresses)}). Give "
+            f"--addresses, or set launch.addresses"
         )
     if not 0 <= index < config.hosts:
         raise LaunchError(f"--index: must be less than launch.hosts, {config.hosts}, counted from 0 (got {index})")
