@@ -108,17 +108,18 @@ def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
             plan.address,
             str(plan.cores or "all"),
             "-" if plan.memory is None else f"{plan.memory / 1e9:.1f} GB",
-            " ".join(plan.command),
         ]
         for plan in plans
     ]
-    yield from table(["process", "host", "address", "threads", "memory", "command"], rows)
+    yield from table(["process", "host", "address", "threads", "memory"], rows)
     yield ""
+    for role, command in {plan.role: plan.command for plan in plans}.items():
+        yield f"{role}: {' '.join(command)}"
     alike = {k: v for k, v in plans[0].environment.items() if all(p.environment.get(k) == v for p in plans)}
     yield f"environment of all: {_shown(alike)}"
     for plan in plans if len(plans) > 1 else []:
         own = {k: v for k, v in plan.environment.items() if k not in alike}
-        yield f"{plan.role} {plan.number}: {_shown(own)}"
+        yield f"of {plan.role} {plan.number}: {_shown(own)}"
     if launch.on in ("local", "ray") and launch.port is None and len(plans) > 1:
         yield "port 0: a free one, chosen at the start"
 
