@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.files import try_lock
 from graphstorm_like.graph.remote.cluster import check_private
@@ -130,6 +131,13 @@ def resolve(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(_resolve(name) for name in names)
 
 
+def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
+    """Addresses of all hosts: those given, 'a,b', or those of launch.addresses."""
+    if given:
+        return resolve([name.strip() for name in given.split(",")])
+    return tuple(getattr(pipeline.launch, "addresses", ()))
+
+
 def _resolve(name: str) -> str:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
@@ -144,3 +152,15 @@ def _resolve(name: str) -> str:
             return address
     check_private(addresses[0])
     return addresses[0]
+
+
+def own_address(peer: str) -> str:
+    """The address of this machine that faces a peer: of a datagram socket, which sends nothing to connect."""
+    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect((peer, 9))
+        except OSError as err:
+            raise LaunchError(f"host {peer}: must be reachable ({err})") from None
+        address = str(one.getsockname()[0])
+    check_private(address)
+    return address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from hashlib import blake2b
 from pathlib import Path
 
@@ -122,6 +123,7 @@ def run_one_host(
     check_partitions(pipeline)
     root, base_port = memory_root(), config.port
     servers = config.servers if config.hosts > 1 else 0
+    sweep(root)
     base = Job(
         name=job_name(pipeline.name, mark or blake2b(pipeline.output.encode(), digest_size=4).hexdigest()),
         pipeline_file=str(write_pipeline(pipeline, f"pipeline-h{index}.json")),
@@ -133,10 +135,13 @@ def run_one_host(
         quiet=quiet,
         cores=usable_cores(),
     )
-    # No host hears of another but through their trainers: all count attempts, and take the ports of theirs.
-    supervise(
-        pipeline, base, lambda attempt: Ports.from_base(base_port, attempt, config.hosts, servers), [index], secret
-    )
+
+    def ports(attempt: int) -> Ports:
+        # No host hears of another but through their trainers: all count attempts, and take the ports of theirs.
+        return Ports.from_base(base_port, attempt, config.hosts, servers)
+
+    with hold_output(pipeline) if index == 0 else nullcontext():
+        supervise(pipeline, base, ports, [index], secret)
 
 
 def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: str) -> None:

@@ -14,8 +14,8 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "bench", "construct", "doctor", "evaluate", "infer", "run", "schema", "show", "stitch", "train", "validate",
-    "worker",
+    "bench", "construct", "doctor", "evaluate", "host", "infer", "launch", "run", "schema", "show", "stitch", "train",
+    "validate", "worker",
 ]  # fmt: skip
 
 
