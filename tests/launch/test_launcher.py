@@ -1,0 +1,275 @@
+"""What comes before and around the processes: construction, the lock, the pipeline they read, addresses, secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from graphstorm_like.cli.main import app
+from graphstorm_like.config import Pipeline, load_pipeline
+from graphstorm_like.errors import DataError, LaunchError
+from graphstorm_like.files import exclusive
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch import process
+from graphstorm_like.launch.host import free_ports, host_folder, job_name, read_secret, resolve, write_secret
+from graphstorm_like.launch.launcher import launch, run_one_host
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.worker import read_pipeline
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.training.progress import Reporter
+
+FAKE = """
+import json, os, pathlib, signal, sys
+role = sys.argv[sys.argv.index("--role") + 1]
+file = pathlib.Path(sys.argv[sys.argv.index("--pipeline") + 1])
+told = {k: v for k, v in os.environ.items() if k.startswith(("GSL_", "MASTER", "RANK", "OMP"))}
+told |= {"argv": sys.argv[1:], "secret": pathlib.Path(os.environ["GSL_SECRET_FILE"]).read_text()}
+name = f"{role}-{os.environ.get('RANK', os.environ['GSL_HOST'])}-{os.environ['GSL_ATTEMPT']}.json"
+told["graph"] = (file.parents[1] / "graph" / "graph.json").exists()
+(file.parent / name).write_text(json.dumps(told))
+if role == "server":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pause()
+if os.environ["GSL_ATTEMPT"] == "0" and os.environ["RANK"] == os.environ.get("TEST_FAILS"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def fake_gsl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that write down what they were told, and end."""
+    (tmp_path / "fake.py").write_text(FAKE)
+    monkeypatch.setattr(process, "GSL", (sys.executable, str(tmp_path / "fake.py")))
+
+
+def shop(tmp_path: Path, *changes: str) -> Pipeline:
+    return load_pipeline(write_shop_pipeline(tmp_path), changes)
+
+
+def told(tmp_path: Path) -> dict[str, dict[str, str]]:
+    return {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run" / "launch").glob("*-*.json")}
+
+
+def test_from_tables_to_trainers(tmp_path: Path, fake_gsl: None, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline = shop(tmp_path, "launch.trainers=2", "launch.threads=3")
+    launch(pipeline, fresh=True)
+    out = capsys.readouterr().out
+    assert "construct: done" in out
+    found = told(tmp_path)
+    assert set(found) == {"trainer-0-0", "trainer-1-0"}
+    for one in found.values():
+        assert one["graph"] is True
+        assert one["argv"][-3:] == ["--stages", "train,evaluate,infer", "--fresh"]
+        assert len(bytes.fromhex(one["secret"])) == 32
+        assert one["OMP_NUM_THREADS"] == "3"
+        assert not Path(one["GSL_SHM"]).exists()
+    assert read_pipeline(tmp_path / "run" / "launch" / "pipeline.json") == pipeline
+
+
+def test_attempts_meet_at_other_ports(tmp_path: Path, fake_gsl: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_FAILS", "1")
+    pipeline = shop(tmp_path, "launch.trainers=2", "launch.max_restarts=1")
+    launch(pipeline, ["construct", "train"], fresh=True)
+    found = told(tmp_path)
+    assert set(found) == {"trainer-0-0", "trainer-1-0", "trainer-0-1", "trainer-1-1"}
+    assert found["trainer-0-0"]["MASTER_PORT"] != found["trainer-0-1"]["MASTER_PORT"]
+    assert found["trainer-0-0"]["MASTER_PORT"] == found["trainer-1-0"]["MASTER_PORT"]
+    assert "--fresh" not in found["trainer-0-1"]["argv"]
+    assert sorted(p.name for p in (tmp_path / "run" / "logs").iterdir()) == ["attempt-0", "attempt-1"]
+
+
+def test_what_is_up_to_date_starts_nothing(tmp_path: Path, fake_gsl: None, capsys: pytest.CaptureFixture[str]) -> None:
+    yaml = write_shop_pipeline(tmp_path)
+    run_pipeline(load_pipeline(yaml, ["train.epochs=1"]), reporter=Reporter(quiet=True))
+    launch(load_pipeline(yaml, ["train.epochs=1", "launch.trainers=2"]))
+    assert [line.split(" (")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"{s}: up to date" for s in ("construct", "train", "evaluate", "infer")
+    ]
+    assert not told(tmp_path)
+
+
+def test_hosts_need_partitions(tmp_path: Path, fake_gsl: None) -> None:
+    with pytest.raises(DataError, match=r"partition for each of launch.hosts, 2 \(got 1\).*gsl partition"):
+        launch(shop(tmp_path, "launch.hosts=2"))
+
+
+def test_one_run_an_output_folder(tmp_path: Path, fake_gsl: None) -> None:
+    pipeline = shop(tmp_path, "launch.trainers=2")
+    with (
+        exclusive(tmp_path / "run" / ".gsl.lock", "running"),
+        pytest.raises(DataError, match="already running in this"),
+    ):
+        launch(pipeline)
+
+
+def test_other_launchers_say_how_they_are_started(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match="gsl host PIPELINE --index"):
+        launch(shop(tmp_path, "launch.on=external"))
+    with pytest.raises(LaunchError, match="gsl launch PIPELINE --on slurm"):
+        launch(shop(tmp_path, "launch.on=slurm"))
+
+
+# ---------------------------------------------------------------------------------------------------- gsl host
+
+
+def partitioned(pipeline: Pipeline, count: int) -> None:
+    """A graph folder that says it has so many partitions."""
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
+    folder = Path(str(pipeline.graph.path))
+    manifest = read_manifest(folder)
+    changed = manifest.model_copy(update={"partitions": list(manifest.partitions) * count})
+    (folder / "graph.json").write_text(changed.model_dump_json())
+
+
+def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
+    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000")
+    partitioned(pipeline, 2)
+    write_secret(tmp_path / "secret", "cd" * 32)
+    run_one_host(pipeline, 1, ["127.0.0.1", "127.0.0.1"], tmp_path / "secret")
+    found = told(tmp_path)
+    assert set(found) == {"pipeline-h1", "server-1-0", "trainer-2-0", "trainer-3-0"}
+    one = found["trainer-2-0"]
+    assert (one["MASTER_ADDR"], one["MASTER_PORT"], one["secret"]) == ("127.0.0.1", "6000", "cd" * 32)
+    assert one["GSL_SERVERS"] == "127.0.0.1:6001;127.0.0.1:6002"
+    assert one["argv"][-2:] == ["--stages", "train,evaluate,infer"]
+
+
+@pytest.mark.parametrize(
+    ("index", "addresses", "secret", "says"),
+    [
+        (0, ["10.0.0.1"], True, r"addresses: must be one for each of launch.hosts, 2 \(got 1\)"),
+        (2, ["10.0.0.1", "10.0.0.2"], True, r"--index: must be less than launch.hosts, 2"),
+        (0, ["10.0.0.1", "8.8.8.8"], True, r"must be private addresses \(got 8.8.8.8\)"),
+        (0, ["10.0.0.1", "0.0.0.0"], True, r"must be private addresses \(got 0.0.0.0\)"),
+        (0, ["10.0.0.1", "10.0.0.2"], False, r"--secret-file: must be given"),
+    ],
+)
+def test_a_host_refuses(tmp_path: Path, index: int, addresses: list[str], secret: bool, says: str) -> None:
+    write_secret(tmp_path / "secret", "cd" * 32)
+    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2")
+    with pytest.raises(LaunchError, match=says):
+        run_one_host(pipeline, index, addresses, tmp_path / "secret" if secret else None)
+
+
+def test_a_host_needs_ports_that_all_know(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"launch.on: must be external or slurm for gsl host \(got local\)"):
+        run_one_host(shop(tmp_path), 0, [], None)
+
+
+def test_gsl_host(tmp_path: Path, fake_gsl: None) -> None:
+    yaml = write_shop_pipeline(tmp_path)
+    missing = CliRunner().invoke(app, ["host", str(yaml), "launch.on=external"])
+    assert "must be a graph folder" in str(missing.exception)
+    run_pipeline(load_pipeline(yaml), ["construct"], reporter=Reporter(quiet=True))
+    done = CliRunner().invoke(app, ["host", str(yaml), "launch.on=external", "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert set(told(tmp_path)) == {"pipeline-h0", "trainer-0-0"}
+
+
+# ----------------------------------------------------------------------------------------- folders, secrets, ports
+
+
+def test_a_folder_is_one_jobs(tmp_path: Path) -> None:
+    folder = tmp_path / "gsl-a-h0"
+    with host_folder(folder, "ab" * 32):
+        assert (folder.stat().st_mode & 0o777, (folder / "secret").stat().st_mode & 0o777) == (0o700, 0o600)
+        with pytest.raises(LaunchError, match="another job of this name"), host_folder(folder, "ab" * 32):
+            pass
+        assert (folder / "secret").exists()
+    assert not list(tmp_path.iterdir())
+    folder.mkdir()
+    (folder / "table").write_text("of a job that was killed")
+    with host_folder(folder, "ab" * 32):
+        assert not (folder / "table").exists()
+
+
+def test_a_secret_is_closed_to_others(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with pytest.raises(LaunchError, match="openssl rand -hex 32"):
+        read_secret(file)
+    write_secret(file, "ab" * 32)
+    assert read_secret(file) == "ab" * 32
+    file.chmod(0o640)  # as Kubernetes mounts it for a group
+    assert read_secret(file) == "ab" * 32
+    for mode in (0o644, 0o602, 0o620):
+        file.chmod(mode)
+        with pytest.raises(LaunchError, match="must be closed to others"):
+            read_secret(file)
+    file.chmod(0o600)
+    file.write_text("password")
+    with pytest.raises(LaunchError, match="at least 16 bytes in hex"):
+        read_secret(file)
+
+
+def test_names_ports_addresses() -> None:
+    assert job_name("My Shop_2.x", "m") == "my-shop-2-x-m"
+    assert job_name("x") != job_name("x")
+    ports = free_ports("127.0.0.1", 8)
+    assert len(set(ports)) == 8
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", ports[0]))
+    assert resolve(["10.1.2.3", "localhost"]) == ("10.1.2.3", "127.0.0.1")
+    with pytest.raises(LaunchError, match="must have an address"):
+        resolve(["no-such-host.invalid"])
+    with pytest.raises(LaunchError, match="must be private addresses"):
+        resolve(["1.1.1.1"])
+
+
+# --------------------------------------------------------------------------------------------------- real workers
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_a_server_answers_and_ends_on_sigterm(shop_config, tmp_path: Path) -> None:
+    """Ready when its port accepts; strangers are no reason to end."""
+    pipeline: Pipeline = shop_config(launch={"on": "local", "hosts": 2})
+    file = tmp_path / "pipeline.json"
+    file.write_text(pipeline.model_dump_json())
+    write_secret(tmp_path / "secret", "ab" * 32)
+    ports = free_ports("127.0.0.1", 2)
+    environment = {
+        **os.environ,
+        "GSL_JOB": "t", "GSL_HOST": "0", "GSL_SHM": str(tmp_path), "GSL_SECRET_FILE": str(tmp_path / "secret"),
+        "GSL_SERVERS": ";".join(f"127.0.0.1:{p}" for p in ports),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "graphstorm_like.cli.main", "worker", "--role", "server", "--pipeline", str(file)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", ports[0]), timeout=5) as stranger:
+                    stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(100))
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                assert server.poll() is None
+                time.sleep(0.05)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=10) == 0
+    environment["GSL_HOST"] = "2"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert "must name this server in GSL_SERVERS" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_a_trainers_error_is_the_jobs(tmp_path: Path) -> None:
+    """A real worker's message, exit code and class reach the user, without a traceback."""
+    yaml = write_shop_pipeline(tmp_path)
+    command = [sys.executable, "-m", "graphstorm_like.cli.main", "evaluate", str(yaml), "launch.trainers=2"]
+    run_pipeline(load_pipeline(yaml), ["construct"], reporter=Reporter(quiet=True))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "ended with status 5 (TrainingError)" in done.stderr
+    assert "must hold a finished training of this configuration" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
