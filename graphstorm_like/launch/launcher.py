@@ -46,6 +46,10 @@ def launch(pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = Fal
         run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
     elif on == "local":
         launch_local(pipeline, stages, fresh, quiet)
+    elif on == "ray":
+        from graphstorm_like.launch.ray import launch_ray
+
+        launch_ray(pipeline, stages, fresh, quiet)
     elif on == "slurm":
         raise LaunchError("launch.on: slurm runs what is submitted. Run: gsl launch PIPELINE --on slurm")
     else:
@@ -147,9 +151,8 @@ def run_one_host(
 def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: str) -> None:
     """Attempts with the processes of these hosts, each with ports of its own."""
     logs = Path(pipeline.output) / "logs"
-    for host in hosts:  # of an earlier launch
-        for old in logs.glob(f"attempt-*/*-h{host}-*.log"):
-            old.unlink(missing_ok=True)
+    for host in hosts:
+        forget_logs(logs, host)
     with listening() as stopping:
 
         def attempt(number: int) -> Failure | None:
@@ -158,6 +161,13 @@ def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], host
             return run_host(plans, job, secret, logs, print_line, stopping)
 
         with_restarts(attempt, pipeline.launch.max_restarts, print_line, stopping)
+
+
+def forget_logs(logs: Path, host: int, attempt: int = 0) -> None:
+    """Before the first attempt: a host's logs of an earlier launch go."""
+    if attempt == 0:
+        for old in logs.glob(f"attempt-*/*-h{host}-*.log"):
+            old.unlink(missing_ok=True)
 
 
 def prepare(pipeline: Pipeline, stages: Sequence[str], fresh: bool, reporter: Reporter) -> list[str]:

@@ -38,6 +38,8 @@ class Failure:
     code: int
     tail: tuple[str, ...]
     log: str
+    how: str = ""
+    """In place of what the code says."""
 
     @property
     def exit_code(self) -> int:
@@ -57,7 +59,9 @@ class Failure:
     def message(self) -> str:
         """For people, over several lines."""
         said = f"Its last lines (all: {self.log}):" if self.tail else f"It said nothing ({self.log})"
-        return "\n".join([f"{self.process}: must run to its end, but {_how(self.code)}. {said}", *self.tail])
+        return "\n".join(
+            [f"{self.process}: must run to its end, but {self.how or _how(self.code)}. {said}", *self.tail]
+        )
 
     def error(self) -> LaunchError:
         """What ends the job, with the exit code of what was wrong."""
