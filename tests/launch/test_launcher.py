@@ -273,3 +273,88 @@ def test_a_trainers_error_is_the_jobs(tmp_path: Path) -> None:
     assert "ended with status 5 (TrainingError)" in done.stderr
     assert "must hold a finished training of this configuration" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+CLI = """
+import sys
+from graphstorm_like.cli.main import main
+from graphstorm_like.launch import process
+process.GSL = (sys.executable, sys.argv.pop(1))
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c(tmp_path: Path, number: signal.Signals) -> None:
+    """No process, no shared memory, no secret; a line, and the shell's exit status."""
+    yaml, worker = write_shop_pipeline(tmp_path), tmp_path / "worker.py"
+    worker.write_text("import os, time; print(os.environ['GSL_SHM'], os.getpid(), flush=True); time.sleep(60)")
+    command = [sys.executable, "-c", CLI, str(worker), "run", str(yaml), "launch.trainers=2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        said: list[list[str]] = []
+        while len(said) < 2:
+            line = launcher.stdout.readline()
+            assert line, launcher.communicate()
+            said += [line.split()] if line.startswith("[t") else []
+        assert all(Path(shm).is_dir() and Path(f"/proc/{pid}").exists() for _, shm, pid in said)
+        launcher.send_signal(number)
+        _, errors = launcher.communicate(timeout=20)
+    assert launcher.returncode == 128 + number
+    assert errors == "stopped; the same command goes on from the last resume point\n"
+    assert not any(Path(shm).exists() or Path(f"/proc/{pid}").exists() for _, shm, pid in said)
+
+
+# Counts to 30 together with the others. In the first attempt rank 1 is killed on the way.
+COUNTING = """
+import os, pathlib, sys
+import numpy as np
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.training import distributed
+if sys.argv[sys.argv.index("--role") + 1] == "server":
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pause()
+try:
+    group = distributed.start(20.0)
+    for step in range(30):
+        if (group.rank, step, os.environ["GSL_ATTEMPT"]) == (1, 10, "0"):
+            os.kill(os.getpid(), 9)
+        total = group.total(np.ones(1), "counting")
+    print("counted", total, "attempt", os.environ["GSL_ATTEMPT"], flush=True)
+    group.barrier("the end")
+    distributed.stop()
+except LaunchError as err:
+    print(err, flush=True)
+    os._exit(6)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_hosts_restart_together_though_their_supervisors_do_not_talk(tmp_path: Path) -> None:
+    yaml, worker = write_shop_pipeline(tmp_path), tmp_path / "worker.py"
+    port = free_ports("127.0.0.1", 1)[0] // 10 * 10
+    pipeline = load_pipeline(yaml)
+    partitioned(pipeline, 2)
+    worker.write_text(COUNTING)
+    write_secret(tmp_path / "secret", "cd" * 32)
+    changes = ["launch.on=external", "launch.hosts=2", "launch.max_restarts=1", f"launch.port={port}"]
+    changes += ["launch.addresses=[127.0.0.1, 127.0.0.1]"]
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLI, str(worker), "host", str(yaml), *changes, "--index", str(index),
+             "--secret-file", str(tmp_path / "secret")],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    said = [host.communicate(timeout=120)[0] for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], said
+    for rank, text in enumerate(said):
+        assert f"[t{rank}] counted [2.] attempt 1" in text
+        assert "restart 1 of 1" in text
+    assert "must hear from all ranks" in said[0]
+    assert "was killed by SIGKILL" in said[1]
