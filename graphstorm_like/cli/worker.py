@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+PipelineFile = Annotated[Path, typer.Option(help="The resolved pipeline, as JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,8 +15,8 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("worker", hidden=True)
     def worker(
+        pipeline: PipelineFile,
         role: str = typer.Option(..., help="trainer or server."),
-        pipeline: Path = typer.Option(..., help="The resolved pipeline, as JSON."),  # noqa: B008
         stages: str = typer.Option("", help="Stages, separated by commas."),
         fresh: bool = typer.Option(False, "--fresh"),
         quiet: bool = typer.Option(False, "--quiet"),

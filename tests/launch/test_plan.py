@@ -92,6 +92,19 @@ def test_addresses_of_six_bytes_words(tmp_path: Path) -> None:
     assert plans[0].environment["GSL_SERVERS"] == "[fd00::1]:5001;[fd00::2]:5002"
 
 
+def test_memory_is_that_of_the_partition(tmp_path: Path) -> None:
+    from gconstruct import build_graph
+    from graphstorm_like.graph.schema import read_manifest
+
+    config = pipeline(tmp_path)
+    build_graph(config.graph)
+    manifest = read_manifest(str(config.graph.path))
+    (plan,) = plan_processes(config, job(1), manifest)
+    assert plan.memory == 373_000_000 + manifest.partitions[0].bytes
+    two = pipeline(tmp_path, hosts=2)
+    assert all(p.memory is None for p in plan_processes(two, job(2), manifest)), "of another number of partitions"
+
+
 def test_fresh_is_for_the_first_attempt(tmp_path: Path) -> None:
     for attempt in (0, 1):
         (plan,) = plan_processes(pipeline(tmp_path), job(1, attempt=attempt, fresh=True))
