@@ -13,6 +13,8 @@ import secrets
 import shutil
 import socket
 import stat
+import struct
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -164,3 +166,26 @@ def own_address(peer: str) -> str:
         address = str(one.getsockname()[0])
     check_private(address)
     return address
+
+
+_ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR of Linux
+
+
+def interface_of(address: str) -> str | None:
+    """Name of this machine's network interface with an IPv4 address; None where it cannot be told.
+
+    gloo would take the one that the machine's own name leads to, which is often no way to the others.
+    """
+    if not sys.platform.startswith("linux") or ":" in address:
+        return None
+    import fcntl
+
+    if address.startswith("127."):
+        return "lo"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(one.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
+                if socket.inet_ntoa(answer[20:24]) == address:
+                    return name
+    return None

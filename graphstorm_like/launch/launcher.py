@@ -14,6 +14,7 @@ from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.host import (
     free_ports,
+    interface_of,
     job_name,
     memory_root,
     new_secret,
@@ -79,6 +80,7 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
             quiet=quiet,
             cores=usable_cores(),
             gpus=count_gpus(config.hosts),
+            interface=interface_of(LOOPBACK),
         )
 
         def ports(attempt: int) -> Ports:
@@ -138,6 +140,7 @@ def run_one_host(
         fresh=fresh,
         quiet=quiet,
         cores=usable_cores(),
+        interface=interface_of(addresses[index]),
     )
 
     def ports(attempt: int) -> Ports:

@@ -52,8 +52,8 @@ class Ports:
 class Job:
     """One attempt to run stages of a pipeline, as all its processes are told of it.
 
-    addresses: of each host; shm: folder that hosts' shared-memory folders lie in; cores: of the machine, None when
-    unknown; gpus: of the machine, counted only where several hosts are pretended on it.
+    addresses: of each host; shm: folder that hosts' shared-memory folders lie in. Of the machine: cores, None when
+    unknown; gpus, counted only where several hosts are pretended on it; interface, the one with its host's address.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Job:
     quiet: bool = False
     cores: int | None = None
     gpus: int = 0
+    interface: str | None = None
 
     def of_attempt(self, attempt: int, ports: Ports) -> Job:
         """The same job's attempt, on ports of its own."""
@@ -150,7 +151,9 @@ def sketch_job(pipeline: Pipeline, cores: int | None) -> Job:
         addresses = ("127.0.0.1",) * launch.hosts
     elif launch.on == "external" and launch.addresses:
         addresses = tuple(launch.addresses)
-    return Job("JOB", f"{pipeline.output}/launch/pipeline.json", STAGES[1:], addresses, ports, cores=cores)
+    interface = "lo" if launch.on == "local" else None
+    file = f"{pipeline.output}/launch/pipeline.json"
+    return Job("JOB", file, STAGES[1:], addresses, ports, cores=cores, interface=interface)
 
 
 def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
@@ -172,6 +175,8 @@ def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int
         "MASTER_ADDR": job.addresses[0],
         "MASTER_PORT": str(job.ports.rendezvous),
     }
+    if job.interface is not None:  # '=': NCCL takes what begins alike otherwise
+        environment |= {"GLOO_SOCKET_IFNAME": job.interface, "NCCL_SOCKET_IFNAME": f"={job.interface}"}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     if launch.hosts > 1 and job.gpus >= launch.hosts * launch.trainers:

@@ -95,7 +95,7 @@ class Process:
         try:
             self._popen = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **plan.environment},
+                env=_environment(plan),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -157,6 +157,12 @@ class Process:
                     file.write(f"{line}\n".encode())
                 with contextlib.suppress(OSError, ValueError):
                     say(f"{prefix} {line}")
+
+
+def _environment(plan: ProcessPlan) -> dict[str, str]:
+    """The plan's, over this process's; but which network to talk over is the user's word where there is one."""
+    chosen = {key: os.environ[key] for key in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if key in os.environ}
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **plan.environment, **chosen}
 
 
 def _leash() -> Callable[[], None] | None:

@@ -17,7 +17,7 @@ from graphstorm_like.config.launch import RayLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
-from graphstorm_like.launch.host import free_ports, job_name, memory_root, new_secret, sweep
+from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
 from graphstorm_like.launch.launcher import forget_logs, prepare, print_line, write_pipeline
 from graphstorm_like.launch.plan import Job, Ports, plan_processes
 from graphstorm_like.launch.process import Failure
@@ -87,7 +87,7 @@ class HostSupervisor:
             sweep(root)
             forget_logs(logs, self.host, job.attempt)
             file = write_pipeline(pipeline, f"pipeline-h{self.host}.json")
-            job = replace(job, shm=str(root), pipeline_file=str(file))
+            job = replace(job, shm=str(root), pipeline_file=str(file), interface=interface_of(job.addresses[self.host]))
             plans = [plan for plan in plan_processes(pipeline, job) if plan.host == self.host]
             return run_host(plans, job, secret, logs, self._lines.append, self._stopping)
         except Stopped:

@@ -20,7 +20,15 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.files import exclusive
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch import process
-from graphstorm_like.launch.host import free_ports, host_folder, job_name, read_secret, resolve, write_secret
+from graphstorm_like.launch.host import (
+    free_ports,
+    host_folder,
+    interface_of,
+    job_name,
+    read_secret,
+    resolve,
+    write_secret,
+)
 from graphstorm_like.launch.launcher import launch, run_one_host
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
@@ -31,7 +39,7 @@ FAKE = """
 import json, os, pathlib, signal, sys
 role = sys.argv[sys.argv.index("--role") + 1]
 file = pathlib.Path(sys.argv[sys.argv.index("--pipeline") + 1])
-told = {k: v for k, v in os.environ.items() if k.startswith(("GSL_", "MASTER", "RANK", "OMP"))}
+told = {k: v for k, v in os.environ.items() if k.startswith(("GSL_", "MASTER", "RANK", "OMP", "GLOO", "NCCL"))}
 told |= {"argv": sys.argv[1:], "secret": pathlib.Path(os.environ["GSL_SECRET_FILE"]).read_text()}
 name = f"{role}-{os.environ.get('RANK', os.environ['GSL_HOST'])}-{os.environ['GSL_ATTEMPT']}.json"
 told["graph"] = (file.parents[1] / "graph" / "graph.json").exists()
@@ -222,6 +230,27 @@ def test_names_ports_addresses() -> None:
         resolve(["no-such-host.invalid"])
     with pytest.raises(LaunchError, match="must be private addresses"):
         resolve(["1.1.1.1"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux")
+def test_the_interface_of_an_address() -> None:
+    assert interface_of("127.0.0.1") == "lo"
+    assert interface_of("203.0.113.7") is None
+    names = {name for _, name in socket.if_nameindex()}
+    try:
+        own = resolve([socket.gethostname()])[0]
+    except LaunchError:
+        pytest.skip("this machine's name leads nowhere private")
+    assert ":" in own or interface_of(own) in names
+
+
+def test_the_user_chooses_the_network(tmp_path: Path, fake_gsl: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch(shop(tmp_path, "launch.trainers=2"), ["construct", "train"])
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth7")
+    (tmp_path / "run" / "launch" / "trainer-1-0.json").unlink()
+    launch(load_pipeline(tmp_path / "pipeline.yaml", ["launch.trainers=2"]), ["construct", "train"])
+    assert told(tmp_path)["trainer-1-0"]["GLOO_SOCKET_IFNAME"] == "eth7"
+    assert told(tmp_path)["trainer-1-0"]["NCCL_SOCKET_IFNAME"] == "=lo"
 
 
 # --------------------------------------------------------------------------------------------------- real workers
