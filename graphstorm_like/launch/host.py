@@ -94,7 +94,8 @@ def sweep(root: Path) -> None:
     for folder in root.glob("gsl-*-h*"):
         with contextlib.suppress(OSError):
             state = folder.lstat()
-            if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid():
+            ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
+            if ours and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
                 _remove_dead(folder)
 
 

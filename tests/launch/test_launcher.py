@@ -27,6 +27,7 @@ from graphstorm_like.launch.host import (
     job_name,
     read_secret,
     resolve,
+    sweep,
     write_secret,
 )
 from graphstorm_like.launch.launcher import launch, run_one_host
@@ -198,6 +199,20 @@ def test_a_folder_is_one_jobs(tmp_path: Path) -> None:
     (folder / "table").write_text("of a job that was killed")
     with host_folder(folder, "ab" * 32):
         assert not (folder / "table").exists()
+
+
+def test_a_sweep_takes_only_what_supervisors_left(tmp_path: Path) -> None:
+    dead, strange, unlocked = tmp_path / "gsl-a-b-h0", tmp_path / "gsl-a-hello", tmp_path / "gsl-a-h1"
+    for folder in (dead, strange, unlocked):
+        folder.mkdir()
+        if folder != unlocked:
+            (folder / "lock").write_text("")
+    link = tmp_path / "gsl-a-h7"
+    link.symlink_to(strange)
+    with host_folder(tmp_path / "gsl-a-h2", "ab" * 32):
+        sweep(tmp_path)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["gsl-a-h1", "gsl-a-h2", "gsl-a-h7", "gsl-a-hello"]
+    assert (strange / "lock").exists()
 
 
 def test_a_secret_is_closed_to_others(tmp_path: Path) -> None:
