@@ -52,6 +52,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def has(file: Path, text: str) -> bool:
+    return file.exists() and text in file.read_text()
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -119,7 +123,8 @@ def test_a_server_that_ends_is_a_failure(tmp_path: Path, code: int) -> None:
 
 def test_who_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
     said = Terminal()
-    wait = "import time\nwhile 'deaf' not in open(%r).read(): time.sleep(0.05)\nraise SystemExit(3)"
+    wait = "import pathlib, time; log = pathlib.Path(%r)\n"
+    wait += "while not (log.exists() and 'deaf' in log.read_text()): time.sleep(0.05)\nraise SystemExit(3)"
     wait %= str(tmp_path / "trainer-h0-0.log")
     started = time.monotonic()
     failure = run([process(DEAF, 0), process(wait, 1)], tmp_path, said, grace=0.5)
@@ -257,7 +262,7 @@ def test_nothing_is_left_of_a_stopped_supervisor(tmp_path: Path, number: signal.
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(tmp_path)], cwd=root) as supervisor:
         wait_until(lambda: len(list(tmp_path.glob("pid-*"))) == 3 and list(tmp_path.glob("gsl-*")), 30)
-        wait_until(lambda: "deaf" in (tmp_path / "logs/attempt-0/trainer-h0-1.log").read_text())
+        wait_until(lambda: has(tmp_path / "logs/attempt-0/trainer-h0-1.log", "deaf"), 30)
         pids = [int(p.name[4:]) for p in tmp_path.glob("pid-*")]
         assert all(alive(pid) for pid in pids)
         sweep(tmp_path)
