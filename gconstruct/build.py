@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = 1
 """Raise it when the same tables give another graph."""
+_WHOLE = "whole"
+"""Folder within the new one where a graph lies until it is partitioned: a kill leaves one thing to tidy up."""
 
 
 def build_graph(
@@ -33,7 +36,10 @@ def build_graph(
     of a folder that is there already: it is never built. Raises DataError that names file,
     column and row; then the folder is as it was before. `progress` gets plain lines. `force` builds in any case.
     """
+    from gconstruct.assign import check_method
     from gconstruct.engines.arrow.engine import Engine
+    from gconstruct.opened import GraphFiles
+    from gconstruct.partition import write_partitions
 
     say = progress or (lambda _: None)
     started = time.perf_counter()
@@ -50,10 +56,18 @@ def build_graph(
                 say(f"{path} is up to date")
                 return manifest
         check_target(path)
+        if config.partitions.count > 1:
+            check_method(config.partitions)
         engine = Engine(config, say)
         engine.check()
         with new_folder(path) as folder:
-            manifest = write_manifest(folder, mark, engine.run(folder))
+            whole = folder if config.partitions.count == 1 else folder / _WHOLE
+            made = engine.run(whole)
+            del engine  # it holds all ids
+            if whole != folder:
+                made = write_partitions(GraphFiles(whole, made.partitions), made, config.partitions, folder, say)
+                shutil.rmtree(whole)
+            manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -82,8 +96,10 @@ def fingerprint(config: GraphConfig) -> str:
     if config.is_built:
         return _whole(_target(config)).fingerprint
     problems = Problems()
+    # One partition is one, whatever the method; and its folders are older than `partitions`.
+    neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
     content: dict[str, Any] = {
-        "config": config.model_dump(mode="json", exclude={"path"}),
+        "config": config.model_dump(mode="json", exclude=neutral),
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in _input_files(config, problems)],

@@ -26,6 +26,7 @@ from gconstruct.engines.arrow.engine import Construction
 from gconstruct.engines.arrow.write import file_names, write_columns
 from gconstruct.folder import check_target, new_folder, recover
 from gconstruct.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
+from gconstruct.opened import open_file
 from gconstruct.problems import counted, shown
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.stitch import StitchConfig
@@ -126,7 +127,10 @@ class _Graph:
     def __init__(self, folder: str) -> None:
         self.folder, self.manifest = Path(folder), read_manifest(folder)
         if len(self.manifest.partitions) != 1:
-            raise DataError(f"{folder}: must have one partition (got {len(self.manifest.partitions)})")
+            raise DataError(
+                f"{folder}: must have one partition (got {len(self.manifest.partitions)}). "
+                f"Make one of them with: gsl partition {folder} NEW_FOLDER --count 1"
+            )
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:
@@ -146,11 +150,7 @@ class _Graph:
         return self.nodes(node_type).column(ID_COLUMN if text is None else text_column(text))
 
     def _open(self, file: str) -> pa.RecordBatch:
-        path = self.folder / self._part.folder / file
-        try:
-            return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        except (OSError, pa.ArrowInvalid) as err:
-            raise DataError(f"{path}: must be an Arrow file as `gsl construct` writes it ({err})") from None
+        return open_file(self.folder / self._part.folder / file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class TrainingError(GslError):
     exit_code = 5
 
 
+class DamagedFileError(TrainingError):
+    """Weights that cannot be read, as against weights of another model."""
+
+
 class LaunchError(GslError):
     """A process could not be started, died, or did not answer in time."""
 

@@ -231,6 +231,17 @@ class EdgeConfig(TableConfig):
         return (self.target, relation, self.source)
 
 
+class PartitionsConfig(Strict):
+    """Into how many parts the graph folder is cut. Each host of a run over several owns one."""
+
+    count: PositiveInt = 1
+    method: Literal["random", "metis"] = "random"
+    """random: as many nodes of every type in each partition; metis: so too, with few edges between partitions (needs
+    the extra `dgl`)."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Another one gives other partitions."""
+
+
 class GraphConfig(Strict):
     """The whole graph: where its tables are, and where the graph folder goes.
 
@@ -242,6 +253,7 @@ class GraphConfig(Strict):
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     engine: Literal["arrow"] = "arrow"
+    partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     edges: list[EdgeConfig] = []
 
@@ -256,6 +268,12 @@ class GraphConfig(Strict):
         if self.is_built and (self.edges or self.path is None):
             raise KeyedError(
                 "nodes", "must be given, unless graph has only the 'path' of a graph folder that is there already"
+            )
+        if self.is_built and self.partitions.count != 1:
+            raise KeyedError(
+                "partitions",
+                "must be left out: a graph folder that is there already is taken as it is. Make another one of it "
+                "with: gsl partition",
             )
         return self
 

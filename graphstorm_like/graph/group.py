@@ -47,9 +47,13 @@ class Group:
     def leader_done(self, what: str) -> None:
         """See leader_first."""
 
+    def collect(self, text: str, what: str) -> list[str]:
+        """What every rank says, in their order."""
+        return [text]
+
     def from_first(self, text: str, what: str) -> str:
         """What rank 0 says."""
-        return text
+        return self.collect(text if self.rank == 0 else "", what)[0]
 
     def sum_(self, tensors: Sequence[Tensor], what: str) -> None:
         """Replace tensors by their sums over ranks."""

@@ -28,16 +28,16 @@ from graphstorm_like.graph.schema import (
     indptr_file,
     label_split_column,
 )
-from graphstorm_like.graph.shared import SharedRows, find
+from graphstorm_like.graph.shared import SharedRows, find, is_there
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
-SHARED = "@shared"
+SHARED = "shared:"
 DEGREES, HIDDEN = "degrees", "hidden"
 """Columns that are in no file: in-degrees of targets in the message graph; which edges are no messages (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
-"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN); (SHARED, name): a table of the host."""
+"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN, or SHARED + name of a table of the host)."""
 Draw: TypeAlias = np.random.Generator | int
 """A generator, or the seed of one."""
 
@@ -159,8 +159,10 @@ class Partition:
         return _plain(self.arrow(column))
 
     def _shared(self, name: str) -> SharedRows:
+        """A table of the host; what has been dropped there is let go here."""
         if name not in self._shared_rows:
             assert self.shm is not None
+            self._shared_rows = {n: rows for n, rows in self._shared_rows.items() if is_there(self.shm, n)}
             self._shared_rows[name] = find(self.shm, name).open()
         return self._shared_rows[name]
 
@@ -168,7 +170,10 @@ class Partition:
         """See Part."""
 
         def read() -> Any:
-            whole = self._shared(column[1]) if column[0] == SHARED else self.column(column)
+            row_type, name = column
+            is_shared = name.startswith(SHARED)
+            table = f"{type_name(row_type)}:{name.removeprefix(SHARED)}"
+            whole = self._shared(table) if is_shared else self.column(column)
             return whole.take(pa.array(rows)) if isinstance(whole, pa.Array) else whole[rows]
 
         return read

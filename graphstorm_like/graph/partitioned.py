@@ -19,6 +19,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.partition import (
     DEGREES,
     HIDDEN,
+    SHARED,
     Column,
     HiddenEdges,
     HopRequest,
@@ -112,6 +113,10 @@ class PartitionedGraph:
 
         return finish
 
+    def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
+        """Start to read rows of a table that every host has, published as 'type:name', for its partition."""
+        return self.begin_rows((row_type, SHARED + name), ids)
+
     def column(self, column: Column) -> npt.NDArray[Any]:
         """A whole column of numbers, of all partitions."""
         if len(self.parts) == 1:
@@ -183,9 +188,16 @@ class PartitionedGraph:
         """Ids of the edges whose label belongs to a split."""
         return np.flatnonzero(self.column((edge_type, label_split_column(name))) == SPLITS.index(split))
 
-    def degrees(self, edge_type: EdgeType) -> IntArray:
-        """In-degree of each target node in the message graph."""
-        return self.column((edge_type, DEGREES))
+    def degrees(self, edge_type: EdgeType, start: int = 0, stop: int | None = None) -> IntArray:
+        """In-degree of target nodes start..stop-1 in the message graph; default all."""
+        starts = self.starts(edge_type[2])
+        stop = int(starts[-1]) if stop is None else stop
+        found = [
+            part.column((edge_type, DEGREES))[max(start - first, 0) : stop - first]
+            for part, first, last in zip(self.parts, starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+            if first < stop and start < last
+        ]
+        return found[0] if len(found) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
     def hidden_rows(self, edge_type: EdgeType) -> IntArray:
         """Ids of the edges of a type that are no messages."""

@@ -1,8 +1,8 @@
 """Tables of rows in a host's shared-memory folder: every process of the host maps them, its servers answer for them.
 
-A name is used once a job: whoever has opened a table keeps it. A table is a file of numbers and a small JSON file
-that says what is in it, written last. Text vectors that lie in the cache on disk are tables too: their JSON file names
-the cache's files and the row of each node.
+A name is used once a job: whoever has opened a table keeps it, until it is dropped. A table is a file of numbers and a
+small JSON file that says what is in it, written last. Text vectors that lie in the cache on disk are tables too: their
+JSON file names the cache's files and the row of each node.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ def find(folder: Path, name: str) -> SharedTable:
             f"{folder}: must hold a table '{name}' ({err.strerror}). Did a trainer of this host fail?"
         ) from None
     return SharedTable(**{**found, "shape": tuple(found["shape"])})
+
+
+def is_there(folder: Path, name: str) -> bool:
+    """Whether a table has been published and not been dropped."""
+    return _stem(folder, name).with_suffix(".json").exists()
 
 
 def drop(folder: Path, name: str) -> None:

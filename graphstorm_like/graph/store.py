@@ -121,8 +121,8 @@ class GraphStore(Protocol):
         """Ids of the edges of a type that are no messages."""
         ...
 
-    def degrees(self, edge_type: EdgeType) -> IntArray:
-        """In-degree of each target node in the message graph."""
+    def degrees(self, edge_type: EdgeType, start: int = 0, stop: int | None = None) -> IntArray:
+        """In-degree of target nodes start..stop-1 in the message graph; default all."""
         ...
 
     def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:

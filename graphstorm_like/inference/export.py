@@ -12,7 +12,8 @@ import torch
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import IntArray, NodeType, RowType
+from graphstorm_like.graph.tables import row_bounds
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.known import KnownTargets
@@ -34,7 +35,7 @@ def export(
     predictions = config.predictions and task.predicts
     needed = list(dict.fromkeys([*node_types, *(task.node_types if predictions else ())]))
     vectors = node_vectors(experiment, needed, embedder)
-    with ResultFolder(target) as folder:
+    with ResultFolder(target, task.group) as folder:
         for node_type in node_types:
             rows = folder.write(f"embeddings/{node_type}", embedding_tables(experiment, node_type, vectors[node_type]))
             reporter.line(f"{node_type}: {rows:,} embeddings of {vectors[node_type].shape[1]} numbers")
@@ -58,18 +59,22 @@ def node_vectors(experiment: Experiment, node_types: list[NodeType], embedder: E
     if config.mode == "layer_wise":
         return embedder.layer_wise(node_types)
     fanouts = config.fanouts or experiment.pipeline.train.fanouts
-    counts = {t: experiment.graph.manifest.node(t).count for t in node_types}
-    return {t: embedder.mini_batch(t, np.arange(n), fanouts, experiment.pipeline.seed) for t, n in counts.items()}
+    return {t: embedder.mini_batch_all(t, fanouts, experiment.pipeline.seed) for t in node_types}
+
+
+def own_shards(experiment: Experiment, row_type: RowType, shard_rows: int) -> Iterator[slice]:
+    """This rank's rows of a type, in slices of at most `shard_rows`."""
+    group = experiment.task.group
+    bounds = row_bounds(experiment.graph, row_type, group)
+    return shards(int(bounds[group.rank]), int(bounds[group.rank + 1]), shard_rows)
 
 
 def embedding_tables(experiment: Experiment, node_type: NodeType, vectors: Vectors) -> Iterator[pa.Table]:
     """id, embedding."""
     config = experiment.pipeline.infer
-    ids = experiment.graph.ids(node_type)
-    for part in shards(len(vectors), config.shard_rows):
-        yield pa.table(
-            {"id": ids[part.start : part.stop], "embedding": list_column(np.asarray(vectors[part]), config.dtype)}
-        )
+    for part in own_shards(experiment, node_type, config.shard_rows):
+        ids = experiment.graph.ids_of(node_type, np.arange(part.start, part.stop))
+        yield pa.table({"id": ids, "embedding": list_column(np.asarray(vectors[part]), config.dtype)})
 
 
 def prediction_tables(
@@ -91,7 +96,8 @@ def _label_tables(experiment: Experiment, task: LabelTask, vectors: Mapping[Node
     splits = np.zeros(len(task.labels), dtype=np.int64)
     for split in SPLITS[1:]:
         splits[task.rows(split)] = SPLITS.index(split)
-    for part in shards(len(task.labels), experiment.pipeline.infer.shard_rows):
+    row_type = task.edge_type if isinstance(task, EdgeLabelTask) else task.node_types[0]
+    for part in own_shards(experiment, row_type, experiment.pipeline.infer.shard_rows):
         columns = _keys(experiment, task, part) | _predicted(task, task.predictions(vectors, part), part)
         table = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
         if isinstance(task.target, ClassTarget):
@@ -101,13 +107,13 @@ def _label_tables(experiment: Experiment, task: LabelTask, vectors: Mapping[Node
 
 def _keys(experiment: Experiment, task: LabelTask, part: slice) -> dict[str, pa.Array]:
     """The user's ids of some rows of a label."""
-    graph = experiment.graph
+    graph, rows = experiment.graph, np.arange(part.start, part.stop)
     if not isinstance(task, EdgeLabelTask):
-        return {"id": graph.ids(task.node_types[0])[part.start : part.stop]}
-    ends = graph.edges(task.edge_type, np.arange(part.start, part.stop))
+        return {"id": graph.ids_of(task.node_types[0], rows)}
+    ends = graph.edges(task.edge_type, rows)
     types = (task.edge_type[0], task.edge_type[2])
     return {
-        name: graph.ids(node_type).take(pa.array(nodes))
+        name: graph.ids_of(node_type, nodes)
         for name, node_type, nodes in zip(("source", "target"), types, ends, strict=True)
     }
 
@@ -134,12 +140,13 @@ def _link_tables(
     """source, target, score, rank: the best new targets of each source; edges that exist already are left out."""
     source_type, _, target_type = task.edge_type
     keys = task.keys(vectors[target_type])
-    source_ids, target_ids = experiment.graph.ids(source_type), experiment.graph.ids(target_type)
-    k = min(experiment.pipeline.infer.top_k, len(target_ids))
+    graph, manifest = experiment.graph, experiment.graph.manifest
+    k = min(experiment.pipeline.infer.top_k, manifest.node(target_type).count)
     follow = reporter.follow()
     per_shard = max(1, experiment.pipeline.infer.shard_rows // max(k, 1))
     what = f"rank {edge_name(task.edge_type)}"
-    for part in shards(len(source_ids), per_shard):
+    count = manifest.node(source_type).count
+    for part in own_shards(experiment, source_type, per_shard):
         rows = np.arange(part.start, part.stop)
         best, scores = [], []
         chunk = max(1, 40_000_000 // max(1, len(keys)))
@@ -148,14 +155,14 @@ def _link_tables(
             at, score = _best_targets(task, vectors[source_type][ids], keys, ids, task.known, k)
             best.append(at)
             scores.append(score)
-            follow(what, int(ids[-1]) + 1, len(source_ids))
+            follow(what, int(ids[-1]) + 1, count)
         score = np.concatenate(scores).reshape(-1)
         # A source with fewer than k free targets gets fewer rows.
         free = np.flatnonzero(score > float("-inf"))
         yield pa.table(
             {
-                "source": source_ids.take(pa.array(np.repeat(rows, k)[free])),
-                "target": target_ids.take(pa.array(np.concatenate(best).reshape(-1)[free])),
+                "source": graph.ids_of(source_type, np.repeat(rows, k)[free]),
+                "target": graph.ids_of(target_type, np.concatenate(best).reshape(-1)[free]),
                 "score": score[free],
                 "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows))[free],
             }

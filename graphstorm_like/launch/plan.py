@@ -272,6 +272,9 @@ def best_weights(pipeline: Pipeline) -> Path:
 
 
 def model_id(pipeline: Pipeline) -> str | None:
-    """Hash of the best weights, or None when there are none."""
+    """Hash of the best weights, node embeddings included; None when there are none."""
     path = best_weights(pipeline)
-    return file_hash(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    hashes = [file_hash(path), *map(file_hash, sorted(path.parent.glob("embedding-*.safetensors")))]
+    return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

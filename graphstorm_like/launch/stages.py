@@ -34,6 +34,7 @@ from graphstorm_like.launch.plan import (
 from graphstorm_like.training.progress import Reporter, duration, shown
 
 if TYPE_CHECKING:
+    from graphstorm_like.graph.group import Group
     from graphstorm_like.training.experiment import Experiment
 
 FINGERPRINT_FILE = "fingerprint.json"
@@ -90,7 +91,7 @@ class Runner:
         }
         for stage in stages:
             folder = stage_folder(self.pipeline, stage)
-            if not self.fresh and is_done(self.pipeline, stage):
+            if self._agree(not self.fresh and is_done(self.pipeline, stage)):
                 self.reporter.line(f"{stage}: up to date ({folder})")
                 continue
             if stage != "construct" and "construct" not in stages:
@@ -99,6 +100,17 @@ class Runner:
             self.reporter.line(f"{stage}: -> {folder}")
             actions[stage]()
             self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
+
+    def _agree(self, fact: bool) -> bool:
+        """What the first rank finds: others may look when it has gone on already."""
+        return self.group.from_first("yes" if fact else "", "what is to do") == "yes"
+
+    @property
+    def group(self) -> Group:
+        """The ranks that run these stages together; the first one writes what only one may write."""
+        from graphstorm_like.training.distributed import group
+
+        return group()
 
     def _check_graph(self) -> None:
         """The graph of a single stage must be that of the configuration, if its tables are here to tell."""
@@ -131,13 +143,15 @@ class Runner:
 
         check_tracking(self.pipeline.train.track)
         folder = stage_folder(self.pipeline, "train")
-        fingerprint = self._fingerprint("train")
         self._experiment, self._vectors = None, {}
-        self._set_aside(folder, fingerprint)
-        self._begin("train")
-        write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
-        write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
-        write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
+        if self.group.rank == 0:
+            fingerprint = self._fingerprint("train")
+            self._set_aside(folder, fingerprint)
+            self._begin("train")
+            write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
+            write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
+            write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
+        self.group.barrier("the start of training")
         set_threads(self.pipeline)
         result = run_stages(self.pipeline, folder, self.reporter, self.fresh)
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
@@ -147,11 +161,13 @@ class Runner:
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
-        self._begin("evaluate")
+        if self.group.rank == 0:
+            self._begin("evaluate")
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
-        write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
+        if self.group.rank == 0:
+            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
@@ -162,7 +178,8 @@ class Runner:
 
         experiment, weights = self.trained(), model_id(self.pipeline)
         assert weights is not None
-        self._begin("infer")
+        if self.group.rank == 0:
+            self._begin("infer")
         embedder = experiment.embedder(self.reporter, self._vectors)
         export(experiment, stage_folder(self.pipeline, "infer"), weights, embedder, self.reporter)
         self._done("infer", {"model": weights})
@@ -224,7 +241,11 @@ class Runner:
         (folder / DONE_FILE).unlink(missing_ok=True)
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
-        write_json(stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts})
+        if self.group.rank == 0:
+            write_json(
+                stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts}
+            )
+        self.group.barrier(f"the end of {stage}")
 
 
 def run_pipeline(

@@ -11,15 +11,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.files import SCRATCH, reserve
+from graphstorm_like.files import SCRATCH
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.tables import RowTable
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
@@ -52,7 +54,8 @@ class Embedder:
 
     graph must be the message graph that the model may see. device: where to compute. fanouts: as in training, from
     the layer next to the seeds outwards; layer-wise they only say which edge types take no part. scratch: folder for
-    vectors between layers. memo: keeps layer-wise results, for callers that know that the weights stay.
+    vectors between layers. memo: keeps layer-wise results, for callers that know that the weights stay. group, shm: the
+    ranks that share the work, each its own nodes, and the host's folder for their tables.
     """
 
     model: LmGnn
@@ -64,6 +67,8 @@ class Embedder:
     progress: Progress | None = None
     scratch: Path | None = None
     memo: dict[NodeType, Vectors] | None = None
+    group: Group = ALONE
+    shm: Path | None = None
 
     @torch.inference_mode()
     def layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
@@ -84,15 +89,20 @@ class Embedder:
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.scratch) as name:
             scratch = Path(name)
             hidden = {t: self._inputs(t, scratch) for t in wanted[0]}
+            self.group.barrier("encoding inputs")
             if not hops:
-                return {t: self._no_hops(hidden[t]) for t in node_types}
+                found = {t: self._no_hops(t, hidden[t]) for t in node_types}
+                self.group.barrier("vectors of nodes")
+                return {t: _as_vectors(table) for t, table in found.items()}
             for i, layer in enumerate(self.model.gnn.layers):
                 assert isinstance(layer, GraphLayer)
                 where = None if i == hops - 1 else scratch
-                hidden = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
+                made = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
+                self.group.barrier(f"layer {i + 1}")  # until here others read `hidden`
+                hidden = made
                 for file in scratch.glob(f"{i}-*"):
                     file.unlink()
-        return hidden
+        return {t: _as_vectors(table) for t, table in hidden.items()}
 
     def _wanted(self, node_types: Sequence[NodeType], hops: int) -> list[list[NodeType]]:
         """Types needed before the first layer, after it, ...; the last entry is what was asked for."""
@@ -129,28 +139,37 @@ class Embedder:
             self._tell(f"{node_type} vectors", start + len(chunk), len(ids))
         return out
 
+    def mini_batch_all(self, node_type: NodeType, fanouts: Sequence[FanoutByType], seed: int) -> Vectors:
+        """The same of all nodes of a type [count, D]."""
+        table = self._table(node_type, None)
+        table.own[:] = self.mini_batch(node_type, np.arange(table.start, table.stop), fanouts, seed)
+        self.group.barrier("vectors of nodes")
+        return _as_vectors(table)
+
     def _tell(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _inputs(self, node_type: NodeType, scratch: Path) -> Vectors:
+    def _table(self, node_type: NodeType, file: Path | None) -> RowTable:
+        return RowTable(self.graph, node_type, self.model.hidden, self.group, self.shm, file)
+
+    def _inputs(self, node_type: NodeType, scratch: Path) -> RowTable:
         """Encoded inputs [count, D] of one type."""
-        count = self.graph.manifest.node(node_type).count
-        out = self._file(scratch / f"0-{self.model.inputs.index[node_type]}", count)
-        for start in range(0, count, self.batch_size):
-            ids = np.arange(start, min(start + self.batch_size, count))
+        table = self._table(node_type, scratch / f"0-{self.model.inputs.index[node_type]}")
+        for start in range(table.start, table.stop, self.batch_size):
+            ids = np.arange(start, min(start + self.batch_size, table.stop))
             features = {
                 n: torch.from_numpy(s.rows(ids)).to(self.device) for n, s in self.sources.get(node_type, {}).items()
             }
             encoded = self.model.inputs.encode(node_type, torch.from_numpy(ids).to(self.device), features)
-            out[start : start + len(ids)] = encoded.float().cpu().numpy()
-        return out
+            table.put(start, encoded.float().cpu().numpy())
+        return table
 
-    def _no_hops(self, hidden: Vectors) -> Vectors:
-        out = np.empty_like(hidden)
-        for start in range(0, len(hidden), self.batch_size):
-            part = torch.from_numpy(hidden[start : start + self.batch_size]).to(self.device)
-            out[start : start + self.batch_size] = self.model.gnn((), {"": part})[""].float().cpu().numpy()
+    def _no_hops(self, node_type: NodeType, hidden: RowTable) -> RowTable:
+        out = self._table(node_type, None)
+        for start in range(0, len(hidden.own), self.batch_size):
+            part = torch.from_numpy(hidden.own[start : start + self.batch_size]).to(self.device)
+            out.own[start : start + self.batch_size] = self.model.gnn((), {"": part})[""].float().cpu().numpy()
         return out
 
     def _layer(
@@ -158,45 +177,40 @@ class Embedder:
         index: int,
         layer: GraphLayer,
         node_type: NodeType,
-        hidden: Mapping[NodeType, Vectors],
+        hidden: Mapping[NodeType, RowTable],
         scratch: Path | None,
-    ) -> Vectors:
+    ) -> RowTable:
         """One layer's vectors [count, D] of one type; in memory when scratch is None."""
-        count, fanout = self.graph.manifest.node(node_type).count, self._layer_fanout(index)
+        fanout = self._layer_fanout(index)
         where = None if scratch is None else scratch / f"{index + 1}-{self.model.inputs.index[node_type]}"
-        out = self._file(where, count)
-        for ids in self._chunks(node_type, count):
+        out = self._table(node_type, where)
+        for ids in self._chunks(node_type, out.start, out.stop):
             sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
-            source = {t: _rows(hidden[t], at).to(self.device) for t, at in input_ids.items()}
+            pending = {t: hidden[t].begin_rows(at.numpy()) for t, at in input_ids.items()}
+            source = {t: torch.from_numpy(np.asarray(finish())).to(self.device) for t, finish in pending.items()}
             block = map_tensors(fetch_edge_inputs(blocks[0], self.sources), lambda t: t.to(self.device))
-            out[ids[0] : ids[-1] + 1] = layer(block, source)[node_type].float().cpu().numpy()
-            self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1, count)
+            out.put(int(ids[0]), layer(block, source)[node_type].float().cpu().numpy())
+            self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1 - out.start, out.stop - out.start)
         return out
 
-    def _chunks(self, node_type: NodeType, count: int) -> Iterator[IntArray]:
-        """Consecutive ids with at most batch_size nodes and (one node excepted) MAX_EDGES edges."""
-        edges = np.zeros(count + 1, dtype=np.int64)
+    def _chunks(self, node_type: NodeType, first: int, last: int) -> Iterator[IntArray]:
+        """Consecutive ids of first..last-1 with at most batch_size nodes and (one node excepted) MAX_EDGES edges."""
+        edges = np.zeros(last - first + 1, dtype=np.int64)
         for edge in self.graph.manifest.edges:
             if edge.edge_type[2] == node_type:
                 # Edge inputs are rows beside the gathered sources' D, which MAX_EDGES is meant for.
                 cost = 1 + self.model.edge_widths.get(edge.edge_type, 0) // 128
-                edges[1:] += cost * self.graph.degrees(edge.edge_type)
+                edges[1:] += cost * self.graph.degrees(edge.edge_type, first, last)
         np.cumsum(edges, out=edges)
-        start = 0
+        start, count = 0, last - first
         while start < count:
             stop = int(np.searchsorted(edges, edges[start] + MAX_EDGES, side="right")) - 1
             stop = min(max(stop, start + 1), start + self.batch_size, count)
-            yield np.arange(start, stop)
+            yield np.arange(first + start, first + stop)
             start = stop
 
-    def _file(self, path: Path | None, count: int) -> Vectors:
-        shape = (count, self.model.hidden)
-        if path is None or count == 0:
-            return np.empty(shape, dtype=np.float32)
-        reserve(path, 4 * count * self.model.hidden)
-        return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
 
-
-def _rows(vectors: Vectors, ids: Tensor) -> Tensor:
-    return torch.from_numpy(np.asarray(vectors[ids.numpy()]))
+def _as_vectors(table: RowTable) -> Vectors:
+    """An array, or on several ranks the table, which is read like one."""
+    return table.own if table.is_whole else cast(Vectors, table)

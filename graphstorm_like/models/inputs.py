@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.models.dropout import dropout
 
+EMBEDDING = "@embedding"
+"""Name of the input that holds rows of a learnable embedding; no feature of the user's is called so."""
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
@@ -23,7 +25,6 @@ FloatArray = npt.NDArray[np.floating[Any]]
 class NodeInputSpec:
     """What one node type brings: widths of its inputs by name, and whether it has learnable embeddings."""
 
-    count: int
     widths: Mapping[str, int]
     embedding: bool
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
@@ -54,7 +55,8 @@ class InputProjection(nn.Module):
 
 
 class NodeInput(nn.Module):
-    """Inputs [N, F] by name, and node ids [N] -> [N, hidden]."""
+    """Inputs [N, F] by name, of nodes with ids [N] -> [N, hidden]. Rows of a learnable embedding are an input too, one
+    that is not projected: the table lies outside the model, for it may be larger than one process."""
 
     def __init__(self, spec: NodeInputSpec, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -63,10 +65,8 @@ class NodeInput(nn.Module):
             InputProjection(spec.widths[n], hidden, spec.moments.get(n)) for n in self.names
         )
         self.bias = nn.Parameter(torch.zeros(hidden))
-        self.embedding = nn.Embedding(spec.count, hidden, sparse=True) if spec.embedding else None
-        if self.embedding is not None:
-            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
-        if not self.names and self.embedding is None:
+        self.has_embedding = spec.embedding
+        if not self.names and not self.has_embedding:
             # All nodes of the type start alike; the graph tells them apart.
             nn.init.normal_(self.bias, std=hidden**-0.5)
         self.norm = nn.LayerNorm(hidden)
@@ -75,10 +75,10 @@ class NodeInput(nn.Module):
     def forward(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """See class."""
         total = self.bias.expand(len(ids), -1)
+        if self.has_embedding:
+            total = total + features[EMBEDDING]
         for name, projection in zip(self.names, self.projections, strict=True):
             total = total + projection(features[name])
-        if self.embedding is not None:
-            total = total + self.embedding(ids)
         return dropout(F.relu(self.norm(total)), self.dropout, self.training)
 
 

@@ -21,6 +21,7 @@ PURPOSES: Final = {
     "texts": 8,
     "mask": 9,
     "edges": 10,
+    "embedding": 11,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from graphstorm_like.config.base import EdgeType
@@ -16,7 +17,7 @@ from graphstorm_like.config.task import (
 from graphstorm_like.graph.holdout import hold_out
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest
-from graphstorm_like.graph.store import Graph, NodeType
+from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType
 from graphstorm_like.tasks.base import Evaluation, Objective, Task
 from graphstorm_like.tasks.graph_pretraining import GraphPretraining, pretraining_relations
 from graphstorm_like.tasks.labels import EdgeLabelTask, LabelTask, NodeLabelTask
@@ -50,15 +51,20 @@ def hidden_edges(config: TaskConfig) -> dict[EdgeType, str | None]:
     return {}
 
 
-def open_graph(config: TaskConfig, folder: str | Path, seed: int) -> LocalGraph:
+OpenGraph = Callable[[str | Path, Mapping[EdgeType, str | None], ExcludedEdges | None], Graph]
+"""(folder, hide, held_out) -> graph; see PartitionedGraph."""
+
+
+def open_graph(config: TaskConfig, folder: str | Path, seed: int, open_one: OpenGraph = LocalGraph) -> Graph:
     """The graph of a folder, in which what the task must not see is no message."""
     if not isinstance(config, GraphPretrainingConfig):
-        return LocalGraph(folder, hide=hidden_edges(config))
-    whole = LocalGraph(folder)
+        return open_one(folder, hidden_edges(config), None)
+    whole = open_one(folder, {}, None)
     relations = pretraining_relations(config, whole.manifest)
     with_split = [e for e in relations if whole.manifest.edge(e).split_counts is not None]
     others = [e for e in relations if e not in with_split]
-    return LocalGraph(folder, with_split, hold_out(whole, others, config.validation_edges, seed))
+    held_out = hold_out(whole, others, config.validation_edges, seed)
+    return open_one(folder, dict.fromkeys(with_split), held_out)
 
 
 def build_task(config: TaskConfig, graph: Graph, hidden: int) -> LabelTask | LinkPrediction | GraphPretraining:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,8 +44,7 @@ class Evaluation:
             if ids is not None and node_type not in every:
                 return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
             if node_type not in every:
-                all_ids = np.arange(embedder.graph.manifest.node(node_type).count)
-                every[node_type] = embedder.mini_batch(node_type, all_ids, self.fanouts, self.seed)
+                every[node_type] = embedder.mini_batch_all(node_type, self.fanouts, self.seed)
             return every[node_type] if ids is None else every[node_type][ids]
 
         return find

@@ -109,8 +109,7 @@ class GraphPretraining(Task):
         found: dict[EdgeType, dict[str, float]] = {}
         for edge_type, rows in self._rows[split].items():
             if len(rows):
-                mine = self.group.mine(rows)
-                ranks = self.rankers[edge_type].ranks(find, mine, self.config.ranking.candidates, how.seed)
+                ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
                 found[edge_type] = ranking_metrics(ranks, self.config.ranking.hits, self.group)
         names = list(next(iter(found.values())))
         means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in names}

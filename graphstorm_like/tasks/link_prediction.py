@@ -54,10 +54,8 @@ class LinkPrediction(Task):
         """Known true targets come from training edges only: validation and test stay unseen."""
         negatives = self.config.negatives
         correct = negatives.popularity_correction and negatives.in_batch
-        train = self._rows["train"]
-        return LinkSeeder(
-            self.graph, self.edge_type, train, negatives.uniform, seed, share, correct, negatives.in_batch
-        )
+        train, uniform = self._rows["train"], negatives.uniform
+        return LinkSeeder(self.graph, self.edge_type, train, uniform, seed, share, correct, negatives.in_batch)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -70,8 +68,7 @@ class LinkPrediction(Task):
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered: other known targets of a source, of any split, are no candidates; nor is the source itself."""
         find = how.lookup(embedder, self.node_types)
-        rows = self.group.mine(self._rows[split])
-        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
         return ranking_metrics(ranks, self.config.ranking.hits, self.group)
 
     @property

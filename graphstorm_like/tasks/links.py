@@ -30,6 +30,8 @@ def sum_of_losses(
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
     """
+    nothing = next(iter(vectors.values()))[:0]  # of types of which other ranks have vectors, and this one none
+    vectors = {t: vectors.get(t, nothing) for part in link_parts(batch.targets) for t in part.edge_type[::2]}
     candidates = dict(vectors)
     for node_type, pool in sorted(batch.pools.items()):
         what = f"candidates of step {batch.position.step + 1}"
@@ -54,19 +56,22 @@ class LinkRanker:
     def ranks(
         self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
     ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the target of each edge; 'all': among all nodes of the target type, else among random ones."""
-        source, target = self.graph.edges(self.edge_type, rows)
+        """Rank [n] of the targets of this rank's share of some edges; 'all': among all nodes of the target type, else
+        among random ones, the same whatever the number of ranks."""
+        group = self.task.group
+        source, target = self.graph.edges(self.edge_type, group.mine(rows))
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
             return full_ranks(queries, keys, source, target, self.known, self._same_type)
-        return self._sampled(find, source, target, candidates, seed)
+        num_targets = self.graph.manifest.node(self.edge_type[2]).count
+        drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
+        return self._sampled(find, source, target, group.mine(drawn))
 
     def _sampled(
-        self, find: Lookup, source: IntArray, target: IntArray, count: int, seed: int
+        self, find: Lookup, source: IntArray, target: IntArray, candidates: IntArray
     ) -> npt.NDArray[np.float64]:
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
-        candidates = stream(seed, "ranking").integers(num_targets, size=(len(source), count))
         keys = source[:, None] * num_targets + candidates
         at = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
         invalid = self._known_keys[at] == keys

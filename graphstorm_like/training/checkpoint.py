@@ -10,22 +10,23 @@ import dataclasses
 import json
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from graphstorm_like.errors import TrainingError
+from graphstorm_like.errors import DamagedFileError, TrainingError
 from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
+from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.training.node_embeddings import NodeEmbeddings
 
-
-class DamagedFileError(TrainingError):
-    """Weights that cannot be read, as against weights of another model."""
+MODEL_FILE = "model.safetensors"
 
 
 @dataclass
@@ -48,22 +49,31 @@ class TrainState:
     epoch_weight: float = 0.0
 
 
-def write_folder(target: Path, files: Mapping[str, Any]) -> None:
+def write_folder(
+    target: Path, files: Mapping[str, Any], group: Group = ALONE, parts: Mapping[str, Any] | None = None
+) -> None:
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
-    a folder, else JSON) as `target`.
+    a folder, else JSON) as `target`. Of `files` those of the first rank are written, of `parts` every rank's.
 
     An existing target is replaced; at no moment is there a half one.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f"{TEMPORARY}{target.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        for name, content in files.items():
+        if group.rank == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            for name, content in files.items():
+                _write_file(temporary / name, content)
+        group.barrier(f"writing {target.name}")
+        for name, content in (parts or {}).items():
             _write_file(temporary / name, content)
-        replace_folder(temporary, target)
+        group.barrier(f"writing {target.name}")
+        if group.rank == 0:
+            replace_folder(temporary, target)
+        group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if group.rank == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
 
 
@@ -83,43 +93,61 @@ def _write_file(path: Path, content: Any) -> None:
 
 
 class Checkpoints:
-    """Numbered resume points in one folder; the newest `keep` stay."""
+    """Numbered resume points in one folder; the newest `keep` stay. The ranks of a group write one together, each its
+    rows of the node embeddings, and any number of ranks can go on from it."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, group: Group = ALONE) -> None:
+        self.folder, self.keep, self.group = folder, keep, group
 
-    def save(self, state: TrainState, modules: nn.Module, optimizers: dict[str, object]) -> None:
+    def save(
+        self,
+        state: TrainState,
+        modules: nn.Module,
+        optimizers: dict[str, object],
+        embeddings: Sequence[NodeEmbeddings] = (),
+    ) -> None:
         """Write a resume point, then drop the oldest."""
         files = {
-            "model.safetensors": modules.state_dict(),
+            MODEL_FILE: modules.state_dict(),
             "optimizer.pt": optimizers,
             "state.json": dataclasses.asdict(state),
         }
-        write_folder(self.folder / f"step-{state.updates:09d}", files)
-        for old in self.all()[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        parts = {table.file: table.state(moments=True) for table in embeddings}
+        write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, parts)
+        if self.group.rank == 0:
+            for old in self.all()[: -self.keep]:
+                shutil.rmtree(old, ignore_errors=True)
 
     def all(self) -> list[Path]:
         """Resume points, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
-    def load(self, modules: nn.Module) -> tuple[TrainState, dict[str, Any]] | None:
-        """Put the newest resume point into the modules; its state and optimizer state, or None when there is none."""
-        if not self.folder.exists():
-            return None
-        recover(self.folder)
-        if not (points := self.all()):
-            return None
+    def load(
+        self, modules: nn.Module, embeddings: Sequence[NodeEmbeddings] = ()
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Put the newest resume point into modules and node embeddings; its state and optimizer state, or None when
+        there is none. All ranks take the newest that every one of them can read."""
+        if self.group.rank == 0 and self.folder.exists():
+            recover(self.folder)
+        self.group.barrier("looking for resume points")
         broken: BaseException | None = None
+        points = self.all()
         for point in reversed(points):
+            found = None
             try:
                 state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
                 optimizers = torch.load(point / "optimizer.pt", weights_only=True)
-                load_weights(point / "model.safetensors", modules)
+                load_weights(point / MODEL_FILE, modules)
+                for table in embeddings:
+                    table.load(point)
+                found = state, optimizers
             except (*_UNREADABLE, DamagedFileError) as err:
                 broken = err
-                continue
-            return state, optimizers
+            readers = self.group.total(np.array([float(found is not None)]), "reading resume points")[0]
+            if found is not None and readers == self.group.size:
+                return found
+        if not points:
+            return None
         raise TrainingError(
             f"{points[-1]}: must be a readable resume point ({broken}). Start anew with --fresh"
         ) from broken

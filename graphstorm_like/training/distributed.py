@@ -108,7 +108,7 @@ class TorchGroup(Group):
     def leader_done(self, what: str) -> None:
         """See Group."""
         if self.leads_host:
-            self._store.set(self._key(), b"1")
+            self._store.set(self._key(), "1")
         for host in range(self.hosts):
             self._wait(self._key(host), what)
 
@@ -126,12 +126,16 @@ class TorchGroup(Group):
                     raise RuntimeError("it never came")
                 time.sleep(0.05)
 
-    def from_first(self, text: str, what: str) -> str:
-        """See Group."""
-        found = [text]
+    def collect(self, text: str, what: str) -> list[str]:
+        """See Group. Bytes, for torch's own way with objects is pickle."""
+        sizes = np.zeros(self.size)
+        raw = text.encode()
+        sizes[self.rank] = len(raw)
+        counts = self.total(sizes, what).astype(np.int64).tolist()
         with self._named(what):
-            dist.broadcast_object_list(found, 0)
-        return found[0]
+            rows = torch.from_numpy(np.frombuffer(raw, dtype=np.uint8).copy())
+            parts = torch.split(_gather(rows, counts), counts)
+        return [part.numpy().tobytes().decode() for part in parts]
 
     def sum_(self, tensors: Sequence[Tensor], what: str) -> None:
         """See Group. In buckets of like tensors, so that a small one costs no message of its own."""
@@ -139,13 +143,14 @@ class TorchGroup(Group):
             for bucket in _buckets(tensors):
                 flat = torch.cat([t.reshape(-1) for t in bucket])
                 dist.all_reduce(flat)
-                for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+                parts = torch.split(flat, [t.numel() for t in bucket])
+                for tensor, part in zip(bucket, parts, strict=True):
                     tensor.copy_(part.view_as(tensor))
 
     def gather_rows(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
         """See Group."""
         with self._named(what):
-            gathered: Tensor = _GatherRows.apply(rows, tuple(sizes), self.rank)
+            gathered: Tensor = _GatherRows.apply(rows, tuple(sizes), self.rank)  # type: ignore[no-untyped-call]
             return gathered
 
     def gather(self, rows: Tensor, what: str) -> Tensor:

@@ -16,7 +16,7 @@ from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
 
 if TYPE_CHECKING:
-    from graphstorm_like.training.text_vectors import CachedText
+    from graphstorm_like.training.text_vectors import TextSource
 
 
 def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
@@ -47,7 +47,7 @@ def unread_edge_types(config: ModelConfig, manifest: GraphManifest) -> list[str]
 
 
 def edge_sources(
-    config: ModelConfig, graph: Graph, vectors: Mapping[RowType, Mapping[str, CachedText]]
+    config: ModelConfig, graph: Graph, vectors: Mapping[RowType, Mapping[str, TextSource]]
 ) -> tuple[dict[RowType, dict[str, FeatureSource]], dict[EdgeType, EdgeInputSpec]]:
     """Where the rows of edge inputs come from, and what the model must know of them."""
     sources: dict[RowType, dict[str, FeatureSource]] = {}

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.store import Graph, NodeType, RowType, type_name
+from graphstorm_like.graph.remote.graph import RemoteGraph
+from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType, RowType, type_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.embedding import Embedder, Vectors
-from graphstorm_like.models.inputs import NodeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.models.text_model import TextModel
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphFeature, SampleNeighbors
 from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
+from graphstorm_like.training.checkpoint import MODEL_FILE, load_weights
 from graphstorm_like.training.device import choose_device, uses_bfloat16
+from graphstorm_like.training.distributed import cluster, group
 from graphstorm_like.training.edge_inputs import edge_sources
+from graphstorm_like.training.node_embeddings import NodeEmbeddings
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import CachedText, TextVectors, chosen_inputs, text_vectors
+from graphstorm_like.training.text_vectors import TextSource, TextVectors, chosen_inputs, text_vectors
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 
@@ -67,6 +72,12 @@ class Experiment:
         """Whether products run under bfloat16 autocast."""
         return uses_bfloat16(self.pipeline.train.precision, self.device)
 
+    @property
+    def embeddings(self) -> dict[NodeType, NodeEmbeddings]:
+        """Learnable vectors of nodes, by type."""
+        found = {str(t): by_name.get(EMBEDDING) for t, by_name in self.sources.items()}
+        return {t: table for t, table in found.items() if isinstance(table, NodeEmbeddings)}
+
     # -- what the training loop asks; experiments whose language model learns answer otherwise ----------------------
 
     @property
@@ -76,19 +87,30 @@ class Experiment:
 
     def batches(self) -> BatchPipeline:
         """Seeder and stages of training batches."""
-        train = self.pipeline.train
         return BatchPipeline(
-            self.objective.seeder(self.pipeline.seed),
-            [
-                SampleNeighbors(
-                    self.graph,
-                    train.fanouts[: self.model.gnn.num_hops],
-                    self.pipeline.seed,
-                    exclude_targets=self.task.exclude_targets,
-                ),
-                FetchFeatures(self.sources),
-            ],
+            self.objective.seeder(self.pipeline.seed, self.share),
+            [self._sampling(), FetchFeatures(self._settled(()))],
         )
+
+    @property
+    def share(self) -> Share:
+        """This rank's part of every step."""
+        return Share(self.task.group.rank, self.task.group.size)
+
+    def _sampling(self) -> SampleNeighbors:
+        return SampleNeighbors(
+            self.graph,
+            self.pipeline.train.fanouts[: self.model.gnn.num_hops],
+            self.pipeline.seed,
+            self.share.rank,
+            exclude_targets=self.task.exclude_targets,
+        )
+
+    def _settled(self, learnt: Collection[str]) -> Sources:
+        """Inputs that do not change in training, without those named: sampler processes run ahead and must not see
+        others age."""
+        left_out = {EMBEDDING, *learnt}
+        return {t: {n: s for n, s in by_name.items() if n not in left_out} for t, by_name in self.sources.items()}
 
     def groups(self) -> list[ParameterGroup]:
         """Dense parameters that learn."""
@@ -96,11 +118,34 @@ class Experiment:
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """Forward and backward of one batch, which is on the device: (sum of losses, their weight)."""
-        torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", batch.position.epoch, batch.position.step))
+        torch.manual_seed(self._dropout_seed(batch))
+        batch, leaves = self.with_embeddings(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss, count = self.objective.loss(self.model(batch), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.item(), count
+        (loss * batch.weight).backward()  # type: ignore[no-untyped-call]
+        self._touch(batch, leaves)
+        return loss.item() * batch.weight, count * batch.weight
+
+    def _dropout_seed(self, batch: MiniBatch, *piece: int) -> int:
+        """Of a batch, or a piece of one; every rank's is its own."""
+        own = (self.share.rank,) if self.share.rank else ()
+        return torch_seed(self.pipeline.seed, "dropout", batch.position.epoch, batch.position.step, *piece, *own)
+
+    def with_embeddings(self, batch: MiniBatch) -> tuple[MiniBatch, dict[NodeType, Tensor]]:
+        """The batch with rows of learnable embeddings as they are now, and these: leaves, for their gradients."""
+        pending = {t: table.begin_rows(batch.input_ids[t].cpu().numpy()) for t, table in self._embedded(batch).items()}
+        leaves = {t: torch.from_numpy(finish()).to(self.device).requires_grad_() for t, finish in pending.items()}
+        features = dict(batch.features)
+        for node_type, rows in leaves.items():
+            features[node_type] = {**features.get(node_type, {}), EMBEDDING: rows}
+        return batch.replace(features=features), leaves
+
+    def _embedded(self, batch: MiniBatch) -> dict[NodeType, NodeEmbeddings]:
+        return {t: table for t, table in self.embeddings.items() if t in batch.input_ids}
+
+    def _touch(self, batch: MiniBatch, leaves: Mapping[NodeType, Tensor]) -> None:
+        for node_type, table in self._embedded(batch).items():
+            table.touched(batch.input_ids[node_type], leaves[node_type].grad)
 
     def stepped(self, updates: int) -> dict[str, float]:
         """After an optimizer step, of which there were `updates`: numbers for the log."""
@@ -116,6 +161,13 @@ class Experiment:
         """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
         return None
 
+    def load(self, folder: Path) -> None:
+        """Take the weights that training left in a `best/` folder; TrainingError names what does not fit."""
+        load_weights(folder / MODEL_FILE, self.modules)
+        for table in self.embeddings.values():
+            table.load(folder)
+        self.task.group.barrier("loading weights")
+
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
         """For vectors of many nodes. memo: see Embedder."""
         return Embedder(
@@ -128,16 +180,18 @@ class Experiment:
             None if reporter is None else reporter.follow(),
             Path(self.pipeline.output),
             memo,
+            self.task.group,
+            None if (where := cluster()) is None else where.shm,
         )
 
     @property
     def text_weights(self) -> dict[str, str]:
         """Fingerprint of the language model behind each text input: its weights may change under one name."""
         return {
-            f"{type_name(t)}.{name}": source.cache.meta["weights"]
+            f"{type_name(t)}.{name}": source.weights
             for t, inputs in self.sources.items()
             for name, source in inputs.items()
-            if isinstance(source, CachedText)
+            if isinstance(source, TextSource)
         }
 
 
@@ -164,8 +218,10 @@ def graph_inputs(pipeline: Pipeline, graph: Graph, vectors: TextVectors) -> Grap
             inputs[f"text:{name}"] = cached
             widths[f"text:{name}"] = cached.width
             moments[f"text:{name}"] = cached.moments()
+        if embedding:
+            inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, pipeline.model.gnn.hidden, pipeline.seed)
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(node.count, widths, embedding, moments)
+        specs[node_type] = NodeInputSpec(widths, embedding, moments)
     of_edges, edge_specs = edge_sources(pipeline.model, graph, vectors)
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)
 
@@ -179,7 +235,9 @@ def graph_model(pipeline: Pipeline, graph: Graph, inputs: GraphInputs) -> LmGnn:
 def seeded_task(pipeline: Pipeline, graph: Graph, hidden: int) -> Task:
     """The task with a head of seeded weights."""
     torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
-    return build_task(pipeline.task, graph, hidden)
+    task = build_task(pipeline.task, graph, hidden)
+    task.group = group()
+    return task
 
 
 def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidden: int | None) -> int:
@@ -190,10 +248,19 @@ def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidd
     return distinct.pop() if len(distinct) == 1 else pipeline.model.gnn.hidden
 
 
-def open_graph(pipeline: Pipeline) -> LocalGraph:
-    """The graph of a pipeline without the edges that its task must not see."""
+def open_graph(pipeline: Pipeline) -> Graph:
+    """The graph of a pipeline without the edges that its task must not see: all of it here, or on several hosts."""
     assert pipeline.graph.path is not None, "paths are resolved before"
-    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    where = cluster()
+
+    def open_one(
+        folder: str | Path, hide: Mapping[EdgeType, str | None], held_out: ExcludedEdges | None = None
+    ) -> Graph:
+        if where is None or where.hosts == 1:
+            return LocalGraph(folder, hide, held_out)
+        return RemoteGraph(folder, hide, held_out, where, group().local_rank)
+
+    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed, open_one)
 
 
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.schedule import ScheduleConfig
 from graphstorm_like.config.train import TrainConfig
-from graphstorm_like.training.row_adam import RowAdam
+from graphstorm_like.graph.group import Group
+from graphstorm_like.training.node_embeddings import NodeEmbeddings
 
 
 def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
@@ -44,64 +48,77 @@ def split_decay(parameters: Iterable[Tensor], lr: float, weight_decay: float) ->
     return [group for group in groups if group.parameters]
 
 
-def sparse_weights(modules: nn.Module) -> list[Tensor]:
-    """Weights of learnable node embeddings, whose gradients are sparse."""
-    return [m.weight for m in modules.modules() if isinstance(m, nn.Embedding) and m.sparse]
-
-
 def module_groups(modules: nn.Module, config: TrainConfig) -> list[ParameterGroup]:
-    """Groups of all dense parameters of graph network and head."""
-    sparse = {id(p) for p in sparse_weights(modules)}
-    return split_decay((p for p in modules.parameters() if id(p) not in sparse), config.lr, config.weight_decay)
+    """Groups of all parameters of graph network and head."""
+    return split_decay(modules.parameters(), config.lr, config.weight_decay)
 
 
 class Optimizers:
-    """AdamW for dense parameters, RowAdam for learnable node embeddings, under one schedule."""
+    """AdamW for the model's parameters, Adam on rows of node embeddings, under one schedule."""
 
-    def __init__(self, groups: Sequence[ParameterGroup], sparse: Sequence[Tensor], config: TrainConfig) -> None:
-        self.config = config
-        self.dense_parameters: list[Tensor] = [p for g in groups for p in g.parameters]
-        self.sparse_parameters: list[Tensor] = list(sparse)
-        self._all: list[tuple[torch.optim.Optimizer, list[float]]] = []
-        if groups:
-            # Fused: one pass over weights, gradients and moments instead of ten; felt with a language model's millions.
-            dense = torch.optim.AdamW(
-                [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups], fused=True
-            )
-            self._all.append((dense, [g.lr for g in groups]))
-        if sparse:
-            self._all.append((RowAdam(sparse, lr=config.embedding_lr), [config.embedding_lr]))
+    def __init__(
+        self, groups: Sequence[ParameterGroup], embeddings: Sequence[NodeEmbeddings], config: TrainConfig
+    ) -> None:
+        self.config, self.embeddings = config, embeddings
+        self.parameters: list[Tensor] = [p for g in groups for p in g.parameters]
+        self._embedding_lr = config.embedding_lr
+        self._bases = [g.lr for g in groups]
+        # Fused: one pass over weights, gradients and moments instead of ten; felt with a language model's millions.
+        self._dense = torch.optim.AdamW(
+            [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups], fused=True
+        )
 
     def set_step(self, step: int, total: int) -> float:
         """Set every learning rate for a step; returns that of graph network and head."""
         factor = schedule_factor(self.config.schedule, step, total)
-        for optimizer, bases in self._all:
-            for group, base in zip(optimizer.param_groups, bases, strict=True):
-                group["lr"] = base * factor
+        for group, base in zip(self._dense.param_groups, self._bases, strict=True):
+            group["lr"] = base * factor
+        self._embedding_lr = self.config.embedding_lr * factor
         return self.config.lr * factor
+
+    def step_embeddings(self, factor: float) -> None:
+        """One step of the node embeddings, whose gradients are multiplied by `factor` first. Before `sum_gradients`,
+        which all ranks have left only when all have done this."""
+        for table in self.embeddings:
+            table.step(self._embedding_lr, factor)
+
+    def have_gradients(self) -> npt.NDArray[np.float64]:
+        """[parameters]: 1 where there is a gradient."""
+        return np.array([p.grad is not None for p in self.parameters], dtype=np.float64)
+
+    def sum_gradients(self, group: Group, had: npt.NDArray[np.float64]) -> None:
+        """Sum gradients over ranks. had [parameters]: on how many of them there is one; where on none, none it stays,
+        as on one process."""
+        if group.size == 1:
+            return
+        found = []
+        for parameter, ranks in zip(self.parameters, had, strict=True):
+            if ranks:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                found.append(parameter.grad)
+        group.sum_(found, "gradients")
 
     def scale_gradients(self, factor: float) -> None:
         """Multiply all gradients: the sum over rows becomes their mean."""
-        for parameter in (*self.dense_parameters, *self.sparse_parameters):
+        for parameter in self.parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
 
     def clip(self) -> float:
-        """Norm of the dense gradients; clipped to `clip_norm` when that is set. Before the step, where it counts."""
+        """Norm of the gradients; clipped to `clip_norm` when that is set. Before the step, where it counts."""
         limit = math.inf if self.config.clip_norm is None else self.config.clip_norm
-        return float(torch.nn.utils.clip_grad_norm_(self.dense_parameters, limit))
+        return float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
 
     def step(self) -> None:
-        """One step of every optimizer, then no gradients."""
-        for optimizer, _ in self._all:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        """One step of the model's parameters, then no gradients."""
+        self._dense.step()
+        self._dense.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, object]:
-        """For the checkpoint."""
-        return {str(i): optimizer.state_dict() for i, (optimizer, _) in enumerate(self._all)}
+        """For the checkpoint; node embeddings have files of their own."""
+        return self._dense.state_dict()
 
-    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """From the checkpoint."""
-        for i, (optimizer, _) in enumerate(self._all):
-            optimizer.load_state_dict(state[str(i)])
+        self._dense.load_state_dict(state)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, unknown
-from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.schema import GraphManifest, text_column
+from graphstorm_like.graph.shared import SharedTable, create_rows, publish
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type_name
 from graphstorm_like.training.device import choose_device
+from graphstorm_like.training.distributed import LONG_SECONDS, cluster, group
 from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows
 from graphstorm_like.training.progress import Reporter
 
@@ -24,35 +30,57 @@ if TYPE_CHECKING:
     from graphstorm_like.text.encoder import TextEncoder
 
 
-@dataclass(frozen=True)
-class CachedText:
-    """Text vectors from the embedding cache as a FeatureSource."""
+class TextSource(ABC):
+    """A FeatureSource of text vectors, with what a model must know of them."""
 
-    cache: EmbeddingCache
-    order: IntArray | None = None
-    """Row of the embedded text column for each id, when it is not the id itself."""
+    weights: str
+    """Fingerprint of the language model that made them."""
+    width: int
+    """D"""
+    count: int
+    """Rows."""
+
+    @abstractmethod
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows."""
-        return self.cache.gather(ids if self.order is None else self.order[ids])
-
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
-        """See FeatureSource."""
-        return partial(self.rows, ids)
-
-    @property
-    def width(self) -> int:
-        """D"""
-        return int(self.cache.vectors.shape[1])
+        return self.begin_rows(ids)()
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(mean, standard deviation) [D], over evenly chosen texts."""
-        texts = np.unique(np.linspace(0, self.cache.store.num_texts - 1, 8192).astype(np.int64))
-        vectors = self.cache.of_texts(texts).astype(np.float64)
+        """(mean, standard deviation) [D], over evenly chosen rows."""
+        chosen = np.unique(np.linspace(0, max(self.count - 1, 0), min(self.count, 8192)).astype(np.int64))
+        vectors = self.rows(chosen).astype(np.float64)
         return vectors.mean(axis=0), vectors.std(axis=0)
 
 
-TextVectors = dict[RowType, dict[str, CachedText]]
+class CachedText(TextSource):
+    """From the embedding cache. order: row of the embedded column for each id; None: the id itself."""
+
+    def __init__(self, cache: EmbeddingCache, order: IntArray | None = None) -> None:
+        self.cache, self.order = cache, order
+        self.weights, self.width = str(cache.meta["weights"]), cache.dim
+        self.count = cache.store.num_rows if order is None else len(order)
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return lambda: self.cache.gather(ids if self.order is None else self.order[ids])
+
+
+class SharedText(TextSource):
+    """Where each host has embedded the texts of its own partition: rows of a table of the hosts."""
+
+    def __init__(self, graph: PartitionedGraph, row_type: RowType, table: str, width: int, weights: str) -> None:
+        self._graph, self._row_type, self._table = graph, row_type, table
+        self.weights, self.width, self.count = weights, width, int(graph.starts(row_type)[-1])
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return self._graph.begin_shared(self._row_type, self._table, ids)
+
+
+TextVectors = dict[RowType, dict[str, TextSource]]
 """By node or edge type and name of the text."""
 
 
@@ -119,14 +147,38 @@ def _embed(
     encoder: TextEncoder,
     config: TextEncoderConfig,
     reporter: Reporter,
-) -> CachedText:
+) -> TextSource:
+    """One process of a host embeds, its others wait and find the vectors in the cache. Of several hosts each embeds
+    the texts of its partition."""
+    ranks, where, what = group(), cluster(), f"{type_name(row_type)}.{name}"
+    ranks.leader_first(f"vectors of {what}")
+    if where is None or ranks.hosts == 1:
+        embedded, order = text_rows(graph, row_type)
+        cache = _cached(pipeline, graph.text(embedded, name), what, encoder, config, reporter)
+        ranks.leader_done(f"vectors of {what}")
+        return CachedText(cache, order)
+    assert isinstance(graph, PartitionedGraph)
+    table = f"text:{name}:{next(_numbers)}"
+    if ranks.leads_host:
+        own = graph.parts[ranks.host].column((row_type, text_column(name)))
+        _publish(_cached(pipeline, own, what, encoder, config, reporter), where.shm, f"{type_name(row_type)}:{table}")
+    ranks.leader_done(f"vectors of {what}")
+    return SharedText(graph, row_type, table, encoder.dim, encoder.weights_fingerprint())
+
+
+_numbers = itertools.count()
+"""Hosts embed in one order, so a number names the same table everywhere."""
+
+
+def _cached(
+    pipeline: Pipeline, texts: pa.Array, what: str, encoder: TextEncoder, config: TextEncoderConfig, reporter: Reporter
+) -> EmbeddingCache:
     from graphstorm_like.text.cache import embed_all
     from graphstorm_like.text.tokens import build_token_store
 
-    embedded, order = text_rows(graph, row_type)
-    what, follow = f"{type_name(row_type)}.{name}", reporter.follow()
+    follow = reporter.follow()
     tokens = build_token_store(
-        graph.text(embedded, name),
+        texts,
         encoder.tokenizer,
         pipeline.cache,
         encoder.max_tokens,
@@ -139,6 +191,8 @@ def _embed(
         pipeline.cache,
         config.batch_tokens,
         progress=partial(follow, f"embed {what} (tokens)"),
+        # Pretended hosts may have one cache and the same texts.
+        wait_s=0.0 if group().hosts == 1 else LONG_SECONDS,
         workers=config.workers,
     )
     total = int(tokens.lengths().sum())
@@ -147,4 +201,16 @@ def _embed(
         f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} ({tokens.meta['truncated_texts']:,} cut), "
         f"{total:,} tokens, width {encoder.dim}"
     )
-    return CachedText(cache, order)
+    return cache
+
+
+def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
+    """The host's processes map the cache where it lies; of texts in several pieces the means are made once."""
+    rows = cache.store.row_of_text
+    if cache.store.piece_offsets is None:
+        vectors, index = cache.folder / "vectors.f16", cache.store.folder / "row_of_text.bin"
+        publish(shm, SharedTable(name, str(vectors), "<f2", cache.vectors.shape, str(index), rows.dtype.str))
+        return
+    means = create_rows(shm, name, (len(rows), cache.dim), "<f2")
+    for start in range(0, len(rows), 65_536):
+        means[start : start + 65_536] = cache.of_texts(rows[start : start + 65_536])

@@ -23,9 +23,15 @@ def check_tracking(config: TrackConfig) -> None:
 
 
 class Tracker:
-    """Writes to one folder. Every record has `kind` (train, valid, test) and `update` (optimizer steps done)."""
+    """Writes to one folder. Every record has `kind` (train, valid, test) and `update` (optimizer steps done).
 
-    def __init__(self, folder: Path, tensorboard: bool, resume_from: int = 0) -> None:
+    writes: whether this process is the one of its group that does.
+    """
+
+    def __init__(self, folder: Path, tensorboard: bool, resume_from: int = 0, writes: bool = True) -> None:
+        self._writes, self._board = writes, None
+        if not writes:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / METRICS_FILE
         self._keep_until(resume_from)
@@ -41,6 +47,8 @@ class Tracker:
 
     def log(self, kind: str, update: int, **numbers: Any) -> None:
         """One record."""
+        if not self._writes:
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "update": update, **numbers}) + "\n")
         if self._board is not None:

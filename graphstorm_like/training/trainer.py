@@ -21,15 +21,14 @@ from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
-from graphstorm_like.training.checkpoint import Checkpoints, TrainState, write_folder
+from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, write_folder
 from graphstorm_like.training.edge_inputs import unread_edge_types
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.optim import Optimizers, sparse_weights
+from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.progress import Meter, Reporter, duration, shown
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
-MODEL_FILE = "model.safetensors"
 LM_FOLDER = "lm"
 """In `best/`: the language models, where training changed them."""
 
@@ -56,8 +55,10 @@ class Trainer:
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
         self.stream = experiment.objective.stream(self.config.batch_size, self.seed)
         self.batches = experiment.batches()
-        self.optimizers = Optimizers(experiment.groups(), sparse_weights(experiment.modules), self.config)
-        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep)
+        self.ranks = experiment.task.group
+        self.embeddings = list(experiment.embeddings.values())
+        self.optimizers = Optimizers(experiment.groups(), self.embeddings, self.config)
+        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks)
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
@@ -85,15 +86,16 @@ class Trainer:
 
     def resume(self) -> None:
         """Load the newest resume point, if there is one."""
-        if self.folder.exists():
+        if self.ranks.rank == 0 and self.folder.exists():
             recover(self.folder)
-        loaded = self.checkpoints.load(self.experiment.trained)
+        loaded = self.checkpoints.load(self.experiment.trained, self.embeddings)
         if loaded is not None:
             self.state, optimizers = loaded
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.experiment.at(self.state.updates)
-        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates)
+        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates, self.ranks.rank == 0)
+        self.ranks.barrier("the start of training")
 
     def groups(self) -> Iterator[list[MiniBatch]]:
         """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""
@@ -112,15 +114,22 @@ class Trainer:
                 group = []
 
     def update(self, group: list[MiniBatch], meter: Meter) -> None:
-        """One optimizer step: forward, backward, divide by the count, clip, check, step."""
+        """One optimizer step: forward, backward, sum over ranks, divide by the count, clip, check, step."""
         state = self.state
+        what = f"epoch {state.epoch + 1}, step {group[-1].position.step + 1}"
         lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
         self.experiment.trained.train()
         total, weight = 0.0, 0.0
         for batch in group:
             loss, count = self.experiment.backward(batch.to(self.device))
             total, weight = total + loss, weight + count
-        self.optimizers.scale_gradients(1.0 / max(weight, 1e-12))
+        seeds = sum(len(ids) for batch in group for ids in batch.seeds.values())
+        sums = np.array([total, weight, seeds, *self.optimizers.have_gradients()])
+        total, weight, seeds, *had = self.ranks.total(sums, what).tolist()
+        factor = 1.0 / max(weight, 1e-12)
+        self.optimizers.step_embeddings(factor)
+        self.optimizers.sum_gradients(self.ranks, np.array(had))
+        self.optimizers.scale_gradients(factor)
         norm = self.optimizers.clip()
         self.check_finite(total, norm)
         self.optimizers.step()
@@ -130,7 +139,7 @@ class Trainer:
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         loss_now = total / max(weight, 1e-12)
         now = time.monotonic()
-        rate = sum(len(ids) for batch in group for ids in batch.seeds.values()) / (now - self._last_update)
+        rate = seeds / (now - self._last_update)
         self._last_update = now
         meter.update(state.step, f"loss {loss_now:.4f}, {rate:,.0f} seeds/s")
         if state.updates % self.config.track.every_steps == 0:
@@ -194,7 +203,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a resume point."""
-        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict())
+        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict(), self.embeddings)
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""
@@ -206,7 +215,8 @@ class Trainer:
         }
         if (write := self.experiment.save_text_models()) is not None:
             files[LM_FOLDER] = write
-        write_folder(self.folder / BEST, files)
+        parts = {table.file: table.state(moments=False) for table in self.embeddings}
+        write_folder(self.folder / BEST, files, self.ranks, parts)
 
 
 def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from graphstorm_like.cli.main import app
+from graphstorm_like.errors import DataError
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "bench", "construct", "doctor", "evaluate", "host", "infer", "launch", "run", "schema", "show", "stitch", "train",
-    "validate", "worker",
+    "bench", "construct", "doctor", "evaluate", "export", "host", "import", "infer", "launch", "partition", "run",
+    "schema", "show", "stitch", "train", "validate", "worker",
 ]  # fmt: skip
 
 
@@ -67,3 +68,18 @@ def test_validate_and_schema(tmp_path: Path) -> None:
     resolved = runner.invoke(app, ["validate", str(yaml), "--resolved", "train.lr=1e-4"]).output
     assert "lr: 0.0001" in resolved
     assert "task" in json.loads(runner.invoke(app, ["schema"]).output)["properties"]
+
+
+def test_partition_and_show(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    command = ["partition", str(shop[1]), str(tmp_path / "three"), "--count", "3"]
+    runner = CliRunner()
+    first = runner.invoke(app, command)
+    assert first.exit_code == 0, first.output
+    assert "partitioning 300 nodes" in first.output
+    assert "up to date" in runner.invoke(app, [*command, "--method", "random", "--seed", "0"]).output
+    other = runner.invoke(app, [*command, "--seed", "1"])
+    assert isinstance(other.exception, DataError)
+    shown = runner.invoke(app, ["show", "graph", str(tmp_path / "three")]).output
+    for part in ("3 partition(s)", "nodes by type", "item 80, user 20", "edges by partition"):
+        assert part in shown
+    assert runner.invoke(app, ["partition", str(shop[1]), str(tmp_path / "none")]).exit_code == 2  # no --count

@@ -71,9 +71,13 @@ def test_corpus_nodes_keep_text_and_features_but_no_labels(both: Path) -> None:
     assert graph.text("corpus_package", "name").to_pylist() == ["t-p", "t-q"]
     rows = [whole.ids("package").to_pylist().index(i) for i in "pq"]
     assert graph.feature("corpus_package", "u").tolist() == whole.feature("package", "u")[rows].tolist()
-    columns = graph._nodes("corpus_package").schema.names
+    columns = graph.parts[0]._of_type("corpus_package").schema.names
     assert columns == ["id", "feature:u", "feature:v", "text:name"]
-    assert graph._edges(("item", "corpus_depends", "item")).schema.names == ["source", "target", "feature:weight"]
+    assert graph.parts[0]._of_type(("item", "corpus_depends", "item")).schema.names == [
+        "source",
+        "target",
+        "feature:weight",
+    ]
 
 
 def test_edge_features_stay_with_their_edges_both_ways(both: Path) -> None:
@@ -85,7 +89,7 @@ def test_edge_features_stay_with_their_edges_both_ways(both: Path) -> None:
             continue
         source, target = graph.edges(edge.edge_type)
         near, far = (graph.ids(t).to_pylist() for t in (edge.edge_type[0], edge.edge_type[2]))
-        weights = graph._edges(edge.edge_type).column("feature:weight").flatten().to_pylist()
+        weights = graph.parts[0]._of_type(edge.edge_type).column("feature:weight").flatten().to_pylist()
         for s, t, weight in zip(source, target, weights):
             first, last = (far[t], near[s]) if edge.is_reverse else (near[s], far[t])
             assert weight == float(ord(first) + 1000 * ord(last))

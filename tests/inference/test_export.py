@@ -156,8 +156,8 @@ def test_old_results_survive_an_error(tmp_path: Path) -> None:
 def test_list_column_and_shards() -> None:
     column = list_column(np.arange(6).reshape(3, 2), "float16")
     assert column.to_pylist() == [[0, 1], [2, 3], [4, 5]]
-    assert [(s.start, s.stop) for s in shards(5, 2)] == [(0, 2), (2, 4), (4, 5)]
-    assert [(s.start, s.stop) for s in shards(0, 2)] == [(0, 0)]
+    assert [(s.start, s.stop) for s in shards(10, 15, 2)] == [(10, 12), (12, 14), (14, 15)]
+    assert [(s.start, s.stop) for s in shards(7, 7, 2)] == [(7, 7)]
 
 
 def test_sources_with_few_free_targets_get_fewer_rows(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from graphstorm_like.models.inputs import InputEncoder, NodeInput, NodeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING, InputEncoder, NodeInput, NodeInputSpec
 
 MOMENTS = {"text:t": (np.array([5.0, -1.0, 0.0, 2.0]), np.array([0.1, 2.0, 1.0, 0.0]))}
 
 
 def test_fusion_is_a_projection_of_the_standardised_concatenation() -> None:
-    spec = NodeInputSpec(5, {"text:t": 4, "price": 1}, False, MOMENTS)
+    spec = NodeInputSpec({"text:t": 4, "price": 1}, False, MOMENTS)
     encoder = NodeInput(spec, 6, 0.0).eval()
     text = torch.randn(5, 4) * torch.tensor([0.1, 2.0, 1.0, 0.0]) + torch.tensor([5.0, -1.0, 0.0, 2.0])
     features = {"text:t": text, "price": torch.randn(5, 1)}
@@ -24,7 +24,7 @@ def test_fusion_is_a_projection_of_the_standardised_concatenation() -> None:
 
 
 def test_bfloat16_keeps_what_is_left_beside_a_large_mean() -> None:
-    spec = NodeInputSpec(64, {"text:t": 4}, False, {"text:t": (np.full(4, 50.0), np.full(4, 0.5))})
+    spec = NodeInputSpec({"text:t": 4}, False, {"text:t": (np.full(4, 50.0), np.full(4, 0.5))})
     encoder = NodeInput(spec, 8, 0.0).eval()
     rows = (torch.randn(64, 4) * 0.5 + 50).half()
     exact = encoder(torch.arange(64), {"text:t": rows})
@@ -33,19 +33,16 @@ def test_bfloat16_keeps_what_is_left_beside_a_large_mean() -> None:
     assert (exact - half).abs().max() < 0.1  # rounding the rows themselves would be wrong by more than 0.5
 
 
-def test_embeddings_are_per_node_and_sparse() -> None:
-    encoder = NodeInput(NodeInputSpec(7, {}, True), 4, 0.0)
-    out = encoder(torch.tensor([1, 1, 6]), {})
-    assert torch.equal(out[0], out[1])
-    assert not torch.equal(out[0], out[2])
-    out.sum().backward()
-    assert encoder.embedding is not None
-    assert encoder.embedding.weight.grad is not None
-    assert encoder.embedding.weight.grad.is_sparse
+def test_rows_of_an_embedding_enter_as_they_are() -> None:
+    encoder = NodeInput(NodeInputSpec({}, True), 4, 0.0)
+    assert not list(encoder.projections)
+    rows = torch.randn(3, 4, requires_grad=True)
+    out = encoder(torch.tensor([1, 1, 6]), {EMBEDDING: rows})
+    torch.testing.assert_close(out, torch.relu(encoder.norm(rows + encoder.bias)))
 
 
 def test_a_type_with_nothing_has_one_vector() -> None:
-    encoder = InputEncoder({"a": NodeInputSpec(3, {}, False)}, 4, 0.0)
+    encoder = InputEncoder({"a": NodeInputSpec({}, False)}, 4, 0.0)
     out = encoder({"a": torch.arange(3)}, {})["a"]
     assert out.shape == (3, 4)
     assert torch.equal(out[0], out[2])
@@ -53,7 +50,7 @@ def test_a_type_with_nothing_has_one_vector() -> None:
 
 
 def test_moments_are_saved_with_the_weights() -> None:
-    one = NodeInput(NodeInputSpec(1, {"text:t": 4}, False, MOMENTS), 2, 0.0)
-    two = NodeInput(NodeInputSpec(1, {"text:t": 4}, False, {"text:t": (np.zeros(4), np.ones(4))}), 2, 0.0)
+    one = NodeInput(NodeInputSpec({"text:t": 4}, False, MOMENTS), 2, 0.0)
+    two = NodeInput(NodeInputSpec({"text:t": 4}, False, {"text:t": (np.zeros(4), np.ones(4))}), 2, 0.0)
     two.load_state_dict(one.state_dict())
     assert two.projections[0].shift.tolist() == [5.0, -1.0, 0.0, 2.0]

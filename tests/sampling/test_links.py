@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import torch
 
 from graphstorm_like.config.task import DotHeadConfig, InfoNceConfig, NegativesConfig
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.heads.link import DotHead
 from graphstorm_like.models.losses.info_nce import InfoNce
@@ -24,6 +26,7 @@ from graphstorm_like.sampling.links import (
     number_nodes,
     target_frequencies,
 )
+from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import LinkSeeder, SampleNeighbors
 from graphstorm_like.tasks.links import sum_of_losses
 
@@ -111,7 +114,7 @@ def test_loss_known_answer(graph: LocalGraph) -> None:
     }
     head = DotHead(DotHeadConfig(type="dot", normalize=False), 1, [R, Q])
     loss = InfoNce(InfoNceConfig(type="info_nce", temperature=0.5))
-    found, count = sum_of_losses(head, loss, vectors, link_parts(batch.targets), True)
+    found, count = sum_of_losses(SimpleNamespace(group=ALONE), head, loss, vectors, batch, True)  # type: ignore[arg-type]
     frequency = {0: 2 / 6, 1: 2 / 6, 2: 1 / 6, 3: 1 / 6}
 
     def row(source: int, target: int, others: list[int]) -> float:
@@ -123,6 +126,51 @@ def test_loss_known_answer(graph: LocalGraph) -> None:
     assert found.item() == pytest.approx(sum(rows), rel=1e-5)
     found.backward()
     assert all(v.grad is not None and v.grad.abs().sum() > 0 for v in vectors.values())
+
+
+class Pretended(Group):
+    """A rank whose group knows what the others would send: rows of a table of vectors."""
+
+    def __init__(self, pools: list[torch.Tensor]) -> None:
+        self.pools = pools
+
+    def gather_rows(self, rows: torch.Tensor, sizes: tuple[int, ...], what: str) -> torch.Tensor:
+        """See Group."""
+        assert tuple(len(p) for p in self.pools) == tuple(sizes)
+        return torch.cat(self.pools)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize(
+    "options", [{}, {"uniform": 4}, {"in_batch": False, "uniform": 3}, {"popularity_correction": True}]
+)
+def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int, options: dict[str, object]) -> None:
+    """Same edges, same candidates, whatever the number of ranks (5: more than edges), and the same gradients."""
+    torch.manual_seed(0)
+    tables = {t: torch.randn(n, 3, requires_grad=True) for t, n in (("a", 3), ("b", 4))}
+    head, loss = DotHead(DotHeadConfig(type="dot"), 3, [R, Q]), InfoNce(InfoNceConfig(type="info_nce"))
+    ids = numbers(graph, {R: [(0, 0), (1, 1)], Q: [(0, 3), (2, 1)]})
+    in_batch = bool(options.get("in_batch", True))
+    train = {e: np.arange(3) for e in (R, Q)}
+
+    def batch_for(share: Share) -> MiniBatch:
+        return MultiLinkSeeder(graph, train, NegativesConfig(**options), 1, share)(ids, START)  # type: ignore[arg-type]
+
+    def loss_of(batch: MiniBatch, group: Group) -> tuple[torch.Tensor, float]:
+        vectors = {t: tables[t][at] for t, at in batch.seeds.items()}
+        return sum_of_losses(SimpleNamespace(group=group), head, loss, vectors, batch, in_batch)  # type: ignore[arg-type]
+
+    alone, count = loss_of(batch_for(Share()), ALONE)
+    wanted = torch.autograd.grad(alone, list(tables.values()))
+    batches = [batch_for(Share(rank, size)) for rank in range(size)]
+    pools = [tables["b"][b.seeds["b"]][b.pools["b"].mine] for b in batches]
+    found = [loss_of(batch, Pretended(pools)) for batch in batches]
+    together = torch.stack([one for one, _ in found]).sum()
+    assert sum(n for _, n in found) == count
+    assert together.item() == pytest.approx(alone.item(), rel=1e-5)
+    for mine, theirs in zip(torch.autograd.grad(together, list(tables.values())), wanted, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    assert all(b.asked[R][0].tolist() == batches[0].asked[R][0].tolist() for b in batches)
 
 
 def test_frequencies_known_answer() -> None:

@@ -15,28 +15,36 @@ from hypothesis import strategies as st
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.sampling.batch import MiniBatch, map_tensors, tensor_bytes
+from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors, tensor_bytes
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream
+from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
 from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 
-@given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 4), st.integers(0, 5))
-def test_ranks_share_one_shuffle_and_take_equal_steps(n: int, batch: int, world: int, epoch: int) -> None:
+@given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 5), st.integers(0, 5))
+def test_ranks_share_every_step(n: int, batch: int, world: int, epoch: int) -> None:
     ids = np.arange(n) * 3
-    streams = [SeedStream(ids, batch, 7, rank=r, world_size=world) for r in range(world)]
-    parts = [s.epoch_order(epoch) for s in streams]
-    assert len({len(p) for p in parts}) == 1
-    assert -(-len(parts[0]) // batch) == streams[0].steps
-    assert set(np.concatenate(parts).tolist()) == set(ids.tolist())
-    assert sum(map(len, parts)) - n < world
+    order = SeedStream(ids, batch, 7).epoch_order(epoch)
+    assert sorted(order.tolist()) == ids.tolist()
+    for start in range(0, n, batch):
+        step = order[start : start + batch]
+        parts = [Share(rank, world).of(step) for rank in range(world)]
+        assert sorted(np.concatenate(parts).tolist()) == sorted(step.tolist())
+        assert tuple(map(len, parts)) == Share(0, world).sizes(len(step))
 
 
-@given(st.integers(1, 100), st.integers(1, 3))
-def test_without_shuffle_every_row_comes_once(n: int, world: int) -> None:
-    parts = [SeedStream(np.arange(n), 8, 0, False, r, world).epoch_order(0) for r in range(world)]
-    assert sorted(np.concatenate(parts).tolist()) == list(range(n))
+def test_a_rank_without_rows_gets_one_that_does_not_count() -> None:
+    seeder = NodeSeeder("item", np.arange(10), Share(2, 3))
+    batch = seeder(np.array([4, 7]), StreamPosition(0, 0))
+    assert batch.seeds["item"].tolist() == [4]
+    assert batch.weight == 0.0
+    batch = seeder(np.array([4, 7, 5, 1]), StreamPosition(0, 0))
+    assert (batch.seeds["item"].tolist(), batch.weight) == ([5], 1.0)
+
+
+def test_without_shuffle_the_order_is_kept() -> None:
+    assert SeedStream(np.arange(20), 8, 0, shuffle=False).epoch_order(3).tolist() == list(range(20))
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -49,9 +57,9 @@ def test_epochs_and_seeds_differ() -> None:
 def test_capped_epochs_take_so_many_of_each_group() -> None:
     ids = np.concatenate([np.arange(100), 1000 + np.arange(7)])
 
-    def epoch(number: int, rank: int = 0, world: int = 1, seed: int = 3) -> list[int]:
-        stream = CappedSeedStream(ids, 8, seed, rank=rank, world_size=world, groups=(100, 7), most=20)
-        assert stream.steps == -(-27 // (8 * world))
+    def epoch(number: int, seed: int = 3) -> list[int]:
+        stream = CappedSeedStream(ids, 8, seed, groups=(100, 7), most=20)
+        assert stream.steps == -(-27 // 8)
         return stream.epoch_order(number).tolist()
 
     first, second = epoch(0), epoch(1)
@@ -61,8 +69,6 @@ def test_capped_epochs_take_so_many_of_each_group() -> None:
     assert epoch(0) == first
     assert {i for i in first if i < 100} != {i for i in second if i < 100}
     assert first != epoch(0, seed=4)
-    # Ranks cut one and the same draw; the odd one out is filled up.
-    assert set(epoch(0, 0, 2)) | set(epoch(0, 1, 2)) == set(first)
     assert len({i for e in range(40) for i in epoch(e) if i < 100}) == 100  # in time every edge has its turn
 
 

@@ -16,10 +16,23 @@ from graphstorm_like.tasks.targets import classification_metrics
 
 
 def test_metrics_by_hand() -> None:
-    labels, predicted = torch.tensor([0, 0, 1, 1, 3]), torch.tensor([0, 1, 1, 1, 0])
-    found = classification_metrics(predicted, labels, 5, ["accuracy", "macro_f1"])
+    confusion = np.zeros((5, 5))
+    for label, predicted in ((0, 0), (0, 1), (1, 1), (1, 1), (3, 0)):
+        confusion[label, predicted] += 1
+    found = classification_metrics(confusion, ["accuracy", "macro_f1"])
     # F1: class 0: 2*1/(2+2); class 1: 2*2/(3+2); class 3: 0; classes 2 and 4 are in neither and do not count.
     assert found == {"accuracy": pytest.approx(0.6), "macro_f1": pytest.approx((0.5 + 0.8 + 0) / 3)}
+
+
+def test_metrics_are_those_of_torchmetrics() -> None:
+    functional = pytest.importorskip("torchmetrics.functional")
+    rng = np.random.default_rng(0)
+    labels, predicted = torch.from_numpy(rng.integers(7, size=300)), torch.from_numpy(rng.integers(6, size=300))
+    confusion = np.bincount(labels.numpy() * 9 + predicted.numpy(), minlength=81).astype(np.float64).reshape(9, 9)
+    found = classification_metrics(confusion, ["accuracy", "macro_f1"])
+    wanted = functional.f1_score(predicted, labels, task="multiclass", num_classes=9, average="macro")
+    assert found["macro_f1"] == pytest.approx(float(wanted), abs=1e-6)
+    assert found["accuracy"] == pytest.approx(float((labels == predicted).double().mean()))
 
 
 def task_of(make: Callable[..., Pipeline], **changes: object) -> NodeClassification:

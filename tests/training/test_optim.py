@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from graphstorm_like.config.train import ScheduleConfig, TrainConfig
-from graphstorm_like.training.optim import Optimizers, module_groups, schedule_factor, sparse_weights
+from graphstorm_like.training.optim import Optimizers, module_groups, schedule_factor
 
 
 def optimizers_of(modules: list[nn.Module], config: TrainConfig) -> Optimizers:
     root = nn.ModuleList(modules)
-    return Optimizers(module_groups(root, config), sparse_weights(root), config)
+    return Optimizers(module_groups(root, config), [], config)
 
 
 @pytest.mark.parametrize(("kind", "end"), [("constant", 1.0), ("linear", 0.1), ("cosine", 0.1)])
@@ -53,27 +53,7 @@ def test_mean_over_accumulated_rows() -> None:
     torch.testing.assert_close(one.weight.grad, two.weight.grad)
 
 
-def test_sparse_embeddings_have_their_own_optimizer_and_state() -> None:
-    module = nn.ModuleDict({"e": nn.Embedding(10, 2, sparse=True), "l": nn.Linear(2, 1)})
-    optimizers = optimizers_of([module], TrainConfig(lr=1e-3, embedding_lr=0.1))
-    before = module["e"].weight.detach().clone()
-    for _ in range(2):
-        module["l"](module["e"](torch.tensor([1, 4, 4]))).sum().backward()
-        assert module["e"].weight.grad.is_sparse
-        optimizers.set_step(5, 10)
-        optimizers.clip()
-        optimizers.step()
-    changed = (module["e"].weight != before).any(dim=1).nonzero().flatten().tolist()
-    assert changed == [1, 4]
-    twin = nn.ModuleDict({"e": nn.Embedding(10, 2, sparse=True), "l": nn.Linear(2, 1)})
-    other = optimizers_of([twin], TrainConfig())
-    other.load_state_dict(optimizers.state_dict())  # type: ignore[arg-type]
-    assert torch.equal(
-        other._all[1][0].state_dict()["state"][0]["exp_avg"], optimizers._all[1][0].state_dict()["state"][0]["exp_avg"]
-    )
-
-
 def test_no_decay_on_vectors() -> None:
     optimizers = optimizers_of([nn.Linear(2, 2)], TrainConfig(weight_decay=0.3))
-    decays = {len(g["params"][0].shape): g["weight_decay"] for g in optimizers._all[0][0].param_groups}
+    decays = {len(g["params"][0].shape): g["weight_decay"] for g in optimizers._dense.param_groups}
     assert decays == {2: 0.3, 1: 0.0}

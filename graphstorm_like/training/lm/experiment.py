@@ -8,20 +8,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
+from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
+from graphstorm_like.sampling.stages import FetchFeatures
 from graphstorm_like.tasks import Objective, task_node_types
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 from graphstorm_like.training.device import choose_device, uses_bfloat16
+from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
@@ -45,7 +48,7 @@ from graphstorm_like.training.lm.texts import (
 )
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import text_inputs, text_vectors
+from graphstorm_like.training.text_vectors import CachedText, TextSource, text_inputs, text_vectors
 
 Tables = Mapping[NodeType, Mapping[str, VectorTable]]
 """By node type and input name ('text:...')."""
@@ -83,25 +86,19 @@ class LmExperiment(Experiment):
 
     def batches(self) -> BatchPipeline:
         """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
-        train, seed = self.pipeline.train, self.pipeline.seed
+        seed = self.pipeline.seed
         stores = {t: {n: table.store for n, table in by_name.items()} for t, by_name in self.tables.items()}
-        seeder = self.objective.seeder(seed)
+        seeder = self.objective.seeder(seed, self.share)
         if self.joint is None:
             return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
-        hops = self.model.gnn.num_hops
-        # Rows of edges included: their texts are not trained.
-        dense = {t: dict(by_name) for t, by_name in self.sources.items()}
-        for node_type, by_name in self.tables.items():
-            dense[node_type] = {n: s for n, s in self.sources[node_type].items() if n not in by_name}
-        choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, self.joint.lm_tokens, seed)
-        return BatchPipeline(
-            seeder,
-            [
-                SampleNeighbors(self.graph, train.fanouts[:hops], seed, exclude_targets=self.task.exclude_targets),
-                FetchFeatures(dense),
-                FetchTexts(stores, choose, self._piece_tokens),
-            ],
-        )
+        # The budget of tokens is that of all ranks together.
+        tokens, rank = -(-self.joint.lm_tokens // self.share.size), self.share.rank
+        choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, tokens, seed, rank)
+        settled = self._settled([])
+        for node_type, by_name in self.tables.items():  # texts of edges are not trained
+            settled[node_type] = {n: s for n, s in settled[node_type].items() if n not in by_name}
+        fetch_texts = FetchTexts(stores, choose, self._piece_tokens)
+        return BatchPipeline(seeder, [self._sampling(), FetchFeatures(settled), fetch_texts])
 
     def groups(self) -> list[ParameterGroup]:
         """See Experiment."""
@@ -110,25 +107,28 @@ class LmExperiment(Experiment):
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Experiment. What is computed is written back into the table."""
-        position, term = batch.position, self.mlm
-        seeds = float(sum(len(ids) for ids in batch.seeds.values()))
+        term = self.mlm
+        seeds = batch.weight * sum(len(ids) for ids in batch.seeds.values())
         if term is not None and term.config.task_weight == 0.0:
             return self._mlm_loss(term, batch, seeds), seeds
 
         def seed_of(piece: int) -> int:
-            return torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step, piece)
+            return self._dropout_seed(batch, piece)
 
         def normalizes(node_type: NodeType) -> bool:
             return self.language_models.of(self.pipeline.model.encoder_key(node_type)).normalize
 
         texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of, normalizes)
+        batch, leaves = self.with_embeddings(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             batch = self._with_vectors(batch, texts)
-            torch.manual_seed(torch_seed(self.pipeline.seed, "dropout", position.epoch, position.step))
+            torch.manual_seed(self._dropout_seed(batch))
             loss, count = self.objective.loss(self.model(batch), batch)
+            loss, count = loss * batch.weight, count * batch.weight
             if term is not None:
                 loss = loss * term.config.task_weight
         loss.backward()  # type: ignore[no-untyped-call]
+        self._touch(batch, leaves)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             texts.backward()
         return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
@@ -179,6 +179,7 @@ class LmExperiment(Experiment):
         for table in tables:
             if self.joint.refresh_steps is not None:
                 table.refresh(self.joint.refresh_steps)
+            table.synchronize()
         read = [table.ages_read() for table in tables]
         return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
 
@@ -210,17 +211,29 @@ def token_stores(
             continue
         encoder = lms.of(pipeline.model.encoder_key(node_type))
         for name in names:
-            progress = partial(reporter.follow(), f"tokenise {node_type}.{name}")
+            what = f"tokens of {node_type}.{name}"
+            group().leader_first(what)
             store = build_token_store(
                 graph.text(node_type, name),
                 encoder.tokenizer,
                 pipeline.cache,
                 encoder.max_tokens,
-                progress=progress,
+                progress=partial(reporter.follow(), f"tokenise {node_type}.{name}"),
                 max_chunks=pipeline.model.text_encoders()[pipeline.model.encoder_key(node_type)].chunks,
             )
+            group().leader_done(what)
             found.setdefault(node_type, {})[f"text:{name}"] = store
     return found
+
+
+def first_vectors(source: TextSource, store: TokenStore) -> npt.NDArray[np.float16]:
+    """[U, D] vectors of the distinct texts of a store, as they are before training."""
+    if isinstance(source, CachedText):
+        return source.cache.vectors
+    if store.piece_offsets is not None:
+        raise ConfigError("text_encoder.chunks: must be null for stage joint on several hosts. Train it on one host")
+    rows = source.rows(np.unique(store.row_of_text, return_index=True)[1])
+    return rows.astype(np.float16, copy=False)
 
 
 def load_language_models(pipeline: Pipeline) -> LanguageModels:
@@ -271,7 +284,7 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
         encoder = lms.of(pipeline.model.encoder_key(node_type))
         cached = vectors[node_type]
         tables[node_type] = {
-            name: VectorTable(encoder, store, half, cached[name.removeprefix("text:")].cache.vectors)
+            name: VectorTable(encoder, store, half, first_vectors(cached[name.removeprefix("text:")], store))
             for name, store in by_name.items()
         }
         sources[node_type] = {**sources[node_type], **tables[node_type]}

@@ -92,7 +92,8 @@ class VectorTable(nn.Module):
         at = torch.from_numpy(unique)
         self.vectors[at] = vectors.detach().cpu().to(self.vectors.dtype)
         self.computed[at] = self.now
-        self._written.append(at)
+        if self._shared:
+            self._written.append(at)
 
     def refresh(self, steps: int) -> None:
         """Compute the next 1/steps of the table; done every step, no row is older than `steps`."""
@@ -106,14 +107,21 @@ class VectorTable(nn.Module):
         self.synchronize()
 
     def synchronize(self) -> None:
-        """Rows that any rank has written since the last call are written on all of them: every rank's table is alike."""
-        if self.group.size > 1:
-            ids = torch.unique(torch.cat([torch.zeros(0, dtype=torch.int64), *self._written]))
-            rows = self.group.gather(self.vectors[ids].view(torch.int16), "vectors of texts")
-            everywhere = self.group.gather(torch.stack([ids, self.computed[ids]], dim=1), "vectors of texts")
-            self.vectors[everywhere[:, 0]] = rows.view(torch.float16)
-            self.computed[everywhere[:, 0]] = everywhere[:, 1]
+        """Rows that any rank has written since the last call are written on all of them, in one order, so that every
+        rank's table is alike. A table that is exact is each rank's own: it holds what this rank was asked for."""
+        if not self._shared:
+            return
+        mine = torch.unique(torch.cat([torch.zeros(0, dtype=torch.int64), *self._written]))
         self._written.clear()
+        facts = self.group.gather(torch.stack([mine, self.computed[mine]], dim=1), "vectors of texts").numpy()
+        rows = self.group.gather(self.vectors[mine].view(torch.int16), "vectors of texts").view(torch.float16)
+        ids, first = np.unique(facts[:, 0], return_index=True)
+        self.vectors[torch.from_numpy(ids)] = rows[torch.from_numpy(first)]
+        self.computed[torch.from_numpy(ids)] = torch.from_numpy(facts[first, 1])
+
+    @property
+    def _shared(self) -> bool:
+        return self.group.size > 1 and not self.exact
 
     def ages_read(self) -> tuple[int, int]:
         """(sum of ages in steps, number) of the rows read since the last call."""

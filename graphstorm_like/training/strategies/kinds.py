@@ -11,12 +11,10 @@ from graphstorm_like.config.stages import GnnStage, JointStage, LmStage, PseudoS
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
-from graphstorm_like.training.checkpoint import load_weights
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import build_joint_experiment, build_lm_experiment
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.lineage import Lineage
-from graphstorm_like.training.trainer import MODEL_FILE
 
 
 def stage_pipeline(pipeline: Pipeline, stage: StageConfig) -> Pipeline:
@@ -47,7 +45,7 @@ def _joint(stage: JointStage, pipeline: Pipeline, lineage: Lineage, reporter: Re
     """From the graph network before it, if there is one: a cold one would send noise into the language model."""
     experiment = build_joint_experiment(pipeline, stage, reporter)
     if lineage.graph_network is not None:
-        load_weights(lineage.graph_network / MODEL_FILE, experiment.modules)
+        experiment.load(lineage.graph_network)
     return experiment
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from graphstorm_like.config.model import TextEncoderConfig
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.training.checkpoint import load_weights
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.language_models import encoder_folder
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE
+from graphstorm_like.training.trainer import BEST, LM_FOLDER
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Lineage:
         """The last graph network with its weights."""
         assert self.graph_network is not None, "checked by the configuration"
         experiment = build_experiment(self.derived(self.pipeline), reporter)
-        load_weights(self.graph_network / MODEL_FILE, experiment.modules)
+        experiment.load(self.graph_network)
         return experiment
 
 

@@ -20,15 +20,16 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import StageConfig, StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
+from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.text.folders import model_files
-from graphstorm_like.training.checkpoint import load_weights
+from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
 from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
 from graphstorm_like.training.tracking import METRICS_FILE
-from graphstorm_like.training.trainer import BEST, LM_FOLDER, MODEL_FILE, Trainer, TrainResult, describe
+from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
 STAGE_DONE = "stage.json"
 # Settings of `train:` that a stage without a graph network does not read.
@@ -110,32 +111,43 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     """
     assert pipeline.graph.path is not None
     planned = stage_plan(pipeline, folder, read_manifest(pipeline.graph.path))
-    lineage = Lineage(pipeline, pipeline.model.text_encoders())
+    lineage, ranks = Lineage(pipeline, pipeline.model.text_encoders()), group()
     result: TrainResult | None = None
     for number, stage in enumerate(planned):
         if len(planned) > 1:
             reporter.line(f"stage {number + 1} of {len(planned)}, {stage.config.name}: -> {stage.folder}")
         with _alone(stage):
-            if fresh and not stage.last:
+            if fresh and not stage.last and ranks.rank == 0:
                 shutil.rmtree(stage.folder, ignore_errors=True)
-            result = None if fresh else stage.done()
+            result = None if fresh else _known(stage, ranks)
+            ranks.barrier(f"stage {stage.config.name}")
             if result is None:
                 result = _run(stage, lineage, reporter)
             else:
                 reporter.line(f"stage {stage.config.name}: up to date ({stage.cached})")
-                if stage.last:
+                if stage.last and ranks.rank == 0:
                     _take(stage)
+                ranks.barrier(f"stage {stage.config.name}")
         lineage = lineage.after(stage.folder, stage.config.type in ("gnn", "joint"))
     assert result is not None, "a strategy has stages"
-    if lineage.tuned is not None and not (folder / BEST / LM_FOLDER).is_dir():
+    if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+    ranks.barrier("the end of training")
     return result
+
+
+def _known(stage: PlannedStage, ranks: Group) -> TrainResult | None:
+    """What a stage came to, when it is done: as the first rank finds it."""
+    found = stage.done()
+    written = ranks.from_first(json.dumps(None if found is None else asdict(found)), "stages that are done")
+    facts = json.loads(written)
+    return None if facts is None else TrainResult(**facts)
 
 
 @contextmanager
 def _alone(stage: PlannedStage) -> Iterator[None]:
     """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
-    if stage.last and not stage.cached.is_dir():
+    if group().rank > 0 or (stage.last and not stage.cached.is_dir()):
         yield
         return
     stage.cached.parent.mkdir(parents=True, exist_ok=True)
@@ -152,9 +164,10 @@ def _run(stage: PlannedStage, lineage: Lineage, reporter: Reporter) -> TrainResu
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
         f"[{duration(result.seconds)}]"
     )
-    if not stage.last:
+    if not stage.last and experiment.task.group.rank == 0:
         write_json(stage.folder / STAGE_DONE, {"fingerprint": stage.fingerprint, "result": asdict(result)})
         shutil.rmtree(stage.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
+    experiment.task.group.barrier(f"the end of stage {stage.config.name}")
     return result
 
 
@@ -188,5 +201,5 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     else:
         hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentStage) else None
         experiment = build_text_experiment(own, reporter, hidden)
-    load_weights(folder / BEST / MODEL_FILE, experiment.modules)
+    experiment.load(folder / BEST)
     return experiment

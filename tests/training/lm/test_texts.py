@@ -129,7 +129,8 @@ def test_ends_of_links_come_before_negatives(store: TokenStore) -> None:
     targets = LinkTargets(
         ("item", "r", "item"), torch.tensor([4]), torch.tensor([2]), torch.tensor([0, 1, 3]), torch.zeros(1, 4).bool()
     )
-    batch = graph_batch(seeds=5, targets=targets)
+    asked = {("item", "r", "item"): (torch.tensor([4]), torch.tensor([2]))}
+    batch = graph_batch(seeds=5, targets=targets).replace(asked=asked)
     for seed in range(10):
         chosen = SeedsAndNeighbors({"item": {"text:title": store}}, 0, "random", 10**6, seed)(batch)["item"]
         assert set(chosen[:2]) == {2, 4}

@@ -1,0 +1,113 @@
+"""A graph folder's files, memory-mapped: whole tables, whatever the number of its partitions.
+
+Numbers come as numpy (n,) or (n, width), all else as Arrow arrays: the forms that `write_columns` takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.schema import PartitionSchema, indptr_file
+
+
+def open_file(path: Path) -> pa.RecordBatch:
+    """The one record batch of a file. Raises DataError when it is missing or broken."""
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        if reader.num_record_batches != 1:
+            raise DataError(f"{path}: must have one record batch (got {reader.num_record_batches})")
+        return reader.get_batch(0)
+    except (OSError, pa.ArrowInvalid) as err:
+        raise DataError(f"{path}: must be an Arrow file as `gsl construct` writes it ({err})") from None
+
+
+class Rows:
+    """A table of n rows, in pieces that follow each other."""
+
+    def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
+        self._pieces = pieces
+        self._starts = np.cumsum([0, *(piece.num_rows for piece in pieces)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        names: list[str] = self._pieces[0].schema.names
+        return names
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A whole column of numbers (n); no copy when there is one piece."""
+        found = [piece.column(name).to_numpy() for piece in self._pieces]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
+        """Some rows of all columns: reads what is taken, and no more."""
+        where = np.searchsorted(self._starts, rows, side="right") - 1
+        at = [np.flatnonzero(where == p) for p in range(len(self._pieces))] if len(self._pieces) > 1 else []
+        return {name: self._take(name, rows, at) for name in self.names}
+
+    def _take(self, name: str, rows: np.ndarray, at: list[np.ndarray]) -> np.ndarray | pa.Array:
+        columns = [_plain(piece.column(name)) for piece in self._pieces]
+        if len(columns) == 1:
+            return _of(columns[0], rows)
+        found = [
+            _of(c, rows[of_piece] - self._starts[p]) for p, (c, of_piece) in enumerate(zip(columns, at, strict=True))
+        ]
+        back = np.empty(len(rows), np.int64)
+        back[np.concatenate(at)] = np.arange(len(rows))
+        if all(isinstance(part, np.ndarray) for part in found):
+            return _of(np.concatenate(found), back)
+        return _of(pa.concat_arrays([_to_arrow(part) for part in found]), back)
+
+
+class GraphFiles:
+    """All partitions of the graph folder `folder`, one behind the other."""
+
+    def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
+        self.folder, self._partitions = folder, partitions
+
+    def nodes(self, node_type: str) -> Rows:
+        """One row a node."""
+        return Rows([self._open(part, part.node_files[node_type]) for part in self._partitions])
+
+    def edges(self, edge_type: EdgeType) -> Rows:
+        """One row an edge, sorted by target."""
+        return Rows([self._open(part, part.edge_files[edge_name(edge_type)]) for part in self._partitions])
+
+    def indptr(self, edge_type: EdgeType) -> np.ndarray:
+        """int64 (targets + 1): where each target's edges start in `edges`."""
+        files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self._partitions]
+        found: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
+        if len(found) == 1:
+            return found[0]
+        before = np.cumsum([0, *(pointers[-1] for pointers in found)])
+        whole: np.ndarray = np.concatenate([[0], *(p[1:] + start for p, start in zip(found, before, strict=False))])
+        return whole
+
+    def _open(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
+        return open_file(self.folder / part.folder / file)
+
+
+def _plain(column: pa.Array) -> np.ndarray | pa.Array:
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        return column.flatten().to_numpy().reshape(-1, kind.list_size)
+    if column.null_count == 0 and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return column.to_numpy()
+    return column
+
+
+def _to_arrow(values: np.ndarray | pa.Array) -> pa.Array:
+    return pa.array(values) if isinstance(values, np.ndarray) else values
+
+
+def _of(values: np.ndarray | pa.Array, rows: np.ndarray) -> np.ndarray | pa.Array:
+    return values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))

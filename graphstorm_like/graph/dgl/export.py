@@ -1,0 +1,249 @@
+"""A graph folder -> a partition folder of DistDGL 1.1.3, which `load_partition`, DistGraph and its servers read.
+
+    <name>.json  part<p>/graph.dgl  part<p>/node_feat.dgl  part<p>/edge_feat.dgl  ids/<node type>.parquet
+
+Our ids of a type are DGL's: both count through the partitions in order. DGL's homogeneous ids run through the types
+within each partition. An edge lies with its target in both; sources of other partitions become halo nodes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder
+from graphstorm_like.graph.dgl.module import require_dgl
+from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.schema import SOURCE_COLUMN, SPLITS, TARGET_COLUMN, GraphManifest
+from graphstorm_like.graph.store import IntArray, RowType, type_name
+
+NAME = "graph"
+"""Of the exported graph: the first argument of DistGraph."""
+Progress = Callable[[str], None]
+
+
+def export_dgl(source: str | Path, target: str | Path, progress: Progress | None = None, name: str = NAME) -> Path:
+    """Write the graph folder `source` as the DistDGL folder `target`; returns <target>/<name>.json.
+
+    `target` must not exist, or be empty; it appears whole or not at all. Texts are left out, which `progress` is
+    told. Raises DataError, and MissingExtraError without dgl.
+    """
+    say = progress or (lambda _: None)
+    dgl = require_dgl("gsl export --to dgl")
+    started, folder = time.perf_counter(), Path(target).absolute()
+    graph = LocalGraph(source)
+    check_name(name, "graph name")
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise DataError(f"{target}: must not exist yet (got something there). Remove it, or name another folder")
+    writer = _Export(graph, dgl, name)
+    for line in writer.left_out():
+        say(line)
+    new = folder.parent / f"{TEMPORARY}{folder.name}-{os.getpid()}"
+    try:
+        new.mkdir(parents=True)
+        writer.write(new, say)
+        for path in [*new.rglob("*")]:
+            fsync_path(path)
+        replace_folder(new, folder)
+    except OSError as err:
+        raise DataError(f"{target}: must be writable (got {err.strerror or err}). Check the disk") from err
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    manifest = graph.manifest
+    say(
+        f"{target}: {manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges in {len(manifest.partitions)} "
+        f"partitions, DistGraph({name!r}) ({time.perf_counter() - started:.1f} s)"
+    )
+    return folder / f"{name}.json"
+
+
+class _Export:
+    """One graph on its way out."""
+
+    def __init__(self, graph: LocalGraph, dgl: Any, name: str) -> None:
+        self.graph, self.dgl, self.name = graph, dgl, name
+        manifest = self.manifest = graph.manifest
+        self.row_types: list[RowType] = [*manifest.nodes, *(e.edge_type for e in manifest.edges)]
+        self.node_types, self.edge_types = list(manifest.nodes), [e.edge_type for e in manifest.edges]
+        self.names: dict[str, TensorNames] = {}
+        for row_type in self.row_types:
+            for part in (row_type,) if isinstance(row_type, str) else row_type:
+                check_name(part, type_name(row_type))
+            schema = manifest.node(row_type) if isinstance(row_type, str) else manifest.edge(row_type)
+            self.names[type_name(row_type)] = tensor_names(schema, type_name(row_type))
+        self.node_map, self.edge_map = self._ranges(self.node_types), self._ranges(self.edge_types)
+
+    def left_out(self) -> list[str]:
+        """One line for each type that has texts."""
+        texts: Mapping[str, Any] = {name: node.text for name, node in self.manifest.nodes.items()}
+        texts = {**texts, **{edge_name(e.edge_type): e.text for e in self.manifest.edges}}
+        return [f"{name}: left out, for DGL holds no texts: {', '.join(text)}" for name, text in texts.items() if text]
+
+    def _ranges(self, types: list[Any]) -> dict[RowType, IntArray]:
+        """[P, 2] by type: homogeneous ids, through the types within each partition."""
+        starts = np.stack([self.graph.starts(t) for t in types]) if types else np.zeros((0, len(self.graph.parts) + 1))
+        sizes = np.diff(starts.astype(np.int64), axis=1).T
+        ends = np.cumsum(sizes.reshape(-1)).reshape(sizes.shape)
+        return {t: np.stack([ends[:, i] - sizes[:, i], ends[:, i]], axis=1) for i, t in enumerate(types)}
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def write(self, folder: Path, say: Progress) -> None:
+        """Write everything into an empty folder."""
+        config = self._config()
+        for p, part in enumerate(self.graph.parts):
+            assert isinstance(part, Partition)
+            files = {key: f"part{p}/{file}.dgl" for key, file in _FILES.items()}
+            (folder / f"part{p}").mkdir()
+            graph = self._part_graph(p, part)
+            self.dgl.data.utils.save_graphs(str(folder / files["part_graph"]), [graph], formats=["coo", "csc"])
+            for key, types in (("node_feats", self.node_types), ("edge_feats", self.edge_types)):
+                tensors = {name: values for t in types for name, values in self._tensors(part, t).items()}
+                self.dgl.data.utils.save_tensors(str(folder / files[key]), tensors)
+            config[f"part-{p}"] = files
+            say(f"part {p}: {graph.num_nodes():,} nodes with halo, {graph.num_edges():,} edges")
+        sidecar = Sidecar(
+            nodes=_without_text(self.manifest).nodes,
+            edges=_without_text(self.manifest).edges,
+            tensors=self.names,
+            ids=self._write_ids(folder),
+            dropped=self.manifest.dropped,
+        )
+        (folder / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        # load_partition lists the types in the order of these keys.
+        (folder / f"{self.name}.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    def _config(self) -> dict[str, Any]:
+        manifest = self.manifest
+        return {
+            "graph_name": self.name,
+            "num_nodes": manifest.num_nodes,
+            "num_edges": manifest.num_edges,
+            "part_method": "graphstorm-like",
+            "num_parts": len(manifest.partitions),
+            "halo_hops": 1,
+            "node_map": {type_name(t): ranges.tolist() for t, ranges in self.node_map.items()},
+            "edge_map": {type_name(t): ranges.tolist() for t, ranges in self.edge_map.items()},
+            "ntypes": {name: i for i, name in enumerate(self.node_types)},
+            "etypes": {edge_name(t): i for i, t in enumerate(self.edge_types)},
+        }
+
+    def _write_ids(self, folder: Path) -> dict[str, str]:
+        """The user's own ids: a Parquet file a node type, columns id and dgl_id."""
+        (folder / "ids").mkdir()
+        files = {}
+        for number, node_type in enumerate(self.node_types):
+            files[node_type] = f"ids/{number}-{node_type}.parquet"
+            ids = self.graph.ids(node_type)
+            table = pa.table({"id": ids, "dgl_id": pa.array(np.arange(len(ids), dtype=np.int64))})
+            pq.write_table(table, folder / files[node_type])
+        return files
+
+    # -- one partition -------------------------------------------------------------------------------------------
+
+    def _part_graph(self, p: int, part: Partition) -> Any:
+        """DGL's graph of a partition: inner nodes by type, then halo nodes by type; edges by type, in our order."""
+        import torch
+
+        own = {t: self.graph.starts(t)[p : p + 2].tolist() for t in self.node_types}
+        ends = {
+            t: [part.column((t, c)).astype(np.int64) for c in (SOURCE_COLUMN, TARGET_COLUMN)] for t in self.edge_types
+        }
+        halo = {t: _outside([ends[e][0] for e in self.edge_types if e[0] == t], *own[t]) for t in self.node_types}
+        inner_starts = _starts([stop - start for start, stop in own.values()])
+        halo_starts = inner_starts[-1] + _starts([len(ids) for ids in halo.values()])
+        number = {t: i for i, t in enumerate(self.node_types)}
+
+        def local(node_type: str, ids: IntArray) -> IntArray:
+            (start, stop), t = own[node_type], number[node_type]
+            inside = (ids >= start) & (ids < stop)
+            at_halo: IntArray = halo_starts[t] + np.searchsorted(halo[node_type], ids)
+            return np.where(inside, inner_starts[t] + ids - start, at_halo)
+
+        sources = _joined([local(e[0], ends[e][0]) for e in self.edge_types])
+        targets = _joined([local(e[2], ends[e][1]) for e in self.edge_types])
+        # Rows by target, then by edge type, which DGL's typed sampler needs; edge ids stay in the order of our rows.
+        order = np.argsort(targets, kind="stable")
+        num_nodes = int(halo_starts[-1])
+        indptr = _starts(np.bincount(targets, minlength=num_nodes))
+        csc = tuple(torch.from_numpy(a) for a in (indptr, sources[order], order))
+        graph = self.dgl.graph(("csc", csc), num_nodes=num_nodes)
+        assert graph.num_edges() == len(order)
+
+        types = np.arange(len(self.node_types))
+        of_node = np.concatenate([np.repeat(types, np.diff(inner_starts)), np.repeat(types, np.diff(halo_starts))])
+        owners = [np.searchsorted(self.graph.starts(t), halo[t], side="right") - 1 for t in self.node_types]
+        homogeneous = [self._homogeneous(t, halo[t]) for t in self.node_types]
+        inner_ids = [np.arange(*self.node_map[t][p]) for t in self.node_types]
+        inner = np.arange(num_nodes) < inner_starts[-1]
+        graph.ndata[self.dgl.NID] = torch.from_numpy(_joined([*inner_ids, *homogeneous]))
+        graph.ndata[self.dgl.NTYPE] = torch.from_numpy(of_node.astype(np.int32))
+        graph.ndata["inner_node"] = torch.from_numpy(inner.astype(np.uint8))
+        graph.ndata["part_id"] = torch.from_numpy(_joined([np.full(int(inner_starts[-1]), p), *owners]))
+        of_edge = np.repeat(np.arange(len(self.edge_types)), [len(ends[e][0]) for e in self.edge_types])
+        graph.edata[self.dgl.EID] = torch.from_numpy(
+            _joined([np.arange(*self.edge_map[e][p]) for e in self.edge_types])
+        )
+        graph.edata[self.dgl.ETYPE] = torch.from_numpy(of_edge.astype(np.int32))
+        graph.edata["inner_edge"] = torch.ones(graph.num_edges(), dtype=torch.uint8)
+        return graph
+
+    def _homogeneous(self, node_type: str, ids: IntArray) -> IntArray:
+        starts = self.graph.starts(node_type)
+        owner = np.searchsorted(starts, ids, side="right") - 1
+        found: IntArray = self.node_map[node_type][owner, 0] + ids - starts[owner]
+        return found
+
+    def _tensors(self, part: Partition, row_type: RowType) -> dict[str, Any]:
+        """Features float32 [n, width], class labels int64 [n] (-1: none), numbers float32 [n] (NaN: none), masks
+        uint8 [n]: a server of DGL's would serve bool as uint8 anyway."""
+        import torch
+
+        names, prefix, found = self.names[type_name(row_type)], type_name(row_type), {}
+        for column, tensor in names.columns.items():
+            values: npt.NDArray[Any] = part.column((row_type, column))
+            kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
+            found[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(kind))
+        for column, masks in names.masks.items():
+            splits = part.column((row_type, column))
+            for split, tensor in masks.items():
+                found[f"{prefix}/{tensor}"] = torch.from_numpy((splits == SPLITS.index(split)).astype(np.uint8))
+        return found
+
+
+_FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
+
+
+def _starts(sizes: Any) -> IntArray:
+    """[n + 1]: where each begins when they are laid out one after the other."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+
+
+def _joined(arrays: list[Any]) -> IntArray:
+    return np.concatenate([np.zeros(0, np.int64), *(a.astype(np.int64) for a in arrays)])
+
+
+def _outside(ids: list[IntArray], start: int, stop: int) -> IntArray:
+    """Distinct ids that are not in start..stop-1, ascending."""
+    found = np.unique(_joined(ids))
+    return found[(found < start) | (found >= stop)]
+
+
+def _without_text(manifest: GraphManifest) -> GraphManifest:
+    nodes = {name: node.model_copy(update={"text": {}}) for name, node in manifest.nodes.items()}
+    edges = [edge.model_copy(update={"text": {}}) for edge in manifest.edges]
+    return manifest.model_copy(update={"nodes": nodes, "edges": edges})

@@ -1,0 +1,129 @@
+"""Ranks and servers of a pretended cluster, as processes of this machine, without a launcher: for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.pipeline import Pipeline
+
+RUN_STAGES = """
+import os, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.launch.stages import Runner
+from graphstorm_like.training import distributed
+from graphstorm_like.training.progress import Reporter
+pipeline = Pipeline.model_validate_json(Path(sys.argv[1]).read_text())
+distributed.start(60.0)
+try:
+    Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[2].split(","))
+finally:
+    distributed.stop()
+"""
+"""Program of a trainer: pipeline file, stages."""
+
+SERVE = """
+import sys
+from pathlib import Path
+from graphstorm_like.graph.remote.server import GraphServer
+from graphstorm_like.graph.remote.cluster import Cluster
+where = Cluster.from_environment(60.0)
+GraphServer(Path(sys.argv[1]), where.host, where.shm, where.servers[where.host][0], where.secret).serve()
+"""
+"""Program of a server: graph folder."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens at."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@contextmanager
+def pretended_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]]]:
+    """Environments of hosts * trainers ranks; those of local rank 0 serve for servers too."""
+    master, *ports = free_ports(hosts + 1)
+    with tempfile.TemporaryDirectory(prefix="gsl-test-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        folder = Path(name)
+        (folder / "secret").write_text("ab" * 32, encoding="ascii")
+        found = []
+        for rank in range(hosts * trainers):
+            host = rank // trainers
+            shm = folder / f"h{host}"
+            shm.mkdir(exist_ok=True)
+            found.append(
+                {
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "RANK": str(rank),
+                    "WORLD_SIZE": str(hosts * trainers),
+                    "LOCAL_RANK": str(rank % trainers),
+                    "LOCAL_WORLD_SIZE": str(trainers),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(master),
+                    "GSL_JOB": "test",
+                    "GSL_HOST": str(host),
+                    "GSL_SHM": str(shm),
+                    "GSL_SERVERS": ";".join(f"127.0.0.1:{p}" for p in ports) if hosts > 1 else "",
+                    "GSL_SECRET_FILE": str(folder / "secret"),
+                }
+            )
+        yield found
+
+
+def run_ranks(
+    program: str, arguments: Sequence[str], hosts: int, trainers: int, graph: Path, timeout: float = 120.0
+) -> list[str]:
+    """Output of every rank that runs a Python program. AssertionError with the outputs when one fails."""
+    with pretended_cluster(hosts, trainers) as environments:
+        servers = [
+            subprocess.Popen([sys.executable, "-c", SERVE, str(graph)], env=env)
+            for env in environments[::trainers]
+            if hosts > 1
+        ]
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for env in environments
+        ]
+        try:
+            outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
+        finally:
+            every: list[subprocess.Popen[Any]] = [*ranks, *servers]
+            for process in every:
+                process.kill()
+                process.wait()
+    failed = [f"rank {i} ended with {r.returncode}:\n{outputs[i]}" for i, r in enumerate(ranks) if r.returncode]
+    assert not failed, "\n".join(failed)
+    return outputs
+
+
+def run_stages(pipeline: Pipeline, stages: Sequence[str], hosts: int, trainers: int) -> list[str]:
+    """Run stages of a pipeline on ranks; the first one's output comes first."""
+    assert pipeline.graph.path is not None
+    file = Path(pipeline.output) / "pipeline.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(pipeline.model_dump(mode="json")), encoding="utf-8")
+    return run_ranks(RUN_STAGES, [str(file), ",".join(stages)], hosts, trainers, Path(pipeline.graph.path))
