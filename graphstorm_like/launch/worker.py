@@ -19,11 +19,12 @@ from graphstorm_like.errors import ConfigError, GslError, LaunchError
 from graphstorm_like.launch.plan import stage_folder
 
 
-def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> None:
-    """Run a process of a job to its end; the environment says which one (see docs/distributed.md).
+def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
+    """Run a process of a job to its end, and end it; the environment says which one (see docs/distributed.md).
 
-    A failure ends the process at once, with its message and its error's exit code: no clean-up waits for processes
-    that may never answer, and others notice.
+    It ends without Python's farewell. After a failure that might wait for processes that never answer, while nobody
+    notices; after success some thread of a library may still abort it (seen: gloo, 'terminate called without an active
+    exception').
     """
     try:
         if role == "trainer":
@@ -36,6 +37,7 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
         _leave(f"error: {err}", err.exit_code)
     except Exception:
         _leave(traceback.format_exc(), 1)
+    _leave("", 0)
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -85,5 +87,5 @@ def _serve(pipeline: Pipeline) -> None:
 
 def _leave(message: str, code: int) -> NoReturn:
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    print(message, end="\n" * bool(message), file=sys.stderr, flush=True)
     os._exit(code)

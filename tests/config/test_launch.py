@@ -27,8 +27,15 @@ def test_each_launcher(load: Callable[..., Pipeline]) -> None:
         "slurm": "partition: gpu, account: me, time: '04:00:00', sbatch: ['--mem=0'], setup: ['module load cuda']",
         "external": "addresses: [10.0.0.1, 10.0.0.2], port: 5000",
     }.items():
-        launch = load(NODE + f"launch: {{on: {on}, {common}, {more}}}\n").launch
+        launch = load(NODE + f"launch: {{on: {on}, {common}, {more}}}\n", "graph.partitions.count=2").launch
         assert (launch.on, launch.hosts, launch.trainers, launch.servers, launch.max_restarts) == (on, 2, 4, 2, 3)
+
+
+def test_a_partition_a_host(load: Callable[..., Pipeline], problems: Callable[..., list[str]]) -> None:
+    (problem,) = problems(NODE + "launch: {hosts: 3}\n")
+    assert "launch.hosts: must be graph.partitions.count, 1 (got 3): each host owns a partition. Set graph." in problem
+    assert problems(NODE + "launch: {hosts: 3}\n", "graph.partitions.count=3") == []
+    assert problems(NODE, "graph.partitions.count=3") == []
 
 
 @pytest.mark.parametrize(

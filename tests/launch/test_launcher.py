@@ -18,7 +18,6 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.files import exclusive
-from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch import process
 from graphstorm_like.launch.host import (
     free_ports,
@@ -36,6 +35,7 @@ from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.progress import Reporter
 
+TWO = "graph.partitions.count=2"
 FAKE = """
 import json, os, pathlib, signal, sys
 role = sys.argv[sys.argv.index("--role") + 1]
@@ -106,9 +106,11 @@ def test_what_is_up_to_date_starts_nothing(tmp_path: Path, fake_gsl: None, capsy
     assert not told(tmp_path)
 
 
-def test_hosts_need_partitions(tmp_path: Path, fake_gsl: None) -> None:
+def test_hosts_need_partitions_of_a_folder_that_is_there(tmp_path: Path, fake_gsl: None) -> None:
+    run_pipeline(shop(tmp_path), ["construct"], reporter=Reporter(quiet=True))
+    changes = ["graph={path: run/graph}", f"output={tmp_path}/other", "launch.hosts=2"]
     with pytest.raises(DataError, match=r"partition for each of launch.hosts, 2 \(got 1\).*gsl partition"):
-        launch(shop(tmp_path, "launch.hosts=2"))
+        launch(load_pipeline(tmp_path / "pipeline.yaml", changes))
 
 
 def test_one_run_an_output_folder(tmp_path: Path, fake_gsl: None) -> None:
@@ -130,18 +132,9 @@ def test_other_launchers_say_how_they_are_started(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- gsl host
 
 
-def partitioned(pipeline: Pipeline, count: int) -> None:
-    """A graph folder that says it has so many partitions."""
-    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
-    folder = Path(str(pipeline.graph.path))
-    manifest = read_manifest(folder)
-    changed = manifest.model_copy(update={"partitions": list(manifest.partitions) * count})
-    (folder / "graph.json").write_text(changed.model_dump_json())
-
-
 def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
-    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000")
-    partitioned(pipeline, 2)
+    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000", TWO)
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     write_secret(tmp_path / "secret", "cd" * 32)
     run_one_host(pipeline, 1, ["127.0.0.1", "127.0.0.1"], tmp_path / "secret")
     found = told(tmp_path)
@@ -164,7 +157,7 @@ def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
 )
 def test_a_host_refuses(tmp_path: Path, index: int, addresses: list[str], secret: bool, says: str) -> None:
     write_secret(tmp_path / "secret", "cd" * 32)
-    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2")
+    pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", TWO)
     with pytest.raises(LaunchError, match=says):
         run_one_host(pipeline, index, addresses, tmp_path / "secret" if secret else None)
 
@@ -275,7 +268,7 @@ def test_the_user_chooses_the_network(tmp_path: Path, fake_gsl: None, monkeypatc
 @pytest.mark.dist
 def test_a_server_answers_and_ends_on_sigterm(shop_config, tmp_path: Path) -> None:
     """Ready when its port accepts; strangers are no reason to end."""
-    pipeline: Pipeline = shop_config(launch={"on": "local", "hosts": 2})
+    pipeline: Pipeline = shop_config(launch={"on": "local"})
     file = tmp_path / "pipeline.json"
     file.write_text(pipeline.model_dump_json())
     write_secret(tmp_path / "secret", "ab" * 32)
@@ -381,12 +374,11 @@ except LaunchError as err:
 def test_hosts_restart_together_though_their_supervisors_do_not_talk(tmp_path: Path) -> None:
     yaml, worker = write_shop_pipeline(tmp_path), tmp_path / "worker.py"
     port = free_ports("127.0.0.1", 1)[0] // 10 * 10
-    pipeline = load_pipeline(yaml)
-    partitioned(pipeline, 2)
+    run_pipeline(load_pipeline(yaml, ["graph.partitions.count=2"]), ["construct"], reporter=Reporter(quiet=True))
     worker.write_text(COUNTING)
     write_secret(tmp_path / "secret", "cd" * 32)
     changes = ["launch.on=external", "launch.hosts=2", "launch.max_restarts=1", f"launch.port={port}"]
-    changes += ["launch.addresses=[127.0.0.1, 127.0.0.1]"]
+    changes += ["launch.addresses=[127.0.0.1, 127.0.0.1]", TWO]
     hosts = [
         subprocess.Popen(
             [sys.executable, "-c", CLI, str(worker), "host", str(yaml), *changes, "--index", str(index),

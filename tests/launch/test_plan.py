@@ -22,7 +22,8 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 
 
 def pipeline(tmp_path: Path, **launch: Any) -> Pipeline:
-    return load_pipeline(write_shop_pipeline(tmp_path), [f"launch.{key}={value}" for key, value in launch.items()])
+    changes = [f"launch.{key}={value}" for key, value in launch.items()]
+    return load_pipeline(write_shop_pipeline(tmp_path), [*changes, f"graph.partitions.count={launch.get('hosts', 1)}"])
 
 
 def job(hosts: int, servers: int = 1, **more: Any) -> Job:

@@ -11,7 +11,6 @@ import pytest
 
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
@@ -74,13 +73,9 @@ def use_fake() -> None:
 
 
 def shop(tmp_path: Path, *changes: str) -> Pipeline:
-    common = ["launch.on=ray", "launch.hosts=2", "launch.timeout_seconds=20.0", *changes]
+    common = ["launch.on=ray", "launch.hosts=2", "graph.partitions.count=2", "launch.timeout_seconds=20.0", *changes]
     pipeline = load_pipeline(write_shop_pipeline(tmp_path), common)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
-    folder = Path(str(pipeline.graph.path))
-    manifest = read_manifest(folder)
-    changed = manifest.model_copy(update={"partitions": list(manifest.partitions) * 2})
-    (folder / "graph.json").write_text(changed.model_dump_json())
     return pipeline
 
 

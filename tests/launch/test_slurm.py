@@ -20,6 +20,7 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 CHANGES = [
     "launch.on=slurm",
     "launch.hosts=2",
+    "graph.partitions.count=2",
     "launch.trainers=4",
     "launch.partition=gpu",
     "launch.time='04:00:00'",
@@ -86,7 +87,9 @@ def test_the_script_runs(tmp_path: Path) -> None:
 
 def test_print_and_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     yaml = write_shop_pipeline(tmp_path)
-    done = CliRunner().invoke(app, ["launch", str(yaml), "launch.hosts=3", "--on", "slurm", "--print"])
+    done = CliRunner().invoke(
+        app, ["launch", str(yaml), "launch.hosts=3", "graph.partitions.count=3", "--on", "slurm", "--print"]
+    )
     assert done.exit_code == 0, done.output
     assert "#SBATCH --nodes=3\n" in done.output
     assert not (tmp_path / "run").exists()
