@@ -16,6 +16,8 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.progress import Reporter
 
+from .test_supervisor import alive, wait_until
+
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.dist, pytest.mark.ray]
 
@@ -109,8 +111,7 @@ def test_a_death_starts_all_again(nodes: None, tmp_path: Path, capsys: pytest.Ca
     assert found["told-0-0"]["MASTER_PORT"] != found["told-0-1"]["MASTER_PORT"]
     out = capsys.readouterr().out
     assert ("was killed by SIGKILL" if what == "process" else "its actor was lost") in out
-    for one in found.values():
-        assert not Path(f"/proc/{one['pid']}").exists()
+    wait_until(lambda: not any(alive(int(one["pid"])) for one in found.values()), 5)
 
 
 def test_too_many_and_what_would_only_fail_again(nodes: None, tmp_path: Path) -> None:
