@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from graphstorm_like.launch.plan import (
     plan_processes,
     runs_in_process,
     stage_folder,
+    stage_mark,
 )
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import Runner, hold_output, run_pipeline, writing
@@ -156,10 +158,13 @@ def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], host
     logs = Path(pipeline.output) / "logs"
     for host in hosts:
         forget_logs(logs, host)
+    unbegun = stage_mark(pipeline, base.stages[0])
     with listening() as stopping:
 
         def attempt(number: int) -> Failure | None:
-            job = base.of_attempt(number, ports(number))
+            # A restart goes on from the checkpoint, but not from one that was there before a fresh start.
+            fresh = base.fresh and (number == 0 or stage_mark(pipeline, base.stages[0]) == unbegun)
+            job = replace(base, attempt=number, ports=ports(number), fresh=fresh)
             plans = [plan for plan in plan_processes(pipeline, job) if plan.host in hosts]
             return run_host(plans, job, secret, logs, print_line, stopping)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -68,10 +68,6 @@ class Job:
     cores: int | None = None
     gpus: int = 0
     interface: str | None = None
-
-    def of_attempt(self, attempt: int, ports: Ports) -> Job:
-        """The same job's attempt, on ports of its own."""
-        return replace(self, attempt=attempt, ports=ports)
 
     def host_shm(self, host: int) -> str:
         """The shared-memory folder of a host."""
@@ -204,9 +200,8 @@ def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
 
 
 def _command(role: str, job: Job) -> tuple[str, ...]:
-    """A restart goes on from the checkpoint, whatever the first start was told."""
     command = ["gsl", "worker", "--role", role, "--pipeline", job.pipeline_file, "--stages", ",".join(job.stages)]
-    command += ["--fresh"] if job.fresh and job.attempt == 0 else []
+    command += ["--fresh"] if job.fresh else []
     return (*command, *(["--quiet"] if job.quiet else []))
 
 
@@ -264,6 +259,15 @@ def is_done(pipeline: Pipeline, stage: str) -> bool:
         return False
     # Scores and exports belong to weights, not to a configuration that may have been trained anew.
     return stage == "train" or (is_done(pipeline, "train") and done.get("model") == model_id(pipeline))
+
+
+def stage_mark(pipeline: Pipeline, stage: str) -> tuple[int | None, int | None]:
+    """Changes when a stage begins anew: its folder is set aside, or its results are declared void."""
+    folder = stage_folder(pipeline, stage)
+    return (
+        folder.stat().st_ino if folder.exists() else None,
+        (folder / DONE_FILE).stat().st_mtime_ns if (folder / DONE_FILE).exists() else None,
+    )
 
 
 def best_weights(pipeline: Pipeline) -> Path:

@@ -19,7 +19,7 @@ from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
 from graphstorm_like.launch.launcher import forget_logs, prepare, print_line, write_pipeline
-from graphstorm_like.launch.plan import Job, Ports, plan_processes
+from graphstorm_like.launch.plan import Job, Ports, plan_processes, stage_mark
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import hold_output, writing
 from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopped, Stopping, listening, run_host, with_restarts
@@ -52,6 +52,7 @@ def launch_ray(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bo
                 quiet=quiet,
                 cores=max(1, int(config.cpus * config.trainers)),
             )
+            driver.unbegun = stage_mark(pipeline, job.stages[0])
             try:
                 driver.place()
                 with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
@@ -112,6 +113,7 @@ class _Driver:
         self.ray, self.pipeline, self.config, self.stopping = ray, pipeline, config, stopping
         self.secret = new_secret()
         self.placement: Any = None
+        self.unbegun: tuple[int | None, int | None] = (None, None)
 
     def place(self) -> None:
         """Reserve a bundle of resources for each host."""
@@ -153,7 +155,8 @@ class _Driver:
                 wanted = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
                 found = self._get(wanted, lambda: what)
                 ports = Ports.of([port for of_host in found for port in of_host], config.hosts, servers)
-            told = replace(job, addresses=addresses, attempt=number, ports=ports)
+            fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.unbegun)
+            told = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
             return self._watch(actors, [actor.run.remote(self.pipeline, told, self.secret) for actor in actors])
         except self.ray.exceptions.RayError as err:
             return _lost("a host", 0, err)

@@ -48,6 +48,8 @@ told["graph"] = (file.parents[1] / "graph" / "graph.json").exists()
 if role == "server":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.pause()
+if os.environ["RANK"] == "0" and "TEST_BEGINS" in os.environ:
+    (file.parents[1] / "train" / "done.json").unlink(missing_ok=True)
 if os.environ["GSL_ATTEMPT"] == "0" and os.environ["RANK"] == os.environ.get("TEST_FAILS"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -87,13 +89,29 @@ def test_from_tables_to_trainers(tmp_path: Path, fake_gsl: None, capsys: pytest.
 def test_attempts_meet_at_other_ports(tmp_path: Path, fake_gsl: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_FAILS", "1")
     pipeline = shop(tmp_path, "launch.trainers=2", "launch.max_restarts=1")
-    launch(pipeline, ["construct", "train"], fresh=True)
+    launch(pipeline, ["construct", "train"])
     found = told(tmp_path)
     assert set(found) == {"trainer-0-0", "trainer-1-0", "trainer-0-1", "trainer-1-1"}
     assert found["trainer-0-0"]["MASTER_PORT"] != found["trainer-0-1"]["MASTER_PORT"]
     assert found["trainer-0-0"]["MASTER_PORT"] == found["trainer-1-0"]["MASTER_PORT"]
-    assert "--fresh" not in found["trainer-0-1"]["argv"]
     assert sorted(p.name for p in (tmp_path / "run" / "logs").iterdir()) == ["attempt-0", "attempt-1"]
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_fresh_until_it_has_begun(
+    tmp_path: Path, fake_gsl: None, monkeypatch: pytest.MonkeyPatch, begins: bool
+) -> None:
+    """A death before that must not make results of before the fresh start count as its own; one after it goes on."""
+    yaml = write_shop_pipeline(tmp_path)
+    run_pipeline(load_pipeline(yaml, ["train.epochs=1"]), ["construct", "train"], reporter=Reporter(quiet=True))
+    monkeypatch.setenv("TEST_FAILS", "0")
+    if begins:
+        monkeypatch.setenv("TEST_BEGINS", "1")
+    changes = ["train.epochs=1", "launch.trainers=2", "launch.max_restarts=1"]
+    launch(load_pipeline(yaml, changes), ["train"], fresh=True)
+    found = told(tmp_path)
+    assert "--fresh" in found["trainer-0-0"]["argv"]
+    assert ("--fresh" in found["trainer-0-1"]["argv"]) is not begins
 
 
 def test_what_is_up_to_date_starts_nothing(tmp_path: Path, fake_gsl: None, capsys: pytest.CaptureFixture[str]) -> None:

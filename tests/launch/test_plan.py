@@ -106,10 +106,10 @@ def test_memory_is_that_of_the_partition(tmp_path: Path) -> None:
     assert all(p.memory is None for p in plan_processes(two, job(2), manifest)), "of another number of partitions"
 
 
-def test_fresh_is_for_the_first_attempt(tmp_path: Path) -> None:
-    for attempt in (0, 1):
-        (plan,) = plan_processes(pipeline(tmp_path), job(1, attempt=attempt, fresh=True))
-        assert ("--fresh" in plan.command) is (attempt == 0)
+def test_an_attempt_is_told(tmp_path: Path) -> None:
+    for attempt, fresh in ((0, True), (1, False)):
+        (plan,) = plan_processes(pipeline(tmp_path), job(1, attempt=attempt, fresh=fresh))
+        assert ("--fresh" in plan.command) is fresh
         assert plan.environment["GSL_ATTEMPT"] == str(attempt)
 
 
