@@ -26,7 +26,7 @@ STAGES = ["train", "evaluate", "infer"]
 
 @pytest.fixture(scope="module")
 def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph, in float32,
+    """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph in float32,
     with all neighbours and no dropout."""
     folder = tmp_path_factory.mktemp("ranks")
     lm = tiny_text_model(folder / "lm")
