@@ -70,6 +70,11 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
         rest = prepare(pipeline, stages, fresh, Reporter(quiet))
         if not rest:
             return
+        gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
+        if gpus:
+            from graphstorm_like.training.distributed import check_gpus
+
+            check_gpus(config.hosts * config.trainers, gpus)
         sweep(root)
         base = Job(
             name=job_name(pipeline.name),
@@ -81,7 +86,7 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
             fresh=fresh,
             quiet=quiet,
             cores=usable_cores(),
-            gpus=count_gpus(config.hosts),
+            gpus=gpus,
             interface=interface_of(LOOPBACK),
         )
 

@@ -15,6 +15,8 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, open_session
 
 CONNECT_SECONDS = 60.0
+_TRY_SECONDS = 2.0
+"""One try to connect: the kernel repeats what got lost at ever longer intervals, and would miss a network that is back."""
 
 
 class Ticket:
@@ -105,17 +107,18 @@ class Connection:
         return f"graph server {self.address[0]}:{self.address[1]}"
 
 
-def connect(address: tuple[str, int], seconds: float) -> socket.socket:
-    """A connected socket; tries until a server listens. LaunchError when none does."""
+def connect(address: tuple[str, int], seconds: float, what: str = "graph server") -> socket.socket:
+    """A connected socket; tries until somebody listens. LaunchError when nobody does."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            raw = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.1))
+            raw = socket.create_connection(address, timeout=min(max(deadline - time.monotonic(), 0.1), _TRY_SECONDS))
             break
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:g} s ({err})"
+                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:g} s ({err}). Is its host up "
+                    f"and the network between?"
                 ) from None
             time.sleep(0.05)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
