@@ -209,7 +209,8 @@ def test_shared_memory_that_is_full(tmp_path: Path, size: str) -> None:
         assert "starting again" not in said
         assert "SIGBUS" not in said
         assert list(memory.iterdir()) == []
-        record(f"shared memory is full ({size})", "DataError that says what to do", time.monotonic() - started)
+        kind = "LaunchError" if size == "4k" else "DataError"
+        record(f"shared memory is full ({size})", f"{kind} that says what to do", time.monotonic() - started)
 
 
 def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> None:
@@ -218,10 +219,10 @@ def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> Non
         output = f"output={disk / 'run'}"
         with job(tmp_path, output, "launch.max_restarts=2") as one:
             one.wait_for(r"epoch 3/")
-            filled = time.monotonic()
             with contextlib.suppress(OSError), open(disk / "filler", "wb", buffering=0) as filler:
                 while True:
                     filler.write(bytes(4096))
+            filled = time.monotonic()
             code, said = one.end()
             noticed = one.when("error: ")
         assert code in (3, 5), said
@@ -229,6 +230,7 @@ def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> Non
         assert "No space left on device" in said
         assert noticed is not None
         (disk / "filler").unlink()
+        print(said)
         with job(tmp_path, output) as again:
             code, said = again.end()
         assert code == 0, said
