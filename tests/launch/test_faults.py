@@ -230,7 +230,6 @@ def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> Non
         assert "No space left on device" in said
         assert noticed is not None
         (disk / "filler").unlink()
-        print(said)
         with job(tmp_path, output) as again:
             code, said = again.end()
         assert code == 0, said
