@@ -64,15 +64,22 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     """A new table of zeros, mapped for writing. Its pages are really there: DataError when the folder is full, now, and
     not a bus error at some later write."""
     file = _stem(folder, name).with_suffix(".rows")
-    reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
     table = SharedTable(name, str(file), dtype, shape)
-    publish(folder, table)
+    try:
+        reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
+        publish(folder, table)
+    except DataError:
+        file.unlink(missing_ok=True)
+        raise
     return table.open("r+").values
 
 
 def publish(folder: Path, table: SharedTable) -> None:
     """Say where a table is."""
-    write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+    try:
+        write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+    except OSError as err:
+        raise DataError(f"{folder}: must have room for table '{table.name}' ({err}). Free shared memory") from err
 
 
 def find(folder: Path, name: str) -> SharedTable:
