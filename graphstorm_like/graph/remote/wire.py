@@ -84,10 +84,11 @@ class Session:
         if len(header) > MAX_HEADER or body_size > MAX_BODY:
             raise LaunchError(f"{_peer(self.connection)}: messages must be smaller (got {body_size:,} bytes)")
         prefix = _PREFIX.pack(MAGIC, len(header), body_size)
-        head = prefix + self._mac(self._sending, self._sent, b"h", prefix + header).digest() + header
-        mac = self._mac(self._sending, self._sent, b"b")
+        proof = self._mac(self._sending, self._sent, b"h", prefix + header).digest()
+        head = prefix + proof + header
+        mac = self._mac(self._sending, self._sent, b"b", proof)
         self._sent += 1
-        if body_size < SMALL:
+        if body_size <= SMALL:
             body = b"".join(c for b in buffers for c in (b.data, bytes(_padded(b.nbytes) - b.nbytes)))
             mac.update(body)
             self.connection.sendall(head + body + (mac.digest() if body else b""))
@@ -110,31 +111,31 @@ class Session:
         if not (got := self.connection.recv_into(first)):
             return None
         read_into(self.connection, memoryview(first)[got:])
-        prefix, given = bytes(first[: _PREFIX.size]), first[_PREFIX.size :]
+        prefix, proof = bytes(first[: _PREFIX.size]), bytes(first[_PREFIX.size :])
         magic, header_size, body_size = _PREFIX.unpack(prefix)
         if magic != MAGIC or header_size > MAX_HEADER or body_size > MAX_BODY:
             raise LaunchError(f"{_peer(self.connection)}: frames must be of this protocol (got {prefix[:8]!r})")
         header = read_exactly(self.connection, header_size)
-        self._check(self._mac(self._receiving, self._received, b"h", prefix + header), given)
-        body = self._receive_body(body_size)
+        self._check(self._mac(self._receiving, self._received, b"h", prefix + header), proof)
+        body = self._receive_body(body_size, proof)
         self._received += 1
         try:
             return _message(header, body)
-        except (ValueError, TypeError, KeyError, RecursionError, pa.ArrowException) as err:
+        except (ValueError, TypeError, KeyError, OSError, RecursionError, StopIteration, pa.ArrowException) as err:
             raise LaunchError(
                 f"{_peer(self.connection)}: messages must be of this protocol ({type(err).__name__}: {err}). Are the "
                 f"versions of both sides the same?"
             ) from None
 
-    def _receive_body(self, size: int) -> npt.NDArray[np.uint8]:
-        """The size is authentic."""
+    def _receive_body(self, size: int, proof: bytes) -> npt.NDArray[np.uint8]:
+        """size: authentic. proof: the first HMAC, which the second covers."""
         if not size:
             return np.empty(0, dtype=np.uint8)
         try:
             whole: npt.NDArray[np.uint8] = np.empty(size + _MAC, dtype=np.uint8)
         except MemoryError:
             raise LaunchError(f"{_peer(self.connection)}: no memory for a message of {size:,} bytes") from None
-        mac, view = self._mac(self._receiving, self._received, b"b"), memoryview(whole.data)
+        mac, view = self._mac(self._receiving, self._received, b"b", proof), memoryview(whole.data)
         for at in range(0, size, PIECE):
             stop = min(at + PIECE, size)
             read_into(self.connection, view[at : stop if stop < size else len(whole)])
@@ -145,7 +146,7 @@ class Session:
     def _mac(self, direction: bytes, number: int, part: bytes, content: bytes = b"") -> hmac.HMAC:
         return hmac.new(self._key, direction + part + struct.pack(">Q", number) + content, "sha256")
 
-    def _check(self, mac: hmac.HMAC, given: bytes | bytearray | memoryview) -> None:
+    def _check(self, mac: hmac.HMAC, given: bytes | memoryview) -> None:
         if not hmac.compare_digest(mac.digest(), given):
             raise LaunchError(
                 f"{_peer(self.connection)}: frames must be authentic (the HMAC of frame {self._received} is wrong)"
@@ -174,7 +175,7 @@ def _describe(array: Any, buffers: list[npt.NDArray[np.uint8]]) -> list[Any]:
 
 
 def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
-    """What an authentic frame says. Raises ValueError, TypeError, KeyError, ArrowException when it says nothing."""
+    """What an authentic frame says. Raises ValueError, TypeError, KeyError and what Arrow raises when it says nothing."""
     content = json.loads(header)
     made, at = Message(), 0
     for call, described in zip(content["calls"], content["arrays"], strict=True):
@@ -192,7 +193,9 @@ def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
 
 def _restore(kind: str, shape: list[int], raw: npt.NDArray[np.uint8]) -> Any:
     if kind == "arrow":
-        return pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
+        found = pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
+        found.validate()
+        return found
     if not PLAIN.fullmatch(kind):
         raise ValueError(f"dtype must be one of numbers (got '{kind}')")
     dtype = np.dtype(kind)
@@ -237,7 +240,7 @@ def _peer(connection: socket.socket) -> str:
     try:
         host, port = connection.getpeername()[:2]
         return f"{host}:{port}"
-    except OSError:
+    except (OSError, ValueError):
         return "peer"
 
 
