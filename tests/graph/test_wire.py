@@ -1,8 +1,9 @@
-"""Frames: what goes in comes out, and nothing else does: not what was changed, repeated, left out, turned round or cut."""
+"""Frames: what goes in comes out, and nothing that was changed, repeated, left out, turned round or cut."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
 import json
 import os
@@ -215,9 +216,11 @@ def test_a_cut_stream_is_a_lost_connection() -> None:
 def test_frames_cannot_be_repeated_dropped_or_reordered(order: tuple[int, ...]) -> None:
     frames = sent(*(message(np.arange(3), number=n) for n in range(3)))
     receiver = session(b"".join(frames[i] for i in order), is_server=True)
+    good = len([0 for i, n in enumerate(order) if order[: i + 1] == tuple(range(i + 1))])
+    for _ in range(good):
+        assert receiver.receive() is not None
     with pytest.raises(LaunchError, match="must be authentic"):
-        for _ in order:
-            receiver.receive()
+        receiver.receive()
 
 
 def test_frames_cannot_be_sent_back() -> None:
@@ -267,7 +270,7 @@ def test_what_is_too_large_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert session(sender.connection.data, is_server=True).receive() is not None  # type: ignore[attr-defined]
 
 
-# ------------------------------------------------------------------------------------------- authentic, but not a message
+# ----------------------------------------------------------------------------------------- authentic, but not a message
 
 
 def forged(header: Any, body: bytes = b"") -> bytes:
@@ -298,8 +301,8 @@ def of(*described: Any) -> dict[str, Any]:
         of(["<i8", [1], 8.0]), of(["<i8", [1], "8"]), of(["<i8", [1.0], 8]), of(["<i8", [1], 24]), of([8, [1], 8]),
         of(["<i8", [1], 8], ["<i8", [2], 16]), of(["<i8", [2**62, 4], 0]), of(["<i8", [1], None]),
         of(["O", [1], 8]), of(["|O", [1], 8]), of(["object", [1], 8]), of(["V8", [1], 8]), of(["<U2", [1], 8]),
-        of(["S8", [1], 8]), of(["<M8[s]", [1], 8]), of(["<c8", [1], 8]), of(["i8,O", [1], 16]), of(["nonsense", [1], 8]),
-        of(["<i8\n", [1], 8]), of(["arrow", [1], 8]), of(["arrow", [1], 0]),
+        of(["S8", [1], 8]), of(["<M8[s]", [1], 8]), of(["<c8", [1], 8]), of(["i8,O", [1], 16]),
+        of(["nonsense", [1], 8]), of(["<i8\n", [1], 8]), of(["arrow", [1], 8]), of(["arrow", [1], 0]),
     ],
     ids=lambda h: str(h)[:40],
 )  # fmt: skip
@@ -311,10 +314,8 @@ def test_malformed_messages_are_refused(header: Any) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.recursive(json_values, lambda v: st.fixed_dictionaries({"calls": v, "arrays": v})), st.binary(max_size=40))
 def test_any_header_is_a_message_or_refused(header: Any, body: bytes) -> None:
-    try:
+    with contextlib.suppress(LaunchError):
         assert isinstance(session(forged(header, body), is_server=True).receive(), Message)
-    except LaunchError:
-        pass
 
 
 @settings(max_examples=200, deadline=None)
@@ -333,7 +334,7 @@ def test_broken_arrow_is_refused_or_read(at: int, value: int) -> None:
         pass
 
 
-# ------------------------------------------------------------------------------------------------------------- handshake
+# ------------------------------------------------------------------------------------------------------------ handshake
 
 
 @pytest.fixture
@@ -437,9 +438,7 @@ def test_another_service_is_told_from_a_server(pair: tuple[socket.socket, socket
 
 
 @pytest.mark.parametrize("of_server", [True, False])
-def test_bytes_that_drip_do_not_stretch_the_handshake(
-    pair: tuple[socket.socket, socket.socket], of_server: bool
-) -> None:
+def test_bytes_that_drip_stretch_no_handshake(pair: tuple[socket.socket, socket.socket], of_server: bool) -> None:
     stop = threading.Event()
 
     def drip() -> None:
@@ -456,7 +455,7 @@ def test_bytes_that_drip_do_not_stretch_the_handshake(
     dripping()
 
 
-# ------------------------------------------------------------------------------------------------------------ house rule
+# ----------------------------------------------------------------------------------------------------------- house rule
 
 
 def test_nothing_is_ever_unpickled() -> None:

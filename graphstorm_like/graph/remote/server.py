@@ -142,7 +142,13 @@ class GraphServer:
                     if not isinstance(err, GslError):
                         log.exception("no answer to %.200r", call)
                     answer.add({"error": str(err) if isinstance(err, GslError) else f"{type(err).__name__}: {err}"})
-            session.send(answer)
+            try:
+                session.send(answer)
+            except (TypeError, LaunchError) as err:  # nothing of it has been sent
+                refusal = Message()
+                for _ in answer.calls:
+                    refusal.add({"error": str(err)})
+                session.send(refusal)
 
     def _open(self, call: Call, arrays: Arrays) -> Partition:
         """The partition with some edges hidden, which connections that hide the same share."""
