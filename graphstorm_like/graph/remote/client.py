@@ -123,9 +123,12 @@ class Connection:
                 raise LaunchError(
                     f"{self.name}: must say who it is within {CONNECT_SECONDS:g} s. Is its process stopped?"
                 ) from None
-            except ConnectionError:  # it just ends, or strangers keep it busy
+            except ConnectionError as err:  # it just ends, or strangers push each other out
                 if time.monotonic() >= deadline:
-                    raise
+                    raise LaunchError(
+                        f"{self.name}: must take this process within {CONNECT_SECONDS:g} s ({err}). Its log says why "
+                        f"it closes connections"
+                    ) from None
                 time.sleep(0.05)
         return self._session
 
@@ -176,7 +179,7 @@ def connect(address: tuple[str, int], seconds: float) -> socket.socket:
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:g} s ({err})"
+                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err})"
                 ) from None
             time.sleep(0.05)
     tune(raw)
