@@ -137,11 +137,7 @@ def held_out(folder: Path) -> ExcludedEdges:
 def test_neighbourhoods(hosts: tuple[Path, list[Any]], hide: Any, with_held_out: bool) -> None:
     here, every = graphs(hosts, hide, held_out(hosts[0]) if with_held_out else None)
     seeds = {"item": np.arange(0, 80, 3), "user": np.arange(here.manifest.node("user").count)}
-    mixed = (
-        FanoutByType(default=2, by_type={LINK: 0})
-        if "by_type" in FanoutByType.model_fields
-        else FanoutByType(default=1)
-    )
+    mixed = FanoutByType(default=2, by_edge_type={"item:link:item": 0, "user:likes:item": -1})
     for fanouts in ([-1, -1], [3, 2], [1], [2, -1, 1]):
         for there in every:
             layers = [FanoutByType(default=k) for k in fanouts]
@@ -266,7 +262,7 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     here, every = graphs(hosts)
     there = every[0]
     there.gather("item", "size", np.arange(80))
-    sent, queued = (there.begin_gather("item", name, np.arange(80)) for name in ("size", "colour"))
+    sent = there.begin_gather("item", "size", np.arange(80))
     there._client.flush()
     queued = there.begin_gather("item", "colour", np.arange(80))
     context = multiprocessing.get_context("fork")
@@ -302,7 +298,7 @@ def test_hosts_are_as_many_as_partitions(hosts: tuple[Path, list[Any]], tmp_path
         RemoteGraph(tmp_path / "five", (), None, hosts[1][0])
 
 
-# --------------------------------------------------------------------------------------------------------- shared tables
+# -------------------------------------------------------------------------------------------------------- shared tables
 
 
 class Rank(Group):

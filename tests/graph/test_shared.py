@@ -131,7 +131,7 @@ def test_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     create_rows(tmp_path, "table", (10, 10), "<f4")
 
 
-# --------------------------------------------------------------------------------------------- tables behind a partition
+# -------------------------------------------------------------------------------------------- tables behind a partition
 
 
 def test_threads_open_and_drop_tables(shop: tuple[Path, Path], tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_features_of_any_width_are_read_as_they_lie(kind: pa.DataType) -> None:
         assert not found.flags.owndata  # no copy
 
 
-# --------------------------------------------------------------------------------------------------------------- RowTable
+# ------------------------------------------------------------------------------------------------------------- RowTable
 
 
 @pytest.mark.parametrize("in_file", [False, True])
