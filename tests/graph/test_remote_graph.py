@@ -284,6 +284,26 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     assert_same(here.gather("item", "colour", np.arange(80)), queued())
 
 
+@pytest.mark.dist
+@pytest.mark.skipif(sys.platform != "linux", reason="sampler processes are forked on Linux only")
+def test_a_fork_that_asks_one_host_sends_nothing_to_another(hosts: tuple[Path, list[Any]]) -> None:
+    here, (there, *others) = graphs(hosts)
+    if len(others) < 2:
+        pytest.skip("there is one other host")
+    starts = here.starts("item")
+    one, two = (np.arange(starts[p], starts[p + 1]) for p in (1, 2))
+    there.gather("item", "size", np.arange(80))
+    queued = there.begin_gather("item", "size", two)
+    context = multiprocessing.get_context("fork")
+    results: Any = context.SimpleQueue()
+    process = context.Process(target=lambda: results.put(there.gather("item", "size", one)))
+    process.start()
+    assert_same(here.gather("item", "size", one), results.get())
+    process.join(10)
+    assert_same(here.gather("item", "size", two), queued())
+    assert_same(here.gather("item", "colour", two), there.gather("item", "colour", two))
+
+
 def test_a_copy_connects_anew(hosts: tuple[Path, list[Any]]) -> None:
     here, every = graphs(hosts, [LINK], held_out(hosts[0]))
     for there in every:

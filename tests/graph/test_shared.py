@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph import partition as partition_module
 from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import HiddenEdges, Partition, _plain
@@ -134,34 +136,35 @@ def test_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 # -------------------------------------------------------------------------------------------- tables behind a partition
 
 
-def test_threads_open_and_drop_tables(shop: tuple[Path, Path], tmp_path: Path) -> None:
+def test_threads_open_and_drop_tables(shop: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the threads of a server do while trainers make tables and let them go."""
     graph = LocalGraph(shop[1])
     part = Partition(shop[1], graph.manifest, 0, HiddenEdges({}, {}), tmp_path)
     failed: list[Exception] = []
 
+    def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: (time.sleep(0.001), function(*arguments))[1]
+
     def work(number: int) -> None:
         try:
-            for turn in range(60):
+            for turn in range(20):
                 name = f"{number}.{turn}"
                 create_rows(tmp_path, f"item:{name}", (4, 1), "<f4")[:] = number
-                for _ in range(3):
+                for _ in range(2):
                     found = part.begin_rows(("item", f"shared:{name}"), np.arange(4))()
                     assert (found == number).all()
                 drop(tmp_path, f"item:{name}")
         except Exception as err:
             failed.append(err)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
+    with monkeypatch.context() as patch:  # other threads go on in the middle of it
+        patch.setattr(partition_module, "find", slowly(find))
+        patch.setattr(partition_module, "is_there", slowly(is_there))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
-    finally:
-        sys.setswitchinterval(switch)
     assert failed == []
     create_rows(tmp_path, "item:last", (4, 1), "<f4")
     part.begin_rows(("item", "shared:last"), np.arange(4))()
