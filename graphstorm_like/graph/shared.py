@@ -65,12 +65,16 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     not a bus error at some later write."""
     file = _stem(folder, name).with_suffix(".rows")
     table = SharedTable(name, str(file), dtype, shape)
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     try:
-        reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
+        reserve(file, size)
         publish(folder, table)
-    except DataError:
+    except DataError as err:
         file.unlink(missing_ok=True)
-        raise
+        raise DataError(
+            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared memory; "
+            f"a container gets more with --shm-size"
+        ) from err
     return table.open("r+").values
 
 

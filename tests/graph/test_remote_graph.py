@@ -20,6 +20,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.partition import Partition
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.wire import Session
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
@@ -241,6 +242,32 @@ def test_a_batch_costs_a_message_a_layer_and_host_and_one_for_all_rows(
                 made.make(np.arange(80), StreamPosition(0, step))
         assert len(sent) == 3 * (2 + 1) * (len(every) - 1)
         assert max(len(m.calls) for m in sent) >= 3  # the rows of all columns together
+
+
+def test_hosts_work_at_the_same_time(hosts: tuple[Path, list[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions are on their way before a host begins with its own part."""
+    _, every = graphs(hosts)
+    events: list[str] = []
+    send, hops = Session.send, Partition._hops
+
+    def sends(session: Session, message: Any) -> None:
+        events.extend(["send"] * (session._sending == b"c"))
+        send(session, message)
+
+    for there in every:
+        there.gather("item", "size", np.arange(80))
+        mine = there.parts[there._cluster.host]
+
+        def works(part: Any, *arguments: Any, mine: Any = mine) -> Any:
+            events.extend(["work"] * (part is mine))
+            return hops(part, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "send", sends)
+            patch.setattr(Partition, "_hops", works)
+            events.clear()
+            there.sample({"item": np.arange(80)}, [FanoutByType(default=2)], np.random.default_rng(0))
+        assert events == ["send"] * (len(every) - 1) + ["work"]
 
 
 @pytest.mark.dist

@@ -19,7 +19,6 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.graph.partition import HIDDEN, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote import client as client_module
 from graphstorm_like.graph.remote import server as server_module
-from graphstorm_like.graph.remote.cluster import Cluster, check_private, parse_servers
 from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.remote.wire import MAGIC, Message, Session, accept_session, read_exactly
@@ -191,53 +190,6 @@ def test_a_bad_frame_ends_its_connection_only(folder: Path, server: GraphServer,
     with pytest.raises(LaunchError, match="must stay connected"):
         works(folder, bad)
     works(folder, part)
-
-
-# ------------------------------------------------------------------------------------------------------------ addresses
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.9", "172.16.1.1", "fe80::1", "fd00::1",
-                                     "169.254.3.4", "100.64.0.1", "::ffff:10.0.0.1"])  # fmt: skip
-def test_private_addresses(address: str) -> None:
-    check_private(address)
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "localhost",
-                                     "::ffff:0.0.0.0", "100.128.0.1", "", "172.32.0.1"])  # fmt: skip
-def test_addresses_that_the_world_reaches_are_refused(folder: Path, tmp_path: Path, address: str) -> None:
-    with pytest.raises(LaunchError, match=r"launch.addresses: must be (private|IP) addresses"):
-        GraphServer(folder, 0, tmp_path, (address, 0), SECRET)
-
-
-def test_a_port_that_is_taken(folder: Path, tmp_path: Path, server: GraphServer) -> None:
-    for port in (server.address[1], 70_000):
-        with pytest.raises(LaunchError, match=rf"127.0.0.1:{port}: must be able to listen there"):
-            GraphServer(folder, 0, tmp_path, ("127.0.0.1", port), SECRET)
-
-
-def test_what_a_launcher_says(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("ab" * 32)
-    said = {
-        "GSL_JOB": "j",
-        "GSL_HOST": "1",
-        "GSL_SHM": str(tmp_path),
-        "GSL_SERVERS": "10.0.0.1:5,10.0.0.1:6;[fd00::1]:7",
-        "GSL_SECRET_FILE": str(tmp_path / "secret"),
-    }
-    found = Cluster.from_environment(5.0, said)
-    assert found is not None
-    assert found.servers == ((("10.0.0.1", 5), ("10.0.0.1", 6)), (("fd00::1", 7),))
-    assert (found.host, found.hosts, found.secret, found.timeout_seconds) == (1, 2, b"\xab" * 32, 5.0)
-    assert "abab" not in repr(found)
-    assert "xab" not in repr(found)
-    assert parse_servers("") == ()
-    assert Cluster.from_environment(5.0, {}) is None
-    for change in (
-        {"GSL_HOST": "2"}, {"GSL_HOST": "-1"}, {"GSL_HOST": "x"}, {"GSL_SERVERS": "10.0.0.1"},
-        {"GSL_SECRET_FILE": ""}, {"GSL_SECRET_FILE": str(tmp_path / "none")},
-    ):  # fmt: skip
-        with pytest.raises(LaunchError, match="GSL_|environment"):
-            Cluster.from_environment(5.0, {**said, **change})
 
 
 # --------------------------------------------------------------------------------------------- questions without answer
