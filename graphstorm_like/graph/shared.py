@@ -72,8 +72,8 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     except DataError as err:
         file.unlink(missing_ok=True)
         raise DataError(
-            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared memory; "
-            f"a container gets more with --shm-size"
+            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared "
+            f"memory; a container gets more with --shm-size"
         ) from err
     return table.open("r+").values
 

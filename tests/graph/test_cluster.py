@@ -92,7 +92,7 @@ def test_servers_speak_the_other_internet_protocol_too(folder: Path, tmp_path: P
     assert not thread.is_alive()
 
 
-# -------------------------------------------------------------------------------------------------- a process of its own
+# ------------------------------------------------------------------------------------------------- a process of its own
 
 SERVE = """
 import signal, sys
