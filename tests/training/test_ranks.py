@@ -36,7 +36,6 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
         task: str,
         train: dict[str, Any] | None = None,
         text: bool = False,
-        count: int = 2,
         method: str = "random-2",
     ) -> Pipeline:
         data = shop_pipeline(shop[0], folder / output, task)
