@@ -8,9 +8,6 @@ JSON file names the cache's files and the row of each node.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -67,31 +64,26 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     """A new table of zeros, mapped for writing. Its pages are really there: DataError when the folder is full, now, and
     not a bus error at some later write."""
     file = _stem(folder, name).with_suffix(".rows")
-    with _room(folder):
-        reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
     table = SharedTable(name, str(file), dtype, shape)
-    publish(folder, table)
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    try:
+        reserve(file, size)
+        publish(folder, table)
+    except DataError as err:
+        file.unlink(missing_ok=True)
+        raise DataError(
+            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared "
+            f"memory; a container gets more with --shm-size, and GSL_SHM_ROOT names another folder"
+        ) from err
     return table.open("r+").values
 
 
 def publish(folder: Path, table: SharedTable) -> None:
     """Say where a table is."""
-    with _room(folder):
-        write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
-
-
-@contextmanager
-def _room(folder: Path) -> Iterator[None]:
-    """Say what to do about shared memory that is full."""
     try:
-        yield
-    except (OSError, DataError) as err:
-        free = shutil.disk_usage(folder).free
-        raise DataError(
-            f"{folder}: must have room for the tables that a host's processes share ({err}; free: {free / 1e9:,.3f} "
-            f"GB). Give the container more shared memory (docker run --shm-size), or set GSL_SHM_ROOT to a folder with "
-            f"room"
-        ) from err
+        write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+    except OSError as err:
+        raise DataError(f"{folder}: must have room for table '{table.name}' ({err}). Free shared memory") from err
 
 
 def find(folder: Path, name: str) -> SharedTable:

@@ -87,6 +87,7 @@ class EdgeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
+        ids = ids if self.share.size == 1 else np.sort(ids)
         source, target = self.graph.edges(self.edge_type, ids)
         asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
