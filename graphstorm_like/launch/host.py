@@ -29,11 +29,13 @@ _LOCK = "lock"
 
 
 def memory_root() -> Path:
-    """Where shared-memory folders are made: $GSL_SHM_ROOT, else /dev/shm, else a temporary folder. Raises LaunchError."""
+    """Where shared-memory folders are made: GSL_SHM_ROOT, else /dev/shm, else a temporary folder. Or LaunchError."""
     if not (chosen := os.environ.get("GSL_SHM_ROOT")):
         return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
     if not (Path(chosen).is_absolute() and os.access(chosen, os.W_OK | os.X_OK)):
-        raise LaunchError(f"GSL_SHM_ROOT: must be the absolute path of a folder that can be written to (got '{chosen}')")
+        raise LaunchError(
+            f"GSL_SHM_ROOT: must be the absolute path of a folder that can be written to (got '{chosen}')"
+        )
     return Path(chosen)
 
 

@@ -90,7 +90,7 @@ class TorchGroup(Group):
             self.host, self.hosts = where.host, where.hosts
         if cuda:
             torch.cuda.set_device(self.local_rank)
-        # A host whose network went away notices up to a timeout later than the others, who wait for it that much longer.
+        # A host that has lost the others notices up to a timeout later than they: they wait for it that much longer.
         again = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
         patience = timeout_seconds * (2 if again else 1)
         with self._named("joining the group", patience):

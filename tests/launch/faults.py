@@ -135,8 +135,8 @@ def _runs(pid: int) -> bool:
 
 
 def record(fault: str, ends: str, detected: float | None = None, recovered: float | None = None) -> None:
-    """Seconds from a fault until it was noticed, and until the job trained on: to the terminal and, a JSON object a line,
-    to the file that GSL_FAULTS_JSON names."""
+    """Seconds from a fault until it was noticed, and until the job trained on: to the terminal and, an object a line,
+    to the JSON file that GSL_FAULTS_JSON names."""
     row = {"fault": fault, "ends": ends}
     row |= {k: round(v, 1) for k, v in (("detected", detected), ("recovered", recovered)) if v is not None}
     print(json.dumps(row))

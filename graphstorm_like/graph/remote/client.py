@@ -18,7 +18,7 @@ from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, op
 CONNECT_SECONDS = 60.0
 """How long a server may take to start, to listen and to take a client among strangers."""
 _TRY_SECONDS = 2.0
-"""One try to connect: the kernel repeats what got lost at ever longer intervals, and would miss a network that is back."""
+"""One try to connect: the kernel repeats what got lost at ever longer intervals, and misses a network that is back."""
 
 
 class Ticket:
@@ -181,8 +181,8 @@ def connect(address: tuple[str, int], seconds: float, what: str = "graph server"
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err}). Is its host up "
-                    f"and the network between?"
+                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err}). Is its host "
+                    f"up and the network between?"
                 ) from None
             time.sleep(0.05)
     tune(raw)
