@@ -199,18 +199,19 @@ class TorchGroup(Group):
         return out
 
 
-def _meet(rank: int, size: int, seconds: float) -> dist.TCPStore:
+def _meet(rank: int, size: int, seconds: float) -> Any:
     """The rendezvous: rank 0 listens, at the address of its host only, where torch would listen at all."""
+    store = dist.TCPStore  # type: ignore[attr-defined]
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     timeout = datetime.timedelta(seconds=seconds)
     if rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # torchrun's agent listens there
         listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-        return dist.TCPStore(address, port, size, True, timeout, master_listen_fd=listener.detach())
+        return store(address, port, size, True, timeout, master_listen_fd=listener.detach())
     started = time.monotonic()
     # torch's own tries come at ever longer intervals, and would miss a network that is back.
     connect((address, port), seconds, "rank 0 at").close()
     left = max(seconds - (time.monotonic() - started), 1.0)
-    return dist.TCPStore(address, port, size, False, datetime.timedelta(seconds=left))
+    return store(address, port, size, False, datetime.timedelta(seconds=left))
 
 
 BUCKET_BYTES = 64 << 20

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 
 from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.pipeline import Pipeline
@@ -23,6 +24,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type
 from graphstorm_like.training.device import choose_device
 from graphstorm_like.training.distributed import LONG_SECONDS, cluster, group
 from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows
+from graphstorm_like.training.known_vectors import note_file, recall, remember
 from graphstorm_like.training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -117,26 +119,30 @@ def text_vectors(
     wanted |= {t: texts for t, (_, texts) in chosen_edge_inputs(pipeline.model, graph.manifest).items() if texts}
     if only is not None:
         wanted = {t: names for t, names in wanted.items() if t in only}
-    encoders: dict[str, TextEncoder] = {}
+    encoders: dict[str, _Encoder] = {}
     found: TextVectors = {}
     for row_type, names in wanted.items():
         key = pipeline.model.encoder_key(row_type) if isinstance(row_type, str) else SHARED
         if key not in encoders:
-            encoders[key] = _load(pipeline, key)
-        config = pipeline.model.text_encoders()[key]
-        found[row_type] = {
-            name: _embed(pipeline, graph, row_type, name, encoders[key], config, reporter) for name in names
-        }
+            encoders[key] = _Encoder(pipeline.model.text_encoders()[key], choose_device(pipeline.train.device))
+        found[row_type] = {name: _embed(pipeline, graph, row_type, name, encoders[key], reporter) for name in names}
     return found
 
 
-def _load(pipeline: Pipeline, key: str) -> TextEncoder:
-    from graphstorm_like.text.encoder import TextEncoder
+class _Encoder:
+    """A language model that is loaded when it is first needed: vectors that are known need none."""
 
-    config, device = pipeline.model.text_encoders()[key], choose_device(pipeline.train.device)
-    return TextEncoder.load(
-        config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=device
-    )
+    def __init__(self, config: TextEncoderConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+
+    @cached_property
+    def model(self) -> TextEncoder:
+        from graphstorm_like.text.encoder import TextEncoder
+
+        config = self.config
+        return TextEncoder.load(
+            config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=self.device
+        )
 
 
 def _embed(
@@ -144,26 +150,36 @@ def _embed(
     graph: Graph,
     row_type: RowType,
     name: str,
-    encoder: TextEncoder,
-    config: TextEncoderConfig,
+    encoder: _Encoder,
     reporter: Reporter,
 ) -> TextSource:
     """One process of a host embeds, its others wait and find the vectors in the cache. Of several hosts each embeds
-    the texts of its partition."""
+    the texts of its partition; DataError when their models differ."""
     ranks, where, what = group(), cluster(), f"{type_name(row_type)}.{name}"
     ranks.leader_first(f"vectors of {what}")
     if where is None or ranks.hosts == 1:
         embedded, order = text_rows(graph, row_type)
-        cache = _cached(pipeline, graph.text(embedded, name), what, encoder, config, reporter)
+        cache = _cached(pipeline, graph, (embedded, name), lambda: graph.text(embedded, name), encoder, reporter)
         ranks.leader_done(f"vectors of {what}")
         return CachedText(cache, order)
     assert isinstance(graph, PartitionedGraph)
-    table = f"text:{name}:{next(_numbers)}"
+    table, facts = f"text:{name}:{next(_numbers)}", ""
     if ranks.leads_host:
-        own = graph.parts[ranks.host].column((row_type, text_column(name)))
-        _publish(_cached(pipeline, own, what, encoder, config, reporter), where.shm, f"{type_name(row_type)}:{table}")
+        part = graph.parts[ranks.host]
+        own = _cached(
+            pipeline, graph, (row_type, name), lambda: part.column((row_type, text_column(name))), encoder, reporter
+        )
+        _publish(own, where.shm, f"{type_name(row_type)}:{table}")
+        facts = f"{own.dim} {own.meta['weights']}"
     ranks.leader_done(f"vectors of {what}")
-    return SharedText(graph, row_type, table, encoder.dim, encoder.weights_fingerprint())
+    told = sorted({fact for fact in ranks.collect(facts, f"vectors of {what}") if fact})
+    if len(told) > 1:
+        raise DataError(
+            f"text_encoder.name: {encoder.config.name} must be the same model in the same precision on all hosts (got "
+            f"{len(told)} that differ). Copy its folder anew, or set text_encoder.dtype"
+        )
+    width, weights = told[0].split()
+    return SharedText(graph, row_type, table, int(width), weights)
 
 
 _numbers = itertools.count()
@@ -171,37 +187,54 @@ _numbers = itertools.count()
 
 
 def _cached(
-    pipeline: Pipeline, texts: pa.Array, what: str, encoder: TextEncoder, config: TextEncoderConfig, reporter: Reporter
+    pipeline: Pipeline,
+    graph: Graph,
+    text: tuple[RowType, str],
+    column: Callable[[], pa.Array],
+    encoder: _Encoder,
+    reporter: Reporter,
 ) -> EmbeddingCache:
+    """Vectors of a text of all rows, or with several hosts of those of this one."""
+    (row_type, name), config, ranks = text, encoder.config, group()
+    what, part = f"{type_name(row_type)}.{name}", None if ranks.hosts == 1 else ranks.host
+    folder = Path(str(pipeline.cache))
+    note = note_file(folder, graph.manifest, row_type, name, part, config, encoder.device)
+    if (cache := recall(note)) is None:
+        cache = _compute(folder, column(), what, encoder, reporter)
+        remember(note, cache)
+    tokens = cache.store
+    total = int(tokens.lengths().sum())
+    pieces = f" in {len(cache):,} pieces" if config.chunks else ""
+    reporter.line(
+        f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} ({tokens.meta['truncated_texts']:,} cut), "
+        f"{total:,} tokens, width {cache.dim}"
+    )
+    return cache
+
+
+def _compute(folder: Path, texts: pa.Array, what: str, encoder: _Encoder, reporter: Reporter) -> EmbeddingCache:
     from graphstorm_like.text.cache import embed_all
     from graphstorm_like.text.tokens import build_token_store
 
-    follow = reporter.follow()
+    follow, config = reporter.follow(), encoder.config
     tokens = build_token_store(
         texts,
-        encoder.tokenizer,
-        pipeline.cache,
-        encoder.max_tokens,
+        encoder.model.tokenizer,
+        folder,
+        encoder.model.max_tokens,
         progress=partial(follow, f"tokenise {what}"),
         max_chunks=config.chunks,
     )
-    cache = embed_all(
-        encoder,
+    return embed_all(
+        encoder.model,
         tokens,
-        pipeline.cache,
+        folder,
         config.batch_tokens,
         progress=partial(follow, f"embed {what} (tokens)"),
         # Pretended hosts may have one cache and the same texts.
         wait_s=0.0 if group().hosts == 1 else LONG_SECONDS,
         workers=config.workers,
     )
-    total = int(tokens.lengths().sum())
-    pieces = f" in {len(cache):,} pieces" if config.chunks else ""
-    reporter.line(
-        f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} ({tokens.meta['truncated_texts']:,} cut), "
-        f"{total:,} tokens, width {encoder.dim}"
-    )
-    return cache
 
 
 def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
