@@ -9,6 +9,7 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,6 +21,7 @@ from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, recover, write_json
+from graphstorm_like.graph.group import ALONE
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import (
     DONE_FILE,
@@ -108,9 +110,9 @@ class Runner:
     @property
     def group(self) -> Group:
         """The ranks that run these stages together; the first one writes what only one may write."""
-        from graphstorm_like.training.distributed import group
-
-        return group()
+        # A launcher, which is in no group, must not wait a second for torch before it starts those who are.
+        module = sys.modules.get("graphstorm_like.training.distributed")
+        return ALONE if module is None else module.group()
 
     def _check_graph(self) -> None:
         """The graph of a single stage must be that of the configuration, if its tables are here to tell."""

@@ -16,14 +16,15 @@ from typer.testing import CliRunner
 
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
-from graphstorm_like.errors import DataError, LaunchError
+from graphstorm_like.errors import ConfigError, DataError, LaunchError
 from graphstorm_like.files import exclusive
-from graphstorm_like.launch import process
+from graphstorm_like.launch import launcher, process
 from graphstorm_like.launch.host import (
     free_ports,
     host_folder,
     interface_of,
     job_name,
+    memory_root,
     read_secret,
     resolve,
     sweep,
@@ -333,7 +334,7 @@ def test_a_trainers_error_is_the_jobs(tmp_path: Path) -> None:
 CLI = """
 import sys
 from graphstorm_like.cli.main import main
-from graphstorm_like.launch import process
+from graphstorm_like.launch import launcher, process
 process.GSL = (sys.executable, sys.argv.pop(1))
 main()
 """
@@ -412,3 +413,37 @@ def test_hosts_restart_together_though_their_supervisors_do_not_talk(tmp_path: P
         assert "restart 1 of 1" in text
     assert "must hear from all ranks" in said[0]
     assert "was killed by SIGKILL" in said[1]
+
+
+def test_a_launcher_waits_for_no_torch(tmp_path: Path) -> None:
+    """It takes a second to load, during which no process could start."""
+    program = """
+import sys
+from pathlib import Path
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.launch.launcher import prepare
+from graphstorm_like.training.progress import Reporter
+prepare(load_pipeline(Path(sys.argv[1])), ["construct", "train"], False, Reporter(quiet=True))
+sys.exit("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(write_shop_pipeline(tmp_path))], check=False)
+    assert done.returncode == 0
+
+
+def test_the_root_of_shared_memory_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GSL_SHM_ROOT", str(tmp_path))
+    assert memory_root() == tmp_path
+    for wrong in ("relative", str(tmp_path / "missing")):
+        monkeypatch.setenv("GSL_SHM_ROOT", wrong)
+        with pytest.raises(LaunchError, match="GSL_SHM_ROOT: must be the absolute path of a folder"):
+            memory_root()
+
+
+def test_more_trainers_than_gpus_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ["launch.hosts=2", "launch.trainers=2", "graph.partitions.count=2"]
+    file = write_shop_pipeline(tmp_path)
+    monkeypatch.setattr(launcher, "count_gpus", lambda hosts: 3)
+    with pytest.raises(ConfigError, match=r"launch.trainers: must be at most the GPUs of the machine, 3 \(got 4"):
+        launch(load_pipeline(file, changes), quiet=True)
