@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import queue
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -211,7 +213,23 @@ def _meet(rank: int, size: int, seconds: float) -> Any:
     # torch's own tries come at ever longer intervals, and would miss a network that is back.
     connect((address, port), seconds, "rank 0 at").close()
     left = max(seconds - (time.monotonic() - started), 1.0)
-    return store(address, port, size, False, datetime.timedelta(seconds=left))
+    # torch has no timeout for somebody who takes the connection and says nothing: a frozen rank 0, a stranger.
+    found: queue.Queue[Any] = queue.Queue()
+
+    def join() -> None:
+        try:
+            found.put(store(address, port, size, False, datetime.timedelta(seconds=left)))
+        except RuntimeError as err:
+            found.put(err)
+
+    threading.Thread(target=join, daemon=True, name="rendezvous").start()
+    try:
+        answer = found.get(timeout=left + 1.0)
+    except queue.Empty:
+        raise RuntimeError(f"rank 0 at {address}:{port} takes connections, and does not answer") from None
+    if isinstance(answer, RuntimeError):
+        raise answer
+    return answer
 
 
 BUCKET_BYTES = 64 << 20
