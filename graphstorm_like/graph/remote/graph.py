@@ -44,9 +44,9 @@ class RemoteGraph(PartitionedGraph):
                 for host, servers in enumerate(cluster.servers)
                 if host != cluster.host
             }
-            client = Client(list(connections.values()))
+            self.client = Client(list(connections.values()))
             return [
-                RemotePart(client, connections[host])
+                RemotePart(self.client, connections[host])
                 if host in connections
                 else Partition(path, manifest, host, hidden, cluster.shm)
                 for host in range(cluster.hosts)

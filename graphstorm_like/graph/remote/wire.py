@@ -60,6 +60,13 @@ class Session:
         self.connection, self._key = connection, key
         self._sending, self._receiving = (b"s", b"c") if is_server else (b"c", b"s")
         self._sent = self._received = 0
+        self.bytes = 0
+        """Both ways, of all frames so far."""
+
+    @property
+    def frames(self) -> int:
+        """Both ways, so far."""
+        return self._sent + self._received
 
     def send(self, message: Message) -> None:
         """Send all of a message. Raises OSError."""
@@ -77,7 +84,9 @@ class Session:
                 chunks.append(chunk)
         self._sent += 1
         head = prefix + mac.digest() + header
-        if sum(len(c) for c in chunks) < SMALL:
+        body_size = sum(len(c) for c in chunks)
+        self.bytes += len(head) + body_size
+        if body_size < SMALL:
             self.connection.sendall(head + b"".join(chunks))
             return
         for chunk in (head, *chunks):
@@ -103,6 +112,7 @@ class Session:
                 f"{_peer(self.connection)}: frames must be authentic (the HMAC of frame {self._received} is wrong)"
             )
         self._received += 1
+        self.bytes += _PREFIX.size + _MAC + header_size + body_size
         content = json.loads(header)
         arrays, at = [], 0
         for described in content["arrays"]:

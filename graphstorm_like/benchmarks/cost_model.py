@@ -1,0 +1,257 @@
+"""What sampled training over partitions costs, as arithmetic: messages, bytes, CPU seconds, memory, epochs.
+
+In: what a batch is (counts a layer), how many partitions, what a count costs (fitted to `gsl bench sampling`). Out:
+costs of one trainer's batch, of a host, of an epoch. docs/scaling.md derives the formulas and checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+ID = 8
+"""Bytes of an id on the wire, int64."""
+ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, 2 * ID, 2 * ID
+"""A row that is asked for; one that has edges (row, offset); an edge (source, id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a batch, or the part of it that other hosts answer.
+
+    asked: pairs of (target node, edge type) whose edges are wanted; found: those that have any; edges: sampled ones.
+    """
+
+    asked: float
+    found: float
+    edges: float
+
+    def __mul__(self, factor: float) -> Layer:
+        return Layer(self.asked * factor, self.found * factor, self.edges * factor)
+
+    @property
+    def wire_bytes(self) -> float:
+        """Of arrays, both ways, if all of it is asked of other hosts."""
+        return ASKED_BYTES * self.asked + FOUND_BYTES * self.found + EDGE_BYTES * self.edges
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """layers: from the seeds outwards; inputs: rows that are read; input_bytes: of all of them together."""
+
+    layers: tuple[Layer, ...]
+    inputs: float
+    input_bytes: float
+
+    @property
+    def edges(self) -> float:
+        """Of all layers."""
+        return sum(layer.edges for layer in self.layers)
+
+    @property
+    def wire_bytes(self) -> tuple[float, float]:
+        """Of the arrays of (sampling, inputs), both ways, if all of it is asked of other hosts."""
+        return sum(layer.wire_bytes for layer in self.layers), ID * self.inputs + self.input_bytes
+
+
+def tree_batch(seeds: float, fanouts: Sequence[int], edge_types: int, row_bytes: float) -> Batch:
+    """An upper bound: no node is reached twice, every node has all `edge_types` and at least `fanout` edges of each.
+
+    Layer by layer all nodes so far are targets again, as in `sample_blocks`.
+    """
+    nodes, layers = float(seeds), []
+    for fanout in fanouts:
+        edges = nodes * edge_types * fanout
+        layers.append(Layer(nodes * edge_types, nodes * edge_types, edges))
+        nodes += edges
+    return Batch(tuple(layers), nodes, nodes * row_bytes)
+
+
+def remote_shares(layers: int, partitions: int, cut: float | None = None) -> list[float]:
+    """[layers + 1]: the share of other hosts in the targets of each layer, then in the inputs.
+
+    cut None: seeds of any partition, all layers alike. Otherwise seeds of the trainer's own host, and `cut` of the
+    edges come from another partition: a node h edges away is there with 1 - (1 - cut)^h, at most as if at random.
+    """
+    anywhere = (partitions - 1) / partitions
+    if cut is None:
+        return [anywhere] * (layers + 1)
+    return [min(1 - (1 - cut) ** h, anywhere) for h in range(layers + 1)]
+
+
+def elsewhere(batch: Batch, shares: Sequence[float]) -> Batch:
+    """The part of a batch that other hosts answer, by its shares a layer and of the inputs."""
+    layers = tuple(layer * share for layer, share in zip(batch.layers, shares[:-1], strict=True))
+    return Batch(layers, batch.inputs * shares[-1], batch.input_bytes * shares[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Of a trainer's batch, both ways; pairs are of (sampling, inputs)."""
+
+    messages: tuple[float, float]
+    bytes: tuple[float, float]
+
+
+def traffic(remote: Batch, partitions: int, header: tuple[float, float] = (0.0, 0.0)) -> Traffic:
+    """A question and an answer for each other host: one a layer, one for all inputs. header: bytes a message beside
+    its arrays."""
+    messages = 2.0 * (partitions - 1) * len(remote.layers), 2.0 * (partitions - 1)
+    hops, rows = remote.wire_bytes
+    return Traffic(messages, (hops + messages[0] * header[0], rows + messages[1] * header[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Means of a measured batch: `remote` is the part of it that other hosts answered; CPU seconds of (sampling,
+    inputs) in the trainer, and in all servers together."""
+
+    name: str
+    partitions: int
+    batch: Batch
+    remote: Batch
+    traffic: Traffic
+    client_cpu: tuple[float, float]
+    server_cpu: tuple[float, float]
+    wall: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU seconds. edge, input_byte: to sample an edge, to read a byte of inputs where they lie; the others come on top
+    for what crosses the network, a byte and a message, in the trainer and in the server."""
+
+    edge: float
+    input_byte: float
+    client_byte: float
+    client_message: float
+    server_byte: float
+    server_message: float
+    header: tuple[float, float]
+    """Bytes of a message of (sampling, inputs) beside its arrays."""
+
+    def client(self, batch: Batch, remote: Batch, of: Traffic) -> float:
+        """Of the trainer for a batch, without the model's. What is asked elsewhere is not sampled here."""
+        here = self.edge * (batch.edges - remote.edges) + self.input_byte * (batch.input_bytes - remote.input_bytes)
+        return here + self.client_byte * sum(of.bytes) + self.client_message * sum(of.messages)
+
+    def server(self, of: Traffic) -> float:
+        """Of all servers for a batch."""
+        return self.server_byte * sum(of.bytes) + self.server_message * sum(of.messages)
+
+
+def fit(runs: Sequence[Measured]) -> Costs:
+    """Costs by measured batches: one without other hosts, and at least one with."""
+    alone = next(r for r in runs if r.partitions == 1)
+    edge, byte = alone.client_cpu[0] / alone.batch.edges, alone.client_cpu[1] / alone.batch.input_bytes
+    rows, client, server, headers = [], [], [], []
+    for run in runs:
+        if run.partitions == 1:
+            continue
+        own = (edge * (run.batch.edges - run.remote.edges), byte * (run.batch.input_bytes - run.remote.input_bytes))
+        for i in range(2):
+            rows.append((run.traffic.bytes[i], run.traffic.messages[i]))
+            client.append(max(run.client_cpu[i] - own[i], 0.0))
+            server.append(run.server_cpu[i])
+        arrays = run.remote.wire_bytes
+        headers.append([(run.traffic.bytes[i] - arrays[i]) / run.traffic.messages[i] for i in range(2)])
+    hops, inputs = np.mean(headers, axis=0).tolist()
+    return Costs(edge, byte, *_positive(rows, client), *_positive(rows, server), (hops, inputs))
+
+
+def _positive(rows: Sequence[tuple[float, float]], values: Sequence[float]) -> tuple[float, float]:
+    """Least squares of two factors, neither below zero: a negative one is set to zero and the other fitted alone."""
+    x, y = np.array(rows), np.array(values)
+    both = np.linalg.lstsq(x, y, rcond=None)[0]
+    for i in range(2):
+        if both[i] < 0:
+            both[i], both[1 - i] = 0.0, x[:, 1 - i] @ y / (x[:, 1 - i] @ x[:, 1 - i])
+    return float(both[0]), float(both[1])
+
+
+# -- whole graphs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A training to be predicted: a graph with one node type and `edge_types`, hosts, and what they can do.
+
+    edges: messages, reverses counted; cut: see remote_shares; model_s: CPU seconds of forward, backward and step a
+    batch, of a trainer, on its share of the cores.
+    """
+
+    nodes: float
+    edges: float
+    edge_types: int
+    row_bytes: float
+    train_nodes: float
+    hosts: int
+    trainers: int
+    seeds: int
+    fanouts: tuple[int, ...]
+    cores: int
+    gbit: float
+    cut: float | None
+    model_s: float = 0.0
+
+    @property
+    def steps(self) -> float:
+        """Of an epoch; each takes `seeds` rows a trainer."""
+        return self.train_nodes / (self.seeds * self.trainers * self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Of a scene. Seconds of an epoch if nothing else were in the way; bytes of a host."""
+
+    steps: float
+    batch_bytes: float
+    batch_messages: float
+    server_cores: float
+    """Cores of a host that its servers keep busy while trainers never wait for them."""
+    network_s: float
+    cpu_s: float
+    partition_bytes: float
+    trainer_bytes: float
+
+    @property
+    def epoch_s(self) -> float:
+        """With perfect overlap: the narrowest place decides."""
+        return max(self.network_s, self.cpu_s)
+
+
+def predict(scene: Scene, costs: Costs) -> Prediction:
+    """Nothing is reached twice (see tree_batch), so traffic is an upper bound."""
+    batch = tree_batch(scene.seeds, scene.fanouts, scene.edge_types, scene.row_bytes)
+    remote = elsewhere(batch, remote_shares(len(scene.fanouts), scene.hosts, scene.cut))
+    of = traffic(remote, scene.hosts, costs.header)
+    # What a host's trainers ask of others, others' trainers ask of it: as many bytes come in as go out.
+    network = scene.trainers * sum(of.bytes) / (scene.gbit * 1e9 / 8)
+    server = scene.trainers * costs.server(of)
+    cpu = scene.trainers * (costs.client(batch, remote, of) + scene.model_s) + server
+    return Prediction(
+        scene.steps,
+        sum(of.bytes),
+        sum(of.messages),
+        server / max(cpu / scene.cores, network, 1e-12),
+        scene.steps * network,
+        scene.steps * cpu / scene.cores,
+        partition_bytes(scene),
+        trainer_bytes(scene),
+    )
+
+
+def partition_bytes(scene: Scene) -> float:
+    """Of a host: ends of edges, index pointers, rows of inputs; memory-mapped, so that only what is touched is held."""
+    width = 4 if scene.nodes < 2**31 else 8
+    total = scene.edges * 2 * width + scene.nodes * (scene.edge_types * 8 + scene.row_bytes)
+    return total / scene.hosts
+
+
+def trainer_bytes(scene: Scene) -> float:
+    """What every process that samples holds whatever the number of hosts: a position a node, labels and splits of all
+    nodes, and the order of all training nodes (ids, permutation, result)."""
+    position = 4 if scene.nodes < 2**31 else 8
+    return scene.nodes * (position + 4 + 1) + scene.train_nodes * 3 * ID

@@ -1,0 +1,102 @@
+"""The cost model's arithmetic: answers worked out by hand, and constants found again in numbers made from them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from graphstorm_like.benchmarks.cost_model import (
+    Batch,
+    Costs,
+    Layer,
+    Measured,
+    Scene,
+    elsewhere,
+    fit,
+    predict,
+    remote_shares,
+    traffic,
+    tree_batch,
+)
+
+COSTS = Costs(
+    edge=1e-7, input_byte=1e-9, client_byte=2e-9, client_message=5e-5, server_byte=3e-9, server_message=7e-5,
+    header=(400.0, 200.0),
+)  # fmt: skip
+
+
+def test_tree() -> None:
+    # 2 seeds: 2 types * 3 edges each = 12 edges, 14 nodes; these: 14 * 2 * 5 = 140 edges, 154 nodes.
+    batch = tree_batch(2, [3, 5], edge_types=2, row_bytes=100)
+    assert batch == Batch((Layer(4, 4, 12), Layer(28, 28, 140)), 154, 15_400)
+    assert batch.edges == 152
+
+
+def test_shares() -> None:
+    assert remote_shares(2, 4) == [0.75, 0.75, 0.75]
+    assert remote_shares(2, 1) == [0, 0, 0]
+    assert remote_shares(2, 4, cut=0.1) == pytest.approx([0, 0.1, 0.19])
+    assert remote_shares(2, 2, cut=0.9) == [0, 0.5, 0.5]  # never worse than at random
+
+
+def test_traffic() -> None:
+    remote = elsewhere(tree_batch(2, [3, 5], 2, 100), [0.5, 0.5, 0.5])
+    # Half of: asked 32 * 8, found 32 * 16, edges 152 * 16; half of 154 rows of 8 + 100 bytes.
+    of = traffic(remote, partitions=3, header=(10, 20))
+    assert of.messages == (8, 4)  # two other hosts, a question and an answer; two layers
+    assert of.bytes == (1600 + 80, 8316 + 80)
+    assert traffic(elsewhere(remote, [0, 0, 0]), 1).bytes == (0, 0)
+
+
+def measured(partitions: int, seeds: int) -> Measured:
+    """As if the costs were COSTS."""
+    batch = tree_batch(seeds, [3, 5], 2, 100)
+    remote = elsewhere(batch, remote_shares(2, partitions))
+    of = traffic(remote, partitions, COSTS.header)
+    own = (
+        COSTS.edge * (batch.edges - remote.edges),
+        COSTS.input_byte * (batch.input_bytes - remote.input_bytes),
+    )
+    pairs = list(zip(of.bytes, of.messages, strict=True))
+    client = [o + COSTS.client_byte * b + COSTS.client_message * m for o, (b, m) in zip(own, pairs, strict=True)]
+    server = [COSTS.server_byte * b + COSTS.server_message * m for b, m in pairs]
+    return Measured("", partitions, batch, remote, of, (client[0], client[1]), (server[0], server[1]), (1.0, 1.0))
+
+
+def test_costs_are_found_again() -> None:
+    found = fit([measured(1, 1000), measured(2, 1000), measured(2, 100)])
+    for name in ("edge", "input_byte", "client_byte", "client_message", "server_byte", "server_message", "header"):
+        assert getattr(found, name) == pytest.approx(getattr(COSTS, name)), name
+    four = measured(4, 500)
+    assert found.client(four.batch, four.remote, four.traffic) == pytest.approx(sum(four.client_cpu))
+    assert found.server(four.traffic) == pytest.approx(sum(four.server_cpu))
+
+
+def test_no_cost_is_below_zero() -> None:
+    run = measured(2, 1000)
+    # More for fewer messages: the best plane would pay for silence.
+    odd = Measured("", 2, run.batch, run.remote, run.traffic, (0.0, 1.0), (0.0, 1.0), (1.0, 1.0))
+    found = fit([measured(1, 1000), odd])
+    assert min(found.client_byte, found.client_message, found.server_byte, found.server_message) >= 0
+
+
+def test_scene() -> None:
+    scene = Scene(
+        nodes=1000, edges=10_000, edge_types=2, row_bytes=100, train_nodes=800, hosts=2, trainers=2, seeds=2,
+        fanouts=(3, 5), cores=4, gbit=8e-6, cut=None, model_s=1.0,
+    )  # fmt: skip
+    said = predict(scene, COSTS)
+    remote = elsewhere(tree_batch(2, [3, 5], 2, 100), [0.5, 0.5, 0.5])
+    of = traffic(remote, 2, COSTS.header)
+    assert said.steps == 100
+    assert (said.batch_bytes, said.batch_messages) == (sum(of.bytes), 6)
+    assert said.network_s == pytest.approx(100 * 2 * sum(of.bytes) / 1000)  # 8e-6 Gb/s are 1,000 bytes a second
+    client = COSTS.client(tree_batch(2, [3, 5], 2, 100), remote, of)
+    assert said.cpu_s == pytest.approx(100 * 2 * (client + COSTS.server(of) + 1.0) / 4)
+    assert said.epoch_s == max(said.network_s, said.cpu_s)
+    assert said.partition_bytes == (10_000 * 8 + 1000 * (16 + 100)) / 2
+    assert said.trainer_bytes == 1000 * 9 + 800 * 24
+    # Twice the hosts: half the steps, and no less to hold for a trainer.
+    more = predict(dataclasses.replace(scene, hosts=4), COSTS)
+    assert (more.steps, more.trainer_bytes) == (50, said.trainer_bytes)
