@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from graphstorm_like.benchmarks.cost_model import (
@@ -36,6 +37,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.task import GraphPretrainingConfig, NodeLabelConfig, TaskConfig
 from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.graph import RemoteGraph
@@ -50,7 +52,7 @@ from graphstorm_like.tasks import Task, open_graph
 from graphstorm_like.training.device import set_threads
 from graphstorm_like.training.experiment import graph_inputs, seeded_task
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import SharedText, text_vectors
+from graphstorm_like.training.text_vectors import CachedText, SharedText, TextVectors, text_vectors
 
 ANY, OWN = "any", "own"
 """Whose seeds: of all partitions, or of the trainer's own."""
@@ -73,7 +75,14 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
                 folder = Path(scratch) / str(count)
                 partition_graph(source, folder, count, method, pipeline.seed)
             there = pipeline.model_copy(update={"graph": pipeline.graph.model_copy(update={"path": str(folder)})})
-            command = [sys.executable, "-m", "graphstorm_like.benchmarks.sampling", "measure", str(batches)]
+            command = [
+                sys.executable,
+                "-m",
+                "graphstorm_like.benchmarks.sampling",
+                "measure",
+                str(batches),
+                str(source),
+            ]
             done = subprocess.run(
                 command, input=there.model_dump_json(), capture_output=True, text=True, timeout=3600, check=False
             )
@@ -133,11 +142,14 @@ def _check(runs: Sequence[Measured]) -> Iterator[str]:
 # -- the measuring process ---------------------------------------------------------------------------------------------
 
 
-def measure(pipeline: Pipeline, batches: int) -> list[Measured]:
-    """Runs over the graph folder as it is partitioned. A first batch opens files and connections and is not counted."""
+def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list[Measured]:
+    """Runs over the graph folder as it is partitioned. A first batch opens files and connections and is not counted.
+
+    texts: the same graph in another order, whose text vectors are in the cache: they are not what is measured.
+    """
     set_threads(pipeline)
     local = _opened(pipeline, None)
-    sources = graph_inputs(pipeline, local, text_vectors(pipeline, local, Reporter(quiet=True))).sources
+    sources = graph_inputs(pipeline, local, _text_vectors(pipeline, local, texts)).sources
     count = len(local.manifest.partitions)
     if count == 1:
         return [_measure(pipeline, local, sources, "1 partition", None, batches, [])]
@@ -148,6 +160,19 @@ def measure(pipeline: Pipeline, batches: int) -> list[Measured]:
             _measure(pipeline, graph, there, f"{count} partitions, seeds: {whose}", whose, batches, pids)
             for whose in (ANY, OWN)
         ]
+
+
+def _text_vectors(pipeline: Pipeline, graph: PartitionedGraph, texts: Path | None) -> TextVectors:
+    quiet = Reporter(quiet=True)
+    if texts is None:
+        return text_vectors(pipeline, graph, quiet)
+    other = LocalGraph(texts)
+    found: TextVectors = {}
+    for row_type, by_name in text_vectors(pipeline, other, quiet).items():
+        assert isinstance(row_type, str), "texts of edges have no ids to be found by"
+        order = pc.index_in(graph.ids(row_type), value_set=other.ids(row_type)).to_numpy()
+        found[row_type] = {n: CachedText(v.cache, order) for n, v in by_name.items() if isinstance(v, CachedText)}
+    return found
 
 
 def _opened(pipeline: Pipeline, cluster: Cluster | None) -> PartitionedGraph:
@@ -355,7 +380,7 @@ def _mean(batches: Sequence[Batch]) -> Batch:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`measure BATCHES`, the pipeline on standard input, runs as the last line; `serve FOLDER HOST SHM`, the secret on
+    """`measure BATCHES GRAPH`, the pipeline on standard input, runs as the last line; `serve FOLDER HOST SHM`, the secret on
     standard input, the port as the first line."""
     if arguments[0] == "serve":
         secret = bytes.fromhex(sys.stdin.readline().strip())
@@ -364,7 +389,7 @@ def main(arguments: Sequence[str]) -> None:
         server.serve()
     else:
         pipeline = Pipeline.model_validate_json(sys.stdin.read())
-        print(RUNS.dump_json(measure(pipeline, int(arguments[1]))).decode())
+        print(RUNS.dump_json(measure(pipeline, int(arguments[1]), Path(arguments[2]))).decode())
 
 
 if __name__ == "__main__":
