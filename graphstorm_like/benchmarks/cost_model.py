@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 ID = 8
 """Bytes of an id on the wire, int64."""
 ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, 2 * ID, 2 * ID
@@ -39,10 +37,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """layers: from the seeds outwards; inputs: rows that are read; input_bytes: of all of them together."""
+    """layers: from the seeds outwards; inputs: nodes whose rows are read; reads: rows, of all tables of inputs;
+    input_bytes: of all of them together."""
 
     layers: tuple[Layer, ...]
     inputs: float
+    reads: float
     input_bytes: float
 
     @property
@@ -53,11 +53,12 @@ class Batch:
     @property
     def wire_bytes(self) -> tuple[float, float]:
         """Of the arrays of (sampling, inputs), both ways, if all of it is asked of other hosts."""
-        return sum(layer.wire_bytes for layer in self.layers), ID * self.inputs + self.input_bytes
+        return sum(layer.wire_bytes for layer in self.layers), ID * self.reads + self.input_bytes
 
 
 def tree_batch(seeds: float, fanouts: Sequence[int], edge_types: int, row_bytes: float) -> Batch:
-    """An upper bound: no node is reached twice, every node has all `edge_types` and at least `fanout` edges of each.
+    """An upper bound: no node is reached twice, every node has `fanout` edges of each of all `edge_types`,
+    and one table of inputs.
 
     Layer by layer all nodes so far are targets again, as in `sample_blocks`.
     """
@@ -66,7 +67,7 @@ def tree_batch(seeds: float, fanouts: Sequence[int], edge_types: int, row_bytes:
         edges = nodes * edge_types * fanout
         layers.append(Layer(nodes * edge_types, nodes * edge_types, edges))
         nodes += edges
-    return Batch(tuple(layers), nodes, nodes * row_bytes)
+    return Batch(tuple(layers), nodes, nodes, nodes * row_bytes)
 
 
 def remote_shares(layers: int, partitions: int, cut: float | None = None) -> list[float]:
@@ -84,7 +85,8 @@ def remote_shares(layers: int, partitions: int, cut: float | None = None) -> lis
 def elsewhere(batch: Batch, shares: Sequence[float]) -> Batch:
     """The part of a batch that other hosts answer, by its shares a layer and of the inputs."""
     layers = tuple(layer * share for layer, share in zip(batch.layers, shares[:-1], strict=True))
-    return Batch(layers, batch.inputs * shares[-1], batch.input_bytes * shares[-1])
+    of = shares[-1]
+    return Batch(layers, batch.inputs * of, batch.reads * of, batch.input_bytes * of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,59 +118,60 @@ class Measured:
     client_cpu: tuple[float, float]
     server_cpu: tuple[float, float]
     wall: tuple[float, float]
+    message_cpu: tuple[float, float] = (0.0, 0.0)
+    """Of (client, server) for a message with next to nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """CPU seconds. edge, input_byte: to sample an edge, to read a byte of inputs where they lie; the others come on top
-    for what crosses the network, a byte and a message, in the trainer and in the server."""
+    """CPU seconds; pairs are of (sampling, inputs), `message` of (client, server).
+
+    edge, input_byte: to sample an edge, to read a byte of inputs where they lie. The others come on top for what
+    crosses the network. header: bytes of a message beside its arrays.
+    """
 
     edge: float
     input_byte: float
-    client_byte: float
-    client_message: float
-    server_byte: float
-    server_message: float
+    client_byte: tuple[float, float]
+    server_byte: tuple[float, float]
+    message: tuple[float, float]
     header: tuple[float, float]
-    """Bytes of a message of (sampling, inputs) beside its arrays."""
 
     def client(self, batch: Batch, remote: Batch, of: Traffic) -> float:
         """Of the trainer for a batch, without the model's. What is asked elsewhere is not sampled here."""
         here = self.edge * (batch.edges - remote.edges) + self.input_byte * (batch.input_bytes - remote.input_bytes)
-        return here + self.client_byte * sum(of.bytes) + self.client_message * sum(of.messages)
+        return here + _dot(self.client_byte, of.bytes) + self.message[0] * sum(of.messages)
 
     def server(self, of: Traffic) -> float:
         """Of all servers for a batch."""
-        return self.server_byte * sum(of.bytes) + self.server_message * sum(of.messages)
+        return _dot(self.server_byte, of.bytes) + self.message[1] * sum(of.messages)
 
 
 def fit(runs: Sequence[Measured]) -> Costs:
     """Costs by measured batches: one without other hosts, and at least one with."""
     alone = next(r for r in runs if r.partitions == 1)
     edge, byte = alone.client_cpu[0] / alone.batch.edges, alone.client_cpu[1] / alone.batch.input_bytes
-    rows, client, server, headers = [], [], [], []
-    for run in runs:
-        if run.partitions == 1:
-            continue
-        own = (edge * (run.batch.edges - run.remote.edges), byte * (run.batch.input_bytes - run.remote.input_bytes))
-        for i in range(2):
-            rows.append((run.traffic.bytes[i], run.traffic.messages[i]))
-            client.append(max(run.client_cpu[i] - own[i], 0.0))
-            server.append(run.server_cpu[i])
-        arrays = run.remote.wire_bytes
-        headers.append([(run.traffic.bytes[i] - arrays[i]) / run.traffic.messages[i] for i in range(2)])
-    hops, inputs = np.mean(headers, axis=0).tolist()
-    return Costs(edge, byte, *_positive(rows, client), *_positive(rows, server), (hops, inputs))
+    far = [run for run in runs if run.partitions > 1]
+    message = _mean([run.message_cpu for run in far])
+    client, server, header = [], [], []
+    for run in far:
+        of, remote = run.traffic, run.remote
+        own = edge * (run.batch.edges - remote.edges), byte * (run.batch.input_bytes - remote.input_bytes)
+        spent = [(run.client_cpu[i] - own[i] - message[0] * of.messages[i]) / of.bytes[i] for i in range(2)]
+        served = [(run.server_cpu[i] - message[1] * of.messages[i]) / of.bytes[i] for i in range(2)]
+        client.append((max(spent[0], 0.0), max(spent[1], 0.0)))
+        server.append((max(served[0], 0.0), max(served[1], 0.0)))
+        more = [(of.bytes[i] - remote.wire_bytes[i]) / of.messages[i] for i in range(2)]
+        header.append((more[0], more[1]))
+    return Costs(edge, byte, _mean(client), _mean(server), message, _mean(header))
 
 
-def _positive(rows: Sequence[tuple[float, float]], values: Sequence[float]) -> tuple[float, float]:
-    """Least squares of two factors, neither below zero: a negative one is set to zero and the other fitted alone."""
-    x, y = np.array(rows), np.array(values)
-    both = np.linalg.lstsq(x, y, rcond=None)[0]
-    for i in range(2):
-        if both[i] < 0:
-            both[i], both[1 - i] = 0.0, x[:, 1 - i] @ y / (x[:, 1 - i] @ x[:, 1 - i])
-    return float(both[0]), float(both[1])
+def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return sum(a for a, _ in pairs) / len(pairs), sum(b for _, b in pairs) / len(pairs)
+
+
+def _dot(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return a[0] * b[0] + a[1] * b[1]
 
 
 # -- whole graphs ------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.server import GraphServer
-from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.schema import TARGET_COLUMN, read_manifest
 from graphstorm_like.graph.shared import create_rows
 from graphstorm_like.graph.store import ExcludedEdges, IntArray, RowType, type_name
 from graphstorm_like.launch.stages import run_pipeline
@@ -58,6 +58,7 @@ ANY, OWN = "any", "own"
 """Whose seeds: of all partitions, or of the trainer's own."""
 RUNS = TypeAdapter(list[Measured])
 _TIMEOUT_S = 60.0
+_PINGS = 1000
 
 
 def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, batches: int) -> list[Measured]:
@@ -266,7 +267,7 @@ def _measure(
         fetch(batch)
     second = meter.read(len(sampled))
     fetched = fetch(sampled[0])
-    sizes = {t: sum(r.element_size() * r.shape[1] for r in f.values()) for t, f in fetched.features.items()}
+    sizes = {t: [r.element_size() * r.shape[1] for r in f.values()] for t, f in fetched.features.items()}
     parts = [counts(graph, batch, sizes) for batch in sampled]
     messages, size = zip(first.traffic, second.traffic, strict=True)
     return Measured(
@@ -278,7 +279,21 @@ def _measure(
         (first.client, second.client),
         (first.server, second.server),
         (first.wall, second.wall),
+        _message_cpu(graph, pids),
     )
+
+
+def _message_cpu(graph: PartitionedGraph, pids: Sequence[int]) -> tuple[float, float]:
+    """CPU seconds of (client, server) for a message with one number in it, each way."""
+    if not pids:
+        return 0.0, 0.0
+    edge_type, nothing = graph.manifest.edges[0].edge_type, np.zeros(1, dtype=np.int64)
+    first = next(p for p in range(1, len(graph.parts)) if graph.starts(edge_type)[p + 1] > graph.starts(edge_type)[p])
+    meter = _Meter(graph, pids)
+    for _ in range(_PINGS):
+        graph.parts[first].begin_rows((edge_type, TARGET_COLUMN), nothing)()
+    found = meter.read(2 * _PINGS)
+    return found.client, found.server
 
 
 def _seeds(
@@ -339,8 +354,9 @@ def _cpu(pids: Sequence[int]) -> float:
     return total
 
 
-def counts(graph: PartitionedGraph, batch: MiniBatch, row_bytes: Mapping[str, int]) -> tuple[Batch, Batch]:
-    """(a sampled batch, the part of it that partitions other than the first answer)."""
+def counts(graph: PartitionedGraph, batch: MiniBatch, row_bytes: Mapping[str, Sequence[int]]) -> tuple[Batch, Batch]:
+    """(a sampled batch, the part of it that partitions other than the first answer). row_bytes: by type and
+    input."""
     ids = {t: found.numpy() for t, found in batch.input_ids.items()}
     away = {t: np.searchsorted(graph.starts(t), i, side="right") > 1 for t, i in ids.items()}
     layers: list[list[Layer]] = [[], []]
@@ -356,13 +372,17 @@ def counts(graph: PartitionedGraph, batch: MiniBatch, row_bytes: Mapping[str, in
                 edges += (len(relation.sources), np.diff(relation.offsets.numpy())[rows].sum())
         for i in range(2):
             layers[i].append(Layer(float(asked[i]), float(found[i]), float(edges[i])))
-    size = {t: row_bytes.get(t, 0) for t in ids}
-    rows_read = [
-        {t: float(len(i)) for t, i in ids.items() if size[t]},
-        {t: float(away[t].sum()) for t in ids if size[t]},
+    read = [
+        {t: float(len(i)) for t, i in ids.items() if row_bytes.get(t)},
+        {t: float(away[t].sum()) for t in ids if row_bytes.get(t)},
     ]
     whole, remote = (
-        Batch(tuple(layers[i]), sum(rows_read[i].values()), sum(n * size[t] for t, n in rows_read[i].items()))
+        Batch(
+            tuple(layers[i]),
+            sum(read[i].values()),
+            sum(n * len(row_bytes[t]) for t, n in read[i].items()),
+            sum(n * sum(row_bytes[t]) for t, n in read[i].items()),
+        )
         for i in range(2)
     )
     return whole, remote
@@ -376,12 +396,13 @@ def _mean(batches: Sequence[Batch]) -> Batch:
         Layer(mean(x.asked for x in same), mean(x.found for x in same), mean(x.edges for x in same))
         for same in zip(*(b.layers for b in batches), strict=True)
     )
-    return Batch(layers, mean(b.inputs for b in batches), mean(b.input_bytes for b in batches))
+    sums = [mean(getattr(b, name) for b in batches) for name in ("inputs", "reads", "input_bytes")]
+    return Batch(layers, *sums)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`measure BATCHES GRAPH`, the pipeline on standard input, runs as the last line; `serve FOLDER HOST SHM`, the secret on
-    standard input, the port as the first line."""
+    """`measure BATCHES GRAPH`: pipeline on standard input, runs as the last line. `serve FOLDER HOST SHM`: secret on
+    standard input, port as the first line."""
     if arguments[0] == "serve":
         secret = bytes.fromhex(sys.stdin.readline().strip())
         server = GraphServer(Path(arguments[1]), int(arguments[2]), Path(arguments[3]), ("127.0.0.1", 0), secret)

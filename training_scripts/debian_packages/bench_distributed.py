@@ -175,7 +175,7 @@ def run_cases(options: argparse.Namespace) -> list[str]:
         facts: dict[str, Any] = {"settings": result.settings, "epochs": [_plain(e) for e in result.epochs]}
         (options.output / f"{side}-{hosts}x{trainers}.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
     note = (
-        "hosts x trainers. start-up: to the first step. Epoch: the mean of all but the first. evaluate: after an epoch; "
+        "hosts x trainers. start-up: to the first step. Epoch: mean of all but the first. evaluate: after an epoch, "
         "the peer scores validation and test, ours validation. run: the training command. peak: all processes "
         "together, shared pages once."
     )

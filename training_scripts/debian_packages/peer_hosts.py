@@ -1,5 +1,5 @@
-"""Pretended hosts for the peer, on this machine (Linux, root): it wants a host for each partition, ssh between them, and
-fixed ports and names in /dev/shm. So each host is a network and mount namespace, and `ssh` enters one.
+"""Pretended hosts for the peer on this machine (Linux, root): it wants a host for each partition, ssh between them,
+and fixed ports and names in /dev/shm. So each host is a network and mount namespace, and `ssh` enters one.
 """
 
 from __future__ import annotations
