@@ -6,8 +6,10 @@ costs of one trainer's batch, of a host, of an epoch. docs/scaling.md derives th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from graphstorm_like.benchmarks.measure import table
 
 ID = 8
 """Bytes of an id on the wire, int64."""
@@ -179,68 +181,78 @@ def _dot(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A training to be predicted: a graph with one node type and `edge_types`, hosts, and what they can do.
+    """A training to be predicted: a graph with one node type, hosts, and what these can do.
 
-    edges: messages, reverses counted; cut: see remote_shares; model_s: CPU seconds of forward, backward and step a
-    batch, of a trainer, on its share of the cores.
+    edges: messages, reverses counted. seeds: rows a trainer and step. cut: see remote_shares. model_s: CPU seconds of
+    forward, backward and optimizer for a trainer's batch, spread over its share of the cores. servers: processes on a
+    host that answer, a core each.
     """
 
     nodes: float
     edges: float
-    edge_types: int
-    row_bytes: float
     train_nodes: float
-    hosts: int
-    trainers: int
-    seeds: int
-    fanouts: tuple[int, ...]
-    cores: int
-    gbit: float
-    cut: float | None
-    model_s: float = 0.0
+    edge_types: int = 1
+    row_bytes: float = 256
+    hosts: int = 1
+    trainers: int = 8
+    servers: int = 8
+    seeds: int = 1024
+    fanouts: tuple[int, ...] = (10, 10)
+    cores: int = 48
+    gbit: float = 25.0
+    cut: float | None = None
+    model_s: float = 0.1
 
     @property
     def steps(self) -> float:
-        """Of an epoch; each takes `seeds` rows a trainer."""
+        """Of an epoch."""
         return self.train_nodes / (self.seeds * self.trainers * self.hosts)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Of a scene. Seconds of an epoch if nothing else were in the way; bytes of a host."""
+    """Of a scene: seconds of an epoch that each place is busy, traffic of a trainer's batch, bytes of memory."""
 
     steps: float
     batch_bytes: float
     batch_messages: float
-    server_cores: float
-    """Cores of a host that its servers keep busy while trainers never wait for them."""
     network_s: float
-    cpu_s: float
+    server_s: float
+    trainer_s: float
+    host_s: float
+    """All CPU seconds of a host over its cores."""
     partition_bytes: float
     trainer_bytes: float
 
     @property
-    def epoch_s(self) -> float:
-        """With perfect overlap: the narrowest place decides."""
-        return max(self.network_s, self.cpu_s)
+    def fastest_s(self) -> float:
+        """All at once: the busiest place decides."""
+        return max(self.network_s, self.server_s, self.trainer_s, self.host_s)
+
+    @property
+    def slowest_s(self) -> float:
+        """One after the other."""
+        return max(self.network_s + self.server_s + self.trainer_s, self.host_s)
 
 
 def predict(scene: Scene, costs: Costs) -> Prediction:
-    """Nothing is reached twice (see tree_batch), so traffic is an upper bound."""
+    """Nothing is reached twice (see tree_batch): an upper bound of edges and rows."""
     batch = tree_batch(scene.seeds, scene.fanouts, scene.edge_types, scene.row_bytes)
     remote = elsewhere(batch, remote_shares(len(scene.fanouts), scene.hosts, scene.cut))
     of = traffic(remote, scene.hosts, costs.header)
-    # What a host's trainers ask of others, others' trainers ask of it: as many bytes come in as go out.
+    client, server = costs.client(batch, remote, of), costs.server(of)
+    # What a host's trainers ask of others, those ask of it: half of the bytes comes in, half goes out, and as much
+    # again for the others, over a network that does both at once.
     network = scene.trainers * sum(of.bytes) / (scene.gbit * 1e9 / 8)
-    server = scene.trainers * costs.server(of)
-    cpu = scene.trainers * (costs.client(batch, remote, of) + scene.model_s) + server
+    steps, trainers = scene.steps, scene.trainers
     return Prediction(
-        scene.steps,
+        steps,
         sum(of.bytes),
         sum(of.messages),
-        server / max(cpu / scene.cores, network, 1e-12),
-        scene.steps * network,
-        scene.steps * cpu / scene.cores,
+        steps * network,
+        steps * trainers * server / min(scene.servers, scene.cores),
+        steps * (client + scene.model_s * trainers / scene.cores),
+        steps * trainers * (client + scene.model_s + server) / scene.cores,
         partition_bytes(scene),
         trainer_bytes(scene),
     )
@@ -258,3 +270,48 @@ def trainer_bytes(scene: Scene) -> float:
     nodes, and the order of all training nodes (ids, permutation, result)."""
     position = 4 if scene.nodes < 2**31 else 8
     return scene.nodes * (position + 4 + 1) + scene.train_nodes * 3 * ID
+
+
+# -- what `gsl bench scaling` prints -----------------------------------------------------------------------------------
+
+MEASURED = Costs(
+    edge=9.5e-8,
+    input_byte=1.8e-10,
+    client_byte=(1e-9, 1e-9),
+    server_byte=(1e-9, 1e-9),
+    message=(1e-4, 1e-4),
+    header=(1000.0, 200.0),
+)
+"""2026-11-24, one core of an EPYC (Zen 5): `gsl bench sampling` on the Debian graph, see docs/scaling.md."""
+
+CUT = 0.3
+"""Of a graph with communities, between METIS partitions: that of the Debian graph in 2 was measured, see there."""
+
+
+def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:
+    """Predictions for graphs of a billion and a hundred billion edges, seeds of any host and of the own one."""
+    head = ["edges", "hosts", "seeds", "steps", "MB a batch", "messages", "network s", "servers s", "trainer s"]
+    head += ["host cpu s", "epoch s", "partition GB", "trainer GB"]
+    rows = []
+    for edges in (1e9, 1e11):
+        nodes = edges / 100
+        for hosts in (16, 64):
+            for cut in (None, CUT):
+                said = predict(Scene(nodes, edges, 0.8 * nodes, hosts=hosts, cut=cut), costs)
+                times = (said.network_s, said.server_s, said.trainer_s, said.host_s)
+                rows.append(
+                    [
+                        f"{edges / 1e9:.0f}B",
+                        str(hosts),
+                        "any" if cut is None else f"own, {100 * cut:.0f}% cut",
+                        f"{said.steps:,.0f}",
+                        f"{said.batch_bytes / 1e6:.1f}",
+                        f"{said.batch_messages:.0f}",
+                        *(f"{t:,.0f}" for t in times),
+                        f"{said.fastest_s:,.0f} - {said.slowest_s:,.0f}",
+                        f"{said.partition_bytes / 1e9:.1f}",
+                        f"{said.trainer_bytes / 1e9:.1f}",
+                    ]
+                )
+    yield from table(head, rows)
+    yield f"Assumed: {Scene(0, 0, 0)}; a hundredth as many nodes as edges, 80 % of them for training. Not measured."

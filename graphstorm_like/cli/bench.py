@@ -73,3 +73,10 @@ def add_to(app: typer.Typer) -> None:
         counts = [int(count) for count in partitions.split(",")]
         runs = measure_partitions(load_pipeline(pipeline, overrides or ()), counts, method, batches)
         typer.echo("\n".join(sampling_table(runs)))
+
+    @bench.command("scaling")
+    def scaling() -> None:
+        """What the cost model predicts for graphs of a billion and a hundred billion edges: no measurement."""
+        from graphstorm_like.benchmarks.cost_model import scaling_table
+
+        typer.echo("\n".join(scaling_table()))

@@ -16,6 +16,7 @@ from graphstorm_like.benchmarks.cost_model import (
     fit,
     predict,
     remote_shares,
+    scaling_table,
     traffic,
     tree_batch,
 )
@@ -84,20 +85,29 @@ def test_no_cost_is_below_zero() -> None:
 
 def test_scene() -> None:
     scene = Scene(
-        nodes=1000, edges=10_000, edge_types=2, row_bytes=100, train_nodes=800, hosts=2, trainers=2, seeds=2,
+        nodes=1000, edges=10_000, edge_types=2, row_bytes=100, train_nodes=800, hosts=2, trainers=2, servers=1, seeds=2,
         fanouts=(3, 5), cores=4, gbit=8e-6, cut=None, model_s=1.0,
     )  # fmt: skip
     said = predict(scene, COSTS)
-    remote = elsewhere(tree_batch(2, [3, 5], 2, 100), [0.5, 0.5, 0.5])
+    batch = tree_batch(2, [3, 5], 2, 100)
+    remote = elsewhere(batch, [0.5, 0.5, 0.5])
     of = traffic(remote, 2, COSTS.header)
+    client, server = COSTS.client(batch, remote, of), COSTS.server(of)
     assert said.steps == 100
     assert (said.batch_bytes, said.batch_messages) == (sum(of.bytes), 6)
     assert said.network_s == pytest.approx(100 * 2 * sum(of.bytes) / 1000)  # 8e-6 Gb/s are 1,000 bytes a second
-    client = COSTS.client(tree_batch(2, [3, 5], 2, 100), remote, of)
-    assert said.cpu_s == pytest.approx(100 * 2 * (client + COSTS.server(of) + 1.0) / 4)
-    assert said.epoch_s == max(said.network_s, said.cpu_s)
+    assert said.server_s == pytest.approx(100 * 2 * server)
+    assert said.trainer_s == pytest.approx(100 * (client + 0.5))  # two of four cores are its own
+    assert said.host_s == pytest.approx(100 * 2 * (client + 1 + server) / 4)
+    assert said.fastest_s == said.network_s
+    assert said.slowest_s == said.network_s + said.server_s + said.trainer_s
     assert said.partition_bytes == (10_000 * 8 + 1000 * (16 + 100)) / 2
     assert said.trainer_bytes == 1000 * 9 + 800 * 24
-    # Twice the hosts: half the steps, and no less to hold for a trainer.
     more = predict(dataclasses.replace(scene, hosts=4), COSTS)
-    assert (more.steps, more.trainer_bytes) == (50, said.trainer_bytes)
+    assert (more.steps, more.trainer_bytes) == (50, said.trainer_bytes)  # no less to hold on more hosts
+
+
+def test_table_of_predictions() -> None:
+    lines = list(scaling_table(COSTS))
+    assert len(lines) == 10
+    assert [line.split()[:3] for line in lines[1:3]] == [["1B", "16", "any"], ["1B", "16", "own,"]]
