@@ -3,8 +3,8 @@
     python training_scripts/debian_packages/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2
 
 A case is <side>:<hosts>x<trainers a host>; more hosts than one are pretended, each with a METIS partition. Both sides
-train sections of packages on the same float32 inputs (MiniLM vectors and the size), ours made, with the same splits and
-RGCN. Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's tables; peer:2x... needs root.
+train sections of packages on the same float32 inputs (MiniLM vectors and the size), splits, RGCN and batches (1,024
+rows of all trainers together). Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's tables; peer:2x... needs root.
 """
 
 from __future__ import annotations
@@ -97,17 +97,18 @@ def ours(options: argparse.Namespace, pipeline: Path, hosts: int, trainers: int)
     def gsl(verb: str, *more: str) -> Run:
         command = [sys.executable, "-m", "graphstorm_like.cli.main", verb, str(pipeline), *changes, *more]
         watched = [folder / "train" / "metrics.jsonl"]
-        return measure(command, folder.parent / f"{folder.name}-{verb}.log", options.timeout, environ(), watched)
+        return measure(
+            command,
+            folder.parent / f"{folder.name}-{verb}.log",
+            options.timeout,
+            bench_peer._our_environment(),
+            watched,
+        )
 
     construct, train = gsl("construct"), gsl("train", *launch)
     gsl("evaluate", *launch)
     scores = json.loads((folder / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
     return bench_peer.Result(construct, train, our_epochs(train), scores["test"]["accuracy"], [*changes, *launch])
-
-
-def environ() -> dict[str, str]:
-    """Of our processes."""
-    return bench_peer._our_environment()
 
 
 def peer(options: argparse.Namespace, config: Path, classes: int, hosts: int, trainers: int) -> bench_peer.Result:
@@ -120,7 +121,9 @@ def peer(options: argparse.Namespace, config: Path, classes: int, hosts: int, tr
     command += ["--add-reverse-edges", "--use-graphbolt", "true", "--num-processes", "2"]
     log = folder.parent / f"{name}-construct.log"
     construct = measure(command, log, options.timeout, environment(OMP_NUM_THREADS="1"))
-    settings = peer_graph.peer_train(classes, options.epochs, None, best=True)
+    # Its batch size is a trainer's, ours that of all: the same steps for both.
+    batch = {"batch_size": peer_graph.BATCH // (hosts * trainers)}
+    settings = peer_graph.peer_train(classes, options.epochs, None, best=True, more=batch)
     yaml_file = folder / f"{name}.yaml"
     yaml_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     with pretended_hosts(folder / "hosts") if hosts > 1 else nullcontext() as where:
