@@ -4,7 +4,8 @@
 
 A case is <side>:<hosts>x<trainers a host>; more hosts than one are pretended, each with a METIS partition. Both sides
 train sections of packages on the same float32 inputs (MiniLM vectors and the size), splits, RGCN and batches (1,024
-rows of all trainers together). Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's tables; peer:2x... needs root.
+rows of all trainers together). Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's
+tables, and peer:2x... needs root.
 """
 
 from __future__ import annotations
