@@ -124,7 +124,7 @@ def exclusive(lock_file: Path, doing: str, wait_s: float = 0.0) -> Iterator[None
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with open(lock_file, "a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
-        while not _try_lock(file.fileno()):
+        while not try_lock(file.fileno()):
             if time.monotonic() >= deadline:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
@@ -139,7 +139,8 @@ def exclusive(lock_file: Path, doing: str, wait_s: float = 0.0) -> Iterator[None
         yield  # closing the file gives the lock back
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Take the kernel lock of an open file; False when another process has it."""
     if fcntl is None:
         return True
     try:

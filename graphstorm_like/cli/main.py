@@ -7,7 +7,20 @@ import sys
 import typer
 
 from graphstorm_like import __version__
-from graphstorm_like.cli import bench, doctor, exchange, partition, run, schema, show, stitch, validate
+from graphstorm_like.cli import (
+    bench,
+    doctor,
+    exchange,
+    host,
+    launch,
+    partition,
+    run,
+    schema,
+    show,
+    stitch,
+    validate,
+    worker,
+)
 from graphstorm_like.errors import GslError
 
 app = typer.Typer(
@@ -41,6 +54,9 @@ bench.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
+launch.add_to(app)
+host.add_to(app)
+worker.add_to(app)
 
 
 def main() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
 from graphstorm_like.cli.arguments import Fresh, Overrides, Quiet, Yaml
+
+STOPPED = "stopped; the same command goes on from the last resume point"
 
 _STAGE_HELP = {
     "construct": "Build the graph folder from the tables.",
@@ -28,6 +31,21 @@ def add_to(app: typer.Typer) -> None:
         app.command(stage, help=text)(_stage_command(stage))
 
 
+@contextmanager
+def stopped_by_hand() -> Iterator[None]:
+    """What Ctrl-C and SIGTERM end with: a line, and 128 + the signal's number."""
+    from graphstorm_like.launch.supervisor import Stopped
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(STOPPED, err=True)
+        raise typer.Exit(130) from None
+    except Stopped as stopped:
+        typer.echo(STOPPED, err=True)
+        raise typer.Exit(128 + stopped.number) from None
+
+
 def _stage_command(stage: str) -> Callable[..., None]:
     def command(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
         _run(pipeline, overrides, fresh, quiet, [stage])
@@ -37,13 +55,9 @@ def _stage_command(stage: str) -> Callable[..., None]:
 
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
     from graphstorm_like.config import load_pipeline
+    from graphstorm_like.launch.launcher import launch
     from graphstorm_like.launch.plan import STAGES
-    from graphstorm_like.launch.stages import run_pipeline
-    from graphstorm_like.training.progress import Reporter
 
     checked = load_pipeline(pipeline, overrides or ())
-    try:
-        run_pipeline(checked, stages or STAGES, fresh=fresh, reporter=Reporter(quiet))
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from the last resume point", err=True)
-        raise typer.Exit(130) from None
+    with stopped_by_hand():
+        launch(checked, stages or STAGES, fresh, quiet)

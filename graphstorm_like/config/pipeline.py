@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.launch import LaunchConfig, LocalLaunchConfig
 from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
@@ -22,7 +23,7 @@ from graphstorm_like.config.task import (
     NumberLabelConfig,
     TaskConfig,
 )
-from graphstorm_like.config.train import Fanout, InferConfig, LaunchConfig, LocalLaunchConfig, TrainConfig
+from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import unknown
 
 
@@ -371,6 +372,16 @@ def _check_fanout_list(
                 yield (*at, i, "by_edge_type", key), _unknown("edge type", key, known)
 
 
+def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
+    """A folder that is there already is looked at when the hosts start."""
+    if launch.hosts > 1 and graph.partitions.count != launch.hosts and any(e.files for e in graph.edges):
+        yield (
+            ("launch", "hosts"),
+            f"must be graph.partitions.count, {graph.partitions.count} (got {launch.hosts}): each host owns a "
+            f"partition. Set graph.partitions.count: {launch.hosts}",
+        )
+
+
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
@@ -383,4 +394,5 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
     (("graph", "model", "task", "train"), _check_stages),
+    (("graph", "launch"), _check_hosts),
 ]

@@ -1,4 +1,4 @@
-"""`train:`, `infer:` and `launch:` how long, how fast, how much, and where."""
+"""`train:` and `infer:` how long, how fast, and how much."""
 
 from __future__ import annotations
 
@@ -162,14 +162,3 @@ class InferConfig(Strict):
     dtype: Literal["float32", "float16"] = "float32"
     shard_rows: PositiveInt = 1_000_000
     """Rows a Parquet file."""
-
-
-class LocalLaunchConfig(Strict):
-    """One process on this machine."""
-
-    on: Literal["local"] = "local"
-    threads: PositiveInt | None = None
-    """Compute threads; default: all cores."""
-
-
-LaunchConfig = LocalLaunchConfig

@@ -21,6 +21,8 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 
+_unused: list[tuple[Path, str]] = []
+"""Tables of the host that this process, its leader, has let go, and others may still read."""
 FloatRows = npt.NDArray[np.float32]
 
 
@@ -64,8 +66,11 @@ class RowTable:
         last = int(self.bounds[(group.host + 1) * group.local_size])
         if group.leads_host:
             create_rows(shm, f"{node_type}:{self._name}", (last - first, width), "<f4")
-            weakref.finalize(self, drop, shm, f"{node_type}:{self._name}")
         group.barrier(f"making a table of {node_type}")
+        while _unused:  # where all ranks are here, none reads what this one let go before
+            drop(*_unused.pop())
+        if group.leads_host:
+            weakref.finalize(self, _unused.append, (shm, f"{node_type}:{self._name}")).atexit = False
         self._here = find(shm, f"{node_type}:{self._name}").open("r+").values
         self.own = self._here[self.start - first : self.stop - first]
 

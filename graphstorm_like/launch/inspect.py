@@ -10,9 +10,19 @@ from pathlib import Path
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partitions import partition_report
-from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.plan import STAGES, is_done, plan_processes, stage_folder
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.launch.host import usable_cores
+from graphstorm_like.launch.plan import (
+    STAGES,
+    is_done,
+    plan_alone,
+    plan_processes,
+    runs_in_process,
+    sketch_job,
+    stage_folder,
+)
 from graphstorm_like.training.progress import Reporter
 
 Rows = list[list[str]]
@@ -115,9 +125,48 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
         rows.append([stage, state, str(stage_folder(pipeline, stage))])
     yield from table(["stage", "state", "folder"], rows)
     yield ""
-    for process in plan_processes(pipeline, yaml):
-        environment = " ".join(f"{k}={v}" for k, v in process.environment.items())
-        yield f"{process.role} on {process.host}: {environment} {' '.join(process.command)}".replace(":  ", ": ")
+    yield from _processes(pipeline, yaml)
+
+
+def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
+    """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
+    launch = pipeline.launch
+    if runs_in_process(launch):
+        plans = [plan_alone(pipeline, yaml)]
+    else:
+        plans = plan_processes(pipeline, sketch_job(pipeline, usable_cores()), _manifest(pipeline))
+    rows = [
+        [
+            f"{plan.role} {plan.number}",
+            str(plan.host),
+            plan.address,
+            str(plan.cores or "all"),
+            "-" if plan.memory is None else f"{plan.memory / 1e9:.1f} GB",
+        ]
+        for plan in plans
+    ]
+    yield from table(["process", "host", "address", "threads", "memory"], rows)
+    yield ""
+    for role, command in {plan.role: plan.command for plan in plans}.items():
+        yield f"{role}: {' '.join(command)}"
+    alike = {k: v for k, v in plans[0].environment.items() if all(p.environment.get(k) == v for p in plans)}
+    yield f"environment of all: {_shown(alike)}"
+    for plan in plans if len(plans) > 1 else []:
+        own = {k: v for k, v in plan.environment.items() if k not in alike}
+        yield f"of {plan.role} {plan.number}: {_shown(own)}"
+    if launch.on in ("local", "ray") and launch.port is None and len(plans) > 1:
+        yield "port 0: a free one, chosen at the start"
+
+
+def _shown(environment: dict[str, str]) -> str:
+    return " ".join(f"{k}={v}" for k, v in environment.items()) or "-"
+
+
+def _manifest(pipeline: Pipeline) -> GraphManifest | None:
+    try:
+        return read_manifest(stage_folder(pipeline, "construct"))
+    except DataError:
+        return None
 
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:

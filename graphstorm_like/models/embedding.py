@@ -97,9 +97,8 @@ class Embedder:
             for i, layer in enumerate(self.model.gnn.layers):
                 assert isinstance(layer, GraphLayer)
                 where = None if i == hops - 1 else scratch
-                made = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
-                self.group.barrier(f"layer {i + 1}")  # until here others read `hidden`
-                hidden = made
+                hidden = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
+                self.group.barrier(f"layer {i + 1}")
                 for file in scratch.glob(f"{i}-*"):
                     file.unlink()
         return {t: _as_vectors(table) for t, table in hidden.items()}

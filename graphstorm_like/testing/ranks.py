@@ -30,6 +30,8 @@ try:
     Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[2].split(","))
 finally:
     distributed.stop()
+sys.stdout.flush()
+os._exit(0)  # torch's threads do not always survive the interpreter's end
 """
 """Program of a trainer: pipeline file, stages."""
 

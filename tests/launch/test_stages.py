@@ -151,7 +151,7 @@ def test_show(tmp_path: Path) -> None:
         assert stage in batch
     plan = "\n".join(show_plan(pipeline, "p.yaml"))
     assert plan.count("up to date") == 1
-    assert "trainer on localhost: gsl run p.yaml" in plan
+    assert "trainer: gsl run p.yaml" in plan
 
 
 def test_show_of_edge_labels(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class VectorTable(nn.Module):
         mine = torch.unique(torch.cat([torch.zeros(0, dtype=torch.int64), *self._written]))
         self._written.clear()
         facts = self.group.gather(torch.stack([mine, self.computed[mine]], dim=1), "vectors of texts").numpy()
-        rows = self.group.gather(self.vectors[mine].view(torch.int16), "vectors of texts").view(torch.float16)
+        rows = self.group.gather(self.vectors[mine].view(torch.uint8), "vectors of texts").view(torch.float16)
         ids, first = np.unique(facts[:, 0], return_index=True)
         self.vectors[torch.from_numpy(ids)] = rows[torch.from_numpy(first)]
         self.computed[torch.from_numpy(ids)] = torch.from_numpy(facts[first, 1])

@@ -1,0 +1,45 @@
+"""gsl host: the processes of one machine of a job that runs over several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphstorm_like.cli.arguments import Fresh, Overrides, Quiet, Yaml
+from graphstorm_like.cli.run import stopped_by_hand
+
+SecretFile = Annotated[
+    Path | None, typer.Option(envvar="GSL_SECRET_FILE", help="File with the job's secret, closed to others.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("host")
+    def host(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        index: int = typer.Option(0, help="Which of launch.hosts this machine is."),
+        addresses: str = typer.Option("", help="Private addresses or names of all hosts, separated by commas."),
+        secret_file: SecretFile = None,
+        hosts_from_slurm: bool = typer.Option(False, "--hosts-from-slurm", help="Index and addresses as srun says."),
+        fresh: Fresh = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Start and watch this machine's processes; for a scheduler of your own (launch.on: external) and for Slurm."""
+        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.host import host_addresses
+        from graphstorm_like.launch.launcher import run_one_host
+        from graphstorm_like.launch.slurm import slurm_node
+
+        checked, mark = load_pipeline(pipeline, overrides or ()), None
+        if hosts_from_slurm:
+            node = slurm_node()
+            index, found, mark = node.index, node.addresses, node.mark
+        else:
+            found = host_addresses(checked, addresses)
+        with stopped_by_hand():
+            run_one_host(checked, index, found, secret_file, mark=mark, fresh=fresh, quiet=quiet)

@@ -1,0 +1,192 @@
+"""What a host's processes share while a job runs: a folder in shared memory, the job's secret in it, free ports.
+
+The folder's name is the job's and the host's. Whoever made it holds a kernel lock on it, so that what a killed
+supervisor left behind is told from what is in use, and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import stat
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.files import try_lock
+from graphstorm_like.graph.remote.cluster import check_private
+
+MEMORY = Path("/dev/shm")
+_LOCK = "lock"
+
+
+def memory_root() -> Path:
+    """Where shared-memory folders are made: a temporary folder where the system has no /dev/shm."""
+    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+
+
+def job_name(name: str, mark: str | None = None) -> str:
+    """[a-z0-9-]+: the pipeline's name and a mark, by default a random one."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "job"
+    return f"{slug}-{mark or secrets.token_hex(4)}"
+
+
+def new_secret() -> str:
+    """32 random bytes in hex."""
+    return secrets.token_hex(32)
+
+
+def read_secret(path: Path) -> str:
+    """A job's secret from a file that no stranger can read. Raises LaunchError."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise LaunchError(f"{path}: must hold the job's secret ({err}). Make one with: openssl rand -hex 32") from None
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise LaunchError(f"{path}: must be closed to others (mode {stat.filemode(mode)}). Run: chmod 600 {path}")
+    if not re.fullmatch(r"[0-9a-f]{32,}", text) or len(text) % 2:
+        raise LaunchError(f"{path}: must hold at least 16 bytes in hex. Make one with: openssl rand -hex 32")
+    return text
+
+
+@contextlib.contextmanager
+def host_folder(folder: Path, secret: str) -> Iterator[None]:
+    """The shared-memory folder of a host, mode 0700, with the secret in it, mode 0600; gone afterwards.
+
+    Raises LaunchError when another job of this name is running here.
+    """
+    if folder.exists() and not _remove_dead(folder):
+        raise LaunchError(f"{folder}: another job of this name runs on this host. Wait for its end, or rename yours")
+    # Locked before it bears its name: a sweep must never find it without.
+    making = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        making.mkdir(mode=0o700)
+        descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as err:
+        raise LaunchError(f"{folder}: must be a folder that can be made ({err})") from err
+    try:
+        try_lock(descriptor)
+        write_secret(making / "secret", secret)
+        making.rename(folder)
+        yield
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """A new file that only its owner reads, from its first moment."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secret)
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed supervisors of this user left in shared memory."""
+    for folder in root.glob("gsl-*-h*"):
+        with contextlib.suppress(OSError):
+            state = folder.lstat()
+            ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
+            if ours and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
+                _remove_dead(folder)
+
+
+def _remove_dead(folder: Path) -> bool:
+    """Remove a folder whose lock nobody holds; whether it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+        try:
+            if not try_lock(descriptor):
+                return False
+        finally:
+            os.close(descriptor)
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def free_ports(address: str, count: int) -> list[int]:
+    """Ports of an address that nobody listens on now. All are held until all are found, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            one.bind((address, 0))
+            found.append(int(one.getsockname()[1]))
+        return found
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve(names: Sequence[str]) -> tuple[str, ...]:
+    """Private IP addresses of hosts, given by name or address. Raises LaunchError for any that the world reaches."""
+    return tuple(_resolve(name) for name in names)
+
+
+def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
+    """Addresses of all hosts: those given, 'a,b', or those of launch.addresses."""
+    if given:
+        return resolve([name.strip() for name in given.split(",")])
+    return tuple(getattr(pipeline.launch, "addresses", ()))
+
+
+def _resolve(name: str) -> str:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as err:
+        raise LaunchError(f"host '{name}': must have an address ({err}). Give --addresses") from None
+    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    # A machine's own name is often in /etc/hosts as 127.0.1.1, which the others cannot reach.
+    outward = [a for a in addresses if not a.startswith("127.") and a != "::1"]
+    for address in outward or addresses:
+        with contextlib.suppress(LaunchError):
+            check_private(address)
+            return address
+    check_private(addresses[0])
+    return addresses[0]
+
+
+def own_address(peer: str) -> str:
+    """The address of this machine that faces a peer: of a datagram socket, which sends nothing to connect."""
+    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect((peer, 9))
+        except OSError as err:
+            raise LaunchError(f"host {peer}: must be reachable ({err})") from None
+        address = str(one.getsockname()[0])
+    check_private(address)
+    return address
+
+
+_ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR of Linux
+
+
+def interface_of(address: str) -> str | None:
+    """Name of this machine's network interface with an IPv4 address; None where it cannot be told.
+
+    gloo would take the one that the machine's own name leads to, which is often no way to the others.
+    """
+    if not sys.platform.startswith("linux") or ":" in address:
+        return None
+    import fcntl
+
+    if address.startswith("127."):
+        return "lo"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(one.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
+                if socket.inet_ntoa(answer[20:24]) == address:
+                    return name
+    return None

@@ -1,0 +1,152 @@
+"""Starts processes, watches them, stops all when one fails, starts again. Nothing is left behind, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from graphstorm_like.launch.host import host_folder
+from graphstorm_like.launch.plan import Job, ProcessPlan
+from graphstorm_like.launch.process import Failure, Process, Say
+
+POLL_SECONDS = 0.1
+SETTLE_SECONDS, GRACE_SECONDS = 3.0, 5.0
+"""How long a cause may come after its consequence; from SIGTERM to SIGKILL."""
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """Somebody asked the supervisor to stop; all that it started has ended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Stopping:
+    """A request to stop. Set from signal handlers and other threads, looked at in the loop."""
+
+    number: int = 0
+    times: int = 0
+
+    def ask(self, number: int = signal.SIGTERM, _frame: FrameType | None = None) -> None:
+        """Stop; asked twice, without grace."""
+        self.number = self.number or int(number)
+        self.times += 1
+
+    def check(self) -> None:
+        """Raise Stopped when asked."""
+        if self.number:
+            raise Stopped(self.number)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Stopping]:
+    """A Stopping that Ctrl-C, SIGTERM and a closed terminal set, in the main thread."""
+    stopping = Stopping()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, and shells for what runs in the background
+            before[number] = signal.signal(number, stopping.ask)
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_host(
+    plans: Sequence[ProcessPlan],
+    job: Job,
+    secret: str,
+    logs: Path,
+    say: Say,
+    stopping: Stopping,
+    *,
+    settle: float = SETTLE_SECONDS,
+    grace: float = GRACE_SECONDS,
+) -> Failure | None:
+    """One attempt of the processes of one or several hosts of a job. None when all trainers ended well.
+
+    Logs go to logs/attempt-<a>/. Raises Stopped, and LaunchError when a process cannot be started. On return nothing
+    runs, and the hosts' shared-memory folders are gone.
+    """
+    with contextlib.ExitStack() as stack:
+        for host in sorted({plan.host for plan in plans}):
+            stack.enter_context(host_folder(Path(job.host_shm(host)), secret))
+        return run_processes(plans, logs / f"attempt-{job.attempt}", say, stopping, settle=settle, grace=grace)
+
+
+def run_processes(
+    plans: Sequence[ProcessPlan],
+    logs: Path,
+    say: Say,
+    stopping: Stopping,
+    *,
+    settle: float = SETTLE_SECONDS,
+    grace: float = GRACE_SECONDS,
+) -> Failure | None:
+    """See run_host."""
+    logs.mkdir(parents=True, exist_ok=True)
+    running: list[Process] = []
+    try:
+        for plan in plans:
+            stopping.check()
+            running.append(Process(plan, logs / f"{plan.role}-h{plan.host}-{plan.local}.log", say))
+        return _watch(running, stopping, settle)
+    finally:
+        _stop(running, stopping, grace)
+
+
+def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Failure | None:
+    """Until all trainers have ended well, or any process otherwise."""
+    seen: list[tuple[Process, int]] = []
+    deadline = 0.0
+    while True:
+        stopping.check()
+        known = [process for process, _ in seen]
+        for process in running:
+            code = None if process in known else process.ended()
+            if code or (code == 0 and process.plan.role != "trainer"):
+                seen.append((process, code))
+                deadline = deadline or time.monotonic() + settle
+        if seen:
+            # The earliest; but who only lost sight of others waits a little for the one that was lost.
+            process, code = min(seen, key=lambda one: one[0].failure(one[1]).rank)
+            if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(seen) == len(running):
+                process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
+                process.read_to_end()
+                return process.failure(code)
+        elif all(process.ended() == 0 for process in running if process.plan.role == "trainer"):
+            return None
+        time.sleep(POLL_SECONDS)
+
+
+def _stop(running: Sequence[Process], stopping: Stopping, grace: float) -> None:
+    """End all: SIGTERM, after the grace SIGKILL. What has ended already may have left children."""
+    for process in running:
+        process.signal_group(signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while any(p.ended() is None for p in running) and time.monotonic() < deadline and stopping.times < 2:
+        time.sleep(POLL_SECONDS / 2)
+    for process in running:
+        process.close()
+
+
+def with_restarts(attempt: Callable[[int], Failure | None], max_restarts: int, say: Say, stopping: Stopping) -> None:
+    """Attempts, until one ends well. Raises what the last one failed of, with its exit code; Stopped when asked."""
+    number = 0
+    while (failure := attempt(number)) is not None:
+        if not failure.may_pass or number >= max_restarts:
+            raise failure.error()
+        say(failure.message())
+        number += 1
+        say(f"starting again from the last checkpoint (restart {number} of {max_restarts})")
+        stopping.check()

@@ -1,0 +1,91 @@
+"""What a supervisor starts: a trainer, which runs stages with the others, or a server of a host's partition."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from graphstorm_like.config.load import build_pipeline
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.yaml_source import parse_yaml
+from graphstorm_like.errors import ConfigError, GslError, LaunchError
+from graphstorm_like.launch.plan import stage_folder
+
+
+def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
+    """Run a process of a job to its end, and end it; the environment says which one (see docs/distributed.md).
+
+    It ends without Python's farewell. After a failure that might wait for processes that never answer, while nobody
+    notices; after success some thread of a library may still abort it (seen: gloo, 'terminate called without an active
+    exception').
+    """
+    try:
+        if role == "trainer":
+            _train(read_pipeline(pipeline_file), stages, fresh, quiet)
+        elif role == "server":
+            _serve(read_pipeline(pipeline_file))
+        else:
+            raise LaunchError(f"--role: must be 'trainer' or 'server' (got '{role}')")
+    except GslError as err:
+        _leave(f"error: {err}", err.exit_code)
+    except Exception:
+        _leave(traceback.format_exc(), 1)
+    _leave("", 0)
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """A resolved pipeline, as a launcher wrote it down. JSON is YAML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise ConfigError(f"{path}: must be a file that can be read ({err})") from None
+    return build_pipeline(parse_yaml(text, str(path)).data, str(path))
+
+
+def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) -> None:
+    from graphstorm_like.launch.stages import Runner
+    from graphstorm_like.training import distributed
+    from graphstorm_like.training.progress import Reporter
+
+    threads = pipeline.launch.threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
+    if threads:  # the host's cores are for all its trainers: what computes reads it from there
+        pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
+    group = distributed.start(pipeline.launch.timeout_seconds)
+    Runner(pipeline, Reporter(quiet or group.rank != 0), fresh, locked=True).run(stages)
+    # Who ends early takes its host's servers away from the others. The leaders' work may have taken hours.
+    group.leader_first("the end of the job")
+    group.leader_done("the end of the job")
+    group.barrier("the end of the job")
+    distributed.stop()
+
+
+def _serve(pipeline: Pipeline) -> None:
+    from graphstorm_like.graph.remote.cluster import Cluster
+    from graphstorm_like.graph.remote.server import GraphServer
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    where = Cluster.from_environment(pipeline.launch.timeout_seconds)
+    index = int(os.environ.get("GSL_SERVER_INDEX", "0"))
+    if where is None or where.host >= len(where.servers) or index >= len(where.servers[where.host]):
+        raise LaunchError("environment: must name this server in GSL_SERVERS. Start with gsl run or gsl launch")
+    address = where.servers[where.host][index]
+    server = GraphServer(stage_folder(pipeline, "construct"), where.host, where.shm, address, where.secret)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    server.serve()
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    sys.stdout.flush()
+    print(message, end="\n" * bool(message), file=sys.stderr, flush=True)
+    os._exit(code)

@@ -1,0 +1,133 @@
+"""Jobs on a real Ray of two pretended nodes: the actors run real supervisors, the workers do nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graphstorm_like.config import Pipeline, load_pipeline
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.training.progress import Reporter
+
+from .test_supervisor import alive, wait_until
+
+ray = pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.dist, pytest.mark.ray]
+
+# Stands where `python` stands in `python -m graphstorm_like.cli.main worker ...`.
+FAKE = """#!{python}
+import json, os, pathlib, signal, sys, time
+role = sys.argv[sys.argv.index("--role") + 1]
+file = pathlib.Path(sys.argv[sys.argv.index("--pipeline") + 1])
+attempt, rank = os.environ["GSL_ATTEMPT"], os.environ.get("RANK", "")
+if role == "server":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pause()
+told = {{k: v for k, v in os.environ.items() if k.startswith(("GSL_", "MASTER", "RANK", "OMP"))}}
+told |= {{"secret": pathlib.Path(os.environ["GSL_SECRET_FILE"]).read_text(), "pid": os.getpid(), "ppid": os.getppid()}}
+(file.parent / f"told-{{rank}}-{{attempt}}.json").write_text(json.dumps(told))
+print("hello of", rank, flush=True)
+fails = file.parents[1] / "fails"
+what = fails.read_text() if attempt == "0" and rank == "1" and fails.exists() else ""
+if what == "process":
+    os.kill(os.getpid(), 9)
+if what == "actor":
+    os.kill(os.getppid(), 9)
+    time.sleep(60)
+if what == "config":
+    print("error: no such key")
+    sys.exit(2)
+if fails.exists() and attempt == "0":
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two nodes of 2 CPUs, whose actors start FAKE for Python."""
+    from ray.cluster_utils import Cluster
+
+    python = tmp_path_factory.mktemp("bin") / "python"
+    python.write_text(FAKE.format(python=sys.executable))
+    python.chmod(0o755)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    cluster.add_node(num_cpus=2)
+    environment = {"env_vars": {"GSL_TEST_PYTHON": str(python)}, "worker_process_setup_hook": use_fake}
+    ray.init(address=cluster.address, log_to_driver=False, runtime_env=environment)
+    yield
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def use_fake() -> None:
+    import os
+
+    from graphstorm_like.launch import process
+
+    process.GSL = (os.environ["GSL_TEST_PYTHON"],)
+
+
+def shop(tmp_path: Path, *changes: str) -> Pipeline:
+    common = ["launch.on=ray", "launch.hosts=2", "graph.partitions.count=2", "launch.timeout_seconds=20.0", *changes]
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), common)
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
+    return pipeline
+
+
+def told(tmp_path: Path) -> dict[str, dict[str, str]]:
+    return {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run" / "launch").glob("told-*.json")}
+
+
+def test_two_hosts(nodes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    launch(shop(tmp_path, "launch.trainers=2", "launch.cpus=1.0"), ["train"])
+    found = told(tmp_path)
+    assert set(found) == {f"told-{rank}-0" for rank in range(4)}
+    assert len({one["secret"] for one in found.values()}) == 1
+    assert [found[f"told-{rank}-0"]["GSL_HOST"] for rank in range(4)] == ["0", "0", "1", "1"]
+    assert found["told-0-0"]["ppid"] == found["told-1-0"]["ppid"] != found["told-2-0"]["ppid"]
+    assert len({one["MASTER_PORT"] for one in found.values()}) == 1
+    assert len(found["told-0-0"]["GSL_SERVERS"].split(";")) == 2
+    assert found["told-0-0"]["OMP_NUM_THREADS"] == "1"
+    out = capsys.readouterr().out
+    assert {f"[t{rank}] hello of {rank}" for rank in range(4)} <= set(out.splitlines())
+    assert not Path(found["told-0-0"]["GSL_SHM"]).exists()
+    assert (tmp_path / "run" / "logs" / "attempt-0" / "trainer-h1-0.log").read_text() == "hello of 2\n"
+
+
+@pytest.mark.parametrize("what", ["process", "actor"])
+def test_a_death_starts_all_again(nodes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    pipeline = shop(tmp_path, "launch.max_restarts=1")
+    (tmp_path / "run" / "fails").write_text(what)
+    launch(pipeline, ["train"])
+    found = told(tmp_path)
+    assert set(found) == {"told-0-0", "told-1-0", "told-0-1", "told-1-1"}
+    assert found["told-0-0"]["MASTER_PORT"] != found["told-0-1"]["MASTER_PORT"]
+    out = capsys.readouterr().out
+    assert ("was killed by SIGKILL" if what == "process" else "its actor was lost") in out
+    wait_until(lambda: not any(alive(int(one["pid"])) for one in found.values()), 5)
+
+
+def test_too_many_and_what_would_only_fail_again(nodes: None, tmp_path: Path) -> None:
+    pipeline = shop(tmp_path)
+    (tmp_path / "run" / "fails").write_text("process")
+    with pytest.raises(LaunchError, match="trainer 1 on host 1: must run to its end, but was killed by SIGKILL"):
+        launch(pipeline, ["train"])
+    (tmp_path / "run" / "fails").write_text("config")
+    again = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"max_restarts": 3})})
+    with pytest.raises(LaunchError, match=r"ended with status 2 \(ConfigError\)(.|\n)*no such key") as caught:
+        launch(again, ["train"])
+    assert caught.value.exit_code == 2
+    assert all(name.endswith("-0") for name in told(tmp_path))
+
+
+def test_no_room(nodes: None, tmp_path: Path) -> None:
+    pipeline = shop(tmp_path, "launch.cpus=64.0", "launch.timeout_seconds=1.0")
+    with pytest.raises(LaunchError, match=r"room for 2 hosts of 64 CPU on nodes of their own \(nodes have 2 CPU"):
+        launch(pipeline, ["train"])

@@ -1,0 +1,181 @@
+"""Several ranks, on one host and on pretended ones, take the steps that one process takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.testing import ranks
+from graphstorm_like.testing.graphs import shop_pipeline
+from graphstorm_like.testing.text import tiny_text_model
+from graphstorm_like.training.progress import Reporter
+
+pytestmark = [pytest.mark.slow, pytest.mark.dist]
+Make = Callable[..., Pipeline]
+STAGES = ["train", "evaluate", "infer"]
+
+
+@pytest.fixture(scope="module")
+def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph in float32,
+    with all neighbours and no dropout."""
+    folder = tmp_path_factory.mktemp("ranks")
+    lm = tiny_text_model(folder / "lm")
+
+    def make(
+        output: str,
+        task: str,
+        train: dict[str, Any] | None = None,
+        text: bool = False,
+        count: int = 2,
+        method: str = "random",
+    ) -> Pipeline:
+        data = shop_pipeline(shop[0], folder / output, task)
+        partitions = {"method": method.split("-", maxsplit=1)[0], "count": int(method.split("-")[1])}
+        data["graph"] |= {"path": str(folder / method), "partitions": partitions}
+        data["model"] |= {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}, "input_dropout": 0.0}
+        if text:
+            data["model"]["text_encoder"] = {"name": str(lm), "max_tokens": 16, "dtype": "float32"}
+            data["model"]["inputs"] = {"item": {"text": ["title"]}}
+        data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"} | (train or {})
+        data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0}}
+        pipeline = build_pipeline(data).with_absolute_paths(folder)
+        build_graph(pipeline.graph)
+        return pipeline
+
+    return make
+
+
+def losses(pipeline: Pipeline) -> list[float]:
+    lines = (Path(pipeline.output) / "train" / "metrics.jsonl").read_text().splitlines()
+    return [record["loss"] for record in map(json.loads, lines) if record["kind"] == "train"]
+
+
+def scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
+    return json.loads((Path(pipeline.output) / "evaluate" / "metrics.json").read_text())
+
+
+def alone(pipeline: Pipeline) -> Pipeline:
+    run_pipeline(pipeline, STAGES, reporter=Reporter(quiet=True))
+    return pipeline
+
+
+def together(pipeline: Pipeline, hosts: int, trainers: int) -> Pipeline:
+    ranks.run_stages(pipeline, STAGES, hosts, trainers)
+    return pipeline
+
+
+def exported(pipeline: Pipeline, name: str) -> dict[Any, Any]:
+    """Rows of a result by their first column."""
+    table = pq.read_table(Path(pipeline.output) / "infer" / name)
+    return dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist()))
+
+
+@pytest.mark.parametrize(
+    ("task", "layouts"),
+    [
+        ("node_classification", [(1, 2), (2, 1), (2, 2)]),
+        ("link_prediction", [(2, 2)]),
+        ("graph_pretraining", [(2, 1)]),
+        ("edge_regression", [(1, 2)]),
+    ],
+)
+def test_the_same_steps_scores_and_exports(made: Make, task: str, layouts: list[tuple[int, int]]) -> None:
+    one = alone(made(f"{task}-alone", task))
+    for hosts, trainers in layouts:
+        many = together(made(f"{task}-{hosts}-{trainers}", task), hosts, trainers)
+        np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+        for split, metrics in scores(one).items():
+            assert scores(many)[split] == pytest.approx(metrics, abs=1e-6)
+        wanted, found = exported(one, "embeddings/item"), exported(many, "embeddings/item")
+        assert wanted.keys() == found.keys()
+        for key in wanted:
+            np.testing.assert_allclose(found[key], wanted[key], atol=1e-4)
+        facts = json.loads((Path(many.output) / "infer" / "manifest.json").read_text())
+        shards = facts["tables"]["embeddings/item"]["shards"]
+        assert len(shards) == hosts * trainers
+        assert sum(shard["rows"] for shard in shards) == facts["tables"]["embeddings/item"]["rows"] == len(wanted)
+        assert len(list((Path(many.output) / "train/best").glob("embedding-*"))) == hosts * trainers * 2  # user, item
+
+
+@pytest.mark.parametrize(
+    ("task", "strategy", "layout", "close"),
+    [
+        ("node_classification", "frozen", (2, 2), 1e-5),
+        ("link_prediction", "lm_only", (1, 2), 1e-5),
+        ("node_classification", "staged", (2, 1), 1e-5),
+        ("node_classification", "glem", (2, 1), 1e-4),
+        ("node_classification", "distill", (1, 2), 1e-5),
+        ("node_classification", "joint", (2, 1), 0.02),  # each rank chooses its own texts to train
+    ],
+)
+def test_language_models_on_ranks(made: Make, task: str, strategy: str, layout: tuple[int, int], close: float) -> None:
+    changes = {"strategy": strategy}
+    one = alone(made(f"{task}-{strategy}-alone", task, changes, text=True))
+    many = together(made(f"{task}-{strategy}-many", task, changes, text=True), *layout)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=close)
+    for split, metrics in scores(one).items():
+        assert scores(many)[split] == pytest.approx(metrics, abs=0.02 if strategy == "joint" else 1e-5)
+
+
+def test_sampler_processes_ask_other_hosts(made: Make) -> None:
+    one = alone(made("workers-alone", "link_prediction"))
+    many = together(made("workers", "link_prediction", {"workers": 2}), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+
+
+KILLED_AT = """
+import os
+from graphstorm_like.training.trainer import Trainer
+update = Trainer.update
+def until(self, *rest):
+    if self.state.updates == 5:
+        os._exit(0)
+    update(self, *rest)
+Trainer.update = until
+"""
+
+
+def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
+    """2 hosts x 1 are killed; 1 x 2 go on, and end like one process that was left alone."""
+    changes = {"checkpoint": {"every_steps": 2}, "epochs": 3}
+    one = alone(made("resume-alone", "node_classification", changes))
+    pipeline = made("resume", "node_classification", changes)
+    file = Path(pipeline.output) / "pipeline.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(pipeline.model_dump(mode="json")))
+    graph = Path(str(pipeline.graph.path))
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, graph)
+    points = sorted(p.name for p in (Path(pipeline.output) / "train/checkpoints").glob("step-*"))
+    assert points[-1] == "step-000000004"
+    said = ranks.run_stages(pipeline, STAGES, 1, 2)[0]
+    assert "resuming at epoch 2, update 4" in said
+    np.testing.assert_allclose(losses(pipeline), losses(one), rtol=1e-5)
+    assert scores(pipeline)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["random-2", "random-3", "metis-2"])
+def test_partitioning_changes_nothing_but_the_order(made: Make, method: str) -> None:
+    """Whole-batch steps do not depend on the order of rows, so any partitioning has the same loss curve."""
+    if method == "metis-2":
+        pytest.importorskip("dgl")
+    changes = {"batch_size": 10**6, "epochs": 4}
+
+    def without_embeddings(pipeline: Pipeline) -> Pipeline:
+        inputs = {t: {"text": [], "embedding": False} for t in ("item", "user")}
+        model = type(pipeline.model).model_validate(pipeline.model.model_dump() | {"inputs": inputs})
+        return pipeline.model_copy(update={"model": model})
+
+    one = alone(without_embeddings(made("order-1", "node_classification", changes, method="random-1")))
+    many = alone(without_embeddings(made(f"order-{method}", "node_classification", changes, method=method)))
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
