@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
 
 from graphstorm_like.benchmarks.measure import table
 
+Pair: TypeAlias = tuple[float, float]
 ID = 8
 """Bytes of an id on the wire, int64."""
 ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, 2 * ID, 2 * ID
@@ -53,7 +57,7 @@ class Batch:
         return sum(layer.edges for layer in self.layers)
 
     @property
-    def wire_bytes(self) -> tuple[float, float]:
+    def wire_bytes(self) -> Pair:
         """Of the arrays of (sampling, inputs), both ways, if all of it is asked of other hosts."""
         return sum(layer.wire_bytes for layer in self.layers), ID * self.reads + self.input_bytes
 
@@ -93,18 +97,22 @@ def elsewhere(batch: Batch, shares: Sequence[float]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Of a trainer's batch, both ways; pairs are of (sampling, inputs)."""
+    """Of a trainer's batch, both ways; pairs are of (sampling, inputs). calls: messages; of sampling, times the edge types
+    that each is about."""
 
-    messages: tuple[float, float]
-    bytes: tuple[float, float]
+    messages: Pair
+    calls: Pair
+    bytes: Pair
 
 
-def traffic(remote: Batch, partitions: int, header: tuple[float, float] = (0.0, 0.0)) -> Traffic:
-    """A question and an answer for each other host: one a layer, one for all inputs. header: bytes a message beside
-    its arrays."""
-    messages = 2.0 * (partitions - 1) * len(remote.layers), 2.0 * (partitions - 1)
-    hops, rows = remote.wire_bytes
-    return Traffic(messages, (hops + messages[0] * header[0], rows + messages[1] * header[1]))
+def traffic(remote: Batch, partitions: int, edge_types: int, header: Pair = (0.0, 0.0)) -> Traffic:
+    """A question and an answer for each other host: one a layer, one for all inputs. header: bytes a call beside its
+    arrays."""
+    hosts = 2.0 * (partitions - 1)
+    messages = hosts * len(remote.layers), hosts
+    calls = messages[0] * edge_types, messages[1]
+    arrays = remote.wire_bytes
+    return Traffic(messages, calls, (arrays[0] + calls[0] * header[0], arrays[1] + calls[1] * header[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,65 +122,84 @@ class Measured:
 
     name: str
     partitions: int
+    edge_types: int
     batch: Batch
     remote: Batch
     traffic: Traffic
-    client_cpu: tuple[float, float]
-    server_cpu: tuple[float, float]
-    wall: tuple[float, float]
-    message_cpu: tuple[float, float] = (0.0, 0.0)
-    """Of (client, server) for a message with next to nothing in it."""
+    client_cpu: Pair
+    server_cpu: Pair
+    wall: Pair
+    message_cpu: float = 0.0
+    """Of the trainer, for a message with next to nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """CPU seconds; pairs are of (sampling, inputs), `message` of (client, server).
+    """CPU seconds; pairs are of (sampling, inputs).
 
-    edge, input_byte: to sample an edge, to read a byte of inputs where they lie. The others come on top for what
-    crosses the network. header: bytes of a message beside its arrays.
+    edge, input_byte: to sample an edge, to read a byte of inputs where they lie. spread: an edge or an input byte of a
+    batch on top when there are several partitions, for putting answers together. message: the trainer's, a message.
+    server_call: see Traffic.calls. header: bytes of a call beside its arrays.
     """
 
     edge: float
     input_byte: float
-    client_byte: tuple[float, float]
-    server_byte: tuple[float, float]
-    message: tuple[float, float]
-    header: tuple[float, float]
+    spread: Pair
+    client_byte: Pair
+    message: float
+    server_byte: Pair
+    server_call: Pair
+    header: Pair
 
     def client(self, batch: Batch, remote: Batch, of: Traffic) -> float:
         """Of the trainer for a batch, without the model's. What is asked elsewhere is not sampled here."""
         here = self.edge * (batch.edges - remote.edges) + self.input_byte * (batch.input_bytes - remote.input_bytes)
-        return here + _dot(self.client_byte, of.bytes) + self.message[0] * sum(of.messages)
+        if not sum(of.messages):
+            return here
+        together = _dot(self.spread, (batch.edges, batch.input_bytes))
+        return here + together + _dot(self.client_byte, of.bytes) + self.message * sum(of.messages)
 
     def server(self, of: Traffic) -> float:
         """Of all servers for a batch."""
-        return _dot(self.server_byte, of.bytes) + self.message[1] * sum(of.messages)
+        return _dot(self.server_byte, of.bytes) + _dot(self.server_call, of.calls)
 
 
 def fit(runs: Sequence[Measured]) -> Costs:
-    """Costs by measured batches: one without other hosts, and at least one with."""
+    """Costs by measured batches: one without other hosts, and at least two with, of different remote shares."""
     alone = next(r for r in runs if r.partitions == 1)
     edge, byte = alone.client_cpu[0] / alone.batch.edges, alone.client_cpu[1] / alone.batch.input_bytes
     far = [run for run in runs if run.partitions > 1]
-    message = _mean([run.message_cpu for run in far])
+    message = sum(run.message_cpu for run in far) / len(far)
     client, server, header = [], [], []
-    for run in far:
-        of, remote = run.traffic, run.remote
-        own = edge * (run.batch.edges - remote.edges), byte * (run.batch.input_bytes - remote.input_bytes)
-        spent = [(run.client_cpu[i] - own[i] - message[0] * of.messages[i]) / of.bytes[i] for i in range(2)]
-        served = [(run.server_cpu[i] - message[1] * of.messages[i]) / of.bytes[i] for i in range(2)]
-        client.append((max(spent[0], 0.0), max(spent[1], 0.0)))
-        server.append((max(served[0], 0.0), max(served[1], 0.0)))
-        more = [(of.bytes[i] - remote.wire_bytes[i]) / of.messages[i] for i in range(2)]
-        header.append((more[0], more[1]))
-    return Costs(edge, byte, _mean(client), _mean(server), message, _mean(header))
+    for i in range(2):
+        spent, served, more = [], [], []
+        for run in far:
+            of, whole, remote = run.traffic, run.batch, run.remote
+            own = edge * (whole.edges - remote.edges), byte * (whole.input_bytes - remote.input_bytes)
+            units = whole.edges, whole.input_bytes
+            spent.append((units[i], of.bytes[i], run.client_cpu[i] - own[i] - message * of.messages[i]))
+            served.append((of.bytes[i], of.calls[i], run.server_cpu[i]))
+            more.append((of.bytes[i] - remote.wire_bytes[i]) / of.calls[i])
+        client.append(_positive(spent))
+        server.append(_positive(served))
+        header.append(sum(more) / len(more))
+    (spread, sent), (served_bytes, calls) = zip(*client, strict=True), zip(*server, strict=True)
+    return Costs(edge, byte, spread, sent, message, served_bytes, calls, (header[0], header[1]))
 
 
-def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    return sum(a for a, _ in pairs) / len(pairs), sum(b for _, b in pairs) / len(pairs)
+def _positive(rows: Sequence[tuple[float, float, float]]) -> Pair:
+    """Least squares of (a, b) in a x + b y = z, none below zero: a negative one is zero, the other fitted alone."""
+    x, z = np.array([row[:2] for row in rows]), np.array([row[2] for row in rows])
+    scale = x.max(axis=0)
+    found = np.linalg.lstsq(x / scale, z, rcond=None)[0] / scale
+    for i in range(2):
+        if found[i] < 0:
+            one = x[:, 1 - i]
+            found[i], found[1 - i] = 0.0, max(float(one @ z / (one @ one)), 0.0)
+    return float(found[0]), float(found[1])
 
 
-def _dot(a: tuple[float, float], b: tuple[float, float]) -> float:
+def _dot(a: Pair, b: Pair) -> float:
     return a[0] * b[0] + a[1] * b[1]
 
 
@@ -239,7 +266,7 @@ def predict(scene: Scene, costs: Costs) -> Prediction:
     """Nothing is reached twice (see tree_batch): an upper bound of edges and rows."""
     batch = tree_batch(scene.seeds, scene.fanouts, scene.edge_types, scene.row_bytes)
     remote = elsewhere(batch, remote_shares(len(scene.fanouts), scene.hosts, scene.cut))
-    of = traffic(remote, scene.hosts, costs.header)
+    of = traffic(remote, scene.hosts, scene.edge_types, costs.header)
     client, server = costs.client(batch, remote, of), costs.server(of)
     # What a host's trainers ask of others, those ask of it: half of the bytes comes in, half goes out, and as much
     # again for the others, over a network that does both at once.
@@ -275,12 +302,14 @@ def trainer_bytes(scene: Scene) -> float:
 # -- what `gsl bench scaling` prints -----------------------------------------------------------------------------------
 
 MEASURED = Costs(
-    edge=9.5e-8,
-    input_byte=1.8e-10,
-    client_byte=(1e-9, 1e-9),
-    server_byte=(1e-9, 1e-9),
-    message=(1e-4, 1e-4),
-    header=(1000.0, 200.0),
+    edge=7.9e-8,
+    input_byte=1.4e-10,
+    spread=(2.6e-8, 2.4e-10),
+    client_byte=(3.4e-9, 7.6e-10),
+    message=2.4e-5,
+    server_byte=(2.2e-9, 8.4e-10),
+    server_call=(3e-5, 0.0),
+    header=(80.0, 400.0),
 )
 """2026-11-24, one core of an EPYC (Zen 5): `gsl bench sampling` on the Debian graph, see docs/scaling.md."""
 

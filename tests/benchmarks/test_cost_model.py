@@ -22,8 +22,8 @@ from graphstorm_like.benchmarks.cost_model import (
 )
 
 COSTS = Costs(
-    edge=1e-7, input_byte=1e-9, client_byte=(2e-9, 1e-9), server_byte=(3e-9, 4e-9), message=(5e-5, 7e-5),
-    header=(400.0, 200.0),
+    edge=1e-7, input_byte=1e-9, spread=(3e-8, 3e-10), client_byte=(2e-9, 1e-9), message=5e-5,
+    server_byte=(3e-9, 4e-9), server_call=(7e-5, 9e-5), header=(400.0, 200.0),
 )  # fmt: skip
 
 
@@ -44,43 +44,44 @@ def test_shares() -> None:
 def test_traffic() -> None:
     remote = elsewhere(tree_batch(2, [3, 5], 2, 100), [0.5, 0.5, 0.5])
     # Half of: asked 32 * 8, found 32 * 16, edges 152 * 16; half of 154 rows of 8 + 100 bytes.
-    of = traffic(remote, partitions=3, header=(10, 20))
+    of = traffic(remote, partitions=3, edge_types=2, header=(10, 20))
     assert of.messages == (8, 4)  # two other hosts, a question and an answer; two layers
-    assert of.bytes == (1600 + 80, 8316 + 80)
-    assert traffic(elsewhere(remote, [0, 0, 0]), 1).bytes == (0, 0)
+    assert of.calls == (16, 4)
+    assert of.bytes == (1600 + 160, 8316 + 80)
+    assert traffic(elsewhere(remote, [0, 0, 0]), 1, 2).bytes == (0, 0)
 
 
-def measured(partitions: int, seeds: int) -> Measured:
+def measured(partitions: int, seeds: int, cut: float | None = None) -> Measured:
     """As if the costs were COSTS."""
     batch = tree_batch(seeds, [3, 5], 2, 100)
-    remote = elsewhere(batch, remote_shares(2, partitions))
-    of = traffic(remote, partitions, COSTS.header)
-    own = (
-        COSTS.edge * (batch.edges - remote.edges),
-        COSTS.input_byte * (batch.input_bytes - remote.input_bytes),
+    remote = elsewhere(batch, remote_shares(2, partitions, cut))
+    of = traffic(remote, partitions, 2, COSTS.header)
+    there = 1 if partitions > 1 else 0
+    client = (
+        COSTS.edge * (batch.edges - remote.edges) + there * COSTS.spread[0] * batch.edges,
+        COSTS.input_byte * (batch.input_bytes - remote.input_bytes) + there * COSTS.spread[1] * batch.input_bytes,
     )
-    at = range(2)
-    client = [own[i] + COSTS.client_byte[i] * of.bytes[i] + COSTS.message[0] * of.messages[i] for i in at]
-    server = [COSTS.server_byte[i] * of.bytes[i] + COSTS.message[1] * of.messages[i] for i in at]
-    message = COSTS.message if partitions > 1 else (0.0, 0.0)
-    return Measured(
-        "", partitions, batch, remote, of, (client[0], client[1]), (server[0], server[1]), (1.0, 1.0), message
-    )
+    sent = [COSTS.client_byte[i] * of.bytes[i] + COSTS.message * of.messages[i] for i in range(2)]
+    server = [COSTS.server_byte[i] * of.bytes[i] + COSTS.server_call[i] * of.calls[i] for i in range(2)]
+    cpu = (client[0] + sent[0], client[1] + sent[1]), (server[0], server[1])
+    return Measured("", partitions, 2, batch, remote, of, *cpu, (1.0, 1.0), there * COSTS.message)
 
 
 def test_costs_are_found_again() -> None:
-    found = fit([measured(1, 1000), measured(2, 1000), measured(2, 100)])
-    for name in ("edge", "input_byte", "client_byte", "server_byte", "message", "header"):
+    found = fit([measured(1, 1000), measured(2, 1000), measured(2, 1000, cut=0.1)])
+    for name in (field.name for field in dataclasses.fields(Costs)):
         assert getattr(found, name) == pytest.approx(getattr(COSTS, name)), name
     four = measured(4, 500)
     assert found.client(four.batch, four.remote, four.traffic) == pytest.approx(sum(four.client_cpu))
     assert found.server(four.traffic) == pytest.approx(sum(four.server_cpu))
+    one = measured(1, 500)
+    assert found.client(one.batch, one.remote, one.traffic) == pytest.approx(sum(one.client_cpu))
 
 
 def test_no_cost_is_below_zero() -> None:
-    dear = dataclasses.replace(measured(2, 1000), message_cpu=(1.0, 1.0))
-    found = fit([measured(1, 1000), dear])
-    assert min(*found.client_byte, *found.server_byte) == 0
+    dear = [dataclasses.replace(measured(2, n), message_cpu=1.0, server_cpu=(1 / n, 1 / n)) for n in (10, 1000)]
+    found = fit([measured(1, 1000), *dear])
+    assert min(*found.spread, *found.client_byte, *found.server_byte, *found.server_call) == 0
 
 
 def test_scene() -> None:
@@ -91,7 +92,7 @@ def test_scene() -> None:
     said = predict(scene, COSTS)
     batch = tree_batch(2, [3, 5], 2, 100)
     remote = elsewhere(batch, [0.5, 0.5, 0.5])
-    of = traffic(remote, 2, COSTS.header)
+    of = traffic(remote, 2, 2, COSTS.header)
     client, server = COSTS.client(batch, remote, of), COSTS.server(of)
     assert said.steps == 100
     assert (said.batch_bytes, said.batch_messages) == (sum(of.bytes), 6)
