@@ -97,8 +97,8 @@ def elsewhere(batch: Batch, shares: Sequence[float]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Of a trainer's batch, both ways; pairs are of (sampling, inputs). calls: messages; of sampling, times the edge types
-    that each is about."""
+    """Of a trainer's batch, both ways; pairs are of (sampling, inputs). calls: messages; of sampling, times the edge
+    types that each is about."""
 
     messages: Pair
     calls: Pair
