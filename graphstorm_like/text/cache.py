@@ -28,6 +28,7 @@ from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, 
 from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.reuse import known_vectors
 from graphstorm_like.text.tokens import Progress, TokenStore
 
 KIND, VERSION = "embedding cache", 1
@@ -199,6 +200,10 @@ def _fill(
     lengths = store.lengths()
     batches = token_budget_batches(lengths, max_tokens_per_batch or default_budget(encoder, store, device))
     vectors, done = _open_for_writing(folder, meta)
+    if not done.any():
+        for pieces, known in known_vectors(folder.parent, meta, store, KIND, VERSION):
+            vectors[pieces] = known
+            _mark_done(vectors, done, [pieces])
     todo = [left for batch in batches if len(left := batch[done[batch] == 0])]
     total, finished = int(lengths.sum()), int(lengths[done[:] != 0].sum())
     scratch = folder / "workers"
