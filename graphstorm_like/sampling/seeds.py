@@ -21,6 +21,18 @@ class Share:
         """Its rows."""
         return rows[self.rank :: self.size]
 
+    def near(self, ids: IntArray) -> IntArray:
+        """Positions of a rank's part of a step's ids: the rank-th of equal parts in ascending order.
+
+        Partitions are ascending ranges of ids with about as many training rows each, so nearly all are of the rank's
+        own host; and so are their neighbours, where few edges are cut.
+        """
+        if self.size == 1:
+            return np.arange(len(ids))
+        sizes = self.sizes(len(ids))
+        first = sum(sizes[: self.rank])
+        return np.argsort(ids, kind="stable")[first : first + sizes[self.rank]]
+
     def sizes(self, count: int) -> tuple[int, ...]:
         """How many of `count` rows each rank takes."""
         return tuple(len(range(rank, count, self.size)) for rank in range(self.size))

@@ -36,7 +36,8 @@ class TypedSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Rows -> seeds by type."""
-        ids, weight = some_of(self.share, ids)
+        at, weight = some_of(self.share, ids)
+        ids = ids[at]
         seeds = {}
         for node_type, start in self.starts.items():
             mine = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start

@@ -32,6 +32,10 @@ def test_ranks_share_every_step(n: int, batch: int, world: int, epoch: int) -> N
         parts = [Share(rank, world).of(step) for rank in range(world)]
         assert sorted(np.concatenate(parts).tolist()) == sorted(step.tolist())
         assert tuple(map(len, parts)) == Share(0, world).sizes(len(step))
+        near = [step[Share(rank, world).near(step)] for rank in range(world)]
+        assert tuple(map(len, near)) == Share(0, world).sizes(len(step))
+        # One rank: as they come. Several: those of the first partition are the first ranks'.
+        assert np.concatenate(near).tolist() == (step.tolist() if world == 1 else sorted(step.tolist()))
 
 
 def test_a_rank_without_rows_gets_one_that_does_not_count() -> None:
@@ -40,7 +44,7 @@ def test_a_rank_without_rows_gets_one_that_does_not_count() -> None:
     assert batch.seeds["item"].tolist() == [4]
     assert batch.weight == 0.0
     batch = seeder(np.array([4, 7, 5, 1]), StreamPosition(0, 0))
-    assert (batch.seeds["item"].tolist(), batch.weight) == ([5], 1.0)
+    assert (batch.seeds["item"].tolist(), batch.weight) == ([7], 1.0)
 
 
 def test_without_shuffle_the_order_is_kept() -> None:
