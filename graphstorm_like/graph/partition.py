@@ -1,11 +1,12 @@
 """One partition of a graph folder, memory-mapped: sampled edges, rows and columns. Rows are counted in the partition.
 
 Only what is touched is read from disk. The one thing held in memory is the message graph of edge types whose
-validation or test edges are hidden from training. Not for concurrent use.
+validation or test edges are hidden from training. Several threads may ask.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,7 @@ class Partition:
         self._tables: dict[str, pa.RecordBatch] = {}
         self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
+        self._building = threading.Lock()
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -160,11 +162,14 @@ class Partition:
 
     def _shared(self, name: str) -> SharedRows:
         """A table of the host; what has been dropped there is let go here."""
-        if name not in self._shared_rows:
+        found = self._shared_rows.get(name)
+        if found is None:
             assert self.shm is not None
-            self._shared_rows = {n: rows for n, rows in self._shared_rows.items() if is_there(self.shm, n)}
-            self._shared_rows[name] = find(self.shm, name).open()
-        return self._shared_rows[name]
+            found = find(self.shm, name).open()
+            # Replaced, not changed: other threads may be reading it.
+            kept = {n: rows for n, rows in self._shared_rows.items() if is_there(self.shm, n)}
+            self._shared_rows = {**kept, name: found}
+        return found
 
     def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
         """See Part."""
@@ -197,17 +202,21 @@ class Partition:
     def _messages(self, edge_type: EdgeType) -> tuple[IntArray, npt.NDArray[np.integer], IntArray | None]:
         """CSC of the message graph: indptr, sources, and the edge rows where hidden edges left gaps."""
         if edge_type not in self._csc:
-            sources = self.column((edge_type, SOURCE_COLUMN))
-            file = indptr_file(self.schema.edge_files[edge_name(edge_type)])
-            indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
-            kept: IntArray | None = None
-            if edge_type in self.hidden:
-                shown = ~self._hidden(edge_type)
-                kept = np.flatnonzero(shown)
-                before = np.concatenate([[0], np.cumsum(shown)])
-                indptr, sources = before[indptr], sources[kept]
-            self._csc[edge_type] = (indptr, sources, kept)
+            with self._building:  # it may take seconds and much memory: once
+                if edge_type not in self._csc:
+                    self._csc[edge_type] = self._build_messages(edge_type)
         return self._csc[edge_type]
+
+    def _build_messages(self, edge_type: EdgeType) -> tuple[IntArray, npt.NDArray[np.integer], IntArray | None]:
+        sources = self.column((edge_type, SOURCE_COLUMN))
+        file = indptr_file(self.schema.edge_files[edge_name(edge_type)])
+        indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
+        if edge_type not in self.hidden:
+            return indptr, sources, None
+        shown = ~self._hidden(edge_type)
+        kept = np.flatnonzero(shown)
+        before = np.concatenate([[0], np.cumsum(shown)])
+        return before[indptr], sources[kept], kept
 
     def _hidden(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
         """Validation, test and held-out edges, and every parallel edge of theirs whatever its split.

@@ -41,7 +41,7 @@ from graphstorm_like.graph.schema import (
     label_split_column,
     text_column,
 )
-from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph
+from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
 
 
 class PartitionedGraph:
@@ -86,32 +86,39 @@ class PartitionedGraph:
         """For each partition the positions in `ids` of those that it holds."""
         owner = np.searchsorted(self.starts(row_type), ids, side="right") - 1
         # Nearly all id lists are long and of few partitions: P passes beat a sort.
-        return [np.flatnonzero(owner == p) for p in range(len(self.parts))]
+        where = [np.flatnonzero(owner == p) for p in range(len(self.parts))]
+        if sum(map(len, where)) != len(ids):
+            raise IndexError(f"{type_name(row_type)}: ids must be in 0..{self.starts(row_type)[-1] - 1}")
+        return where
 
     def begin_rows(self, column: Column, ids: IntArray) -> Callable[[], Any]:
         """Start to read some rows of a column; the result waits for them."""
         if len(self.parts) == 1:
             return self.parts[0].begin_rows(column, ids)
         where, starts = self.split(column[0], ids), self.starts(column[0])
-        pending = [
-            (at, part.begin_rows(column, ids[at] - starts[p]))
+        pending = {
+            p: part.begin_rows(column, ids[at] - starts[p])
             for p, (part, at) in enumerate(zip(self.parts, where, strict=True))
             if len(at) or p == 0
-        ]
+        }
 
         def finish() -> Any:
-            found = [read() for _, read in pending]
-            order = np.concatenate([at for at, _ in pending])
+            found = self.finish(pending)
+            order = np.concatenate([where[p] for p in pending])
             if isinstance(found[0], pa.Array):
                 back = np.empty(len(order), dtype=np.int64)
                 back[order] = np.arange(len(order))
                 return pa.concat_arrays(found).take(pa.array(back))
             out = np.empty((len(ids), *found[0].shape[1:]), dtype=found[0].dtype)
-            for (at, _), rows in zip(pending, found, strict=True):
-                out[at] = rows
+            for p, rows in zip(pending, found, strict=True):
+                out[where[p]] = rows
             return out
 
         return finish
+
+    def finish(self, pending: Mapping[int, Callable[[], Any]]) -> list[Any]:
+        """Answers of partitions, in order. Those of other hosts are worked on there meanwhile."""
+        return [read() for read in pending.values()]
 
     def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
         """Start to read rows of a table that every host has, published as 'type:name', for its partition."""
@@ -225,14 +232,14 @@ class PartitionedGraph:
     def _hops(self, wanted: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
         """One question to each partition; every partition draws from a seed of its own."""
         where = [self.split(edge_type[2], ids) for edge_type, ids, _ in wanted]
-        pending = []
+        pending: dict[int, Callable[[], list[Hop]]] = {}
         for p, part in enumerate(self.parts):
             requests = [
                 HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
                 for (edge_type, ids, fanout), at in zip(wanted, where, strict=True)
             ]
-            pending.append(part.begin_hops(requests, seeds[p]))
-        found = [finish() for finish in pending]
+            pending[p] = part.begin_hops(requests, seeds[p])
+        found = self.finish(pending)
         return [
             merge_hops([of_part[i] for of_part in found], where[i], self.starts(edge_type)[:-1].tolist())
             for i, (edge_type, _, _) in enumerate(wanted)

@@ -64,15 +64,26 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     """A new table of zeros, mapped for writing. Its pages are really there: DataError when the folder is full, now, and
     not a bus error at some later write."""
     file = _stem(folder, name).with_suffix(".rows")
-    reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
     table = SharedTable(name, str(file), dtype, shape)
-    publish(folder, table)
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    try:
+        reserve(file, size)
+        publish(folder, table)
+    except DataError as err:
+        file.unlink(missing_ok=True)
+        raise DataError(
+            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared "
+            f"memory; a container gets more with --shm-size"
+        ) from err
     return table.open("r+").values
 
 
 def publish(folder: Path, table: SharedTable) -> None:
     """Say where a table is."""
-    write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+    try:
+        write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
+    except OSError as err:
+        raise DataError(f"{folder}: must have room for table '{table.name}' ({err}). Free shared memory") from err
 
 
 def find(folder: Path, name: str) -> SharedTable:

@@ -81,6 +81,7 @@ class RowTable:
 
     def put(self, first: int, rows: FloatRows) -> None:
         """Write some of this rank's rows, from row `first` on."""
+        assert self.start <= first <= self.stop - len(rows), "another rank's rows"
         self.own[first - self.start : first - self.start + len(rows)] = rows
 
     def begin_rows(self, ids: IntArray) -> Callable[[], FloatRows]:

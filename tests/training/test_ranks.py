@@ -36,8 +36,7 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
         task: str,
         train: dict[str, Any] | None = None,
         text: bool = False,
-        count: int = 2,
-        method: str = "random",
+        method: str = "random-2",
     ) -> Pipeline:
         data = shop_pipeline(shop[0], folder / output, task)
         partitions = {"method": method.split("-", maxsplit=1)[0], "count": int(method.split("-")[1])}

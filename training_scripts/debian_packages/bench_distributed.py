@@ -88,7 +88,7 @@ def our_pipeline(folder: Path, tables: peer_graph.Tables, vectors: np.ndarray, e
 
 def ours(options: argparse.Namespace, pipeline: Path, hosts: int, trainers: int) -> bench_peer.Result:
     """Construct, train, evaluate; the second and third over the hosts."""
-    folder = pipeline.parent / f"ours-{hosts}x{trainers}"
+    folder = bench_peer._fresh(pipeline.parent / f"ours-{hosts}x{trainers}")  # or all would be up to date
     changes = [f"output={folder}", f"graph.partitions={{count: {hosts}, method: metis}}"]
     threads = max(options.threads // (hosts * trainers), 1)
     launch = [f"launch.threads={threads}"]

@@ -5,16 +5,18 @@ A batch of mini-batch sampling thus costs a message and an answer per layer and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphstorm_like.errors import DataError, LaunchError
-from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, open_session
+from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, open_session, tune
 
 CONNECT_SECONDS = 60.0
+"""How long a server may take to start, to listen and to take a client among strangers."""
 
 
 class Ticket:
@@ -28,20 +30,23 @@ class Ticket:
 
 
 class Connection:
-    """To one server. At most one message is on its way, so that neither side can block the other."""
+    """To one server. At most one message is on its way, so that neither side can block the other.
+
+    After an error half a message may lie in the socket: from then on every use raises the same LaunchError.
+    """
 
     def __init__(self, address: tuple[str, int], secret: bytes, hello: tuple[Call, Arrays], timeout: float) -> None:
         self.address, self.timeout = address, timeout
         self._secret, self._hello = secret, hello
         self._session: Session | None = None
-        self._pid = -1
+        self._pid, self._failed = -1, ""
         self._queue: Message = Message()
         self._queued: list[Ticket] = []
         self._waiting: list[Ticket] = []
 
     def ask(self, call: Call, arrays: Sequence[Any]) -> Ticket:
         """Queue a question."""
-        self._check_process()
+        self._check()
         ticket = Ticket(self)
         self._queue.add(call, arrays)
         self._queued.append(ticket)
@@ -49,55 +54,111 @@ class Connection:
 
     def flush(self) -> None:
         """Send what is queued."""
+        self._check_process()
         if not self._queued:
             return
         while self._waiting:
             self.receive()
-        try:
+        with self._guard():
             self._connected().send(self._queue)
-        except OSError as err:
-            raise self._lost(err) from err
         self._waiting, self._queued, self._queue = self._queued, [], Message()
 
     def receive(self) -> None:
         """Wait for the answer to the message that is on its way."""
-        assert self._session is not None
-        try:
+        self._check()
+        if self._session is None or not self._waiting:
+            raise LaunchError(f"{self.name}: must be asked by the process that waits for the answer")
+        with self._guard():
             answer = self._session.receive()
-        except OSError as err:
-            raise self._lost(err) from err
-        if answer is None:
-            raise self._lost(ConnectionError("it closed the connection"))
+            if answer is None:
+                raise ConnectionError("it closed the connection")
+            if len(answer.calls) != len(self._waiting):
+                raise LaunchError(f"{self.name}: must answer every question (got {len(answer.calls)} answers)")
         for ticket, call, arrays in zip(self._waiting, answer.calls, answer.arrays, strict=True):
             ticket.answer = (call, arrays)
         self._waiting = []
 
+    def close(self) -> None:
+        """Close the socket; the next question opens a new one."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+        self._queue, self._queued, self._waiting = Message(), [], []
+
     def _check_process(self) -> None:
         """A forked sampler process has a connection of its own."""
         if self._pid != os.getpid():
-            self._session, self._pid = None, os.getpid()
-            self._queue, self._queued, self._waiting = Message(), [], []
+            self.close()
+            self._pid, self._failed = os.getpid(), ""
+
+    def _check(self) -> None:
+        self._check_process()
+        if self._failed:
+            raise LaunchError(self._failed)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Whatever goes wrong in here, the connection is of no use after it."""
+        try:
+            yield
+        except LaunchError as err:
+            self._failed = str(err)
+            raise
+        except OSError as err:
+            self._failed = self._lost(err)
+            raise LaunchError(self._failed) from err
+        except BaseException as err:
+            self._failed = f"{self.name}: was interrupted in the middle of a message ({type(err).__name__})"
+            raise
+        finally:
+            if self._failed:
+                self.close()
 
     def _connected(self) -> Session:
-        if self._session is None:
-            raw = connect(self.address, CONNECT_SECONDS)
-            raw.settimeout(self.timeout)
-            self._session = open_session(raw, self._secret)
-            hello = Message()
-            hello.add(*self._hello)
-            self._session.send(hello)
-            first = self._session.receive()
-            if first is None or "error" in first.calls[0]:
-                raise LaunchError(f"{self.name}: must take this job's graph ({first and first.calls[0]['error']})")
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while self._session is None:
+            try:
+                self._session = self._open(deadline)
+            except TimeoutError:
+                raise LaunchError(
+                    f"{self.name}: must say who it is within {CONNECT_SECONDS:g} s. Is its process stopped?"
+                ) from None
+            except ConnectionError as err:  # it just ends, or strangers push each other out
+                if time.monotonic() >= deadline:
+                    raise LaunchError(
+                        f"{self.name}: must take this process within {CONNECT_SECONDS:g} s ({err}). Its log says why "
+                        f"it closes connections"
+                    ) from None
+                time.sleep(0.05)
         return self._session
 
-    def _lost(self, err: OSError) -> LaunchError:
+    def _open(self, deadline: float) -> Session:
+        raw = connect(self.address, deadline - time.monotonic())
+        try:
+            session = open_session(raw, self._secret, deadline - time.monotonic())
+            raw.settimeout(max(deadline - time.monotonic(), 0.1))
+            hello = Message()
+            hello.add(*self._hello)
+            session.send(hello)
+            first = session.receive()
+            if first is None:
+                raise ConnectionError("it closed the connection")
+            error = first.calls[0].get("error") if first.calls else "it did not answer"
+            if error is not None:
+                raise LaunchError(f"{self.name}: must take this job's graph ({error})")
+            raw.settimeout(self.timeout)
+        except BaseException:
+            raw.close()
+            raise
+        return session
+
+    def _lost(self, err: OSError) -> str:
         if isinstance(err, TimeoutError):
-            return LaunchError(
+            return (
                 f"{self.name}: must answer within {self.timeout:g} s. Is its host up and the network between? Raise "
                 f"launch.timeout_seconds if it is only slow"
             )
-        return LaunchError(f"{self.name}: must stay connected ({err}). Its log says why it ended")
+        return f"{self.name}: must stay connected ({err}). Its log says why it ended"
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -116,15 +177,17 @@ def connect(address: tuple[str, int], seconds: float) -> socket.socket:
     while True:
         try:
             raw = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.1))
-            break
+            if raw.getsockname() != raw.getpeername():
+                break
+            raw.close()  # a port that nobody listens at, drawn as our own: TCP connects it to itself
+            raise ConnectionRefusedError("nobody listens")
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:g} s ({err})"
+                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err})"
                 ) from None
             time.sleep(0.05)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    tune(raw)
     return raw
 
 
@@ -134,17 +197,23 @@ class Client:
     def __init__(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
 
+<<<<<<< HEAD
     @property
     def traffic(self) -> tuple[int, int]:
         """(messages, bytes) with all servers so far, both ways."""
         messages, size = zip(*(c.traffic for c in self.connections), strict=True)
         return sum(messages), sum(size)
+=======
+    def flush(self) -> None:
+        """Send all that is queued, for any server."""
+        for connection in self.connections:
+            connection.flush()
+>>>>>>> main
 
     def result(self, ticket: Ticket) -> Arrays:
         """The arrays of an answer. All that is queued, for any server, goes out before the wait."""
         while ticket.answer is None:
-            for connection in self.connections:
-                connection.flush()
+            self.flush()
             if ticket.answer is None:
                 ticket.connection.receive()
         call, arrays = ticket.answer

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
+
+SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
+"""RFC 6598: not of the world either; pods of some clouds have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Cluster:
     hosts: int
     shm: Path
     servers: tuple[tuple[tuple[str, int], ...], ...]
-    secret: bytes
+    secret: bytes = field(repr=False)
     timeout_seconds: float = 600.0
 
     @classmethod
@@ -41,6 +44,8 @@ class Cluster:
             ) from None
         if servers and len(secret) < 16:
             raise LaunchError("GSL_SECRET_FILE: must hold the job's secret, 32 bytes in hex, when there are servers")
+        if not 0 <= host < max(len(servers), 1):
+            raise LaunchError(f"GSL_HOST: must be one of the {max(len(servers), 1)} hosts of GSL_SERVERS (got {host})")
         return cls(environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, secret, timeout_seconds)
 
 
@@ -59,7 +64,9 @@ def check_private(address: str) -> None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         raise LaunchError(f"launch.addresses: must be IP addresses (got '{address}')") from None
-    if parsed.is_unspecified or not (parsed.is_private or parsed.is_loopback or parsed.is_link_local):
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed  # ::ffff:8.8.8.8 is 8.8.8.8
+    is_shared = parsed.version == 4 and parsed in SHARED_ADDRESSES
+    if parsed.is_unspecified or not (parsed.is_private or parsed.is_loopback or parsed.is_link_local or is_shared):
         raise LaunchError(
             f"launch.addresses: must be private addresses (got {address}): whoever reaches a server can try it. "
             f"Give the hosts' addresses on the cluster's own network"

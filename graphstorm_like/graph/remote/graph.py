@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +38,38 @@ class RemoteGraph(PartitionedGraph):
             )
 
         def open_parts(hidden: HiddenEdges) -> list[Part]:
-            hello = open_call(manifest, hidden)
             connections = {
-                host: Connection(servers[which_server % len(servers)], cluster.secret, hello, cluster.timeout_seconds)
+                host: Connection(
+                    servers[which_server % len(servers)],
+                    cluster.secret,
+                    open_call(manifest, host, hidden),
+                    cluster.timeout_seconds,
+                )
                 for host, servers in enumerate(cluster.servers)
                 if host != cluster.host
             }
+<<<<<<< HEAD
             self.client = Client(list(connections.values()))
             return [
                 RemotePart(self.client, connections[host])
+=======
+            self._client = Client(list(connections.values()))
+            return [
+                RemotePart(self._client, connections[host])
+>>>>>>> main
                 if host in connections
                 else Partition(path, manifest, host, hidden, cluster.shm)
                 for host in range(cluster.hosts)
             ]
 
         super().__init__(path, manifest, hide, held_out, open_parts)
+
+    def finish(self, pending: Mapping[int, Callable[[], Any]]) -> list[Any]:
+        """The others work on their questions while this host does its own part."""
+        self._client.flush()
+        host = self._cluster.host
+        here = pending[host]() if host in pending else None
+        return [here if p == host else read() for p, read in pending.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes connect anew."""

@@ -12,9 +12,6 @@ from graphstorm_like.graph.partition import Column, Draw, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.store import Hop, IntArray
 
-CHUNK_ROWS = 1 << 20
-"""Rows of a whole column that one answer holds."""
-
 
 class RemotePart:
     """See Part."""
@@ -49,12 +46,13 @@ class RemotePart:
 
     def column(self, column: Column) -> Any:
         """See Part. In pieces, so that no message is larger than the network likes."""
-        found, start, more = [], 0, True
-        while more:
-            call = {"do": "column", "column": _json(column), "start": start, "stop": start + CHUNK_ROWS}
-            piece = self._client.result(self._connection.ask(call, []))[0]
+        found: list[Any] = []
+        start, total = 0, -1
+        while start != total:
+            call = {"do": "column", "column": _json(column), "start": start}
+            piece, count = self._client.result(self._connection.ask(call, []))
             found.append(piece)
-            start, more = start + len(piece), len(piece) == CHUNK_ROWS
+            start, total = start + len(piece), int(count)
         return pa.concat_arrays(found) if isinstance(found[0], pa.Array) else np.concatenate(found)
 
 

@@ -7,22 +7,34 @@ business, so there is no slot that one could take.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.errors import GslError, LaunchError
+import numpy as np
+
+from graphstorm_like.errors import DataError, GslError, LaunchError
 from graphstorm_like.graph.partition import Column, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.cluster import check_private
-from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session
+from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session, tune
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 
 log = logging.getLogger("gsl.server")
 HANDSHAKE_SECONDS, MAX_STRANGERS = 10.0, 64
+"""A connection that has not proved itself is closed after so long, or when so many newer ones wait: ours need
+milliseconds, and try again."""
+MAX_VIEWS = 4
+"""Partitions with different edges hidden that are kept, the oldest go first; connections keep their own."""
+PIECE_BYTES = 1 << 26
+"""Of a whole column, that one answer holds."""
+ACCEPT_ENDS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+"""Errors of the listener itself. Others are of one connection, or pass (too many open files)."""
 
 
 class GraphServer:
@@ -37,55 +49,81 @@ class GraphServer:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._listener.bind(address)
-        except OSError as err:
+        except (OSError, OverflowError) as err:
+            self._listener.close()
             raise LaunchError(f"graph server {address[0]}:{address[1]}: must be able to listen there ({err})") from err
         self._listener.listen(256)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
-        self._strangers = threading.BoundedSemaphore(MAX_STRANGERS)
+        self._strangers: dict[socket.socket, None] = {}
+        """Connections that have not proved themselves, oldest first"""
+        self._connections: set[socket.socket] = set()
         self._views: dict[bytes, Partition] = {}
         self._lock = threading.Lock()
         self._stopping = False
 
     def serve(self) -> None:
-        """Accept connections until `stop` is called from another thread or a signal handler."""
-        while True:
-            try:
-                connection, peer = self._listener.accept()
-            except OSError as err:
-                if self._stopping:
-                    return
-                raise LaunchError(f"graph server {self.address}: cannot accept connections ({err})") from err
-            if not self._strangers.acquire(blocking=False):
-                connection.close()  # too many that have not said who they are; ours try again
-                continue
-            threading.Thread(target=self._connection, args=(connection, peer[0]), daemon=True).start()
+        """Accept connections until `stop` is called from another thread or a signal handler; then close all."""
+        try:
+            while not self._stopping:
+                try:
+                    connection, peer = self._listener.accept()
+                except OSError as err:
+                    if self._stopping:
+                        return
+                    if err.errno in ACCEPT_ENDS:
+                        raise LaunchError(f"graph server {self.address}: cannot accept connections ({err})") from err
+                    log.warning("a connection could not be accepted: %s", err)
+                    time.sleep(0.05)
+                    continue
+                self._start(connection, peer[0])
+        finally:
+            self._listener.close()
+            with self._lock:
+                for connection in self._connections:
+                    _shut(connection)
+
+    def _start(self, connection: socket.socket, peer: str) -> None:
+        with self._lock:
+            self._connections.add(connection)
+            self._strangers[connection] = None
+            if len(self._strangers) > MAX_STRANGERS:
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                _shut(oldest)  # its thread ends
+        try:
+            threading.Thread(target=self._connection, args=(connection, peer), daemon=True).start()
+        except RuntimeError as err:
+            log.warning("no thread for %s: %s", peer, err)
+            self._forget(connection)
+
+    def _forget(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._strangers.pop(connection, None)
+            self._connections.discard(connection)
+            connection.close()
 
     def stop(self) -> None:
         """End `serve`."""
         self._stopping = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        _shut(self._listener)
 
     def _connection(self, connection: socket.socket, peer: str) -> None:
-        with connection:
-            try:
-                try:
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    connection.settimeout(HANDSHAKE_SECONDS)
-                    session = accept_session(connection, self.secret)
-                finally:
-                    self._strangers.release()
-                if session is None:
-                    log.warning("refused %s: it does not know the job's secret", peer)
-                    return
-                connection.settimeout(None)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                self._answer(session)
-            except LaunchError as err:
-                log.warning("dropped %s: %s", peer, err)
-            except OSError as err:
-                log.info("lost %s: %s", peer, err)
+        try:
+            tune(connection)
+            session = accept_session(connection, self.secret, HANDSHAKE_SECONDS)
+            if session is None:
+                log.warning("refused %s: it does not know the job's secret", peer)
+                return
+            with self._lock:
+                self._strangers.pop(connection, None)
+            connection.settimeout(None)
+            self._answer(session)
+        except LaunchError as err:
+            log.warning("dropped %s: %s", peer, err)
+        except OSError as err:
+            log.info("lost %s: %s", peer, err)
+        finally:
+            self._forget(connection)
 
     def _answer(self, session: Session) -> None:
         partition: Partition | None = None
@@ -100,26 +138,43 @@ class GraphServer:
                         answer.add({"error": "the first question must be 'open'"})
                     else:
                         answer.add({}, answer_call(partition, call, arrays))
-                except (GslError, IndexError, KeyError, ValueError, TypeError) as err:
-                    answer.add({"error": f"{type(err).__name__}: {err}"})
-            session.send(answer)
+                except Exception as err:  # one question that cannot be answered must not end the others
+                    if not isinstance(err, GslError):
+                        log.exception("no answer to %.200r", call)
+                    answer.add({"error": str(err) if isinstance(err, GslError) else f"{type(err).__name__}: {err}"})
+            try:
+                session.send(answer)
+            except (TypeError, LaunchError) as err:  # nothing of it has been sent
+                refusal = Message()
+                for _ in answer.calls:
+                    refusal.add({"error": str(err)})
+                session.send(refusal)
 
     def _open(self, call: Call, arrays: Arrays) -> Partition:
-        """The partition with some edges hidden, which connections that hide the same share: threads may fill its caches
-        twice, but only with the same."""
+        """The partition with some edges hidden, which connections that hide the same share."""
+        if call["host"] != self.host:
+            raise LaunchError(f"GSL_SERVERS: must name the server of host {call['host']} (this is host {self.host}'s)")
         if call["graph"] != graph_mark(self.manifest):
             raise LaunchError(
                 f"{self.folder}: must be the trainers' graph (its files differ). Copy it anew to this host"
             )
-        key = blake2b(digest_size=16)
-        key.update(repr(call["columns"]).encode())
+        hidden = hidden_from(call, arrays)
+        what = blake2b(repr((call["columns"], call["ends"], [len(a) for a in arrays])).encode(), digest_size=16)
         for array in arrays:
-            key.update(array)
+            what.update(array)
+        key = what.digest()
         with self._lock:
-            if key.digest() not in self._views:
-                hidden = hidden_from(call, arrays)
-                self._views[key.digest()] = Partition(self.folder, self.manifest, self.host, hidden, self.shm)
-            return self._views[key.digest()]
+            view = self._views.pop(key, None) or Partition(self.folder, self.manifest, self.host, hidden, self.shm)
+            self._views[key] = view  # the newest stands last
+            while len(self._views) > MAX_VIEWS:
+                del self._views[next(iter(self._views))]
+        return view
+
+
+def _shut(connection: socket.socket) -> None:
+    """Wake whoever waits at a socket."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def graph_mark(manifest: GraphManifest) -> str:
@@ -127,10 +182,16 @@ def graph_mark(manifest: GraphManifest) -> str:
     return blake2b(repr(sorted(manifest.hashes.items())).encode(), digest_size=12).hexdigest()
 
 
-def open_call(manifest: GraphManifest, hidden: HiddenEdges) -> tuple[Call, Arrays]:
-    """The first question of a connection: which graph, and which of its edges are no messages."""
+def open_call(manifest: GraphManifest, host: int, hidden: HiddenEdges) -> tuple[Call, Arrays]:
+    """The first question of a connection: which graph, whose partition, and which of its edges are no messages."""
     columns = [[list(t), column] for t, column in sorted(hidden.columns.items())]
-    call = {"do": "open", "graph": graph_mark(manifest), "columns": columns, "ends": [list(t) for t in hidden.ends]}
+    call = {
+        "do": "open",
+        "graph": graph_mark(manifest),
+        "host": host,
+        "columns": columns,
+        "ends": [list(t) for t in hidden.ends],
+    }
     return call, [end for ends in hidden.ends.values() for end in ends]
 
 
@@ -153,9 +214,11 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
         case "rows":
             return [partition.begin_rows(_column(call), arrays[0])()]
         case "column":
-            return [partition.column(_column(call))[call["start"] : call["stop"]]]
+            whole, start = partition.column(_column(call)), call["start"]
+            rows = max(PIECE_BYTES * len(whole) // max(whole.nbytes, 1), 1)
+            return [whole[start : start + rows], np.int64(len(whole))]
         case other:
-            raise ValueError(f"unknown question '{other}'")
+            raise DataError(f"unknown question '{other}'. Are the versions of both sides the same?")
 
 
 def _column(call: Call) -> Column:

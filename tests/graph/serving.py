@@ -1,0 +1,63 @@
+"""Graph servers in threads of this process, and the hosts of a pretended cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from graphstorm_like.graph.partition import HiddenEdges
+from graphstorm_like.graph.remote.client import Client, Connection
+from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.part import RemotePart
+from graphstorm_like.graph.remote.server import GraphServer, open_call
+from graphstorm_like.graph.schema import read_manifest
+
+SECRET = bytes(range(32))
+NOTHING = HiddenEdges({}, {})
+
+
+@contextmanager
+def serving(folder: Path, host: int, shm: Path, secret: bytes = SECRET) -> Iterator[GraphServer]:
+    """A server that answers until the end."""
+    server = GraphServer(folder, host, shm, ("127.0.0.1", 0), secret)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def clusters(folder: Path, shm: Path, hosts: int, timeout: float = 30.0) -> Iterator[list[Cluster]]:
+    """What a process of each host knows; all hosts have servers."""
+    with ExitStack() as stack:
+        places = [shm / f"h{host}" for host in range(hosts)]
+        for place in places:
+            place.mkdir(exist_ok=True)
+        servers = [stack.enter_context(serving(folder, host, places[host])) for host in range(hosts)]
+        addresses = tuple((server.address,) for server in servers)
+        yield [Cluster("test", host, hosts, places[host], addresses, SECRET, timeout) for host in range(hosts)]
+
+
+def client(
+    folder: Path,
+    address: tuple[str, int],
+    host: int = 0,
+    hidden: HiddenEdges = NOTHING,
+    secret: bytes = SECRET,
+    timeout: float = 30.0,
+) -> RemotePart:
+    """A partition over a connection of its own."""
+    connection = Connection(address, secret, open_call(read_manifest(folder), host, hidden), timeout)
+    return RemotePart(Client([connection]), connection)
+
+
+def close(parts: Sequence[RemotePart]) -> None:
+    """Hang up."""
+    for part in parts:
+        part._connection.close()
