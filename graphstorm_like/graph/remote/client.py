@@ -197,18 +197,16 @@ class Client:
     def __init__(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
 
-<<<<<<< HEAD
     @property
     def traffic(self) -> tuple[int, int]:
         """(messages, bytes) with all servers so far, both ways."""
         messages, size = zip(*(c.traffic for c in self.connections), strict=True)
         return sum(messages), sum(size)
-=======
+
     def flush(self) -> None:
         """Send all that is queued, for any server."""
         for connection in self.connections:
             connection.flush()
->>>>>>> main
 
     def result(self, ticket: Ticket) -> Arrays:
         """The arrays of an answer. All that is queued, for any server, goes out before the wait."""

@@ -73,11 +73,11 @@ class Session:
         self._sending, self._receiving = (b"s", b"c") if is_server else (b"c", b"s")
         self._sent = self._received = 0
         self.bytes = 0
-        """Both ways, of all frames so far."""
+        """Of all frames so far, both ways."""
 
     @property
     def frames(self) -> int:
-        """Both ways, so far."""
+        """So far, both ways."""
         return self._sent + self._received
 
     def send(self, message: Message) -> None:
@@ -86,21 +86,6 @@ class Session:
         buffers: list[npt.NDArray[np.uint8]] = []
         described = [[_describe(a, buffers) for a in arrays] for arrays in message.arrays]
         header = json.dumps({"calls": message.calls, "arrays": described}).encode()
-<<<<<<< HEAD
-        prefix = _PREFIX.pack(MAGIC, len(header), sum(_padded(b.nbytes) for b in buffers))
-        mac = self._start_mac(self._sending, self._sent, prefix, header)
-        chunks: list[Any] = []
-        for buffer in buffers:
-            for chunk in (memoryview(buffer.data), bytes(_padded(buffer.nbytes) - buffer.nbytes)):
-                mac.update(chunk)
-                chunks.append(chunk)
-        self._sent += 1
-        head = prefix + mac.digest() + header
-        body_size = sum(len(c) for c in chunks)
-        self.bytes += len(head) + body_size
-        if body_size < SMALL:
-            self.connection.sendall(head + b"".join(chunks))
-=======
         body_size = sum(_padded(b.nbytes) for b in buffers)
         if len(header) > MAX_HEADER or body_size > MAX_BODY:
             raise LaunchError(f"{_peer(self.connection)}: messages must be smaller (got {body_size:,} bytes)")
@@ -108,11 +93,11 @@ class Session:
         number, self._sent = self._sent, self._sent + 1
         proof = self._digest(self._sending, number, b"h", prefix + header)
         head = prefix + proof + header
+        self.bytes += len(head) + body_size + (_MAC if body_size else 0)
         if body_size <= SMALL:
             body = b"".join(c for b in buffers for c in (b.data, bytes(_padded(b.nbytes) - b.nbytes)))
             end = self._digest(self._sending, number, b"b", proof + body) if body else b""
             self.connection.sendall(head + body + end)
->>>>>>> main
             return
         self.connection.sendall(head)
         mac = hmac.new(self._key, _start(self._sending, number, b"b") + proof, "sha256")
@@ -141,6 +126,7 @@ class Session:
         self._check(self._digest(self._receiving, self._received, b"h", prefix + header), proof)
         body = self._receive_body(body_size, proof)
         self._received += 1
+        self.bytes += len(first) + header_size + body_size + (_MAC if body_size else 0)
         try:
             return _message(header, body)
         except Exception as err:  # JSON, numpy and Arrow have many words for nonsense
@@ -178,23 +164,6 @@ class Session:
             raise LaunchError(
                 f"{_peer(self.connection)}: frames must be authentic (the HMAC of frame {self._received} is wrong)"
             )
-<<<<<<< HEAD
-        self._received += 1
-        self.bytes += _PREFIX.size + _MAC + header_size + body_size
-        content = json.loads(header)
-        arrays, at = [], 0
-        for described in content["arrays"]:
-            of_call = []
-            for what in described:
-                array, at = _restore(what, body, at)
-                of_call.append(array)
-            arrays.append(of_call)
-        return Message(content["calls"], arrays)
-
-    def _start_mac(self, direction: bytes, number: int, prefix: bytes, header: bytes) -> hmac.HMAC:
-        return hmac.new(self._key, direction + struct.pack(">Q", number) + prefix + header, "sha256")
-=======
->>>>>>> main
 
     def close(self) -> None:
         """Close the socket."""
