@@ -65,7 +65,14 @@ class SplitConfig(Strict):
         return self
 
 
-class NumericFeature(Strict):
+class StoredFeature(Strict):
+    """What all features have."""
+
+    dtype: Literal["float32", "float16"] = "float32"
+    """How it is stored and sent. float16 is half of it and keeps 3 digits, of numbers up to 65,504."""
+
+
+class NumericFeature(StoredFeature):
     """A number, or a list of numbers of one length, per row."""
 
     encode: Literal["numeric"] = "numeric"
@@ -78,7 +85,7 @@ class NumericFeature(Strict):
     """What a null or NaN becomes."""
 
 
-class OneHotFeature(Strict):
+class OneHotFeature(StoredFeature):
     """One of a set of categories per row (string, integer or boolean); null gives the zero vector."""
 
     encode: Literal["one_hot"]
@@ -87,7 +94,7 @@ class OneHotFeature(Strict):
     """The most frequent are kept; others share one column named `<other>`."""
 
 
-class MultiHotFeature(Strict):
+class MultiHotFeature(StoredFeature):
     """Several categories per row: a list column, or a string to be split at `separator`."""
 
     encode: Literal["multi_hot"]

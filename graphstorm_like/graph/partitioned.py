@@ -156,7 +156,7 @@ class PartitionedGraph:
         return self.column((row_type, feature_column(name)))
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
-        """Rows [N, width] of a feature."""
+        """Rows [N, width] of a feature, float32 or float16."""
         found: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids)()
         return found
 

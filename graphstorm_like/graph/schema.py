@@ -38,7 +38,7 @@ NO_LABEL = -1
 
 
 def feature_column(name: str) -> str:
-    """Arrow column of a feature: fixed-size list of float32."""
+    """Arrow column of a feature: fixed-size list of float32 or float16."""
     return f"feature:{name}"
 
 
@@ -62,9 +62,10 @@ class _Model(BaseModel):
 
 
 class FeatureSchema(_Model):
-    """A dense feature: `width` float32 values a row."""
+    """A dense feature: `width` numbers a row."""
 
     width: int
+    dtype: Literal["float32", "float16"] = "float32"
     fitted: dict[str, Any] = {}
     """How it was made (mean, std, categories ...), to make it again for new rows."""
 

@@ -146,7 +146,7 @@ class FeatureStore(Protocol):
         ...
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
-        """Rows [N, width] of a feature."""
+        """Rows [N, width] of a feature, float32 or float16."""
         ...
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gconstruct import build_graph
 from gconstruct.engines.arrow import features as module
 from graphstorm_like.config.graph import NumericFeature
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import FeatureSchema
 
 from .tables import graph, item, read, write
@@ -37,7 +38,7 @@ def _build(folder: Path, file: str, options: dict[str, Any]) -> tuple[np.ndarray
     config = graph(folder, {"item": item(files=file, features={"f": {"column": "x", **options}})})
     schema = build_graph(config, force=True).node("item").features["f"]
     column = read(folder / "out/graph/part-0/nodes/item.arrow").column("feature:f")
-    assert column.type == pa.list_(pa.float32(), schema.width)
+    assert column.type == pa.list_(getattr(pa, schema.dtype)(), schema.width)
     return np.array(column.to_pylist(), np.float32), schema
 
 
@@ -169,3 +170,18 @@ def test_multi_hot_of_separated_strings(tmp_path: Path) -> None:
     options = {"encode": "multi_hot", "separator": ";", "max_categories": 2}
     assert encode(tmp_path, ["a; b", None, "a;c;"], **options)[0].tolist() == expected
     assert encode_csv(tmp_path, ["a; b", "", "a;c;"], **options)[0].tolist() == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"encode": "one_hot"}])
+def test_stored_as_float16(tmp_path: Path, options: dict[str, Any]) -> None:
+    values = [1.0, 2.5, -3.0] if not options else ["a", "b", "a"]
+    whole, _ = encode(tmp_path, values, **options)
+    half, schema = encode(tmp_path, values, dtype="float16", **options)
+    assert schema.dtype == "float16"
+    np.testing.assert_allclose(half, whole, rtol=1e-3)
+
+
+def test_too_large_for_float16(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"at most 65,504 as float16.*-70000") as caught:
+        encode(tmp_path, [1.0, -7e4], dtype="float16", **NONE)
+    assert "Leave out graph.nodes.item.features.f.dtype" in str(caught.value)

@@ -1,7 +1,7 @@
-"""Columns -> dense float32 features, fitted on all rows of the table.
+"""Columns -> dense features, fitted on all rows of the table.
 
-In: a Table of n rows and a FeatureConfig. Out: float32 (n, width) and a FeatureSchema whose `fitted` says how to make
-the same feature for new rows. Rows are worked on in blocks, so that float64 intermediates stay small.
+In: a Table of n rows and a FeatureConfig. Out: float32|16 (n, width) and a FeatureSchema whose `fitted` says how
+to make the same feature for new rows. Rows are worked on in blocks, so that float64 intermediates stay small.
 """
 
 from __future__ import annotations
@@ -28,10 +28,26 @@ def encode_feature(table: Table, name: str, config: FeatureConfig, problems: Pro
     """One feature of a table, or None (then `problems` says why)."""
     key = f"{table.key}.features.{name}"
     if isinstance(config, NumericFeature):
-        return _numeric(table, config, key, problems)
-    if isinstance(config, OneHotFeature):
-        return _one_hot(table, config, key, problems)
-    return _multi_hot(table, config, key, problems)
+        encoded = _numeric(table, config, key, problems)
+    elif isinstance(config, OneHotFeature):
+        encoded = _one_hot(table, config, key, problems)
+    else:
+        encoded = _multi_hot(table, config, key, problems)
+    return encoded if encoded is None or config.dtype == "float32" else _halved(table, encoded, config, key, problems)
+
+
+def _halved(table: Table, encoded: Encoded, config: FeatureConfig, key: str, problems: Problems) -> Encoded | None:
+    """As float16; too large numbers are a problem."""
+    values, schema = encoded
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    large = np.flatnonzero(np.isinf(half).any(axis=1))
+    if not large.size:
+        return half, schema.model_copy(update={"dtype": "float16"})
+    what, fix = f"column {config.column!r}", f"Leave out {key}.dtype, or set {key}.normalize: standard"
+    examples = _examples(values, large, lambda v: np.abs(v) > 65_504)
+    problems.add(bad_rows(table, large, examples, what, "at most 65,504 as float16", fix))
+    return None
 
 
 # numeric
@@ -178,7 +194,7 @@ def _as_json(config: NumericFeature, fitted: dict[str, np.ndarray]) -> dict[str,
     names = {"standard": ["mean", "std"], "min_max": ["min", "max"], "none": []}[config.normalize]
     if config.missing == "mean" and "mean" not in names:
         names.append("mean")
-    return {**config.model_dump(), **{name: fitted[name].tolist() for name in names}}
+    return {**config.model_dump(exclude={"dtype"}), **{name: fitted[name].tolist() for name in names}}
 
 
 # categories
@@ -224,7 +240,7 @@ def _encode(
     out = np.zeros((len(table), width), np.float32)
     given = np.flatnonzero(codes >= 0)
     out[given if rows is None else rows[given], column_of_code[codes[given]]] = 1.0
-    fitted = {**config.model_dump(), "categories": names, "other": OTHER if other else None}
+    fitted = {**config.model_dump(exclude={"dtype"}), "categories": names, "other": OTHER if other else None}
     return out, FeatureSchema(width=width, fitted=fitted)
 
 
