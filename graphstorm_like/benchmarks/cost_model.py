@@ -268,8 +268,7 @@ def predict(scene: Scene, costs: Costs) -> Prediction:
     remote = elsewhere(batch, remote_shares(len(scene.fanouts), scene.hosts, scene.cut))
     of = traffic(remote, scene.hosts, scene.edge_types, costs.header)
     client, server = costs.client(batch, remote, of), costs.server(of)
-    # What a host's trainers ask of others, those ask of it: half of the bytes comes in, half goes out, and as much
-    # again for the others, over a network that does both at once.
+    # Every byte leaves one host and reaches another: as many go out as come in, at once.
     network = scene.trainers * sum(of.bytes) / (scene.gbit * 1e9 / 8)
     steps, trainers = scene.steps, scene.trainers
     return Prediction(
@@ -302,19 +301,19 @@ def trainer_bytes(scene: Scene) -> float:
 # -- what `gsl bench scaling` prints -----------------------------------------------------------------------------------
 
 MEASURED = Costs(
-    edge=7.9e-8,
-    input_byte=1.4e-10,
-    spread=(2.6e-8, 2.4e-10),
-    client_byte=(3.4e-9, 7.6e-10),
-    message=2.4e-5,
+    edge=9.4e-8,
+    input_byte=1.7e-10,
+    spread=(6.0e-8, 2.9e-10),
+    client_byte=(3.3e-9, 8.6e-10),
+    message=3.4e-5,
     server_byte=(2.2e-9, 8.4e-10),
-    server_call=(3e-5, 0.0),
-    header=(80.0, 400.0),
+    server_call=(4.3e-5, 3.2e-4),
+    header=(81.0, 424.0),
 )
-"""2026-11-24, one core of an EPYC (Zen 5): `gsl bench sampling` on the Debian graph, see docs/scaling.md."""
+"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: `gsl bench sampling`, all five runs of docs/scaling.md."""
 
 CUT = 0.3
-"""Of a graph with communities, between METIS partitions: that of the Debian graph in 2 was measured, see there."""
+"""Share of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""
 
 
 def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:
