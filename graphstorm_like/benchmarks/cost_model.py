@@ -106,10 +106,10 @@ class Traffic:
 
 
 def traffic(remote: Batch, partitions: int, edge_types: int, header: Pair = (0.0, 0.0)) -> Traffic:
-    """A question and an answer for each other host: one a layer, one for all inputs. header: bytes a call beside its
-    arrays."""
+    """A question and an answer for each other host: one a layer that asks others at all, one for all inputs. header:
+    bytes a call beside its arrays."""
     hosts = 2.0 * (partitions - 1)
-    messages = hosts * len(remote.layers), hosts
+    messages = hosts * sum(layer.asked > 0 for layer in remote.layers), hosts
     calls = messages[0] * edge_types, messages[1]
     arrays = remote.wire_bytes
     return Traffic(messages, calls, (arrays[0] + calls[0] * header[0], arrays[1] + calls[1] * header[1]))

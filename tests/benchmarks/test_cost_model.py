@@ -49,6 +49,7 @@ def test_traffic() -> None:
     assert of.calls == (16, 4)
     assert of.bytes == (1600 + 160, 8316 + 80)
     assert traffic(elsewhere(remote, [0, 0, 0]), 1, 2).bytes == (0, 0)
+    assert traffic(elsewhere(remote, [0, 1, 1]), 3, 2).messages == (4, 4)  # the first layer asks nobody
 
 
 def measured(partitions: int, seeds: int, cut: float | None = None) -> Measured:
