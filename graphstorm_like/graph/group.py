@@ -31,8 +31,8 @@ class Group:
         return self.local_rank == 0
 
     def mine(self, rows: IntArray) -> IntArray:
-        """This rank's share of some rows: every size-th."""
-        return rows[self.rank :: self.size]
+        """This rank's share of some rows: a block of them."""
+        return rows[len(rows) * self.rank // self.size : len(rows) * (self.rank + 1) // self.size]
 
     def total(self, values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
         """The sum over ranks, exact up to 2^53 for counts; `what` is named when it fails."""

@@ -8,6 +8,7 @@ relations have of the same node type, then uniform ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,17 @@ Ends = dict[EdgeType, tuple[IntArray, IntArray]]
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
     """[R + 1]: edge e of relation r has the number starts[r] + e."""
     return np.cumsum([0, *(manifest.edge(e).count for e in edge_types)], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Candidates of a node type of a step: ids [C], the rank that makes the vectors of each, where they stand when
+    the ranks' vectors lie one below the other, and how many each rank makes."""
+
+    ids: IntArray
+    rank_of: IntArray
+    places: IntArray
+    sizes: tuple[int, ...]
 
 
 class MultiLinkSeeder:
@@ -61,19 +73,16 @@ class MultiLinkSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Numbers of edges -> distinct end nodes, with positions of sources, targets and negatives of each relation."""
+        alone = self.share.size == 1
         relation = np.searchsorted(self._starts, ids, side="right") - 1
         rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
         ends: Ends = {}
         for r in np.unique(relation).tolist():
-            ends[self.edge_types[r]] = self.graph.edges(self.edge_types[r], ids[relation == r] - self._starts[r])
+            rows = ids[relation == r] - self._starts[r]
+            ends[self.edge_types[r]] = self.graph.edges(self.edge_types[r], rows if alone else np.sort(rows))
         target_types = dict.fromkeys(e[2] for e in ends)
         drawn = {t: rng.integers(self._counts[t], size=self.negatives.uniform) for t in target_types}
-        if self.share.size == 1:
-            batch = self._alone(ends, drawn, position)
-        else:
-            mine = np.arange(len(ids)) % self.share.size == self.share.rank
-            mine_of = {e: mine[relation == self.edge_types.index(e)] for e in ends}
-            batch = self._shared(ends, drawn, mine_of, position)
+        batch = self._alone(ends, drawn, position) if alone else self._shared(ends, drawn, position)
         asked = {e: (torch.from_numpy(source), torch.from_numpy(target)) for e, (source, target) in ends.items()}
         return batch.replace(asked=asked)
 
@@ -91,42 +100,41 @@ class MultiLinkSeeder:
             parts.append(self._part(edge_type, (source, target), candidates, sources, targets, negatives))
         return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)))
 
-    def _shared(
-        self,
-        ends: Ends,
-        drawn: Mapping[NodeType, IntArray],
-        mine_of: Mapping[EdgeType, npt.NDArray[np.bool_]],
-        position: StreamPosition,
-    ) -> MiniBatch:
+    def _shared(self, ends: Ends, drawn: Mapping[NodeType, IntArray], position: StreamPosition) -> MiniBatch:
         """The sources of this rank's edges against the candidates of all ranks, each of which makes the vectors of its
-        share of them. The loss is that of one process which has them all; only the order of the columns differs."""
-        pools = {t: np.concatenate([*(to for e, (_, to) in ends.items() if e[2] == t), drawn[t]]) for t in drawn}
-        nodes = [(e[0], source[mine_of[e]]) for e, (source, _) in ends.items()]
-        nodes += [(t, self.share.of(ids)) for t, ids in pools.items()]
+        edges' targets and of its share of the drawn nodes. The loss is that of one process which has them all; only
+        the order of the columns differs."""
+        rank_of = {e: self.share.ranks(len(source)) for e, (source, _) in ends.items()}
+        pools = {t: self._pool(t, ends, rank_of, np.sort(ids)) for t, ids in drawn.items()}
+        nodes = [(e[0], source[rank_of[e] == self.share.rank]) for e, (source, _) in ends.items()]
+        nodes += [(t, pool.ids[pool.rank_of == self.share.rank]) for t, pool in pools.items()]
         nodes += [(e[0], source[:1]) for e, (source, _) in ends.items()]  # so that no rank is without seeds
         seeds, at = number_nodes(nodes)
         parts, first = [], dict.fromkeys(pools, 0)
         for i, (edge_type, (source, target)) in enumerate(ends.items()):
-            pool, mine = pools[edge_type[2]], mine_of[edge_type]
+            pool, mine = pools[edge_type[2]], rank_of[edge_type] == self.share.rank
             own = first[edge_type[2]] + np.arange(len(target))
             first[edge_type[2]] += len(target)
-            uniform = np.arange(len(pool) - len(drawn[edge_type[2]]), len(pool))
+            uniform = np.arange(len(pool.ids) - len(drawn[edge_type[2]]), len(pool.ids))
             others = own[:0]
             if self.negatives.in_batch:
-                others = np.concatenate([own[~mine], np.setdiff1d(np.arange(len(pool) - len(uniform)), own)])
+                others = np.concatenate([own[~mine], np.setdiff1d(np.arange(len(pool.ids) - len(uniform)), own)])
             columns = np.concatenate([own[mine], others, uniform])
-            where = torch.from_numpy(self._places(columns, self.share.sizes(len(pool))))
-            count = int(mine.sum())
+            where, count = torch.from_numpy(pool.places[columns]), int(mine.sum())
             of_edges = source[mine], target[mine]
-            parts.append(self._part(edge_type, of_edges, pool[columns], at[i], where[:count], where[count:]))
-        made = {t: Pool(at[len(ends) + i], self.share.sizes(len(ids))) for i, (t, ids) in enumerate(pools.items())}
+            parts.append(self._part(edge_type, of_edges, pool.ids[columns], at[i], where[:count], where[count:]))
+        made = {t: Pool(at[len(ends) + i], pool.sizes) for i, (t, pool) in enumerate(pools.items())}
         return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)), pools=made)
 
-    def _places(self, columns: IntArray, sizes: Sequence[int]) -> IntArray:
-        """Where the candidates of a pool stand when the ranks' shares of it lie one after the other."""
-        starts = np.cumsum([0, *sizes[:-1]])
-        places: IntArray = starts[columns % self.share.size] + columns // self.share.size
-        return places
+    def _pool(
+        self, node_type: NodeType, ends: Ends, rank_of: Mapping[EdgeType, IntArray], drawn: IntArray
+    ) -> _Candidates:
+        of_type = [e for e in ends if e[2] == node_type]
+        ids = np.concatenate([*(ends[e][1] for e in of_type), drawn])
+        ranks = np.concatenate([*(rank_of[e] for e in of_type), self.share.ranks(len(drawn))])
+        places = np.empty(len(ids), dtype=np.int64)
+        places[np.argsort(ranks, kind="stable")] = np.arange(len(ids))
+        return _Candidates(ids, ranks, places, tuple(np.bincount(ranks, minlength=self.share.size).tolist()))
 
     def _part(
         self,

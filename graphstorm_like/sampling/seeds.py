@@ -12,30 +12,24 @@ from graphstorm_like.sampling.rng import stream
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a step's rows that a rank of `size` takes: every size-th."""
+    """The part of a step's rows that a rank of `size` takes: a block of their ascending ids.
+
+    Ids are counted partition by partition, and so are ranks: most of a rank's rows lie on its own host.
+    """
 
     rank: int = 0
     size: int = 1
 
     def of(self, rows: IntArray) -> IntArray:
         """Its rows."""
-        return rows[self.rank :: self.size]
-
-    def near(self, ids: IntArray) -> IntArray:
-        """Positions of a rank's part of a step's ids: the rank-th of equal parts in ascending order.
-
-        Partitions are ascending ranges of ids with about as many training rows each, so nearly all are of the rank's
-        own host; and so are their neighbours, where few edges are cut.
-        """
         if self.size == 1:
-            return np.arange(len(ids))
-        sizes = self.sizes(len(ids))
-        first = sum(sizes[: self.rank])
-        return np.argsort(ids, kind="stable")[first : first + sizes[self.rank]]
+            return rows
+        mine: IntArray = np.sort(rows)[self.ranks(len(rows)) == self.rank]
+        return mine
 
-    def sizes(self, count: int) -> tuple[int, ...]:
-        """How many of `count` rows each rank takes."""
-        return tuple(len(range(rank, count, self.size)) for rank in range(self.size))
+    def ranks(self, count: int) -> IntArray:
+        """[count]: which rank takes each of so many ascending rows."""
+        return (np.arange(count) * self.size) // max(count, 1)
 
 
 ALONE = Share()

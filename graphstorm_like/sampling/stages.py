@@ -57,8 +57,8 @@ class NodeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Node ids -> seeds with their labels."""
-        at, weight = some_of(self.share, ids)
-        mine, targets = ids[at], None
+        mine, weight = some_of(self.share, ids)
+        targets = None
         if self.labels is not None:
             targets = NodeTargets(self.node_type, label_tensor(self.labels[mine]))
         seeds = {self.node_type: torch.from_numpy(mine)}
@@ -66,10 +66,9 @@ class NodeSeeder:
 
 
 def some_of(share: Share, ids: IntArray) -> tuple[IntArray, float]:
-    """(positions of a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count:
-    (position, 0.0)."""
-    mine = share.near(ids)
-    return (mine, 1.0) if len(mine) else (np.zeros(1, dtype=np.int64), 0.0)
+    """(a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count: (id, 0.0)."""
+    mine = share.of(ids)
+    return (mine, 1.0) if len(mine) else (ids[:1], 0.0)
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
@@ -88,9 +87,10 @@ class EdgeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
+        ids = ids if self.share.size == 1 else np.sort(ids)
         source, target = self.graph.edges(self.edge_type, ids)
         asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
-        mine, weight = some_of(self.share, ids)
+        mine, weight = some_of(self.share, np.arange(len(ids)))
         seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])])
         targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids[mine]]))
         return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)

@@ -36,8 +36,7 @@ class TypedSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Rows -> seeds by type."""
-        at, weight = some_of(self.share, ids)
-        ids = ids[at]
+        ids, weight = some_of(self.share, ids)
         seeds = {}
         for node_type, start in self.starts.items():
             mine = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start

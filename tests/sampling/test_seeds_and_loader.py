@@ -31,18 +31,15 @@ def test_ranks_share_every_step(n: int, batch: int, world: int, epoch: int) -> N
         step = order[start : start + batch]
         parts = [Share(rank, world).of(step) for rank in range(world)]
         assert sorted(np.concatenate(parts).tolist()) == sorted(step.tolist())
-        assert tuple(map(len, parts)) == Share(0, world).sizes(len(step))
-        near = [step[Share(rank, world).near(step)] for rank in range(world)]
-        assert tuple(map(len, near)) == Share(0, world).sizes(len(step))
-        # One rank: as they come. Several: those of the first partition are the first ranks'.
-        assert np.concatenate(near).tolist() == (step.tolist() if world == 1 else sorted(step.tolist()))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        if world > 1:
+            assert np.concatenate(parts).tolist() == sorted(step.tolist())  # low ids to low ranks: near to them
 
 
 def test_a_rank_without_rows_gets_one_that_does_not_count() -> None:
     seeder = NodeSeeder("item", np.arange(10), Share(2, 3))
-    batch = seeder(np.array([4, 7]), StreamPosition(0, 0))
-    assert batch.seeds["item"].tolist() == [4]
-    assert batch.weight == 0.0
+    found = [NodeSeeder("item", np.arange(10), Share(r, 3))(np.array([7, 4]), StreamPosition(0, 0)) for r in range(3)]
+    assert sorted((b.seeds["item"].tolist(), b.weight) for b in found) == [([4], 1.0), ([7], 0.0), ([7], 1.0)]
     batch = seeder(np.array([4, 7, 5, 1]), StreamPosition(0, 0))
     assert (batch.seeds["item"].tolist(), batch.weight) == ([7], 1.0)
 
