@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import secrets
 import subprocess
@@ -27,12 +26,8 @@ from graphstorm_like.benchmarks.cost_model import (
     Layer,
     Measured,
     Traffic,
-    elsewhere,
-    fit,
-    remote_shares,
-    traffic,
 )
-from graphstorm_like.benchmarks.measure import Clock, table
+from graphstorm_like.benchmarks.measure import Clock
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.task import GraphPretrainingConfig, NodeLabelConfig, TaskConfig
@@ -61,6 +56,14 @@ _TIMEOUT_S = 60.0
 _PINGS = 1000
 
 
+def parse_counts(text: str) -> list[int]:
+    """'1,2,4' -> numbers of partitions; ConfigError for anything else."""
+    counts = [int(word) if word.strip().isdigit() else 0 for word in text.split(",")]
+    if not all(counts):
+        raise ConfigError(f"--partitions: must be whole numbers such as 1,2,4 (got '{text}')")
+    return counts
+
+
 def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, batches: int) -> list[Measured]:
     """One run for one partition, two (any seeds, own seeds) for more; each in a process of its own."""
     from gconstruct.partition import partition_graph
@@ -76,14 +79,8 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
                 folder = Path(scratch) / str(count)
                 partition_graph(source, folder, count, method, pipeline.seed)
             there = pipeline.model_copy(update={"graph": pipeline.graph.model_copy(update={"path": str(folder)})})
-            command = [
-                sys.executable,
-                "-m",
-                "graphstorm_like.benchmarks.sampling",
-                "measure",
-                str(batches),
-                str(source),
-            ]
+            command = [sys.executable, "-m", "graphstorm_like.benchmarks.sampling", "measure"]
+            command += [str(batches), str(source)]
             done = subprocess.run(
                 command, input=there.model_dump_json(), capture_output=True, text=True, timeout=3600, check=False
             )
@@ -91,53 +88,6 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
                 raise LaunchError(f"benchmark process ended with {done.returncode}:\n{done.stderr[-2000:]}")
             runs += RUNS.validate_json(done.stdout.splitlines()[-1])
     return runs
-
-
-def sampling_table(runs: Sequence[Measured]) -> Iterator[str]:
-    """Rates, traffic and CPU seconds a batch; below it what the cost model, fitted to all but the most partitions, says
-    of these."""
-    head = ["", "edges/s", "edges/cpu s", "rows/s", "rows/cpu s", "remote", "messages", "MB", "client cpu ms", "server"]
-    rows = []
-    for run in runs:
-        of = run.traffic
-        rates = (
-            run.batch.edges / run.wall[0],
-            run.batch.edges / (run.client_cpu[0] + run.server_cpu[0]),
-            run.batch.inputs / run.wall[1],
-            run.batch.inputs / (run.client_cpu[1] + run.server_cpu[1]),
-        )
-        share = f"{100 * run.remote.inputs / run.batch.inputs:.1f}%"
-        cpu = f"{1000 * sum(run.client_cpu):.1f}", f"{1000 * sum(run.server_cpu):.1f}"
-        spoken = f"{sum(of.messages):.1f}", f"{sum(of.bytes) / 1e6:.2f}"
-        rows.append([run.name, *(f"{r:,.0f}" for r in rates), share, *spoken, *cpu])
-    yield from table(head, rows)
-    mean = runs[0].batch
-    yield (
-        f"A batch: {mean.edges:,.0f} edges, {mean.inputs:,.0f} input rows of {mean.input_bytes / mean.inputs:,.0f} "
-        "bytes (means). remote: share of the input rows. Messages, bytes: both ways. CPU: of sampling and fetch"
-    )
-    yield from _check(runs)
-
-
-def _check(runs: Sequence[Measured]) -> Iterator[str]:
-    most = max(run.partitions for run in runs)
-    known = [run for run in runs if run.partitions < most]
-    if len(known) < 3:  # one partition, and two runs over several
-        return
-    costs = fit(known)
-    yield ""
-    yield f"cost model, fitted to the runs of fewer than {most} partitions: " + json.dumps(dataclasses.asdict(costs))
-    rows = []
-    for run in runs:
-        remote = run.remote
-        if run.name.endswith(ANY):  # here the model also says how much is remote
-            remote = elsewhere(run.batch, remote_shares(len(run.batch.layers), run.partitions))
-        of = traffic(remote, run.partitions, run.edge_types, costs.header)
-        said = sum(of.bytes) / 1e6, 1000 * costs.client(run.batch, remote, of), 1000 * costs.server(of)
-        was = sum(run.traffic.bytes) / 1e6, 1000 * sum(run.client_cpu), 1000 * sum(run.server_cpu)
-        rows.append([run.name, *(f"{x:.2f}" for pair in zip(said, was, strict=True) for x in pair)])
-    head = ["", "MB: said", "was", "client cpu ms: said", "was", "server cpu ms: said", "was"]
-    yield from table(head, rows)
 
 
 # -- the measuring process ---------------------------------------------------------------------------------------------

@@ -67,10 +67,11 @@ def add_to(app: typer.Typer) -> None:
         batches: int = typer.Option(30, min=1, help="Batches to time, after one that is not."),
     ) -> None:
         """Sampling and the fetch of inputs over partitions: edges/s, rows/s, messages, bytes, CPU seconds."""
-        from graphstorm_like.benchmarks.sampling import measure_partitions, sampling_table
+        from graphstorm_like.benchmarks.sampling import measure_partitions, parse_counts
+        from graphstorm_like.benchmarks.sampling_table import sampling_table
         from graphstorm_like.config import load_pipeline
 
-        counts = [int(count) for count in partitions.split(",")]
+        counts = parse_counts(partitions)
         runs = measure_partitions(load_pipeline(pipeline, overrides or ()), counts, method, batches)
         typer.echo("\n".join(sampling_table(runs)))
 

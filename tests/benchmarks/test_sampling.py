@@ -9,8 +9,10 @@ import pytest
 
 from gconstruct.partition import partition_graph
 from graphstorm_like.benchmarks.cost_model import Measured
-from graphstorm_like.benchmarks.sampling import RUNS, measure, sampling_table
+from graphstorm_like.benchmarks.sampling import RUNS, measure, parse_counts
+from graphstorm_like.benchmarks.sampling_table import sampling_table
 from graphstorm_like.config import Pipeline
+from graphstorm_like.errors import ConfigError
 
 
 @pytest.fixture
@@ -53,3 +55,10 @@ def test_table(runs: list[Measured]) -> None:
     assert len([line for line in lines if line.startswith("3 partitions, seeds: own")]) == 2
     assert "fitted to the runs of fewer than 3 partitions" in "\n".join(lines)
     assert "fitted" not in "\n".join(sampling_table(runs[:1]))
+
+
+def test_numbers_of_partitions() -> None:
+    assert parse_counts("1, 2,4") == [1, 2, 4]
+    for wrong in ("", "2,", "0", "one", "-1"):
+        with pytest.raises(ConfigError, match="--partitions: must be whole numbers"):
+            parse_counts(wrong)
