@@ -19,7 +19,6 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import TCPStore
 
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.group import ALONE, Group
@@ -200,18 +199,18 @@ class TorchGroup(Group):
         return out
 
 
-def _meet(rank: int, size: int, seconds: float) -> dist.Store:
+def _meet(rank: int, size: int, seconds: float) -> Any:
     """The rendezvous: rank 0 listens, at the address of its host only, where torch would listen at all."""
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     timeout = datetime.timedelta(seconds=seconds)
     if rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # torchrun's agent listens there
         listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-        return TCPStore(address, port, size, True, timeout, master_listen_fd=listener.detach())
+        return dist.TCPStore(address, port, size, True, timeout, master_listen_fd=listener.detach())  # type: ignore[attr-defined]
     started = time.monotonic()
     # torch's own tries come at ever longer intervals, and would miss a network that is back.
     connect((address, port), seconds, "rank 0 at").close()
     left = max(seconds - (time.monotonic() - started), 1.0)
-    return TCPStore(address, port, size, False, datetime.timedelta(seconds=left))
+    return dist.TCPStore(address, port, size, False, datetime.timedelta(seconds=left))  # type: ignore[attr-defined]
 
 
 BUCKET_BYTES = 64 << 20
