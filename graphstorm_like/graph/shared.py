@@ -20,6 +20,8 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.files import reserve, write_json
 from graphstorm_like.graph.store import IntArray
 
+_REMEDY = "Free shared memory (a container gets more with --shm-size), or set GSL_SHM_ROOT to a folder with room"
+
 
 @dataclass(frozen=True, slots=True)
 class SharedTable:
@@ -72,8 +74,7 @@ def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> 
     except DataError as err:
         file.unlink(missing_ok=True)
         raise DataError(
-            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). Free shared "
-            f"memory; a container gets more with --shm-size"
+            f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). {_REMEDY}"
         ) from err
     return table.open("r+").values
 
@@ -83,7 +84,7 @@ def publish(folder: Path, table: SharedTable) -> None:
     try:
         write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
     except OSError as err:
-        raise DataError(f"{folder}: must have room for table '{table.name}' ({err}). Free shared memory") from err
+        raise DataError(f"{folder}: must have room for table '{table.name}' ({err}). {_REMEDY}") from err
 
 
 def find(folder: Path, name: str) -> SharedTable:

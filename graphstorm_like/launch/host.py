@@ -29,8 +29,14 @@ _LOCK = "lock"
 
 
 def memory_root() -> Path:
-    """Where shared-memory folders are made: a temporary folder where the system has no /dev/shm."""
-    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    """Where shared-memory folders are made: GSL_SHM_ROOT, else /dev/shm, else a temporary folder. Or LaunchError."""
+    if not (chosen := os.environ.get("GSL_SHM_ROOT")):
+        return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    if not (Path(chosen).is_absolute() and os.access(chosen, os.W_OK | os.X_OK)):
+        raise LaunchError(
+            f"GSL_SHM_ROOT: must be the absolute path of a folder that can be written to (got '{chosen}')"
+        )
+    return Path(chosen)
 
 
 def job_name(name: str, mark: str | None = None) -> str:
@@ -67,18 +73,22 @@ def host_folder(folder: Path, secret: str) -> Iterator[None]:
         raise LaunchError(f"{folder}: another job of this name runs on this host. Wait for its end, or rename yours")
     # Locked before it bears its name: a sweep must never find it without.
     making = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    descriptor = -1
     try:
-        making.mkdir(mode=0o700)
-        descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as err:
-        raise LaunchError(f"{folder}: must be a folder that can be made ({err})") from err
-    try:
-        try_lock(descriptor)
-        write_secret(making / "secret", secret)
-        making.rename(folder)
+        try:
+            making.mkdir(mode=0o700)
+            descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try_lock(descriptor)
+            write_secret(making / "secret", secret)
+            making.rename(folder)
+        except OSError as err:
+            raise LaunchError(
+                f"{folder}: must be a folder that can be made ({err}). Free space there, or set GSL_SHM_ROOT"
+            ) from err
         yield
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
         shutil.rmtree(making, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 

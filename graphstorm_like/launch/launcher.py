@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -70,6 +71,11 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
         rest = prepare(pipeline, stages, fresh, Reporter(quiet))
         if not rest:
             return
+        gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
+        if gpus:
+            from graphstorm_like.training.distributed import check_gpus
+
+            check_gpus(config.hosts * config.trainers, gpus)
         sweep(root)
         base = Job(
             name=job_name(pipeline.name),
@@ -81,7 +87,7 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
             fresh=fresh,
             quiet=quiet,
             cores=usable_cores(),
-            gpus=count_gpus(config.hosts),
+            gpus=gpus,
             interface=interface_of(LOOPBACK),
         )
 
@@ -216,9 +222,13 @@ def write_pipeline(pipeline: Pipeline, name: str) -> Path:
     return folder / name
 
 
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA, AMD, and Windows' Linux: without any, torch need not be asked."""
+
+
 def count_gpus(hosts: int) -> int:
     """GPUs of this machine; only where hosts are pretended on it does it matter, and torch takes a second to load."""
-    if hosts == 1:
+    if hosts == 1 or (sys.platform == "linux" and not any(Path(device).exists() for device in _GPU_DEVICES)):
         return 0
     import torch
 

@@ -6,7 +6,6 @@ The leash: when the supervisor dies, whatever kills it, the kernel kills the pro
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,12 +18,12 @@ from pathlib import Path
 
 from graphstorm_like.errors import GslError, LaunchError
 from graphstorm_like.launch.plan import ProcessPlan
+from graphstorm_like.leash import Leash
 
 GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 """What a plan calls `gsl`: it need not be on the PATH, and must be of this Python."""
 
 TAIL_LINES = 20
-_SET_DEATH_SIGNAL = 1
 
 Say = Callable[[str], None]
 
@@ -100,7 +99,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_leash(),
+                preexec_fn=Leash(),
             )
         except (OSError, subprocess.SubprocessError) as err:
             raise LaunchError(f"{self.name}: must be a process that can be started ({err})") from err
@@ -163,17 +162,3 @@ def _environment(plan: ProcessPlan) -> dict[str, str]:
     """The plan's, over this process's; but which network to talk over is the user's word where there is one."""
     chosen = {key: os.environ[key] for key in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if key in os.environ}
     return {**os.environ, "PYTHONUNBUFFERED": "1", **plan.environment, **chosen}
-
-
-def _leash() -> Callable[[], None] | None:
-    """What a child does before it becomes the command: ask for a death signal, and look whether it is too late."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
-
-    def tie() -> None:
-        prctl(_SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return tie

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.store import IntArray
+from graphstorm_like.leash import Leash
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.stages import Seeder, Stage
@@ -50,9 +51,16 @@ class _Steps(Dataset[MiniBatch]):
         return self.pipeline.make(ids, StreamPosition(self.epoch, step))
 
 
-def _one_thread(_worker: int) -> None:
-    """Sampler processes compute with one thread: the cores are for training."""
-    torch.set_num_threads(1)
+@dataclass(frozen=True)
+class _Begin:
+    """What a sampler process does first. It computes with one thread: the cores are for training."""
+
+    leash: Leash
+    """torch's own look at whether the parent lives misses one that died before the first look."""
+
+    def __call__(self, _worker: int) -> None:
+        self.leash()
+        torch.set_num_threads(1)
 
 
 def epoch_batches(
@@ -80,7 +88,7 @@ def epoch_batches(
         num_workers=workers,
         prefetch_factor=4,
         timeout=timeout_seconds,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_Begin(Leash()),
         # fork shares the opened graph; elsewhere it is opened anew in each process.
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from graphstorm_like.errors import LaunchError
+from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 
 LONG_SECONDS = 7 * 86_400.0
@@ -40,14 +42,32 @@ def cluster() -> Cluster | None:
     return _cluster
 
 
-def start(timeout_seconds: float) -> Group:
-    """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ...: as torchrun sets them)."""
+def start(timeout_seconds: float, device: str = "auto") -> Group:
+    """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ...: as torchrun sets them).
+
+    device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs.
+    """
     global _group, _cluster
     _cluster = Cluster.from_environment(timeout_seconds)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1:
-        _group = TorchGroup(timeout_seconds, _cluster)
+        cuda = device != "cpu" and torch.cuda.is_available()
+        if cuda:
+            check_gpus(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
+        _group = TorchGroup(timeout_seconds, _cluster, cuda)
     return _group
+
+
+def check_gpus(trainers: int, gpus: int) -> None:
+    """A GPU for each trainer of a machine: NCCL takes no two ranks on one, and fails in words that help nobody.
+
+    Raises ConfigError.
+    """
+    if trainers > gpus:
+        raise ConfigError(
+            f"launch.trainers: must be at most the GPUs of the machine, {gpus} (got {trainers} trainers on it). Start "
+            f"fewer, or set train.device: cpu"
+        )
 
 
 def stop() -> None:
@@ -61,9 +81,7 @@ def stop() -> None:
 class TorchGroup(Group):
     """See Group."""
 
-    def __init__(self, timeout_seconds: float, where: Cluster | None) -> None:
-        timeout = datetime.timedelta(seconds=timeout_seconds)
-        cuda = torch.cuda.is_available()
+    def __init__(self, timeout_seconds: float, where: Cluster | None, cuda: bool) -> None:
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -71,21 +89,30 @@ class TorchGroup(Group):
         if where is not None:
             self.host, self.hosts = where.host, where.hosts
         if cuda:
-            torch.cuda.set_device(self.local_rank % torch.cuda.device_count())
-        with self._named("joining the group"):
-            dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timeout)
-            self._store = dist.distributed_c10d._get_default_store()
+            torch.cuda.set_device(self.local_rank)
+        # A host that has lost the others notices up to a timeout later than they: they wait for it that much longer.
+        again = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
+        patience = timeout_seconds * (2 if again else 1)
+        with self._named("joining the group", patience):
+            self._store = _meet(self.rank, self.size, patience)
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                store=self._store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=datetime.timedelta(seconds=timeout_seconds),
+            )
         self._waits = 0
 
     @contextmanager
-    def _named(self, what: str) -> Iterator[None]:
+    def _named(self, what: str, seconds: float | None = None) -> Iterator[None]:
         try:
             yield
-        except (RuntimeError, ValueError) as err:
+        except (RuntimeError, ValueError, LaunchError) as err:
             reason = str(err).splitlines()[0][:300]
             raise LaunchError(
-                f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within {self.timeout_seconds:g} s "
-                f"({reason}). The first process that failed says why"
+                f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within "
+                f"{seconds or self.timeout_seconds:g} s ({reason}). The first process that failed says why"
             ) from err
 
     def total(self, values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
@@ -170,6 +197,20 @@ class TorchGroup(Group):
         with self._named(what):
             dist.all_to_all_single(out, rows.contiguous(), incoming.tolist(), list(sizes))
         return out
+
+
+def _meet(rank: int, size: int, seconds: float) -> Any:
+    """The rendezvous: rank 0 listens, at the address of its host only, where torch would listen at all."""
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    timeout = datetime.timedelta(seconds=seconds)
+    if rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # torchrun's agent listens there
+        listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        return dist.TCPStore(address, port, size, True, timeout, master_listen_fd=listener.detach())  # type: ignore[attr-defined]
+    started = time.monotonic()
+    # torch's own tries come at ever longer intervals, and would miss a network that is back.
+    connect((address, port), seconds, "rank 0 at").close()
+    left = max(seconds - (time.monotonic() - started), 1.0)
+    return dist.TCPStore(address, port, size, False, datetime.timedelta(seconds=left))  # type: ignore[attr-defined]
 
 
 BUCKET_BYTES = 64 << 20

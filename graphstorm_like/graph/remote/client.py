@@ -17,6 +17,8 @@ from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, op
 
 CONNECT_SECONDS = 60.0
 """How long a server may take to start, to listen and to take a client among strangers."""
+_TRY_SECONDS = 2.0
+"""One try to connect: the kernel repeats what got lost at ever longer intervals, and misses a network that is back."""
 
 
 class Ticket:
@@ -171,12 +173,12 @@ class Connection:
         return f"graph server {self.address[0]}:{self.address[1]}"
 
 
-def connect(address: tuple[str, int], seconds: float) -> socket.socket:
-    """A connected socket; tries until a server listens. LaunchError when none does."""
+def connect(address: tuple[str, int], seconds: float, what: str = "graph server") -> socket.socket:
+    """A connected socket; tries until somebody listens. LaunchError when nobody does."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            raw = socket.create_connection(address, timeout=max(deadline - time.monotonic(), 0.1))
+            raw = socket.create_connection(address, timeout=min(max(deadline - time.monotonic(), 0.1), _TRY_SECONDS))
             if raw.getsockname() != raw.getpeername():
                 break
             raw.close()  # a port that nobody listens at, drawn as our own: TCP connects it to itself
@@ -184,7 +186,8 @@ def connect(address: tuple[str, int], seconds: float) -> socket.socket:
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"graph server {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err})"
+                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err}). Is its host "
+                    f"up and the network between?"
                 ) from None
             time.sleep(0.05)
     tune(raw)

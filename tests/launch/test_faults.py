@@ -1,0 +1,239 @@
+"""What else can happen to a job on the way: killed helpers, frozen processes, full disks, a launcher that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from tests.launch.faults import GSL, Job, are_gone, children, descendants, members, record, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.dist]
+
+COMMON = ["train.epochs=12", "train.early_stop=null", "train.checkpoint.every_steps=1", "launch.hosts=2"]
+COMMON += ["launch.trainers=1", "launch.threads=1", "graph.partitions.count=2"]
+RESULTS = ("run/train/best/model.safetensors", "run/evaluate/metrics.json")
+
+
+@contextlib.contextmanager
+def job(folder: Path, *changes: str, environment: Mapping[str, str] | None = None) -> Iterator[Job]:
+    """`gsl run` in a folder; shared memory in a folder beside it."""
+    yaml = folder / "pipeline.yaml"
+    if not yaml.exists():
+        write_shop_pipeline(folder)
+    memory = folder / "memory"
+    memory.mkdir(exist_ok=True)
+    command = [*GSL, "run", str(yaml), *COMMON, *changes]
+    with running(command, {"GSL_SHM_ROOT": str(memory), **(environment or {})}) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with job(folder) as one:
+        code, said = one.end()
+    assert code == 0, said
+    return folder
+
+
+def assert_same(folder: Path, undisturbed: Path) -> None:
+    for file in RESULTS:
+        assert (folder / file).read_bytes() == (undisturbed / file).read_bytes(), file
+    assert list((folder / "memory").iterdir()) == []
+
+
+def helpers(trainer: int) -> list[int]:
+    """Sampler processes of a trainer: forks, whose command is its own."""
+    own = Path(f"/proc/{trainer}/cmdline").read_bytes()
+    found = []
+    for child in children(trainer):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{child}/cmdline").read_bytes() == own:
+                found.append(child)
+    return found
+
+
+def kill(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def test_a_killed_sampler_process(tmp_path: Path, undisturbed: Path) -> None:
+    with job(tmp_path, "train.workers=1", "launch.max_restarts=1") as one:
+        one.wait_for(r"epoch 3/")
+        trainer, killed = members(one.pid)["trainer-1"], 0.0
+        deadline = time.monotonic() + 120.0
+        while not one.when("must run to its end") and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # they live for an epoch; one at its very end is not missed
+                if found := helpers(trainer):
+                    kill(found, signal.SIGKILL)
+                    killed = time.monotonic()
+            time.sleep(0.05)
+        code, said = one.end()
+        noticed, resumed = one.when("must run to its end"), one.when("resuming at epoch")
+    assert code == 0, said
+    assert "sampler processes must deliver a batch" in said
+    assert noticed is not None
+    assert resumed is not None
+    assert_same(tmp_path, undisturbed)
+    record(
+        "a sampler process (train.workers) is killed", "restart from the checkpoint", noticed - killed, resumed - killed
+    )
+
+
+@pytest.mark.parametrize("victim", ["trainer-0", "trainer-1", "server-0"])
+def test_a_killed_process(tmp_path: Path, undisturbed: Path, victim: str) -> None:
+    with job(tmp_path, "launch.max_restarts=1") as one:
+        one.wait_for(r"epoch 3/")
+        killed = time.monotonic()
+        kill([members(one.pid)[victim]], signal.SIGKILL)
+        code, said = one.end()
+        noticed, resumed = one.when("must run to its end"), one.when("resuming at epoch")
+    assert code == 0, said
+    assert noticed is not None
+    assert resumed is not None
+    assert_same(tmp_path, undisturbed)
+    record(f"{victim} is killed (SIGKILL)", "restart from the checkpoint", noticed - killed, resumed - killed)
+
+
+@pytest.mark.parametrize("victim", ["trainer-1", "server-0"])
+def test_a_process_that_is_slow(tmp_path: Path, undisturbed: Path, victim: str) -> None:
+    with job(tmp_path, "launch.timeout_seconds=120.0") as one:
+        one.wait_for(r"epoch 3/")
+        pid, frozen = members(one.pid)[victim], time.monotonic()
+        kill([pid], signal.SIGSTOP)
+        time.sleep(5.0)
+        kill([pid], signal.SIGCONT)
+        code, said = one.end()
+        after = [moment for moment, line in one.lines if "epoch" in line and moment > frozen + 5.0]
+    assert code == 0, said
+    assert "starting again" not in said
+    assert_same(tmp_path, undisturbed)
+    record(f"{victim} is frozen for 5 s (SIGSTOP)", "the job waits, and goes on", recovered=after[0] - frozen)
+
+
+@pytest.mark.parametrize(
+    ("victim", "waited_for"),
+    [
+        ("trainer-1", r"error: rank 0 of 2, (epoch \d+, step \d+|[a-z ]+).*: must hear from all ranks within 10 s"),
+        ("server-0", r"error: graph server 127\.0\.0\.1:\d+: must answer within 10 s"),
+    ],
+)
+def test_a_process_that_is_frozen_for_good(tmp_path: Path, victim: str, waited_for: str) -> None:
+    with job(tmp_path, "launch.timeout_seconds=10.0") as one:
+        one.wait_for(r"epoch 3/")
+        every, frozen = descendants(one.pid), time.monotonic()
+        kill([members(one.pid)[victim]], signal.SIGSTOP)
+        code, said = one.end()
+        ended = time.monotonic()
+        noticed = one.when("error: ")
+    assert code == 6, said
+    assert re.search(waited_for, said), said
+    assert noticed is not None
+    assert are_gone(every)
+    assert list((tmp_path / "memory").iterdir()) == []
+    record(
+        f"{victim} is frozen for good (launch.timeout_seconds: 10)",
+        f"LaunchError that says who waited for whom; all is gone after {ended - frozen:.1f} s",
+        noticed - frozen,
+    )
+
+
+def test_a_killed_launcher(tmp_path: Path, undisturbed: Path) -> None:
+    """Nothing of it lives on; its shared memory is removed by the next launch, which goes on from the checkpoint."""
+    with job(tmp_path, "train.workers=1") as one:
+        one.wait_for(r"epoch 3/")
+        trainers = [pid for name, pid in members(one.pid).items() if name.startswith("trainer")]
+        deadline = time.monotonic() + 60.0
+        while not any(helpers(trainer) for trainer in trainers) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        every, killed = descendants(one.pid), time.monotonic()
+        assert len(every) >= 4
+        kill([one.pid], signal.SIGKILL)
+        assert are_gone(every)
+        gone = time.monotonic() - killed
+    assert [p.name[-3:] for p in sorted((tmp_path / "memory").iterdir())] == ["-h0", "-h1"]
+    with job(tmp_path) as again:
+        started = time.monotonic()
+        code, said = again.end()
+        resumed = again.when("resuming at epoch")
+    assert code == 0, said
+    assert resumed is not None
+    assert_same(tmp_path, undisturbed)
+    record(
+        "the launcher is killed (SIGKILL)",
+        "its processes end at once; the same command goes on from the checkpoint and removes its shared memory",
+        gone,
+        resumed - started,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- no room
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of a size, as `folder`."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"needs the right to mount ({done.stderr.strip()})")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("size", ["4k", "20k", "64k"])
+def test_shared_memory_that_is_full(tmp_path: Path, size: str) -> None:
+    """At the very start, at the first table, and at one of many later: an error, and not a bus error."""
+    with small_disk(tmp_path / "small", size) as memory:
+        started = time.monotonic()
+        with job(tmp_path, "launch.max_restarts=2", environment={"GSL_SHM_ROOT": str(memory)}) as one:
+            code, said = one.end()
+        assert code == (6 if size == "4k" else 3), said
+        assert "GSL_SHM_ROOT" in said
+        assert "No space left on device" in said
+        assert "starting again" not in said
+        assert "SIGBUS" not in said
+        assert list(memory.iterdir()) == []
+        kind = "LaunchError" if size == "4k" else "DataError"
+        record(f"shared memory is full ({size})", f"{kind} that says what to do", time.monotonic() - started)
+
+
+def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> None:
+    """Training stops with an error; when there is room again it goes on."""
+    with small_disk(tmp_path / "small", "8m") as disk:
+        output = f"output={disk / 'run'}"
+        with job(tmp_path, output, "launch.max_restarts=2") as one:
+            one.wait_for(r"epoch 3/")
+            with contextlib.suppress(OSError), open(disk / "filler", "wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(4096))
+            filled = time.monotonic()
+            code, said = one.end()
+            noticed = one.when("error: ")
+        assert code in (3, 5), said
+        assert "Free space" in said
+        assert "No space left on device" in said
+        assert noticed is not None
+        (disk / "filler").unlink()
+        with job(tmp_path, output) as again:
+            code, said = again.end()
+        assert code == 0, said
+        assert "resuming at epoch" in said
+        for file in RESULTS:
+            assert (disk / file).read_bytes() == (undisturbed / file).read_bytes(), file
+        record("the output folder's disk is full", "TrainingError; goes on when there is room", noticed - filled)
