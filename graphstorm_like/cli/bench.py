@@ -57,3 +57,27 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.config import load_pipeline
 
         typer.echo(gnn_table(load_pipeline(pipeline, overrides or ()), epochs))
+
+    @bench.command("sampling")
+    def sampling(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        partitions: str = typer.Option("1,2,4", help="Numbers of partitions; all but the first have servers."),
+        method: str = typer.Option("metis", help="How to partition: metis or random."),
+        batches: int = typer.Option(30, min=1, help="Batches to time, after one that is not."),
+    ) -> None:
+        """Sampling and the fetch of inputs over partitions: edges/s, rows/s, messages, bytes, CPU seconds."""
+        from graphstorm_like.benchmarks.sampling import measure_partitions, parse_counts
+        from graphstorm_like.benchmarks.sampling_table import sampling_table
+        from graphstorm_like.config import load_pipeline
+
+        counts = parse_counts(partitions)
+        runs = measure_partitions(load_pipeline(pipeline, overrides or ()), counts, method, batches)
+        typer.echo("\n".join(sampling_table(runs)))
+
+    @bench.command("scaling")
+    def scaling() -> None:
+        """What the cost model predicts for graphs of a billion and a hundred billion edges: no measurement."""
+        from graphstorm_like.benchmarks.cost_model import scaling_table
+
+        typer.echo("\n".join(scaling_table()))

@@ -290,7 +290,7 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     there = every[0]
     there.gather("item", "size", np.arange(80))
     sent = there.begin_gather("item", "size", np.arange(80))
-    there._client.flush()
+    there.client.flush()
     queued = there.begin_gather("item", "colour", np.arange(80))
     context = multiprocessing.get_context("fork")
     results: Any = context.SimpleQueue()

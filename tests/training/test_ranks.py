@@ -19,7 +19,7 @@ from graphstorm_like.testing.graphs import shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.training.progress import Reporter
 
-pytestmark = [pytest.mark.slow, pytest.mark.dist]
+pytestmark = pytest.mark.dist
 Make = Callable[..., Pipeline]
 STAGES = ["train", "evaluate", "infer"]
 
@@ -79,6 +79,7 @@ def exported(pipeline: Pipeline, name: str) -> dict[Any, Any]:
     return dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "layouts"),
     [
@@ -106,6 +107,7 @@ def test_the_same_steps_scores_and_exports(made: Make, task: str, layouts: list[
         assert len(list((Path(many.output) / "train/best").glob("embedding-*"))) == hosts * trainers * 2  # user, item
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "strategy", "layout", "close"),
     [
@@ -144,6 +146,7 @@ Trainer.update = until
 """
 
 
+@pytest.mark.slow
 def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
     """2 hosts x 1 are killed; 1 x 2 go on, and end like one process that was left alone."""
     changes = {"checkpoint": {"every_steps": 2}, "epochs": 3}
@@ -162,6 +165,7 @@ def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
     assert scores(pipeline)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random-2", "random-3", "metis-2"])
 def test_partitioning_changes_nothing_but_the_order(made: Make, method: str) -> None:
     """Whole-batch steps do not depend on the order of rows, so any partitioning has the same loss curve."""

@@ -163,6 +163,11 @@ class Connection:
         return f"{self.name}: must stay connected ({err}). Its log says why it ended"
 
     @property
+    def traffic(self) -> tuple[int, int]:
+        """(messages, bytes) of this connection so far, both ways."""
+        return (0, 0) if self._session is None else (self._session.frames, self._session.bytes)
+
+    @property
     def name(self) -> str:
         """For people."""
         return f"graph server {self.address[0]}:{self.address[1]}"
@@ -194,6 +199,12 @@ class Client:
 
     def __init__(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """(messages, bytes) with all servers so far, both ways."""
+        messages, size = zip(*(c.traffic for c in self.connections), strict=True)
+        return sum(messages), sum(size)
 
     def flush(self) -> None:
         """Send all that is queued, for any server."""

@@ -48,9 +48,9 @@ class RemoteGraph(PartitionedGraph):
                 for host, servers in enumerate(cluster.servers)
                 if host != cluster.host
             }
-            self._client = Client(list(connections.values()))
+            self.client = Client(list(connections.values()))
             return [
-                RemotePart(self._client, connections[host])
+                RemotePart(self.client, connections[host])
                 if host in connections
                 else Partition(path, manifest, host, hidden, cluster.shm)
                 for host in range(cluster.hosts)
@@ -60,7 +60,7 @@ class RemoteGraph(PartitionedGraph):
 
     def finish(self, pending: Mapping[int, Callable[[], Any]]) -> list[Any]:
         """The others work on their questions while this host does its own part."""
-        self._client.flush()
+        self.client.flush()
         host = self._cluster.host
         here = pending[host]() if host in pending else None
         return [here if p == host else read() for p, read in pending.items()]

@@ -72,6 +72,13 @@ class Session:
         self.connection, self._key = connection, key
         self._sending, self._receiving = (b"s", b"c") if is_server else (b"c", b"s")
         self._sent = self._received = 0
+        self.bytes = 0
+        """Of all frames so far, both ways."""
+
+    @property
+    def frames(self) -> int:
+        """So far, both ways."""
+        return self._sent + self._received
 
     def send(self, message: Message) -> None:
         """Send all of a message. Raises OSError; TypeError and LaunchError, before anything is sent, for what cannot be
@@ -86,6 +93,7 @@ class Session:
         number, self._sent = self._sent, self._sent + 1
         proof = self._digest(self._sending, number, b"h", prefix + header)
         head = prefix + proof + header
+        self.bytes += len(head) + body_size + (_MAC if body_size else 0)
         if body_size <= SMALL:
             body = b"".join(c for b in buffers for c in (b.data, bytes(_padded(b.nbytes) - b.nbytes)))
             end = self._digest(self._sending, number, b"b", proof + body) if body else b""
@@ -118,6 +126,7 @@ class Session:
         self._check(self._digest(self._receiving, self._received, b"h", prefix + header), proof)
         body = self._receive_body(body_size, proof)
         self._received += 1
+        self.bytes += len(first) + header_size + body_size + (_MAC if body_size else 0)
         try:
             return _message(header, body)
         except Exception as err:  # JSON, numpy and Arrow have many words for nonsense
