@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from graphstorm_like.benchmarks.measure import table
+from graphstorm_like.graph.sample import DENSE_NODES
 
 Pair: TypeAlias = tuple[float, float]
 ID = 8
@@ -292,10 +293,10 @@ def partition_bytes(scene: Scene) -> float:
 
 
 def trainer_bytes(scene: Scene) -> float:
-    """What every process that samples holds whatever the number of hosts: a position a node, labels and splits of all
-    nodes, and the order of all training nodes (ids, permutation, result)."""
-    position = 4 if scene.nodes < 2**31 else 8
-    return scene.nodes * (position + 4 + 1) + scene.train_nodes * 3 * ID
+    """What every process that samples holds whatever the number of hosts: a position a node (of up to DENSE_NODES),
+    labels and splits of all nodes, and all training nodes twice (ids, and their order in the epoch)."""
+    position = 4 if scene.nodes <= DENSE_NODES else 0
+    return scene.nodes * (position + 4 + 1) + scene.train_nodes * 2 * ID
 
 
 # -- what `gsl bench scaling` prints -----------------------------------------------------------------------------------

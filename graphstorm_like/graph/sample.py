@@ -73,24 +73,31 @@ def drop_excluded(hop: Hop, targets: IntArray, ends: tuple[IntArray, IntArray], 
     return Hop(hop.rows[left], offsets, hop.sources[keep], hop.edge_ids[keep])
 
 
+DENSE_NODES = 1 << 27
+
+
 class Numbering:
     """Gives the nodes of a batch positions 0, 1, ... in order of arrival, per type.
 
-    A scratch array of four bytes a node makes look-up and de-duplication linear; it is cleaned after each batch.
-    Not for concurrent use.
+    A scratch array of four bytes a node makes look-up and de-duplication linear; it is cleaned after each batch. Of a
+    type of more than DENSE_NODES, for which every trainer would need gigabytes, the ids are kept sorted instead, some
+    ten times slower. Not for concurrent use.
     """
 
     def __init__(self, counts: Mapping[NodeType, int]) -> None:
         self._counts = dict(counts)
         self._position: dict[NodeType, npt.NDArray[np.integer]] = {}
+        self._sorted: dict[NodeType, tuple[IntArray, IntArray]] = {}
+        """(ids, ascending, and the position of each) of large types."""
         self._ids: dict[NodeType, list[IntArray]] = {}
         self.size: dict[NodeType, int] = {}
 
     def start(self, seeds: NodeIds) -> None:
         """Begin a batch with distinct seeds."""
-        for node_type in self._ids:
+        for node_type, position in self._position.items():
             for ids in self._ids[node_type]:
-                self._position[node_type][ids] = -1
+                position[ids] = -1
+        self._sorted.clear()
         self._ids = {t: [] for t in self._counts}
         self.size = dict.fromkeys(self._counts, 0)
         for node_type, ids in seeds.items():
@@ -99,6 +106,8 @@ class Numbering:
 
     def positions(self, node_type: NodeType, ids: IntArray) -> IntArray:
         """Position of each id; ids not seen before get the next ones."""
+        if self._counts[node_type] > DENSE_NODES:
+            return self._positions_of_sorted(node_type, ids)
         if node_type not in self._position:
             count = self._counts[node_type]
             self._position[node_type] = np.full(count, -1, dtype=np.int32 if count < 2**31 else np.int64)
@@ -116,6 +125,24 @@ class Numbering:
             self.size[node_type] = base + len(new)
             found = position[ids]
         return found.astype(np.int64)
+
+    def _positions_of_sorted(self, node_type: NodeType, ids: IntArray) -> IntArray:
+        known, places = self._sorted.get(node_type, (ids[:0], ids[:0]))
+        fresh = ids
+        if len(known):
+            fresh = ids[known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] != ids]
+        new, first = np.unique(fresh, return_index=True)
+        if len(new):
+            base, arrival = self.size[node_type], np.argsort(first)
+            self._ids[node_type].append(new[arrival])
+            self.size[node_type] = base + len(new)
+            next_places = np.empty(len(new), dtype=np.int64)
+            next_places[arrival] = np.arange(base, base + len(new))
+            at = np.searchsorted(known, new)
+            known, places = np.insert(known, at, new), np.insert(places, at, next_places)
+            self._sorted[node_type] = known, places
+        found: IntArray = places[np.searchsorted(known, ids)]
+        return found
 
     def ids(self) -> NodeIds:
         """All ids in order of position, types without any left out."""

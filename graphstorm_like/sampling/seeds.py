@@ -67,7 +67,8 @@ class SeedStream:
         ids = self.epoch_ids(epoch)
         if not self.shuffle:
             return ids
-        order: IntArray = ids[stream(self.seed, "shuffle", epoch).permutation(len(ids))]
+        order = ids.copy()  # and not ids[permutation]: there may be a billion
+        stream(self.seed, "shuffle", epoch).shuffle(order)
         return order
 
 

@@ -104,7 +104,7 @@ def test_scene() -> None:
     assert said.fastest_s == said.network_s
     assert said.slowest_s == said.network_s + said.server_s + said.trainer_s
     assert said.partition_bytes == (10_000 * 8 + 1000 * (16 + 100)) / 2
-    assert said.trainer_bytes == 1000 * 9 + 800 * 24
+    assert said.trainer_bytes == 1000 * 9 + 800 * 16
     more = predict(dataclasses.replace(scene, hosts=4), COSTS)
     assert (more.steps, more.trainer_bytes) == (50, said.trainer_bytes)  # no less to hold on more hosts
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph import sample
 from graphstorm_like.graph.sample import Numbering, draw_distinct, drop_excluded, sample_blocks, sample_hop
 from graphstorm_like.graph.store import ExcludedEdges, Hop
 
@@ -80,7 +81,9 @@ def test_excluded_edges_go_with_all_parallel_ones() -> None:
     assert none.rows.tolist() == [1]
 
 
-def test_numbering_is_a_bijection_in_order_of_arrival() -> None:
+@pytest.mark.parametrize("dense_nodes", [10, 0])
+def test_numbering_is_a_bijection_in_order_of_arrival(monkeypatch: pytest.MonkeyPatch, dense_nodes: int) -> None:
+    monkeypatch.setattr(sample, "DENSE_NODES", dense_nodes)
     numbering = Numbering({"a": 10})
     for _ in range(2):  # the second batch must not see the first
         numbering.start({"a": np.array([7, 3])})
@@ -89,6 +92,22 @@ def test_numbering_is_a_bijection_in_order_of_arrival() -> None:
         ids = numbering.ids()["a"]
         assert numbering.positions("a", ids).tolist() == [0, 1, 2, 3]
         assert ids[:2].tolist() == [7, 3]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(0, 30), max_size=10, unique=True), st.lists(st.lists(st.integers(0, 30)), max_size=4))
+def test_large_types_are_numbered_alike(seeds: list[int], parts: list[list[int]]) -> None:
+    """Sorted look-up: seeds first, in their order; every id one place."""
+    dense, large = Numbering({"a": 31}), Numbering({"a": sample.DENSE_NODES + 1})
+    for numbering in (dense, large):
+        numbering.start({"a": np.array(seeds, dtype=np.int64)})
+    for part in parts:
+        ids = np.array(part, dtype=np.int64)
+        places = large.positions("a", ids)
+        assert large.ids().get("a", ids[:0])[places].tolist() == part
+        dense.positions("a", ids)
+        assert dense.size == large.size
+    assert large.ids().get("a", np.zeros(0))[: len(seeds)].tolist() == seeds
 
 
 def test_seeds_must_be_distinct() -> None:
