@@ -19,6 +19,12 @@ PATIENCE = 300.0
 """Seconds that a test waits for anything: the machine may be slow."""
 
 
+def hear_signals() -> None:
+    """For `preexec_fn`: what a shell runs in the background, these tests perhaps, ignores some, and so do children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Job:
     """A command whose lines are read as they come. Ended with all that it has started by `stop`."""
 

@@ -35,6 +35,7 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.progress import Reporter
+from tests.launch.faults import hear_signals
 
 TWO = "graph.partitions.count=2"
 FAKE = """
@@ -314,7 +315,7 @@ def test_a_server_answers_and_ends_on_sigterm(shop_config, tmp_path: Path) -> No
     environment["GSL_HOST"] = "2"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 6
-    assert "must name this server in GSL_SERVERS" in done.stderr
+    assert "GSL_HOST: must be one of the 2 hosts of GSL_SERVERS (got 2)" in done.stderr
 
 
 @pytest.mark.slow
@@ -348,7 +349,9 @@ def test_ctrl_c(tmp_path: Path, number: signal.Signals) -> None:
     yaml, worker = write_shop_pipeline(tmp_path), tmp_path / "worker.py"
     worker.write_text("import os, time; print(os.environ['GSL_SHM'], os.getpid(), flush=True); time.sleep(60)")
     command = [sys.executable, "-c", CLI, str(worker), "run", str(yaml), "launch.trainers=2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_signals
+    ) as launcher:
         assert launcher.stdout is not None
         said: list[list[str]] = []
         while len(said) < 2:

@@ -18,6 +18,7 @@ from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.plan import Job, Ports, ProcessPlan
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.supervisor import Stopped, Stopping, listening, run_host, run_processes, with_restarts
+from tests.launch.faults import hear_signals
 
 SLEEP = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -260,7 +261,8 @@ def test_nothing_is_left_of_a_stopped_supervisor(tmp_path: Path, number: signal.
     from graphstorm_like.launch.host import sweep
 
     root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(tmp_path)], cwd=root) as supervisor:
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
+    with subprocess.Popen(command, cwd=root, preexec_fn=hear_signals) as supervisor:
         wait_until(lambda: len(list(tmp_path.glob("pid-*"))) == 3 and list(tmp_path.glob("gsl-*")), 30)
         wait_until(lambda: has(tmp_path / "logs/attempt-0/trainer-h0-1.log", "deaf"), 30)
         pids = [int(p.name[4:]) for p in tmp_path.glob("pid-*")]
