@@ -78,7 +78,7 @@ def test_a_killed_sampler_process(tmp_path: Path, undisturbed: Path) -> None:
                 if found := helpers(trainer):
                     kill(found, signal.SIGKILL)
                     killed = time.monotonic()
-            time.sleep(0.05)
+            time.sleep(0.002)
         code, said = one.end()
         noticed, resumed = one.when("must run to its end"), one.when("resuming at epoch")
     assert code == 0, said
