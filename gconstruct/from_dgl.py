@@ -28,6 +28,7 @@ from gconstruct.folder import new_folder, recover
 from gconstruct.problems import counted
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR
 from graphstorm_like.graph.schema import (
@@ -208,8 +209,10 @@ class _Import:
         for name, feature in schema.features.items():
             values = tensors.get(names.columns[feature_column(name)]) if rows else None
             shape = (rows, feature.width)
+            numbers = np.zeros(shape, np.float32) if values is None else values.reshape(shape).astype(np.float32)
+            half = feature.dtype == "float16"  # of a folder of ours; DGL's other types are float32 by now
             out[feature_column(name)] = (
-                np.zeros(shape, np.float32) if values is None else values.reshape(shape).astype(np.float32)
+                to_bits(numbers) if feature.dtype == "bfloat16" else numbers.astype(np.float16) if half else numbers
             )
         for name, label in schema.labels.items():
             if label_column(name) in names.columns:

@@ -68,8 +68,9 @@ class SplitConfig(Strict):
 class StoredFeature(Strict):
     """What all features have."""
 
-    dtype: Literal["float32", "float16"] = "float32"
-    """How it is stored and sent. float16 is half of it and keeps 3 digits, of numbers up to 65,504."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """How it is stored and sent: half of it as float16, which keeps 3 digits of numbers up to 65,504, or as bfloat16,
+    which keeps 2 of any number."""
 
 
 class NumericFeature(StoredFeature):

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.partition import (
     DEGREES,
     HIDDEN,
@@ -153,7 +154,8 @@ class PartitionedGraph:
 
     def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
         """A whole feature [count, width]; memory-mapped when there is one partition."""
-        return self.column((row_type, feature_column(name)))
+        found = self.column((row_type, feature_column(name)))
+        return from_bits(found) if self._is_bfloat16(row_type, name) else found
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature, float32 or float16."""
@@ -162,7 +164,12 @@ class PartitionedGraph:
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
         """Start to read rows of a feature; the result waits for them [N, width]."""
-        return self.begin_rows((row_type, feature_column(name)), ids)
+        read = self.begin_rows((row_type, feature_column(name)), ids)
+        return (lambda: from_bits(read())) if self._is_bfloat16(row_type, name) else read
+
+    def _is_bfloat16(self, row_type: RowType, name: str) -> bool:
+        of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
+        return name in of_type.features and of_type.features[name].dtype == "bfloat16"
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
         """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""

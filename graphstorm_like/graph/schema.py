@@ -38,7 +38,7 @@ NO_LABEL = -1
 
 
 def feature_column(name: str) -> str:
-    """Arrow column of a feature: fixed-size list of float32 or float16."""
+    """Arrow column of a feature: fixed-size list of float32, float16, or uint16 (see `graph.bfloat16`)."""
     return f"feature:{name}"
 
 
@@ -65,7 +65,7 @@ class FeatureSchema(_Model):
     """A dense feature: `width` numbers a row."""
 
     width: int
-    dtype: Literal["float32", "float16"] = "float32"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     fitted: dict[str, Any] = {}
     """How it was made (mean, std, categories ...), to make it again for new rows."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from gconstruct import build_graph
 from gconstruct.engines.arrow import features as module
 from graphstorm_like.config.graph import NumericFeature
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.bfloat16 import from_bits, to_bits
+from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import FeatureSchema
 
 from .tables import graph, item, read, write
@@ -38,8 +41,9 @@ def _build(folder: Path, file: str, options: dict[str, Any]) -> tuple[np.ndarray
     config = graph(folder, {"item": item(files=file, features={"f": {"column": "x", **options}})})
     schema = build_graph(config, force=True).node("item").features["f"]
     column = read(folder / "out/graph/part-0/nodes/item.arrow").column("feature:f")
-    assert column.type == pa.list_(getattr(pa, schema.dtype)(), schema.width)
-    return np.array(column.to_pylist(), np.float32), schema
+    stored = {"bfloat16": pa.uint16()}.get(schema.dtype) or getattr(pa, schema.dtype)()
+    assert column.type == pa.list_(stored, schema.width)
+    return LocalGraph(folder / "out/graph").feature("item", "f").astype(np.float32), schema
 
 
 NONE = {"normalize": "none"}
@@ -173,12 +177,22 @@ def test_multi_hot_of_separated_strings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"encode": "one_hot"}])
-def test_stored_as_float16(tmp_path: Path, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("dtype", "close"), [("float16", 1e-3), ("bfloat16", 4e-3)])
+def test_stored_in_half(tmp_path: Path, options: dict[str, Any], dtype: str, close: float) -> None:
     values = [1.0, 2.5, -3.0] if not options else ["a", "b", "a"]
     whole, _ = encode(tmp_path, values, **options)
-    half, schema = encode(tmp_path, values, dtype="float16", **options)
-    assert schema.dtype == "float16"
-    np.testing.assert_allclose(half, whole, rtol=1e-3)
+    half, schema = encode(tmp_path, values, dtype=dtype, **options)
+    assert schema.dtype == dtype
+    np.testing.assert_allclose(half, whole, rtol=close)
+    rows = LocalGraph(tmp_path / "out/graph").gather("item", "f", np.array([2, 0]))
+    np.testing.assert_array_equal(rows, half[[2, 0]])
+
+
+@given(st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=1))
+def test_bfloat16_is_torchs(numbers: list[float]) -> None:
+    values = np.array(numbers, np.float32)
+    wanted = torch.from_numpy(values).bfloat16()
+    np.testing.assert_array_equal(from_bits(to_bits(values)), wanted.float().numpy())
 
 
 def test_too_large_for_float16(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from gconstruct import build_graph
 from gconstruct.from_dgl import import_dgl
 from gconstruct.partition import partition_graph
+from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.dgl.export import export_dgl
@@ -31,6 +33,7 @@ from graphstorm_like.graph.dgl.tensors import SIDECAR
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import Partition
 from graphstorm_like.graph.schema import SPLITS, TARGET_COLUMN
+from graphstorm_like.testing.graphs import shop_pipeline
 
 pytestmark = [
     pytest.mark.dgl,
@@ -83,6 +86,19 @@ def test_what_is_exported_comes_back(parted: dict[int, Path], tmp_path: Path, co
                     equal_nan=True,
                 )
     assert back.degrees(SIMILAR).tolist() == ours.degrees(SIMILAR).tolist()
+
+
+def test_features_of_half_the_size_come_back(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    data = shop_pipeline(shop[0], tmp_path / "run")
+    features = data["graph"]["nodes"]["item"]["features"]
+    features["price"]["dtype"], features["colour"]["dtype"] = "float16", "bfloat16"
+    data["graph"]["path"] = str(tmp_path / "graph")
+    build_graph(build_pipeline(data).graph)
+    import_dgl(export_dgl(tmp_path / "graph", tmp_path / "dgl"), tmp_path / "back")
+    ours, back = LocalGraph(tmp_path / "graph"), LocalGraph(tmp_path / "back")
+    for name in ("price", "colour"):
+        assert back.manifest.nodes["item"].features[name].dtype == features[name]["dtype"]
+        np.testing.assert_array_equal(back.feature("item", name), ours.feature("item", name))
 
 
 def in_neighbours(graph: LocalGraph, node_type: str, seeds: np.ndarray) -> Counter[tuple[str, int, int, int]]:

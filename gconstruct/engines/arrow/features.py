@@ -1,6 +1,6 @@
 """Columns -> dense features, fitted on all rows of the table.
 
-In: a Table of n rows and a FeatureConfig. Out: float32|16 (n, width) and a FeatureSchema whose `fitted` says how
+In: a Table of n rows and a FeatureConfig. Out: numbers (n, width) and a FeatureSchema whose `fitted` says how
 to make the same feature for new rows. Rows are worked on in blocks, so that float64 intermediates stay small.
 """
 
@@ -17,6 +17,7 @@ from gconstruct.engines.arrow.kinds import kind_of
 from gconstruct.engines.arrow.read import Table, as_numbers
 from gconstruct.problems import EXAMPLES, Problems, Unquoted, bad_rows
 from graphstorm_like.config.graph import FeatureConfig, MultiHotFeature, NumericFeature, OneHotFeature
+from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.schema import FeatureSchema
 
 Encoded = tuple[np.ndarray, FeatureSchema]
@@ -33,7 +34,11 @@ def encode_feature(table: Table, name: str, config: FeatureConfig, problems: Pro
         encoded = _one_hot(table, config, key, problems)
     else:
         encoded = _multi_hot(table, config, key, problems)
-    return encoded if encoded is None or config.dtype == "float32" else _halved(table, encoded, config, key, problems)
+    if encoded is None or config.dtype == "float32":
+        return encoded
+    if config.dtype == "bfloat16":
+        return to_bits(encoded[0]), encoded[1].model_copy(update={"dtype": "bfloat16"})
+    return _halved(table, encoded, config, key, problems)
 
 
 def _halved(table: Table, encoded: Encoded, config: FeatureConfig, key: str, problems: Problems) -> Encoded | None:

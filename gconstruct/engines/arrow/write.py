@@ -1,6 +1,6 @@
 """Columns -> Arrow IPC files of one record batch, which a memory map gives back without a copy.
 
-numpy (n,) -> a primitive column, numpy (n, width) float32 or float16 -> fixed-size list; Arrow arrays stay as they are.
+numpy (n,) -> a primitive column, numpy (n, width) -> fixed-size list; Arrow arrays stay as they are.
 Buffers start at multiples of 8 bytes, as pyarrow lays them out.
 """
 

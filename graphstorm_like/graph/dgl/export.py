@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder
+from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
@@ -216,6 +217,8 @@ class _Export:
         names, prefix, found = self.names[type_name(row_type)], type_name(row_type), {}
         for column, tensor in names.columns.items():
             values: npt.NDArray[Any] = part.column((row_type, column))
+            if values.dtype == np.uint16:  # no other column is
+                values = from_bits(values)
             kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
             found[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(kind))
         for column, masks in names.masks.items():
