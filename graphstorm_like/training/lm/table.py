@@ -107,17 +107,19 @@ class VectorTable(nn.Module):
         self.synchronize()
 
     def synchronize(self) -> None:
-        """Rows that any rank has written since the last call are written on all of them, in one order, so that every
-        rank's table is alike. A table that is exact is each rank's own: it holds what this rank was asked for."""
+        """Rows that any rank has written since the last call are written on all of them, so that every rank's table is
+        alike: of several versions the newest, of equally new ones the first rank's. A table that is exact is each
+        rank's own: it holds what this rank was asked for."""
         if not self._shared:
             return
         mine = torch.unique(torch.cat([torch.zeros(0, dtype=torch.int64), *self._written]))
         self._written.clear()
         facts = self.group.gather(torch.stack([mine, self.computed[mine]], dim=1), "vectors of texts").numpy()
         rows = self.group.gather(self.vectors[mine].view(torch.uint8), "vectors of texts").view(torch.float16)
-        ids, first = np.unique(facts[:, 0], return_index=True)
-        self.vectors[torch.from_numpy(ids)] = rows[torch.from_numpy(first)]
-        self.computed[torch.from_numpy(ids)] = torch.from_numpy(facts[first, 1])
+        newest = np.lexsort((-facts[:, 1], facts[:, 0]))  # stable
+        ids, first = np.unique(facts[newest, 0], return_index=True)
+        self.vectors[torch.from_numpy(ids)] = rows[torch.from_numpy(newest[first])]
+        self.computed[torch.from_numpy(ids)] = torch.from_numpy(facts[newest[first], 1])
 
     @property
     def _shared(self) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
+from graphstorm_like.graph.group import Group
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.lm.table import VectorTable
@@ -80,3 +84,35 @@ def test_before_validation_every_old_row_is_computed_once(encoder: TextEncoder, 
     assert (table.computed == 3).all()
     table.refresh_all()
     assert sum(seen) == len(store) - 2
+
+
+class Lockstep(Group):
+    """A rank in lockstep with others, each in a thread of its own."""
+
+    def __init__(self, rank: int, barrier: threading.Barrier, sent: list[torch.Tensor]) -> None:
+        self.rank, self.size, self._barrier, self._sent = rank, len(sent), barrier, sent
+
+    def gather(self, rows: torch.Tensor, what: str) -> torch.Tensor:
+        """See Group."""
+        self._sent[self.rank] = rows
+        self._barrier.wait(30)
+        found = torch.cat(self._sent)
+        self._barrier.wait(30)
+        return found
+
+
+def test_of_what_two_ranks_have_written_the_newest_counts(encoder: TextEncoder, store: TokenStore) -> None:
+    size, start = 2, np.zeros((len(store), encoder.dim), dtype=np.float16)
+    barrier, sent = threading.Barrier(size), [torch.empty(0)] * size
+    tables = [VectorTable(encoder, store, False, start) for _ in range(size)]
+    for rank, table in enumerate(tables):
+        table.group = Lockstep(rank, barrier, sent)
+    # (rank, step, texts): text 1 is newer on rank 1, text 2 on rank 0, text 3 equally new.
+    for rank, now, texts in ((0, 1, [0, 1, 3]), (1, 1, [2, 3]), (0, 2, [2]), (1, 2, [1])):
+        tables[rank].now = now
+        tables[rank].write(np.array(texts), torch.full((len(texts), encoder.dim), 10.0 * rank + now))
+    with ThreadPoolExecutor(size) as pool:
+        list(pool.map(lambda table: table.synchronize(), tables))
+    for table in tables:
+        assert table.vectors[:4, 0].tolist() == [1.0, 12.0, 2.0, 1.0]
+        assert table.computed[:4].tolist() == [1, 2, 2, 1]
