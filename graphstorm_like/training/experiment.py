@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Experiment:
         """Seeder and stages of training batches."""
         return BatchPipeline(
             self.objective.seeder(self.pipeline.seed, self.share),
-            [self._sampling(), FetchFeatures(self._settled(()))],
+            [self._sampling(), FetchFeatures(self._settled())],
         )
 
     @property
@@ -106,11 +106,9 @@ class Experiment:
             exclude_targets=self.task.exclude_targets,
         )
 
-    def _settled(self, learnt: Collection[str]) -> Sources:
-        """Inputs that do not change in training, without those named: sampler processes run ahead and must not see
-        others age."""
-        left_out = {EMBEDDING, *learnt}
-        return {t: {n: s for n, s in by_name.items() if n not in left_out} for t, by_name in self.sources.items()}
+    def _settled(self) -> Sources:
+        """All inputs but learnable embeddings: sampler processes run ahead and must not see them age."""
+        return {t: {n: s for n, s in by_name.items() if n != EMBEDDING} for t, by_name in self.sources.items()}
 
     def groups(self) -> list[ParameterGroup]:
         """Dense parameters that learn."""

@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+import pytest
 
+from gconstruct.engines.arrow.write import write_columns
 from graphstorm_like.config.graph import GraphConfig
 
 
@@ -45,3 +47,16 @@ def read(path: Path) -> pa.Table:
         reader = pa.ipc.open_file(source)
         assert reader.num_record_batches == 1
         return reader.read_all()
+
+
+def fail_at(module: Any, when: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's `when`-th file is not written: an error instead."""
+    calls: list[Path] = []
+
+    def failing(path: Path, columns: Any) -> int:
+        calls.append(path)
+        if len(calls) == when:
+            raise error
+        return write_columns(path, columns)
+
+    monkeypatch.setattr(module, "write_columns", failing)

@@ -8,18 +8,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gconstruct import build_graph, folder, is_current
 from gconstruct.engines.arrow import engine
-from gconstruct.engines.arrow.write import file_names, write_columns
+from gconstruct.engines.arrow.write import file_names
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import read_manifest
 
-from .tables import graph, item, link, write
+from .tables import fail_at, graph, item, link, write
 
 
 @pytest.fixture
@@ -39,14 +38,14 @@ def left(folder: Path) -> list[str]:
 def test_nothing_is_left_when_writing_fails(
     error: type[BaseException], when: int, config: GraphConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _fail_at(when, error(), monkeypatch)
+    fail_at(engine, when, error(), monkeypatch)
     with pytest.raises(error):
         build_graph(config)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["items.parquet", "links.parquet"]
 
 
 def test_an_error_of_the_disk_is_told(config: GraphConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fail_at(2, OSError(28, "No space left on device"), monkeypatch)
+    fail_at(engine, 2, OSError(28, "No space left on device"), monkeypatch)
     with pytest.raises(DataError) as caught:
         build_graph(config)
     path = tmp_path / "out" / "graph"
@@ -62,24 +61,12 @@ def test_the_old_graph_stays_when_the_new_one_fails(
 ) -> None:
     old = build_graph(config)
     with monkeypatch.context() as patch:
-        _fail_at(3, RuntimeError(), patch)
+        fail_at(engine, 3, RuntimeError(), patch)
         with pytest.raises(RuntimeError):
             build_graph(config, force=True)
     assert left(tmp_path) == ["graph"]
     assert is_current(config)
     assert build_graph(config) == old
-
-
-def _fail_at(when: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Path] = []
-
-    def failing(path: Path, columns: Any) -> int:
-        calls.append(path)
-        if len(calls) == when:
-            raise error
-        return write_columns(path, columns)
-
-    monkeypatch.setattr(engine, "write_columns", failing)
 
 
 def test_a_rename_that_fails_brings_the_old_folder_back(

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 from gconstruct import build_graph, fingerprint, is_current, partition
 from gconstruct.assign import at_random
 from gconstruct.build import ENGINE_VERSION
-from gconstruct.engines.arrow.write import write_columns
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.stitch import StitchConfig
@@ -38,7 +36,7 @@ from .partitioning import (
     random_config,
     random_graph,
 )
-from .tables import read
+from .tables import fail_at, read
 
 
 @pytest.fixture
@@ -136,31 +134,19 @@ def test_a_target_that_is_up_to_date_stays(source: Path, tmp_path: Path) -> None
 # ---------------------------------------------------------------------------------------------------- whole, or absent
 
 
-def _fail_at(when: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Path] = []
-
-    def failing(path: Path, columns: Any) -> int:
-        calls.append(path)
-        if len(calls) == when:
-            raise error
-        return write_columns(path, columns)
-
-    monkeypatch.setattr(partition, "write_columns", failing)
-
-
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("when", [1, 5, 20])
 def test_nothing_is_left_when_writing_fails(
     error: type[BaseException], when: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _fail_at(when, error(), monkeypatch)
+    fail_at(partition, when, error(), monkeypatch)
     with pytest.raises(error):
         partition_graph(source, tmp_path / "deep" / "two", 2)
     assert left(tmp_path) == ["tables"]
 
 
 def test_an_error_of_the_disk_is_told(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fail_at(4, OSError(28, "No space left on device"), monkeypatch)
+    fail_at(partition, 4, OSError(28, "No space left on device"), monkeypatch)
     target = tmp_path / "two"
     with pytest.raises(DataError) as caught:
         partition_graph(source, target, 2)
@@ -269,7 +255,7 @@ def test_folders_of_one_partition_stay_up_to_date(tmp_path: Path) -> None:
 
 def test_a_failed_partitioning_leaves_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = random_config(tmp_path, 3, partitions={"count": 2})
-    _fail_at(7, RuntimeError(), monkeypatch)
+    fail_at(partition, 7, RuntimeError(), monkeypatch)
     with pytest.raises(RuntimeError):
         build_graph(config)
     assert not (tmp_path / "out").exists()

@@ -94,7 +94,7 @@ class LmExperiment(Experiment):
         # The budget of tokens is that of all ranks together.
         tokens, rank = -(-self.joint.lm_tokens // self.share.size), self.share.rank
         choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, tokens, seed, rank)
-        settled = self._settled([])
+        settled = self._settled()
         for node_type, by_name in self.tables.items():  # texts of edges are not trained
             settled[node_type] = {n: s for n, s in settled[node_type].items() if n not in by_name}
         fetch_texts = FetchTexts(stores, choose, self._piece_tokens)
@@ -231,7 +231,10 @@ def first_vectors(source: TextSource, store: TokenStore) -> npt.NDArray[np.float
     if isinstance(source, CachedText):
         return source.cache.vectors
     if store.piece_offsets is not None:
-        raise ConfigError("text_encoder.chunks: must be null for stage joint on several hosts. Train it on one host")
+        raise ConfigError(
+            "model.text_encoder.long_texts: must be truncate for a joint stage on several hosts (got 'chunk'). Set it, "
+            "or train on one host"
+        )
     rows = source.rows(np.unique(store.row_of_text, return_index=True)[1])
     return rows.astype(np.float16, copy=False)
 
