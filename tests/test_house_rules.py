@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "files", "heap", "leash", "config", "graph", "sampling", "text", "models", "tasks", "training",
+    "errors", "files", "heap", "leash", "ragged", "config", "graph", "sampling", "text", "models", "tasks", "training",
     "inference", "launch", "benchmarks", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""

@@ -29,7 +29,7 @@ from graphstorm_like.graph.schema import (
     indptr_file,
     label_split_column,
 )
-from graphstorm_like.graph.shared import SharedRows, find, is_there
+from graphstorm_like.graph.shared import Ragged, SharedRows, find, is_there
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
@@ -62,6 +62,10 @@ class Part(Protocol):
 
     def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
         """Some rows of a column: numpy [n] or [n, width], or an Arrow array of strings."""
+        ...
+
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+        """Items that some rows of a shared table have; values: with their numbers."""
         ...
 
     def column(self, column: Column) -> Any:
@@ -160,8 +164,9 @@ class Partition:
             return self._hidden(row_type)
         return _plain(self.arrow(column))
 
-    def _shared(self, name: str) -> SharedRows:
+    def _shared(self, column: Column) -> SharedRows:
         """A table of the host; what has been dropped there is let go here."""
+        name = f"{type_name(column[0])}:{column[1].removeprefix(SHARED)}"
         found = self._shared_rows.get(name)
         if found is None:
             assert self.shm is not None
@@ -175,13 +180,14 @@ class Partition:
         """See Part."""
 
         def read() -> Any:
-            row_type, name = column
-            is_shared = name.startswith(SHARED)
-            table = f"{type_name(row_type)}:{name.removeprefix(SHARED)}"
-            whole = self._shared(table) if is_shared else self.column(column)
+            whole = self._shared(column) if column[1].startswith(SHARED) else self.column(column)
             return whole.take(pa.array(rows)) if isinstance(whole, pa.Array) else whole[rows]
 
         return read
+
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+        """See Part."""
+        return lambda: self._shared(column).ragged(rows, values)
 
     def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
         """See Part. Draws are made in the order of the requests."""

@@ -42,6 +42,7 @@ from graphstorm_like.graph.schema import (
     label_split_column,
     text_column,
 )
+from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
 
 
@@ -124,6 +125,17 @@ class PartitionedGraph:
     def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
         """Start to read rows of a table that every host has, published as 'type:name', for its partition."""
         return self.begin_rows((row_type, SHARED + name), ids)
+
+    def begin_ragged(
+        self, row_type: RowType, name: str, ids: IntArray, values: bool = True
+    ) -> Callable[[], list[tuple[int, IntArray, Ragged]]]:
+        """Start to read what some rows have in a shared table of items: (partition, positions in `ids`, items) of each
+        partition that holds any. Every answer numbers its partition's items from 0."""
+        starts = self.starts(row_type)
+        where = {p: at for p, at in enumerate(self.split(row_type, ids)) if len(at)}
+        column = (row_type, SHARED + name)
+        pending = {p: self.parts[p].begin_ragged(column, ids[at] - starts[p], values) for p, at in where.items()}
+        return lambda: [(p, at, found) for (p, at), found in zip(where.items(), self.finish(pending), strict=True)]
 
     def column(self, column: Column) -> npt.NDArray[Any]:
         """A whole column of numbers, of all partitions."""

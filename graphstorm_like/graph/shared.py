@@ -1,8 +1,8 @@
 """Tables of rows in a host's shared-memory folder: every process of the host maps them, its servers answer for them.
 
 A name is used once a job: whoever has opened a table keeps it, until it is dropped. A table is a file of numbers and a
-small JSON file that says what is in it, written last. Text vectors that lie in the cache on disk are tables too: their
-JSON file names the cache's files and the row of each node.
+small JSON file that says what is in it, written last. Text vectors and tokens that lie in the cache on disk are tables
+too: their JSON file names the cache's files and the row of each node.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ import numpy.typing as npt
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import reserve, write_json
 from graphstorm_like.graph.store import IntArray
+from graphstorm_like.ragged import ranges
 
 _REMEDY = "Free shared memory (a container gets more with --shm-size), or set GSL_SHM_ROOT to a folder with room"
 
 
 @dataclass(frozen=True, slots=True)
 class SharedTable:
-    """rows [n, width] of `dtype` in `file`; with `index`, a file of `index_dtype` numbers, row i is rows[index[i]]."""
+    """rows [n, width] of `dtype` in `file`; with `index`, a file of `index_dtype` numbers, row i is rows[index[i]].
+
+    offsets: a file of int64, with which it is a table of items of many numbers each: item k is rows[offsets[k]:
+    offsets[k + 1]], and row i is item index[i].
+    """
 
     name: str
     file: str
@@ -33,11 +38,32 @@ class SharedTable:
     shape: tuple[int, int]
     index: str = ""
     index_dtype: str = ""
+    offsets: str = ""
 
     def open(self, mode: str = "r") -> SharedRows:
         """Map it."""
         rows = _map(self.file, self.dtype, mode).reshape(self.shape)
-        return SharedRows(rows, _map(self.index, self.index_dtype, "r") if self.index else None)
+        return SharedRows(
+            rows,
+            _map(self.index, self.index_dtype, "r") if self.index else None,
+            _map(self.offsets, "<i8", "r") if self.offsets else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Items of many numbers each, those of some rows [n]: row i has the item_of_row[i]-th of the m distinct ones."""
+
+    item_of_row: IntArray
+    """[n]"""
+    items: IntArray
+    """[m], ascending: which they are in the table."""
+    starts: IntArray
+    """[m]: where they begin in the table."""
+    sizes: IntArray
+    """[m]"""
+    values: npt.NDArray[Any]
+    """[sum of sizes]; empty when only sizes were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +72,21 @@ class SharedRows:
 
     values: npt.NDArray[Any]
     index: npt.NDArray[Any] | None
+    offsets: npt.NDArray[np.int64] | None = None
 
     def __getitem__(self, rows: IntArray) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = self.values[rows if self.index is None else self.index[rows]]
         return found
+
+    def ragged(self, rows: IntArray, values: bool) -> Ragged:
+        """Items of some rows; values: with their numbers."""
+        assert self.index is not None
+        assert self.offsets is not None
+        items, item_of_row = np.unique(self.index[rows].astype(np.int64), return_inverse=True)
+        starts = np.asarray(self.offsets[items])
+        sizes = self.offsets[items + 1] - starts
+        where = ranges(starts, sizes)[0] if values else items[:0]
+        return Ragged(item_of_row, items, starts, sizes, self.values[where].reshape(-1))
 
 
 def _map(file: str, dtype: str, mode: Any) -> npt.NDArray[Any]:
@@ -62,11 +99,13 @@ def _stem(folder: Path, name: str) -> Path:
     return folder / f"table-{blake2b(name.encode(), digest_size=12).hexdigest()}"
 
 
-def create_rows(folder: Path, name: str, shape: tuple[int, int], dtype: str) -> npt.NDArray[Any]:
-    """A new table of zeros, mapped for writing. Its pages are really there: DataError when the folder is full, now, and
-    not a bus error at some later write."""
+def create_rows(
+    folder: Path, name: str, shape: tuple[int, int], dtype: str, index: tuple[str, str] = ("", "")
+) -> npt.NDArray[Any]:
+    """A new table of zeros, mapped for writing; index: (file, dtype), see SharedTable. Its pages are really there:
+    DataError when the folder is full, now, and not a bus error at some later write."""
     file = _stem(folder, name).with_suffix(".rows")
-    table = SharedTable(name, str(file), dtype, shape)
+    table = SharedTable(name, str(file), dtype, shape, *index)
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     try:
         reserve(file, size)

@@ -26,16 +26,50 @@ _unused: list[tuple[Path, str]] = []
 FloatRows = npt.NDArray[np.float32]
 
 
+def rank_bounds(cuts: IntArray, group: Group) -> IntArray:
+    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1], where host h has cuts[h]:cuts[h + 1], which its ranks
+    share equally."""
+    inner = [cuts[:-1] + (np.diff(cuts) * i) // group.local_size for i in range(group.local_size)]
+    return np.array([*np.stack(inner, axis=1).ravel(), cuts[-1]])
+
+
 def row_bounds(graph: Graph, row_type: RowType, group: Group) -> IntArray:
-    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1] of a type. A host's ranks share its partition."""
+    """See rank_bounds: rows of a type, of which each host has those of its partition."""
     if group.hosts > 1:
         assert isinstance(graph, PartitionedGraph)
         cuts = graph.starts(row_type)
     else:
         schema = graph.manifest.node(row_type) if isinstance(row_type, str) else graph.manifest.edge(row_type)
         cuts = np.array([0, schema.count])
-    inner = [cuts[:-1] + (np.diff(cuts) * i) // group.local_size for i in range(group.local_size)]
-    return np.array([*np.stack(inner, axis=1).ravel(), cuts[-1]])
+    return rank_bounds(cuts, group)
+
+
+class HostRows:
+    """Numbers [count, width], zero at first, of which a host has one copy. Its ranks make it together and map it, and
+    its servers answer for it under the name. index: see SharedTable."""
+
+    def __init__(
+        self,
+        group: Group,
+        shm: Path | None,
+        name: str,
+        shape: tuple[int, int],
+        dtype: str,
+        index: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.values: npt.NDArray[Any]
+        if group.size == 1:
+            self.values = np.zeros(shape, dtype=dtype)
+            return
+        assert shm is not None, "ranks of a launcher have a shared-memory folder"
+        if group.leads_host:
+            create_rows(shm, name, shape, dtype, index)
+        group.barrier(f"making table {name}")
+        while _unused:  # where all ranks are here, none reads what this one let go before
+            drop(*_unused.pop())
+        if group.leads_host:
+            weakref.finalize(self, _unused.append, (shm, name)).atexit = False
+        self.values = find(shm, name).open("r+").values
 
 
 class RowTable:
@@ -59,19 +93,12 @@ class RowTable:
         if group.size == 1:
             self._here = self.own = _alone(self.shape, file)
             return
-        assert shm is not None, "ranks of a launcher have a shared-memory folder"
         # Ranks make their tables in one order, so a number names the same table everywhere.
         self._name = f"rows:{next(self._numbers)}"
         first = int(self.bounds[group.host * group.local_size])
         last = int(self.bounds[(group.host + 1) * group.local_size])
-        if group.leads_host:
-            create_rows(shm, f"{node_type}:{self._name}", (last - first, width), "<f4")
-        group.barrier(f"making a table of {node_type}")
-        while _unused:  # where all ranks are here, none reads what this one let go before
-            drop(*_unused.pop())
-        if group.leads_host:
-            weakref.finalize(self, _unused.append, (shm, f"{node_type}:{self._name}")).atexit = False
-        self._here = find(shm, f"{node_type}:{self._name}").open("r+").values
+        self._table = HostRows(group, shm, f"{node_type}:{self._name}", (last - first, width), "<f4")
+        self._here = self._table.values
         self.own = self._here[self.start - first : self.stop - first]
 
     @property

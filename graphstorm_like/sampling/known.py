@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.graph.store import IntArray
+from graphstorm_like.ragged import ranges
 
 
 class KnownTargets:
@@ -19,10 +20,7 @@ class KnownTargets:
     def pairs(self, sources: IntArray) -> tuple[IntArray, IntArray]:
         """(row in `sources`, known target) for all known targets of the given sources."""
         start, count = self.indptr[sources], self.indptr[sources + 1] - self.indptr[sources]
-        rows = np.repeat(np.arange(len(sources)), count)
-        ends = np.cumsum(count)
-        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(start, count)
-        return rows, self.targets[at]
+        return np.repeat(np.arange(len(sources)), count), self.targets[ranges(start, count)[0]]
 
     def mask(self, sources: IntArray, candidates: IntArray, also: IntArray | None = None) -> npt.NDArray[np.bool_]:
         """[B, C]: candidate j is a known target of source i, or also[i].
@@ -36,8 +34,7 @@ class KnownTargets:
         ordered = candidates[order]
         first = np.searchsorted(ordered, targets, side="left")
         count = np.searchsorted(ordered, targets, side="right") - first
-        ends = np.cumsum(count)
-        at = np.arange(int(count.sum())) - np.repeat(ends - count, count) + np.repeat(first, count)
+        at, _ = ranges(first, count)
         found = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
         found[np.repeat(rows, count), order[at]] = True
         return found

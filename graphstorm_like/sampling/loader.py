@@ -5,9 +5,12 @@ What a batch holds depends on its position only, so neither the number of worker
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -63,6 +66,46 @@ class _Begin:
         torch.set_num_threads(1)
 
 
+class _Deaths:
+    """torch tells of a dead sampler process from a signal handler, as an error wherever the main thread just is: in the
+    middle of a checkpoint, say. Here the error waits until a batch is asked for."""
+
+    def __init__(self) -> None:
+        self._asking = False
+        self._error: RuntimeError | None = None
+        self._torchs: Callable[[int, FrameType | None], object] | None = None
+
+    def watch(self) -> None:
+        """At the start of an epoch, after torch has set its handler."""
+        self._error = None
+        handler = signal.getsignal(signal.SIGCHLD)
+        if threading.current_thread() is threading.main_thread() and callable(handler) and handler != self._hear:
+            self._torchs = handler
+            signal.signal(signal.SIGCHLD, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        assert self._torchs is not None
+        try:
+            self._torchs(number, frame)
+        except RuntimeError as err:
+            if self._asking:
+                raise
+            self._error = err
+
+    def next(self, batches: Iterator[MiniBatch]) -> MiniBatch | None:
+        """The next batch, None after the last."""
+        self._asking = True
+        try:
+            if self._error is not None:
+                raise self._error
+            return next(batches, None)
+        finally:
+            self._asking = False
+
+
+_deaths = _Deaths()
+
+
 def epoch_batches(
     pipeline: BatchPipeline,
     stream: SeedStream,
@@ -92,10 +135,17 @@ def epoch_batches(
         # fork shares the opened graph; elsewhere it is opened anew in each process.
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
     )
+    batches: Iterator[MiniBatch] = iter(loader)
+    _deaths.watch()
     try:
-        yield from loader
-    except RuntimeError as err:
-        if not str(err).startswith("DataLoader"):
+        while (batch := _deaths.next(batches)) is not None:
+            yield batch
+    except Exception as err:
+        # One that dies while it hands tensors over leaves many kinds of errors.
+        some_dead = any(not sampler.is_alive() for sampler in getattr(batches, "_workers", ()))
+        lost = some_dead or isinstance(err, (ConnectionError, EOFError)) or str(err).startswith("DataLoader")
+        getattr(batches, "_shutdown_workers", lambda: None)()  # while the error lives, so would they
+        if not lost:
             raise
         raise LaunchError(
             f"epoch {epoch}: sampler processes must deliver a batch within {timeout_seconds:g} s ({err}). "

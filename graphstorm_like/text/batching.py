@@ -26,7 +26,8 @@ Indices = npt.NDArray[np.int64]
 class Tokens(Protocol):
     """What `collate` needs of a token store."""
 
-    pad_id: int
+    @property
+    def pad_id(self) -> int: ...
 
     def tokens(self, unique_ids: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]: ...
 

@@ -29,7 +29,7 @@ from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.reuse import known_vectors
-from graphstorm_like.text.tokens import Progress, TokenStore
+from graphstorm_like.text.tokens import Progress, TextTokens, TokenStore
 
 KIND, VERSION = "embedding cache", 1
 _META_KEYS = ("texts", "dim", "weights", "token_store", "complete")
@@ -77,7 +77,7 @@ class EmbeddingCache:
         return from_pieces(self.store, self.vectors, text_ids, self.meta.get("normalize", False))
 
 
-def from_pieces(store: TokenStore, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:
+def from_pieces(store: TextTokens, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:
     """float16 [n, D]: vectors of distinct texts [n] from those of all pieces [U, D].
 
     Of a text in several pieces it is their mean by content tokens, scaled to length 1 when `normalize`.
@@ -133,7 +133,7 @@ def embed_all(
 
 def embed_texts(
     encoder: TextEncoder,
-    store: TokenStore,
+    store: TextTokens,
     unique_ids: npt.ArrayLike,
     max_tokens_per_batch: int | None = None,
     device: torch.device | str | None = None,
@@ -149,7 +149,7 @@ def embed_texts(
 
 def embed_batches(
     encoder: TextEncoder,
-    store: TokenStore,
+    store: TextTokens,
     batches: Sequence[Indices],
     device: torch.device | str | None = None,
     ids: Indices | None = None,
@@ -174,7 +174,7 @@ def embed_batches(
             yield waiting[0], to_half(*waiting)
 
 
-def default_budget(encoder: TextEncoder, store: TokenStore, device: torch.device | str | None = None) -> int:
+def default_budget(encoder: TextEncoder, store: TextTokens, device: torch.device | str | None = None) -> int:
     """Padded tokens a batch: on a CPU few, for its caches (8,192 is 20 % slower than 4,096); on a GPU what fills it."""
     kind = (torch.device(device) if device is not None else encoder.device).type
     return max(4096 if kind == "cpu" else 65536, store.max_tokens)
@@ -284,7 +284,7 @@ def to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:
     return half.cpu().numpy()
 
 
-def _prefetch(store: TokenStore, batches: Sequence[Indices], pin: bool, depth: int = 4) -> Iterator[TextBatch]:
+def _prefetch(store: TextTokens, batches: Sequence[Indices], pin: bool, depth: int = 4) -> Iterator[TextBatch]:
     """Collate in a thread, at most `depth` batches ahead. An error there is raised here; nobody waits for ever."""
     ready: queue.Queue[TextBatch | BaseException] = queue.Queue(maxsize=depth)
     stop = threading.Event()
@@ -314,7 +314,7 @@ def _prefetch(store: TokenStore, batches: Sequence[Indices], pin: bool, depth: i
             except queue.Empty:
                 raise GslError(
                     f"text collate: batch {i} of {len(batches)} did not come within {_COLLATE_TIMEOUT_S:.0f} s. "
-                    f"Is the disk under {store.folder} still there?"
+                    f"Is the cache's disk still there?"
                 ) from None
             if isinstance(item, BaseException):
                 raise item

@@ -13,9 +13,10 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ import pyarrow.compute as pc
 
 from graphstorm_like.errors import DataError, must_be
 from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.ragged import ranges
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
 
 Progress = Callable[[int, int], None]
@@ -37,28 +39,32 @@ _SLAB_ROWS = 1 << 18
 _TOKENIZE_BATCH = 4096
 
 
-class TokenStore:
-    """Read-only view of a token store folder: N rows, U pieces of distinct texts (each its only one), T tokens."""
+class TextTokens:
+    """N rows, U pieces of distinct texts (each its only one), T tokens: in memory or mapped."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
-        self.folder = folder
-        self.meta = meta
-        self.key: str = meta["key"]
-        self.max_tokens: int = meta["max_tokens"]
-        self.pad_id: int = meta["pad_id"]
-        texts, rows = meta["texts"], meta["rows"]
-        self._tokens = _map(folder / "tokens.bin", meta["token_dtype"], meta["tokens"])
-        self._offsets = _map(folder / "offsets.bin", "int64", meta.get("pieces", texts) + 1)
-        self.piece_offsets = _map(folder / "piece_offsets.bin", "int64", texts + 1) if "pieces" in meta else None
+    def __init__(
+        self,
+        tokens: npt.NDArray[Any],
+        offsets: npt.NDArray[np.int64],
+        row_of_text: npt.NDArray[np.integer],
+        piece_offsets: npt.NDArray[np.int64] | None,
+        facts: TokenFacts,
+    ) -> None:
+        self._tokens, self._offsets, self.facts = tokens, offsets, facts
+        self.piece_offsets = piece_offsets
         """int64 [texts + 1]: the pieces of every distinct text; None when each text is one piece."""
-        self.row_of_text = _map(folder / "row_of_text.bin", meta["row_dtype"], rows)
+        self.row_of_text = row_of_text
         """int [N]: the distinct text of every input row."""
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> TokenStore:
-        """Open a store folder; raises DataError when it is not a whole one."""
-        folder = Path(path)
-        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a piece at most."""
+        return self.facts.max_tokens
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the padding token."""
+        return self.facts.pad_id
 
     def __len__(self) -> int:
         """Number of pieces U; without chunks, that of distinct texts."""
@@ -67,12 +73,7 @@ class TokenStore:
     @property
     def num_texts(self) -> int:
         """Number of distinct texts."""
-        return int(self.meta["texts"])
-
-    @property
-    def num_rows(self) -> int:
-        """Number of input rows N."""
-        return int(self.meta["rows"])
+        return len(self if self.piece_offsets is None else self.piece_offsets[1:])
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """int64 [U]: tokens of each piece, special tokens included; at least 1."""
@@ -92,19 +93,92 @@ class TokenStore:
         ids = np.asarray(text_ids, dtype=np.int64)
         if self.piece_offsets is None:
             return ids, np.arange(len(ids) + 1)
-        return _ranges(self.piece_offsets[ids], self.piece_offsets[ids + 1])
+        first = self.piece_offsets[ids]
+        return ranges(first, self.piece_offsets[ids + 1] - first)
 
     def weights(self, piece_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """float32 [P]: content tokens of pieces, at least 1: what a piece weighs in the vector of its text."""
         lengths = self._offsets[piece_ids + 1] - self._offsets[piece_ids]
-        content: npt.NDArray[np.int64] = np.maximum(lengths - self.meta.get("special_per_piece", 0), 1)
+        content: npt.NDArray[np.int64] = np.maximum(lengths - self.facts.special_per_piece, 1)
         return content.astype(np.float32)
 
     def tokens(self, unique_ids: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         """Token ids of the given pieces: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
         ids = np.asarray(unique_ids, dtype=np.int64)
-        where, offsets = _ranges(self._offsets[ids], self._offsets[ids + 1])
+        first = self._offsets[ids]
+        where, offsets = ranges(first, self._offsets[ids + 1] - first)
         return self._tokens[where], offsets
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What is the same for all texts of a column."""
+
+    max_tokens: int
+    pad_id: int
+    special_per_piece: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The texts of some rows of a column, in memory."""
+
+    tokens: TextTokens
+    """Its rows are the rows that were asked for, in their order; its texts stand as in the column."""
+    pieces: npt.NDArray[np.int64]
+    """[U]: numbers of its pieces in the column."""
+
+
+class TokenSource(Protocol):
+    """Tokens of a text column, wherever they are."""
+
+    def lengths_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """int64 [n]: tokens of the texts of rows [n]."""
+        ...
+
+    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
+        """Start to read the texts of rows [n]; the result waits for them."""
+        ...
+
+
+class TokenStore(TextTokens):
+    """Read-only view of a token store folder; a TokenSource."""
+
+    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
+        self.folder = folder
+        self.meta = meta
+        self.key: str = meta["key"]
+        texts, rows = meta["texts"], meta["rows"]
+        super().__init__(
+            _map(folder / "tokens.bin", meta["token_dtype"], meta["tokens"]),
+            _map(folder / "offsets.bin", "int64", meta.get("pieces", texts) + 1),
+            _map(folder / "row_of_text.bin", meta["row_dtype"], rows),
+            _map(folder / "piece_offsets.bin", "int64", texts + 1) if "pieces" in meta else None,
+            TokenFacts(meta["max_tokens"], meta["pad_id"], meta.get("special_per_piece", 0)),
+        )
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> TokenStore:
+        """Open a store folder; raises DataError when it is not a whole one."""
+        folder = Path(path)
+        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+
+    @property
+    def num_rows(self) -> int:
+        """Number of input rows N."""
+        return int(self.meta["rows"])
+
+    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
+        """See TokenSource."""
+
+        def read() -> Fetched:
+            texts, row_of_text = np.unique(np.asarray(self.row_of_text[rows], dtype=np.int64), return_inverse=True)
+            pieces, piece_offsets = self.pieces(texts)
+            tokens, offsets = self.tokens(pieces)
+            split = None if self.piece_offsets is None else piece_offsets
+            return Fetched(TextTokens(tokens, offsets, row_of_text, split, self.facts), pieces)
+
+        return read
 
 
 def as_text_column(texts: pa.ChunkedArray | pa.Array | Sequence[str | None]) -> pa.ChunkedArray:
@@ -238,15 +312,6 @@ def _write_offsets(path: Path, parts: list[npt.NDArray[np.int64]]) -> int:
     offsets.tofile(path)
     fsync_path(path)
     return int(offsets[-1])
-
-
-def _ranges(
-    starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The numbers of all ranges [start, stop) one after another, and where each range begins among them [n + 1]."""
-    offsets = np.zeros(len(starts) + 1, dtype=np.int64)
-    np.cumsum(stops - starts, out=offsets[1:])
-    return np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], stops - starts), offsets
 
 
 def _deduplicate(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from graphstorm_like.errors import DamagedFileError, TrainingError
 from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
 from graphstorm_like.graph.group import ALONE, Group
-from graphstorm_like.training.node_embeddings import NodeEmbeddings
+from graphstorm_like.training.rank_rows import RankRows
 
 MODEL_FILE = "model.safetensors"
 
@@ -94,7 +94,7 @@ def _write_file(path: Path, content: Any) -> None:
 
 class Checkpoints:
     """Numbered resume points in one folder; the newest `keep` stay. The ranks of a group write one together, each its
-    rows of the node embeddings, and any number of ranks can go on from it."""
+    rows of the tables, and any number of ranks can go on from it."""
 
     def __init__(self, folder: Path, keep: int, group: Group = ALONE) -> None:
         self.folder, self.keep, self.group = folder, keep, group
@@ -104,7 +104,7 @@ class Checkpoints:
         state: TrainState,
         modules: nn.Module,
         optimizers: dict[str, object],
-        embeddings: Sequence[NodeEmbeddings] = (),
+        tables: Sequence[RankRows] = (),
     ) -> None:
         """Write a resume point, then drop the oldest."""
         files = {
@@ -112,7 +112,7 @@ class Checkpoints:
             "optimizer.pt": optimizers,
             "state.json": dataclasses.asdict(state),
         }
-        parts = {table.file: table.state(moments=True) for table in embeddings}
+        parts = {table.file: table.state(moments=True) for table in tables}
         write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, parts)
         if self.group.rank == 0:
             for old in self.all()[: -self.keep]:
@@ -122,10 +122,8 @@ class Checkpoints:
         """Resume points, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
-    def load(
-        self, modules: nn.Module, embeddings: Sequence[NodeEmbeddings] = ()
-    ) -> tuple[TrainState, dict[str, Any]] | None:
-        """Put the newest resume point into modules and node embeddings; its state and optimizer state, or None when
+    def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
+        """Put the newest resume point into modules and tables; its state and optimizer state, or None when
         there is none. All ranks take the newest that every one of them can read."""
         if self.group.rank == 0 and self.folder.exists():
             recover(self.folder)
@@ -138,7 +136,7 @@ class Checkpoints:
                 state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
                 optimizers = torch.load(point / "optimizer.pt", weights_only=True)
                 load_weights(point / MODEL_FILE, modules)
-                for table in embeddings:
+                for table in tables:
                     table.load(point)
                 found = state, optimizers
             except (*_UNREADABLE, DamagedFileError) as err:

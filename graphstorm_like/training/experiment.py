@@ -33,6 +33,7 @@ from graphstorm_like.training.edge_inputs import edge_sources
 from graphstorm_like.training.node_embeddings import NodeEmbeddings
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.rank_rows import RankRows
 from graphstorm_like.training.text_vectors import TextSource, TextVectors, chosen_inputs, text_vectors
 
 Sources = dict[RowType, dict[str, FeatureSource]]
@@ -82,8 +83,13 @@ class Experiment:
 
     @property
     def trained(self) -> nn.Module:
-        """All that a resume point holds: `modules`, and what else changes in training."""
+        """All modules that a resume point holds: `modules`, and what else changes in training."""
         return self.modules
+
+    @property
+    def tables_in_training(self) -> list[RankRows]:
+        """Tables that a resume point holds."""
+        return list(self.embeddings.values())
 
     def batches(self) -> BatchPipeline:
         """Seeder and stages of training batches."""

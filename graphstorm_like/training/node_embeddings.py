@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from graphstorm_like.errors import DamagedFileError, TrainingError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.graph.tables import FloatRows, RowTable
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.training.distributed import cluster, group
+from graphstorm_like.training.rank_rows import read_rows, row_file
 from graphstorm_like.training.row_adam import row_adam
 
 CHUNK = 1 << 16
@@ -26,7 +25,7 @@ CHUNK = 1 << 16
 
 
 class NodeEmbeddings:
-    """A FeatureSource [count, width] of a node type, with the state of its optimizer."""
+    """A FeatureSource [count, width] of a node type and RankRows, with the state of its optimizer."""
 
     def __init__(self, graph: Graph, node_type: NodeType, width: int, seed: int) -> None:
         where = cluster()
@@ -83,46 +82,24 @@ class NodeEmbeddings:
     # -- on disk -------------------------------------------------------------------------------------------------
 
     @property
+    def _stem(self) -> str:
+        return f"embedding-{self.number}"
+
+    @property
     def file(self) -> str:
-        """Name of this rank's file: rows from its first one on."""
-        return f"embedding-{self.number}-{self.table.start:012d}.safetensors"
+        """See RankRows."""
+        return row_file(self._stem, self.table.start)
 
     def state(self, moments: bool) -> dict[str, Tensor]:
-        """What is written of this rank's rows; moments: with the optimizer's state."""
+        """See RankRows."""
         if not moments:
             return {"rows": self._own}
         steps = torch.tensor([self.steps])
         return {"rows": self._own, "mean": self._mean, "square": self._square, "steps": steps}
 
     def load(self, folder: Path) -> None:
-        """Read this rank's rows from the files of a folder, whichever ranks wrote them. TrainingError when some are
-        missing or do not fit. Other ranks see them after a barrier."""
-        start, stop, there = self.table.start, self.table.stop, 0
-        for path in sorted(folder.glob(f"embedding-{self.number}-*.safetensors")):
-            try:
-                there += self._load_file(path)
-            except (OSError, SafetensorError) as err:
-                raise DamagedFileError(f"{path}: must be a whole safetensors file ({err})") from err
-        if there != stop - start:
-            raise DamagedFileError(
-                f"{folder}: must hold the embeddings of nodes {start:,} to {stop:,} of {self.node_type} (found "
-                f"{there:,} of them). Train again with --fresh"
-            )
-
-    def _load_file(self, path: Path) -> int:
-        """Rows of this rank that a file holds."""
-        with safe_open(path, framework="pt") as file:
-            first, names = int(path.stem.rpartition("-")[2]), set(file.keys())
-            count, width = map(int, file.get_slice("rows").get_shape())
-            if width != self.table.shape[1]:
-                raise TrainingError(f"{path}: must have rows of {self.table.shape[1]} numbers (got {width})")
-            low, high = max(first, self.table.start), min(first + count, self.table.stop)
-            if low >= high:
-                return 0
-            own = slice(low - self.table.start, high - self.table.start)
-            for name, target in (("rows", self._own), ("mean", self._mean), ("square", self._square)):
-                if name in names:
-                    target[own] = file.get_slice(name)[low - first : high - first]
-            if "steps" in names:
-                self.steps = int(file.get_tensor("steps")[0])
-        return high - low
+        """See RankRows."""
+        targets = {"rows": self._own, "mean": self._mean, "square": self._square}
+        bounds, what = (self.table.start, self.table.stop), f"embeddings of {self.node_type}"
+        for steps in read_rows(folder, self._stem, bounds, targets, what, ["steps"])["steps"]:
+            self.steps = int(steps[0])

@@ -19,7 +19,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import GraphManifest, text_column
-from graphstorm_like.graph.shared import SharedTable, create_rows, publish
+from graphstorm_like.graph.shared import SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type_name
 from graphstorm_like.training.device import choose_device
 from graphstorm_like.training.distributed import LONG_SECONDS, cluster, group
@@ -80,6 +80,10 @@ class SharedText(TextSource):
     def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
         return self._graph.begin_shared(self._row_type, self._table, ids)
+
+    def of_host(self, shm: Path) -> npt.NDArray[np.float16]:
+        """[U, D]: of the distinct texts of this host's partition, where none is in several pieces. shm: its folder."""
+        return find(shm, f"{type_name(self._row_type)}:{self._table}").open().values
 
 
 TextVectors = dict[RowType, dict[str, TextSource]]

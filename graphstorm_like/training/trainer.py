@@ -56,7 +56,7 @@ class Trainer:
         self.stream = experiment.objective.stream(self.config.batch_size, self.seed)
         self.batches = experiment.batches()
         self.ranks = experiment.task.group
-        self.embeddings = list(experiment.embeddings.values())
+        self.embeddings, self.tables = list(experiment.embeddings.values()), experiment.tables_in_training
         self.optimizers = Optimizers(experiment.groups(), self.embeddings, self.config)
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks)
         self.state = TrainState()
@@ -88,7 +88,7 @@ class Trainer:
         """Load the newest resume point, if there is one."""
         if self.ranks.rank == 0 and self.folder.exists():
             recover(self.folder)
-        loaded = self.checkpoints.load(self.experiment.trained, self.embeddings)
+        loaded = self.checkpoints.load(self.experiment.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
             self.optimizers.load_state_dict(optimizers)
@@ -203,7 +203,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a resume point."""
-        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict(), self.embeddings)
+        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict(), self.tables)
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""

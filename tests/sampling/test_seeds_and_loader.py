@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,28 @@ def test_bytes_and_devices(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
     batch = next(iter(epoch_batches(*pipeline, 0)))
     assert tensor_bytes(batch.seeds) == 8 * len(batch.seeds["item"])
     assert_equal(batch, batch.to(torch.device("cpu")))
+
+
+class _IsSlow:
+    def __call__(self, batch: MiniBatch) -> MiniBatch:
+        time.sleep(0.2)
+        return batch
+
+
+@pytest.mark.dist
+def test_the_error_of_a_killed_sampler_process_comes_where_a_batch_is_asked_for(
+    pipeline: tuple[BatchPipeline, SeedStream],
+) -> None:
+    made, seeds = pipeline
+    batches = epoch_batches(BatchPipeline(made.seeder, [*made.stages, _IsSlow()]), seeds, 0, workers=1)
+    next(batches)
+    (sampler,) = multiprocessing.active_children()
+    assert sampler.pid is not None
+    os.kill(sampler.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)  # in the middle of a training step, say: nothing is raised here
+    assert not multiprocessing.active_children()
+    with pytest.raises(LaunchError, match="sampler processes"):
+        list(batches)
+    assert len(list(epoch_batches(made, seeds, 0, workers=1))) == seeds.steps  # no shadow of the dead one

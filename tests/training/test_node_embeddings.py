@@ -58,5 +58,5 @@ def test_state_goes_round_and_damage_is_told(graph: LocalGraph, tmp_path: Path) 
         each.step(0.1, 1.0)
     assert (table.table[:] == other.table[:]).all()
     (tmp_path / "step-000000001" / table.file).unlink()
-    with pytest.raises(DamagedFileError, match="must hold the embeddings of nodes 0 to"):
+    with pytest.raises(DamagedFileError, match="must hold embeddings of user, rows 0 to"):
         other.load(tmp_path / "step-000000001")

@@ -112,11 +112,12 @@ def test_the_same_steps_scores_and_exports(made: Make, task: str, layouts: list[
     ("task", "strategy", "layout", "close"),
     [
         ("node_classification", "frozen", (2, 2), 1e-5),
-        ("link_prediction", "lm_only", (1, 2), 1e-5),
+        ("link_prediction", "lm_only", (2, 2), 1e-5),
         ("node_classification", "staged", (2, 1), 1e-5),
         ("node_classification", "glem", (2, 1), 1e-4),
         ("node_classification", "distill", (1, 2), 1e-5),
         ("node_classification", "joint", (2, 1), 0.02),  # each rank chooses its own texts to train
+        ("node_classification", "joint", (1, 2), 0.02),
     ],
 )
 def test_language_models_on_ranks(made: Make, task: str, strategy: str, layout: tuple[int, int], close: float) -> None:
@@ -163,6 +164,42 @@ def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
     assert "resuming at epoch 2, update 4" in said
     np.testing.assert_allclose(losses(pipeline), losses(one), rtol=1e-5)
     assert scores(pipeline)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_joint_training_goes_on_from_a_resume_point(made: Make) -> None:
+    """2 hosts x 1 are killed. 2 x 1 go on and end as if nothing had been; 1 x 2, whose texts are numbered otherwise,
+    compute the table anew and end as well."""
+    changes = {"strategy": "joint", "checkpoint": {"every_steps": 2}, "epochs": 3}
+    whole = together(made("joint-whole", "node_classification", changes, text=True), 2, 1)
+    ends = {}
+    for layout in ((2, 1), (1, 2)):
+        pipeline = made(f"joint-{layout[0]}", "node_classification", changes, text=True)
+        file = Path(pipeline.output) / "pipeline.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(pipeline.model_dump(mode="json")))
+        ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, Path(str(pipeline.graph.path)))
+        said = ranks.run_stages(pipeline, STAGES, *layout)[0]
+        assert "resuming at epoch 2, update 4" in said
+        ends[layout] = losses(pipeline)
+    assert ends[2, 1] == losses(whole)
+    np.testing.assert_allclose(ends[1, 2], losses(whole), rtol=0.05)
+
+
+@pytest.mark.slow
+def test_texts_in_pieces_over_hosts(made: Make) -> None:
+    """Tokens of long texts lie with their nodes too."""
+
+    def chunked(pipeline: Pipeline) -> Pipeline:
+        encoder = {"max_tokens": 6, "long_texts": "chunk"}
+        data = pipeline.model_dump(mode="json")
+        data["model"]["text_encoder"] |= encoder
+        return Pipeline.model_validate(data)
+
+    changes = {"strategy": "lm_only"}
+    one = alone(chunked(made("chunks-alone", "node_classification", changes, text=True)))
+    many = together(chunked(made("chunks", "node_classification", changes, text=True)), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from graphstorm_like.graph.partition import Column, Draw, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
+from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 
 
@@ -43,6 +44,11 @@ class RemotePart:
         """See Part."""
         ticket = self._connection.ask({"do": "rows", "column": _json(column)}, [rows])
         return lambda: self._client.result(ticket)[0]
+
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+        """See Part."""
+        ticket = self._connection.ask({"do": "ragged", "column": _json(column), "values": values}, [rows])
+        return lambda: Ragged(*self._client.result(ticket))
 
     def column(self, column: Column) -> Any:
         """See Part. In pieces, so that no message is larger than the network likes."""

@@ -213,6 +213,9 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
             return [a for hop in hops for a in (hop.rows, hop.offsets, hop.sources, hop.edge_ids)]
         case "rows":
             return [partition.begin_rows(_column(call), arrays[0])()]
+        case "ragged":
+            found = partition.begin_ragged(_column(call), arrays[0], bool(call["values"]))()
+            return [found.item_of_row, found.items, found.starts, found.sizes, found.values]
         case "column":
             whole, start = partition.column(_column(call)), call["start"]
             rows = max(PIECE_BYTES * len(whole) // max(whole.nbytes, 1), 1)

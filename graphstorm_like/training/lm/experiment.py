@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
 from graphstorm_like.sampling.loader import BatchPipeline
@@ -22,9 +23,9 @@ from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures
 from graphstorm_like.tasks import Objective, task_node_types
 from graphstorm_like.text.batching import TextBatch
-from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.device import choose_device, uses_bfloat16
-from graphstorm_like.training.distributed import group
+from graphstorm_like.training.distributed import cluster, group
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
@@ -36,7 +37,8 @@ from graphstorm_like.training.experiment import (
 )
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
-from graphstorm_like.training.lm.table import VectorTable
+from graphstorm_like.training.lm.shared_tokens import SharedTokens, training_tokens
+from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, TablePlace, VectorTable
 from graphstorm_like.training.lm.texts import (
     FetchTexts,
     SeedsAndNeighbors,
@@ -48,7 +50,8 @@ from graphstorm_like.training.lm.texts import (
 )
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import CachedText, TextSource, text_inputs, text_vectors
+from graphstorm_like.training.rank_rows import RankRows
+from graphstorm_like.training.text_vectors import CachedText, SharedText, TextSource, text_inputs, text_vectors
 
 Tables = Mapping[NodeType, Mapping[str, VectorTable]]
 """By node type and input name ('text:...')."""
@@ -76,9 +79,17 @@ class LmExperiment(Experiment):
     @property
     def trained(self) -> nn.Module:
         """See Experiment."""
-        tables = nn.ModuleList(t for by_name in self.tables.values() for t in by_name.values())
-        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models, "tables": tables}
+        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models}
         return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
+
+    @property
+    def tables_in_training(self) -> list[RankRows]:
+        """See Experiment."""
+        return [*super().tables_in_training, *self._aging()]
+
+    def _aging(self) -> list[AgingVectors]:
+        every = [table for by_name in self.tables.values() for table in by_name.values()]
+        return [table for table in every if isinstance(table, AgingVectors)]
 
     @property
     def _piece_tokens(self) -> int:
@@ -87,7 +98,7 @@ class LmExperiment(Experiment):
     def batches(self) -> BatchPipeline:
         """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
         seed = self.pipeline.seed
-        stores = {t: {n: table.store for n, table in by_name.items()} for t, by_name in self.tables.items()}
+        stores = {t: {n: table.tokens for n, table in by_name.items()} for t, by_name in self.tables.items()}
         seeder = self.objective.seeder(seed, self.share)
         if self.joint is None:
             return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
@@ -165,78 +176,71 @@ class LmExperiment(Experiment):
                     whole = len(chosen.at) == len(ids)  # then nothing is read from the table
                     old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
                     rows = replace_rows(torch.from_numpy(old).to(self.device), chosen.at, vectors)
-                    if self.joint is not None:
-                        table.write(chosen.unique.cpu().numpy(), distinct)
+                    if isinstance(table, AgingVectors):
+                        table.put(chosen.unique.cpu().numpy(), distinct)
                 features.setdefault(node_type, {})[name] = rows
         return batch.replace(features=features)
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Experiment."""
-        self.at(updates)
         if self.joint is None:
+            self.at(updates)
             return {}
-        tables = [t for by_name in self.tables.values() for t in by_name.values()]
+        tables = self._aging()
         for table in tables:
-            if self.joint.refresh_steps is not None:
-                table.refresh(self.joint.refresh_steps)
-            table.synchronize()
+            table.stepped(updates, self.joint.refresh_steps)
         read = [table.ages_read() for table in tables]
         return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
 
     def before_validation(self) -> None:
         """See Experiment. Rows that the present weights gave are not computed again."""
-        if self.joint is not None:
-            for by_name in self.tables.values():
-                for table in by_name.values():
-                    table.refresh_all()
+        for table in self._aging():
+            table.refresh_all()
 
     def at(self, updates: int) -> None:
         """See Experiment."""
         for by_name in self.tables.values():
             for table in by_name.values():
-                table.now = updates
+                table.at(updates)
 
     def save_text_models(self) -> Callable[[Path], None]:
         """See Experiment."""
         return self.language_models.save
 
 
+Stores = dict[NodeType, dict[str, TokenStore | SharedTokens]]
+
+
 def token_stores(
     pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, node_types: tuple[NodeType, ...] | None
-) -> dict[NodeType, dict[str, TokenStore]]:
+) -> Stores:
     """Tokens of every text that enters the model, by node type and input name."""
-    found: dict[NodeType, dict[str, TokenStore]] = {}
+    found: Stores = {}
     for node_type, names in text_inputs(pipeline, graph.manifest).items():
         if node_types is not None and node_type not in node_types:
             continue
-        encoder = lms.of(pipeline.model.encoder_key(node_type))
-        for name in names:
-            what = f"tokens of {node_type}.{name}"
-            group().leader_first(what)
-            store = build_token_store(
-                graph.text(node_type, name),
-                encoder.tokenizer,
-                pipeline.cache,
-                encoder.max_tokens,
-                progress=partial(reporter.follow(), f"tokenise {node_type}.{name}"),
-                max_chunks=pipeline.model.text_encoders()[pipeline.model.encoder_key(node_type)].chunks,
-            )
-            group().leader_done(what)
-            found.setdefault(node_type, {})[f"text:{name}"] = store
+        key = pipeline.model.encoder_key(node_type)
+        chunks, cache = pipeline.model.text_encoders()[key].chunks, Path(str(pipeline.cache))
+        found[node_type] = {
+            f"text:{name}": training_tokens(graph, node_type, name, lms.of(key), cache, chunks, reporter)
+            for name in names
+        }
     return found
 
 
-def first_vectors(source: TextSource, store: TokenStore) -> npt.NDArray[np.float16]:
-    """[U, D] vectors of the distinct texts of a store, as they are before training."""
+def first_vectors(source: TextSource, tokens: TokenStore | SharedTokens) -> npt.NDArray[np.float16]:
+    """[U, D] vectors of the distinct texts of this host, as they are before training."""
     if isinstance(source, CachedText):
         return source.cache.vectors
-    if store.piece_offsets is not None:
+    if not isinstance(tokens, SharedTokens) or tokens.own.piece_offsets is not None:
         raise ConfigError(
             "model.text_encoder.long_texts: must be truncate for a joint stage on several hosts (got 'chunk'). Set it, "
             "or train on one host"
         )
-    rows = source.rows(np.unique(store.row_of_text, return_index=True)[1])
-    return rows.astype(np.float16, copy=False)
+    where = cluster()
+    assert isinstance(source, SharedText)
+    assert where is not None
+    return source.of_host(where.shm)
 
 
 def load_language_models(pipeline: Pipeline) -> LanguageModels:
@@ -264,13 +268,20 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
     types = task_node_types(pipeline.task, graph.manifest)
     for node_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
         encoder = lms.of(pipeline.model.encoder_key(node_type))
-        tables[node_type] = {name: VectorTable(encoder, store, half) for name, store in by_name.items()}
+        tables[node_type] = {name: FreshVectors(encoder, store, half) for name, store in by_name.items()}
     widths = {t: {n: table.width for n, table in by_name.items()} for t, by_name in tables.items()}
     modules = text_modules(pipeline, graph, widths, hidden).to(device)
     sources: Sources = {t: dict(by_name) for t, by_name in tables.items()}
     return LmExperiment(
         pipeline, graph, sources, modules, device, language_models=lms, tables=tables, mlm=mlm_term(pipeline, lms)
     )
+
+
+def table_place(graph: Graph, node_type: NodeType, number: int) -> TablePlace:
+    """Where this process has a table. number: of the table among those of the stage."""
+    where = cluster()
+    shared = graph if isinstance(graph, PartitionedGraph) else None
+    return TablePlace(number, node_type, shared, group(), None if where is None else where.shm)
 
 
 def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
@@ -282,14 +293,14 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
     sources = dict(inputs.sources)
     lms = load_language_models(pipeline)
     tables: dict[NodeType, dict[str, VectorTable]] = {}
-    half = uses_bfloat16(pipeline.train.precision, device)
+    half, numbers = uses_bfloat16(pipeline.train.precision, device), itertools.count()
     for node_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
-        encoder = lms.of(pipeline.model.encoder_key(node_type))
-        cached = vectors[node_type]
-        tables[node_type] = {
-            name: VectorTable(encoder, store, half, first_vectors(cached[name.removeprefix("text:")], store))
-            for name, store in by_name.items()
-        }
+        encoder, cached = lms.of(pipeline.model.encoder_key(node_type)), vectors[node_type]
+        tables[node_type] = {}
+        for name, store in by_name.items():
+            start = first_vectors(cached[name.removeprefix("text:")], store)
+            place = table_place(graph, node_type, next(numbers))
+            tables[node_type][name] = AgingVectors(encoder, store, half, start, place)
         sources[node_type] = {**sources[node_type], **tables[node_type]}
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     mlm = mlm_term(pipeline, lms)

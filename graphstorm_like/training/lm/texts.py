@@ -19,9 +19,9 @@ from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
-from graphstorm_like.text.tokens import TokenStore
+from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 
-Stores = Mapping[NodeType, Mapping[str, TokenStore]]
+Stores = Mapping[NodeType, Mapping[str, TokenSource]]
 """By node type and input name ('text:...')."""
 Choice = Callable[[MiniBatch], dict[NodeType, IntArray]]
 """Positions among the input nodes, per type, whose texts are trained."""
@@ -119,29 +119,30 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        texts: dict[NodeType, dict[str, TrainedTexts]] = {}
+        asked: dict[NodeType, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
         for node_type, positions in self.choose(batch).items():
             ids = batch.input_ids[node_type].numpy()[positions]
-            texts[node_type] = {
-                name: self._fetch(store, positions, ids) for name, store in self.stores[node_type].items()
-            }
-        return batch.replace(texts=texts)
+            stores = self.stores[node_type]
+            asked[node_type] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
+        return batch.replace(
+            texts={t: {n: self._texts(at, read()) for n, (at, read) in by_name.items()} for t, by_name in asked.items()}
+        )
 
-    def _fetch(self, store: TokenStore, positions: IntArray, ids: IntArray) -> TrainedTexts:
-        texts, row = np.unique(np.asarray(store.row_of_text[ids], dtype=np.int64), return_inverse=True)
+    def _texts(self, positions: IntArray, fetched: Fetched) -> TrainedTexts:
+        tokens = fetched.tokens
         batches: list[TextBatch] = []
         at: list[IntArray] = []
         order: list[IntArray] = []
-        group = np.empty(len(texts), dtype=np.int64)
-        parts = self._parts(store, texts)
+        group = np.empty(tokens.num_texts, dtype=np.int64)
+        parts = self._parts(tokens)
         for i, part in enumerate(parts):
             group[part] = i
-        of_node = group[row]
+        of_node = group[tokens.row_of_text]
         for i, part in enumerate(parts):
             nodes = np.flatnonzero(of_node == i)
-            batches.append(collate_rows(store, ids[nodes]))
+            batches.append(collate_rows(tokens, nodes))
             at.append(positions[nodes])
-            order.append(store.pieces(np.sort(texts[part]))[0])
+            order.append(fetched.pieces[tokens.pieces(np.sort(part))[0]])
         none = np.zeros(0, dtype=np.int64)
         return TrainedTexts(
             torch.from_numpy(np.concatenate([none, *at])),
@@ -149,13 +150,13 @@ class FetchTexts:
             torch.from_numpy(np.concatenate([none, *order])),
         )
 
-    def _parts(self, store: TokenStore, texts: IntArray) -> list[IntArray]:
-        """Positions of distinct texts, split into batches of about `budget` padded tokens, longest pieces first."""
-        pieces, offsets = store.pieces(texts)
-        if not len(texts):
+    def _parts(self, tokens: TextTokens) -> list[IntArray]:
+        """The distinct texts, split into batches of about `budget` padded tokens, longest pieces first."""
+        pieces, offsets = tokens.pieces(np.arange(tokens.num_texts))
+        if not tokens.num_texts:
             return []
-        longest = np.maximum.reduceat(store.lengths()[pieces], offsets[:-1])
-        if len(pieces) == len(texts):
+        longest = np.maximum.reduceat(tokens.lengths(), offsets[:-1])
+        if len(pieces) == tokens.num_texts:
             return token_budget_batches(longest, max(self.budget, int(longest.max())), min_fill=1.0)
         order = np.argsort(-longest, kind="stable")
         parts: list[IntArray] = []

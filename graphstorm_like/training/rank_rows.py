@@ -1,0 +1,75 @@
+"""Rows of tables in resume points and saved models: a file a rank, which any number of ranks reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from graphstorm_like.errors import DamagedFileError, TrainingError
+
+
+class RankRows(Protocol):
+    """A table of which this rank writes and reads its own rows."""
+
+    @property
+    def file(self) -> str:
+        """Name of this rank's file."""
+        ...
+
+    def state(self, moments: bool) -> dict[str, Tensor]:
+        """What is written; moments: with what only training needs."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Read this rank's rows from the files of a folder, whichever ranks wrote them. TrainingError when some are
+        missing or do not fit. Other ranks see them after a barrier."""
+        ...
+
+
+def row_file(stem: str, start: int) -> str:
+    """Name of the file of rows from `start` on."""
+    return f"{stem}-{start:012d}.safetensors"
+
+
+def read_rows(
+    folder: Path,
+    stem: str,
+    bounds: tuple[int, int],
+    targets: Mapping[str, Tensor],
+    what: str,
+    others: Sequence[str] = (),
+) -> dict[str, list[Tensor]]:
+    """Fill targets [stop - start, ...] with rows start..stop - 1 = `bounds` of the tensors of these names, where files
+    have them; the first must be there whole. Gives the tensors named in `others`, of each file that has them."""
+    start, stop = bounds
+    there, found = 0, {name: list[Tensor]() for name in others}
+    for path in sorted(folder.glob(f"{stem}-*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = set(file.keys())
+                for name in names & set(others):
+                    found[name].append(file.get_tensor(name))
+                for i, (name, target) in enumerate(targets.items()):
+                    if name not in names:
+                        continue
+                    rows, first = file.get_slice(name), int(path.stem.rpartition("-")[2])
+                    count, *width = map(int, rows.get_shape())
+                    if width != list(target.shape[1:]):
+                        raise TrainingError(
+                            f"{path}: must have rows of {target[0].numel()} numbers (got {width[0] if width else 1})"
+                        )
+                    low, high = max(first, start), min(first + count, stop)
+                    if low < high:
+                        target[low - start : high - start] = rows[low - first : high - first]
+                        there += high - low if i == 0 else 0
+        except (OSError, SafetensorError) as err:
+            raise DamagedFileError(f"{path}: must be a whole safetensors file ({err})") from err
+    if targets and there != stop - start:
+        raise DamagedFileError(
+            f"{folder}: must hold {what}, rows {start:,} to {stop:,} (found {there:,}). Train again with --fresh"
+        )
+    return found
