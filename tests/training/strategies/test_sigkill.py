@@ -1,0 +1,99 @@
+"""The real thing: `gsl train` killed by SIGKILL inside every stage of a strategy, against one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.testing.text import tiny_text_model
+from graphstorm_like.training.tracking import read_metrics
+
+pytestmark = pytest.mark.slow
+
+KILLS = """
+import os, signal, sys
+from graphstorm_like.cli.main import main
+from graphstorm_like.training.trainer import Trainer
+update, (stage, at) = Trainer.update, os.environ["KILL_AT"].split(":")
+def until(self, *rest):
+    update(self, *rest)  # a moment later than any resume point: what came after the last one is lost
+    if stage in str(self.folder) and self.state.updates == int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+Trainer.update = until
+main()
+"""
+"""gsl that kills itself after an update of a stage, wherever its sampler process and its collating thread are."""
+
+STAGES = {
+    "joint": ["lm", "gnn", "joint"],
+    "glem": ["lm", "gnn", "pseudo", "gnn2"],
+    "distill": ["lm", "gnn", "student"],
+}
+
+
+def gsl(command: str, arguments: list[str], kill_at: str = "nothing:0") -> int:
+    made = subprocess.run(
+        [sys.executable, "-c", KILLS, command, *arguments, "--quiet"],
+        env={**os.environ, "KILL_AT": kill_at},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert made.returncode in (0, -signal.SIGKILL), made.stderr
+    return made.returncode
+
+
+def results(cache: Path, output: Path) -> dict[str, object]:
+    """Losses, scores and weights of every stage."""
+    found: dict[str, object] = {}
+    for stage in [*cache.glob("stage-*"), output / "train"]:
+        if not stage.is_dir():
+            continue
+        name = stage.name.rpartition("-")[0]
+        found[name] = [(r["kind"], r["update"], r.get("loss"), r.get("accuracy")) for r in read_metrics(stage)]
+        for file in sorted((stage / "best").rglob("*.safetensors")):
+            weights = {k: (v.shape, v.tobytes()) for k, v in load_file(file).items()}
+            found[f"{name}/{file.relative_to(stage)}"] = weights
+    return found
+
+
+@pytest.mark.parametrize("strategy", STAGES)
+def test_killed_inside_every_stage(tmp_path: Path, strategy: str) -> None:
+    model = tiny_text_model(tmp_path / "lm")
+    yaml = str(write_shop_pipeline(tmp_path, text_model=str(model)))
+    types = {name: name.rstrip("2") for name in STAGES[strategy]}
+    common = [
+        yaml,
+        f"train.strategy={strategy}",
+        f"train.stages=[{', '.join(f'{{name: {name}, type: {kind}, epochs: 2}}' for name, kind in types.items())}]",
+        "train.lm.lr=0.002",
+        "train.lm.batch_size=32",
+        "train.checkpoint.every_steps=2",
+        "train.track.every_steps=1",
+        "train.workers=1",
+        "launch.threads=1",
+        f"graph.path={tmp_path}/graph",
+    ]
+    assert gsl("construct", common) == 0
+    ends = {}
+    for name in ("whole", "broken"):
+        settings = [*common, f"output={tmp_path}/{name}", f"cache={tmp_path}/cache-{name}"]
+        if name == "broken":
+            for stage in STAGES[strategy]:
+                folder = "train" if stage == STAGES[strategy][-1] else f"stage-{stage}-"
+                for at in (3, 7):
+                    assert gsl("train", settings, f"{folder}:{at}") == -signal.SIGKILL
+        assert gsl("train", settings) == 0
+        ends[name] = results(tmp_path / f"cache-{name}", tmp_path / name)
+    assert ends["whole"].keys() == ends["broken"].keys()
+    assert len([name for name in ends["whole"] if "/" not in name]) == len(types)
+    for name, values in ends["whole"].items():
+        assert values == ends["broken"][name], name
+    assert not list(tmp_path.rglob(".writing-*"))
