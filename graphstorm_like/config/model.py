@@ -150,10 +150,12 @@ class ModelConfig(Strict):
         neutral: Any = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}
         return self.model_dump(mode="json", exclude=neutral)
 
-    def encoder_key(self, node_type: str) -> str:
-        """The key of the language model that reads a node type's texts."""
-        own = self.inputs.get(node_type)
-        return SHARED if own is None or own.text_encoder is None else node_type
+    def encoder_key(self, row_type: str | tuple[str, str, str]) -> str:
+        """The key of the language model that reads the texts of a node type; of edges it is the shared one."""
+        if not isinstance(row_type, str):
+            return SHARED
+        own = self.inputs.get(row_type)
+        return SHARED if own is None or own.text_encoder is None else row_type
 
     def with_encoders(self, changed: dict[str, TextEncoderConfig]) -> ModelConfig:
         """The same model with some language models replaced, by key."""

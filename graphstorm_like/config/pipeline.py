@@ -21,6 +21,7 @@ from graphstorm_like.config.task import (
     NodeClassificationConfig,
     NodeLabelConfig,
     NumberLabelConfig,
+    ScoredEdgeInputs,
     TaskConfig,
 )
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
@@ -204,12 +205,29 @@ def _check_edge_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
         if edge.edge_type == task.edge_type:
             if isinstance(task, EdgeLabelConfig):
                 yield from _check_label(edge.labels, task)
+                yield from _check_scored_inputs(edge, task)
             elif edge.split is None:
                 name = edge_name(edge.edge_type)
                 # The edges of a folder that is there already have no entry to add it to.
                 fix = f". Add graph.edges[{i}].split" if edge.files else ""
                 yield at, f"must be an edge type with a split (got '{name}'){fix}"
             return
+
+
+def _check_scored_inputs(edge: EdgeConfig, task: Any) -> Iterator[Problem]:
+    if task.inputs is None:
+        return
+    at = ("task", "inputs")
+    yield from _check_input_names(at, task.inputs, edge)
+    if not edge.features and not edge.text:
+        yield at, f"must be left out: '{edge_name(edge.edge_type)}' has neither features nor text"
+
+
+def _reads_edge_text(graph: GraphConfig, task: Any) -> bool:
+    """Whether the task's head reads a text of the edges that it scores."""
+    if not isinstance(task, EdgeLabelConfig) or task.inputs is None or task.inputs.text == []:
+        return False
+    return any(edge.text for edge in graph.edges if edge.edge_type == task.edge_type)
 
 
 def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
@@ -247,7 +265,7 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
 
 
 def _check_input_names(
-    at: tuple[str, ...], wanted: NodeInputConfig | EdgeInputConfig, known: NodeConfig | EdgeConfig
+    at: tuple[str, ...], wanted: NodeInputConfig | EdgeInputConfig | ScoredEdgeInputs, known: NodeConfig | EdgeConfig
 ) -> Iterator[Problem]:
     for i, item in enumerate(wanted.features or ()):
         if item not in known.features:
@@ -277,7 +295,7 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
             yield from _check_input_names(at, wanted, known[name])
 
 
-def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
+def _check_text_encoder(graph: GraphConfig, model: ModelConfig, task: Any) -> Iterator[Problem]:
     edges = _edges_by_name(graph)
     read = {
         n: f"inputs.{n}"
@@ -289,6 +307,11 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Prob
         for n, of_edges in model.edge_inputs.items()
         if n in edges and edges[n].text and of_edges.text != []
     }
+    if not read and model.text_encoder is None and _reads_edge_text(graph, task):
+        yield (
+            ("model", "text_encoder"),
+            "must be given, for task.inputs reads text. Or set task.inputs.text: []",
+        )
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
@@ -318,12 +341,18 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
                     yield (*where, *path), message
         if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
             yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
-        if stage.type == "joint" and not any(_read_text(graph, model, t) for t in graph.nodes):
+        of_edges = _reads_edge_text(graph, learns)
+        if stage.type == "student" and of_edges:
+            yield (
+                where,
+                "must be another strategy: a student reads texts of nodes, no others. Set task.inputs.text: []",
+            )
+        if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
             yield where, "must be another strategy: no text enters the model, so there is no language model to train"
         if not trains_lm_alone(stage):
             continue
         for node_type in _task_types(graph, learns):
-            if node_type in graph.nodes and not _read_text(graph, model, node_type):
+            if node_type in graph.nodes and not of_edges and not _read_text(graph, model, node_type):
                 yield (
                     where,
                     f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
@@ -390,7 +419,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_edge_inputs),
-    (("graph", "model"), _check_text_encoder),
+    (("graph", "model", "task"), _check_text_encoder),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
     (("graph", "model", "task", "train"), _check_stages),

@@ -33,14 +33,27 @@ class NodeLabelConfig(Strict):
     """1: a linear head; more: an MLP."""
 
 
+class ScoredEdgeInputs(Strict):
+    """What the head reads of the edges themselves; default: all their features and texts.
+
+    The label must not be among them, nor what gives it away.
+    """
+
+    features: list[Name] | None = None
+    text: list[Name] | None = None
+
+
 class EdgeLabelConfig(Strict):
-    """The label is one of the edges of one type, read off both ends' vectors."""
+    """The label is one of the edges of one type, read off both ends' vectors, and off the edge itself with `inputs`."""
 
     type: str
     edge_type: EdgeTypeField
     label: Name
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
     """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
+    inputs: ScoredEdgeInputs | None = None
+    """Features and texts of the scored edges that the head reads too; where language models learn, from these texts
+    as well. null: none. (`model.edge_inputs` is about messages.)"""
     exclude_target_edges: bool = True
     """A training batch's edges and their reverses are no messages in it; the label's validation and test edges never
     are, so that what is scored was no message either. false: every edge is a message, in training and in scoring."""

@@ -16,6 +16,18 @@ from graphstorm_like.models.encoders.base import GraphEncoder
 from graphstorm_like.models.lm_gnn import LmGnn
 
 
+class Same(nn.Module):
+    """One learnt vector for all nodes of a type that has no text: what is told of them stands elsewhere."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.vector = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, count: int) -> Tensor:
+        """[count, hidden]"""
+        return self.vector.expand(count, -1)
+
+
 class TextInputs(nn.Module):
     """Text vectors [N, F] by name -> [N, hidden], a norm (and a map) a node type."""
 
@@ -25,6 +37,9 @@ class TextInputs(nn.Module):
         self.names = [sorted(w) for w in widths.values()]
         self.maps = nn.ModuleList()
         for by_name in widths.values():
+            if not by_name:
+                self.maps.append(Same(hidden))
+                continue
             (width,) = set(by_name.values())  # one language model a node type
             parts: list[nn.Module] = [nn.LayerNorm(width)]
             if project or width != hidden:
@@ -34,6 +49,9 @@ class TextInputs(nn.Module):
     def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """[N, hidden] of nodes of one type."""
         at = self.index[node_type]
+        if not self.names[at]:
+            same: Tensor = self.maps[at](len(ids))
+            return same
         rows = [features[name].float() for name in self.names[at]]
         mean = rows[0] if len(rows) == 1 else torch.stack(rows).mean(dim=0)
         mapped: Tensor = self.maps[at](mean)
@@ -43,7 +61,7 @@ class TextInputs(nn.Module):
         self, input_ids: Mapping[NodeType, Tensor], features: Mapping[NodeType, Mapping[str, Tensor]]
     ) -> dict[NodeType, Tensor]:
         """[N, hidden] per type."""
-        return {t: self.encode(t, ids, features[t]) for t, ids in input_ids.items()}
+        return {t: self.encode(t, ids, features.get(t, {})) for t, ids in input_ids.items()}
 
 
 class NoLayers(GraphEncoder):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.store import Block, NodeType, Relation, Subgraph
+from graphstorm_like.graph.store import Block, NodeType, Relation, RowType, Subgraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,15 @@ class NodeTargets:
 
 @dataclass(frozen=True, slots=True)
 class EdgeTargets:
-    """B labelled edges of one type: their ends as positions in the seeds, labels [B] as in NodeTargets."""
+    """B labelled edges of one type: ends as positions in the seeds, labels [B] as in NodeTargets, edge ids [B]."""
 
     edge_type: EdgeType
     sources: Tensor
     targets: Tensor
     labels: Tensor
+    ids: Tensor
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    """[B, F]: what the edges themselves carry, by name; texts as vectors, named `text:<name>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class TrainedTexts:
-    """Texts of one input of a node type that get gradients.
+    """Texts of one input of a node type, or of the scored edges, that get gradients.
 
-    at [M]: positions of their nodes among the type's input nodes. batches: TextBatches; their vectors a node, one
-    batch's below the other's, belong to `at`. unique [U]: their distinct texts, or pieces of
-    texts, in the order of the batches.
+    at [M]: positions of their nodes among the type's input nodes (of the edges among the targets). batches:
+    TextBatches; their vectors a node, one batch's below the other's, belong to `at`. unique [U]: their distinct texts,
+    or pieces of texts, in the order of the batches.
     """
 
     at: Tensor
@@ -126,12 +129,19 @@ class MiniBatch:
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
-    texts: dict[NodeType, dict[str, TrainedTexts]] = field(default_factory=dict)
+    texts: dict[RowType, dict[str, TrainedTexts]] = field(default_factory=dict)
     """By the same names: texts for a language model that learns. Their vectors replace rows of the features."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def rows(self, row_type: RowType) -> Tensor | None:
+        """Ids of the input nodes of a type, or of the edges that are scored; None when there are none of it."""
+        if isinstance(row_type, str):
+            return self.input_ids.get(row_type)
+        targets = self.targets
+        return targets.ids if isinstance(targets, EdgeTargets) and targets.edge_type == row_type else None
 
     def to(self, device: torch.device) -> MiniBatch:
         """Every tensor on a device."""

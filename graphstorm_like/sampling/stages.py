@@ -6,7 +6,7 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,7 +92,8 @@ class EdgeSeeder:
         asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
         seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])])
-        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[ids[mine]]))
+        own = ids[mine]
+        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[own]), torch.from_numpy(own))
         return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
 
 
@@ -195,14 +196,20 @@ def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
 
 @dataclass(frozen=True)
 class FetchFeatures:
-    """Dense features and cached text vectors of the input nodes, and of the edges whose types have edge inputs."""
+    """Dense features and cached text vectors of the input nodes, of the edges whose types have edge inputs, and of the
+    edges that are scored."""
 
     sources: Sources
+    scored: Mapping[str, FeatureSource] = field(default_factory=dict)
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds features, and inputs to the relations."""
         # All is begun before anything is waited for: rows on other hosts come in one answer a host.
         nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
+        targets = batch.targets
+        if isinstance(targets, EdgeTargets):
+            scored = begin_fetch({targets.edge_type: self.scored}, targets.edge_type, targets.ids)
         features = {t: finish() for t, finish in nodes.items()}
-        return batch.replace(features=features, blocks=tuple(finish() for finish in blocks))
+        made = batch.replace(features=features, blocks=tuple(finish() for finish in blocks))
+        return made.replace(targets=replace(targets, inputs=scored())) if isinstance(targets, EdgeTargets) else made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,7 +17,7 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
-from graphstorm_like.sampling.stages import Seeder
+from graphstorm_like.sampling.stages import FeatureSource, Seeder
 
 Mode = Literal["layer_wise", "mini_batch"]
 Lookup = Callable[[NodeType, IntArray | None], Vectors]
@@ -79,6 +79,8 @@ class Task(nn.Module, ABC):
     """What `gsl evaluate` scores."""
     group: Group = ALONE
     """The ranks that train together: they share a step's rows, and a split's when it is scored."""
+    scored_sources: Mapping[str, FeatureSource] = {}
+    """Where what scored edges themselves carry comes from, by name."""
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 

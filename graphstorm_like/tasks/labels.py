@@ -22,7 +22,7 @@ from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import EdgeSeeder, NodeSeeder
+from graphstorm_like.sampling.stages import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.targets import ClassTarget, Labels, NumberTarget, Target
 
@@ -88,14 +88,16 @@ class LabelTask(Task):
         """Vectors [count, D] of all nodes of the task's types -> what the target predicts for some of its rows."""
 
     @torch.inference_mode()
-    def _predict(self, count: int, ends: Callable[[slice], Sequence[Vectors]]) -> Vectors:
-        """What the target predicts for `count` rows; `ends` gives the head's inputs [n, D] of some of them."""
+    def _predict(self, count: int, outputs: Callable[[slice], Tensor]) -> Vectors:
+        """What the target predicts for `count` rows; `outputs` gives those of the head for some of them."""
         self.eval()
         made = []
         for start in range(0, max(count, 1), CHUNK):
-            inputs = [torch.from_numpy(np.asarray(x)).to(self.device) for x in ends(slice(start, start + CHUNK))]
-            made.append(self.target.predict(self.head(*inputs).float()).cpu().numpy())
+            made.append(self.target.predict(outputs(slice(start, start + CHUNK)).float()).cpu().numpy())
         return np.concatenate(made)
+
+    def _tensor(self, rows: Vectors) -> Tensor:
+        return torch.from_numpy(np.asarray(rows)).to(self.device)
 
 
 class NodeLabelTask(LabelTask):
@@ -136,7 +138,7 @@ class NodeLabelTask(LabelTask):
 
     def predict(self, vectors: Vectors) -> Vectors:
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
-        return self._predict(len(vectors), lambda at: (vectors[at],))
+        return self._predict(len(vectors), lambda at: self.head(self._tensor(vectors[at])))
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""
@@ -144,7 +146,7 @@ class NodeLabelTask(LabelTask):
 
 
 class EdgeLabelTask(LabelTask):
-    """A label of the edges of one type, from the vectors of both ends.
+    """A label of the edges of one type, from the vectors of both ends, and from what the edges themselves carry.
 
     With `exclude_target_edges` no scored edge is a message: a batch's edges stay out of its blocks, and the label's
     validation and test edges out of the message graph (`hidden_edges`). Training edges are messages when other edges
@@ -163,7 +165,12 @@ class EdgeLabelTask(LabelTask):
             lambda: graph.edge_label(config.edge_type, config.label),
             lambda split: graph.edge_label_rows(config.edge_type, config.label, split),
         )
-        self.head = EdgeHead(hidden, self.target.width, config.head_layers)
+        self.head: EdgeHead = EdgeHead(hidden, self.target.width, config.head_layers, config.inputs is not None)
+
+    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+        """What `task.inputs` names: widths, and where the rows of scored edges come from."""
+        self.head.reads(widths)
+        self.scored_sources = dict(sources)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -179,7 +186,7 @@ class EdgeLabelTask(LabelTask):
         targets = batch.targets
         assert isinstance(targets, EdgeTargets)
         source, _, target = self.edge_type
-        outputs = self.head(vectors[source][targets.sources], vectors[target][targets.targets])
+        outputs = self.head(vectors[source][targets.sources], vectors[target][targets.targets], targets.inputs)
         return self.target.loss(outputs.float(), targets.labels)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
@@ -188,15 +195,26 @@ class EdgeLabelTask(LabelTask):
         source, target = self.graph.edges(self.edge_type, rows)
         nodes, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
         find = how.lookup(embedder, self.node_types)
-        predicted = self.predict({t: find(t, ids.numpy()) for t, ids in nodes.items()}, s_at.numpy(), t_at.numpy())
+        found = {t: find(t, ids.numpy()) for t, ids in nodes.items()}
+        predicted = self.predict(found, s_at.numpy(), t_at.numpy(), rows)
         return self.target.metrics(predicted, self.labels[rows], self.group)
 
-    def predict(self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray) -> Vectors:
-        """Vectors by type, and rows [n] in them of both ends -> class probabilities [n, C], or numbers [n]."""
+    def predict(
+        self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray, edge_ids: IntArray
+    ) -> Vectors:
+        """Vectors by type, rows [n] in them of both ends, edge ids [n] -> class probabilities [n, C] or numbers [n]."""
         of, to = vectors[self.edge_type[0]], vectors[self.edge_type[2]]
-        return self._predict(len(sources), lambda at: (of[sources[at]], to[targets[at]]))
+
+        def outputs(at: slice) -> Tensor:
+            begun = {name: source.begin_rows(edge_ids[at]) for name, source in self.scored_sources.items()}
+            inputs = {name: self._tensor(finish()) for name, finish in begun.items()}
+            made: Tensor = self.head(self._tensor(of[sources[at]]), self._tensor(to[targets[at]]), inputs)
+            return made
+
+        return self._predict(len(sources), outputs)
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""
-        source, target = self.graph.edges(self.edge_type, np.arange(part.start, part.stop))
-        return self.predict(vectors, source, target)
+        edge_ids = np.arange(part.start, part.stop)
+        source, target = self.graph.edges(self.edge_type, edge_ids)
+        return self.predict(vectors, source, target, edge_ids)

@@ -29,7 +29,7 @@ from graphstorm_like.tasks import open_graph as open_task_graph
 from graphstorm_like.training.checkpoint import MODEL_FILE, load_weights
 from graphstorm_like.training.device import choose_device, uses_bfloat16
 from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.edge_inputs import edge_sources
+from graphstorm_like.training.edge_inputs import Sized, edge_sources, give_scored_inputs, scored_inputs
 from graphstorm_like.training.node_embeddings import NodeEmbeddings
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
@@ -95,7 +95,7 @@ class Experiment:
         """Seeder and stages of training batches."""
         return BatchPipeline(
             self.objective.seeder(self.pipeline.seed, self.share),
-            [self._sampling(), FetchFeatures(self._settled())],
+            [self._sampling(), FetchFeatures(self._settled(), self.task.scored_sources)],
         )
 
     @property
@@ -191,9 +191,11 @@ class Experiment:
     @property
     def text_weights(self) -> dict[str, str]:
         """Fingerprint of the language model behind each text input: its weights may change under one name."""
+        scored = dict.fromkeys(scored_inputs(self.pipeline.task, self.graph.manifest), self.task.scored_sources)
         return {
             f"{type_name(t)}.{name}": source.weights
-            for t, inputs in self.sources.items()
+            for by_type in (self.sources, scored)
+            for t, inputs in by_type.items()
             for name, source in inputs.items()
             if isinstance(source, TextSource)
         }
@@ -272,7 +274,9 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     # The task first: what is wrong with labels and splits is said before hours of embedding.
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
-    inputs = graph_inputs(pipeline, graph, text_vectors(pipeline, graph, reporter))
+    vectors = text_vectors(pipeline, graph, reporter)
+    inputs = graph_inputs(pipeline, graph, vectors)
+    give_scored_inputs(task, pipeline, graph, vectors)
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task})
     return Experiment(pipeline, graph, inputs.sources, modules.to(device), device)
 
@@ -280,18 +284,21 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
 def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> Experiment:
     """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
-    vectors = text_vectors(pipeline, graph, reporter, task_node_types(pipeline.task, graph.manifest))
-    widths = {str(t): {f"text:{n}": v.width for n, v in by_name.items()} for t, by_name in vectors.items()}
-    modules = text_modules(pipeline, graph, widths, hidden)
-    sources: Sources = {t: {f"text:{n}": v for n, v in by_name.items()} for t, by_name in vectors.items()}
+    types = task_node_types(pipeline.task, graph.manifest)
+    vectors = text_vectors(pipeline, graph, reporter, {*types, *scored_inputs(pipeline.task, graph.manifest)})
+    modules = text_modules(pipeline, graph, vectors, hidden)
+    sources: Sources = {t: {f"text:{n}": v for n, v in vectors.get(t, {}).items()} for t in types}
     return Experiment(pipeline, graph, sources, modules.to(device), device)
 
 
 def text_modules(
-    pipeline: Pipeline, graph: Graph, widths: dict[NodeType, dict[str, int]], hidden: int | None
+    pipeline: Pipeline, graph: Graph, texts: Mapping[RowType, Mapping[str, Sized]], hidden: int | None
 ) -> nn.ModuleDict:
-    """Text model and task with seeded weights."""
+    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name."""
+    types = task_node_types(pipeline.task, graph.manifest)
+    widths = {t: {f"text:{n}": source.width for n, source in texts.get(t, {}).items()} for t in types}
     width = text_hidden(pipeline, widths, hidden)
     task = seeded_task(pipeline, graph, width)
+    give_scored_inputs(task, pipeline, graph, texts)
     torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
     return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})

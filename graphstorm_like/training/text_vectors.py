@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.partitioned import PartitionedGraph
@@ -23,7 +23,7 @@ from graphstorm_like.graph.shared import SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type_name
 from graphstorm_like.training.device import choose_device
 from graphstorm_like.training.distributed import LONG_SECONDS, cluster, group
-from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows
+from graphstorm_like.training.edge_inputs import chosen_edge_inputs, scored_inputs, text_rows
 from graphstorm_like.training.known_vectors import note_file, recall, remember
 from graphstorm_like.training.progress import Reporter
 
@@ -115,18 +115,20 @@ def text_inputs(pipeline: Pipeline, manifest: GraphManifest) -> dict[NodeType, l
 
 
 def text_vectors(
-    pipeline: Pipeline, graph: Graph, reporter: Reporter, only: Sequence[NodeType] | None = None
+    pipeline: Pipeline, graph: Graph, reporter: Reporter, only: Collection[RowType] | None = None
 ) -> TextVectors:
-    """Vectors of every text that enters the model (or of some node types): cached, or computed now, resuming."""
+    """Vectors of every text that enters model and head (or of some types): cached, or computed now, resuming."""
     wanted: dict[RowType, list[str]] = {}
     wanted.update(text_inputs(pipeline, graph.manifest))
     wanted |= {t: texts for t, (_, texts) in chosen_edge_inputs(pipeline.model, graph.manifest).items() if texts}
+    for edge_type, (_, texts) in scored_inputs(pipeline.task, graph.manifest).items():
+        wanted[edge_type] = list(dict.fromkeys([*wanted.get(edge_type, []), *texts]))
     if only is not None:
         wanted = {t: names for t, names in wanted.items() if t in only}
     encoders: dict[str, _Encoder] = {}
     found: TextVectors = {}
     for row_type, names in wanted.items():
-        key = pipeline.model.encoder_key(row_type) if isinstance(row_type, str) else SHARED
+        key = pipeline.model.encoder_key(row_type)
         if key not in encoders:
             encoders[key] = _Encoder(pipeline.model.text_encoders()[key], choose_device(pipeline.train.device))
         found[row_type] = {name: _embed(pipeline, graph, row_type, name, encoders[key], reporter) for name in names}

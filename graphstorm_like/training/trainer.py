@@ -22,7 +22,7 @@ from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, write_folder
-from graphstorm_like.training.edge_inputs import unread_edge_types
+from graphstorm_like.training.edge_inputs import scored_inputs, unread_edge_types
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.progress import Meter, Reporter, duration, shown
@@ -257,10 +257,11 @@ def describe(experiment: Experiment) -> str:
     if held := experiment.graph.held_out.ends:
         numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
         note += f"; held out to validate on, and no messages: {numbers}"
-    if unread := unread_edge_types(experiment.pipeline.model, manifest):
+    scored = scored_inputs(experiment.pipeline.task, manifest)
+    if unread := unread_edge_types(experiment.pipeline.model, manifest, scored):
         note += (
             f"; edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
-            f"model.edge_inputs)"
+            f"model.edge_inputs, task.inputs)"
         )
     return (
         f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "

@@ -124,7 +124,7 @@ def test_labels_of_edges(
     # Predictions go with the ids of both ends.
     number = {name: i for i, name in enumerate(experiment.graph.ids("item").to_pylist())}
     source, target = (np.array([number[i] for i in rows[end]]) for end in ("source", "target"))
-    wanted = task.predict(experiment.embedder().layer_wise(["item"]), source, target)
+    wanted = task.predict(experiment.embedder().layer_wise(["item"]), source, target, np.arange(len(source)))
     if classes:
         np.testing.assert_allclose(np.stack(found["probabilities"].to_numpy()), wanted, atol=1e-4)
         assert rows["prediction"] == [("down", "up")[i] for i in np.stack(rows["probabilities"]).argmax(1)]

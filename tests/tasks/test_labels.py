@@ -111,8 +111,8 @@ def test_scores_are_those_of_the_vectors_of_both_ends(shop_config: Callable[...,
     part = task.predictions(vectors, slice(10, 13))
     whole = task.predictions(vectors, slice(0, len(task.labels)))
     np.testing.assert_allclose(part, whole[10:13], atol=1e-5)
-    swapped = task.predict(vectors, target, source)
-    assert np.abs(swapped - task.predict(vectors, source, target)).max() > 1e-3
+    swapped = task.predict(vectors, target, source, rows)
+    assert np.abs(swapped - task.predict(vectors, source, target, rows)).max() > 1e-3
 
 
 def test_labels_are_no_inputs(shop: tuple[Path, Path], tmp_path: Path) -> None:

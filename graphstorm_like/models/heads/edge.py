@@ -1,23 +1,43 @@
-"""What is read off both ends' vectors of an edge: linear, or an MLP."""
+"""What is read off both ends' vectors of an edge, and off the edge itself: linear, or an MLP."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
 class EdgeHead(nn.Module):
-    """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t]: s -> t and t -> s differ."""
+    """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t]: s -> t and t -> s differ.
 
-    def __init__(self, hidden: int, outputs: int, layers: int = 2) -> None:
+    own: a vector [B, D] of what the edges themselves carry is read too; `reads` says what that is.
+    """
+
+    def __init__(self, hidden: int, outputs: int, layers: int = 2, own: bool = False) -> None:
         super().__init__()
-        widths = [3 * hidden, *[hidden] * (layers - 1)]
+        self.hidden = hidden
+        widths = [(4 if own else 3) * hidden, *[hidden] * (layers - 1)]
         stack: list[nn.Module] = []
         for width in widths[:-1]:
             stack += [nn.Linear(width, hidden), nn.ReLU()]
         self.stack = nn.Sequential(*stack, nn.Linear(widths[-1], outputs))
+        self.names: list[str] = []
+        self.own = nn.ModuleList()
 
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """See class."""
-        out: Tensor = self.stack(torch.cat([source, target, source * target], dim=-1))
+    def reads(self, widths: Mapping[str, int]) -> None:
+        """What edges carry, by name. Text vectors get a norm first: their scale differs between language models."""
+        self.names = sorted(widths)
+        for name in self.names:
+            norm = [nn.LayerNorm(widths[name])] if name.startswith("text:") else []
+            self.own.append(nn.Sequential(*norm, nn.Linear(widths[name], self.hidden)))
+
+    def forward(self, source: Tensor, target: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:
+        """See class. inputs: rows [B, F] by name."""
+        parts = [source, target, source * target]
+        if self.names:
+            assert inputs is not None
+            mapped = [read(inputs[name].float()) for name, read in zip(self.names, self.own, strict=True)]
+            parts.append(torch.stack(mapped).sum(dim=0))
+        out: Tensor = self.stack(torch.cat(parts, dim=-1))
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.partitioned import PartitionedGraph
-from graphstorm_like.graph.store import Graph, NodeType
-from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts
+from graphstorm_like.graph.store import Graph, NodeType, RowType
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, TrainedTexts
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures
@@ -26,6 +26,7 @@ from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.device import choose_device, uses_bfloat16
 from graphstorm_like.training.distributed import cluster, group
+from graphstorm_like.training.edge_inputs import give_scored_inputs, scored_inputs
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
@@ -44,6 +45,7 @@ from graphstorm_like.training.lm.texts import (
     SeedsAndNeighbors,
     SeedsOnly,
     TextPass,
+    TextStores,
     all_inputs,
     replace_rows,
     texts_of,
@@ -53,8 +55,8 @@ from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.rank_rows import RankRows
 from graphstorm_like.training.text_vectors import CachedText, SharedText, TextSource, text_inputs, text_vectors
 
-Tables = Mapping[NodeType, Mapping[str, VectorTable]]
-"""By node type and input name ('text:...')."""
+Tables = Mapping[RowType, Mapping[str, VectorTable]]
+"""By type and input name ('text:...')."""
 
 PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
 """Padded tokens of one forward pass: on a CPU few, for its caches."""
@@ -98,18 +100,22 @@ class LmExperiment(Experiment):
     def batches(self) -> BatchPipeline:
         """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
         seed = self.pipeline.seed
-        stores = {t: {n: table.tokens for n, table in by_name.items()} for t, by_name in self.tables.items()}
+        stores: TextStores = {t: {n: v.tokens for n, v in by_name.items()} for t, by_name in self.tables.items()}
         seeder = self.objective.seeder(seed, self.share)
+        learnt = {name for t, by_name in self.tables.items() if not isinstance(t, str) for name in by_name}
+        scored = {name: source for name, source in self.task.scored_sources.items() if name not in learnt}
         if self.joint is None:
-            return BatchPipeline(seeder, [SeedsOnly(), FetchTexts(stores, all_inputs, self._piece_tokens)])
+            every = FetchTexts(stores, all_inputs, self._piece_tokens)
+            return BatchPipeline(seeder, [SeedsOnly(), FetchFeatures({}, scored), every])
         # The budget of tokens is that of all ranks together.
         tokens, rank = -(-self.joint.lm_tokens // self.share.size), self.share.rank
         choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, tokens, seed, rank)
         settled = self._settled()
-        for node_type, by_name in self.tables.items():  # texts of edges are not trained
-            settled[node_type] = {n: s for n, s in settled[node_type].items() if n not in by_name}
+        for row_type, by_name in self.tables.items():
+            if isinstance(row_type, str):  # texts of edges are trained for the head; in messages they are as before
+                settled[row_type] = {n: s for n, s in settled[row_type].items() if n not in by_name}
         fetch_texts = FetchTexts(stores, choose, self._piece_tokens)
-        return BatchPipeline(seeder, [self._sampling(), FetchFeatures(settled), fetch_texts])
+        return BatchPipeline(seeder, [self._sampling(), FetchFeatures(settled, scored), fetch_texts])
 
     def groups(self) -> list[ParameterGroup]:
         """See Experiment."""
@@ -126,8 +132,8 @@ class LmExperiment(Experiment):
         def seed_of(piece: int) -> int:
             return self._dropout_seed(batch, piece)
 
-        def normalizes(node_type: NodeType) -> bool:
-            return self.language_models.of(self.pipeline.model.encoder_key(node_type)).normalize
+        def normalizes(row_type: RowType) -> bool:
+            return self.language_models.of(self.pipeline.model.encoder_key(row_type)).normalize
 
         texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of, normalizes)
         batch, leaves = self.with_embeddings(batch)
@@ -155,31 +161,36 @@ class LmExperiment(Experiment):
 
         return term.backward(texts, count, stream(seed, "mask", epoch, step), seed_of, self.half)
 
-    def _encode(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:
-        vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(node_type))(batch)
+    def _encode(self, row_type: RowType, name: str, batch: TextBatch) -> Tensor:
+        vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(row_type))(batch)
         return vectors
 
     def _with_vectors(self, batch: MiniBatch, texts: TextPass) -> MiniBatch:
-        """The batch with vectors of its trained texts in its features, the others' from the tables."""
+        """The batch with vectors of its trained texts in its features, or those of scored edges in its targets, the
+        others' from the tables."""
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
+        scored: dict[str, Tensor] = {}
         trained = {(t, name): chosen for t, name, chosen in texts_of(batch)}
-        for node_type, by_name in self.tables.items():
-            if node_type not in batch.input_ids:
+        for row_type, by_name in self.tables.items():
+            if (found := batch.rows(row_type)) is None:
                 continue
-            ids = batch.input_ids[node_type].cpu().numpy()
+            ids = found.cpu().numpy()
             for name, table in by_name.items():
-                chosen: TrainedTexts | None = trained.get((node_type, name))
+                chosen: TrainedTexts | None = trained.get((row_type, name))
                 if chosen is None or not len(chosen.at):
                     rows = torch.from_numpy(table.rows(ids)).to(self.device)
                 else:
-                    distinct, vectors = texts.vectors(node_type, name, chosen)
+                    distinct, vectors = texts.vectors(row_type, name, chosen)
                     whole = len(chosen.at) == len(ids)  # then nothing is read from the table
                     old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
                     rows = replace_rows(torch.from_numpy(old).to(self.device), chosen.at, vectors)
                     if isinstance(table, AgingVectors):
                         table.put(chosen.unique.cpu().numpy(), distinct)
-                features.setdefault(node_type, {})[name] = rows
-        return batch.replace(features=features)
+                (features.setdefault(row_type, {}) if isinstance(row_type, str) else scored)[name] = rows
+        targets = batch.targets
+        if scored and isinstance(targets, EdgeTargets):
+            targets = replace(targets, inputs={**targets.inputs, **scored})
+        return batch.replace(features=features, targets=targets)
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Experiment."""
@@ -208,24 +219,32 @@ class LmExperiment(Experiment):
         return self.language_models.save
 
 
-Stores = dict[NodeType, dict[str, TokenStore | SharedTokens]]
+Stores = dict[RowType, dict[str, TokenStore | SharedTokens]]
 
 
 def token_stores(
     pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, node_types: tuple[NodeType, ...] | None
 ) -> Stores:
-    """Tokens of every text that enters the model, by node type and input name."""
+    """Tokens of every text of nodes that enters the model (of some types: None for all), and of every text of scored
+    edges that enters the head; by type and input name."""
+    wanted: dict[RowType, list[str]] = {
+        t: names for t, names in text_inputs(pipeline, graph.manifest).items() if node_types is None or t in node_types
+    }
+    wanted |= {t: texts for t, (_, texts) in scored_inputs(pipeline.task, graph.manifest).items() if texts}
     found: Stores = {}
-    for node_type, names in text_inputs(pipeline, graph.manifest).items():
-        if node_types is not None and node_type not in node_types:
-            continue
-        key = pipeline.model.encoder_key(node_type)
+    for row_type, names in wanted.items():
+        key = pipeline.model.encoder_key(row_type)
         chunks, cache = pipeline.model.text_encoders()[key].chunks, Path(str(pipeline.cache))
-        found[node_type] = {
-            f"text:{name}": training_tokens(graph, node_type, name, lms.of(key), cache, chunks, reporter)
+        found[row_type] = {
+            f"text:{name}": training_tokens(graph, row_type, name, lms.of(key), cache, chunks, reporter)
             for name in names
         }
     return found
+
+
+def _by_text(tables: Tables) -> dict[RowType, dict[str, VectorTable]]:
+    """The same by the names of the texts."""
+    return {t: {n.removeprefix("text:"): table for n, table in by_name.items()} for t, by_name in tables.items()}
 
 
 def first_vectors(source: TextSource, tokens: TokenStore | SharedTokens) -> npt.NDArray[np.float16]:
@@ -264,24 +283,24 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
     """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     lms = load_language_models(pipeline)
-    tables, half = {}, uses_bfloat16(pipeline.train.precision, device)
+    tables: dict[RowType, dict[str, VectorTable]] = {}
+    half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
-    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
-        encoder = lms.of(pipeline.model.encoder_key(node_type))
-        tables[node_type] = {name: FreshVectors(encoder, store, half) for name, store in by_name.items()}
-    widths = {t: {n: table.width for n, table in by_name.items()} for t, by_name in tables.items()}
-    modules = text_modules(pipeline, graph, widths, hidden).to(device)
-    sources: Sources = {t: dict(by_name) for t, by_name in tables.items()}
+    for row_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
+        encoder = lms.of(pipeline.model.encoder_key(row_type))
+        tables[row_type] = {name: FreshVectors(encoder, store, half) for name, store in by_name.items()}
+    modules = text_modules(pipeline, graph, _by_text(tables), hidden).to(device)
+    sources: Sources = {t: dict(tables.get(t, {})) for t in types}
     return LmExperiment(
         pipeline, graph, sources, modules, device, language_models=lms, tables=tables, mlm=mlm_term(pipeline, lms)
     )
 
 
-def table_place(graph: Graph, node_type: NodeType, number: int) -> TablePlace:
+def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
     """Where this process has a table. number: of the table among those of the stage."""
     where = cluster()
     shared = graph if isinstance(graph, PartitionedGraph) else None
-    return TablePlace(number, node_type, shared, group(), None if where is None else where.shm)
+    return TablePlace(number, row_type, shared, group(), None if where is None else where.shm)
 
 
 def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
@@ -292,16 +311,18 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
     inputs = graph_inputs(pipeline, graph, vectors)
     sources = dict(inputs.sources)
     lms = load_language_models(pipeline)
-    tables: dict[NodeType, dict[str, VectorTable]] = {}
+    tables: dict[RowType, dict[str, VectorTable]] = {}
     half, numbers = uses_bfloat16(pipeline.train.precision, device), itertools.count()
-    for node_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
-        encoder, cached = lms.of(pipeline.model.encoder_key(node_type)), vectors[node_type]
-        tables[node_type] = {}
+    for row_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
+        encoder, cached = lms.of(pipeline.model.encoder_key(row_type)), vectors[row_type]
+        tables[row_type] = {}
         for name, store in by_name.items():
             start = first_vectors(cached[name.removeprefix("text:")], store)
-            place = table_place(graph, node_type, next(numbers))
-            tables[node_type][name] = AgingVectors(encoder, store, half, start, place)
-        sources[node_type] = {**sources[node_type], **tables[node_type]}
+            place = table_place(graph, row_type, next(numbers))
+            tables[row_type][name] = AgingVectors(encoder, store, half, start, place)
+        if isinstance(row_type, str):
+            sources[row_type] = {**sources[row_type], **tables[row_type]}
+    give_scored_inputs(task, pipeline, graph, _by_text(tables))
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     mlm = mlm_term(pipeline, lms)
     return LmExperiment(

@@ -18,7 +18,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
 from graphstorm_like.ragged import ranges
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenStore, build_token_store
@@ -33,24 +33,24 @@ class SharedTokens:
     """A TokenSource. own: the store of this host's partition; piece_starts [hosts + 1]: the first piece of each."""
 
     def __init__(
-        self, graph: PartitionedGraph, node_type: NodeType, table: str, own: TokenStore, piece_starts: IntArray
+        self, graph: PartitionedGraph, row_type: RowType, table: str, own: TokenStore, piece_starts: IntArray
     ) -> None:
-        self._graph, self._node_type, self._table = graph, node_type, table
+        self._graph, self._row_type, self._table = graph, row_type, table
         self.own, self.piece_starts = own, piece_starts
 
     def lengths_of(self, rows: IntArray) -> IntArray:
         """See TokenSource."""
         found = np.empty(len(rows), dtype=np.int64)
-        for _, at, part in self._graph.begin_ragged(self._node_type, f"{self._table}:tokens", rows, values=False)():
+        for _, at, part in self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)():
             found[at] = part.sizes[part.item_of_row]
         return found
 
     def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
         """See TokenSource."""
-        whole = self._graph.begin_ragged(self._node_type, f"{self._table}:tokens", rows)
+        whole = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows)
         if self.own.piece_offsets is None:
             return lambda: self._fetched(rows, whole(), None)
-        split = self._graph.begin_ragged(self._node_type, f"{self._table}:pieces", rows)
+        split = self._graph.begin_ragged(self._row_type, f"{self._table}:pieces", rows)
         return lambda: self._fetched(rows, whole(), split())
 
     def _fetched(
@@ -80,33 +80,33 @@ class SharedTokens:
 
 def training_tokens(
     graph: Graph,
-    node_type: NodeType,
+    row_type: RowType,
     name: str,
     encoder: TextEncoder,
     cache: Path,
     chunks: int | None,
     reporter: Reporter,
 ) -> TokenStore | SharedTokens:
-    """Tokens of a text of all nodes of a type. One process of a host makes what is not in the cache; of several hosts
-    each for its partition. DataError when their tokenizers differ."""
-    ranks, where, what = group(), cluster(), f"tokens of {node_type}.{name}"
+    """Tokens of a text of all nodes or edges of a type. One process of a host makes what is not in the cache; of
+    several hosts each for its partition. DataError when their tokenizers differ."""
+    ranks, where, what = group(), cluster(), f"tokens of {type_name(row_type)}.{name}"
 
     def build(texts: Any) -> TokenStore:
-        progress = partial(reporter.follow(), f"tokenise {node_type}.{name}")
+        progress = partial(reporter.follow(), f"tokenise {type_name(row_type)}.{name}")
         return build_token_store(
             texts, encoder.tokenizer, cache, encoder.max_tokens, progress=progress, max_chunks=chunks
         )
 
     ranks.leader_first(what)
     if where is None or ranks.hosts == 1:
-        store = build(graph.text(node_type, name))
+        store = build(graph.text(row_type, name))
         ranks.leader_done(what)
         return store
     assert isinstance(graph, PartitionedGraph)
     table, told = f"tokens:{name}:{next(_numbers)}", ""
     if ranks.leads_host:
-        own = build(graph.parts[ranks.host].column((node_type, text_column(name))))
-        _publish(own, where.shm, f"{node_type}:{table}")
+        own = build(graph.parts[ranks.host].column((row_type, text_column(name))))
+        _publish(own, where.shm, f"{type_name(row_type)}:{table}")
         told = json.dumps([len(own), own.meta["tokenizer"], str(own.folder)])
     ranks.leader_done(what)
     facts = [json.loads(fact) for fact in ranks.collect(told, what) if fact]
@@ -115,7 +115,7 @@ def training_tokens(
             "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder anew"
         )
     starts = np.cumsum([0, *(pieces for pieces, _, _ in facts)])
-    return SharedTokens(graph, node_type, table, TokenStore.open(facts[ranks.host][2]), starts)
+    return SharedTokens(graph, row_type, table, TokenStore.open(facts[ranks.host][2]), starts)
 
 
 def _publish(store: TokenStore, shm: Path, name: str) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.partitioned import PartitionedGraph
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.graph.tables import HostRows, rank_bounds
 from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
 from graphstorm_like.text.encoder import TextEncoder
@@ -59,7 +59,7 @@ class FreshVectors:
             self.now = now
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
-        """[N, D] float16 rows of nodes."""
+        """[N, D] float16 rows of nodes or edges."""
         fetched = self.tokens.begin_fetch(ids)()
         slots = np.array([self._slots.get(piece, -1) for piece in fetched.pieces.tolist()], dtype=np.int64)
         missing = np.flatnonzero(slots < 0)
@@ -84,7 +84,7 @@ class TablePlace:
     """Where a table of a job lies. number: of the table among the job's; graph: whose servers answer for it."""
 
     number: int = 0
-    node_type: NodeType = ""
+    row_type: RowType = ""
     graph: PartitionedGraph | None = None
     group: Group = ALONE
     shm: Path | None = None
@@ -119,7 +119,7 @@ class AgingVectors:
         index = (str(self._own_tokens.folder / "row_of_text.bin"), self._own_tokens.row_of_text.dtype.str)
         self._name = f"aging:{place.number}"
         shape = (len(start), self.width)
-        where = f"{place.node_type}:{self._name}"
+        where = f"{type_name(place.row_type)}:{self._name}"
         self._vectors = HostRows(group, place.shm, where, shape, "<f2", index)
         self._computed = HostRows(group, place.shm, f"{where}:computed", (len(start), 1), "<i8", index)
         own = slice(self.start - self._host_start, self.stop - self._host_start)
@@ -137,10 +137,10 @@ class AgingVectors:
         """See FeatureSource."""
         if isinstance(self.tokens, TokenStore):
             return partial(self._rows_here, self.tokens, ids)
-        graph, node_type = self._place.graph, self._place.node_type
+        graph, row_type = self._place.graph, self._place.row_type
         assert graph is not None
-        vectors = graph.begin_shared(node_type, self._name, ids)
-        computed = graph.begin_shared(node_type, f"{self._name}:computed", ids)
+        vectors = graph.begin_shared(row_type, self._name, ids)
+        computed = graph.begin_shared(row_type, f"{self._name}:computed", ids)
 
         def finish() -> npt.NDArray[np.floating[Any]]:
             found: npt.NDArray[np.float16] = vectors()
@@ -150,7 +150,7 @@ class AgingVectors:
         return finish
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
-        """[N, D] float16 rows of nodes."""
+        """[N, D] float16 rows of nodes or edges."""
         return self.begin_rows(ids)()
 
     def _rows_here(self, tokens: TokenStore, ids: IntArray) -> npt.NDArray[np.floating[Any]]:

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphstorm_like.graph.store import IntArray, NodeType
-from graphstorm_like.sampling.batch import MiniBatch, TrainedTexts, link_parts
+from graphstorm_like.graph.store import IntArray, RowType
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 
-Stores = Mapping[NodeType, Mapping[str, TokenSource]]
-"""By node type and input name ('text:...')."""
-Choice = Callable[[MiniBatch], dict[NodeType, IntArray]]
-"""Positions among the input nodes, per type, whose texts are trained."""
+TextStores = Mapping[RowType, Mapping[str, TokenSource]]
+"""By type and input name ('text:...')."""
+Choice = Callable[[MiniBatch], dict[RowType, IntArray]]
+"""Positions among the input nodes, or the scored edges, per type, whose texts are trained."""
 
 
 @dataclass(frozen=True)
@@ -36,49 +36,56 @@ class SeedsOnly:
         return batch.replace(input_ids=batch.seeds)
 
 
-def all_inputs(batch: MiniBatch) -> dict[NodeType, IntArray]:
-    """A Choice: every input node."""
-    return {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
+def all_inputs(batch: MiniBatch) -> dict[RowType, IntArray]:
+    """A Choice: every input node, and every edge that is scored."""
+    rows: dict[RowType, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
+    return rows | _scored_edges(batch)
+
+
+def _scored_edges(batch: MiniBatch) -> dict[RowType, IntArray]:
+    targets = batch.targets
+    return {targets.edge_type: np.arange(len(targets.ids))} if isinstance(targets, EdgeTargets) else {}
 
 
 @dataclass(frozen=True)
 class SeedsAndNeighbors:
     """A Choice: seeds first, then up to `neighbors` a seed of the nodes next to them, within `budget` tokens.
 
-    Without replacement. Of a link batch the ends of the positives come before the negatives. how: which neighbours;
-    'weight' takes those that most sampled edges lead to.
+    Edges that are scored, if they have texts, come before the seeds. Without replacement. Of a link batch the ends of
+    the positives come before the negatives. how: which neighbours; 'weight' takes those that most sampled edges lead
+    to.
     """
 
-    stores: Stores
+    stores: TextStores
     neighbors: int
     how: Literal["random", "weight"]
     budget: int
     seed: int
     rank: int = 0
 
-    def __call__(self, batch: MiniBatch) -> dict[NodeType, IntArray]:
+    def __call__(self, batch: MiniBatch) -> dict[RowType, IntArray]:
         """See class."""
         rng = stream(self.seed, "texts", self.rank, batch.position.epoch, batch.position.step)
-        chosen: dict[NodeType, list[IntArray]] = {t: [] for t in self.stores}
+        chosen: dict[RowType, list[IntArray]] = {t: [] for t in self.stores}
         left = self.budget
-        for ranked in (self._seeds(batch, rng), self._neighbors(batch, rng)):
-            for node_type, positions in ranked.items():
-                if node_type not in self.stores or not len(positions):
+        for ranked in (_scored_edges(batch), self._seeds(batch, rng), self._neighbors(batch, rng)):
+            for row_type, positions in ranked.items():
+                if row_type not in self.stores or not len(positions):
                     continue
-                costs = self._tokens(node_type, batch.input_ids[node_type].numpy()[positions])
+                costs = self._tokens(row_type, _ids(batch, row_type)[positions])
                 fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
-                chosen[node_type].append(positions[:fits])
+                chosen[row_type].append(positions[:fits])
                 left = left - int(costs[:fits].sum()) if fits == len(positions) else 0  # what ranks lower gets no more
         return {t: np.concatenate(parts) for t, parts in chosen.items() if parts}
 
-    def _tokens(self, node_type: NodeType, ids: IntArray) -> IntArray:
+    def _tokens(self, row_type: RowType, ids: IntArray) -> IntArray:
         total = np.zeros(len(ids), dtype=np.int64)
-        for store in self.stores[node_type].values():
+        for store in self.stores[row_type].values():
             total += store.lengths_of(ids)
         return total
 
-    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[NodeType, IntArray]:
-        ranked: dict[NodeType, IntArray] = {}
+    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[RowType, IntArray]:
+        ranked: dict[RowType, IntArray] = {}
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
@@ -90,12 +97,12 @@ class SeedsAndNeighbors:
             ranked[t] = order
         return ranked
 
-    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[NodeType, IntArray]:
+    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[RowType, IntArray]:
         if not batch.blocks or not self.neighbors:
             return {}
         block = batch.blocks[-1]  # next to the seeds: its source nodes are the seeds, then their neighbours
         most = self.neighbors * sum(len(ids) for ids in batch.seeds.values())
-        ranked: dict[NodeType, IntArray] = {}
+        ranked: dict[RowType, IntArray] = {}
         for t, count in block.num_src.items():
             first = len(batch.seeds.get(t, ()))
             order = first + rng.permutation(count - first)
@@ -111,19 +118,19 @@ class SeedsAndNeighbors:
 
 @dataclass(frozen=True)
 class FetchTexts:
-    """Tokens of the chosen nodes: each distinct text once, sorted by length, in batches of about `budget` tokens."""
+    """Tokens of the chosen nodes and edges: each distinct text once, sorted by length, in batches of about `budget`
+    tokens."""
 
-    stores: Stores
+    stores: TextStores
     choose: Choice
     budget: int
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[NodeType, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
-        for node_type, positions in self.choose(batch).items():
-            ids = batch.input_ids[node_type].numpy()[positions]
-            stores = self.stores[node_type]
-            asked[node_type] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
+        asked: dict[RowType, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
+        for row_type, positions in self.choose(batch).items():
+            ids, stores = _ids(batch, row_type)[positions], self.stores.get(row_type, {})
+            asked[row_type] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
         return batch.replace(
             texts={t: {n: self._texts(at, read()) for n, (at, read) in by_name.items()} for t, by_name in asked.items()}
         )
@@ -180,38 +187,38 @@ class _Later:
 class TextPass:
     """Forward and backward of a batch's texts, in pieces.
 
-    encode: (node type, input name, TextBatch) -> vectors [U, D]; normalizes: whether those of a type have length 1.
+    encode: (type, input name, TextBatch) -> vectors [U, D]; normalizes: whether those of a type have length 1.
     seeds: dropout seed of each piece, as a function of
     its number.
     """
 
     def __init__(
         self,
-        encode: Callable[[NodeType, str, TextBatch], Tensor],
+        encode: Callable[[RowType, str, TextBatch], Tensor],
         activation_tokens: int,
         seed_of: Callable[[int], int],
-        normalizes: Callable[[NodeType], bool],
+        normalizes: Callable[[RowType], bool],
     ) -> None:
         self._encode, self._left, self._seed_of, self._normalizes = encode, activation_tokens, seed_of, normalizes
         self._later: list[_Later] = []
         self._pieces = 0
 
-    def vectors(self, node_type: NodeType, name: str, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
+    def vectors(self, row_type: RowType, name: str, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
         """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
         distinct, nodes = [], []
         for batch in texts.batches:
-            found = self._piece(node_type, name, batch)
+            found = self._piece(row_type, name, batch)
             distinct.append(found.detach())
-            nodes.append(text_vectors(found, batch, self._normalizes(node_type)))
+            nodes.append(text_vectors(found, batch, self._normalizes(row_type)))
         return torch.cat(distinct), torch.cat(nodes)
 
-    def _piece(self, node_type: NodeType, name: str, batch: TextBatch) -> Tensor:
+    def _piece(self, row_type: RowType, name: str, batch: TextBatch) -> Tensor:
         seed, tokens = self._seed_of(self._pieces), batch.input_ids.numel()
         self._pieces += 1
 
         def encode() -> Tensor:
             torch.manual_seed(seed)
-            return self._encode(node_type, name, batch)
+            return self._encode(row_type, name, batch)
 
         if tokens <= self._left:
             self._left -= tokens
@@ -231,6 +238,13 @@ class TextPass:
         self._later.clear()
 
 
+def _ids(batch: MiniBatch, row_type: RowType) -> IntArray:
+    """Ids of what a batch has of a type."""
+    rows = batch.rows(row_type)
+    assert rows is not None
+    return rows.numpy()
+
+
 def replace_rows(rows: Tensor, at: Tensor, vectors: Tensor) -> Tensor:
     """rows [N, D] with `vectors` [M, D] at the positions `at`, gradients included."""
     if len(at) == len(rows):
@@ -238,7 +252,7 @@ def replace_rows(rows: Tensor, at: Tensor, vectors: Tensor) -> Tensor:
     return rows.to(vectors.dtype).index_copy(0, at, vectors)
 
 
-def texts_of(batch: MiniBatch) -> Sequence[tuple[NodeType, str, TrainedTexts]]:
+def texts_of(batch: MiniBatch) -> Sequence[tuple[RowType, str, TrainedTexts]]:
     """All trained texts of a batch."""
     return [(t, name, texts) for t, inputs in batch.texts.items() for name, texts in inputs.items()]
 
