@@ -6,6 +6,7 @@ what that partition gives, without a copy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,8 @@ class PartitionedGraph:
 
     def split(self, row_type: RowType, ids: IntArray) -> list[IntArray]:
         """For each partition the positions in `ids` of those that it holds."""
-        owner = np.searchsorted(self.starts(row_type), ids, side="right") - 1
-        # Nearly all id lists are long and of few partitions: P passes beat a sort.
-        where = [np.flatnonzero(owner == p) for p in range(len(self.parts))]
+        # Id lists are long and partitions few: P passes of comparisons take a third of the time of a binary search.
+        where = [np.flatnonzero((ids >= a) & (ids < b)) for a, b in itertools.pairwise(self.starts(row_type).tolist())]
         if sum(map(len, where)) != len(ids):
             raise IndexError(f"{type_name(row_type)}: ids must be in 0..{self.starts(row_type)[-1] - 1}")
         return where

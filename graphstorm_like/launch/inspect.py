@@ -199,7 +199,8 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
     if isinstance(batch.targets, EdgeTargets):
-        yield f"edges: {len(batch.targets.labels):,} of {edge_name(batch.targets.edge_type)}"
+        carried = "".join(f"; {n} {tuple(v.shape)}" for n, v in batch.targets.inputs.items())
+        yield f"edges: {len(batch.targets.labels):,} of {edge_name(batch.targets.edge_type)}{carried}"
     for part in link_parts(batch.targets):
         yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
     for node_type, inputs in batch.input_ids.items():
