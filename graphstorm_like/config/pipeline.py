@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
 from graphstorm_like.config.launch import LaunchConfig, LocalLaunchConfig
-from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
 from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
     EdgeLabelConfig,
@@ -219,8 +219,10 @@ def _check_scored_inputs(edge: EdgeConfig, task: Any) -> Iterator[Problem]:
         return
     at = ("task", "inputs")
     yield from _check_input_names(at, task.inputs, edge)
-    if not edge.features and not edge.text:
-        yield at, f"must be left out: '{edge_name(edge.edge_type)}' has neither features nor text"
+    features, text = task.inputs.features, task.inputs.text
+    if not (edge.features if features is None else features) and not (edge.text if text is None else text):
+        name = edge_name(edge.edge_type)
+        yield at, f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
 
 
 def _reads_edge_text(graph: GraphConfig, task: Any) -> bool:
@@ -228,6 +230,20 @@ def _reads_edge_text(graph: GraphConfig, task: Any) -> bool:
     if not isinstance(task, EdgeLabelConfig) or task.inputs is None or task.inputs.text == []:
         return False
     return any(edge.text for edge in graph.edges if edge.edge_type == task.edge_type)
+
+
+def _reads_message_text(graph: GraphConfig, model: ModelConfig) -> bool:
+    """Whether texts of edges enter messages."""
+    known = _edges_by_name(graph)
+    return any(n in known and known[n].text and wanted.text != [] for n, wanted in model.edge_inputs.items())
+
+
+def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: Any) -> Iterator[Problem]:
+    if model.text_encoder is None and _reads_edge_text(graph, task):
+        yield (
+            ("model", "text_encoder"),
+            "must be given, for task.inputs reads text (or leave that out there)",
+        )
 
 
 def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
@@ -295,7 +311,7 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
             yield from _check_input_names(at, wanted, known[name])
 
 
-def _check_text_encoder(graph: GraphConfig, model: ModelConfig, task: Any) -> Iterator[Problem]:
+def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     edges = _edges_by_name(graph)
     read = {
         n: f"inputs.{n}"
@@ -307,11 +323,6 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig, task: Any) -> It
         for n, of_edges in model.edge_inputs.items()
         if n in edges and edges[n].text and of_edges.text != []
     }
-    if not read and model.text_encoder is None and _reads_edge_text(graph, task):
-        yield (
-            ("model", "text_encoder"),
-            "must be given, for task.inputs reads text. Or set task.inputs.text: []",
-        )
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
@@ -339,16 +350,24 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
             for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
                 for path, message in check(graph, stage.task):
                     yield (*where, *path), message
+            yield from _check_scored_text(graph, model, stage.task)
         if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
             yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
         of_edges = _reads_edge_text(graph, learns)
         if stage.type == "student" and of_edges:
             yield (
                 where,
-                "must be another strategy: a student reads texts of nodes, no others. Set task.inputs.text: []",
+                "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
+                "task.inputs",
             )
         if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
             yield where, "must be another strategy: no text enters the model, so there is no language model to train"
+        if stage.type == "joint" and _reads_message_text(graph, model):
+            yield (
+                where,
+                "must be another strategy: model.edge_inputs reads texts, whose vectors would be of the language model "
+                "before the stage. Leave the text out of model.edge_inputs, or train in stages: staged",
+            )
         if not trains_lm_alone(stage):
             continue
         for node_type in _task_types(graph, learns):
@@ -411,6 +430,17 @@ def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
         )
 
 
+def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
+    if launch.hosts > 1 and any(stage.type == "joint" for stage in train.stage_list()):
+        for key, encoder in model.text_encoders().items():
+            if encoder.chunks is not None:
+                at = ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder")
+                yield (
+                    (*at, "long_texts"),
+                    "must be truncate for a joint stage on several hosts (got 'chunk'). Set it, or train on one host",
+                )
+
+
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
@@ -419,9 +449,11 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_edge_inputs),
-    (("graph", "model", "task"), _check_text_encoder),
+    (("graph", "model"), _check_text_encoder),
+    (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
     (("graph", "model", "task", "train"), _check_stages),
     (("graph", "launch"), _check_hosts),
+    (("model", "train", "launch"), _check_pieces),
 ]

@@ -76,8 +76,7 @@ class _Deaths:
         self._torchs: Callable[[int, FrameType | None], object] | None = None
 
     def watch(self) -> None:
-        """At the start of an epoch, after torch has set its handler."""
-        self._error = None
+        """After torch has set its handler, which it does when the first sampler process starts."""
         handler = signal.getsignal(signal.SIGCHLD)
         if threading.current_thread() is threading.main_thread() and callable(handler) and handler != self._hear:
             self._torchs = handler
@@ -91,6 +90,10 @@ class _Deaths:
             if self._asking:
                 raise
             self._error = err
+
+    def forget(self) -> None:
+        """What there was is of no epoch that is to come."""
+        self._error = None
 
     def next(self, batches: Iterator[MiniBatch]) -> MiniBatch | None:
         """The next batch, None after the last."""
@@ -135,9 +138,11 @@ def epoch_batches(
         # fork shares the opened graph; elsewhere it is opened anew in each process.
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
     )
-    batches: Iterator[MiniBatch] = iter(loader)
-    _deaths.watch()
+    batches: Iterator[MiniBatch] = iter(())
+    _deaths.forget()
     try:
+        batches = iter(loader)
+        _deaths.watch()
         while (batch := _deaths.next(batches)) is not None:
             yield batch
     except Exception as err:

@@ -132,8 +132,8 @@ class Fetched:
 class TokenSource(Protocol):
     """Tokens of a text column, wherever they are."""
 
-    def lengths_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """int64 [n]: tokens of the texts of rows [n]."""
+    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Callable[[], npt.NDArray[np.int64]]:
+        """Start to read how many tokens the texts of rows [n] have; the result waits for them [n]."""
         ...
 
     def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
@@ -167,6 +167,10 @@ class TokenStore(TextTokens):
     def num_rows(self) -> int:
         """Number of input rows N."""
         return int(self.meta["rows"])
+
+    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Callable[[], npt.NDArray[np.int64]]:
+        """See TokenSource."""
+        return lambda: self.lengths_of(rows)
 
     def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
         """See TokenSource."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from graphstorm_like.errors import DamagedFileError, TrainingError
 from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
 from graphstorm_like.graph.group import ALONE, Group
-from graphstorm_like.training.rank_rows import RankRows
+from graphstorm_like.training.rank_rows import RankRows, row_files
 
 MODEL_FILE = "model.safetensors"
 
@@ -112,8 +112,7 @@ class Checkpoints:
             "optimizer.pt": optimizers,
             "state.json": dataclasses.asdict(state),
         }
-        parts = {table.file: table.state(moments=True) for table in tables}
-        write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, parts)
+        write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, row_files(tables, moments=True))
         if self.group.rank == 0:
             for old in self.all()[: -self.keep]:
                 shutil.rmtree(old, ignore_errors=True)

@@ -86,9 +86,9 @@ class NodeEmbeddings:
         return f"embedding-{self.number}"
 
     @property
-    def file(self) -> str:
+    def file(self) -> str | None:
         """See RankRows."""
-        return row_file(self._stem, self.table.start)
+        return row_file(self._stem, self.table.start, self.table.stop)
 
     def state(self, moments: bool) -> dict[str, Tensor]:
         """See RankRows."""

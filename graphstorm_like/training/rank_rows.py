@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +17,8 @@ class RankRows(Protocol):
     """A table of which this rank writes and reads its own rows."""
 
     @property
-    def file(self) -> str:
-        """Name of this rank's file."""
+    def file(self) -> str | None:
+        """Name of this rank's file; None when it has no rows."""
         ...
 
     def state(self, moments: bool) -> dict[str, Tensor]:
@@ -30,9 +31,14 @@ class RankRows(Protocol):
         ...
 
 
-def row_file(stem: str, start: int) -> str:
-    """Name of the file of rows from `start` on."""
-    return f"{stem}-{start:012d}.safetensors"
+def row_file(stem: str, start: int, stop: int) -> str | None:
+    """Name of the file of rows start..stop - 1; None when there are none, for another rank's have the same start."""
+    return f"{stem}-{start:012d}.safetensors" if start < stop else None
+
+
+def row_files(tables: Sequence[RankRows], moments: bool) -> dict[str, dict[str, Tensor]]:
+    """This rank's files of tables, by name."""
+    return {table.file: table.state(moments) for table in tables if table.file is not None}
 
 
 def read_rows(
@@ -60,7 +66,7 @@ def read_rows(
                     count, *width = map(int, rows.get_shape())
                     if width != list(target.shape[1:]):
                         raise TrainingError(
-                            f"{path}: must have rows of {target[0].numel()} numbers (got {width[0] if width else 1})"
+                            f"{path}: must have rows of {math.prod(target.shape[1:])} numbers (got {math.prod(width)})"
                         )
                     low, high = max(first, start), min(first + count, stop)
                     if low < high:

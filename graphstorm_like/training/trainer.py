@@ -26,6 +26,7 @@ from graphstorm_like.training.edge_inputs import scored_inputs, unread_edge_type
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.progress import Meter, Reporter, duration, shown
+from graphstorm_like.training.rank_rows import row_files
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
@@ -215,8 +216,7 @@ class Trainer:
         }
         if (write := self.experiment.save_text_models()) is not None:
             files[LM_FOLDER] = write
-        parts = {table.file: table.state(moments=False) for table in self.embeddings}
-        write_folder(self.folder / BEST, files, self.ranks, parts)
+        write_folder(self.folder / BEST, files, self.ranks, row_files(self.embeddings, moments=False))
 
 
 def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:

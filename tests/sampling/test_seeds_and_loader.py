@@ -134,6 +134,21 @@ def test_bytes_and_devices(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
     assert_equal(batch, batch.to(torch.device("cpu")))
 
 
+class _DiesAtOnce:
+    def __call__(self, batch: MiniBatch) -> MiniBatch:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return batch
+
+
+@pytest.mark.dist
+def test_sampler_processes_that_die_while_others_start(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
+    made, seeds = pipeline
+    dying = BatchPipeline(made.seeder, [_DiesAtOnce()])
+    for epoch in range(2):
+        with pytest.raises(LaunchError, match="sampler processes must deliver a batch within 30 s"):
+            list(epoch_batches(dying, seeds, epoch, workers=4, timeout_seconds=30))
+
+
 class _IsSlow:
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         time.sleep(0.2)

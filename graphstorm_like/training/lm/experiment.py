@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
-from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, TrainedTexts
@@ -57,6 +56,8 @@ from graphstorm_like.training.text_vectors import CachedText, SharedText, TextSo
 
 Tables = Mapping[RowType, Mapping[str, VectorTable]]
 """By type and input name ('text:...')."""
+
+_names = itertools.count()
 
 PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
 """Padded tokens of one forward pass: on a CPU few, for its caches."""
@@ -247,15 +248,10 @@ def _by_text(tables: Tables) -> dict[RowType, dict[str, VectorTable]]:
     return {t: {n.removeprefix("text:"): table for n, table in by_name.items()} for t, by_name in tables.items()}
 
 
-def first_vectors(source: TextSource, tokens: TokenStore | SharedTokens) -> npt.NDArray[np.float16]:
+def first_vectors(source: TextSource) -> npt.NDArray[np.float16]:
     """[U, D] vectors of the distinct texts of this host, as they are before training."""
     if isinstance(source, CachedText):
         return source.cache.vectors
-    if not isinstance(tokens, SharedTokens) or tokens.own.piece_offsets is not None:
-        raise ConfigError(
-            "model.text_encoder.long_texts: must be truncate for a joint stage on several hosts (got 'chunk'). Set it, "
-            "or train on one host"
-        )
     where = cluster()
     assert isinstance(source, SharedText)
     assert where is not None
@@ -297,10 +293,11 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
 
 
 def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
-    """Where this process has a table. number: of the table among those of the stage."""
+    """Where this process has a table. number: of the table among those of the stage. Ranks make their tables in one
+    order, so that a name is the same table's everywhere."""
     where = cluster()
     shared = graph if isinstance(graph, PartitionedGraph) else None
-    return TablePlace(number, row_type, shared, group(), None if where is None else where.shm)
+    return TablePlace(number, f"aging:{next(_names)}", row_type, shared, group(), None if where is None else where.shm)
 
 
 def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
@@ -317,7 +314,7 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
         encoder, cached = lms.of(pipeline.model.encoder_key(row_type)), vectors[row_type]
         tables[row_type] = {}
         for name, store in by_name.items():
-            start = first_vectors(cached[name.removeprefix("text:")], store)
+            start = first_vectors(cached[name.removeprefix("text:")])
             place = table_place(graph, row_type, next(numbers))
             tables[row_type][name] = AgingVectors(encoder, store, half, start, place)
         if isinstance(row_type, str):

@@ -38,12 +38,17 @@ class SharedTokens:
         self._graph, self._row_type, self._table = graph, row_type, table
         self.own, self.piece_starts = own, piece_starts
 
-    def lengths_of(self, rows: IntArray) -> IntArray:
+    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
         """See TokenSource."""
-        found = np.empty(len(rows), dtype=np.int64)
-        for _, at, part in self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)():
-            found[at] = part.sizes[part.item_of_row]
-        return found
+        finish = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
+
+        def read() -> IntArray:
+            found = np.empty(len(rows), dtype=np.int64)
+            for _, at, part in finish():
+                found[at] = part.sizes[part.item_of_row]
+            return found
+
+        return read
 
     def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
         """See TokenSource."""

@@ -55,7 +55,7 @@ class FreshVectors:
     def at(self, now: int) -> None:
         """now: optimizer steps done. Weights with another number are other weights."""
         if now != self.now:
-            self._slots.clear()
+            self._slots, self._vectors = {}, self._vectors[:0].copy()
             self.now = now
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
@@ -81,9 +81,11 @@ class FreshVectors:
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table of a job lies. number: of the table among the job's; graph: whose servers answer for it."""
+    """Where a table of a job lies. number: of the table among its stage's, which names its files; name: in shared
+    memory, used once a job; graph: whose servers answer for it."""
 
     number: int = 0
+    name: str = "aging"
     row_type: RowType = ""
     graph: PartitionedGraph | None = None
     group: Group = ALONE
@@ -117,9 +119,8 @@ class AgingVectors:
         self.numbering = blake2b(repr(folders[:: group.local_size]).encode(), digest_size=16).digest()
         """What rows are numbered by: those of a resume point may have been by other hosts' stores."""
         index = (str(self._own_tokens.folder / "row_of_text.bin"), self._own_tokens.row_of_text.dtype.str)
-        self._name = f"aging:{place.number}"
         shape = (len(start), self.width)
-        where = f"{type_name(place.row_type)}:{self._name}"
+        where = f"{type_name(place.row_type)}:{place.name}"
         self._vectors = HostRows(group, place.shm, where, shape, "<f2", index)
         self._computed = HostRows(group, place.shm, f"{where}:computed", (len(start), 1), "<i8", index)
         own = slice(self.start - self._host_start, self.stop - self._host_start)
@@ -139,8 +140,8 @@ class AgingVectors:
             return partial(self._rows_here, self.tokens, ids)
         graph, row_type = self._place.graph, self._place.row_type
         assert graph is not None
-        vectors = graph.begin_shared(row_type, self._name, ids)
-        computed = graph.begin_shared(row_type, f"{self._name}:computed", ids)
+        vectors = graph.begin_shared(row_type, self._place.name, ids)
+        computed = graph.begin_shared(row_type, f"{self._place.name}:computed", ids)
 
         def finish() -> npt.NDArray[np.floating[Any]]:
             found: npt.NDArray[np.float16] = vectors()
@@ -224,9 +225,9 @@ class AgingVectors:
         return f"vectors-{self._place.number}"
 
     @property
-    def file(self) -> str:
+    def file(self) -> str | None:
         """See RankRows."""
-        return row_file(self._stem, self.start)
+        return row_file(self._stem, self.start, self.stop)
 
     def state(self, moments: bool) -> dict[str, Tensor]:
         """See RankRows. Only training needs any of it."""

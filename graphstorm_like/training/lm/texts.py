@@ -66,23 +66,27 @@ class SeedsAndNeighbors:
     def __call__(self, batch: MiniBatch) -> dict[RowType, IntArray]:
         """See class."""
         rng = stream(self.seed, "texts", self.rank, batch.position.epoch, batch.position.step)
-        chosen: dict[RowType, list[IntArray]] = {t: [] for t in self.stores}
+        ranked = [
+            (row_type, positions)
+            for group in (_scored_edges(batch), self._seeds(batch, rng), self._neighbors(batch, rng))
+            for row_type, positions in group.items()
+            if row_type in self.stores and len(positions)
+        ]
+        # All is begun before anything is waited for: lengths on other hosts come in one answer a host.
+        begun = [
+            [store.begin_lengths(_ids(batch, t)[positions]) for store in self.stores[t].values()]
+            for t, positions in ranked
+        ]
+        chosen: dict[RowType, list[IntArray]] = {}
         left = self.budget
-        for ranked in (_scored_edges(batch), self._seeds(batch, rng), self._neighbors(batch, rng)):
-            for row_type, positions in ranked.items():
-                if row_type not in self.stores or not len(positions):
-                    continue
-                costs = self._tokens(row_type, _ids(batch, row_type)[positions])
-                fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
-                chosen[row_type].append(positions[:fits])
-                left = left - int(costs[:fits].sum()) if fits == len(positions) else 0  # what ranks lower gets no more
-        return {t: np.concatenate(parts) for t, parts in chosen.items() if parts}
-
-    def _tokens(self, row_type: RowType, ids: IntArray) -> IntArray:
-        total = np.zeros(len(ids), dtype=np.int64)
-        for store in self.stores[row_type].values():
-            total += store.lengths_of(ids)
-        return total
+        for (row_type, positions), lengths in zip(ranked, begun, strict=True):
+            costs = np.sum([read() for read in lengths], axis=0)
+            fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
+            chosen.setdefault(row_type, []).append(positions[:fits])
+            left -= int(costs[:fits].sum())
+            if fits < len(positions):
+                break  # what ranks lower gets no more
+        return {t: np.concatenate(parts) for t, parts in chosen.items()}
 
     def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[RowType, IntArray]:
         ranked: dict[RowType, IntArray] = {}

@@ -22,12 +22,14 @@ from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
 from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
+from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
@@ -87,6 +89,8 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
             "text_encoder": model["text_encoder"],
             "texts": {t: (i["text"], i["text_encoder"]) for t, i in model["inputs"].items()},
         }
+        if _text_width_is_hidden(own, manifest):
+            model["hidden"] = own.model.gnn.hidden
     encoders = dict(own.model.text_encoders())
     if isinstance(stage, StudentStage):
         encoders = student_pipeline(own, stage).model.text_encoders()
@@ -102,6 +106,12 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
         "lm": lm,
         "graph": graph if stage.type in ("joint", "pseudo", "student") else "",
     }
+
+
+def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
+    """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
+    texts = text_inputs(pipeline, manifest)
+    return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1
 
 
 def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:

@@ -81,7 +81,7 @@ def test_every_host_reads_any_text(made: Made, chunks: int | None, rows: list[in
     for tokens in every:
         fetched = tokens.begin_fetch(ids)()
         assert texts_of(fetched) == wanted
-        assert tokens.lengths_of(ids).tolist() == one.lengths_of(ids).tolist()
+        assert tokens.begin_lengths(ids)().tolist() == one.lengths_of(ids).tolist()
         assert len(np.unique(fetched.pieces)) == len(fetched.pieces) == len(fetched.tokens)
         assert fetched.pieces.tolist() == every[0].begin_fetch(ids)().pieces.tolist()
         pieces, offsets = fetched.tokens.pieces(fetched.tokens.row_of_text)
@@ -130,7 +130,7 @@ def test_a_table_over_hosts(hosts: tuple[Path, list[Cluster]], made: Made, encod
         graph = RemoteGraph(hosts[0], (), None, where)
         tokens_of_rank = SharedTokens(graph, "item", "tokens-None", own.own, own.piece_starts)
         start = np.zeros((len(own.own), encoder.dim), dtype=np.float16)
-        place = TablePlace(trainers, "item", graph, group, where.shm)
+        place = TablePlace(trainers, f"t{trainers}", "item", graph, group, where.shm)
         table = AgingVectors(encoder, tokens_of_rank, False, start, place)
         found = []
         for step, of_ranks in enumerate(puts):
@@ -171,7 +171,7 @@ def test_rows_numbered_by_other_hosts_are_computed_anew(
         of_rank = SharedTokens(graph, "item", "tokens-None", own.own, own.piece_starts)
         first = np.zeros((len(own.own), encoder.dim), dtype=np.float16)
         mine = TextEncoder.load(bert, dtype="float32")
-        table = AgingVectors(mine, of_rank, False, first, TablePlace(9, "item", graph, group, where.shm))
+        table = AgingVectors(mine, of_rank, False, first, TablePlace(9, "t9", "item", graph, group, where.shm))
         table.load(tmp_path / "one")
         table.at(4)
         rows = table.rows(ids)

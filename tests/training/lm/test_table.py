@@ -123,7 +123,7 @@ def test_ranks_of_a_host_share_one_copy(encoder: TextEncoder, store: TokenStore,
     puts = [([0, 1, 3], 1.0), ([2, 3, 5], 2.0), ([4, 5], 3.0)][:trainers]
 
     def work(group: Lockstep) -> np.ndarray:
-        table = AgingVectors(encoder, store, False, start, TablePlace(0, "item", None, group, tmp_path))
+        table = AgingVectors(encoder, store, False, start, TablePlace(0, "t", "item", None, group, tmp_path))
         pieces, value = puts[group.rank]
         table.put(np.array(pieces), torch.full((len(pieces), dim), value))
         table.stepped(1, None)
@@ -140,20 +140,22 @@ def test_ranks_of_a_host_share_one_copy(encoder: TextEncoder, store: TokenStore,
 
 def test_other_ranks_read_what_ranks_have_written(encoder: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
     start = np.random.default_rng(1).random((len(store), encoder.dim)).astype(np.float16)
-    for trainers, name in ((3, "three"), (1, "one")):
+    for trainers, name in ((3, "three"), (1, "one"), (16, "more than rows")):
         (tmp_path / name).mkdir()
 
         def write(group: Lockstep, name: str = name) -> None:
-            place = TablePlace(7, "item", None, group, tmp_path / name)
+            place = TablePlace(7, "t", "item", None, group, tmp_path / name)
             table = AgingVectors(encoder, store, False, start, place)
             Checkpoints(tmp_path / f"points-{name}", 1, group).save(TrainState(), torch.nn.Linear(1, 1), {}, [table])
 
         lockstep(1, trainers, write)
-    for name in ("three", "one"):
+    files = list((tmp_path / "points-more than rows" / "step-000000000").glob("vectors-*"))
+    assert len(files) == len(store) == 6
+    for name in ("three", "one", "more than rows"):
         (tmp_path / f"read-{name}").mkdir()
 
         def read(group: Lockstep, name: str = name) -> np.ndarray:
-            place = TablePlace(7, "item", None, group, tmp_path / f"read-{name}")
+            place = TablePlace(7, "t", "item", None, group, tmp_path / f"read-{name}")
             table = AgingVectors(encoder, store, False, np.zeros_like(start), place)
             table.load(tmp_path / f"points-{name}" / "step-000000000")
             group.barrier("loading")

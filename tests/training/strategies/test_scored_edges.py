@@ -169,7 +169,8 @@ def test_resumed_is_uninterrupted(made: Make, monkeypatch: pytest.MonkeyPatch, s
 @pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize(
-    ("strategy", "inputs", "layout"), [("frozen", {}, (2, 1)), ("lm_only", TEXT, (2, 1)), ("staged", {}, (1, 2))]
+    ("strategy", "inputs", "layout"),
+    [("frozen", {}, (2, 1)), ("lm_only", TEXT, (2, 1)), ("staged", {}, (1, 2)), ("joint", TEXT, (2, 1))],
 )
 def test_ranks_take_the_same_steps(made: Make, strategy: str, inputs: Any, layout: tuple[int, int]) -> None:
     ends = []
@@ -182,6 +183,9 @@ def test_ranks_take_the_same_steps(made: Make, strategy: str, inputs: Any, layou
             ranks.run_stages(pipeline, ["train", "evaluate", "infer"], *layout)
         losses = [r["loss"] for r in read_metrics(Path(pipeline.output) / "train") if r["kind"] == "train"]
         ends.append((losses, read_scores(pipeline)["test"]["accuracy"]))
+    if strategy == "joint":  # each rank chooses its own texts to train
+        assert min(end[1] for end in ends) > 0.95
+        return
     np.testing.assert_allclose(ends[1][0], ends[0][0], rtol=1e-4)
     assert ends[1][1] == pytest.approx(ends[0][1], abs=1e-6)
 
@@ -191,6 +195,7 @@ def test_ranks_take_the_same_steps(made: Make, strategy: str, inputs: Any, layou
     [
         ({"text": ["reviews"]}, {}, r"task\.inputs\.text\[0\].*'reviews'.*review"),
         ({"features": ["star"]}, {}, r"task\.inputs\.features\[0\].*'star'.*stars"),
+        ({"features": [], "text": []}, {}, r"task\.inputs.*must name a feature or a text of 'user:buys:item'"),
         ({}, {"strategy": "distill"}, r"train\.strategy.*student reads texts of nodes"),
         (None, {"strategy": "lm_only"}, r"'user' must have a text"),
     ],
@@ -198,6 +203,50 @@ def test_ranks_take_the_same_steps(made: Make, strategy: str, inputs: Any, layou
 def test_what_does_not_fit_is_refused(made: Make, inputs: Any, train: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         made("bad", inputs, train)
+
+
+def test_without_a_text_encoder_nobody_reads_reviews(made: Make) -> None:
+    """Neither for the pipeline's task nor for a stage's own."""
+    data = made("bad", TEXT).model_dump(mode="json")
+    data["model"] |= {"text_encoder": None, "inputs": {"item": {"text": []}}}
+    with pytest.raises(ConfigError, match=r"model\.text_encoder.*task\.inputs reads text"):
+        build_pipeline(data)
+    own = {"name": "lm", "type": "lm", "task": data["task"]}
+    data["task"] = {"type": "node_classification", "node_type": "item", "label": "kind"}
+    data["train"] |= {"strategy": "staged", "stages": [own, {"name": "gnn", "type": "gnn"}]}
+    with pytest.raises(ConfigError, match=r"model\.text_encoder.*task\.inputs reads text"):
+        build_pipeline(data)
+
+
+def test_texts_of_messages_are_refused_in_joint_stages(made: Make) -> None:
+    data = made("bad", TEXT, {"strategy": "joint"}).model_dump(mode="json")
+    data["model"]["edge_inputs"] = {"user:buys:item": {}}
+    with pytest.raises(ConfigError, match=r"train\.strategy.*model\.edge_inputs reads texts.*staged"):
+        build_pipeline(data)
+    data["model"]["edge_inputs"] = {"user:buys:item": {"text": []}}
+    build_pipeline(data)
+
+
+def test_pieces_are_refused_in_joint_stages_over_hosts(made: Make) -> None:
+    data = made("bad", TEXT, {"strategy": "joint"}, partitions=2).model_dump(mode="json")
+    data["launch"] |= {"hosts": 2}
+    data["model"]["text_encoder"]["long_texts"] = "chunk"
+    with pytest.raises(ConfigError, match=r"text_encoder\.long_texts: must be truncate for a joint stage on several"):
+        build_pipeline(data)
+
+
+def test_a_stage_is_reused_only_where_its_width_fits(made: Make) -> None:
+    """Where no end has a text, a language model's head has the graph network's width."""
+
+    def of_width(output: str, hidden: int, strategy: str) -> Pipeline:
+        data = made(output, TEXT, {"strategy": strategy}).model_dump(mode="json")
+        data["cache"] = str(Path(data["output"]).parent / "one-cache")
+        data["model"]["inputs"] = {"item": {"text": []}}
+        data["model"]["gnn"]["hidden"] = hidden
+        return build_pipeline(data)
+
+    assert score_of(of_width("first", 16, "staged")) > 0.95
+    assert score_of(of_width("second", 24, "lm_only")) > 0.95
 
 
 def test_weights_of_the_language_model_of_reviews_are_remembered(made: Make) -> None:
