@@ -147,7 +147,7 @@ def epoch_batches(
             yield batch
     except Exception as err:
         # One that dies while it hands tensors over leaves many kinds of errors.
-        some_dead = any(not sampler.is_alive() for sampler in getattr(batches, "_workers", ()))
+        some_dead = any(sampler.exitcode for sampler in getattr(batches, "_workers", ()))  # not: has ended well
         lost = some_dead or isinstance(err, (ConnectionError, EOFError)) or str(err).startswith("DataLoader")
         getattr(batches, "_shutdown_workers", lambda: None)()  # while the error lives, so would they
         if not lost:
