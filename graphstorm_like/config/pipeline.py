@@ -360,14 +360,9 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
                 "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
                 "task.inputs",
             )
-        if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
+        of_nodes = any(_read_text(graph, model, t) for t in graph.nodes)
+        if stage.type == "joint" and not (of_nodes or of_edges or _reads_message_text(graph, model)):
             yield where, "must be another strategy: no text enters the model, so there is no language model to train"
-        if stage.type == "joint" and _reads_message_text(graph, model):
-            yield (
-                where,
-                "must be another strategy: model.edge_inputs reads texts, whose vectors would be of the language model "
-                "before the stage. Leave the text out of model.edge_inputs, or train in stages: staged",
-            )
         if not trains_lm_alone(stage):
             continue
         for node_type in _task_types(graph, learns):

@@ -131,11 +131,12 @@ class JointStage(StageBase):
 
     type: Literal["joint"]
     neighbors: Annotated[int, Field(ge=0)] = 1
-    """How many neighbours a seed get gradients, within the budget."""
+    """How many neighbours a seed get gradients, within the budget; as many edges to it, where texts of edges enter the
+    messages (`model.edge_inputs`)."""
     choose: Literal["random", "weight"] = "random"
     """Which: drawn, or those that most sampled edges lead to."""
     lm_tokens: PositiveInt = 32768
-    """Tokens a step that are trained: seeds first, then neighbours. Time grows with it."""
+    """Tokens a step that are trained: seeds first, then edges, then neighbours. Time grows with it."""
     refresh_steps: PositiveInt | None = None
     """No vector is used that is older than this many steps: each step computes the next part of the table anew. Set it
     where an epoch is long. null: all are computed anew before each validation, which so sees what inference will."""

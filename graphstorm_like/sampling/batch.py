@@ -96,12 +96,28 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedTexts:
-    """Texts of one input of a node type, or of the scored edges, that get gradients.
+class Messages:
+    """Where texts of a batch belong to: the edges of a type that lead to the seeds."""
 
-    at [M]: positions of their nodes among the type's input nodes (of the edges among the targets). batches:
-    TextBatches; their vectors a node, one batch's below the other's, belong to `at`. unique [U]: their distinct texts,
-    or pieces of texts, in the order of the batches.
+    edge_type: EdgeType
+
+
+Place: TypeAlias = RowType | Messages
+"""A node type: its input nodes. An edge type: the edges that are scored. Messages: the edges next to the seeds."""
+
+
+def row_type_of(place: Place) -> RowType:
+    """The node or edge type of a place."""
+    return place.edge_type if isinstance(place, Messages) else place
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTexts:
+    """Texts of one input of a place that get gradients.
+
+    at [M]: positions of their nodes or edges in the place. batches: TextBatches; their vectors a node, one batch's
+    below the other's, belong to `at`. unique [U]: their distinct texts, or pieces of texts, in the order of the
+    batches.
     """
 
     at: Tensor
@@ -129,19 +145,22 @@ class MiniBatch:
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
-    texts: dict[RowType, dict[str, TrainedTexts]] = field(default_factory=dict)
-    """By the same names: texts for a language model that learns. Their vectors replace rows of the features."""
+    texts: dict[Place, dict[str, TrainedTexts]] = field(default_factory=dict)
+    """By the same names: texts for a language model that learns. Their vectors replace rows of the inputs."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def rows(self, row_type: RowType) -> Tensor | None:
-        """Ids of the input nodes of a type, or of the edges that are scored; None when there are none of it."""
-        if isinstance(row_type, str):
-            return self.input_ids.get(row_type)
+    def rows(self, place: Place) -> Tensor | None:
+        """Ids of the nodes or edges of a place; None when there are none."""
+        if isinstance(place, str):
+            return self.input_ids.get(place)
+        if isinstance(place, Messages):
+            relation = self.blocks[-1].relations.get(place.edge_type) if self.blocks else None
+            return None if relation is None else relation.edge_ids
         targets = self.targets
-        return targets.ids if isinstance(targets, EdgeTargets) and targets.edge_type == row_type else None
+        return targets.ids if isinstance(targets, EdgeTargets) and targets.edge_type == place else None
 
     def to(self, device: torch.device) -> MiniBatch:
         """Every tensor on a device."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +14,23 @@ import torch
 
 import graphstorm_like.models.embedding as embedding
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.config.stages import JointStage
+from graphstorm_like.config.train import CheckpointConfig, FanoutByType
 from graphstorm_like.errors import DataError
-from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, unread_edge_types
 from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
+from graphstorm_like.training.lm.table import AgingVectors
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.strategies.kinds import stage_pipeline
 from graphstorm_like.training.text_vectors import CachedText
+from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)
@@ -59,7 +68,7 @@ def make(reviews: tuple[Path, Path], tmp_path: Path) -> Callable[..., Pipeline]:
     """A pipeline whose nodes know nothing: make(gnn, edge_inputs)."""
     from gconstruct import build_graph
 
-    def run(gnn: str, edge_inputs: dict[str, object], epochs: int = 10) -> Pipeline:
+    def run(gnn: str, edge_inputs: dict[str, object], epochs: int = 10, **train: object) -> Pipeline:
         label = {"column": "good", "split": {"column": "split"}}
         edges = {
             "source": "user",
@@ -75,13 +84,13 @@ def make(reviews: tuple[Path, Path], tmp_path: Path) -> Callable[..., Pipeline]:
             "cache": str(tmp_path / "cache"),
             "graph": {"base": str(reviews[0]), "nodes": nodes, "edges": [edges]},
             "model": {
-                "text_encoder": {"name": str(reviews[1]), "max_tokens": 16},
+                "text_encoder": {"name": str(reviews[1]), "max_tokens": 16, "dtype": "float32"},
                 "inputs": {"item": {"embedding": False}, "user": {"embedding": False}},
                 "edge_inputs": edge_inputs,
                 "gnn": {"type": gnn, "hidden": 16, "layers": 2, "dropout": 0.0},
             },
             "task": {"type": "node_classification", "node_type": "item", "label": "good"},
-            "train": {"epochs": epochs, "batch_size": 32, "fanouts": [10, 10], "lr": 0.02, "early_stop": None},
+            "train": {"epochs": epochs, "batch_size": 32, "fanouts": [10, 10], "lr": 0.02, "early_stop": None} | train,
         }
         pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
         build_graph(pipeline.graph)
@@ -125,6 +134,122 @@ def test_layer_wise_and_mini_batches_are_full_batch(
         few = found.embedder().mini_batch(node_type, ids, [ALL, ALL], 0)
         np.testing.assert_allclose(few, want[ids], atol=1e-5)
     assert np.ptp(want, axis=0).max() > 0.01  # nodes of a type differ by their edges alone
+
+
+# -- language models that learn from what is in messages ----------------------------------------------------------
+
+BOTH: dict[str, dict[str, list[str]]] = {REVIEWS: {"features": []}, REVERSE: {"features": []}}
+JOINT = {"strategy": "joint", "precision": "float32", "lm": {"lr": 0.003, "dropout": 0.0}}
+
+
+@pytest.fixture
+def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExperiment]]:
+    def build(gnn: str, stage: dict[str, object]) -> tuple[Pipeline, LmExperiment]:
+        stages = [{"name": "joint", "type": "joint", **stage}]
+        pipeline = make(gnn, BOTH, 4, **JOINT, stages=stages)
+        (one,) = pipeline.train.stage_list()
+        assert isinstance(one, JointStage)
+        return pipeline, build_joint_experiment(stage_pipeline(pipeline, one), one, QUIET)
+
+    return build
+
+
+@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat"])
+def test_texts_of_messages_get_their_gradient(joint: Callable[..., tuple[Pipeline, LmExperiment]], gnn: str) -> None:
+    """The language model's gradient is that of the loss with the edges next to the seeds encoded by hand."""
+    _, found = joint(gnn, {"neighbors": 10**6})
+    batch = found.batches().make(np.arange(16), StreamPosition(0, 0))
+    found.trained.train()
+    found.backward(batch)
+    lm = found.language_models
+    gradients = {n: p.grad.clone() for n, p in lm.named_parameters() if p.grad is not None}
+    assert gradients
+    found.trained.zero_grad()
+    encoder = lm.of("*")
+
+    def vector(text: str) -> torch.Tensor:
+        tokens = encoder.tokenizer(text, truncation=True, max_length=16)["input_ids"]
+        one = TextBatch(torch.tensor([tokens]), torch.tensor([len(tokens)]), torch.tensor([0]), False)
+        found: torch.Tensor = encoder(one)[0]
+        return found
+
+    blocks = []
+    for i, block in enumerate(batch.blocks):
+        assert block.relations
+        inputs = {}
+        for edge_type, relation in block.relations.items():
+            texts = found.graph.text(edge_type, "comment").to_pylist()
+            with torch.set_grad_enabled(i == len(batch.blocks) - 1):
+                inputs[edge_type] = {"text:comment": torch.stack([vector(texts[e]) for e in relation.edge_ids])}
+        blocks.append(with_inputs(block, inputs))
+    by_hand = batch.replace(blocks=tuple(blocks))
+    loss, _ = found.objective.loss(found.model(by_hand), by_hand)
+    loss.backward()
+    for name, parameter in lm.named_parameters():
+        if name in gradients:
+            torch.testing.assert_close(gradients[name], parameter.grad, atol=2e-3, rtol=2e-2, msg=name)
+
+
+def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmExperiment]]) -> None:
+    """What a step computes of a reverse edge's text is what its original reads after it."""
+    _, found = joint("rgcn", {"neighbors": 10**6})
+    (table,) = found.tables_in_training
+    assert isinstance(table, AgingVectors)
+    forward, reverse = (tuple(name.split(":")) for name in (REVIEWS, REVERSE))
+    ids = np.arange(found.graph.manifest.edge(forward).count)
+    texts = {t: found.graph.text(t, "comment").to_pylist() for t in (forward, reverse)}
+    table.own[:] = np.arange(len(table.own))[:, None]
+    number = {t: found.sources[t]["text:comment"].rows(ids)[:, 0] for t in (forward, reverse)}
+    of_text = dict(zip(texts[forward], number[forward], strict=True))
+    assert number[reverse].tolist() == [of_text[text] for text in texts[reverse]]
+    stores = found.tables[Messages(reverse)]["text:comment"].tokens
+    fetched = stores.begin_fetch(ids)()
+    np.testing.assert_array_equal(fetched.pieces[fetched.tokens.row_of_text], number[reverse])
+    tokenizer = found.language_models.of("*").tokenizer
+    lengths = [len(tokenizer(text, truncation=True, max_length=16)["input_ids"]) for text in texts[reverse]]
+    np.testing.assert_array_equal(stores.begin_lengths(ids)(), lengths)
+
+
+@pytest.mark.parametrize("stage", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
+def test_what_validation_sees_is_what_inference_will(
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], stage: dict[str, object]
+) -> None:
+    pipeline, found = joint("rgcn", stage)
+    before = {n: p.detach().clone() for n, p in found.language_models.named_parameters()}
+    run_pipeline(pipeline, ("construct", "train", "evaluate"), reporter=QUIET)
+    records = read_metrics(Path(pipeline.output) / "train")
+    best = max(r["accuracy"] for r in records if r["kind"] == "valid")
+    assert best > 0.9
+    assert read_scores(pipeline)["valid"]["accuracy"] == pytest.approx(best)
+    assert all(r["mean_vector_age"] >= 0 for r in records if r["kind"] == "train")
+    saved = TextEncoder.load(str(Path(pipeline.output) / "train" / "best" / "lm" / "shared"), dtype="float32")
+    assert any(not torch.equal(p, before[f"encoders.0.{n}"]) for n, p in saved.named_parameters())
+
+
+def test_joint_resumed_is_uninterrupted(
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, _ = joint("rgcn", {"lm_tokens": 300})
+    ends = []
+    for name in ("whole", "broken"):
+        train = pipeline.train.model_copy(update={"checkpoint": CheckpointConfig(every_steps=3)})
+        update = {"output": f"{pipeline.output}-{name}", "cache": f"{pipeline.cache}-{name}", "train": train}
+        one = pipeline.model_copy(update=update)
+        if name == "broken":
+            real = Trainer.check_finite
+
+            def stop(self: Trainer, loss: float, norm: float, real: Any = real) -> None:
+                if self.state.updates == 8:
+                    raise KeyboardInterrupt
+                real(self, loss, norm)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Trainer, "check_finite", stop)
+                with pytest.raises(KeyboardInterrupt):
+                    run_pipeline(one, ("construct", "train"), reporter=QUIET)
+        run_pipeline(one, ("construct", "train"), reporter=QUIET)
+        ends.append([r.get("loss") or r.get("accuracy") for r in read_metrics(Path(one.output) / "train")])
+    assert ends[0] == ends[1]
 
 
 def training_batch(found: Experiment) -> MiniBatch:

@@ -12,20 +12,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.graph.partitioned import PartitionedGraph
-from graphstorm_like.graph.store import Graph, NodeType, RowType
-from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, TrainedTexts
+from graphstorm_like.graph.store import Block, Graph, IntArray, RowType
+from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures
 from graphstorm_like.tasks import Objective, task_node_types
 from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.device import choose_device, uses_bfloat16
 from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.edge_inputs import give_scored_inputs, scored_inputs
+from graphstorm_like.training.edge_inputs import chosen_edge_inputs, give_scored_inputs, scored_inputs
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
@@ -38,7 +40,7 @@ from graphstorm_like.training.experiment import (
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.lm.shared_tokens import SharedTokens, training_tokens
-from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, TablePlace, VectorTable
+from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, ReorderedVectors, TablePlace, VectorTable
 from graphstorm_like.training.lm.texts import (
     FetchTexts,
     SeedsAndNeighbors,
@@ -52,10 +54,17 @@ from graphstorm_like.training.lm.texts import (
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.rank_rows import RankRows
-from graphstorm_like.training.text_vectors import CachedText, SharedText, TextSource, text_inputs, text_vectors
+from graphstorm_like.training.text_vectors import (
+    CachedText,
+    SharedText,
+    TextSource,
+    TextVectors,
+    text_inputs,
+    text_vectors,
+)
 
-Tables = Mapping[RowType, Mapping[str, VectorTable]]
-"""By type and input name ('text:...')."""
+Tables = Mapping[Place, Mapping[str, VectorTable]]
+"""By place and input name ('text:...')."""
 
 _names = itertools.count()
 
@@ -101,9 +110,9 @@ class LmExperiment(Experiment):
     def batches(self) -> BatchPipeline:
         """See Experiment. Vectors of texts are put in later, by `backward`: sampler processes must not see them age."""
         seed = self.pipeline.seed
-        stores: TextStores = {t: {n: v.tokens for n, v in by_name.items()} for t, by_name in self.tables.items()}
+        stores: TextStores = {p: {n: v.tokens for n, v in by_name.items()} for p, by_name in self.tables.items()}
         seeder = self.objective.seeder(seed, self.share)
-        learnt = {name for t, by_name in self.tables.items() if not isinstance(t, str) for name in by_name}
+        learnt = {name for p, by_name in self.tables.items() if isinstance(p, tuple) for name in by_name}
         scored = {name: source for name, source in self.task.scored_sources.items() if name not in learnt}
         if self.joint is None:
             every = FetchTexts(stores, all_inputs, self._piece_tokens)
@@ -111,10 +120,10 @@ class LmExperiment(Experiment):
         # The budget of tokens is that of all ranks together.
         tokens, rank = -(-self.joint.lm_tokens // self.share.size), self.share.rank
         choose = SeedsAndNeighbors(stores, self.joint.neighbors, self.joint.choose, tokens, seed, rank)
-        settled = self._settled()
-        for row_type, by_name in self.tables.items():
-            if isinstance(row_type, str):  # texts of edges are trained for the head; in messages they are as before
-                settled[row_type] = {n: s for n, s in settled[row_type].items() if n not in by_name}
+        settled = {
+            t: {n: s for n, s in by_name.items() if n not in self.tables.get(input_place(t), {})}
+            for t, by_name in self._settled().items()
+        }
         fetch_texts = FetchTexts(stores, choose, self._piece_tokens)
         return BatchPipeline(seeder, [self._sampling(), FetchFeatures(settled, scored), fetch_texts])
 
@@ -133,8 +142,8 @@ class LmExperiment(Experiment):
         def seed_of(piece: int) -> int:
             return self._dropout_seed(batch, piece)
 
-        def normalizes(row_type: RowType) -> bool:
-            return self.language_models.of(self.pipeline.model.encoder_key(row_type)).normalize
+        def normalizes(place: Place) -> bool:
+            return self._encoder(place).normalize
 
         texts = TextPass(self._encode, self.language_models.activation_tokens(self.device), seed_of, normalizes)
         batch, leaves = self.with_embeddings(batch)
@@ -155,43 +164,61 @@ class LmExperiment(Experiment):
         """Adds the gradients of the masked-language-model term; its loss, on the scale of the task's."""
         epoch, step, seed = batch.position.epoch, batch.position.step, self.pipeline.seed
         key_of = self.pipeline.model.encoder_key
-        texts = [(key_of(t), piece) for t, _, chosen in texts_of(batch) for piece in chosen.batches]
+        texts = [(key_of(row_type_of(p)), piece) for p, _, chosen in texts_of(batch) for piece in chosen.batches]
 
         def seed_of(piece: int) -> int:
             return torch_seed(seed, "mask", epoch, step, piece)
 
         return term.backward(texts, count, stream(seed, "mask", epoch, step), seed_of, self.half)
 
-    def _encode(self, row_type: RowType, name: str, batch: TextBatch) -> Tensor:
-        vectors: Tensor = self.language_models.of(self.pipeline.model.encoder_key(row_type))(batch)
+    def _encoder(self, place: Place) -> TextEncoder:
+        return self.language_models.of(self.pipeline.model.encoder_key(row_type_of(place)))
+
+    def _encode(self, place: Place, batch: TextBatch) -> Tensor:
+        vectors: Tensor = self._encoder(place)(batch)
         return vectors
 
     def _with_vectors(self, batch: MiniBatch, texts: TextPass) -> MiniBatch:
-        """The batch with vectors of its trained texts in its features, or those of scored edges in its targets, the
-        others' from the tables."""
+        """The batch with vectors of its trained texts among its inputs, the others' from the tables."""
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
-        scored: dict[str, Tensor] = {}
-        trained = {(t, name): chosen for t, name, chosen in texts_of(batch)}
-        for row_type, by_name in self.tables.items():
-            if (found := batch.rows(row_type)) is None:
+        targets, messages = batch.targets, {}
+        for place, by_name in self.tables.items():
+            if (found := batch.rows(place)) is None:
                 continue
-            ids = found.cpu().numpy()
-            for name, table in by_name.items():
-                chosen: TrainedTexts | None = trained.get((row_type, name))
-                if chosen is None or not len(chosen.at):
-                    rows = torch.from_numpy(table.rows(ids)).to(self.device)
-                else:
-                    distinct, vectors = texts.vectors(row_type, name, chosen)
-                    whole = len(chosen.at) == len(ids)  # then nothing is read from the table
-                    old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
-                    rows = replace_rows(torch.from_numpy(old).to(self.device), chosen.at, vectors)
-                    if isinstance(table, AgingVectors):
-                        table.put(chosen.unique.cpu().numpy(), distinct)
-                (features.setdefault(row_type, {}) if isinstance(row_type, str) else scored)[name] = rows
-        targets = batch.targets
-        if scored and isinstance(targets, EdgeTargets):
-            targets = replace(targets, inputs={**targets.inputs, **scored})
-        return batch.replace(features=features, targets=targets)
+            ids, trained = found.cpu().numpy(), batch.texts.get(place, {})
+            made = {n: self._rows(place, ids, table, trained.get(n), texts) for n, table in by_name.items()}
+            if isinstance(place, str):
+                features.setdefault(place, {}).update(made)
+            elif isinstance(place, Messages):
+                messages[place.edge_type] = made
+            elif isinstance(targets, EdgeTargets):
+                targets = replace(targets, inputs={**targets.inputs, **made})
+        blocks = [self._with_messages(block) for block in batch.blocks[:-1]]
+        blocks += [with_inputs(block, messages) for block in batch.blocks[-1:]]
+        return batch.replace(features=features, targets=targets, blocks=tuple(blocks))
+
+    def _rows(
+        self, place: Place, ids: IntArray, table: VectorTable, trained: TrainedTexts | None, texts: TextPass
+    ) -> Tensor:
+        """[N, D] vectors of some nodes or edges, those of trained texts with gradients. What is computed is put into
+        the table."""
+        if trained is None or not len(trained.at):
+            return torch.from_numpy(table.rows(ids)).to(self.device)
+        distinct, vectors = texts.vectors(place, trained)
+        whole = len(trained.at) == len(ids)  # then nothing is read from the table
+        old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
+        if not isinstance(table, FreshVectors):
+            table.put(trained.unique.cpu().numpy(), distinct)
+        return replace_rows(torch.from_numpy(old).to(self.device), trained.at, vectors)
+
+    def _with_messages(self, block: Block) -> Block:
+        """The block with vectors of the texts of its edges as the tables have them."""
+        found: dict[EdgeType, dict[str, Tensor]] = {}
+        for edge_type, relation in block.relations.items():
+            if tables := self.tables.get(Messages(edge_type)):
+                ids = relation.edge_ids.cpu().numpy()
+                found[edge_type] = {n: torch.from_numpy(t.rows(ids)).to(self.device) for n, t in tables.items()}
+        return with_inputs(block, found)
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Experiment."""
@@ -220,32 +247,33 @@ class LmExperiment(Experiment):
         return self.language_models.save
 
 
-Stores = dict[RowType, dict[str, TokenStore | SharedTokens]]
+def input_place(row_type: RowType) -> Place:
+    """Where inputs of the graph network belong to."""
+    return row_type if isinstance(row_type, str) else Messages(row_type)
 
 
-def token_stores(
-    pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, node_types: tuple[NodeType, ...] | None
-) -> Stores:
-    """Tokens of every text of nodes that enters the model (of some types: None for all), and of every text of scored
-    edges that enters the head; by type and input name."""
-    wanted: dict[RowType, list[str]] = {
-        t: names for t, names in text_inputs(pipeline, graph.manifest).items() if node_types is None or t in node_types
-    }
-    wanted |= {t: texts for t, (_, texts) in scored_inputs(pipeline.task, graph.manifest).items() if texts}
-    found: Stores = {}
-    for row_type, names in wanted.items():
-        key = pipeline.model.encoder_key(row_type)
-        chunks, cache = pipeline.model.text_encoders()[key].chunks, Path(str(pipeline.cache))
-        found[row_type] = {
-            f"text:{name}": training_tokens(graph, row_type, name, lms.of(key), cache, chunks, reporter)
-            for name in names
-        }
-    return found
+def with_inputs(block: Block, inputs: Mapping[EdgeType, Mapping[str, Tensor]]) -> Block:
+    """The block with more edge inputs."""
+    changed = {t: replace(r, inputs={**r.inputs, **inputs.get(t, {})}) for t, r in block.relations.items()}
+    return replace(block, relations=changed)
+
+
+def tokens_of(
+    pipeline: Pipeline, graph: Graph, lms: LanguageModels, reporter: Reporter, row_type: RowType, name: str
+) -> TokenStore | SharedTokens:
+    """Tokens of a text of a type."""
+    key = pipeline.model.encoder_key(row_type)
+    chunks, cache = pipeline.model.text_encoders()[key].chunks, Path(str(pipeline.cache))
+    return training_tokens(graph, row_type, name, lms.of(key), cache, chunks, reporter)
 
 
 def _by_text(tables: Tables) -> dict[RowType, dict[str, VectorTable]]:
-    """The same by the names of the texts."""
-    return {t: {n.removeprefix("text:"): table for n, table in by_name.items()} for t, by_name in tables.items()}
+    """Those of nodes and scored edges by the names of the texts."""
+    return {
+        place: {name.removeprefix("text:"): table for name, table in by_name.items()}
+        for place, by_name in tables.items()
+        if not isinstance(place, Messages)
+    }
 
 
 def first_vectors(source: TextSource) -> npt.NDArray[np.float16]:
@@ -279,17 +307,51 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
     """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     lms = load_language_models(pipeline)
-    tables: dict[RowType, dict[str, VectorTable]] = {}
+    tables: dict[Place, dict[str, VectorTable]] = {}
     half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
-    for row_type, by_name in token_stores(pipeline, graph, lms, reporter, types).items():
+    wanted: dict[RowType, list[str]] = {
+        **{t: names for t, names in text_inputs(pipeline, graph.manifest).items() if t in types},
+        **{t: names for t, (_, names) in scored_inputs(pipeline.task, graph.manifest).items() if names},
+    }
+    for row_type, names in wanted.items():
         encoder = lms.of(pipeline.model.encoder_key(row_type))
-        tables[row_type] = {name: FreshVectors(encoder, store, half) for name, store in by_name.items()}
+        stores = {name: tokens_of(pipeline, graph, lms, reporter, row_type, name) for name in names}
+        tables[row_type] = {f"text:{name}": FreshVectors(encoder, store, half) for name, store in stores.items()}
     modules = text_modules(pipeline, graph, _by_text(tables), hidden).to(device)
     sources: Sources = {t: dict(tables.get(t, {})) for t in types}
     return LmExperiment(
         pipeline, graph, sources, modules, device, language_models=lms, tables=tables, mlm=mlm_term(pipeline, lms)
     )
+
+
+def aging_tables(
+    pipeline: Pipeline, graph: Graph, lms: LanguageModels, vectors: TextVectors, reporter: Reporter
+) -> dict[Place, dict[str, VectorTable]]:
+    """Of every text that enters model and head. vectors: what they are at first."""
+    half = uses_bfloat16(pipeline.train.precision, choose_device(pipeline.train.device))
+    made: dict[tuple[RowType, str], AgingVectors] = {}
+    tables: dict[RowType, dict[str, VectorTable]] = {}
+    for row_type, by_name in vectors.items():
+        tables[row_type] = {}
+        for name, source in by_name.items():
+            # A reverse has the texts of its original: one table for both.
+            order = source.order if isinstance(source, CachedText) else None
+            origin = row_type if order is None or isinstance(row_type, str) else graph.manifest.edge(row_type).reverse
+            assert origin is not None
+            if (table := made.get((origin, name))) is None:
+                encoder = lms.of(pipeline.model.encoder_key(origin))
+                store = tokens_of(pipeline, graph, lms, reporter, origin, name)
+                place = table_place(graph, origin, len(made))
+                table = made[origin, name] = AgingVectors(encoder, store, half, first_vectors(source), place)
+            tables[row_type][f"text:{name}"] = table if order is None else ReorderedVectors(table, order)
+    messages, scored = chosen_edge_inputs(pipeline.model, graph.manifest), scored_inputs(pipeline.task, graph.manifest)
+    places: dict[Place, list[str]] = {
+        **{t: list(by_name) for t, by_name in vectors.items() if isinstance(t, str)},
+        **{t: texts for t, (_, texts) in scored.items() if texts},
+        **{Messages(t): texts for t, (_, texts) in messages.items() if texts},
+    }
+    return {p: {f"text:{n}": tables[row_type_of(p)][f"text:{n}"] for n in names} for p, names in places.items()}
 
 
 def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
@@ -306,19 +368,9 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Repo
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
     vectors = text_vectors(pipeline, graph, reporter)
     inputs = graph_inputs(pipeline, graph, vectors)
-    sources = dict(inputs.sources)
     lms = load_language_models(pipeline)
-    tables: dict[RowType, dict[str, VectorTable]] = {}
-    half, numbers = uses_bfloat16(pipeline.train.precision, device), itertools.count()
-    for row_type, by_name in token_stores(pipeline, graph, lms, reporter, None).items():
-        encoder, cached = lms.of(pipeline.model.encoder_key(row_type)), vectors[row_type]
-        tables[row_type] = {}
-        for name, store in by_name.items():
-            start = first_vectors(cached[name.removeprefix("text:")])
-            place = table_place(graph, row_type, next(numbers))
-            tables[row_type][name] = AgingVectors(encoder, store, half, start, place)
-        if isinstance(row_type, str):
-            sources[row_type] = {**sources[row_type], **tables[row_type]}
+    tables = aging_tables(pipeline, graph, lms, vectors, reporter)
+    sources = {t: {**by_name, **tables.get(input_place(t), {})} for t, by_name in inputs.sources.items()}
     give_scored_inputs(task, pipeline, graph, _by_text(tables))
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     mlm = mlm_term(pipeline, lms)

@@ -25,7 +25,7 @@ from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.graph.tables import HostRows, rank_bounds
 from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import TextTokens, TokenSource, TokenStore
+from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource, TokenStore
 from graphstorm_like.training.lm.shared_tokens import SharedTokens
 from graphstorm_like.training.rank_rows import read_rows, row_file
 
@@ -247,4 +247,38 @@ class AgingVectors:
             read_rows(folder, stem, (self.start, self.stop), targets, what)
 
 
-VectorTable = FreshVectors | AgingVectors
+class ReorderedVectors:
+    """Rows and tokens of an AgingVectors under other ids, as those of reverse edges, whose texts are their originals'.
+
+    order [N]: the table's id of each.
+    """
+
+    def __init__(self, table: AgingVectors, order: IntArray) -> None:
+        self.width, self.tokens = table.width, self
+        self._table, self._order = table, order
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return self._table.begin_rows(self._order[ids])
+
+    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+        """[N, D] float16 rows."""
+        return self.begin_rows(ids)()
+
+    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+        """See TokenSource."""
+        return self._table.tokens.begin_lengths(self._order[rows])
+
+    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+        """See TokenSource."""
+        return self._table.tokens.begin_fetch(self._order[rows])
+
+    def put(self, pieces: IntArray, vectors: Tensor) -> None:
+        """See AgingVectors."""
+        self._table.put(pieces, vectors)
+
+    def at(self, now: int) -> None:
+        """The table is told itself."""
+
+
+VectorTable = FreshVectors | AgingVectors | ReorderedVectors

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphstorm_like.graph.store import IntArray, RowType
-from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, TrainedTexts, link_parts
+from graphstorm_like.graph.store import IntArray
+from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 
-TextStores = Mapping[RowType, Mapping[str, TokenSource]]
-"""By type and input name ('text:...')."""
-Choice = Callable[[MiniBatch], dict[RowType, IntArray]]
-"""Positions among the input nodes, or the scored edges, per type, whose texts are trained."""
+TextStores = Mapping[Place, Mapping[str, TokenSource]]
+"""By place and input name ('text:...')."""
+Choice = Callable[[MiniBatch], dict[Place, IntArray]]
+"""Positions in each place whose texts are trained."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,24 @@ class SeedsOnly:
         return batch.replace(input_ids=batch.seeds)
 
 
-def all_inputs(batch: MiniBatch) -> dict[RowType, IntArray]:
+def all_inputs(batch: MiniBatch) -> dict[Place, IntArray]:
     """A Choice: every input node, and every edge that is scored."""
-    rows: dict[RowType, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
+    rows: dict[Place, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
     return rows | _scored_edges(batch)
 
 
-def _scored_edges(batch: MiniBatch) -> dict[RowType, IntArray]:
+def _scored_edges(batch: MiniBatch) -> dict[Place, IntArray]:
     targets = batch.targets
     return {targets.edge_type: np.arange(len(targets.ids))} if isinstance(targets, EdgeTargets) else {}
 
 
 @dataclass(frozen=True)
 class SeedsAndNeighbors:
-    """A Choice: seeds first, then up to `neighbors` a seed of the nodes next to them, within `budget` tokens.
+    """A Choice: seeds first, then up to `neighbors` a seed of the edges and nodes next to them, within `budget` tokens.
 
     Edges that are scored, if they have texts, come before the seeds. Without replacement. Of a link batch the ends of
     the positives come before the negatives. how: which neighbours; 'weight' takes those that most sampled edges lead
-    to.
+    to. Edges are drawn.
     """
 
     stores: TextStores
@@ -63,33 +63,38 @@ class SeedsAndNeighbors:
     seed: int
     rank: int = 0
 
-    def __call__(self, batch: MiniBatch) -> dict[RowType, IntArray]:
+    def __call__(self, batch: MiniBatch) -> dict[Place, IntArray]:
         """See class."""
         rng = stream(self.seed, "texts", self.rank, batch.position.epoch, batch.position.step)
         ranked = [
-            (row_type, positions)
-            for group in (_scored_edges(batch), self._seeds(batch, rng), self._neighbors(batch, rng))
-            for row_type, positions in group.items()
-            if row_type in self.stores and len(positions)
+            (place, positions)
+            for group in (
+                _scored_edges(batch),
+                self._seeds(batch, rng),
+                self._messages(batch, rng),
+                self._neighbors(batch, rng),
+            )
+            for place, positions in group.items()
+            if place in self.stores and len(positions)
         ]
         # All is begun before anything is waited for: lengths on other hosts come in one answer a host.
         begun = [
-            [store.begin_lengths(_ids(batch, t)[positions]) for store in self.stores[t].values()]
-            for t, positions in ranked
+            [store.begin_lengths(_ids(batch, place)[positions]) for store in self.stores[place].values()]
+            for place, positions in ranked
         ]
-        chosen: dict[RowType, list[IntArray]] = {}
+        chosen: dict[Place, list[IntArray]] = {}
         left = self.budget
-        for (row_type, positions), lengths in zip(ranked, begun, strict=True):
+        for (place, positions), lengths in zip(ranked, begun, strict=True):
             costs = np.sum([read() for read in lengths], axis=0)
             fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
-            chosen.setdefault(row_type, []).append(positions[:fits])
+            chosen.setdefault(place, []).append(positions[:fits])
             left -= int(costs[:fits].sum())
             if fits < len(positions):
                 break  # what ranks lower gets no more
-        return {t: np.concatenate(parts) for t, parts in chosen.items()}
+        return {place: np.concatenate(parts) for place, parts in chosen.items()}
 
-    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[RowType, IntArray]:
-        ranked: dict[RowType, IntArray] = {}
+    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
+        ranked: dict[Place, IntArray] = {}
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
@@ -101,12 +106,22 @@ class SeedsAndNeighbors:
             ranked[t] = order
         return ranked
 
-    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[RowType, IntArray]:
+    def _most(self, batch: MiniBatch) -> int:
+        return self.neighbors * sum(len(ids) for ids in batch.seeds.values())
+
+    def _messages(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
+        relations = batch.blocks[-1].relations if batch.blocks else {}
+        return {
+            place: rng.permutation(len(relation.edge_ids))[: self._most(batch)]
+            for edge_type, relation in relations.items()
+            if (place := Messages(edge_type)) in self.stores
+        }
+
+    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
         if not batch.blocks or not self.neighbors:
             return {}
         block = batch.blocks[-1]  # next to the seeds: its source nodes are the seeds, then their neighbours
-        most = self.neighbors * sum(len(ids) for ids in batch.seeds.values())
-        ranked: dict[RowType, IntArray] = {}
+        ranked: dict[Place, IntArray] = {}
         for t, count in block.num_src.items():
             first = len(batch.seeds.get(t, ()))
             order = first + rng.permutation(count - first)
@@ -116,7 +131,7 @@ class SeedsAndNeighbors:
                     if edge_type[0] == t:
                         edges += np.bincount(relation.sources.numpy(), minlength=count)
                 order = order[np.argsort(-edges[order], kind="stable")]
-            ranked[t] = order[:most]
+            ranked[t] = order[: self._most(batch)]
         return ranked
 
 
@@ -131,10 +146,10 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[RowType, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
-        for row_type, positions in self.choose(batch).items():
-            ids, stores = _ids(batch, row_type)[positions], self.stores.get(row_type, {})
-            asked[row_type] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
+        asked: dict[Place, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
+        for place, positions in self.choose(batch).items():
+            ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
+            asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
         return batch.replace(
             texts={t: {n: self._texts(at, read()) for n, (at, read) in by_name.items()} for t, by_name in asked.items()}
         )
@@ -191,38 +206,37 @@ class _Later:
 class TextPass:
     """Forward and backward of a batch's texts, in pieces.
 
-    encode: (type, input name, TextBatch) -> vectors [U, D]; normalizes: whether those of a type have length 1.
-    seeds: dropout seed of each piece, as a function of
-    its number.
+    encode: (place, TextBatch) -> vectors [U, D]; normalizes: whether those of a place have length 1. seed_of: dropout
+    seed of each piece, as a function of its number.
     """
 
     def __init__(
         self,
-        encode: Callable[[RowType, str, TextBatch], Tensor],
+        encode: Callable[[Place, TextBatch], Tensor],
         activation_tokens: int,
         seed_of: Callable[[int], int],
-        normalizes: Callable[[RowType], bool],
+        normalizes: Callable[[Place], bool],
     ) -> None:
         self._encode, self._left, self._seed_of, self._normalizes = encode, activation_tokens, seed_of, normalizes
         self._later: list[_Later] = []
         self._pieces = 0
 
-    def vectors(self, row_type: RowType, name: str, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
+    def vectors(self, place: Place, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
         """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
         distinct, nodes = [], []
         for batch in texts.batches:
-            found = self._piece(row_type, name, batch)
+            found = self._piece(place, batch)
             distinct.append(found.detach())
-            nodes.append(text_vectors(found, batch, self._normalizes(row_type)))
+            nodes.append(text_vectors(found, batch, self._normalizes(place)))
         return torch.cat(distinct), torch.cat(nodes)
 
-    def _piece(self, row_type: RowType, name: str, batch: TextBatch) -> Tensor:
+    def _piece(self, place: Place, batch: TextBatch) -> Tensor:
         seed, tokens = self._seed_of(self._pieces), batch.input_ids.numel()
         self._pieces += 1
 
         def encode() -> Tensor:
             torch.manual_seed(seed)
-            return self._encode(row_type, name, batch)
+            return self._encode(place, batch)
 
         if tokens <= self._left:
             self._left -= tokens
@@ -242,9 +256,9 @@ class TextPass:
         self._later.clear()
 
 
-def _ids(batch: MiniBatch, row_type: RowType) -> IntArray:
-    """Ids of what a batch has of a type."""
-    rows = batch.rows(row_type)
+def _ids(batch: MiniBatch, place: Place) -> IntArray:
+    """Ids of what a batch has of a place."""
+    rows = batch.rows(place)
     assert rows is not None
     return rows.numpy()
 
@@ -256,9 +270,9 @@ def replace_rows(rows: Tensor, at: Tensor, vectors: Tensor) -> Tensor:
     return rows.to(vectors.dtype).index_copy(0, at, vectors)
 
 
-def texts_of(batch: MiniBatch) -> Sequence[tuple[RowType, str, TrainedTexts]]:
+def texts_of(batch: MiniBatch) -> Sequence[tuple[Place, str, TrainedTexts]]:
     """All trained texts of a batch."""
-    return [(t, name, texts) for t, inputs in batch.texts.items() for name, texts in inputs.items()]
+    return [(place, name, texts) for place, inputs in batch.texts.items() for name, texts in inputs.items()]
 
 
 def token_count(batch: MiniBatch) -> int:

@@ -8,7 +8,7 @@ import torch
 
 from graphstorm_like.config.stages import LmConfig
 from graphstorm_like.graph.store import Block, Relation
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, StreamPosition
+from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, StreamPosition
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
@@ -37,9 +37,7 @@ def test_each_text_once_and_every_node_served(encoder: TextEncoder, store: Token
     assert all(b.input_ids.numel() <= 24 for b in texts.batches)
     assert sorted(texts.at.tolist()) == list(range(7))
     with torch.no_grad():
-        distinct, nodes = TextPass(lambda t, n, b: encoder(b), 10**6, lambda i: i, lambda t: False).vectors(
-            "item", "title", texts
-        )
+        distinct, nodes = TextPass(lambda t, b: encoder(b), 10**6, lambda i: i, lambda t: False).vectors("item", texts)
         rows = replace_rows(torch.zeros(7, encoder.dim), texts.at, nodes)
         alone = torch.cat([encoder(fetched(store, np.array([i])).texts["item"]["text:title"].batches[0]) for i in ids])
     torch.testing.assert_close(rows, alone, atol=1e-5, rtol=1e-4)
@@ -60,14 +58,14 @@ def test_gradients_are_those_of_one_pass(
     for budget in (10**6, kept):
         calls = []
 
-        def encode(node_type: str, name: str, batch: TextBatch, calls: list[int] = calls) -> torch.Tensor:
+        def encode(place: Place, batch: TextBatch, calls: list[int] = calls) -> torch.Tensor:
             calls.append(1)
             vectors: torch.Tensor = encoder(batch)
             return vectors
 
         encoder.zero_grad()
         one = TextPass(encode, budget, lambda i: 100 + i, lambda t: False)
-        _, vectors = one.vectors("item", "text:title", texts)
+        _, vectors = one.vectors("item", texts)
         loss = torch.nn.functional.cross_entropy(vectors @ vectors.T, torch.arange(7).roll(1))
         loss.backward()
         one.backward()
@@ -123,6 +121,21 @@ def test_neighbours_by_weight(store: TokenStore) -> None:
     choose = SeedsAndNeighbors({"item": {"text:title": store}}, 1, "weight", 10**6, 0)
     assert choose(graph_batch())["item"][3:].tolist() == [6, 5, 4]
     assert SeedsAndNeighbors({"item": {"text:title": store}}, 0, "weight", 10**6, 0)(graph_batch())["item"].size == 3
+
+
+def test_texts_of_edges_next_to_the_seeds_come_between_seeds_and_neighbours(store: TokenStore) -> None:
+    edges = Messages(("item", "r", "item"))
+    stores: dict[Place, dict[str, TokenStore]] = {"item": {"text:title": store}, edges: {"text:note": store}}
+    lengths = store.lengths_of(np.arange(7))
+    for seed in range(10):
+        chosen = SeedsAndNeighbors(stores, 1, "random", 10**6, seed)(graph_batch())
+        assert len(set(chosen[edges])) == 3  # one a seed, of six
+        assert len(chosen["item"]) == 6
+        budget = int(lengths[:3].sum() + lengths[chosen[edges]].sum())
+        some = SeedsAndNeighbors(stores, 1, "random", budget, seed)(graph_batch())
+        assert some[edges].tolist() == chosen[edges].tolist()
+        assert sorted(some["item"]) == [0, 1, 2]
+    assert edges not in SeedsAndNeighbors(stores, 0, "random", 10**6, 0)(graph_batch())
 
 
 def test_ends_of_links_come_before_negatives(store: TokenStore) -> None:

@@ -54,9 +54,15 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def made(reviews: tuple[Path, Path], tmp_path: Path) -> Make:
-    """(output, task.inputs, changes of `train`, partitions) -> pipeline."""
+    """(output, task.inputs, changes of `train`, partitions, model.edge_inputs) -> pipeline."""
 
-    def make(output: str, inputs: Any, train: dict[str, Any] | None = None, partitions: int = 1) -> Pipeline:
+    def make(
+        output: str,
+        inputs: Any,
+        train: dict[str, Any] | None = None,
+        partitions: int = 1,
+        edge_inputs: dict[str, Any] | None = None,
+    ) -> Pipeline:
         data = shop_pipeline(reviews[0], tmp_path / output, text_model=str(reviews[1]))
         data["graph"]["edges"][0] |= {
             "text": {"review": {"columns": "review"}},
@@ -66,6 +72,7 @@ def made(reviews: tuple[Path, Path], tmp_path: Path) -> Make:
         data["graph"] |= {"path": str(tmp_path / f"graph-{partitions}")}
         data["graph"]["partitions"] = {"count": partitions, "method": "random"}
         data["model"]["text_encoder"]["dtype"] = "float32"
+        data["model"]["edge_inputs"] = edge_inputs or {}
         data["model"]["gnn"]["dropout"] = data["model"]["input_dropout"] = 0.0
         data["task"] = {"type": "edge_classification", "edge_type": "user:buys:item", "label": "mood"}
         if inputs is not None:
@@ -169,14 +176,22 @@ def test_resumed_is_uninterrupted(made: Make, monkeypatch: pytest.MonkeyPatch, s
 @pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.parametrize(
-    ("strategy", "inputs", "layout"),
-    [("frozen", {}, (2, 1)), ("lm_only", TEXT, (2, 1)), ("staged", {}, (1, 2)), ("joint", TEXT, (2, 1))],
+    ("strategy", "inputs", "layout", "edge_inputs"),
+    [
+        ("frozen", {}, (2, 1), {}),
+        ("lm_only", TEXT, (2, 1), {}),
+        ("staged", {}, (1, 2), {}),
+        ("joint", TEXT, (2, 1), {}),
+        ("joint", TEXT, (2, 1), {"user:buys:item": {}, "item:buys_rev:user": {}}),
+    ],
 )
-def test_ranks_take_the_same_steps(made: Make, strategy: str, inputs: Any, layout: tuple[int, int]) -> None:
+def test_ranks_take_the_same_steps(
+    made: Make, strategy: str, inputs: Any, layout: tuple[int, int], edge_inputs: dict[str, Any]
+) -> None:
     ends = []
     for name in ("alone", "ranks"):
         changes = {"strategy": strategy, "epochs": 2, "track": {"every_steps": 1}}
-        pipeline = made(f"{strategy}-{name}", inputs, changes, partitions=2)
+        pipeline = made(f"{strategy}-{name}", inputs, changes, 2, edge_inputs)
         if name == "alone":
             run_pipeline(pipeline, ("construct", "train", "evaluate", "infer"), reporter=QUIET)
         else:
@@ -216,15 +231,6 @@ def test_without_a_text_encoder_nobody_reads_reviews(made: Make) -> None:
     data["train"] |= {"strategy": "staged", "stages": [own, {"name": "gnn", "type": "gnn"}]}
     with pytest.raises(ConfigError, match=r"model\.text_encoder.*task\.inputs reads text"):
         build_pipeline(data)
-
-
-def test_texts_of_messages_are_refused_in_joint_stages(made: Make) -> None:
-    data = made("bad", TEXT, {"strategy": "joint"}).model_dump(mode="json")
-    data["model"]["edge_inputs"] = {"user:buys:item": {}}
-    with pytest.raises(ConfigError, match=r"train\.strategy.*model\.edge_inputs reads texts.*staged"):
-        build_pipeline(data)
-    data["model"]["edge_inputs"] = {"user:buys:item": {"text": []}}
-    build_pipeline(data)
 
 
 def test_pieces_are_refused_in_joint_stages_over_hosts(made: Make) -> None:
