@@ -16,6 +16,9 @@ from pathlib import Path
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST
 
+STITCH_REPORT = "stitch.json"
+"""In the folder of a stitched graph."""
+
 
 def check_target(path: Path, key: str = "graph.path", kind: str = "graph", mark: str = MANIFEST) -> None:
     """Refuse a target that is something else than a folder of this kind, which has the file `mark`: it would be

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from gconstruct.assign import assign, check_method
 from gconstruct.build import current_manifest, write_manifest
 from gconstruct.engines.arrow.engine import Construction
 from gconstruct.engines.arrow.write import write_columns
-from gconstruct.folder import new_folder, recover
+from gconstruct.folder import STITCH_REPORT, new_folder, recover
 from gconstruct.opened import GraphFiles
 from gconstruct.problems import counted
 from graphstorm_like.config.base import edge_name
@@ -83,6 +84,8 @@ def partition_graph(
         made = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:
             made = write_partitions(files, made, config, folder, say)
+            if (origin / STITCH_REPORT).is_file():
+                shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
             manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(

@@ -24,7 +24,7 @@ from gconstruct.engines.arrow.attributes import Attributes
 from gconstruct.engines.arrow.edges import sort_edges
 from gconstruct.engines.arrow.engine import Construction
 from gconstruct.engines.arrow.write import file_names, write_columns
-from gconstruct.folder import check_target, new_folder, recover
+from gconstruct.folder import STITCH_REPORT, check_target, new_folder, recover
 from gconstruct.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
 from gconstruct.opened import open_file
 from gconstruct.problems import counted, shown
@@ -49,7 +49,6 @@ from graphstorm_like.graph.schema import (
     text_column,
 )
 
-REPORT = "stitch.json"
 STITCH_VERSION = 1
 """Raise it when the same graphs give another stitched graph."""
 _PART = "part-0"
@@ -72,7 +71,7 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
         if manifest is not None:
             say(f"{path} is up to date")
             return manifest
-        check_target(path, "output", "stitched graph", REPORT)
+        check_target(path, "output", "stitched graph", STITCH_REPORT)
         stitching = Stitching(config, say)
         stitching.prepare()
         with new_folder(path) as folder:
@@ -106,7 +105,7 @@ def fingerprint(config: StitchConfig) -> str:
 def read_report(folder: str | Path) -> dict[str, Any]:
     """stitch.json of a stitched graph folder: `aligned` by application node type (corpus, nodes, aligned, ambiguous,
     rate), `added_nodes`, `added_edges` by type, and `left_out`: corpus edges that repeat held_out and train edges."""
-    report: dict[str, Any] = json.loads((Path(folder) / REPORT).read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads((Path(folder) / STITCH_REPORT).read_text(encoding="utf-8"))
     return report
 
 
@@ -422,7 +421,7 @@ class Stitching:
         )
         left_out = {f"corpus edges: repeat {k} edges": v for k, v in self._report["left_out"].items() if v}
         made.dropped = {**own.dropped, **left_out}
-        with (folder / REPORT).open("w", encoding="utf-8") as report:
+        with (folder / STITCH_REPORT).open("w", encoding="utf-8") as report:
             json.dump(self._report, report, indent=2)
             report.flush()
             os.fsync(report.fileno())

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gconstruct import stitch as module
-from gconstruct.stitch import stitch
+from gconstruct.partition import partition_graph
+from gconstruct.stitch import read_report, stitch
 from graphstorm_like.errors import ConfigError, DataError
 
 from .stitching import (
@@ -33,6 +34,12 @@ def test_a_second_run_does_nothing(both: Path) -> None:
     assert stitch(config(both), progress=lines.append) == manifest
     assert lines[-1] == f"{both / OUT} is up to date"
     assert (both / OUT / "graph.json").stat().st_mtime_ns == stamp
+
+
+def test_the_report_goes_into_partitions(both: Path) -> None:
+    stitch(config(both))
+    partition_graph(both / OUT, both / "in-two", 2)
+    assert read_report(both / "in-two") == read_report(both / OUT)
 
 
 def test_what_makes_it_stale(both: Path) -> None:

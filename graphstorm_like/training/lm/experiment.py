@@ -300,7 +300,7 @@ def mlm_term(pipeline: Pipeline, lms: LanguageModels) -> MlmTerm | None:
     if pipeline.train.lm.mlm is None:
         return None
     torch.manual_seed(torch_seed(pipeline.seed, "model", 3))
-    return MlmTerm(pipeline.train.lm.mlm, lms).to(choose_device(pipeline.train.device))
+    return MlmTerm(pipeline.train.lm.mlm, lms, group()).to(choose_device(pipeline.train.device))
 
 
 def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.stages import MlmConfig
+from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.mlm import MaskedLmHead, Vocabulary, input_embeddings, mask_tokens
 from graphstorm_like.training.lm.language_models import LanguageModels
@@ -17,9 +18,9 @@ from graphstorm_like.training.lm.language_models import LanguageModels
 class MlmTerm(nn.Module):
     """Its heads learn with the language models; nothing but the stage itself needs them afterwards."""
 
-    def __init__(self, config: MlmConfig, language_models: LanguageModels) -> None:
+    def __init__(self, config: MlmConfig, language_models: LanguageModels, group: Group = ALONE) -> None:
         super().__init__()
-        self.config, self.index = config, language_models.index
+        self.config, self.index, self.group = config, language_models.index, group
         # Not registered: the language models are modules of their own elsewhere.
         self._language_models = (language_models,)
         self.heads = nn.ModuleList(MaskedLmHead(language_models.of(key)) for key in self.index)
@@ -33,16 +34,19 @@ class MlmTerm(nn.Module):
         seed_of: Callable[[int], int],
         autocast: bool,
     ) -> float:
-        """Forward and backward over (key, texts), piece by piece: weight * mean loss a masked token * count."""
+        """Forward and backward over (key, texts), piece by piece: this rank's part of weight * mean loss a masked
+        token * count, both of all ranks. All ranks together; one with a count of 0 adds nothing."""
         masked = [(key, *mask_tokens(b, self._vocabularies[key], self.config.probability, rng)) for key, b in texts]
-        tokens = max(1, sum(len(labels) for *_, labels in masked))
+        tokens = sum(len(labels) for *_, labels in masked) if count else 0
+        of_all = self.group.total(np.array([count, tokens], dtype=np.float64), "masked tokens")
+        scale = self.config.weight * of_all[0] / max(1.0, of_all[1]) if count else 0.0
         total = 0.0
         for piece, (key, batch, positions, labels) in enumerate(masked):
             if not len(labels):
                 continue
             torch.manual_seed(seed_of(piece))
             with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=autocast):
-                loss = self._loss(key, batch, positions, labels) * (self.config.weight * count / tokens)
+                loss = self._loss(key, batch, positions, labels) * scale
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         return total

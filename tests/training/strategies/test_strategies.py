@@ -16,6 +16,7 @@ import torch
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.group import Group
 from graphstorm_like.launch.stages import Runner, read_scores, run_pipeline
 from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
@@ -443,6 +444,51 @@ def test_masked_language_modelling_alone(configured: Callable[..., Pipeline]) ->
         if name.endswith("weight") and value.dim() > 1:
             # Weight decay alone has touched it.
             torch.testing.assert_close(saved[name], value, rtol=0.01, atol=1e-4)
+
+
+class OneOfTwo(Group):
+    """A rank that hears of another one with 3 seeds and 40 masked tokens."""
+
+    def __init__(self) -> None:
+        self.told = np.zeros(2)
+
+    def total(self, values: Any, what: str) -> Any:
+        assert what == "masked tokens"
+        self.told = values
+        return values + np.array([3.0, 40.0])
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_the_mlm_loss_is_a_mean_over_the_tokens_of_all_ranks(
+    configured: Callable[..., Pipeline], weight: float
+) -> None:
+    pipeline = configured(
+        "lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5, task_weight: 0.0}"
+    )
+    train(pipeline, "construct")
+    found, rank = [], OneOfTwo()
+    for ranks in (Group(), rank):
+        experiment = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
+        assert experiment.mlm is not None
+        experiment.mlm.group = ranks
+        experiment.trained.train()
+        batch = experiment.batches().make(np.arange(16), _at())
+        loss, _ = experiment.backward(batch.replace(weight=weight))
+        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        assert word is not None
+        found.append((word, loss))
+    (alone, alone_loss), (one, loss) = found
+    if weight == 0.0:  # nothing was left for it: its seed is another rank's
+        assert rank.told.tolist() == [0.0, 0.0]
+        assert loss == 0.0
+        assert not one.any()
+        return
+    seeds, tokens = rank.told
+    assert seeds == 16
+    assert 0 < tokens < 200
+    ratio = (seeds + 3) / (tokens + 40) * tokens / seeds
+    assert loss == pytest.approx(alone_loss * ratio, rel=1e-5)
+    torch.testing.assert_close(one, alone * ratio, atol=1e-6, rtol=1e-4)
 
 
 def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline]) -> None:
