@@ -96,9 +96,17 @@ def bf16_in_hardware(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     if device.type != "cpu":
         return False
-    # Private names, so each may be absent in some version of torch.
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return any(check() for check in checks if check is not None)
+    return _cpu_has("_is_avx512_bf16_supported") or amx_in_hardware(device)
+
+
+def amx_in_hardware(device: torch.device) -> bool:
+    """Whether bfloat16 products run on matrix tiles of an Intel CPU, so fast that the rest of a layer counts."""
+    return device.type == "cpu" and _cpu_has("_is_amx_tile_supported")
+
+
+def _cpu_has(check: str) -> bool:
+    """What a private function of torch.cpu says; it may be absent in some version of torch."""
+    return bool(getattr(torch.cpu, check, bool)())
 
 
 def position_limit(backbone: Any) -> int:
