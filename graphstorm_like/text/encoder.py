@@ -178,7 +178,8 @@ def _best_attention(device: torch.device, dtype: torch.dtype, longest: int) -> s
     """For inference.
 
     torch's fused CPU kernel is slower than plain products on short bfloat16 texts (AVX-512 bf16: 4 % at 90 tokens, 14 %
-    at 128), but with AMX the scores that it does not write to memory are most of the cost: whole sweep 1.4 times as fast.
+    at 128), but with AMX the scores that it does not write to memory are most of the cost (the model 1.4 times as fast
+    at 90 tokens).
     """
     plain = device.type == "cpu" and dtype == torch.bfloat16 and longest <= SHORT
     return "eager" if plain and not amx_in_hardware(device) else "sdpa"
