@@ -340,12 +340,13 @@ def test_each_node_type_has_the_right_language_model(tmp_path: Path) -> None:
 
     pipeline_batch = experiment.batches().make(np.arange(8), _at())
     seen: dict[str, list[str]] = {}
-    for node_type, name, texts in texts_of(pipeline_batch):
+    for node_type, _, texts in texts_of(pipeline_batch):
+        assert isinstance(node_type, str)
         for encoder in experiment.language_models.encoders:
             encoder.register_forward_pre_hook(
                 lambda module, _, t=node_type: seen.setdefault(t, []).append(type(module.backbone).__name__)
             )
-        experiment._encode(node_type, name, texts.batches[0])
+        experiment._encode(node_type, texts.batches[0])
         for encoder in experiment.language_models.encoders:
             encoder._forward_pre_hooks.clear()
     assert seen == {"user": ["BertModel"], "superuser": ["MPNetModel"]}
