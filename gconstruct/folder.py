@@ -20,10 +20,12 @@ STITCH_REPORT = "stitch.json"
 """In the folder of a stitched graph."""
 
 
-def check_target(path: Path, key: str = "graph.path", kind: str = "graph", mark: str = MANIFEST) -> None:
+def check_target(
+    path: Path, key: str = "graph.path", kind: str = "graph", mark: str = MANIFEST, *, partitioned: bool = True
+) -> None:
     """Refuse a target that is something else than a folder of this kind, which has the file `mark`: it would be
-    deleted. key: what names it in the configuration."""
-    if path.is_dir() and (path / mark).is_file():
+    deleted. key: what names it in the configuration. partitioned: whether it may have several partitions."""
+    if path.is_dir() and (path / mark).is_file() and (partitioned or not (path / "part-1").exists()):
         return
     if path.is_dir() and not any(path.iterdir()):
         return

@@ -29,6 +29,7 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
 from graphstorm_like.config.graph import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.files import fsync_path
 from graphstorm_like.graph.schema import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -86,6 +87,7 @@ def partition_graph(
             made = write_partitions(files, made, config, folder, say)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
+                fsync_path(folder / STITCH_REPORT)
             manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(

@@ -71,7 +71,7 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
         if manifest is not None:
             say(f"{path} is up to date")
             return manifest
-        check_target(path, "output", "stitched graph", STITCH_REPORT)
+        check_target(path, "output", "stitched graph", STITCH_REPORT, partitioned=False)
         stitching = Stitching(config, say)
         stitching.prepare()
         with new_folder(path) as folder:

@@ -40,6 +40,9 @@ def test_the_report_goes_into_partitions(both: Path) -> None:
     stitch(config(both))
     partition_graph(both / OUT, both / "in-two", 2)
     assert read_report(both / "in-two") == read_report(both / OUT)
+    with pytest.raises(DataError, match=r"in-two: output must be a stitched graph folder or not exist yet"):
+        stitch(config(both, output="in-two"))
+    assert read_report(both / "in-two") == read_report(both / OUT)
 
 
 def test_what_makes_it_stale(both: Path) -> None:
