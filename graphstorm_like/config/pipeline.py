@@ -13,7 +13,7 @@ from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
 from graphstorm_like.config.launch import LaunchConfig, LocalLaunchConfig
 from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
-from graphstorm_like.config.stages import LmStage, StudentStage, trains_lm_alone
+from graphstorm_like.config.stages import JointStage, LmStage, StudentStage, trains_lm_alone
 from graphstorm_like.config.task import (
     EdgeLabelConfig,
     GraphPretrainingConfig,
@@ -232,10 +232,10 @@ def _reads_edge_text(graph: GraphConfig, task: Any) -> bool:
     return any(edge.text for edge in graph.edges if edge.edge_type == task.edge_type)
 
 
-def _reads_message_text(graph: GraphConfig, model: ModelConfig) -> bool:
-    """Whether texts of edges enter messages."""
+def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
+    """Names of the edge types whose texts enter messages."""
     known = _edges_by_name(graph)
-    return any(n in known and known[n].text and wanted.text != [] for n, wanted in model.edge_inputs.items())
+    return [n for n, wanted in model.edge_inputs.items() if n in known and known[n].text and wanted.text != []]
 
 
 def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: Any) -> Iterator[Problem]:
@@ -360,9 +360,8 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
                 "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
                 "task.inputs",
             )
-        of_nodes = any(_read_text(graph, model, t) for t in graph.nodes)
-        if stage.type == "joint" and not (of_nodes or of_edges or _reads_message_text(graph, model)):
-            yield where, "must be another strategy: no text enters the model, so there is no language model to train"
+        if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
+            yield from _check_joint_messages(graph, model, task, stage, where)
         if not trains_lm_alone(stage):
             continue
         for node_type in _task_types(graph, learns):
@@ -372,6 +371,28 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
                     f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
                     f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
                 )
+
+
+def _check_joint_messages(
+    graph: GraphConfig, model: ModelConfig, task: Any, stage: JointStage, where: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """A joint stage without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
+    read, ends = _read_message_texts(graph, model), list(_task_types(graph, task))
+    if not read:
+        yield where, "must be another strategy: no text enters the model, so there is no language model to train"
+    elif not any(name.rsplit(":", 1)[1] in ends for name in read):
+        targets = " or ".join(f"'{end}'" for end in ends)
+        yield (
+            where,
+            f"must be another strategy, or model.edge_inputs must read texts of edges that lead to {targets} (got "
+            f"{', '.join(read)}): the language model learns from those next to the seeds",
+        )
+    elif stage.neighbors == 0:
+        yield (
+            where,
+            f"must have neighbors of 1 or more for stage {stage.name}: the only texts are of edges, and without "
+            f"neighbors none is trained",
+        )
 
 
 def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:

@@ -1,8 +1,8 @@
 """What edges carry -> what it adds to their messages: U_r x_e, for x_e the features and text vectors of edge e.
 
 A relation brings a row [E, F] an edge, not the means [M, F] of each target: attention weighs every edge by itself, and
-one form of batch serves all networks. A mean over edges is taken of the rows, which need no gradient, before U_r,
-which is linear: what is multiplied, and what is kept for the backward pass, has M rows.
+one form of batch serves all networks. A mean over edges is taken of the rows before U_r, which is linear: what is
+multiplied has M rows.
 """
 
 from __future__ import annotations

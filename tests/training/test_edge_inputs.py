@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ import torch
 import graphstorm_like.models.embedding as embedding
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.stages import JointStage
-from graphstorm_like.config.train import CheckpointConfig, FanoutByType
-from graphstorm_like.errors import DataError
+from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
 from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.cache import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, unread_edge_types
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
-from graphstorm_like.training.lm.table import AgingVectors
+from graphstorm_like.training.lm.table import AgingVectors, ReorderedVectors
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.kinds import stage_pipeline
 from graphstorm_like.training.text_vectors import CachedText
@@ -144,9 +147,13 @@ JOINT = {"strategy": "joint", "precision": "float32", "lm": {"lr": 0.003, "dropo
 
 @pytest.fixture
 def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExperiment]]:
-    def build(gnn: str, stage: dict[str, object]) -> tuple[Pipeline, LmExperiment]:
+    def build(
+        gnn: str, stage: dict[str, object], read: tuple[str, ...] = (REVIEWS, REVERSE)
+    ) -> tuple[Pipeline, LmExperiment]:
         stages = [{"name": "joint", "type": "joint", **stage}]
         pipeline = make(gnn, BOTH, 4, **JOINT, stages=stages)
+        wanted = {name: config for name, config in pipeline.model.edge_inputs.items() if name in read}
+        pipeline = pipeline.model_copy(update={"model": pipeline.model.model_copy(update={"edge_inputs": wanted})})
         (one,) = pipeline.train.stage_list()
         assert isinstance(one, JointStage)
         return pipeline, build_joint_experiment(stage_pipeline(pipeline, one), one, QUIET)
@@ -154,11 +161,32 @@ def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExpe
     return build
 
 
-@pytest.mark.parametrize("gnn", ["rgcn", "sage", "rgat"])
-def test_texts_of_messages_get_their_gradient(joint: Callable[..., tuple[Pipeline, LmExperiment]], gnn: str) -> None:
+class SquaresOfUsers:
+    """An objective whose seeds are users: edges next to them are reverses."""
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        return SeedStream(np.arange(12), batch_size, seed)
+
+    def seeder(self, seed: int, share: Share = ALONE) -> NodeSeeder:
+        return NodeSeeder("user", None)
+
+    def loss(self, vectors: dict[str, torch.Tensor], batch: MiniBatch) -> tuple[torch.Tensor, float]:
+        return vectors["user"].square().sum(), float(len(vectors["user"]))
+
+
+@pytest.mark.parametrize(("gnn", "seeds"), [("rgcn", "item"), ("sage", "item"), ("rgat", "item"), ("rgcn", "user")])
+def test_texts_of_messages_get_their_gradient(
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], gnn: str, seeds: str
+) -> None:
     """The language model's gradient is that of the loss with the edges next to the seeds encoded by hand."""
     _, found = joint(gnn, {"neighbors": 10**6})
-    batch = found.batches().make(np.arange(16), StreamPosition(0, 0))
+    if seeds == "user":
+        found = replace(found, other_objective=SquaresOfUsers())
+    batch = found.batches().make(np.arange(12), StreamPosition(0, 0))
+    next_to_seeds = tuple((REVIEWS if seeds == "item" else REVERSE).split(":"))
+    assert {place: list(by_name) for place, by_name in batch.texts.items()} == {
+        Messages(next_to_seeds): ["text:comment"]
+    }
     found.trained.train()
     found.backward(batch)
     lm = found.language_models
@@ -191,7 +219,7 @@ def test_texts_of_messages_get_their_gradient(joint: Callable[..., tuple[Pipelin
 
 
 def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmExperiment]]) -> None:
-    """What a step computes of a reverse edge's text is what its original reads after it."""
+    """Both find their own text's row in it, and what a step puts through one is what the other reads after it."""
     _, found = joint("rgcn", {"neighbors": 10**6})
     (table,) = found.tables_in_training
     assert isinstance(table, AgingVectors)
@@ -203,11 +231,72 @@ def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmE
     of_text = dict(zip(texts[forward], number[forward], strict=True))
     assert number[reverse].tolist() == [of_text[text] for text in texts[reverse]]
     stores = found.tables[Messages(reverse)]["text:comment"].tokens
+    through, reader = found.tables[Messages(reverse)]["text:comment"], found.tables[Messages(forward)]["text:comment"]
     fetched = stores.begin_fetch(ids)()
     np.testing.assert_array_equal(fetched.pieces[fetched.tokens.row_of_text], number[reverse])
     tokenizer = found.language_models.of("*").tokenizer
     lengths = [len(tokenizer(text, truncation=True, max_length=16)["input_ids"]) for text in texts[reverse]]
     np.testing.assert_array_equal(stores.begin_lengths(ids)(), lengths)
+    assert isinstance(through, ReorderedVectors)
+    some = fetched.pieces[:3]
+    through.put(some, torch.full((3, table.width), -5.0))
+    found.stepped(1)
+    assert table.own[some, 0].tolist() == [-5.0] * 3
+    changed = np.isin(reader.rows(ids)[:, 0], -5.0)
+    assert set(np.array(texts[forward])[changed]) == {
+        text for text, row in zip(texts[reverse], number[reverse], strict=True) if row in some
+    }
+
+
+def rows_now(found: LmExperiment, table: AgingVectors) -> np.ndarray:
+    with torch.inference_mode():
+        found.language_models.eval()
+        every = np.arange(found.graph.manifest.edge(tuple(REVIEWS.split(":"))).count)
+        fetched = table.tokens.begin_fetch(every)()
+        rows = embed_texts(found.language_models.of("*"), fetched.tokens, np.arange(len(fetched.pieces)))
+        return rows[np.argsort(fetched.pieces)]
+
+
+@pytest.mark.parametrize("read", [(REVIEWS,), (REVERSE,), (REVIEWS, REVERSE)], ids=["forward", "reverse", "both"])
+def test_vectors_age_and_are_made_anew(
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], read: tuple[str, ...]
+) -> None:
+    """Also when the reverse alone reads them: ages are told, the sweep computes each row in time, and before a
+    validation all rows are those of the present weights."""
+    _, found = joint("rgcn", {"refresh_steps": 4, "lm_tokens": 50}, read)
+    (table,) = found.tables_in_training
+    assert isinstance(table, AgingVectors)
+    ages = []
+    for step in range(1, 9):
+        found.backward(found.batches().make(np.arange(16), StreamPosition(0, step)))
+        ages.append(found.stepped(step)["mean_vector_age"])
+        assert (step - table.own_computed).max() <= min(step, 4)
+    assert ages[0] == 0.0
+    assert 0.5 < max(ages) <= 4
+    with torch.no_grad():
+        for parameter in found.language_models.parameters():
+            parameter.mul_(1.1)
+    assert np.abs(table.own - rows_now(found, table)).max() > 0.01
+    found.at(9)
+    found.before_validation()
+    np.testing.assert_allclose(table.own, rows_now(found, table), atol=2e-3)
+    assert (table.own_computed == 9).all()
+
+
+@pytest.mark.parametrize(
+    ("stage", "read", "message"),
+    [
+        ({}, {}, "no text enters the model, so there is no language model to train"),
+        ({}, {REVERSE: {}}, r"must read texts of edges that lead to 'item' \(got item:reviews_rev:user\)"),
+        ({"neighbors": 0}, BOTH, "must have neighbors of 1 or more for stage a"),
+    ],
+    ids=["none", "elsewhere", "no-neighbors"],
+)
+def test_a_joint_stage_without_texts_to_train_is_refused(
+    make: Callable[..., Pipeline], stage: dict[str, object], read: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make("rgcn", read, 4, strategy="joint", stages=[{"name": "a", "type": "joint", **stage}])
 
 
 @pytest.mark.parametrize("stage", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
@@ -221,7 +310,7 @@ def test_what_validation_sees_is_what_inference_will(
     best = max(r["accuracy"] for r in records if r["kind"] == "valid")
     assert best > 0.9
     assert read_scores(pipeline)["valid"]["accuracy"] == pytest.approx(best)
-    assert all(r["mean_vector_age"] >= 0 for r in records if r["kind"] == "train")
+    assert all(0 < r["mean_vector_age"] < 10 for r in records if r["kind"] == "train")
     saved = TextEncoder.load(str(Path(pipeline.output) / "train" / "best" / "lm" / "shared"), dtype="float32")
     assert any(not torch.equal(p, before[f"encoders.0.{n}"]) for n, p in saved.named_parameters())
 
@@ -229,17 +318,20 @@ def test_what_validation_sees_is_what_inference_will(
 def test_joint_resumed_is_uninterrupted(
     joint: Callable[..., tuple[Pipeline, LmExperiment]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Killed in the middle of an epoch, between two resume points: rows of several ages come back."""
     pipeline, _ = joint("rgcn", {"lm_tokens": 300})
     ends = []
     for name in ("whole", "broken"):
-        train = pipeline.train.model_copy(update={"checkpoint": CheckpointConfig(every_steps=3)})
+        train = pipeline.train.model_copy(
+            update={"checkpoint": CheckpointConfig(every_steps=2), "track": TrackConfig(every_steps=1)}
+        )
         update = {"output": f"{pipeline.output}-{name}", "cache": f"{pipeline.cache}-{name}", "train": train}
         one = pipeline.model_copy(update=update)
         if name == "broken":
             real = Trainer.check_finite
 
             def stop(self: Trainer, loss: float, norm: float, real: Any = real) -> None:
-                if self.state.updates == 8:
+                if self.state.updates == 7:
                     raise KeyboardInterrupt
                 real(self, loss, norm)
 
@@ -248,7 +340,9 @@ def test_joint_resumed_is_uninterrupted(
                 with pytest.raises(KeyboardInterrupt):
                     run_pipeline(one, ("construct", "train"), reporter=QUIET)
         run_pipeline(one, ("construct", "train"), reporter=QUIET)
-        ends.append([r.get("loss") or r.get("accuracy") for r in read_metrics(Path(one.output) / "train")])
+        records = read_metrics(Path(one.output) / "train")
+        ends.append([r.get("accuracy", (r.get("loss"), r.get("mean_vector_age"))) for r in records])
+    assert len(ends[0]) == 20
     assert ends[0] == ends[1]
 
 

@@ -99,9 +99,13 @@ class LmExperiment(Experiment):
         """See Experiment."""
         return [*super().tables_in_training, *self._aging()]
 
-    def _aging(self) -> list[AgingVectors]:
+    def _once(self) -> list[FreshVectors | AgingVectors]:
+        """Every table once, though several places read it, or one by other ids alone."""
         every = [table for by_name in self.tables.values() for table in by_name.values()]
-        return [table for table in every if isinstance(table, AgingVectors)]
+        return list(dict.fromkeys(t.table if isinstance(t, ReorderedVectors) else t for t in every))
+
+    def _aging(self) -> list[AgingVectors]:
+        return [table for table in self._once() if isinstance(table, AgingVectors)]
 
     @property
     def _piece_tokens(self) -> int:
@@ -238,9 +242,8 @@ class LmExperiment(Experiment):
 
     def at(self, updates: int) -> None:
         """See Experiment."""
-        for by_name in self.tables.values():
-            for table in by_name.values():
-                table.at(updates)
+        for table in self._once():
+            table.at(updates)
 
     def save_text_models(self) -> Callable[[Path], None]:
         """See Experiment."""

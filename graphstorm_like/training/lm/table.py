@@ -247,6 +247,22 @@ class AgingVectors:
             read_rows(folder, stem, (self.start, self.stop), targets, what)
 
 
+@dataclass(frozen=True, slots=True)
+class ReorderedTokens:
+    """A TokenSource under other ids. order [N]: the tokens' id of each."""
+
+    tokens: TokenSource
+    order: IntArray
+
+    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+        """See TokenSource."""
+        return self.tokens.begin_lengths(self.order[rows])
+
+    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+        """See TokenSource."""
+        return self.tokens.begin_fetch(self.order[rows])
+
+
 class ReorderedVectors:
     """Rows and tokens of an AgingVectors under other ids, as those of reverse edges, whose texts are their originals'.
 
@@ -254,31 +270,20 @@ class ReorderedVectors:
     """
 
     def __init__(self, table: AgingVectors, order: IntArray) -> None:
-        self.width, self.tokens = table.width, self
-        self._table, self._order = table, order
+        self.table, self.width, self.tokens = table, table.width, ReorderedTokens(table.tokens, order)
+        self._order = order
 
     def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
-        return self._table.begin_rows(self._order[ids])
+        return self.table.begin_rows(self._order[ids])
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows."""
         return self.begin_rows(ids)()
 
-    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
-        """See TokenSource."""
-        return self._table.tokens.begin_lengths(self._order[rows])
-
-    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
-        """See TokenSource."""
-        return self._table.tokens.begin_fetch(self._order[rows])
-
     def put(self, pieces: IntArray, vectors: Tensor) -> None:
         """See AgingVectors."""
-        self._table.put(pieces, vectors)
-
-    def at(self, now: int) -> None:
-        """The table is told itself."""
+        self.table.put(pieces, vectors)
 
 
 VectorTable = FreshVectors | AgingVectors | ReorderedVectors
