@@ -70,6 +70,8 @@ class LmConfig(Strict):
     """Each layer's learning rate is this times that of the layer above it."""
     weight_decay: NonNegativeFloat = 0.01
     schedule: ScheduleConfig = ScheduleConfig(type="linear", warmup_fraction=0.1)
+    """Of the language model's learning rate in all stages that train it; in those of type lm, pseudo and student of the
+    head's too."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig(patience=2)
     dropout: Dropout | None = None
     """In the language model while it learns; default: its own. 0 saves up to a third of a step on a CPU."""
@@ -94,6 +96,7 @@ class StageBase(Strict):
     lm_lr: PositiveFloat | None = None
     """Of the language model."""
     schedule: ScheduleConfig | None = None
+    """Of all that the stage trains."""
     early_stop: EarlyStopConfig | Literal["off"] | None = None
     evaluate_every: PositiveInt | None = None
 

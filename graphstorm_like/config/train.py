@@ -138,8 +138,9 @@ class TrainConfig(Strict):
         for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
             if (value := getattr(stage, name)) is not None:
                 changes[name] = None if value == "off" else value
-        if stage.lm_lr is not None:
-            changes["lm"] = self.lm.model_copy(update={"lr": stage.lm_lr})
+        of_lm = {"lr": stage.lm_lr, "schedule": stage.schedule}
+        if of_lm := {name: value for name, value in of_lm.items() if value is not None}:
+            changes["lm"] = self.lm.model_copy(update=of_lm)
         changes["evaluate_every"] = min(
             changes.get("evaluate_every", self.evaluate_every), changes.get("epochs", self.epochs)
         )

@@ -81,6 +81,8 @@ class Task(nn.Module, ABC):
     """The ranks that train together: they share a step's rows, and a split's when it is scored."""
     scored_sources: Mapping[str, FeatureSource] = {}
     """Where what scored edges themselves carry comes from, by name."""
+    relations: tuple[str, ...] = ()
+    """Names of edge types: what the rows of the head's `relations` [R, D] belong to, if it has such parameters."""
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 

@@ -64,6 +64,7 @@ class GraphPretraining(Task):
         if not any(len(rows) for rows in self._rows["test"].values()):
             self.scored_splits = ("valid",)
         self.head = LINK_HEADS.get(config.head.type)(config.head, hidden, self.edge_types)
+        self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.get(config.loss.type)(config.loss)
         self.rankers = {e: LinkRanker(self, graph, e, self.head) for e in self.edge_types}
 

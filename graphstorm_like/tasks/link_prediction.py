@@ -38,6 +38,7 @@ class LinkPrediction(Task):
                     f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
                 )
         self.head = LINK_HEADS.get(config.head.type)(config.head, hidden, [self.edge_type])
+        self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.get(config.loss.type)(config.loss)
         self.ranker = LinkRanker(self, graph, self.edge_type, self.head)
 

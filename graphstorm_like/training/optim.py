@@ -1,4 +1,4 @@
-"""Optimizers and the learning rate, which is a function of the step alone: nothing of it needs saving."""
+"""Optimizers and the learning rates, which are functions of the step alone: nothing of them needs saving."""
 
 from __future__ import annotations
 
@@ -32,19 +32,22 @@ def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a learning rate and a weight decay."""
+    """Parameters that share a learning rate and a weight decay. schedule: None is that of the training."""
 
     parameters: Sequence[Tensor]
     lr: float
     weight_decay: float
+    schedule: ScheduleConfig | None = None
 
 
-def split_decay(parameters: Iterable[Tensor], lr: float, weight_decay: float) -> list[ParameterGroup]:
+def split_decay(
+    parameters: Iterable[Tensor], lr: float, weight_decay: float, schedule: ScheduleConfig | None = None
+) -> list[ParameterGroup]:
     """Two groups: matrices, with weight decay; biases and norms, without. Frozen ones are left out."""
     learning = [p for p in parameters if p.requires_grad]
     decayed = [p for p in learning if p.dim() > 1]
     plain = [p for p in learning if p.dim() <= 1]
-    groups = [ParameterGroup(decayed, lr, weight_decay), ParameterGroup(plain, lr, 0.0)]
+    groups = [ParameterGroup(decayed, lr, weight_decay, schedule), ParameterGroup(plain, lr, 0.0, schedule)]
     return [group for group in groups if group.parameters]
 
 
@@ -62,7 +65,7 @@ class Optimizers:
         self.config, self.embeddings = config, embeddings
         self.parameters: list[Tensor] = [p for g in groups for p in g.parameters]
         self._embedding_lr = config.embedding_lr
-        self._bases = [g.lr for g in groups]
+        self._rates = [(g.lr, config.schedule if g.schedule is None else g.schedule) for g in groups]
         # Fused: one pass over weights, gradients and moments instead of ten; felt with a language model's millions.
         self._dense = torch.optim.AdamW(
             [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups], fused=True
@@ -71,8 +74,8 @@ class Optimizers:
     def set_step(self, step: int, total: int) -> float:
         """Set every learning rate for a step; returns that of graph network and head."""
         factor = schedule_factor(self.config.schedule, step, total)
-        for group, base in zip(self._dense.param_groups, self._bases, strict=True):
-            group["lr"] = base * factor
+        for group, (base, schedule) in zip(self._dense.param_groups, self._rates, strict=True):
+            group["lr"] = base * schedule_factor(schedule, step, total)
         self._embedding_lr = self.config.embedding_lr * factor
         return self.config.lr * factor
 

@@ -32,6 +32,8 @@ from graphstorm_like.training.tracking import Tracker
 BEST = "best"
 LM_FOLDER = "lm"
 """In `best/`: the language models, where training changed them."""
+RELATIONS_FILE = "relations.json"
+"""In `best/`: edge types, in the order of the rows of task.head.relations [R, D] in model.safetensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ class Trainer:
             "text_models.json": self.experiment.text_weights,
             "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
         }
+        if self.task.relations:
+            files[RELATIONS_FILE] = self.task.relations
         if (write := self.experiment.save_text_models()) is not None:
             files[LM_FOLDER] = write
         write_folder(self.folder / BEST, files, self.ranks, row_files(self.embeddings, moments=False))

@@ -11,8 +11,9 @@ import torch
 
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.testing.text import FAMILIES, POSITIONS, tiny_text_model
+from graphstorm_like.text import encoder as module
 from graphstorm_like.text.batching import collate
-from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.encoder import SHORT, TextEncoder
 from graphstorm_like.text.folders import resolve_model_folder
 from graphstorm_like.text.loading import bf16_in_hardware
 from graphstorm_like.text.pooling import POOLING_NAMES
@@ -100,6 +101,22 @@ def test_bfloat16_weights_keep_direction(family: tuple[str, Path, Path]) -> None
     assert torch.cosine_similarity(full(batch), half(batch)).min() > 0.99
     assert half(batch).dtype == torch.float32
     assert half.weights_fingerprint() != full.weights_fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "amx", "longest", "best"),
+    [
+        ("bfloat16", False, POSITIONS, "eager"),
+        ("bfloat16", True, POSITIONS, "sdpa"),
+        ("float32", False, POSITIONS, "sdpa"),
+        ("bfloat16", False, SHORT + 1, "sdpa"),
+    ],
+)
+def test_auto_attention_is_the_fastest(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, amx: bool, longest: int, best: str
+) -> None:
+    monkeypatch.setattr(module, "amx_in_hardware", lambda device: amx)
+    assert module._best_attention(torch.device("cpu"), getattr(torch, dtype), longest) == best
 
 
 def test_auto_dtype_follows_the_hardware(bert_folder: Path) -> None:

@@ -46,7 +46,7 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
             data["model"]["text_encoder"] = {"name": str(lm), "max_tokens": 16, "dtype": "float32"}
             data["model"]["inputs"] = {"item": {"text": ["title"]}}
         data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"} | (train or {})
-        data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0}}
+        data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0} | data["train"].get("lm", {})}
         pipeline = build_pipeline(data).with_absolute_paths(folder)
         build_graph(pipeline.graph)
         return pipeline
@@ -127,6 +127,17 @@ def test_language_models_on_ranks(made: Make, task: str, strategy: str, layout: 
     np.testing.assert_allclose(losses(many), losses(one), rtol=close)
     for split, metrics in scores(one).items():
         assert scores(many)[split] == pytest.approx(metrics, abs=0.02 if strategy == "joint" else 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_weight", [1.0, 0.0])
+def test_masked_language_modelling_on_ranks(made: Make, task_weight: float) -> None:
+    """Each rank masks words of its own, so that losses are alike, not equal."""
+    changes = {"strategy": "lm_only", "lm": {"mlm": {"probability": 0.3, "task_weight": task_weight}}}
+    one = alone(made(f"mlm-{task_weight}-alone", "node_classification", changes, text=True))
+    many = together(made(f"mlm-{task_weight}-many", "node_classification", changes, text=True), 2, 2)
+    assert np.mean(losses(many)) == pytest.approx(np.mean(losses(one)), rel=0.05)
+    assert losses(many) != losses(one)
 
 
 def test_sampler_processes_ask_other_hosts(made: Make) -> None:

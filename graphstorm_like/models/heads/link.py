@@ -6,7 +6,8 @@ matrix product, and a target index can be searched by any maximum-inner-product 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,9 @@ LINK_HEADS: Registry[type[LinkHead]] = Registry("link head")
 
 class LinkHead(nn.Module):
     """score(s, t) = <source(h_s), target(h_t)>"""
+
+    index: Mapping[EdgeType, int] = MappingProxyType({})
+    """Rows of `relations`, where there are parameters a relation."""
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """[n, D] of source nodes -> [n, D] queries."""

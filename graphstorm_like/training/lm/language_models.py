@@ -84,7 +84,7 @@ class LanguageModels(nn.Module):
                 by_depth.setdefault(depth, []).append(parameter)
             for depth, parameters in by_depth.items():
                 lr = self.config.lr * self.config.layer_decay**depth
-                found += split_decay(parameters, lr, self.config.weight_decay)
+                found += split_decay(parameters, lr, self.config.weight_decay, self.config.schedule)
         return found
 
     def activation_tokens(self, device: torch.device) -> int:

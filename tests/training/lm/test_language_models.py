@@ -146,6 +146,7 @@ def test_a_compiled_model_gives_the_same(bert: Path, tmp_path: Path) -> None:
         encoder = TextEncoder.load(bert, dtype="float32", attention="sdpa")
         lms = LanguageModels({"*": encoder}, LmConfig(compile=on, dropout=0.0))
         lms.train()
+        assert (encoder.backbone._compiled_call_impl is not None) == on
         vectors = encoder(batch_of(encoder, tmp_path))
         vectors.square().sum().backward()
         weight = encoder.backbone.get_input_embeddings().weight
