@@ -91,18 +91,19 @@ def _swap(temporary: Path, path: Path) -> None:
         if old.exists():
             old.rename(path)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
     """Folder entries to the disk; the files were synced when they were written."""
     for root, _, _ in os.walk(folder):
-        _sync_folder(Path(root))
+        sync(Path(root))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """A file's content, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

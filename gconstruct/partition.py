@@ -22,14 +22,13 @@ from gconstruct.assign import assign, check_method
 from gconstruct.build import current_manifest, write_manifest
 from gconstruct.engines.arrow.engine import Construction
 from gconstruct.engines.arrow.write import write_columns
-from gconstruct.folder import STITCH_REPORT, new_folder, recover
+from gconstruct.folder import STITCH_REPORT, new_folder, recover, sync
 from gconstruct.opened import GraphFiles
 from gconstruct.problems import counted
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
 from graphstorm_like.config.graph import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.files import fsync_path
 from graphstorm_like.graph.schema import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -87,7 +86,7 @@ def partition_graph(
             made = write_partitions(files, made, config, folder, say)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
-                fsync_path(folder / STITCH_REPORT)
+                sync(folder / STITCH_REPORT)
             manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(
