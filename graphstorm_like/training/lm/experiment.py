@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.graph.partitioned import PartitionedGraph
-from graphstorm_like.graph.store import Block, Graph, IntArray, RowType
+from graphstorm_like.graph.store import Block, Graph, RowType
 from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
@@ -65,6 +67,8 @@ from graphstorm_like.training.text_vectors import (
 
 Tables = Mapping[Place, Mapping[str, VectorTable]]
 """By place and input name ('text:...')."""
+Reading = Callable[[], npt.NDArray[np.floating[Any]]]
+"""Waits for rows [N, D] that were asked for."""
 
 _names = itertools.count()
 
@@ -186,43 +190,55 @@ class LmExperiment(Experiment):
         """The batch with vectors of its trained texts among its inputs, the others' from the tables."""
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
         targets, messages = batch.targets, {}
-        for place, by_name in self.tables.items():
-            if (found := batch.rows(place)) is None:
-                continue
-            ids, trained = found.cpu().numpy(), batch.texts.get(place, {})
-            made = {n: self._rows(place, ids, table, trained.get(n), texts) for n, table in by_name.items()}
+        # All is begun before anything is waited for: rows on other hosts come in one answer a host.
+        begun = {p: self._begin(p, ids, batch) for p in self.tables if (ids := batch.rows(p)) is not None}
+        outer = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
+        for place, by_name in begun.items():
+            made = {name: self._rows(place, name, batch, read(), texts) for name, read in by_name.items()}
             if isinstance(place, str):
                 features.setdefault(place, {}).update(made)
             elif isinstance(place, Messages):
                 messages[place.edge_type] = made
             elif isinstance(targets, EdgeTargets):
                 targets = replace(targets, inputs={**targets.inputs, **made})
-        blocks = [self._with_messages(block) for block in batch.blocks[:-1]]
-        blocks += [with_inputs(block, messages) for block in batch.blocks[-1:]]
+        settled = [
+            {t: {n: self._tensor(read()) for n, read in r.items()} for t, r in by_type.items()} for by_type in outer
+        ]
+        blocks = [with_inputs(b, found) for b, found in zip(batch.blocks, [*settled, messages], strict=False)]
         return batch.replace(features=features, targets=targets, blocks=tuple(blocks))
 
+    def _tensor(self, rows: npt.NDArray[np.floating[Any]]) -> Tensor:
+        return torch.from_numpy(rows).to(self.device)
+
+    def _begin(self, place: Place, rows: Tensor, batch: MiniBatch) -> dict[str, Reading]:
+        """Ask the tables of a place for vectors of some nodes or edges [N]. Where all are trained, none is read."""
+        ids, trained = rows.cpu().numpy(), batch.texts.get(place, {})
+
+        def begin(table: VectorTable, texts: TrainedTexts | None) -> Reading:
+            if texts is not None and len(texts.at) == len(ids):
+                return partial(np.zeros, (len(ids), table.width), np.float16)
+            return table.begin_rows(ids)
+
+        return {name: begin(table, trained.get(name)) for name, table in self.tables[place].items()}
+
+    def _begin_messages(self, block: Block, batch: MiniBatch) -> dict[EdgeType, dict[str, Reading]]:
+        """Ask for the vectors of the texts of a block's edges, of which none is trained."""
+        relations = {Messages(t): r for t, r in block.relations.items() if Messages(t) in self.tables}
+        untrained = batch.replace(texts={})
+        return {p.edge_type: self._begin(p, r.edge_ids, untrained) for p, r in relations.items()}
+
     def _rows(
-        self, place: Place, ids: IntArray, table: VectorTable, trained: TrainedTexts | None, texts: TextPass
+        self, place: Place, name: str, batch: MiniBatch, old: npt.NDArray[np.floating[Any]], texts: TextPass
     ) -> Tensor:
-        """[N, D] vectors of some nodes or edges, those of trained texts with gradients. What is computed is put into
-        the table."""
+        """[N, D] vectors of nodes or edges: what was read, but for trained texts, whose have gradients. What is
+        computed is put into the table."""
+        trained, table = batch.texts.get(place, {}).get(name), self.tables[place][name]
         if trained is None or not len(trained.at):
-            return torch.from_numpy(table.rows(ids)).to(self.device)
+            return self._tensor(old)
         distinct, vectors = texts.vectors(place, trained)
-        whole = len(trained.at) == len(ids)  # then nothing is read from the table
-        old = np.zeros((len(ids), table.width), dtype=np.float16) if whole else table.rows(ids)
         if not isinstance(table, FreshVectors):
             table.put(trained.unique.cpu().numpy(), distinct)
-        return replace_rows(torch.from_numpy(old).to(self.device), trained.at, vectors)
-
-    def _with_messages(self, block: Block) -> Block:
-        """The block with vectors of the texts of its edges as the tables have them."""
-        found: dict[EdgeType, dict[str, Tensor]] = {}
-        for edge_type, relation in block.relations.items():
-            if tables := self.tables.get(Messages(edge_type)):
-                ids = relation.edge_ids.cpu().numpy()
-                found[edge_type] = {n: torch.from_numpy(t.rows(ids)).to(self.device) for n, t in tables.items()}
-        return with_inputs(block, found)
+        return replace_rows(self._tensor(old), trained.at, vectors)
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Experiment."""
