@@ -1,15 +1,16 @@
 """Runs the stages of a strategy one after the other; the last one's results are the training's.
 
-The others lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again,
-whichever pipeline made it, and a killed one goes on where it was.
+All lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again, whichever
+pipeline made it, and a killed one goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -174,11 +175,40 @@ def _run(stage: PlannedStage, lineage: Lineage, reporter: Reporter) -> TrainResu
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
         f"[{duration(result.seconds)}]"
     )
-    if not stage.last and experiment.task.group.rank == 0:
-        write_json(stage.folder / STAGE_DONE, {"fingerprint": stage.fingerprint, "result": asdict(result)})
+    if stage.last and experiment.task.group.rank == 0:
+        _share(stage, result)
+    elif experiment.task.group.rank == 0:
+        write_json(stage.folder / STAGE_DONE, _done(stage, result))
         shutil.rmtree(stage.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
     experiment.task.group.barrier(f"the end of stage {stage.config.name}")
     return result
+
+
+def _done(stage: PlannedStage, result: TrainResult) -> dict[str, Any]:
+    return {"fingerprint": stage.fingerprint, "result": asdict(result)}
+
+
+def _share(stage: PlannedStage, result: TrainResult) -> None:
+    """Put the last stage into the cache too, for pipelines that go on from it. Files of models are never written to
+    again, so that links to them do."""
+    if stage.cached.is_dir():
+        return  # another run's, and perhaps at work
+    temporary = stage.cached.with_name(f"{TEMPORARY}{stage.cached.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(stage.folder / BEST, temporary / BEST, copy_function=_link)
+    shutil.copyfile(stage.folder / METRICS_FILE, temporary / METRICS_FILE)
+    write_json(temporary / STAGE_DONE, _done(stage, result))
+    with suppress(OSError):  # another run has come first
+        temporary.rename(stage.cached)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+        fsync_path(Path(target))
 
 
 def _take(stage: PlannedStage) -> None:

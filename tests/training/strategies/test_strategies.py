@@ -170,6 +170,19 @@ def test_stages_are_reused_by_other_pipelines(configured: Callable[..., Pipeline
     assert not reused(lines.said)
 
 
+def test_a_last_stage_is_reused_where_it_is_not_the_last(configured: Callable[..., Pipeline]) -> None:
+    """What lm_only and frozen made are the first stages of staged and distill, also when their outputs are no more."""
+    for first, second, stage in (("lm_only", "staged", "lm"), ("frozen", "distill", "gnn")):
+        alone = configured(first, "train.lm.epochs=1", "train.epochs=1")
+        train(alone)
+        weights = (Path(alone.output) / "train" / "best" / "model.safetensors").read_bytes()
+        train(configured(first, "train.lm.epochs=1", "train.epochs=1", "train.lm.head_lr=0.1", "train.lr=0.1"))
+        lines = train(configured(second, "train.lm.epochs=1", "train.epochs=1"))
+        assert any(line.startswith(f"stage {stage}: up to date") for line in lines)
+        found = [f.read_bytes() for f in Path(alone.cache).glob(f"stage-{stage}-*/best/model.safetensors")]
+        assert weights in found
+
+
 STAGES = {
     "lm": "[{name: a, type: lm}]",
     "links": "[{name: a, type: lm, task: {type: link_prediction, edge_type: 'item:similar:item', "
