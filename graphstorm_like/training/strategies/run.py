@@ -1,7 +1,7 @@
 """Runs the stages of a strategy one after the other; the last one's results are the training's.
 
-All lie in the cache, named by a hash of all that they depend on: a stage that is there is not run again, whichever
-pipeline made it, and a killed one goes on where it was.
+The others, and the last too where it trains a language model, lie in the cache, named by a hash of all that they depend
+on: a stage that is there is not run again, whichever pipeline made it, and a killed one goes on where it was.
 """
 
 from __future__ import annotations
@@ -189,10 +189,11 @@ def _done(stage: PlannedStage, result: TrainResult) -> dict[str, Any]:
 
 
 def _share(stage: PlannedStage, result: TrainResult) -> None:
-    """Put the last stage into the cache too, for pipelines that go on from it. Files of models are never written to
-    again, so that links to them do."""
-    if stage.cached.is_dir():
-        return  # another run's, and perhaps at work
+    """Put a language model that the last stage trained into the cache too, for pipelines that go on from it. Files of
+    models are never written to again, so that links to them do. A graph network is cheap to train, and may have tables
+    of embeddings that would fill the cache when outputs are replaced."""
+    if stage.config.type == "gnn" or stage.cached.is_dir():
+        return  # what is there is another run's, and perhaps at work
     temporary = stage.cached.with_name(f"{TEMPORARY}{stage.cached.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(stage.folder / BEST, temporary / BEST, copy_function=_link)
