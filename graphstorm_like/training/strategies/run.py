@@ -20,6 +20,7 @@ from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import StageConfig, StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
+from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -53,6 +54,11 @@ class PlannedStage:
     def last(self) -> bool:
         """Whether its results are the training's."""
         return self.folder != self.cached
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that writes into the cache."""
+        return self.cached.with_name(self.cached.name + ".lock")
 
     def done(self) -> TrainResult | None:
         """What it came to, when its results are in the cache."""
@@ -162,7 +168,7 @@ def _alone(stage: PlannedStage) -> Iterator[None]:
         yield
         return
     stage.cached.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(stage.cached.with_name(stage.cached.name + ".lock"), "training this stage"):
+    with exclusive(stage.lock, "training this stage"):
         yield
 
 
@@ -193,15 +199,16 @@ def _share(stage: PlannedStage, result: TrainResult) -> None:
     models are never written to again, so that links to them do. A graph network is cheap to train, and may have tables
     of embeddings that would fill the cache when outputs are replaced."""
     if stage.config.type == "gnn" or stage.cached.is_dir():
-        return  # what is there is another run's, and perhaps at work
+        return  # what is there is another run's
     temporary = stage.cached.with_name(f"{TEMPORARY}{stage.cached.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(stage.folder / BEST, temporary / BEST, copy_function=_link)
-    shutil.copyfile(stage.folder / METRICS_FILE, temporary / METRICS_FILE)
-    write_json(temporary / STAGE_DONE, _done(stage, result))
-    with suppress(OSError):  # another run has come first
-        temporary.rename(stage.cached)
-    shutil.rmtree(temporary, ignore_errors=True)
+    with suppress(DataError), exclusive(stage.lock, "training this stage"):  # or another run trains it now
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(stage.folder / BEST, temporary / BEST, copy_function=_link)
+        shutil.copyfile(stage.folder / METRICS_FILE, temporary / METRICS_FILE)
+        write_json(temporary / STAGE_DONE, _done(stage, result))
+        for path in temporary.rglob("*"):
+            fsync_path(path)
+        replace_folder(temporary, stage.cached)
 
 
 def _link(source: str, target: str) -> None:
@@ -209,7 +216,6 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, target)
-        fsync_path(Path(target))
 
 
 def _take(stage: PlannedStage) -> None:

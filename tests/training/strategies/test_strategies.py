@@ -16,7 +16,9 @@ import torch
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.config.stages import JointStage
 from graphstorm_like.errors import ConfigError
+from graphstorm_like.files import exclusive
 from graphstorm_like.graph.group import Group
+from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.stages import Runner, read_scores, run_pipeline
 from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
@@ -25,6 +27,7 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
 from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.kinds import stage_pipeline
+from graphstorm_like.training.strategies.run import stage_plan
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
@@ -181,6 +184,16 @@ def test_a_last_stage_is_reused_where_it_is_not_the_last(configured: Callable[..
     found = [f.read_bytes() for f in Path(alone.cache).glob("stage-lm-*/best/model.safetensors")]
     assert len(found) == 2
     assert weights in found
+
+
+def test_a_last_stage_that_another_run_trains_is_left_to_it(configured: Callable[..., Pipeline]) -> None:
+    pipeline = configured("lm_only", "train.lm.epochs=1")
+    train(pipeline, "construct")
+    (stage,) = stage_plan(pipeline, Path(pipeline.output) / "train", read_manifest(str(pipeline.graph.path)))
+    with exclusive(stage.lock, "training this stage"):
+        train(pipeline)
+    assert (stage.folder / "best").is_dir()
+    assert not stage.cached.exists()
 
 
 STAGES = {
