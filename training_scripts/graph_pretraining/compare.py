@@ -6,8 +6,8 @@
 MiniLM as it comes; after masked language modelling on the corpus; after link prediction on it without a graph network
 (GALM); after that and co-training with a warmed-up one. Then: sections of programs from text alone, on the application
 graph, on the stitched one, and with the language model tuned on the few labels first; and what a program recommends, on
-both graphs. Validation selects; test is scored once a run. What is up to date is not run again: co-training goes on from
-GALM's language model, and its CPU seconds come on top.
+both graphs. Validation selects; test is scored once a run. What is up to date is not run again: co-training goes on
+from GALM's language model, and its CPU seconds come on top.
 """
 
 from __future__ import annotations
