@@ -109,10 +109,10 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _input_files(config: GraphConfig, problems: Problems) -> list[InputFile]:
-    tables = [(f"graph.nodes.{name}", table) for name, table in config.nodes.items()]
+    """Sorted by node type: the order in which a YAML names its types, or JSON keeps them, changes no graph."""
     files: list[InputFile] = []
-    for key, node in tables:
-        files += resolve(key, node.files, config.base, node.format, problems)
+    for name, node in sorted(config.nodes.items()):
+        files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
     return files

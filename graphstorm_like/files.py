@@ -79,10 +79,13 @@ def recover(folder: Path) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace `path` in one step: a reader sees the old content or the new, never half of it."""
+    """Replace `path` in one step: a reader sees the old content or the new, never half of it.
+
+    Keys stay in their order: a configuration that is read back names its node types as the user did.
+    """
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, sort_keys=True)
+        json.dump(content, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
