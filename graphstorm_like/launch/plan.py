@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphstorm_like import __version__
-from graphstorm_like.config.launch import LaunchConfig
+from graphstorm_like.config.launchers import LaunchConfig
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, LaunchError, did_you_mean
 from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
@@ -240,7 +240,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentStage)]
+    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
     return sorted({c.name for c in (*configs, *students) if c is not None})
 
 
