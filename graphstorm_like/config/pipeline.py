@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
@@ -17,6 +17,7 @@ from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, N
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.plugins import import_plugins
 from graphstorm_like.config.strategies import trains_lm_alone
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
@@ -25,7 +26,7 @@ from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
 from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
-from graphstorm_like.errors import unknown
+from graphstorm_like.errors import ConfigError, unknown
 
 
 def _only(*known: str) -> AfterValidator:
@@ -53,12 +54,27 @@ class Pipeline(Strict):
     """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random draw derives from it."""
+    plugins: list[str] = []
+    """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
+    `./my_operators.py`. They are imported, that is run, whenever the pipeline is read."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
     train: TrainConfig = TrainConfig()
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _import_plugins(cls, data: Any) -> Any:
+        """Before the sections are looked at, which may choose what plug-ins bring."""
+        names = data.get("plugins") if isinstance(data, dict) else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            try:
+                import_plugins(names)
+            except ConfigError as error:
+                raise KeyedError("plugins", str(error)) from error
+        return data
 
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""

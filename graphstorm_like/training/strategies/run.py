@@ -20,6 +20,7 @@ from graphstorm_like import __version__
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
@@ -102,7 +103,8 @@ def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: 
     encoders = dict(own.model.text_encoders())
     if isinstance(stage, StudentPhase):
         encoders = student_pipeline(own, stage).model.text_encoders()
-    return {
+    plugins = plugin_hashes()
+    return ({"plugins": plugins} if plugins else {}) | {
         "version": __version__,
         "graph_folder": manifest.hashes,
         "seed": own.seed,
