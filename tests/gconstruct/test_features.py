@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct import build_graph
-from gconstruct.engines.arrow import features as module
+from gconstruct.transforms import numeric as module
 from graphstorm_like.config.features.numeric import NumericFeature
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.bfloat16 import from_bits, to_bits
@@ -135,14 +135,23 @@ def test_missing_values_within_a_list(tmp_path: Path) -> None:
 def test_blocks_do_not_matter(numbers: list[float], block: int) -> None:
     values = np.array(numbers).reshape(-1, 1)
     config = NumericFeature(column="x")
-    whole = module._fit(values, config)
+    transform = module.NumericTransform(config)
+    whole = transform.fit(values)
     size, module._BLOCK_VALUES = module._BLOCK_VALUES, block
     try:
-        parts = module._fit(values, config)
+        parts = transform.fit(values)
     finally:
         module._BLOCK_VALUES = size
-    for name in ("mean", "std", "min", "max"):
-        assert np.allclose(whole[name], parts[name], rtol=1e-9, atol=1e-9)
+    assert_close(whole, parts)
+    # Other engines fit pieces of a table and merge what they get.
+    cut = min(block, len(values))
+    assert_close(whole, transform.merge(transform.fit(values[:cut]), transform.fit(values[cut:])))
+
+
+def assert_close(one: module.Moments, other: module.Moments) -> None:
+    assert one.rows == other.rows
+    for name in ("count", "mean", "squares", "low", "high"):
+        assert np.allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-9), name
 
 
 def test_one_hot_orders_by_frequency_then_name(tmp_path: Path) -> None:
