@@ -38,7 +38,7 @@ from graphstorm_like.launch.plan import (
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import Runner, hold_output, run_pipeline, writing
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
 
@@ -73,7 +73,7 @@ def launch_local(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: 
             return
         gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
         if gpus:
-            from graphstorm_like.training.distributed import check_gpus
+            from graphstorm_like.ranks.torch_group import check_gpus
 
             check_gpus(config.hosts * config.trainers, gpus)
         sweep(root)

@@ -13,8 +13,8 @@ from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 
 from .test_supervisor import alive, wait_until
 
