@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import graphstorm_like.training.node_embeddings as module
+import graphstorm_like.inputs.node_embeddings as module
 from graphstorm_like.errors import DamagedFileError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState
-from graphstorm_like.training.node_embeddings import NodeEmbeddings
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphstorm_like.training.row_adam import row_adam
+from graphstorm_like.inputs.row_adam import row_adam
 
 
 @pytest.mark.parametrize("repeated", [False, True])

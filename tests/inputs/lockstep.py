@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from graphstorm_like.graph.group import Group
+from graphstorm_like.ranks.group import Group
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ import pytest
 
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.inputs.text import text_vectors
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import text_vectors
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.ranks import torch_group
 from graphstorm_like.testing.ranks import free_ports
-from graphstorm_like.training import distributed
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> list[bool]:
     used: list[bool] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    monkeypatch.setattr(distributed, "TorchGroup", lambda seconds, where, cuda: used.append(cuda))
-    monkeypatch.setattr(distributed, "_group", distributed.ALONE)
+    monkeypatch.setattr(torch_group, "TorchGroup", lambda seconds, where, cuda: used.append(cuda))
+    monkeypatch.setattr(torch_group, "_group", torch_group.ALONE)
     return used
 
 
@@ -38,7 +38,7 @@ def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> list[bool]:
 @pytest.mark.parametrize(("gpus", "device", "cuda"), [(2, "auto", True), (1, "cpu", False), (0, "auto", False)])
 def test_a_gpu_for_each_trainer(monkeypatch: pytest.MonkeyPatch, gpus: int, device: str, cuda: bool) -> None:
     used = with_gpus(monkeypatch, gpus)
-    distributed.start(1.0, device)
+    torch_group.start(1.0, device)
     assert used == [cuda]
 
 
@@ -47,13 +47,13 @@ def test_a_gpu_for_each_trainer(monkeypatch: pytest.MonkeyPatch, gpus: int, devi
 def test_trainers_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     used = with_gpus(monkeypatch, 1)
     with pytest.raises(ConfigError, match=r"launch.trainers: must be at most the GPUs of the machine, 1 \(got 2"):
-        distributed.start(1.0, device)
+        torch_group.start(1.0, device)
     assert used == []
 
 
 def test_nobody_at_the_rendezvous(second_of_two: int) -> None:
     with pytest.raises(LaunchError, match=r"rank 1 of 2, joining the group: must hear from all ranks within 0\.5 s"):
-        distributed.start(0.5, "cpu")
+        torch_group.start(0.5, "cpu")
 
 
 def test_somebody_else_at_the_rendezvous(second_of_two: int) -> None:
@@ -62,4 +62,4 @@ def test_somebody_else_at_the_rendezvous(second_of_two: int) -> None:
         socket.create_server(("127.0.0.1", second_of_two)),
         pytest.raises(LaunchError, match=r"rank 1 of 2, joining the group: must hear from all ranks within 2 s"),
     ):
-        distributed.start(2.0, "cpu")
+        torch_group.start(2.0, "cpu")

@@ -17,13 +17,13 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.schema import text_column
+from graphstorm_like.inputs import shared_tokens
+from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, TablePlace
+from graphstorm_like.inputs.shared_tokens import SharedTokens
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import Fetched, TokenStore, build_token_store
-from graphstorm_like.training.lm import shared_tokens
-from graphstorm_like.training.lm.shared_tokens import SharedTokens
-from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, TablePlace
 
-from ...graph.serving import clusters
+from ..graph.serving import clusters
 from .lockstep import Lockstep, lockstep
 
 HOSTS = 3

@@ -8,12 +8,7 @@ import torch
 
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.graph.store import Block, Relation
-from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, StreamPosition
-from graphstorm_like.text.batching import TextBatch
-from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import TokenStore
-from graphstorm_like.training.lm.language_models import LanguageModels
-from graphstorm_like.training.lm.texts import (
+from graphstorm_like.inputs.trained_texts import (
     FetchTexts,
     SeedsAndNeighbors,
     SeedsOnly,
@@ -21,6 +16,11 @@ from graphstorm_like.training.lm.texts import (
     all_inputs,
     replace_rows,
 )
+from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, StreamPosition
+from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.tokens import TokenStore
+from graphstorm_like.training.lm.language_models import LanguageModels
 
 AT = StreamPosition(0, 0)
 

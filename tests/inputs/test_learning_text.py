@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from graphstorm_like.errors import DamagedFileError, TrainingError
+from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, TablePlace
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState
-from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, TablePlace
 
 from .lockstep import Lockstep, lockstep
 

@@ -19,15 +19,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import IntArray, RowType, type_name
-from graphstorm_like.graph.tables import HostRows, rank_bounds
+from graphstorm_like.inputs.rank_rows import read_rows, row_file
+from graphstorm_like.inputs.shared_tokens import SharedTokens
+from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.tables import HostRows, rank_bounds
 from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource, TokenStore
-from graphstorm_like.training.lm.shared_tokens import SharedTokens
-from graphstorm_like.training.rank_rows import read_rows, row_file
 
 NEVER = -1
 CHUNK = 1 << 16

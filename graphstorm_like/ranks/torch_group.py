@@ -23,9 +23,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from graphstorm_like.errors import ConfigError, LaunchError
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.ranks.group import ALONE, Group
 
 LONG_SECONDS = 7 * 86_400.0
 """For work that one process of a host does for all: the supervisor ends the job when that one dies."""

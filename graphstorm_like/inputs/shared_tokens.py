@@ -19,11 +19,11 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
+from graphstorm_like.progress import Reporter
 from graphstorm_like.ragged import ranges
+from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenStore, build_token_store
-from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.progress import Reporter
 
 _numbers = itertools.count()
 """Hosts make their stores in one order, so a number names the same table everywhere."""

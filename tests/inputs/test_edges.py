@@ -18,7 +18,11 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.inputs.edges import chosen_edge_inputs, text_rows, unread_edge_types
+from graphstorm_like.inputs.learning_text import AgingVectors, ReorderedVectors
+from graphstorm_like.inputs.text import CachedText
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
@@ -26,13 +30,9 @@ from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNei
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.cache import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, unread_edge_types
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
-from graphstorm_like.training.lm.table import AgingVectors, ReorderedVectors
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.kinds import stage_pipeline
-from graphstorm_like.training.text_vectors import CachedText
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe
 

@@ -1,4 +1,4 @@
-"""The processes that train together, as one of them sees it. Alone it is this class; `training.distributed` has the
+"""The processes that train together, as one of them sees it. Alone it is this class; `ranks.torch_group` has the
 one that talks. All ranks call the same methods in the same order."""
 
 from __future__ import annotations

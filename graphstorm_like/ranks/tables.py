@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.files import reserve
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.ranks.group import Group
 
 _unused: list[tuple[Path, str]] = []
 """Tables of the host that this process, its leader, has let go, and others may still read."""

@@ -22,7 +22,7 @@ from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
 from graphstorm_like.tasks import EdgeLabelTask, Task
 
 if TYPE_CHECKING:
-    from graphstorm_like.training.text_vectors import TextSource
+    from graphstorm_like.inputs.text import TextSource
 
 
 def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:

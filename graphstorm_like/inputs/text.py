@@ -17,16 +17,16 @@ import torch
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.device import choose_device
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import GraphManifest, text_column
 from graphstorm_like.graph.shared import SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType, type_name
-from graphstorm_like.training.device import choose_device
-from graphstorm_like.training.distributed import LONG_SECONDS, cluster, group
-from graphstorm_like.training.edge_inputs import chosen_edge_inputs, scored_inputs, text_rows
-from graphstorm_like.training.known_vectors import note_file, recall, remember
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.inputs.edges import chosen_edge_inputs, scored_inputs, text_rows
+from graphstorm_like.inputs.known_vectors import note_file, recall, remember
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.torch_group import LONG_SECONDS, cluster, group
 
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.graph.tables import FloatRows, RowTable
+from graphstorm_like.inputs.rank_rows import read_rows, row_file
+from graphstorm_like.inputs.row_adam import row_adam
+from graphstorm_like.ranks.tables import FloatRows, RowTable
+from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.rank_rows import read_rows, row_file
-from graphstorm_like.training.row_adam import row_adam
 
 CHUNK = 1 << 16
 """Rows that are drawn from one stream."""
