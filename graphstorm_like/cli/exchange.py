@@ -44,6 +44,10 @@ def add_to(app: typer.Typer) -> None:
         label: Annotated[
             list[str] | None, typer.Option(help="TYPE/TENSOR that is a label; again for more.", show_default=False)
         ] = None,
+        feature: Annotated[
+            list[str] | None,
+            typer.Option(help="TYPE/TENSOR that is a feature, e.g. a count in whole numbers.", show_default=False),
+        ] = None,
         leave_out: Annotated[
             list[str] | None, typer.Option(help="TYPE/TENSOR that is not wanted.", show_default=False)
         ] = None,
@@ -73,6 +77,7 @@ def add_to(app: typer.Typer) -> None:
             target,
             Reporter(quiet).line,
             labels=label or (),
+            features=feature or (),
             leave_out=leave_out or (),
             reverse=pairs,
             id_mapping=id_mapping,
