@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from graphstorm_like.errors import ConfigError, MissingExtraError, must_be
-from graphstorm_like.text.pooling import POOLER, PoolingChoice
+from graphstorm_like.text.pooling_files import POOLER, PoolingChoice
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 # Models without numbered positions (T5, for one) read any length.

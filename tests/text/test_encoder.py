@@ -16,7 +16,7 @@ from graphstorm_like.text.batching import collate
 from graphstorm_like.text.encoder import SHORT, TextEncoder
 from graphstorm_like.text.folders import resolve_model_folder
 from graphstorm_like.text.loading import bf16_in_hardware
-from graphstorm_like.text.pooling import POOLING_NAMES
+from graphstorm_like.text.pooling_files import POOLING_NAMES
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 
 TEXTS = ["the graph library", "x", None, "a longer text of the data files for packages " * 9, "node edge", "tool files"]
