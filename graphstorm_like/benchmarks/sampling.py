@@ -30,7 +30,9 @@ from graphstorm_like.benchmarks.cost_model import (
 from graphstorm_like.benchmarks.measure import Clock
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.task import GraphPretrainingConfig, NodeLabelConfig, TaskConfig
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
+from graphstorm_like.config.tasks.labels import NodeLabelConfig
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitioned import PartitionedGraph

@@ -12,17 +12,20 @@ from typing import Any
 
 from graphstorm_like.benchmarks.measure import Clock, peak_rss_mb, table
 from graphstorm_like.benchmarks.pipeline import drive
+from graphstorm_like.config.phases import PhaseConfig
+from graphstorm_like.config.phases.gnn import GnnPhase
+from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import GnnStage, JointStage, LmStage, StageConfig
 from graphstorm_like.config.train import CheckpointConfig
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.training.progress import Reporter
 
-KINDS: dict[str, StageConfig] = {
-    "gnn": GnnStage(name="gnn", type="gnn"),
-    "lm": LmStage(name="lm", type="lm"),
-    "joint": JointStage(name="joint", type="joint"),
+KINDS: dict[str, PhaseConfig] = {
+    "gnn": GnnPhase(name="gnn", type="gnn"),
+    "lm": LmPhase(name="lm", type="lm"),
+    "joint": JointPhase(name="joint", type="joint"),
 }
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphstorm_like import __version__
-from graphstorm_like.config.launch import LaunchConfig
+from graphstorm_like.config.launchers import LaunchConfig
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, LaunchError, did_you_mean
 from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
@@ -232,6 +233,8 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "task": pipeline.task.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
     }
+    if plugins := plugin_hashes():
+        facts["plugins"] = plugins
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -240,7 +243,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentStage)]
+    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
     return sorted({c.name for c in (*configs, *students) if c is not None})
 
 

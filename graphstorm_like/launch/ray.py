@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.launch import RayLaunchConfig
+from graphstorm_like.config.launchers.ray import RayLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private

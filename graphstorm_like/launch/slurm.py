@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphstorm_like.config.launch import SlurmLaunchConfig
+from graphstorm_like.config.launchers.slurm import SlurmLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.host import job_name, own_address, resolve

@@ -11,7 +11,8 @@ import torch
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.task import EdgeLabelConfig, TaskConfig
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.labels import EdgeLabelConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, RowType

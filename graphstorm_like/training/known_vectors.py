@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from graphstorm_like import __version__
-from graphstorm_like.config.model import TextEncoderConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import GraphManifest

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from graphstorm_like.config.model import ModelConfig, NodeInputConfig, TextEncoderConfig
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import GraphManifest, text_column

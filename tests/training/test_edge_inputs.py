@@ -15,7 +15,7 @@ import torch
 
 import graphstorm_like.models.embedding as embedding
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.stages import JointStage
+from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
@@ -155,7 +155,7 @@ def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExpe
         wanted = {name: config for name, config in pipeline.model.edge_inputs.items() if name in read}
         pipeline = pipeline.model_copy(update={"model": pipeline.model.model_copy(update={"edge_inputs": wanted})})
         (one,) = pipeline.train.stage_list()
-        assert isinstance(one, JointStage)
+        assert isinstance(one, JointPhase)
         return pipeline, build_joint_experiment(stage_pipeline(pipeline, one), one, QUIET)
 
     return build

@@ -16,7 +16,10 @@ import pyarrow.compute as pc
 from gconstruct.engines.arrow.kinds import kind_of
 from gconstruct.engines.arrow.read import Table, as_numbers
 from gconstruct.problems import EXAMPLES, Problems, Unquoted, bad_rows
-from graphstorm_like.config.graph import FeatureConfig, MultiHotFeature, NumericFeature, OneHotFeature
+from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.config.features.multi_hot import MultiHotFeature
+from graphstorm_like.config.features.numeric import NumericFeature
+from graphstorm_like.config.features.one_hot import OneHotFeature
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.schema import FeatureSchema
 

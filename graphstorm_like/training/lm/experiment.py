@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import JointStage
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Block, Graph, RowType
 from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
@@ -82,7 +82,7 @@ class LmExperiment(Experiment):
 
     language_models: LanguageModels = field(kw_only=True)
     tables: Tables = field(kw_only=True)
-    joint: JointStage | None = None
+    joint: JointPhase | None = None
     other_objective: Objective | None = None
     """Instead of the task's own loss."""
     mlm: MlmTerm | None = None
@@ -381,7 +381,7 @@ def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
     return TablePlace(number, f"aging:{next(_names)}", row_type, shared, group(), None if where is None else where.shm)
 
 
-def build_joint_experiment(pipeline: Pipeline, stage: JointStage, reporter: Reporter) -> LmExperiment:
+def build_joint_experiment(pipeline: Pipeline, stage: JointPhase, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; vectors start from the embedding cache."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)

@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from graphstorm_like.config.model import SHARED, TextEncoderConfig
-from graphstorm_like.config.stages import LmConfig, LoraTuning, TopTuning
+from graphstorm_like.config.lm import LmConfig
+from graphstorm_like.config.model import SHARED
+from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.tuning.lora import LoraTuning
+from graphstorm_like.config.tuning.top import TopTuning
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.text.encoder import SHORT, TextEncoder

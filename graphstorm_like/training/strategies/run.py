@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
+from graphstorm_like.config.phases import PhaseConfig
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StageConfig, StudentStage
+from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
@@ -45,7 +47,7 @@ _PLAN_KEYS = {"strategy", "stages"}
 class PlannedStage:
     """A stage, the hash of what it depends on, its folder, and the one in the cache: the same, but for the last."""
 
-    config: StageConfig
+    config: PhaseConfig
     fingerprint: str
     folder: Path
     cached: Path
@@ -84,7 +86,7 @@ def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     return planned
 
 
-def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
+def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
     """All that a stage's results depend on. lm, graph: hashes of what made the present models."""
     own = stage_pipeline(pipeline, stage)
     has_graph = stage.type in ("gnn", "joint")
@@ -99,9 +101,10 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
         if _text_width_is_hidden(own, manifest):
             model["hidden"] = own.model.gnn.hidden
     encoders = dict(own.model.text_encoders())
-    if isinstance(stage, StudentStage):
+    if isinstance(stage, StudentPhase):
         encoders = student_pipeline(own, stage).model.text_encoders()
-    return {
+    plugins = plugin_hashes()
+    return ({"plugins": plugins} if plugins else {}) | {
         "version": __version__,
         "graph_folder": manifest.hashes,
         "seed": own.seed,
@@ -238,7 +241,7 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
     stage = pipeline.train.stage_list()[-1]
     own = stage_pipeline(pipeline, stage)
-    if isinstance(stage, StudentStage):
+    if isinstance(stage, StudentPhase):
         own = student_pipeline(own, stage)
     lms = folder / BEST / LM_FOLDER
     if lms.is_dir():
@@ -246,7 +249,7 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     if stage.type in ("gnn", "joint"):
         experiment = build_experiment(own, reporter)
     else:
-        hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentStage) else None
+        hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentPhase) else None
         experiment = build_text_experiment(own, reporter, hidden)
     experiment.load(folder / BEST)
     return experiment

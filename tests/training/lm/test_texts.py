@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphstorm_like.config.stages import LmConfig
+from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.graph.store import Block, Relation
 from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, StreamPosition
 from graphstorm_like.text.batching import TextBatch

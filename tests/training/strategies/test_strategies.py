@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, load_pipeline
-from graphstorm_like.config.stages import JointStage
+from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import exclusive
 from graphstorm_like.graph.group import Group
@@ -122,7 +122,7 @@ def test_joint_leaves_out_target_edges_when_asked(configured: Callable[..., Pipe
     )
     train(pipeline, "construct")
     stage = pipeline.train.stage_list()[0]
-    assert isinstance(stage, JointStage)
+    assert isinstance(stage, JointPhase)
     experiment = build_joint_experiment(stage_pipeline(pipeline, stage), stage, QUIET)
     batch = experiment.batches().make(experiment.task.rows("train")[:8], _at())
     ids, targets = batch.input_ids["item"].numpy(), batch.targets
