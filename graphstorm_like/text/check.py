@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.model import TextEncoderConfig
-from graphstorm_like.config.stages import LoraTuning, TuneConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.text.folders import hub_cache_folder, hub_is_offline, installed_folder
 from graphstorm_like.text.pooling_files import detect_pooling
@@ -46,8 +46,8 @@ def problems_of_encoder(
     found: list[Problem] = []
     if importlib.util.find_spec("transformers") is None:
         found.append((where, str(MissingExtraError("a language model", "transformers", "text"))))
-    if isinstance(tune, LoraTuning) and importlib.util.find_spec("peft") is None:
-        found.append(("train.lm.tune.type", str(MissingExtraError("lora", "peft", "lora"))))
+    if tune is not None:
+        found += _missing_packages(tune)
     key = f"{where}.name"
     try:
         folder = installed_folder(config.name, key)
@@ -58,6 +58,11 @@ def problems_of_encoder(
         if folder is None:
             return [*found, (key, _not_in_the_cache(config.name))] if hub_is_offline() else found
     return found + _problems_of_folder(folder, config, where)
+
+
+def _missing_packages(tune: TuneConfig) -> list[Problem]:
+    missing = [item for item in tune.packages.items() if importlib.util.find_spec(item[0]) is None]
+    return [("train.lm.tune.type", str(MissingExtraError(tune.type, *item))) for item in missing]
 
 
 def download_notice(config: TextEncoderConfig) -> str | None:

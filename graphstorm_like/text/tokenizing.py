@@ -10,12 +10,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from graphstorm_like.hashing import hash_facts
 
 # A token has about 5 characters of English, and no more than 16 of nearly any text.
 _CHARACTERS_PER_TOKEN = 16
@@ -139,7 +140,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
             "settings": settings,
         }
     content["truncation_side"] = tokenizer.truncation_side
-    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def tokenizer_facts(tokenizer: Any) -> dict[str, Any]:

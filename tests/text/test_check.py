@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from graphstorm_like.config.model import TextEncoderConfig
-from graphstorm_like.config.stages import FullTuning, LoraTuning
+from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.tuning.full import FullTuning
+from graphstorm_like.config.tuning.lora import LoraTuning
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model
 from graphstorm_like.text.check import download_notice, position_limit_of, problems_of_encoder
@@ -122,7 +123,7 @@ def test_hugging_face_names(bert_folder: Path, tmp_path: Path, monkeypatch: pyte
 def test_it_imports_neither_torch_nor_transformers(bert_folder: Path) -> None:
     code = (
         "import sys\n"
-        "from graphstorm_like.config.model import TextEncoderConfig\n"
+        "from graphstorm_like.config.text_encoder import TextEncoderConfig\n"
         "from graphstorm_like.text.check import problems_of_encoder\n"
         "assert problems_of_encoder(TextEncoderConfig(name=sys.argv[1], max_tokens=8)) == []\n"
         "assert not {'torch', 'transformers', 'numpy', 'huggingface_hub'} & set(sys.modules)\n"
