@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -18,6 +16,7 @@ from gconstruct.problems import Problems, counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+from graphstorm_like.hashing import hash_facts
 
 if TYPE_CHECKING:
     from gconstruct.engines.arrow.engine import Construction
@@ -119,7 +118,7 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:

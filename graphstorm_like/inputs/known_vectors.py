@@ -7,7 +7,6 @@ names the folders by what both follow from: the graph's files, the model's files
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import RowType, type_name
+from graphstorm_like.hashing import hash_facts
 
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache
@@ -49,7 +49,7 @@ def note_file(
         "model": [model, model_files(model)],
         "dtype": str(as_dtype(config.dtype, device)),
     }
-    return folder / f"known-{blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()}.json"
+    return folder / f"known-{hash_facts(facts)}.json"
 
 
 def recall(note: Path) -> EmbeddingCache | None:

@@ -17,7 +17,7 @@ from torch import nn
 
 from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError, must_be
-from graphstorm_like.text.pooling import POOLER, PoolingChoice
+from graphstorm_like.text.pooling_files import POOLER, PoolingChoice
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 # Models without numbered positions (T5, for one) read any length.
@@ -61,8 +61,7 @@ def _from_pretrained(transformers: Any, folder: Path, dtype: torch.dtype, attent
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **options)
-        # Of an encoder-decoder (T5) only the encoder reads texts.
-        factory = transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
+        factory = transformers.AutoModelForTextEncoding if _encoder_alone(config) else transformers.AutoModel
         version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
         options["dtype" if version >= (4, 56) else "torch_dtype"] = dtype
         options |= {"config": config, "use_safetensors": True, "output_loading_info": True}
@@ -79,6 +78,13 @@ def _from_pretrained(transformers: Any, folder: Path, dtype: torch.dtype, attent
         ) from problem
     model, info = loaded
     return model, info
+
+
+def _encoder_alone(config: Any) -> bool:
+    """Whether the encoder of an encoder-decoder (T5) is to be loaded, which reads texts; saved alone, its config says
+    no longer that it was part of one."""
+    names = getattr(config, "architectures", None) or ()
+    return bool(config.is_encoder_decoder) or any(str(name).endswith("EncoderModel") for name in names)
 
 
 def as_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
