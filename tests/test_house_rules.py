@@ -22,7 +22,7 @@ PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
     "errors", "files", "heap", "leash", "ragged", "config", "graph", "sampling", "text", "models", "tasks", "training",
-    "inference", "launch", "benchmarks", "cli",
+    "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
