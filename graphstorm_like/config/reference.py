@@ -11,11 +11,13 @@ Schema = Mapping[str, Any]
 
 HEAD = """# Configuration
 
-Every key of a pipeline's YAML. Made by `gsl schema --markdown`: do not edit. Keys of the sections below may be set on the
-command line too, `train.lr=1e-3`. `<name>` stands for a name of your own, `[]` for each entry of a list.
+Every key of a pipeline's YAML. Made by `gsl schema --markdown`: do not edit. Keys may be set on the command line too,
+`train.lr=1e-3`. `<name>` stands for a name of your own, `[]` for each entry of a list.
 """
 
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+_UNBOUNDED = 1e9
+"""Bounds beyond it are those of 64 bits: no news to a reader."""
 _WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 
 
@@ -67,6 +69,7 @@ class _Reference:
         self._defs: Mapping[str, Schema] = schema.get("$defs", {})
         self._tag_keys = set(_tag_keys(schema))
         self._title_of: dict[str, str] = {}
+        self._within = ""
         self._waiting: list[tuple[str, str]] = []
         """(definition, path) of sections that are linked to and not yet written."""
 
@@ -79,6 +82,7 @@ class _Reference:
 
     def _section(self, title: str, section: Schema) -> Iterator[str]:
         earlier, self._waiting = self._waiting, []
+        self._within = title
         yield f"## {title}\n"
         if section.get("description"):
             yield _one_line(section["description"]) + "\n"
@@ -115,7 +119,10 @@ class _Reference:
     def _link(self, name: str, path: str) -> str:
         tags = [f"{k}: {v['const']}" for k, v in self._defs[name].get("properties", {}).items() if self._is_tag(k, v)]
         if name not in self._title_of:
-            self._title_of[name] = f"`{path}` with `{tags[0]}`" if tags else f"`{path}`"
+            title = f"`{path}` with `{tags[0]}`" if tags else f"`{path}`"
+            if title in self._title_of.values():  # the same key of two alternatives
+                title += f" in {self._within}"
+            self._title_of[name] = title
             self._waiting.append((name, self._title_of[name]))
         title = self._title_of[name]
         shown = f"`{tags[0]}`" if tags else title
@@ -126,9 +133,8 @@ class _Reference:
 
 
 def _bounds(value: Schema) -> str:
-    words = [
-        f"{word} {value[bound]:g}" for bound, word in _BOUNDS.items() if bound in value and abs(value[bound]) < 1e9
-    ]
+    given = [bound for bound in _BOUNDS if bound in value and abs(value[bound]) < _UNBOUNDED]
+    words = [f"{_BOUNDS[bound]} {value[bound]:g}" for bound in given]
     return f", {' and '.join(words)}" if words else ""
 
 

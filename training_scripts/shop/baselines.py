@@ -6,6 +6,7 @@ ties count half. What can be chosen (strength of regularisation) is chosen on va
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def bag_of_words(texts: list[str], fit_on: npt.NDArray[np.int64]) -> Array:
     counts = np.zeros((len(texts), BUCKETS), np.float32)
     for row, text in enumerate(texts):
         words = re.findall(r"\w+", text.lower())
-        pairs = [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+        pairs = [f"{first} {second}" for first, second in itertools.pairwise(words)]
         for term in words + pairs:
             counts[row, zlib.crc32(term.encode()) % BUCKETS] = 1
     frequency = (counts[fit_on] > 0).sum(0)

@@ -65,6 +65,6 @@ VAGUE_QUERIES = "present for dad, on sale, best rated, new this week, something 
 PRAISE = "great, works as it should, very happy, would buy again, good quality, arrived quickly"
 BLAME = "broke after a week, not as described, too small, poor quality, sent it back, disappointing"
 BRANDS = (
-    "Alder, Birk, Corvo, Dunmore, Elva, Fjord, Garrick, Holm, Ister, Juno, Kestrel, Lunde, Marlow, Norrsken, Orly, Pike"
+    "Alder, Birk, Corvo, Dunmore, Elva, Fjord, Garrick, Holm, Ister, Juno, Kestrel, Lunde, Marlow, Nora, Orly, Pike"
 )
 COUNTRIES = "BR, DE, FR, IN, JP, KE, US"
