@@ -22,7 +22,7 @@ PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
     "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "progress", "device", "config", "graph",
-    "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "benchmarks", "cli",
+    "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graphstorm_like.benchmarks.strategies import KINDS, measure
+from bench_lm import KINDS, measure
+
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter

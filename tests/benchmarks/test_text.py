@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bench_text import REFERENCE, Competitor, Row, format_table, read_texts, run
 
-from graphstorm_like.benchmarks.text import REFERENCE, Competitor, Row, format_table, read_texts, run
 from graphstorm_like.errors import DataError, MissingExtraError
 
 

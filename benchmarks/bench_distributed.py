@@ -1,6 +1,6 @@
 """One and several hosts and trainers of GraphStorm 0.5.1 and of this library, on the same work, on this machine.
 
-    python training_scripts/debian_packages/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2
+    python benchmarks/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2
 
 A case is <side>:<hosts>x<trainers a host>; more hosts than one are pretended, each with a METIS partition. Both sides
 train sections of packages on the same float32 inputs (MiniLM vectors and the size), splits, RGCN and batches (1,024
@@ -27,11 +27,11 @@ import peer_graph
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from measure import table
 from peer_environment import PeerError, environment, peer_python
 from peer_hosts import Hosts, pretended_hosts
 from peer_measure import Epoch, Run, measure, our_epochs, peer_epochs
 
-from graphstorm_like.benchmarks.measure import table
 from graphstorm_like.errors import GslError
 
 HEAD = ["", "construct s", "cpu s", "start-up s", "cpu s", "epoch s", "cpu s", "evaluate cpu s", "run s", "cpu s"]
@@ -41,10 +41,12 @@ HEAD += ["peak MB", "valid", "test"]
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="GraphStorm beside this library over hosts and trainers.")
     parser.add_argument("cases", nargs="+", type=case, help="ours:1x1 peer:2x1 ...: side, hosts, trainers a host")
-    parser.add_argument("--tables", type=Path, default=bench_peer.HERE / "tables", help="folder of build_tables.py")
-    parser.add_argument("--output", type=Path, default=bench_peer.HERE / "runs" / "distributed", help="inputs, logs")
-    parser.add_argument("--peer-venv", type=Path, default=bench_peer.HERE / "runs" / ".venv-peer")
-    parser.add_argument("--cache", type=Path, default=bench_peer.HERE / "runs" / "cache", help="text vectors stay here")
+    parser.add_argument("--tables", type=Path, default=bench_peer.DEBIAN / "tables", help="folder of build_tables.py")
+    parser.add_argument("--output", type=Path, default=bench_peer.DEBIAN / "runs" / "distributed", help="inputs, logs")
+    parser.add_argument("--peer-venv", type=Path, default=bench_peer.DEBIAN / "runs" / ".venv-peer")
+    parser.add_argument(
+        "--cache", type=Path, default=bench_peer.DEBIAN / "runs" / "cache", help="text vectors stay here"
+    )
     parser.add_argument("--epochs", type=int, default=4, help="the first is not counted")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all trainers together (default: cores)")
     parser.add_argument("--tokens", type=int, default=128, help="of a text, at most")

@@ -8,6 +8,7 @@ In: the folder of build_tables.py. Out: `<folder>/tables/*.parquet` and `<folder
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
+
+sys.path.append(str(Path(__file__).parents[1] / "training_scripts" / "debian_packages"))
 from debian_relations import split_share
 
 AMONG_PACKAGES = (

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from measure import table
 
-from graphstorm_like.benchmarks.measure import table
 from graphstorm_like.graph.sample import DENSE_NODES
 
 Pair: TypeAlias = tuple[float, float]
@@ -344,3 +344,7 @@ def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:
                 )
     yield from table(head, rows)
     yield f"Assumed: {Scene(0, 0, 0)}; a hundredth as many nodes as edges, 80 % of them for training. Not measured."
+
+
+if __name__ == "__main__":
+    print("\n".join(scaling_table()))

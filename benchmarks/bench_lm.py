@@ -1,5 +1,10 @@
 """What a step of each kind of stage costs: the graph network on cached vectors, the language model alone, both end to
-end. Each in a process of its own, so that CPU seconds and peak memory are its own."""
+end.
+
+    python benchmarks/bench_lm.py training_scripts/debian_packages/pipeline.yaml train.lm.dropout=0.0
+
+Each is measured in a process of its own, so that CPU seconds and peak memory are its own.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.benchmarks.measure import Clock, peak_rss_mb, table
-from graphstorm_like.benchmarks.pipeline import drive
+from bench_gnn import drive
+from measure import Clock, exit_with_message, peak_rss_mb, pipeline_of, pipeline_parser, table
+
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.phases.gnn import GnnPhase
 from graphstorm_like.config.phases.joint import JointPhase
@@ -34,7 +40,7 @@ def strategies_table(pipeline: Pipeline, steps: int) -> str:
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     rows = []
     for kind in KINDS:
-        command = [sys.executable, "-m", "graphstorm_like.benchmarks.strategies", kind, str(steps)]
+        command = [sys.executable, __file__, "--worker", kind, str(steps)]
         done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True, timeout=7200)
         if done.returncode != 0:
             raise LaunchError(f"benchmark process ended with {done.returncode}:\n{done.stderr[-2000:]}")
@@ -84,10 +90,16 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The measuring process: pipeline on standard input, the row as the last line."""
-    pipeline: Any = Pipeline.model_validate_json(sys.stdin.read())
-    print(json.dumps(measure(pipeline, arguments[0], int(arguments[1]))))
+    """Print the table. `--worker`: the measuring process, pipeline on standard input, the row as the last line."""
+    if arguments[:1] == ["--worker"]:
+        pipeline: Any = Pipeline.model_validate_json(sys.stdin.read())
+        print(json.dumps(measure(pipeline, arguments[1], int(arguments[2]))))
+        return
+    parser = pipeline_parser("Steps of language model training, alone and end to end, beside the graph network's.")
+    parser.add_argument("--steps", type=int, default=10, help="steps to time, after two that are not")
+    options = parser.parse_intermixed_args(arguments)
+    print(strategies_table(pipeline_of(options), options.steps))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    exit_with_message(main)

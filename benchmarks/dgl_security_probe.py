@@ -3,7 +3,7 @@
 Starts a DGL server of its own on the loopback address, with a graph of a few nodes, connects to it as anybody in the
 network could, sends 200 kB of random bytes and prints how the server fared. It probes nothing but its own server.
 
-    python training_scripts/dgl_security_probe.py            # tensorpipe, then socket
+    python benchmarks/dgl_security_probe.py            # tensorpipe, then socket
 
 Needs dgl 1.1.3: pip install 'graphstorm-like[dgl]'. Takes about 10 seconds.
 """

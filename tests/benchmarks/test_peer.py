@@ -11,25 +11,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import bench_peer
 import numpy as np
+import peer_environment
+import peer_graph
+import peer_measure
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bench_peer import Result
+from peer_environment import PeerError
+from peer_measure import Epoch, Run
 
 from gconstruct import build_graph
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.graph.local import LocalGraph
-
-SCRIPTS = Path(__file__).parents[2] / "training_scripts" / "debian_packages"
-sys.path.insert(0, str(SCRIPTS))
-
-import bench_peer  # noqa: E402
-import peer_environment  # noqa: E402
-import peer_graph  # noqa: E402
-import peer_measure  # noqa: E402
-from bench_peer import Result  # noqa: E402
-from peer_environment import PeerError  # noqa: E402
-from peer_measure import Epoch, Run  # noqa: E402
 
 NAMES = [f"pkg{i}" for i in range(40)]
 SPLITS = ["train", "train", "valid", "test"] * 10

@@ -3,6 +3,8 @@
 This process is a trainer of host 0 and reads partition 0 from its files; every other partition has a server in a
 process of its own. So a batch costs what it costs on a network, but for the network. Inputs are all that training
 reads: features, text vectors, learnable embeddings.
+
+    python benchmarks/bench_sampling.py training_scripts/debian_packages/pipeline.yaml --partitions 1,2,4 --batches 60
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-from pydantic import TypeAdapter
-
-from graphstorm_like.benchmarks.cost_model import (
+from cost_model import (
     Batch,
     Layer,
     Measured,
     Traffic,
 )
-from graphstorm_like.benchmarks.measure import Clock
+from measure import Clock, exit_with_message, pipeline_of, pipeline_parser
+from pydantic import TypeAdapter
+
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
@@ -81,7 +83,7 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
                 folder = Path(scratch) / str(count)
                 partition_graph(source, folder, count, method, pipeline.seed)
             there = pipeline.model_copy(update={"graph": pipeline.graph.model_copy(update={"path": str(folder)})})
-            command = [sys.executable, "-m", "graphstorm_like.benchmarks.sampling", "measure"]
+            command = [sys.executable, __file__, "--worker"]
             command += [str(batches), str(source)]
             done = subprocess.run(
                 command, input=there.model_dump_json(), capture_output=True, text=True, timeout=3600, check=False
@@ -167,7 +169,7 @@ def _servers(local: PartitionedGraph, sources: Sources) -> Iterator[tuple[Cluste
         secret, servers = secrets.token_bytes(32), [(("127.0.0.1", 0),)]
         try:
             for host in range(1, hosts):
-                command = [sys.executable, "-m", "graphstorm_like.benchmarks.sampling", "serve"]
+                command = [sys.executable, __file__, "--serve"]
                 command += [str(local.folder), str(host), str(folders[host])]
                 server = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 started.append(server)
@@ -355,17 +357,28 @@ def _mean(batches: Sequence[Batch]) -> Batch:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`measure BATCHES GRAPH`: pipeline on standard input, runs as the last line. `serve FOLDER HOST SHM`: secret on
-    standard input, port as the first line."""
-    if arguments[0] == "serve":
+    """Print the table. `--worker BATCHES GRAPH`: pipeline on standard input, runs as the last line. `--serve FOLDER
+    HOST SHM`: secret on standard input, port as the first line."""
+    if arguments[:1] == ["--serve"]:
         secret = bytes.fromhex(sys.stdin.readline().strip())
         server = GraphServer(Path(arguments[1]), int(arguments[2]), Path(arguments[3]), ("127.0.0.1", 0), secret)
         print(server.address[1], flush=True)
         server.serve()
-    else:
+        return
+    if arguments[:1] == ["--worker"]:
         pipeline = Pipeline.model_validate_json(sys.stdin.read())
         print(RUNS.dump_json(measure(pipeline, int(arguments[1]), Path(arguments[2]))).decode())
+        return
+    from sampling_table import sampling_table
+
+    parser = pipeline_parser("Sampling and the fetch of inputs over partitions.")
+    parser.add_argument("--partitions", default="1,2,4", help="numbers of partitions; all but the first have servers")
+    parser.add_argument("--method", default="metis", help="how to partition: metis or random")
+    parser.add_argument("--batches", type=int, default=30, help="batches to time, after one that is not")
+    options = parser.parse_intermixed_args(arguments)
+    counts = parse_counts(options.partitions)
+    print("\n".join(sampling_table(measure_partitions(pipeline_of(options), counts, options.method, options.batches))))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    exit_with_message(main)

