@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
+from graphstorm_like.hashing import hash_facts
 
 ENGINE_VERSION = 1
 """Raise it when the same tables give another graph."""
@@ -117,7 +116,7 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:

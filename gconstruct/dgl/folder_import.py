@@ -6,8 +6,6 @@ of an edge type are sorted by target, so that edge ids change. Memory: one parti
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -50,6 +48,7 @@ from graphstorm_like.graph.schema import (
     label_column,
     label_split_column,
 )
+from graphstorm_like.hashing import hash_facts
 
 IMPORT_VERSION = 2
 """Raise it when the same folder gives another graph."""
@@ -124,7 +123,7 @@ def _fingerprint(folder: DglFolder, wishes: Wishes, mapping: Path | None) -> str
         "mapping": None if mapping is None else str(mapping),
         "versions": [SCHEMA_VERSION, IMPORT_VERSION],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 class _Import:

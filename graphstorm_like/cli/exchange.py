@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Write a graph folder in the form of another tool."""
         from graphstorm_like.graph.dgl.export import export_dgl
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         export_dgl(source, target, Reporter(quiet).line, name)
 
@@ -64,7 +64,7 @@ def add_to(app: typer.Typer) -> None:
         """Make a graph folder of one in the form of another tool."""
         from gconstruct.dgl import import_dgl
         from graphstorm_like.errors import ConfigError, must_be
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         pairs = []
         for word in reverse or ():

@@ -413,7 +413,7 @@ def test_from_the_command_line(parted: dict[int, Path], tmp_path: Path) -> None:
 def test_a_foreign_folder_is_trained_on(tmp_path: Path) -> None:
     from graphstorm_like.launch.plan import STAGES
     from graphstorm_like.launch.stages import run_pipeline
-    from graphstorm_like.training.progress import Reporter
+    from graphstorm_like.progress import Reporter
 
     config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 2, "random")
     import_dgl(
