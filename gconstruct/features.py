@@ -6,6 +6,7 @@ the transform: what makes the same feature of new rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
 
     None: the source's problems say why not. Raises DataError when the graph does not tell how its feature was made.
     """
-    config = _config_of(schema, source)
+    config, source = _config_of(schema, source), replace(source, width=schema.width)
     state = {key: value for key, value in schema.fitted.items() if key not in type(config).model_fields}
     transform = transform_of(config)
     values = transform.read(source)

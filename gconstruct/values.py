@@ -40,6 +40,8 @@ class Source:
     problems: Problems
     untyped: bool = False
     """From CSV files only: strings that may stand for something else."""
+    width: int | None = None
+    """Numbers a row of the feature that it becomes, once it was fitted: rows without any value do not tell."""
 
     def __len__(self) -> int:
         return len(self.values)

@@ -48,8 +48,13 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
 
     def read(self, source: Source) -> np.ndarray | None:
         """Numbers that are not finite, missing, negative (for log1p) or too large are told."""
-        is_list = kind_of(source.values.type).startswith("list of ")
-        values = _matrix(source) if is_list else _vector(source)
+        values: np.ndarray | None
+        if pa.types.is_null(source.values.type):
+            values = np.full((len(source), source.width or 1), np.nan)
+        elif kind_of(source.values.type).startswith("list of "):
+            values = _matrix(source)
+        else:
+            values = _vector(source)
         return values if values is not None and self._check(values, source) else None
 
     def _check(self, values: np.ndarray, source: Source) -> bool:
@@ -137,8 +142,8 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
         if config.missing == "mean":
             fill = np.array(state["mean"])
         if shift.shape != (width,) or fill.shape != (width,):
-            wanted = max(len(shift), len(fill))
-            source.refuse_all(f"must hold {wanted} numbers a row, as when it was fitted (got {width})", "Correct it")
+            fitted = max(len(shift), len(fill))
+            source.refuse_all(f"must hold {fitted} numbers a row, as when it was fitted (got {width})", "Correct it")
             return None
         scale = np.where(scale > 0, scale, 1.0)
         out = np.empty(values.shape, np.float32)
@@ -175,16 +180,20 @@ def _vector(source: Source) -> np.ndarray | None:
 
 
 def _matrix(source: Source) -> np.ndarray | None:
-    """(n, width) float32 or float64, NaN for null; lists of another width than the first are a problem."""
+    """(n, width) float32 or float64, NaN for null; lists of another width than the first, or than those that the
+    feature was fitted on, are a problem."""
     column = source.values
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
     given = np.flatnonzero(lengths >= 0)
-    width = int(lengths[given[0]]) if given.size else 1
+    width = source.width
+    if width is None:
+        width = int(lengths[given[0]]) if given.size else 1
     wrong = given[lengths[given] != width]
     if wrong.size or width == 0:
         rows = wrong if width else given
         shown = [Unquoted(f"a list of {n}") for n in lengths[rows[:EXAMPLES]].tolist()]
-        rule = f"a list of {width} numbers, as in the first row that has one" if width else "a list of numbers"
+        others = "in the first row that has one" if source.width is None else "when it was fitted"
+        rule = f"a list of {width} numbers, as {others}" if width else "a list of numbers"
         source.refuse(rows, shown, rule, "Make all lists of one length")
         return None
     flat = column.flatten()

@@ -252,13 +252,27 @@ def test_new_rows_are_transformed_as_those_of_the_graph(tmp_path: Path) -> None:
     assert new.tolist() == [[1, 0], [0, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([None, None], pa.list_(pa.float64()))], ids=str)
+def test_rows_without_a_value_have_the_width_of_the_graph(tmp_path: Path, nothing: pa.Array) -> None:
+    for options in ({"missing": "mean"}, {"missing": "zero", **NONE}):
+        _, schema = encode(tmp_path, [[1.0, 2.0], [3.0, 5.0]], **options)
+        new = apply_fitted(schema, source_of(nothing))
+        assert new is not None
+        assert new.shape == (2, 2)
+
+
 def test_rows_that_do_not_fit_a_saved_state(tmp_path: Path) -> None:
     for options in ({}, NONE):
         _, schema = encode(tmp_path, [[1.0, 2.0], [3.0, 5.0]], **options)
         source = source_of(pa.array([[1.0, 2.0, 3.0]]))
         assert apply_fitted(schema, source) is None
-        assert source.problems.messages[0].startswith("x.parquet: column 'x' must ")
-        assert "(got 3)" in source.problems.messages[0]
+        assert source.problems.messages == [
+            "x.parquet row 1: column 'x' must be a list of 2 numbers, as when it was fitted (got a list of 3). "
+            "Make all lists of one length"
+        ]
+        source = source_of(pa.array([1.0]))
+        assert apply_fitted(schema, source) is None
+        assert "numbers a row, as " in source.problems.messages[0]
     with pytest.raises(DataError, match="features.f: must be a feature that gsl construct made"):
         apply_fitted(FeatureSchema(width=1), source_of(pa.array([1.0])))
     broken = schema.model_copy(update={"fitted": {**schema.fitted, "normalize": "softmax"}})
