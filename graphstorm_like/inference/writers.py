@@ -18,9 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graphstorm_like.files import fsync_path, replace_folder
+from graphstorm_like.files import file_hash, fsync_path, replace_folder
 from graphstorm_like.graph.group import ALONE, Group
-from graphstorm_like.graph.schema import file_hash
 
 MANIFEST_FILE = "manifest.json"
 

@@ -15,7 +15,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, LaunchError, did_you_mean
-from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
+from graphstorm_like.files import file_hash
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.text.folders import model_files
 
 STAGES = ("construct", "train", "evaluate", "infer")

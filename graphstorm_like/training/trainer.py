@@ -21,7 +21,7 @@ from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
-from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, write_folder
+from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, check_folder, write_folder
 from graphstorm_like.training.edge_inputs import scored_inputs, unread_edge_types
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
@@ -61,7 +61,7 @@ class Trainer:
         self.ranks = experiment.task.group
         self.embeddings, self.tables = list(experiment.embeddings.values()), experiment.tables_in_training
         self.optimizers = Optimizers(experiment.groups(), self.embeddings, self.config)
-        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks)
+        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks, reporter.line)
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
@@ -88,12 +88,14 @@ class Trainer:
         return TrainResult(best, best_epoch + 1, self.state.epoch, self.state.updates, time.monotonic() - started)
 
     def resume(self) -> None:
-        """Load the newest resume point, if there is one."""
+        """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
         if self.ranks.rank == 0 and self.folder.exists():
             recover(self.folder)
         loaded = self.checkpoints.load(self.experiment.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
+            if self.state.best is not None:
+                check_folder(self.folder / BEST)
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.experiment.at(self.state.updates)

@@ -46,7 +46,7 @@ def source(tmp_path: Path) -> Path:
 
 def left(folder: Path) -> list[str]:
     """What lies there, hidden entries too."""
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".checked")
 
 
 # ------------------------------------------------------------------------------------------------------ what is written

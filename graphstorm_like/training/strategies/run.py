@@ -20,12 +20,13 @@ from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.stages import StageConfig, StudentStage
 from graphstorm_like.config.train import NEUTRAL_KEYS
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
+from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
 from graphstorm_like.training.progress import Reporter, duration
@@ -136,7 +137,7 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
         with _alone(stage):
             if fresh and not stage.last and ranks.rank == 0:
                 shutil.rmtree(stage.folder, ignore_errors=True)
-            result = None if fresh else _known(stage, ranks)
+            result = None if fresh else _known(stage, ranks, reporter)
             ranks.barrier(f"stage {stage.config.name}")
             if result is None:
                 result = _run(stage, lineage, reporter)
@@ -149,13 +150,21 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     assert result is not None, "a strategy has stages"
     if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+        add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
 
 
-def _known(stage: PlannedStage, ranks: Group) -> TrainResult | None:
-    """What a stage came to, when it is done: as the first rank finds it."""
-    found = stage.done()
+def _known(stage: PlannedStage, ranks: Group, reporter: Reporter) -> TrainResult | None:
+    """What a stage came to, when it is done: as the first rank finds it. Damaged results in the cache are removed."""
+    found = stage.done() if ranks.rank == 0 else None
+    if found is not None:
+        try:
+            check_folder(stage.cached / BEST)
+        except DamagedFileError as err:
+            reporter.line(f"stage {stage.config.name} is trained again: {err}")
+            shutil.rmtree(stage.cached, ignore_errors=True)
+            found = None
     written = ranks.from_first(json.dumps(None if found is None else asdict(found)), "stages that are done")
     facts = json.loads(written)
     return None if facts is None else TrainResult(**facts)
@@ -236,6 +245,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
+    check_folder(folder / BEST)
     stage = pipeline.train.stage_list()[-1]
     own = stage_pipeline(pipeline, stage)
     if isinstance(stage, StudentStage):
