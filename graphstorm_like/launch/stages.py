@@ -5,7 +5,9 @@ construct -> train (which embeds texts first) -> evaluate (the only place that s
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -45,13 +47,27 @@ METRICS_FILE = "metrics.json"
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Say what to do about a folder that cannot be written to."""
+    """Say what to do about an output folder that cannot be written to. Other errors of files are not about it."""
     try:
         yield
     except OSError as err:
+        if not _is_about(err, output):
+            raise
         raise DataError(
             f"{output}: must be a folder that can be written to ({err}). Free space, or choose another `output`"
         ) from err
+
+
+_MISSING = {errno.ENOENT, errno.ESTALE, errno.EISDIR}
+"""Errors of a file that is not as it was: not those of a folder that cannot be written to."""
+
+
+def _is_about(err: OSError, output: Path) -> bool:
+    """Whether an error is about writing into the output folder, or about making it."""
+    if not isinstance(err.filename, str | bytes) or err.errno in _MISSING:
+        return False
+    path, folder = Path(os.path.abspath(os.fsdecode(err.filename))), Path(os.path.abspath(output))
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 @contextmanager
