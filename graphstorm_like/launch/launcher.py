@@ -39,15 +39,17 @@ from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import Runner, hold_output, run_pipeline, writing
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.stopping import stop_on_signals
 
 LOOPBACK = "127.0.0.1"
 
 
 def launch(pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped on Ctrl-C."""
+    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped when a signal asks for it."""
     on = pipeline.launch.on
     if runs_in_process(pipeline.launch) or list(stages) == ["construct"]:
-        run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
+        with stop_on_signals():
+            run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
     elif on == "local":
         launch_local(pipeline, stages, fresh, quiet)
     elif on == "ray":

@@ -22,8 +22,9 @@ from graphstorm_like.launch.launcher import forget_logs, prepare, print_line, wr
 from graphstorm_like.launch.plan import Job, Ports, plan_processes, stage_mark
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import hold_output, writing
-from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopped, Stopping, listening, run_host, with_restarts
+from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopping, listening, run_host, with_restarts
 from graphstorm_like.training.progress import Reporter
+from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS, SETTLE_SECONDS = 0.3, 2.0
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,7 +27,7 @@ from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
-from graphstorm_like.training.distributed import group
+from graphstorm_like.training.distributed import LONG_SECONDS, group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
 from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
@@ -134,7 +134,7 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     for number, stage in enumerate(planned):
         if len(planned) > 1:
             reporter.line(f"stage {number + 1} of {len(planned)}, {stage.config.name}: -> {stage.folder}")
-        with _alone(stage):
+        with _alone(stage, reporter):
             if fresh and not stage.last and ranks.rank == 0:
                 shutil.rmtree(stage.folder, ignore_errors=True)
             result = None if fresh else _known(stage, ranks, reporter)
@@ -171,13 +171,16 @@ def _known(stage: PlannedStage, ranks: Group, reporter: Reporter) -> TrainResult
 
 
 @contextmanager
-def _alone(stage: PlannedStage) -> Iterator[None]:
-    """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
-    if group().rank > 0 or (stage.last and not stage.cached.is_dir()):
-        yield
-        return
-    stage.cached.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(stage.lock, "training this stage"):
+def _alone(stage: PlannedStage, reporter: Reporter) -> Iterator[None]:
+    """Stages in the cache may be wanted by two runs at once: the second waits, and says so. The last one's folder is
+    locked by its run."""
+    ranks, what = group(), f"the folder of stage {stage.config.name}"
+    with ExitStack() as stack:
+        ranks.leader_first(what)
+        if ranks.rank == 0 and not (stage.last and not stage.cached.is_dir()):
+            stage.cached.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(stage.lock, "training this stage", LONG_SECONDS, reporter.line))
+        ranks.leader_done(what)
         yield
 
 
