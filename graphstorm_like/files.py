@@ -196,6 +196,8 @@ def try_lock(descriptor: int) -> bool:
 FileRecord = Sequence[Any]
 """[bytes, modification time in ns, inode, blake2b] of a file. None stands for what is not known."""
 HASH_THREADS = 4
+HASHES_FILE = "hashes.json"
+"""In folders of models and resume points: records of the other files."""
 _verified: dict[str, list[Any]] = {}
 """Records of the files that this process has read and found right, by path."""
 
@@ -263,6 +265,33 @@ def check_contents(folder: Path, meta: Mapping[str, Any]) -> None:
     """Raise DataError, which names the file, unless all files hold what `content_records` noted in `meta["files"]`;
     folders of an older version have no such notes."""
     check_files(folder, meta.get("files", {}), f"Delete the folder {folder} and run again; it will be rebuilt.")
+
+
+def write_hashes(folder: Path, records: Mapping[str, FileRecord]) -> None:
+    """Note in a saved folder what its files hold."""
+    write_json(folder / HASHES_FILE, {"files": dict(records)})
+
+
+def read_hashes(folder: Path) -> dict[str, FileRecord]:
+    """What `write_hashes` noted; nothing when an older version saved the folder. DataError when the note is damaged."""
+    path = folder / HASHES_FILE
+    return file_records(path, read_object(path) or {"files": None}) if path.exists() else {}
+
+
+def check_saved(folder: Path, remedy: str) -> dict[str, str]:
+    """Hashes of a saved folder's files by name, after a look at whether they still hold what was written; DataError
+    names the one that does not. Contents are read once, whoever wrote them: see `check_files`."""
+    records = {name: [size, None, None, content] for name, (size, _, _, content) in read_hashes(folder).items()}
+    check_files(folder, records, remedy)
+    return {name: str(record[3]) for name, record in records.items()}
+
+
+def file_records(path: Path, content: Mapping[str, Any]) -> dict[str, FileRecord]:
+    """The records in a JSON file of ours; DataError when they are none. No records: an older version wrote it."""
+    records = content.get("files", {})
+    if not isinstance(records, dict) or not all(isinstance(r, list) and len(r) == 4 for r in records.values()):
+        raise DataError(f"{path}: must hold the hashes of files (got something else). Make the folder again")
+    return records
 
 
 def _key(path: Path) -> str:

@@ -25,21 +25,19 @@ from torch import Tensor, nn
 from graphstorm_like.errors import DamagedFileError, DataError, TrainingError
 from graphstorm_like.files import (
     TEMPORARY,
-    FileRecord,
-    check_files,
+    check_saved,
     files_below,
     fsync_path,
-    read_object,
+    read_hashes,
     record_files,
     recover,
     replace_folder,
-    write_json,
+    write_hashes,
 )
 from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.training.rank_rows import RankRows, row_files
 
 MODEL_FILE = "model.safetensors"
-HASHES_FILE = "hashes.json"
 _REMEDY = "Copy it anew from where it is whole, or train again with --fresh"
 
 
@@ -87,7 +85,7 @@ def write_folder(
         own += parts or {}
         records = group.collect(json.dumps(record_files(temporary, own)), f"writing {target.name}")
         if group.rank == 0:
-            _write_hashes(temporary, {name: each for text in records for name, each in json.loads(text).items()})
+            write_hashes(temporary, {name: each for text in records for name, each in json.loads(text).items()})
             replace_folder(temporary, target)
         group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
@@ -111,38 +109,20 @@ def _write_file(path: Path, content: Any) -> None:
     fsync_path(path)
 
 
-def _write_hashes(folder: Path, records: Mapping[str, FileRecord]) -> None:
-    write_json(folder / HASHES_FILE, {"files": records})
-
-
 def add_hashes(folder: Path, below: str) -> None:
     """Note the files of a folder within a saved one, which came into it after it had been written."""
     records = read_hashes(folder)
     if records:
         names = [f"{below}/{name}" for name in files_below(folder / below)]
-        _write_hashes(folder, {**records, **record_files(folder, names)})
+        write_hashes(folder, {**records, **record_files(folder, names)})
 
 
-def read_hashes(folder: Path) -> dict[str, FileRecord]:
-    """What `write_folder` has noted of the files; nothing when an older version wrote the folder. DamagedFileError."""
-    path = folder / HASHES_FILE
-    if not path.exists():
-        return {}
-    records = (read_object(path) or {}).get("files")
-    if not isinstance(records, dict) or not all(isinstance(r, list) and len(r) == 4 for r in records.values()):
-        raise DamagedFileError(f"{path}: must hold the hashes of the folder's files. {_REMEDY}")
-    return records
-
-
-def check_folder(folder: Path) -> dict[str, str]:
-    """Hashes of the files by name, after a look at whether they still hold what was written. DamagedFileError names the
-    one that does not. Contents are read once, whoever wrote them: see `files.check_files`."""
-    records = {name: [size, None, None, content] for name, (size, _, _, content) in read_hashes(folder).items()}
+def check_folder(folder: Path) -> None:
+    """Raise DamagedFileError, which names the file, unless a saved folder's files hold what was written."""
     try:
-        check_files(folder, records, _REMEDY)
+        check_saved(folder, _REMEDY)
     except (DataError, OSError) as err:
         raise DamagedFileError(str(err)) from None
-    return {name: str(record[3]) for name, record in records.items()}
 
 
 class Checkpoints:
