@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.files import file_hash, fsync_path, path_inside, replace_folder
-from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.ranks.group import ALONE, Group
 
 MANIFEST_FILE = "manifest.json"
 

@@ -34,8 +34,8 @@ from graphstorm_like.files import (
     replace_folder,
     write_hashes,
 )
-from graphstorm_like.graph.group import ALONE, Group
-from graphstorm_like.training.rank_rows import RankRows, row_files
+from graphstorm_like.inputs.rank_rows import RankRows, row_files
+from graphstorm_like.ranks.group import ALONE, Group
 
 MODEL_FILE = "model.safetensors"
 _REMEDY = "Copy it anew from where it is whole, or train again with --fresh"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.inputs.edges import chosen_edge_inputs, scored_inputs
+from graphstorm_like.inputs.text import text_inputs
 from graphstorm_like.tasks import task_node_types
-from graphstorm_like.training.device import choose_device
-from graphstorm_like.training.edge_inputs import chosen_edge_inputs, scored_inputs
-from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.tracking import check_tracking
 
 
@@ -24,12 +24,12 @@ def check_training(pipeline: Pipeline) -> None:
     chosen_edge_inputs(pipeline.model, manifest)
     scored_inputs(pipeline.task, manifest)
     encoders = dict(pipeline.model.text_encoders())
-    students = [stage for stage in pipeline.train.stage_list() if isinstance(stage, StudentStage)]
+    students = [stage for stage in pipeline.train.stage_list() if isinstance(stage, StudentPhase)]
     encoders |= {f"student {stage.name}": e for stage in students if (e := stage.text_encoder) is not None}
     if encoders:
         from graphstorm_like.text.folders import resolve_model_folder
         from graphstorm_like.text.loading import load_tokenizer
-        from graphstorm_like.text.pooling import detect_pooling
+        from graphstorm_like.text.pooling_files import detect_pooling
 
         for config in encoders.values():
             folder = resolve_model_folder(config.name)

@@ -14,8 +14,8 @@ from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.launch import stages
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 
 
 @pytest.fixture

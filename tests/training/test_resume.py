@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 
 import graphstorm_like.training.stopping as stopping
 from graphstorm_like.config import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.stopping import stop_on_signals
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
