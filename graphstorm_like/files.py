@@ -239,6 +239,7 @@ def check_files(
         return
     with _earlier_checks(folder, todo, records) as checks:
         todo = [name for name in todo if not _is_checked(folder / name, records[name], checks.get(name))]
+        found: dict[str, list[Any]] = {}
         with ThreadPoolExecutor(HASH_THREADS) as pool:
             stamps = [_stamp(folder / name) for name in todo]
             hashed = [records[name][3] is not None for name in todo]
@@ -249,10 +250,11 @@ def check_files(
                     raise DataError(
                         f"{folder / name}: must hold what was written into it (its contents have changed). {remedy}"
                     )
-                if look is not None:
-                    look(name)
-                checks[name] = [*stamp, content]
-                _verified[_key(folder / name)] = checks[name]
+                found[name] = [*stamp, content]
+        for name in todo if look is not None else ():  # only now: a structure is in several files
+            look(name)
+        for name, check in found.items():
+            checks[name] = _verified[_key(folder / name)] = check
 
 
 def content_records(folder: Path) -> dict[str, FileRecord]:
