@@ -15,7 +15,9 @@ from gconstruct.inputs import InputFile, resolve
 from gconstruct.problems import Problems, counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+from graphstorm_like.files import file_hash
+from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, read_manifest
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def build_graph(
         recover(path)
         if not force:
             record = InputRecord.read(path)
-            current = current_manifest(path, _mark(config, record.settle(files)))
+            current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
                 say(f"{path} is up to date")
@@ -158,19 +160,27 @@ def _whole(path: Path) -> GraphManifest:
             f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
             f"{missing[0]}). Make or copy the folder again"
         )
+    verify_graph(path, manifest)
     return manifest
 
 
-def current_manifest(path: Path, mark: str) -> GraphManifest | None:
-    """The manifest, when it has this fingerprint and its files are there."""
+def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = None) -> GraphManifest | None:
+    """The manifest, when it has this fingerprint and its files are as they were written. say: is told of damage."""
     if not (path / MANIFEST).is_file():
         return None
     try:
         manifest = read_manifest(path)
     except DataError:
         return None
-    whole = manifest.fingerprint == mark and all((path / name).is_file() for name in manifest.hashes)
-    return manifest if whole else None
+    if manifest.fingerprint != mark:
+        return None
+    try:
+        verify_graph(path, manifest)
+    except DataError as err:
+        if say is not None:
+            say(f"making the graph again: {err}")
+        return None
+    return manifest
 
 
 def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:

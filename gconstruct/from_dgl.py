@@ -27,6 +27,7 @@ from gconstruct.folder import new_folder, recover
 from gconstruct.problems import counted
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.files import file_hash
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR
@@ -44,7 +45,6 @@ from graphstorm_like.graph.schema import (
     NodeTypeSchema,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     label_column,
     label_split_column,

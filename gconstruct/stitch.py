@@ -30,6 +30,7 @@ from gconstruct.problems import counted, shown
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, unknown
+from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     MANIFEST,
@@ -42,11 +43,11 @@ from graphstorm_like.graph.schema import (
     GraphManifest,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     read_manifest,
     text_column,
 )
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 STITCH_VERSION = 1
@@ -67,7 +68,7 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
     mark = fingerprint(config)
     try:
         recover(path)
-        manifest = None if force else current_manifest(path, mark)
+        manifest = None if force else current_manifest(path, mark, say)
         if manifest is not None:
             say(f"{path} is up to date")
             return manifest
@@ -130,6 +131,7 @@ class _Graph:
                 f"{folder}: must have one partition (got {len(self.manifest.partitions)}). "
                 f"Make one of them with: gsl partition {folder} NEW_FOLDER --count 1"
             )
+        verify_graph(self.folder, self.manifest)
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:
