@@ -51,7 +51,7 @@ def build_graph(
         recover_target(path)
         if not force:
             record = InputRecord.read(path)
-            current = current_manifest(path, _mark(config, record.settle(files)))
+            current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
                 say(f"{path} is up to date")

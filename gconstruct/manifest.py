@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gconstruct.problems import counted
 from graphstorm_like.errors import DataError
+from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import (
     MANIFEST,
     EdgeTypeSchema,
     GraphManifest,
     NodeTypeSchema,
     PartitionSchema,
-    file_hash,
     read_manifest,
 )
+from graphstorm_like.graph.verify import verify_graph
 
 STITCH_REPORT = "stitch.json"
 """In the folder of a stitched graph, and in those of its partitions."""
@@ -50,16 +52,23 @@ def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest
     return manifest
 
 
-def current_manifest(path: Path, mark: str) -> GraphManifest | None:
-    """The manifest, when it has this fingerprint and its files are there."""
+def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = None) -> GraphManifest | None:
+    """The manifest, when it has this fingerprint and its files are as they were written. say: is told of damage."""
     if not (path / MANIFEST).is_file():
         return None
     try:
         manifest = read_manifest(path)
     except DataError:
         return None
-    whole = manifest.fingerprint == mark and all((path / name).is_file() for name in manifest.hashes)
-    return manifest if whole else None
+    if manifest.fingerprint != mark:
+        return None
+    try:
+        verify_graph(path, manifest)
+    except DataError as err:
+        if say is not None:
+            say(f"making the graph again: {err}")
+        return None
+    return manifest
 
 
 def whole_manifest(path: Path) -> GraphManifest:
@@ -76,4 +85,5 @@ def whole_manifest(path: Path) -> GraphManifest:
             f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
             f"{missing[0]}). Make or copy the folder again"
         )
+    verify_graph(path, manifest)
     return manifest

@@ -26,7 +26,7 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
 from graphstorm_like.config.graph import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.files import fsync_path, new_folder, recover_target
+from graphstorm_like.files import file_hash, fsync_path, new_folder, recover_target
 from graphstorm_like.graph.schema import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -35,10 +35,10 @@ from graphstorm_like.graph.schema import (
     EdgeTypeSchema,
     GraphManifest,
     PartitionSchema,
-    file_hash,
     indptr_file,
     read_manifest,
 )
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 PARTITION_VERSION = 1
@@ -73,12 +73,13 @@ def partition_graph(
     mark = _fingerprint(origin, config)
     try:
         recover_target(path)
-        current = current_manifest(path, mark)
+        current = current_manifest(path, mark, say)
         if current is not None:
             say(f"{path} is up to date")
             return current
         _check_free(path)
         check_method(config)
+        verify_graph(origin, manifest)
         files = GraphFiles(origin, manifest.partitions)
         made = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:

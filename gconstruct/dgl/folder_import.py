@@ -25,7 +25,7 @@ from gconstruct.splits import split_counts
 from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.files import new_folder, recover_target
+from graphstorm_like.files import file_hash, new_folder, recover_target
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR
@@ -43,7 +43,6 @@ from graphstorm_like.graph.schema import (
     NodeTypeSchema,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     label_column,
     label_split_column,

@@ -28,7 +28,7 @@ from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, unknown
-from graphstorm_like.files import check_target, new_folder, recover_target
+from graphstorm_like.files import check_target, file_hash, new_folder, recover_target
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     MANIFEST,
@@ -41,11 +41,11 @@ from graphstorm_like.graph.schema import (
     GraphManifest,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     read_manifest,
     text_column,
 )
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 STITCH_VERSION = 1
@@ -66,7 +66,7 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
     mark = fingerprint(config)
     try:
         recover_target(path)
-        manifest = None if force else current_manifest(path, mark)
+        manifest = None if force else current_manifest(path, mark, say)
         if manifest is not None:
             say(f"{path} is up to date")
             return manifest
@@ -129,6 +129,7 @@ class _Graph:
                 f"{folder}: must have one partition (got {len(self.manifest.partitions)}). "
                 f"Make one of them with: gsl partition {folder} NEW_FOLDER --count 1"
             )
+        verify_graph(self.folder, self.manifest)
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:

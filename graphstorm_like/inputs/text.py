@@ -230,6 +230,7 @@ def _compute(folder: Path, texts: pa.Array, what: str, encoder: _Encoder, report
         folder,
         encoder.model.max_tokens,
         progress=partial(follow, f"tokenise {what}"),
+        wait_s=LONG_SECONDS,
         max_chunks=config.chunks,
     )
     return embed_all(
@@ -238,8 +239,7 @@ def _compute(folder: Path, texts: pa.Array, what: str, encoder: _Encoder, report
         folder,
         config.batch_tokens,
         progress=partial(follow, f"embed {what} (tokens)"),
-        # Pretended hosts may have one cache and the same texts.
-        wait_s=0.0 if group().hosts == 1 else LONG_SECONDS,
+        wait_s=LONG_SECONDS,  # other runs may share the cache, and simulated hosts have the same texts
         workers=config.workers,
     )
 
