@@ -149,8 +149,8 @@ def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
         ("gconstruct.inputs", "from graphstorm_like import training", False),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl import cluster", False),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.export import export_dgl", False),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.export import export_dgl", False),
     ],
 )
 def test_the_rule_itself(name: str, line: str, right: bool) -> None:
