@@ -21,7 +21,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.train import CheckpointConfig
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.stages import run_pipeline
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 if TYPE_CHECKING:
     from graphstorm_like.sampling.batch import MiniBatch
@@ -40,12 +40,12 @@ def gnn_table(pipeline: Pipeline, epochs: int) -> str:
 
 def measure_gnn(pipeline: Pipeline, epochs: int) -> list[dict[str, str]]:
     """Rows of numbers, measured in this process: sampling alone, training, validation, layer-wise embeddings."""
+    from graphstorm_like.device import set_threads
     from graphstorm_like.sampling.loader import epoch_batches
-    from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.experiment import build_experiment
     from graphstorm_like.training.trainer import Trainer
 
-    set_threads(pipeline)
+    set_threads(pipeline.launch.threads)
     # Nothing is to be written: no resume points in the middle of an epoch.
     train = pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})
     pipeline = pipeline.model_copy(update={"train": train})

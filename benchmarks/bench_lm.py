@@ -18,17 +18,20 @@ from typing import Any
 from bench_gnn import drive
 from measure import Clock, exit_with_message, peak_rss_mb, pipeline_of, pipeline_parser, table
 
+from graphstorm_like.config.phases import PhaseConfig
+from graphstorm_like.config.phases.gnn import GnnPhase
+from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import GnnStage, JointStage, LmStage, StageConfig
 from graphstorm_like.config.train import CheckpointConfig
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.stages import run_pipeline
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
-KINDS: dict[str, StageConfig] = {
-    "gnn": GnnStage(name="gnn", type="gnn"),
-    "lm": LmStage(name="lm", type="lm"),
-    "joint": JointStage(name="joint", type="joint"),
+KINDS: dict[str, PhaseConfig] = {
+    "gnn": GnnPhase(name="gnn", type="gnn"),
+    "lm": LmPhase(name="lm", type="lm"),
+    "joint": JointPhase(name="joint", type="joint"),
 }
 
 
@@ -47,13 +50,13 @@ def strategies_table(pipeline: Pipeline, steps: int) -> str:
 
 def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     """A row, measured in this process: `steps` steps after two that are not timed."""
-    from graphstorm_like.training.device import set_threads
-    from graphstorm_like.training.lm.texts import texts_of, token_count
+    from graphstorm_like.device import set_threads
+    from graphstorm_like.inputs.trained_texts import texts_of, token_count
     from graphstorm_like.training.strategies.kinds import build_stage
     from graphstorm_like.training.strategies.lineage import Lineage
     from graphstorm_like.training.trainer import Trainer
 
-    set_threads(pipeline)
+    set_threads(pipeline.launch.threads)
     quiet = Reporter(quiet=True)
     # Nothing is to be written: no resume points in the middle of an epoch.
     pipeline = pipeline.model_copy(

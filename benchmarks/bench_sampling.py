@@ -32,7 +32,10 @@ from pydantic import TypeAdapter
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.task import GraphPretrainingConfig, NodeLabelConfig, TaskConfig
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
+from graphstorm_like.config.tasks.labels import NodeLabelConfig
+from graphstorm_like.device import set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitioned import PartitionedGraph
@@ -42,14 +45,13 @@ from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import TARGET_COLUMN, read_manifest
 from graphstorm_like.graph.shared import create_rows
 from graphstorm_like.graph.store import ExcludedEdges, IntArray, RowType, type_name
+from graphstorm_like.inputs.text import CachedText, SharedText, TextVectors, text_vectors
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, SampleNeighbors, Sources
 from graphstorm_like.tasks import Task, open_graph
-from graphstorm_like.training.device import set_threads
 from graphstorm_like.training.experiment import graph_inputs, seeded_task
-from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.text_vectors import CachedText, SharedText, TextVectors, text_vectors
 
 ANY, OWN = "any", "own"
 """Whose seeds: of all partitions, or of the trainer's own."""
@@ -100,7 +102,7 @@ def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list
 
     texts: the same graph in another order, whose text vectors are in the cache: they are not what is measured.
     """
-    set_threads(pipeline)
+    set_threads(pipeline.launch.threads)
     local = _opened(pipeline, None)
     sources = graph_inputs(pipeline, local, _text_vectors(pipeline, local, texts)).sources
     count = len(local.manifest.partitions)

@@ -33,8 +33,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtraError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.text.tokens import as_text_column
-from graphstorm_like.training.progress import Reporter
 
 _TIMEOUT_S = 3600.0
 

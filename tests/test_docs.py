@@ -203,11 +203,9 @@ def prefix_environment(copy: Path) -> dict[str, str]:
 
 def merged(base: Any, changes: Any) -> Any:
     """Mappings are merged key by key; anything else is replaced, edges of another type are added."""
-    if (
-        isinstance(base, dict)
-        and isinstance(changes, dict)
-        and base.get("type") == changes.get("type", base.get("type"))
-    ):
+    if isinstance(base, dict) and isinstance(changes, dict):
+        if base.get("type") != changes.get("type", base.get("type")):
+            return changes  # another alternative
         return {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
     if isinstance(base, list) and isinstance(changes, list) and changes and isinstance(changes[0], dict):
         own = [entry.get("relation", entry) for entry in changes]
@@ -221,7 +219,7 @@ def yaml_blocks() -> Iterator[Any]:
             yield pytest.param(page, block, id=f"{of_repository(page)}-{number}")
 
 
-@pytest.mark.parametrize(("page", "block"), yaml_blocks())
+@pytest.mark.parametrize(("page", "block"), list(yaml_blocks()))
 def test_yaml_is_valid(page: Path, block: str) -> None:
     """A whole pipeline by itself; a part of one beside the shop's other settings."""
     data = parse_yaml(block, str(page)).data

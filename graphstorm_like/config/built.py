@@ -10,15 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.graph import (
-    EdgeConfig,
-    GraphConfig,
-    LabelConfig,
-    NodeConfig,
-    NumericFeature,
-    SplitConfig,
-    TextConfig,
-)
+from graphstorm_like.config.features.numeric import NumericFeature
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig, SplitConfig, TextConfig
 
 
 def describe_folder(folder: Path) -> GraphConfig | None:

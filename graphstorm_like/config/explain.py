@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from graphstorm_like.config.base import KeyedError
+from graphstorm_like.config.choice import Choice, members_of, tag_values
 from graphstorm_like.config.yaml_source import KeyPath
 from graphstorm_like.errors import did_you_mean
 
@@ -211,11 +212,20 @@ def _child(at: Any, step: str | int) -> Any:
 
 
 def _members(at: Any) -> list[Any]:
-    """The types that make up a union, without None and annotations; a plain type is its only member."""
+    """The types that a value may have: of a union, or of an open choice; a plain type is its only member."""
+    members: list[Any] = []
+    for plain in _without_unions(at):
+        family = members_of(plain)
+        members += [plain] if family is None else dict.fromkeys(family.values())
+    return members
+
+
+def _without_unions(at: Any) -> list[Any]:
+    """The types that make up a union, without None and annotations."""
     while get_origin(at) is typing.Annotated:
         at = get_args(at)[0]
     if get_origin(at) in (Union, types.UnionType):
-        return [m for arg in get_args(at) for m in _members(arg)]
+        return [m for arg in get_args(at) for m in _without_unions(arg)]
     return [] if at is None or at is type(None) else [at]
 
 
@@ -229,18 +239,19 @@ def _keys(at: Any) -> list[str]:
 
 
 def _tag_field(at: Any) -> str:
-    """The key that says which member of a union is meant."""
-    keys = _keys(at)
-    return next((name for name in ("type", "encode", "on") if name in keys), "")
+    """The key that says which member of an open choice is meant."""
+    return next((member.family.tag for member in _members(at) if _is_member(member)), "")
+
+
+def _is_member(at: Any) -> bool:
+    return isinstance(at, type) and issubclass(at, Choice) and at.family is not None
 
 
 def _tag_values(member: Any) -> tuple[str, ...]:
-    model = _as_model(member)
-    field = model.model_fields.get(_tag_field(model)) if model else None
-    return get_args(field.annotation) if field and get_origin(field.annotation) is typing.Literal else ()
+    return tag_values(member, member.family.tag) if _is_member(member) else ()
 
 
 def _tags(at: Any) -> list[str]:
-    """The tags of a union of models; empty for anything else."""
-    members = _members(at)
-    return [value for m in members for value in _tag_values(m)] if len(members) > 1 else []
+    """The tags of an open choice; empty for anything else."""
+    families = [members_of(plain) for plain in _without_unions(at)]
+    return [tag for family in families if family is not None for tag in family]

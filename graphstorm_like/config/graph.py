@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
-from graphstorm_like.errors import nearest
+from graphstorm_like.config.features import FeatureField
 
 
 def _paths(value: Any) -> Any:
@@ -65,62 +65,6 @@ class SplitConfig(Strict):
         return self
 
 
-class StoredFeature(Strict):
-    """What all features have."""
-
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """How it is stored and sent: half of it as float16, which keeps 3 digits of numbers up to 65,504, or as bfloat16,
-    which keeps 2 of any number."""
-
-
-class NumericFeature(StoredFeature):
-    """A number, or a list of numbers of one length, per row."""
-
-    encode: Literal["numeric"] = "numeric"
-    column: str
-    normalize: Literal["standard", "min_max", "none"] = "standard"
-    """standard: (x - mean) / std; min_max: to [0, 1]; statistics go into graph.json."""
-    log1p: bool = False
-    """Take log(1 + x) first, for long-tailed counts."""
-    missing: Literal["error", "mean", "zero"] = "error"
-    """What a null or NaN becomes."""
-
-
-class OneHotFeature(StoredFeature):
-    """One of a set of categories per row (string, integer or boolean); null gives the zero vector."""
-
-    encode: Literal["one_hot"]
-    column: str
-    max_categories: PositiveInt = 256
-    """The most frequent are kept; others share one column named `<other>`."""
-
-
-class MultiHotFeature(StoredFeature):
-    """Several categories per row: a list column, or a string to be split at `separator`."""
-
-    encode: Literal["multi_hot"]
-    column: str
-    separator: str | None = None
-    max_categories: PositiveInt = 256
-
-
-def _default_encode(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"encode": "numeric", "column": value}
-    if not isinstance(value, dict | Strict):
-        raise ValueError("must be a column's name, or a mapping with the key 'column'")
-    if isinstance(value, dict) and "encode" not in value and nearest("encode", value) is None:
-        return {"encode": "numeric", **value}
-    return value
-
-
-FeatureConfig = Annotated[
-    Annotated[NumericFeature | OneHotFeature | MultiHotFeature, Field(discriminator="encode")],
-    BeforeValidator(_default_encode),
-    Accepts("string"),
-]
-
-
 class TextConfig(Strict):
     """One text a row, made of one or several string columns. Raw text is kept; tokens are made when first needed."""
 
@@ -169,7 +113,7 @@ class TableConfig(Strict):
     """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
     format: Literal["auto", "parquet", "csv"] = "auto"
     csv: CsvOptions = CsvOptions()
-    features: dict[Name, FeatureConfig] = {}
+    features: dict[Name, FeatureField] = {}
     text: dict[Name, TextConfig] = {}
     labels: dict[Name, LabelConfig] = {}
 
@@ -182,7 +126,7 @@ class NodeConfig(Strict):
     csv: CsvOptions = CsvOptions()
     id: str | None = None
     """The column with the node's own id: string or integer, unique, never null."""
-    features: dict[Name, FeatureConfig] = {}
+    features: dict[Name, FeatureField] = {}
     text: dict[Name, TextConfig] = {}
     labels: dict[Name, LabelConfig] = {}
     on_bad_id: Literal["error", "skip"] = "error"
@@ -221,7 +165,8 @@ class EdgeConfig(TableConfig):
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
-    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features."""
+    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features. An end
+    whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """A null end: stop, or leave the edge out."""
 

@@ -16,6 +16,7 @@ from graphstorm_like.config.built import describe_folder
 from graphstorm_like.config.explain import explain, shown
 from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
+from graphstorm_like.config.plugins import is_file
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.config.yaml_source import KeyPath, Place, YamlSource, dotted, parse_yaml
 from graphstorm_like.errors import ConfigError, did_you_mean
@@ -37,7 +38,9 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         raise ConfigError(f"{path}: must not be empty: a pipeline needs at least the sections graph and task")
     _must_be_sections(source.data, str(path))
     base = path.absolute().parent
-    return _check(Pipeline, _overridden(source, overrides), str(path), base).with_absolute_paths(base)
+    source = _overridden(source, overrides)
+    _find_plugins(source.data, base)
+    return _check(Pipeline, source, str(path), base).with_absolute_paths(base)
 
 
 def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:
@@ -60,6 +63,16 @@ def _overridden(source: YamlSource, overrides: Sequence[str]) -> YamlSource:
     for text in overrides:
         apply_override(source.data, text, source.places)
     return source
+
+
+def _find_plugins(data: Any, base: Path) -> None:
+    """Make the names of plug-ins' files absolute: they are imported while the pipeline is checked."""
+    names = data.get("plugins")
+    if isinstance(names, list):
+        data["plugins"] = [
+            str((base / Path(name).expanduser()).absolute()) if isinstance(name, str) and is_file(name) else name
+            for name in names
+        ]
 
 
 def _read(path: Path) -> str:

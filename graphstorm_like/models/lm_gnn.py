@@ -29,7 +29,7 @@ class LmGnn(nn.Module):
         self.hidden = config.gnn.hidden
         self.edge_widths = {t: sum(spec.widths.values()) for t, spec in edge_inputs.items()}
         self.inputs = InputEncoder(inputs, self.hidden, config.input_dropout)
-        self.gnn: GraphEncoder = GNNS.get(config.gnn.type)(config.gnn, list(inputs), list(edge_types), edge_inputs)
+        self.gnn: GraphEncoder = GNNS.of(config.gnn)(config.gnn, list(inputs), list(edge_types), edge_inputs)
 
     def forward(self, batch: MiniBatch) -> dict[NodeType, Tensor]:
         """See class."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.task import NegativesConfig
+from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, MultiLinkTargets, Pool, StreamPosition

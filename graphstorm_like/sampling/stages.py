@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.task import NegativesConfig
+from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
 from graphstorm_like.sampling.batch import (

@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.task import (
-    EdgeLabelConfig,
-    GraphPretrainingConfig,
-    LinkPredictionConfig,
-    NodeClassificationConfig,
-    NodeLabelConfig,
-    TaskConfig,
-)
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
+from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
+from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
+from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 from graphstorm_like.graph.holdout import hold_out
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import GraphManifest

@@ -12,13 +12,13 @@ import numpy as np
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.task import GraphPretrainingConfig
+from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
-from graphstorm_like.models.heads import LINK_HEADS
+from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import MultiLinkSeeder, edge_starts
@@ -63,9 +63,9 @@ class GraphPretraining(Task):
                 )
         if not any(len(rows) for rows in self._rows["test"].values()):
             self.scored_splits = ("valid",)
-        self.head = LINK_HEADS.get(config.head.type)(config.head, hidden, self.edge_types)
+        self.head = LINK_HEADS.of(config.head)(config.head, hidden, self.edge_types)
         self.relations = tuple(map(edge_name, self.head.index))
-        self.link_loss = LINK_LOSSES.get(config.loss.type)(config.loss)
+        self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
         self.rankers = {e: LinkRanker(self, graph, e, self.head) for e in self.edge_types}
 
     @property

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
@@ -51,7 +51,7 @@ class Imitation:
 
     def __init__(
         self,
-        stage: StudentStage,
+        stage: StudentPhase,
         task: Task,
         teacher: Mapping[NodeType, Vectors],
         probabilities: Vectors | None,

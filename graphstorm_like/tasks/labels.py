@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.task import ClassLabelConfig, EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig
+from graphstorm_like.config.tasks.labels import ClassLabelConfig, EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.task import LinkPredictionConfig
+from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
-from graphstorm_like.models.heads import LINK_HEADS
+from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.known import KnownTargets
@@ -37,9 +37,9 @@ class LinkPrediction(Task):
                 raise DataError(
                     f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
                 )
-        self.head = LINK_HEADS.get(config.head.type)(config.head, hidden, [self.edge_type])
+        self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
-        self.link_loss = LINK_LOSSES.get(config.loss.type)(config.loss)
+        self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
         self.ranker = LinkRanker(self, graph, self.edge_type, self.head)
 
     @property

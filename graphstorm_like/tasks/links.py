@@ -14,7 +14,7 @@ from torch import Tensor
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
-from graphstorm_like.models.heads.link import LinkHead
+from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import MiniBatch, link_parts
 from graphstorm_like.sampling.known import KnownTargets

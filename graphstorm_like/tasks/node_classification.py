@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphstorm_like.config.task import NodeClassificationConfig
+from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.tasks.labels import NodeLabelTask
 from graphstorm_like.tasks.targets import ClassTarget

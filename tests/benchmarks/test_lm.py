@@ -8,9 +8,9 @@ from bench_lm import KINDS, measure
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
-from graphstorm_like.training.progress import Reporter
 
 
 def test_a_row_a_kind(tmp_path: Path) -> None:

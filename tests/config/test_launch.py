@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.launch import LocalLaunchConfig
+from graphstorm_like.config.launchers.local import LocalLaunchConfig
 
 from .conftest import good_text
 

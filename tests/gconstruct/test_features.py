@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gconstruct import build_graph
 from gconstruct.engines.arrow import features as module
-from graphstorm_like.config.graph import NumericFeature
+from graphstorm_like.config.features.numeric import NumericFeature
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.bfloat16 import from_bits, to_bits
 from graphstorm_like.graph.local import LocalGraph

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.model import RgatConfig, RgcnConfig, SageConfig
+from graphstorm_like.config.gnns.rgat import RgatConfig
+from graphstorm_like.config.gnns.rgcn import RgcnConfig
+from graphstorm_like.config.gnns.sage import SageConfig
 from graphstorm_like.graph.store import Block, Relation
 from graphstorm_like.models.aggregate import segment_means
 from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
@@ -46,7 +48,7 @@ def small_block() -> tuple[Block, dict[str, Tensor]]:
 
 def network(name: str) -> GraphEncoder:
     torch.manual_seed(1)
-    return GNNS.get(name)(CONFIGS[name], ["a", "b"], [PLAIN, RICH], SPECS)
+    return GNNS.of(CONFIGS[name])(CONFIGS[name], ["a", "b"], [PLAIN, RICH], SPECS)
 
 
 def of_edge(edges: EdgeInputs, inputs: dict[str, Tensor], e: int) -> Tensor:
@@ -117,7 +119,7 @@ def test_gradients_reach_every_projection(name: str) -> None:
 @pytest.mark.parametrize("name", ["rgcn", "sage", "rgat"])
 def test_without_edge_inputs_the_weights_are_what_they_were(name: str) -> None:
     torch.manual_seed(1)
-    plain = GNNS.get(name)(CONFIGS[name], ["a", "b"], [PLAIN, RICH])
+    plain = GNNS.of(CONFIGS[name])(CONFIGS[name], ["a", "b"], [PLAIN, RICH])
     assert not list(plain.layers[0].edges.state_dict())
     rich = network(name).state_dict()
     assert all(torch.equal(rich[key], value) for key, value in plain.state_dict().items())

@@ -8,8 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.task import CrossEntropyConfig, DistMultHeadConfig, DotHeadConfig, InfoNceConfig
-from graphstorm_like.models.heads import LINK_HEADS, EdgeHead, NodeClassifier
+from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
+from graphstorm_like.config.link_heads.dot import DotHeadConfig
+from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
+from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.models.heads import EdgeHead, NodeClassifier
+from graphstorm_like.models.link_heads.distmult import DistMultHead
+from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.models.losses.cross_entropy import CrossEntropy
 from graphstorm_like.models.losses.info_nce import InfoNce
@@ -23,12 +28,12 @@ def scores(head: torch.nn.Module, s: Tensor, t: Tensor) -> Tensor:
 
 def test_dot_head() -> None:
     s, t = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    plain = LINK_HEADS.get("dot")(DotHeadConfig(type="dot", normalize=False), 2, [TYPE])
+    plain = DotHead(DotHeadConfig(type="dot", normalize=False), 2, [TYPE])
     assert scores(plain, s, t).tolist() == [[3.0, 8.0]]
-    unit = LINK_HEADS.get("dot")(DotHeadConfig(type="dot"), 2, [TYPE])
+    unit = DotHead(DotHeadConfig(type="dot"), 2, [TYPE])
     torch.testing.assert_close(scores(unit, s, t), torch.tensor([[0.6, 0.8]]))
     assert not list(unit.parameters())
-    directed = LINK_HEADS.get("dot")(DotHeadConfig(type="dot", directed=True), 2, [TYPE])
+    directed = DotHead(DotHeadConfig(type="dot", directed=True), 2, [TYPE])
     assert not torch.allclose(scores(directed, s, t[:1]), scores(directed, t[:1], s))
 
 
@@ -47,7 +52,7 @@ def test_edge_head_reads_both_ends_and_their_product() -> None:
 
 def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
     s, t = torch.randn(3, 4), torch.randn(5, 4)
-    head = LINK_HEADS.get("distmult")(DistMultHeadConfig(type="distmult", normalize=False), 4, [TYPE])
+    head = DistMultHead(DistMultHeadConfig(type="distmult", normalize=False), 4, [TYPE])
     torch.testing.assert_close(scores(head, s, t), s @ t.T)
     with torch.no_grad():
         head.relations[0] = torch.tensor([1.0, 0.0, -1.0, 2.0])
@@ -104,7 +109,7 @@ def test_masked_pairs_get_no_gradient(name: str) -> None:
     given = (0.1 * torch.randn(3, 5)).requires_grad_()
     mask = torch.zeros(3, 5, dtype=torch.bool)
     mask[0, 4] = mask[2, 1] = True
-    LINK_LOSSES.get(name)(config)(given, mask, True).backward()
+    LINK_LOSSES.of(config)(config)(given, mask, True).backward()
     assert given.grad is not None
     assert ((given.grad == 0) == mask).all()
 

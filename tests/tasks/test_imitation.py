@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphstorm_like.config.stages import StudentStage
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.tasks import NodeClassification, Task
 from graphstorm_like.tasks.imitation import Imitation
@@ -24,7 +24,7 @@ def loss_of(monkeypatch: pytest.MonkeyPatch, probabilities: np.ndarray | None = 
     nn.Module.__init__(task)
     task.head = nn.Identity()
     monkeypatch.setattr(Task, "device", torch.device("cpu"))
-    stage = StudentStage(name="s", type="student", **settings)  # type: ignore[arg-type]
+    stage = StudentPhase(name="s", type="student", **settings)  # type: ignore[arg-type]
     imitation = Imitation(stage, task, {"item": TEACHER}, probabilities)
     batch = imitation.seeder(0)(IDS, StreamPosition(0, 0))
     total, count = imitation.loss({"item": STUDENT}, batch)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphstorm_like.config.task import NodeRegressionConfig
+from graphstorm_like.config.tasks.node_regression import NodeRegressionConfig
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.tasks.targets import NumberTarget, regression_metrics
 

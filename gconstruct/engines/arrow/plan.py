@@ -14,15 +14,9 @@ from gconstruct.engines.arrow.kinds import USES, accepts, hint, kind_of, merge_t
 from gconstruct.engines.arrow.peek import peek
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.problems import Problems
-from graphstorm_like.config.graph import (
-    CsvOptions,
-    FeatureConfig,
-    GraphConfig,
-    MultiHotFeature,
-    NodeConfig,
-    SplitConfig,
-    TableConfig,
-)
+from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.config.features.multi_hot import MultiHotFeature
+from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, SplitConfig, TableConfig
 from graphstorm_like.errors import unknown
 
 

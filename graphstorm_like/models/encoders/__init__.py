@@ -1,6 +1,5 @@
-"""Graph encoders, one a file; importing this registers them."""
+"""Graph networks, one a file, found by the class of their configuration."""
 
-from graphstorm_like.models.encoders import none, rgat, rgcn, sage
 from graphstorm_like.models.encoders.base import GNNS, GraphEncoder
 
-__all__ = ["GNNS", "GraphEncoder", "none", "rgat", "rgcn", "sage"]
+__all__ = ["GNNS", "GraphEncoder"]

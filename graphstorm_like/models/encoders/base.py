@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import GnnConfig
+from graphstorm_like.config.gnns import GnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
-from graphstorm_like.models.registry import Registry
+from graphstorm_like.registry import Registry
 
-GNNS: Registry[type[GraphEncoder]] = Registry("gnn")
+GNNS: Registry[type[GraphEncoder]] = Registry("graph network", "graphstorm_like.models.encoders")
 
 
 class GraphLayer(nn.Module):

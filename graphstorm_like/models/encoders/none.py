@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import NoGnnConfig
+from graphstorm_like.config.gnns.none import NoGnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder
 
 
-@GNNS.register("none")
+@GNNS.register(NoGnnConfig)
 class NoGnn(GraphEncoder):
     """`layers` dense layers, no hops."""
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import RgatConfig
+from graphstorm_like.config.gnns.rgat import RgatConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums
 from graphstorm_like.models.dropout import dropout
@@ -85,7 +85,7 @@ def per_head(rows: Tensor, vectors: Tensor) -> Tensor:
     return (rows.view(len(rows), *vectors.shape) * vectors).sum(dim=-1)
 
 
-@GNNS.register("rgat")
+@GNNS.register(RgatConfig)
 class Rgat(GraphEncoder):
     """A stack of relational attentions."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import RgcnConfig
+from graphstorm_like.config.gnns.rgcn import RgcnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
@@ -68,7 +68,7 @@ class RgcnLayer(GraphLayer):
         return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 
 
-@GNNS.register("rgcn")
+@GNNS.register(RgcnConfig)
 class Rgcn(GraphEncoder):
     """A stack of relational convolutions."""
 

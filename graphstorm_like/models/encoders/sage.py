@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import SageConfig
+from graphstorm_like.config.gnns.sage import SageConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
@@ -57,7 +57,7 @@ class SageLayer(GraphLayer):
         }
 
 
-@GNNS.register("sage")
+@GNNS.register(SageConfig)
 class Sage(GraphEncoder):
     """A stack of GraphSAGE layers."""
 

@@ -1,7 +1,6 @@
-"""Heads: what is read off the vectors."""
+"""Heads of labels: what is read off the vectors of nodes and of edges' ends."""
 
 from graphstorm_like.models.heads.edge import EdgeHead
-from graphstorm_like.models.heads.link import LINK_HEADS, LinkHead
 from graphstorm_like.models.heads.node import NodeClassifier
 
-__all__ = ["LINK_HEADS", "EdgeHead", "LinkHead", "NodeClassifier"]
+__all__ = ["EdgeHead", "NodeClassifier"]

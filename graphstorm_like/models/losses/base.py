@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from graphstorm_like.models.registry import Registry
+from graphstorm_like.registry import Registry
 
-LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss")
+LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss", "graphstorm_like.models.losses")
 
 
 class LinkLoss(nn.Module):

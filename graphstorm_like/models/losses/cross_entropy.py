@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphstorm_like.config.task import CrossEntropyConfig
+from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
 
 
-@LINK_LOSSES.register("cross_entropy")
+@LINK_LOSSES.register(CrossEntropyConfig)
 class CrossEntropy(LinkLoss):
     """See module."""
 

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.task import InfoNceConfig
+from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
 
 
-@LINK_LOSSES.register("info_nce")
+@LINK_LOSSES.register(InfoNceConfig)
 class InfoNce(LinkLoss):
     """See module."""
 

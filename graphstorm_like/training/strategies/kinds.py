@@ -6,42 +6,47 @@ from dataclasses import replace
 
 import torch
 
+from graphstorm_like.config.phases import PhaseConfig
+from graphstorm_like.config.phases.gnn import GnnPhase
+from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases.lm import LmPhase
+from graphstorm_like.config.phases.pseudo import PseudoPhase
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import GnnStage, JointStage, LmStage, PseudoStage, StageConfig, StudentStage
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import build_joint_experiment, build_lm_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.lineage import Lineage
 
 
-def stage_pipeline(pipeline: Pipeline, stage: StageConfig) -> Pipeline:
+def stage_pipeline(pipeline: Pipeline, stage: PhaseConfig) -> Pipeline:
     """The pipeline as one stage sees it: its own training settings, and its task when it has one."""
     changes: dict[str, object] = {"train": pipeline.train.of_stage(stage)}
-    if isinstance(stage, LmStage) and stage.task is not None:
+    if isinstance(stage, LmPhase) and stage.task is not None:
         changes["task"] = stage.task
     return pipeline.model_copy(update=changes)
 
 
-def build_stage(stage: StageConfig, lineage: Lineage, reporter: Reporter) -> Experiment:
+def build_stage(stage: PhaseConfig, lineage: Lineage, reporter: Reporter) -> Experiment:
     """The experiment that a stage trains."""
     pipeline = lineage.derived(stage_pipeline(lineage.pipeline, stage))
     match stage:
-        case GnnStage():
+        case GnnPhase():
             return build_experiment(pipeline, reporter)
-        case LmStage():
+        case LmPhase():
             return build_lm_experiment(pipeline, reporter)
-        case JointStage():
+        case JointPhase():
             return _joint(stage, pipeline, lineage, reporter)
-        case PseudoStage():
+        case PseudoPhase():
             return _pseudo(stage, pipeline, lineage, reporter)
-        case StudentStage():
+        case StudentPhase():
             return _student(stage, lineage, reporter)
 
 
-def _joint(stage: JointStage, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+def _joint(stage: JointPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
     """From the graph network before it, if there is one: a cold one would send noise into the language model."""
     experiment = build_joint_experiment(pipeline, stage, reporter)
     if lineage.graph_network is not None:
@@ -49,7 +54,7 @@ def _joint(stage: JointStage, pipeline: Pipeline, lineage: Lineage, reporter: Re
     return experiment
 
 
-def _pseudo(stage: PseudoStage, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+def _pseudo(stage: PseudoPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
     """Pseudo labels are computed once, before the stage: the graph network does not change in it."""
     teacher = lineage.teacher(reporter)
     assert isinstance(teacher.task, NodeClassification), "checked by the configuration"
@@ -65,7 +70,7 @@ def _pseudo(stage: PseudoStage, pipeline: Pipeline, lineage: Lineage, reporter: 
     return replace(experiment, other_objective=labels)
 
 
-def _student(stage: StudentStage, lineage: Lineage, reporter: Reporter) -> Experiment:
+def _student(stage: StudentPhase, lineage: Lineage, reporter: Reporter) -> Experiment:
     """The teacher's vectors are computed once; its head is where the student's starts."""
     teacher = lineage.teacher(reporter)
     vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
@@ -79,7 +84,7 @@ def _student(stage: StudentStage, lineage: Lineage, reporter: Reporter) -> Exper
     return replace(experiment, other_objective=Imitation(stage, experiment.task, vectors, probabilities))
 
 
-def student_pipeline(pipeline: Pipeline, stage: StudentStage) -> Pipeline:
+def student_pipeline(pipeline: Pipeline, stage: StudentPhase) -> Pipeline:
     """A pipeline whose language models are students."""
     original = pipeline.model.text_encoders()
     students = dict.fromkeys(original, stage.text_encoder) if stage.text_encoder is not None else original

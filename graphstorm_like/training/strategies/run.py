@@ -12,26 +12,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
+from graphstorm_like.config.phases import PhaseConfig
+from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.stages import StageConfig, StudentStage
+from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.hashing import hash_facts
+from graphstorm_like.inputs.text import text_inputs
+from graphstorm_like.progress import Reporter, duration
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.torch_group import group
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
-from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
-from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
-from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
@@ -45,7 +47,7 @@ _PLAN_KEYS = {"strategy", "stages"}
 class PlannedStage:
     """A stage, the hash of what it depends on, its folder, and the one in the cache: the same, but for the last."""
 
-    config: StageConfig
+    config: PhaseConfig
     fingerprint: str
     folder: Path
     cached: Path
@@ -76,7 +78,7 @@ def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     lm = graph = ""
     for i, stage in enumerate(stages):
         facts = _facts(pipeline, stage, manifest, lm, graph)
-        fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        fingerprint = hash_facts(facts)
         cached = Path(pipeline.cache) / f"stage-{stage.name}-{fingerprint}"
         planned.append(PlannedStage(stage, fingerprint, folder if i == len(stages) - 1 else cached, cached))
         lm = lm if stage.type == "gnn" else fingerprint
@@ -84,7 +86,7 @@ def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     return planned
 
 
-def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
+def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
     """All that a stage's results depend on. lm, graph: hashes of what made the present models."""
     own = stage_pipeline(pipeline, stage)
     has_graph = stage.type in ("gnn", "joint")
@@ -99,9 +101,10 @@ def _facts(pipeline: Pipeline, stage: StageConfig, manifest: GraphManifest, lm: 
         if _text_width_is_hidden(own, manifest):
             model["hidden"] = own.model.gnn.hidden
     encoders = dict(own.model.text_encoders())
-    if isinstance(stage, StudentStage):
+    if isinstance(stage, StudentPhase):
         encoders = student_pipeline(own, stage).model.text_encoders()
-    return {
+    plugins = plugin_hashes()
+    return ({"plugins": plugins} if plugins else {}) | {
         "version": __version__,
         "graph_folder": manifest.hashes,
         "seed": own.seed,
@@ -238,7 +241,7 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
     stage = pipeline.train.stage_list()[-1]
     own = stage_pipeline(pipeline, stage)
-    if isinstance(stage, StudentStage):
+    if isinstance(stage, StudentPhase):
         own = student_pipeline(own, stage)
     lms = folder / BEST / LM_FOLDER
     if lms.is_dir():
@@ -246,7 +249,7 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     if stage.type in ("gnn", "joint"):
         experiment = build_experiment(own, reporter)
     else:
-        hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentStage) else None
+        hidden = pipeline.model.gnn.hidden if isinstance(stage, StudentPhase) else None
         experiment = build_text_experiment(own, reporter, hidden)
     experiment.load(folder / BEST)
     return experiment

@@ -1,0 +1,140 @@
+"""Open choices: `type: rgcn` picks one of a family of configuration classes, to which anybody may add.
+
+    class GnnConfig(Choice, tag="type"):           # the family; a field is annotated with it
+        type: str
+
+    class RgcnConfig(GnnConfig):                   # a member: it registers itself under its tag
+        type: Literal["rgcn"]
+
+A field of the family looks the tag up when a value is validated, so that members defined later are found too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
+
+from graphstorm_like.config.base import Strict
+from graphstorm_like.errors import ConfigError, nearest
+
+
+class Family:
+    """The members of a family by their tags, and the validator that tells them apart."""
+
+    def __init__(self, root: type[Choice], tag: str, default: str | None) -> None:
+        self.root, self.tag, self.default = root, tag, default
+        self.members: dict[str, type[Choice]] = {}
+        self._validator: SchemaValidator | None = None
+
+    def add(self, member: type[Choice]) -> None:
+        """Register a member under each value of its tag. Raises ConfigError when another class has that tag."""
+        for value in tag_values(member, self.tag):
+            there = self.members.get(value)
+            if there is not None and not _same_class(there, member):
+                raise ConfigError(
+                    f"{self.tag}: {value}: must be one class (got {_place(there)} and {_place(member)}). "
+                    f"Give one of them another tag"
+                )
+            self.members[value] = member
+        self._validator = None
+
+    def validate(self, value: Any) -> Any:
+        """A member of the family from a mapping with the tag; instances are taken as they are."""
+        if isinstance(value, self.root):
+            return value
+        if self._validator is None:
+            choices = {tag: _validates(member) for tag, member in self.members.items()}
+            schema = core_schema.tagged_union_schema(choices, self.tag)
+            self._validator = SchemaValidator(schema)
+        return self._validator.validate_python(self._with_tag(value))
+
+    def _with_tag(self, value: Any) -> Any:
+        """The default tag where none is given. A key that looks like a misspelt one stays: the message asks for it."""
+        if self.default is None or not isinstance(value, dict) or nearest(self.tag, value) is not None:
+            return value
+        return {self.tag: self.default, **value}
+
+
+class Choice(Strict):
+    """Base of configuration classes that a tag chooses among."""
+
+    family: ClassVar[Family | None] = None
+
+    def __init_subclass__(cls, tag: str | None = None, default: str | None = None, **kwargs: Any) -> None:
+        """tag: makes the class the root of a family, whose members have this key. default: what the tag is when it is
+        not given; None: it must be."""
+        super().__init_subclass__(**kwargs)
+        if tag is not None:
+            cls.family = Family(cls, tag, default)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if cls.family is not None and cls.family.root is not cls:
+            cls.family.add(cls)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        family = cls.family
+        if family is None or family.root is not cls or "family" not in cls.__dict__:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(family.validate, metadata={"family": family.root.__name__})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        family = cls.family
+        if family is None or family.root is not cls:
+            return handler(core)
+        choices = {value: _named(member) for value, member in family.members.items()}
+        return handler(core_schema.tagged_union_schema(choices, family.tag))
+
+
+def members_of(config_class: Any) -> Mapping[str, type[Choice]] | None:
+    """The members of a family by their tags, when the class is the root of one."""
+    if not (isinstance(config_class, type) and issubclass(config_class, Choice)):
+        return None
+    family = config_class.family
+    return family.members if family is not None and family.root is config_class else None
+
+
+def tag_values(member: type[Choice], tag: str) -> tuple[str, ...]:
+    """The values of a member's tag; none for a class that other members derive from."""
+    field = member.model_fields.get(tag)
+    if field is None or get_origin(field.annotation) is not Literal:
+        return ()
+    values: tuple[str, ...] = get_args(field.annotation)
+    return values
+
+
+def _named(member: type[Choice]) -> Any:
+    """A member's schema with a name, under which JSON Schema defines it once."""
+    schema: Any = dict(member.__pydantic_core_schema__)
+    inner = schema["schema"] if schema["type"] == "definitions" else schema
+    if inner["type"] == "definition-ref":
+        return schema
+    inner = {**inner, "ref": f"{member.__module__}.{member.__qualname__}:{id(member)}"}
+    return {**schema, "schema": inner} if schema["type"] == "definitions" else inner
+
+
+def _validates(member: type[Choice]) -> CoreSchema:
+    def validate(value: Any) -> Any:
+        return member.__pydantic_validator__.validate_python(value)
+
+    return core_schema.no_info_plain_validator_function(validate)
+
+
+def _same_class(one: type, other: type) -> bool:
+    """Is it the same class again, of a module that was imported twice?"""
+    return one.__qualname__ == other.__qualname__ and _file(one) == _file(other)
+
+
+def _file(config_class: type) -> str | None:
+    return getattr(sys.modules.get(config_class.__module__), "__file__", config_class.__module__)
+
+
+def _place(config_class: type) -> str:
+    return f"{config_class.__module__}.{config_class.__qualname__}"

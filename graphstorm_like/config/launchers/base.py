@@ -1,0 +1,46 @@
+"""What every launcher has in its configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from graphstorm_like.config.base import PositiveFloat, PositiveInt
+from graphstorm_like.config.choice import Choice
+
+Port = Annotated[int, Field(ge=1024, le=65_000)]
+
+
+class LaunchConfig(Choice, tag="on", default="local"):
+    """Over how many hosts and processes a run goes, and who starts them. Nothing here changes what comes out."""
+
+    on: str
+    hosts: PositiveInt = 1
+    """Machines; each has a partition of the graph of its own (graph.partitions.count, when it is more than one)."""
+    trainers: PositiveInt = 1
+    """Training processes on each host: one a GPU."""
+    servers: PositiveInt = 1
+    """Processes on each host that read its partition for the other hosts; none are started for one host."""
+    threads: PositiveInt | None = None
+    """Compute threads of a trainer; default: the host's cores, shared among its trainers."""
+    max_restarts: Annotated[int, Field(ge=0)] = 0
+    """How often the job starts again from its last checkpoint after a process has died."""
+    timeout_seconds: PositiveFloat = 600.0
+    """The longest wait of one process for another."""
+    port: Port | None = None
+    """First of the ports that are used; default: free ones."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether `gsl run` needs no other process."""
+        return False
+
+    @property
+    def simulates_hosts(self) -> bool:
+        """Whether all hosts are this machine."""
+        return False
+
+    def host_names(self) -> tuple[str, ...]:
+        """What is known of the hosts' addresses before the job starts: one each, for people to read."""
+        return tuple(f"host{number}" for number in range(self.hosts))

@@ -1,0 +1,14 @@
+"""`task.head.type: distmult`"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from graphstorm_like.config.link_heads.base import LinkHeadConfig
+
+
+class DistMultHeadConfig(LinkHeadConfig):
+    """score(s, r, t) = <h_s, w_r, h_t> (Yang et al. 2015)."""
+
+    type: Literal["distmult"]
+    normalize: bool = True

@@ -1,0 +1,13 @@
+"""`train.phases`, type gnn."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from graphstorm_like.config.phases.base import PhaseConfig
+
+
+class GnnPhase(PhaseConfig):
+    """A fresh graph network on vectors of the language model, which are computed once."""
+
+    type: Literal["gnn"]

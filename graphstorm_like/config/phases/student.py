@@ -1,0 +1,22 @@
+"""`train.phases`, type student."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat
+from graphstorm_like.config.phases.base import PhaseConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
+
+
+class StudentPhase(PhaseConfig):
+    """A language model learns to give the graph network's vectors from text alone: for nodes without neighbours."""
+
+    type: Literal["student"]
+    text_encoder: TextEncoderConfig | None = None
+    """The student; default: the model's text encoder, as it was before any training."""
+    embedding_loss: Literal["cosine", "mse"] = "cosine"
+    embedding_weight: NonNegativeFloat = 1.0
+    label_weight: NonNegativeFloat = 1.0
+    """Of the teacher's class probabilities (node classification)."""
+    temperature: PositiveFloat = 1.0

@@ -1,0 +1,83 @@
+"""`plugins:` modules of the user's own that register operators when they are imported.
+
+A plug-in is named like a module (`my_package.hgt`) or by its file (`./my_operators.py`). The folder of a file is put at
+the end of Python's search path, so that other processes of the run find the module too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from types import ModuleType
+
+from graphstorm_like.errors import ConfigError, did_you_mean
+
+_hashes: dict[str, str] = {}
+
+
+def import_plugins(names: Sequence[str]) -> None:
+    """Import plug-ins; those that were imported before are left alone. Raises ConfigError for one that cannot be."""
+    for name in names:
+        module = _import(name)
+        _hashes[module.__name__] = _content_hash(module)
+
+
+def plugin_hashes() -> Mapping[str, str]:
+    """Hash of the content of every imported plug-in by the name of its module."""
+    return dict(sorted(_hashes.items()))
+
+
+def is_file(name: str) -> bool:
+    """Is the plug-in named by its file?"""
+    return name.endswith(".py")
+
+
+def _import(name: str) -> ModuleType:
+    if is_file(name):
+        _make_importable(Path(name))
+    module_name = Path(name).stem if is_file(name) else name
+    try:
+        return importlib.import_module(module_name)
+    except ConfigError:
+        raise  # a tag that is taken: the message says it all
+    except Exception as error:
+        raise ConfigError(
+            f"'{name}' must be a module that imports (got {type(error).__name__}: {error}). Try: python -c "
+            f"'import {module_name}'" + (f" in {Path(name).parent}" if is_file(name) else "")
+        ) from error
+
+
+def _make_importable(file: Path) -> None:
+    """Let the module of a file be found by its name. Raises ConfigError when it does not exist or the name is taken."""
+    if not file.is_file():
+        neighbours = [path.name for path in file.parent.glob("*.py")]
+        raise ConfigError(f"'{file}' must be a file that exists.{did_you_mean(file.name, neighbours)}")
+    loaded = sys.modules.get(file.stem)
+    origin = getattr(loaded, "__file__", "a module of Python's own") if loaded is not None else _origin(file.stem)
+    if origin is not None and Path(origin).resolve() != file.resolve():
+        raise ConfigError(f"'{file}' must have a name that no other module has (got {origin}). Rename the file")
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+
+
+def _origin(module_name: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"'{module_name}.py' must have the name of a module (got {error}). Rename the file") from None
+    return None if spec is None else spec.origin or "a package"
+
+
+def _content_hash(module: ModuleType) -> str:
+    """Of a module's file; of a package all its Python files."""
+    file = Path(str(module.__file__))
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = blake2b(digest_size=16)
+    for path in files:
+        digest.update(path.relative_to(file.parent).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

