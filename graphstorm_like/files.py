@@ -1,6 +1,8 @@
 """Small file-system habits that every stage shares.
 
-A folder is either whole or absent: it is written under another name, fsynced and renamed. A build holds a kernel
+A folder is either whole or absent: it is written under another name, fsynced and renamed. One that is replaced is
+renamed out of the way first and deleted last, so a kill at any moment leaves the old or the new one; `recover` (for all
+of an output folder, under its lock) and `recover_target` (for one folder) tidy up behind it. A build holds a kernel
 lock, which the kernel drops when the process dies, so no stale lock ever needs cleaning by hand.
 """
 
@@ -84,6 +86,84 @@ def recover(folder: Path) -> None:
             leftover.rename(original)
         else:
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def check_target(path: Path, key: str, kind: str, mark: str, *, partitioned: bool = True) -> None:
+    """Refuse a target that is something else than a folder of this kind, which has the file `mark`: it would be
+    deleted. key: what names it in the configuration. partitioned: whether it may have several partitions."""
+    if path.is_dir() and (path / mark).is_file() and (partitioned or not (path / "part-1").exists()):
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.exists() or path.is_symlink():
+        raise DataError(
+            f"{path}: {key} must be a {kind} folder or not exist yet (got something else there). "
+            f"It would be overwritten: remove it, or set {key} to another folder"
+        )
+
+
+def recover_target(path: Path) -> None:
+    """Clean up after a killed `new_folder`: the old folder comes back when the new one never came, and what processes
+    that are gone have left half-done goes. Other processes may be at work beside."""
+    old = path.parent / f"{SET_ASIDE}{path.name}"
+    if old.exists():
+        if path.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(path)
+    if path.parent.is_dir():
+        for entry in path.parent.glob(f".{glob_safe(path.name)}.tmp-*"):
+            if _is_abandoned(entry.name):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill; it takes the place of `path` at the end, or is gone after an error.
+
+    Its files must be synced when they are written; the entries of its folders are synced here.
+    """
+    made = _make_parents(path.parent)
+    temporary = path.parent / f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
+        for folder, _, _ in os.walk(temporary):
+            fsync_path(Path(folder))
+        replace_folder(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process may have put something there
+            for parent in made:
+                parent.rmdir()
+        raise
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder; returns those that did not exist, innermost first."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def glob_safe(name: str) -> str:
+    """A name for use in a glob."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _is_abandoned(name: str) -> bool:
+    """Was it left by a process of this machine that is gone?"""
+    host, _, pid = name.rpartition(".tmp-")[2].rpartition("-")
+    if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

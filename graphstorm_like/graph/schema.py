@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 
 from graphstorm_like.config.base import EdgeType, Name, edge_name
 from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.modality import TEXT, input_name
 
 SCHEMA_VERSION = 1
 MANIFEST = "graph.json"
@@ -43,7 +44,7 @@ def feature_column(name: str) -> str:
 
 def text_column(name: str) -> str:
     """Arrow column of a text: large_string."""
-    return f"text:{name}"
+    return input_name(TEXT, name)
 
 
 def label_column(name: str) -> str:

@@ -20,7 +20,7 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
-from graphstorm_like.inputs.edges import scored_inputs, unread_edge_types
+from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
 from graphstorm_like.inputs.rank_rows import row_files
 from graphstorm_like.progress import Meter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch

@@ -351,7 +351,7 @@ def test_ids_keep_their_type(source: Path, tmp_path: Path) -> None:
 
 
 def test_stitching_says_how_to_make_one_of_several(source: Path, tmp_path: Path) -> None:
-    from gconstruct.stitch import Stitching
+    from gconstruct.stitching.run import Stitching
 
     partition_graph(source, tmp_path / "two", 2)
     graphs = {"application": str(tmp_path / "two"), "corpus": str(source), "output": str(tmp_path / "out")}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gconstruct import stitch as module
 from gconstruct.partition import partition_graph
-from gconstruct.stitch import read_report, stitch
+from gconstruct.stitching import read_report, stitch
+from gconstruct.stitching import run as module
 from graphstorm_like.errors import ConfigError, DataError
 
 from .stitching import (

@@ -25,7 +25,7 @@ from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.hashing import hash_facts
-from graphstorm_like.inputs.text import text_inputs
+from graphstorm_like.inputs.choose import node_texts
 from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
@@ -121,7 +121,7 @@ def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: 
 
 def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
     """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
-    texts = text_inputs(pipeline, manifest)
+    texts = node_texts(pipeline.model, manifest)
     return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1
 
 

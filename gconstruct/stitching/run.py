@@ -18,19 +18,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.build import current_manifest, write_manifest
-from gconstruct.engines.arrow.attributes import Attributes
-from gconstruct.engines.arrow.edges import sort_edges
-from gconstruct.engines.arrow.engine import Construction
-from gconstruct.engines.arrow.write import file_names, write_columns
-from gconstruct.folder import STITCH_REPORT, check_target, new_folder, recover
-from gconstruct.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
+from gconstruct.attributes import Attributes
+from gconstruct.csc import sort_edges
+from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import open_file
 from gconstruct.problems import counted, shown
+from gconstruct.stitching.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
+from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, unknown
-from graphstorm_like.files import file_hash
+from graphstorm_like.files import check_target, file_hash, new_folder, recover_target
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     MANIFEST,
@@ -67,7 +65,7 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
     path = _target(config)
     mark = fingerprint(config)
     try:
-        recover(path)
+        recover_target(path)
         manifest = None if force else current_manifest(path, mark, say)
         if manifest is not None:
             say(f"{path} is up to date")
