@@ -6,7 +6,7 @@ from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.inputs.choose import chosen_edge_inputs, node_texts, scored_inputs
+from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.tracking import check_tracking
 
@@ -19,7 +19,8 @@ def check_training(pipeline: Pipeline) -> None:
     assert pipeline.graph.path is not None, "paths are resolved before"
     manifest = read_manifest(pipeline.graph.path)
     task_node_types(pipeline.task, manifest)
-    node_texts(pipeline.model, manifest)
+    for node_type in manifest.nodes:
+        chosen_inputs(pipeline.model, manifest, node_type)
     chosen_edge_inputs(pipeline.model, manifest)
     scored_inputs(pipeline.task, manifest)
     encoders = dict(pipeline.model.text_encoders())
