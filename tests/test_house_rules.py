@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "progress", "device", "config", "graph",
-    "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
+    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "modality", "progress", "device", "config",
+    "graph", "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
-    "graphstorm_like.graph.schema",
+    "graphstorm_like.graph.schema", "graphstorm_like.graph.verify",
     "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
@@ -148,8 +148,8 @@ def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
         ("gconstruct.inputs", "from graphstorm_like import training", False),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl import cluster", False),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.export import export_dgl", False),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.export import export_dgl", False),
     ],
 )
 def test_the_rule_itself(name: str, line: str, right: bool) -> None:
