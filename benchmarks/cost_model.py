@@ -311,7 +311,7 @@ MEASURED = Costs(
     server_call=(4.3e-5, 3.2e-4),
     header=(81.0, 424.0),
 )
-"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: `bench_sampling.py`, all five runs of docs/benchmarks/scaling.md."""
+"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: all five runs of docs/benchmarks/scaling.md."""
 
 CUT = 0.3
 """Share of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""
