@@ -95,15 +95,8 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(
-            update={
-                "output": output,
-                "cache": cache,
-                "graph": graph,
-                "model": self._model(base),
-                "train": self._train(base),
-            }
-        )
+        changed = {"output": output, "cache": cache, "graph": graph}
+        return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:
         """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
