@@ -7,7 +7,7 @@ from typing import Any, Literal
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""

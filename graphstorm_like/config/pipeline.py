@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfi
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
 from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
 from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError, unknown
 
@@ -97,26 +97,20 @@ class Pipeline(Strict):
         )
 
     def _model(self, base: Path) -> ModelConfig:
-        """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
-        return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
+        """With text encoders' folders made absolute."""
+        return self.model.with_encoders({k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()})
 
     def _train(self, base: Path) -> TrainConfig:
         """The same for the students of `train.stages`."""
         if self.train.stages is None:
             return self.train
         stages = [
-            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
+            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(partial(_under, base))})
             if isinstance(stage, StudentPhase) and stage.text_encoder is not None
             else stage
             for stage in self.train.stages
         ]
         return self.train.model_copy(update={"stages": stages})
-
-
-def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
-    if not encoder.name.startswith((".", "~")):
-        return encoder
-    return encoder.model_copy(update={"name": _under(base, encoder.name)})
 
 
 def _under(base: Path, path: str) -> str:
@@ -475,6 +469,15 @@ def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) 
                 )
 
 
+def _check_learning_encoders(model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
+    """Phases that train language models need text encoders that can be trained."""
+    if not any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
+        return
+    for key, encoder in model.text_encoders().items():
+        if (problem := encoder.cannot_learn()) is not None:
+            yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
+
+
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
@@ -490,4 +493,5 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task", "train"), _check_stages),
     (("graph", "launch"), _check_hosts),
     (("model", "train", "launch"), _check_pieces),
+    (("model", "train"), _check_learning_encoders),
 ]
