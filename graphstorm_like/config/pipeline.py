@@ -48,6 +48,7 @@ class Pipeline(Strict):
     """One pipeline: graph -> model -> task -> training -> inference."""
 
     name: Name = "pipeline"
+    """Of the pipeline; stands in results and, by default, in the output folder's name."""
     output: Annotated[str, _only("{name}")] = "runs/{name}"
     """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
@@ -60,9 +61,11 @@ class Pipeline(Strict):
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
+    """What is predicted, and how it is scored."""
     train: TrainConfig = TrainConfig()
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
+    """Where the run takes place: this machine, or several."""
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +78,12 @@ class Pipeline(Strict):
             except ConfigError as error:
                 raise KeyedError("plugins", str(error)) from error
         return data
+
+    @model_validator(mode="after")
+    def _fill_in_fanouts(self) -> Pipeline:
+        """Their number follows the layers; frozen models are filled in by the back door."""
+        object.__setattr__(self, "train", self.train.with_fanouts(self.model.gnn.hops))
+        return self
 
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
@@ -98,7 +107,9 @@ class Pipeline(Strict):
 
     def _model(self, base: Path) -> ModelConfig:
         """With text encoders' folders made absolute."""
-        return self.model.with_encoders({k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()})
+        return self.model.with_encoders(
+            {k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()}
+        )
 
     def _train(self, base: Path) -> TrainConfig:
         """The same for the students of `train.stages`."""
@@ -354,6 +365,8 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
     """Stages that train language models need texts to train them on."""
     if train.strategy == "frozen":
         return
+    if any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
+        yield from model.untrainable()
     at: tuple[str | int, ...] = ("train", "strategy")
     for i, stage in enumerate(train.stage_list()):
         where = at if train.stages is None else ("train", "stages", i)
@@ -419,8 +432,7 @@ def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
-    given = "fanouts" in train.model_fields_set
-    yield from _check_fanout_list(graph, model, train.fanouts, ("train", "fanouts"), "" if given else ", the default")
+    yield from _check_fanout_list(graph, model, train.with_fanouts(model.gnn.hops).fanouts, ("train", "fanouts"))
 
 
 def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> Iterator[Problem]:
@@ -434,11 +446,11 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
 
 
 def _check_fanout_list(
-    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...], note: str = ""
+    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...]
 ) -> Iterator[Problem]:
     layers = model.gnn.hops
     if layers and len(fanouts) != layers:
-        yield at, f"must have one entry per GNN layer (got {len(fanouts)}{note}; model.gnn.layers is {layers})"
+        yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
     if not _ends_known(graph):
         return
     known = [edge_name(t) for t in graph.edge_types()]
@@ -469,15 +481,6 @@ def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) 
                 )
 
 
-def _check_learning_encoders(model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
-    """Phases that train language models need text encoders that can be trained."""
-    if not any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
-        return
-    for key, encoder in model.text_encoders().items():
-        if (problem := encoder.cannot_learn()) is not None:
-            yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
-
-
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
@@ -493,5 +496,4 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task", "train"), _check_stages),
     (("graph", "launch"), _check_hosts),
     (("model", "train", "launch"), _check_pieces),
-    (("model", "train"), _check_learning_encoders),
 ]

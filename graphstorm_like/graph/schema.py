@@ -14,7 +14,6 @@ gives whole columns without a copy.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -210,9 +209,3 @@ def read_manifest(folder: str | Path) -> GraphManifest:
             f"{path}: schema_version must be {SCHEMA_VERSION} (got {manifest.schema_version}). Construct it again"
         )
     return manifest
-
-
-def file_hash(path: Path) -> str:
-    """blake2b (16 bytes, hex) of a file's contents, about 1 GB/s."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

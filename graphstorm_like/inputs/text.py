@@ -125,9 +125,9 @@ class _Embedding:
         if cache is None:
             from graphstorm_like.text.encoders import TextJob
 
-            # Simulated hosts may have one cache and the same texts.
-            wait = 0.0 if ranks.hosts == 1 else LONG_SECONDS
-            cache = self.encoder.embed(TextJob(column(), self.cache, what, self.reporter.follow(), wait))
+            # Other runs may share the cache, and simulated hosts have the same texts.
+            job = TextJob(column(), self.cache, what, self.reporter.follow(), LONG_SECONDS)
+            cache = self.encoder.embed(job)
             if note is not None:
                 remember(note, cache)
         self.reporter.line(f"{what}: {self.encoder.describe(cache)}")

@@ -58,7 +58,7 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
     if threads:  # the host's cores are for all its trainers: what computes reads it from there
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device)
-    Runner(pipeline, Reporter(quiet or group.rank != 0), fresh, locked=True).run(stages)
+    Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
     # Who ends early takes its host's servers away from the others. The leaders' work may have taken hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")

@@ -37,7 +37,7 @@ from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
 from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
-from graphstorm_like.training.checkpoint import MODEL_FILE, load_weights
+from graphstorm_like.training.checkpoint import MODEL_FILE, check_folder, load_weights
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 Source = TypeVar("Source")
@@ -170,7 +170,9 @@ class Experiment:
         return None
 
     def load(self, folder: Path) -> None:
-        """Take the weights that training left in a `best/` folder; TrainingError names what does not fit."""
+        """Take the weights that training left in a `best/` folder; TrainingError names what is damaged or does not
+        fit."""
+        check_folder(folder)
         load_weights(folder / MODEL_FILE, self.modules)
         for table in self.embeddings.values():
             table.load(folder)

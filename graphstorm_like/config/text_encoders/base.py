@@ -26,8 +26,8 @@ class TextEncoderConfig(Choice, tag="type", default="huggingface"):
     def cannot_learn(self) -> str | None:
         """Why the encoder cannot be trained: what is wrong with its `type`. None: it can."""
         return (
-            f"must be huggingface to be trained (got '{self.type}', which does not learn). Choose a Hugging Face model, "
-            f"or set train.strategy: frozen"
+            f"must be huggingface to be trained (got '{self.type}', which does not learn). Choose a Hugging Face "
+            f"model, or set train.strategy: frozen"
         )
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:

@@ -41,6 +41,7 @@ class HuggingFaceText(TextEmbedder):
             job.cache,
             self.model.max_tokens,
             progress=partial(job.progress, f"tokenise {job.what}"),
+            wait_s=job.wait_s,
             max_chunks=self.config.chunks,
         )
         return embed_all(
