@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 FINGERPRINT_FILE = "fingerprint.json"
 METRICS_FILE = "metrics.json"
+PROTOCOL = "protocol"
+"""In it, beside the splits: how links were ranked."""
 
 
 @contextmanager
@@ -169,7 +171,8 @@ class Runner:
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         if self.group.rank == 0:
-            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
+            protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
+            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
@@ -262,6 +265,7 @@ def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
     scores: dict[str, dict[str, float]] = json.loads(
         (stage_folder(pipeline, "evaluate") / METRICS_FILE).read_text(encoding="utf-8")
     )
+    scores.pop(PROTOCOL, None)
     return scores
 
 

@@ -12,14 +12,13 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.tasks.labels import EdgeLabelConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, RowType
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import EdgeLabelTask, Task
+from graphstorm_like.tasks import Task
 
 if TYPE_CHECKING:
     from graphstorm_like.training.text_vectors import TextSource
@@ -56,19 +55,21 @@ def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Coll
 def scored_inputs(task: TaskConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
     """(features, texts) of the scored edges that the task's head reads, by their edge type; nothing without
     `task.inputs`."""
-    if not isinstance(task, EdgeLabelConfig) or task.inputs is None:
+    scored = task.scored_inputs()
+    if scored is None:
         return {}
-    edge = manifest.edge(task.edge_type)
-    features = list(edge.features) if task.inputs.features is None else task.inputs.features
-    texts = list(edge.text) if task.inputs.text is None else task.inputs.text
-    where = f"graph folder, edge type {edge_name(task.edge_type)}"
+    edge_type, chosen = scored
+    edge = manifest.edge(edge_type)
+    features = list(edge.features) if chosen.features is None else chosen.features
+    texts = list(edge.text) if chosen.text is None else chosen.text
+    where = f"graph folder, edge type {edge_name(edge_type)}"
     for kind, names, known in (("feature", features, edge.features), ("text", texts, edge.text)):
         for name in names:
             if name not in known:
                 raise DataError(unknown(where, kind, name, known) + " Run: gsl construct")
     if not features and not texts:
         raise DataError(f"{where}: must have features or text for task.inputs to name (got none)")
-    return {task.edge_type: (features, texts)}
+    return {edge_type: (features, texts)}
 
 
 class Sized(FeatureSource, Protocol):
@@ -86,7 +87,6 @@ def give_scored_inputs(
     """Let the head read the scored edges, when `task.inputs` says so. texts: where the vectors of texts come from, by
     type and name."""
     for edge_type, (features, names) in scored_inputs(pipeline.task, graph.manifest).items():
-        assert isinstance(task, EdgeLabelTask)
         known = graph.manifest.edge(edge_type).features
         widths = {name: known[name].width for name in features}
         sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}

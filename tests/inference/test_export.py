@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,13 @@ def read(folder: Path) -> pa.Table:
     return pa.concat_tables(pq.read_table(p) for p in sorted(folder.glob("*.parquet")))
 
 
+def by_class(table: pa.Table, classes: Sequence[str]) -> np.ndarray:
+    """[n, C]: the columns of `probabilities`, under the names of the classes."""
+    flat = table.flatten()
+    assert [name for name in flat.column_names if "." in name] == [f"probabilities.{name}" for name in classes]
+    return np.stack([flat[f"probabilities.{name}"].to_numpy() for name in classes], axis=1)
+
+
 @pytest.mark.parametrize("mode", ["layer_wise", "mini_batch"])
 def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: Path, mode: str) -> None:
     config = shop_config(infer={"mode": mode, "embeddings": ["item", "user"], "shard_rows": 100})
@@ -43,7 +50,7 @@ def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: 
     if mode == "layer_wise":
         np.testing.assert_allclose(vectors, experiment.embedder().layer_wise(["item"])["item"], atol=1e-6)
     found = read(tmp_path / "out" / "predictions")
-    probabilities = np.stack(found["probabilities"].to_numpy())
+    probabilities = by_class(found, task.classes)
     np.testing.assert_allclose(probabilities, task.probabilities(vectors), atol=1e-5)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
     assert found["prediction"].to_pylist() == [task.classes[i] for i in probabilities.argmax(1)]
@@ -113,7 +120,7 @@ def test_labels_of_edges(
     assert isinstance(task, EdgeLabelTask)
     found = read(tmp_path / "out" / "predictions")
     classes = ["probability", "probabilities"] if kind == "edge_classification" else []
-    assert found.column_names == ["source", "target", "prediction", *classes, "label", "split"]
+    assert found.column_names == ["source", "target", "parallel", "prediction", *classes, "label", "split"]
     # Every edge of the table once, under its own ids, with its own label and split.
     table = pq.read_table(shop[0] / "similar.parquet").to_pydict()
     values = table["trend"] if classes else [None if v is None else np.float32(v) for v in table["gap"]]
@@ -126,8 +133,9 @@ def test_labels_of_edges(
     source, target = (np.array([number[i] for i in rows[end]]) for end in ("source", "target"))
     wanted = task.predict(experiment.embedder().layer_wise(["item"]), source, target, np.arange(len(source)))
     if classes:
-        np.testing.assert_allclose(np.stack(found["probabilities"].to_numpy()), wanted, atol=1e-4)
-        assert rows["prediction"] == [("down", "up")[i] for i in np.stack(rows["probabilities"]).argmax(1)]
+        probabilities = by_class(found, ["down", "up"])
+        np.testing.assert_allclose(probabilities, wanted, atol=1e-4)
+        assert rows["prediction"] == [("down", "up")[i] for i in probabilities.argmax(1)]
         np.testing.assert_allclose(rows["probability"], wanted.max(1), atol=1e-4)
         assert manifest["classes"] == ["down", "up"]
     else:
