@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from graphstorm_like.graph.store import NodeType, RowType
-from graphstorm_like.graph.tables import row_bounds
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Embedder, Vectors
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.tables import row_bounds
 from graphstorm_like.tasks.outputs import EndVectors
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.progress import Reporter
 
 
 def export(

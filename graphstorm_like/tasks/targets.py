@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NumberLabelConfig
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.schema import NO_LABEL
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.tasks.metrics import LabelFacts, Metrics
 

@@ -15,6 +15,7 @@ class HitsConfig(MetricConfig):
 
     type: Literal["hits"]
     k: PositiveInt
+    """How many."""
 
     @property
     def name(self) -> str:

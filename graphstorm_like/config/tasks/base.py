@@ -18,7 +18,9 @@ class ScoredEdgeInputs(Strict):
     """
 
     features: list[Name] | None = None
+    """Features that the head reads; default: all."""
     text: list[Name] | None = None
+    """Texts that the head reads; default: all."""
 
 
 class TaskConfig(Choice, tag="type"):

@@ -27,7 +27,9 @@ class NodeLabelConfig(TaskConfig):
     label_kind: ClassVar[LabelKind]
 
     node_type: Name
+    """The node type that the task is about."""
     label: Name
+    """Which of the node type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 1
     """1: a linear head; more: an MLP."""
 
@@ -54,7 +56,9 @@ class EdgeLabelConfig(TaskConfig):
     label_kind: ClassVar[LabelKind]
 
     edge_type: EdgeTypeField
+    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
     label: Name
+    """Which of the edge type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
     """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
     inputs: ScoredEdgeInputs | None = None
@@ -118,12 +122,14 @@ class ClassLabelConfig(Strict):
     label_kind: ClassVar[LabelKind] = "class"
 
     class_weights: Literal["none", "balanced"] = "none"
+    """balanced: a rare class weighs as much in the loss as a frequent one."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """This much of the label's probability is spread over all classes."""
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("classes")]], Field(min_length=1)] = [
         AccuracyConfig(type="accuracy"),
         F1Config(type="macro_f1"),
     ]
-    """Names, or mappings with `type` and settings."""
+    """What is measured on validation and test: names, or mappings with `type` and settings."""
     select_by: str = "accuracy"
     """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
 

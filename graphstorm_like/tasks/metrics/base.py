@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.registry import Registry
 
 METRICS: Registry[type[Metric]] = Registry("metric", "graphstorm_like.tasks.metrics")
