@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from graphstorm_like.config import Pipeline
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.files import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
@@ -177,3 +179,84 @@ def test_sources_with_few_free_targets_get_fewer_rows(shop_config: Callable[...,
     pairs = len(set(zip(source.tolist(), target.tolist())))
     assert len(table) == 240 * 240 - 240 - pairs
     assert np.isfinite(table["score"].to_numpy()).all()
+
+
+HEADS = [
+    {"type": "dot"},
+    {"type": "dot", "normalize": False},
+    {"type": "dot", "directed": True},
+    {"type": "dot", "directed": True, "normalize": False},
+    {"type": "distmult"},
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_nearest_neighbours_of_exported_vectors_are_the_predictions(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, head: dict[str, object]
+) -> None:
+    """With the vectors that the manifest says, compared as it says."""
+    infer = {"top_k": 5, "known_pairs": "list", "shard_rows": 100}
+    config = shop_config("link_prediction", task={"head": head, "ranking": {"exclude_source": False}}, infer=infer)
+    experiment = build_experiment(config, QUIET)
+    if head["type"] == "distmult":  # at their start the weights are 1, and change nothing
+        torch.nn.init.normal_(experiment.task.get_parameter("head.relations"))
+    manifest = export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    search = manifest["search"]
+    source, target = (read(tmp_path / "out" / search[end]) for end in ("source", "target"))
+    queries, keys = (np.stack(table.column(1).to_numpy()) for table in (source, target))
+    if search["similarity"] == "cosine":
+        queries, keys = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (queries, keys))
+    scores = queries @ keys.T
+    nearest = np.sort(scores, axis=1)[:, ::-1][:, :5]
+    predicted = read(tmp_path / "out" / "predictions")
+    np.testing.assert_allclose(predicted["score"].to_numpy().reshape(-1, 5), nearest, atol=1e-4)
+    number = {name: i for i, name in enumerate(target["id"].to_pylist())}
+    places = np.array([number[i] for i in predicted["target"].to_pylist()]).reshape(-1, 5)
+    rows = np.arange(len(scores))[:, None]
+    np.testing.assert_allclose(scores[rows, places], nearest, atol=1e-4)
+    serves = head["type"] == "dot" and not head.get("directed")
+    assert search["source"].startswith("embeddings/" if serves else "link_vectors/")
+    assert any(name.startswith("link_vectors") for name in manifest["tables"]) is not serves
+
+
+def test_repeated_edges_are_told_apart(tmp_path: Path) -> None:
+    """Three reviews of one product by one user, with labels of their own, in the order of the table."""
+    users, items = ["u1", "u1", "u2", "u1", "u2", "u1"], ["a", "b", "a", "a", "b", "a"]
+    split = ["train", "valid", "test", "train", "train", "train"]
+    stars = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    pq.write_table(
+        pa.table({"source": users, "target": items, "stars": stars, "split": split}), tmp_path / "reviews.parquet"
+    )
+    data = {
+        "output": str(tmp_path / "run"),
+        "graph": {
+            "nodes": {"user": {}, "item": {}},
+            "edges": [
+                {
+                    "source": "user",
+                    "relation": "reviews",
+                    "target": "item",
+                    "files": "reviews.parquet",
+                    "labels": {"stars": {"column": "stars", "kind": "number", "split": {"column": "split"}}},
+                }
+            ],
+        },
+        "model": {"gnn": {"type": "rgcn", "hidden": 8}},
+        "task": {"type": "edge_regression", "edge_type": "user:reviews:item", "label": "stars"},
+        "infer": {"shard_rows": 2},
+    }
+    config = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(config.graph)
+    experiment = build_experiment(config, QUIET)
+    export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    rows = read(tmp_path / "out" / "predictions").to_pydict()
+    keys = zip(rows["source"], rows["target"], rows["parallel"], strict=True)
+    found = dict(zip(keys, rows["label"], strict=True))
+    assert found == {
+        ("u1", "a", 0): 1.0,
+        ("u1", "a", 1): 4.0,
+        ("u1", "a", 2): 6.0,
+        ("u1", "b", 0): 2.0,
+        ("u2", "a", 0): 3.0,
+        ("u2", "b", 0): 5.0,
+    }

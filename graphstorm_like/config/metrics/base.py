@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from graphstorm_like.config.base import HintedError, KeyedError
-from graphstorm_like.config.choice import Choice, members_of
+from graphstorm_like.config.choice import Choice, json_choices, members_of
 from graphstorm_like.errors import did_you_mean
 
 Measured = Literal["classes", "numbers", "ranks"]
@@ -67,7 +67,7 @@ class MetricsOf:
         return core_schema.no_info_before_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "examples": self.names()}, handler(core)]}
+        return {"anyOf": [{"type": "string"}, handler(json_choices(MetricConfig, self.names()))]}
 
 
 def _first_setting(tag: str, value: str) -> dict[str, int]:

@@ -15,3 +15,4 @@ class F1Config(MetricConfig):
     measures: ClassVar[Measured] = "classes"
 
     type: Literal["macro_f1", "micro_f1", "weighted_f1"]
+    """How classes are averaged."""
