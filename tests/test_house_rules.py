@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "config", "graph", "sampling", "text",
-    "models", "tasks", "training", "inference", "launch", "benchmarks", "cli",
+    "errors", "registry", "files", "arrays", "hashing", "heap", "leash", "ragged", "config", "graph", "sampling",
+    "text", "models", "tasks", "training", "inference", "launch", "benchmarks", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from graphstorm_like.benchmarks.measure import peak_rss_mb, table
 from graphstorm_like.errors import DataError, GslError, MissingExtraError, unknown
-from graphstorm_like.text.tokens import as_text_column
+from graphstorm_like.text.column import as_text_column
 
 _TIMEOUT_S = 3600.0
 
@@ -197,7 +197,7 @@ def _largest_child_mb() -> float:
 
 
 def _ours(job: dict[str, Any], c: Competitor, folder: Path) -> Any:
-    from graphstorm_like.text.cache import embed_all
+    from graphstorm_like.text.embed import embed_all
     from graphstorm_like.text.encoder import TextEncoder
     from graphstorm_like.text.tokens import build_token_store
 
