@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
         """One real training batch: every stage with its time and bytes, shapes, loss."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.inspect import show_batch
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         for line in show_batch(load_pipeline(pipeline, overrides or ()), Reporter()):
             typer.echo(line)

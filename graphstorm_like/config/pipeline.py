@@ -148,12 +148,14 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
             node_type = getattr(edge, end)
             if node_type not in graph.nodes:
                 yield ("graph", "edges", i, end), _unknown("node type", node_type, graph.nodes)
-            elif not graph.nodes[node_type].files and edge.on_unknown_node == "drop":
-                yield (
-                    ("graph", "edges", i, "on_unknown_node"),
-                    f"must be 'error' or 'create' (got 'drop'): node type '{node_type}' has no table, so that every "
-                    f"edge would be dropped",
-                )
+        # An end without a table takes its ids from the edges that the other end's table leaves.
+        tables = [bool(graph.nodes[t].files) for t in (edge.source, edge.target) if t in graph.nodes]
+        if edge.on_unknown_node == "drop" and len(tables) == 2 and not any(tables):
+            yield (
+                ("graph", "edges", i, "on_unknown_node"),
+                f"must be 'error' or 'create' (got 'drop'): neither '{edge.source}' nor '{edge.target}' has a table "
+                f"that could lack a node",
+            )
     linked = {t for e in graph.edges for t in (e.source, e.target)}
     for name, node in graph.nodes.items():
         if not node.files and name not in linked and _ends_known(graph):

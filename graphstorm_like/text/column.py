@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from graphstorm_like.errors import DataError, must_be
 
-Strings = pa.ChunkedArray | pa.Array | Sequence[str | None]
+Strings: TypeAlias = pa.ChunkedArray | pa.Array | Sequence[str | None]
 # 262,144 rows of 1 kB are 256 MB: what one pass holds in memory.
 _SLAB_ROWS = 1 << 18
 _NULL = np.uint64(0xFFFFFFFFFFFFFFFF)

@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphstorm_like.device import amx_in_hardware
 from graphstorm_like.errors import ConfigError, must_be
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.folders import resolve_model_folder
 from graphstorm_like.text.loading import (
     DtypeName,
-    amx_in_hardware,
     as_dtype,
     load_backbone,
     load_tokenizer,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError, must_be
 from graphstorm_like.text.pooling_files import POOLER, PoolingChoice
 
@@ -94,25 +95,6 @@ def as_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
         raise ConfigError(must_be("text_encoder.dtype", "dtype", "auto, float32, bfloat16 or float16", name))
     dtype: torch.dtype = getattr(torch, name)
     return dtype
-
-
-def bf16_in_hardware(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware there: without it they are slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device.type != "cpu":
-        return False
-    return _cpu_has("_is_avx512_bf16_supported") or amx_in_hardware(device)
-
-
-def amx_in_hardware(device: torch.device) -> bool:
-    """Whether bfloat16 products run on matrix tiles of an Intel CPU, so fast that the rest of a layer counts."""
-    return device.type == "cpu" and _cpu_has("_is_amx_tile_supported")
-
-
-def _cpu_has(check: str) -> bool:
-    """What a private function of torch.cpu says; it may be absent in some version of torch."""
-    return bool(getattr(torch.cpu, check, bool)())
 
 
 def position_limit(backbone: Any) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.testing.text import FAMILIES, POSITIONS, tiny_text_model
 from graphstorm_like.text import encoder as module
 from graphstorm_like.text.batching import collate
 from graphstorm_like.text.encoder import SHORT, TextEncoder
 from graphstorm_like.text.folders import resolve_model_folder
-from graphstorm_like.text.loading import bf16_in_hardware
 from graphstorm_like.text.pooling_files import POOLING_NAMES
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 

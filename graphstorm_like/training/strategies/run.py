@@ -23,17 +23,17 @@ from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.inputs.text import text_inputs
+from graphstorm_like.progress import Reporter, duration
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.torch_group import group
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
-from graphstorm_like.training.distributed import group
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
-from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
-from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
