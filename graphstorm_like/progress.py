@@ -45,17 +45,22 @@ class Meter:
             self._reporter.live.remove_task(self._bar)
 
 
-class Reporter:
-    """Where lines and bars go. quiet: nowhere."""
+LOG_ONLY = "\x1f"
+"""What begins a line that a supervisor writes into the process's log, and does not show."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+
+class Reporter:
+    """Where lines and bars go. quiet: nowhere. log_only: into the log of a rank that is not the first, whose lines
+    would say again what the first one says."""
+
+    def __init__(self, quiet: bool = False, log_only: bool = False) -> None:
+        self.quiet, self._prefix = quiet, LOG_ONLY if log_only else ""
         self.console = Console(stderr=False, quiet=quiet, highlight=False, soft_wrap=True)
         self.live: Progress | None = None
 
     def line(self, text: str) -> None:
         """One line of plain text."""
-        self.console.print(text, markup=False)
+        self.console.print(f"{self._prefix}{text}", markup=False)
 
     def follow(self) -> Callable[[str, int, int], None]:
         """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""

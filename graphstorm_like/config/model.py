@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""
@@ -17,7 +18,9 @@ class NodeInputConfig(Strict):
     """What of a node type enters the model; default: all its features and texts."""
 
     features: list[Name] | None = None
+    """Features that enter; default: all."""
     text: list[Name] | None = None
+    """Texts that enter; default: all. []: none."""
     text_encoder: TextEncoderConfig | None = None
     """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
@@ -28,26 +31,37 @@ class EdgeInputConfig(Strict):
     """What of an edge type enters the messages along it; default: all its features and texts."""
 
     features: list[Name] | None = None
+    """Features that enter; default: all."""
     text: list[Name] | None = None
+    """Texts that enter; default: all."""
 
 
 class ModelConfig(Strict):
     """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
 
     text_encoder: TextEncoderConfig | None = None
+    """The language model that reads all texts of types without one of their own; null: no text is read."""
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
     edge_inputs: dict[str, EdgeInputConfig] = {}
     """Per edge type, 'source:relation:target', reverse types under their own names; of types not listed nothing is
     read. Every sampled edge brings its row: text vectors make batches large."""
     input_dropout: Dropout = 0.0
+    """Of the fused inputs of nodes."""
     gnn: GnnConfig = RgcnConfig(type="rgcn")
+    """The graph network."""
 
     def text_encoders(self) -> dict[str, TextEncoderConfig]:
         """Every language model by its key: SHARED, or the node type whose own it is."""
         found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
+
+    def untrainable(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Text encoders that cannot learn: (path in the YAML, message)."""
+        for key, encoder in self.text_encoders().items():
+            if (problem := encoder.cannot_learn()) is not None:
+                yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""

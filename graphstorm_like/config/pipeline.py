@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfi
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
 from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
 from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError, unknown
 
@@ -48,6 +48,7 @@ class Pipeline(Strict):
     """One pipeline: graph -> model -> task -> training -> inference."""
 
     name: Name = "pipeline"
+    """Of the pipeline; stands in results and, by default, in the output folder's name."""
     output: Annotated[str, _only("{name}")] = "runs/{name}"
     """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
@@ -60,9 +61,11 @@ class Pipeline(Strict):
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
+    """What is predicted, and how it is scored."""
     train: TrainConfig = TrainConfig()
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
+    """Where the run takes place: this machine, or several."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +79,12 @@ class Pipeline(Strict):
                 raise KeyedError("plugins", str(error)) from error
         return data
 
+    @model_validator(mode="after")
+    def _fill_in_fanouts(self) -> Pipeline:
+        """Their number follows the layers; frozen models are filled in by the back door."""
+        object.__setattr__(self, "train", self.train.with_fanouts(self.model.gnn.hops))
+        return self
+
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
         output = _under(base, self.output.replace("{name}", self.name))
@@ -86,37 +95,26 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(
-            update={
-                "output": output,
-                "cache": cache,
-                "graph": graph,
-                "model": self._model(base),
-                "train": self._train(base),
-            }
-        )
+        changed = {"output": output, "cache": cache, "graph": graph}
+        return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:
-        """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
-        return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
+        """With text encoders' folders made absolute."""
+        return self.model.with_encoders(
+            {k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()}
+        )
 
     def _train(self, base: Path) -> TrainConfig:
         """The same for the students of `train.stages`."""
         if self.train.stages is None:
             return self.train
         stages = [
-            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
+            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(partial(_under, base))})
             if isinstance(stage, StudentPhase) and stage.text_encoder is not None
             else stage
             for stage in self.train.stages
         ]
         return self.train.model_copy(update={"stages": stages})
-
-
-def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
-    if not encoder.name.startswith((".", "~")):
-        return encoder
-    return encoder.model_copy(update={"name": _under(base, encoder.name)})
 
 
 def _under(base: Path, path: str) -> str:
@@ -360,6 +358,8 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
     """Stages that train language models need texts to train them on."""
     if train.strategy == "frozen":
         return
+    if any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
+        yield from model.untrainable()
     at: tuple[str | int, ...] = ("train", "strategy")
     for i, stage in enumerate(train.stage_list()):
         where = at if train.stages is None else ("train", "stages", i)
@@ -425,8 +425,7 @@ def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
-    given = "fanouts" in train.model_fields_set
-    yield from _check_fanout_list(graph, model, train.fanouts, ("train", "fanouts"), "" if given else ", the default")
+    yield from _check_fanout_list(graph, model, train.with_fanouts(model.gnn.hops).fanouts, ("train", "fanouts"))
 
 
 def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> Iterator[Problem]:
@@ -440,11 +439,11 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
 
 
 def _check_fanout_list(
-    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...], note: str = ""
+    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...]
 ) -> Iterator[Problem]:
     layers = model.gnn.hops
     if layers and len(fanouts) != layers:
-        yield at, f"must have one entry per GNN layer (got {len(fanouts)}{note}; model.gnn.layers is {layers})"
+        yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
     if not _ends_known(graph):
         return
     known = [edge_name(t) for t in graph.edge_types()]

@@ -20,7 +20,7 @@ from graphstorm_like.launch.plan import stage_folder
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
-    """Run a process of a job to its end, and end it; the environment says which one (see docs/distributed.md).
+    """Run a process of a job to its end, and end it; the environment says which (docs/operations/distributed.md).
 
     It ends without Python's farewell. After a failure that might wait for processes that never answer, while nobody
     notices; after success some thread of a library may still abort it (seen: gloo, 'terminate called without an active
@@ -58,7 +58,7 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
     if threads:  # the host's cores are for all its trainers: what computes reads it from there
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device)
-    Runner(pipeline, Reporter(quiet or group.rank != 0), fresh, locked=True).run(stages)
+    Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
     # Who ends early takes its host's servers away from the others. The leaders' work may have taken hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")

@@ -7,9 +7,12 @@ marks rows that are safely on disk; a row is marked only after its bytes were fl
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +20,63 @@ import torch
 
 from graphstorm_like.arrays import create_array, map_array
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import read_meta, write_json
+from graphstorm_like.files import check_contents, content_records, exclusive, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.batching import Indices
-from graphstorm_like.text.tokens import TextTokens, TokenStore
+from graphstorm_like.text.tokens import TextTokens
 
 KIND, VERSION = "embedding cache", 2
 VECTORS, DONE = "vectors.npy", "done.npy"
 _META_KEYS = ("texts", "dim", "weights", "token_store", "normalize", "complete")
+# Rows computed since the last flush are lost by a kill: at most this many seconds of work.
+_FLUSH_EVERY_S = 10.0
 Vectors = npt.NDArray[np.float16]
+
+
+class EmbeddedTexts(Protocol):
+    """Distinct texts, or pieces of texts, that have a vector each: a token store, or texts as they are."""
+
+    key: str
+    """Names them: a hash of texts, and of what was done to them."""
+    folder: Path
+
+    def __len__(self) -> int:
+        """Number of vectors U."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Rows N of the column."""
+        ...
+
+    @property
+    def num_texts(self) -> int:
+        """Distinct texts."""
+        ...
+
+    @property
+    def row_of_text(self) -> npt.NDArray[np.integer]:
+        """int [N]: the distinct text of every row; lies in the folder as row_of_text.npy."""
+        ...
+
+    @property
+    def piece_offsets(self) -> npt.NDArray[np.int64] | None:
+        """int64 [texts + 1]: the pieces of every distinct text; None when each text is one piece."""
+        ...
+
+    def pieces(self, text_ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Pieces of distinct texts [n]: (piece ids [P], offsets int64 [n + 1])."""
+        ...
+
+    def weights(self, piece_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """float32 [P]: what pieces weigh in the vector of their text."""
+        ...
 
 
 class EmbeddingCache:
     """A complete cache folder, read by memory map: U distinct texts, or pieces of texts, D dimensions."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any], store: TokenStore) -> None:
+    def __init__(self, folder: Path, meta: dict[str, Any], store: EmbeddedTexts) -> None:
         self.folder = folder
         self.meta = meta
         self.dim: int = meta["dim"]
@@ -40,7 +85,7 @@ class EmbeddingCache:
         """float16 [U, D]"""
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], store: TokenStore) -> EmbeddingCache:
+    def open(cls, path: str | os.PathLike[str], store: EmbeddedTexts) -> EmbeddingCache:
         """Open a complete cache of `store`'s texts; raises DataError for an incomplete or foreign one."""
         folder = Path(path)
         meta = read_meta(folder, KIND, VERSION, _META_KEYS)
@@ -50,6 +95,7 @@ class EmbeddingCache:
             )
         if not meta["complete"]:
             raise DataError(f"{folder}: the sweep that fills this cache has not ended. Run embed_all again; it resumes")
+        check_contents(folder, meta)
         return cls(folder, meta, store)
 
     def __len__(self) -> int:
@@ -65,7 +111,9 @@ class EmbeddingCache:
         return from_pieces(self.store, self.vectors, text_ids, self.meta["normalize"])
 
 
-def from_pieces(store: TextTokens, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:
+def from_pieces(
+    store: TextTokens | EmbeddedTexts, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool
+) -> Vectors:
     """float16 [n, D]: vectors of distinct texts [n] from those of all pieces [U, D].
 
     Of a text in several pieces it is their mean by content tokens, scaled to length 1 when `normalize`.
@@ -85,15 +133,26 @@ def from_pieces(store: TextTokens, vectors: Vectors, text_ids: npt.ArrayLike, no
     return of_texts
 
 
-def cache_meta(weights: str, dim: int, normalize: bool, store: TokenStore) -> dict[str, Any]:
-    """The meta.json of a cache that is to be filled."""
-    facts = {"kind": KIND, "version": VERSION, "weights": weights, "token_store": store.key}
-    return {**facts, "texts": len(store), "dim": dim, "normalize": normalize, "complete": False}
+def filled_cache(
+    store: EmbeddedTexts,
+    facts: Mapping[str, Any],
+    cache_dir: Path,
+    fill: Callable[[Path, dict[str, Any]], None],
+    wait_s: float,
+) -> EmbeddingCache:
+    """The cache of the vectors of some texts; `fill` (folder, meta) computes those that are missing.
 
-
-def cache_folder(parent: Path, meta: dict[str, Any]) -> Path:
-    """Where the cache of a meta.json lies."""
-    return parent / f"vectors-{hash_facts({key: meta[key] for key in ('kind', 'version', 'weights', 'token_store')})}"
+    facts: weights (the encoder's fingerprint), dim, and normalize: whether vectors have length 1.
+    """
+    named_by = {"kind": KIND, "version": VERSION, "weights": facts["weights"], "token_store": store.key}
+    folder = cache_dir / f"vectors-{hash_facts(named_by)}"
+    meta = {**named_by, "texts": len(store), "complete": False, **facts}
+    if is_complete(folder):
+        return EmbeddingCache.open(folder, store)
+    with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
+        if not is_complete(folder):
+            fill(folder, meta)
+    return EmbeddingCache.open(folder, store)
 
 
 def is_complete(folder: Path) -> bool:
@@ -117,6 +176,31 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> tuple[Vectors, npt.N
     return map_array(folder / VECTORS, shape, "r+"), map_array(folder / DONE, shape[:1], "r+")
 
 
+def write_results(
+    folder: Path,
+    meta: dict[str, Any],
+    vectors: Vectors,
+    done: npt.NDArray[np.uint8],
+    results: Generator[tuple[Indices, Vectors], None, None],
+    tell: Callable[[Indices], None],
+) -> None:
+    """Write the last missing vectors, (positions [n], rows [n, D]), and mark the cache as complete. tell: hears of
+    positions that are written."""
+    unflushed: list[Indices] = []
+    flushed_at = time.monotonic()
+    with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
+        for batch, values in results:
+            vectors[batch] = values
+            unflushed.append(batch)
+            tell(batch)
+            if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
+                mark_done(vectors, done, unflushed)
+                flushed_at = time.monotonic()
+    mark_done(vectors, done, unflushed)
+    write_json(folder / "meta.json", {**meta, "complete": True, "files": content_records(folder)})
+    (folder / DONE).unlink()
+
+
 def mark_done(vectors: Vectors, done: npt.NDArray[np.uint8], batches: list[Indices]) -> None:
     """Bytes first, marks second: a mark never speaks of bytes that a power cut could take back."""
     if not batches:
@@ -127,12 +211,6 @@ def mark_done(vectors: Vectors, done: npt.NDArray[np.uint8], batches: list[Indic
         if isinstance(mapped, np.memmap):
             mapped.flush()
     batches.clear()
-
-
-def finish(folder: Path, meta: dict[str, Any]) -> None:
-    """Say that all vectors are there."""
-    write_json(folder / "meta.json", {**meta, "complete": True})
-    (folder / DONE).unlink()
 
 
 def to_half(batch: Indices, vectors: torch.Tensor) -> Vectors:

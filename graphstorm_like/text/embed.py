@@ -11,7 +11,6 @@ import os
 import queue
 import shutil
 import threading
-import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,27 +20,22 @@ import numpy.typing as npt
 import torch
 
 from graphstorm_like.errors import ConfigError, GslError, must_be
-from graphstorm_like.files import exclusive
 from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.cache import (
     EmbeddingCache,
     Vectors,
-    cache_folder,
-    cache_meta,
-    finish,
-    is_complete,
+    filled_cache,
     mark_done,
     open_for_writing,
     to_half,
+    write_results,
 )
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.reuse import known_vectors
 from graphstorm_like.text.tokens import Progress, TextTokens, TokenStore
 from graphstorm_like.text.workers import default_workers, embed_in_workers
 
-# Rows computed since the last flush are lost by a kill: at most this many seconds of work.
-_FLUSH_EVERY_S = 10.0
 _COLLATE_TIMEOUT_S = 300.0
 
 
@@ -66,14 +60,12 @@ def embed_all(
         workers: on a CPU, processes that share this one's compute threads; None: one a thread when the sweep is long.
             The vectors do not depend on it, as far as the products of one text batch do not depend on threads.
     """
-    meta = cache_meta(encoder.weights_fingerprint(), encoder.dim, encoder.normalize, store)
-    folder = cache_folder(Path(cache_dir), meta)
-    if is_complete(folder):
-        return EmbeddingCache.open(folder, store)
-    with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
-        if not is_complete(folder):
-            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
-    return EmbeddingCache.open(folder, store)
+    facts = {"weights": encoder.weights_fingerprint(), "dim": encoder.dim, "normalize": encoder.normalize}
+
+    def fill(folder: Path, meta: dict[str, Any]) -> None:
+        _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
+
+    return filled_cache(store, facts, Path(cache_dir), fill, wait_s)
 
 
 def embed_texts(
@@ -157,20 +149,14 @@ def _fill(
         results = embed_in_workers(encoder, store, todo, workers, scratch)
     else:
         results = embed_batches(encoder, store, todo, device)
-    unflushed: list[Indices] = []
-    flushed_at = time.monotonic()
-    with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
-        for batch, values in results:
-            vectors[batch] = values
-            unflushed.append(batch)
-            finished += int(lengths[batch].sum())
-            if progress is not None:
-                progress(finished, total)
-            if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
-                mark_done(vectors, done, unflushed)
-                flushed_at = time.monotonic()
-    mark_done(vectors, done, unflushed)
-    finish(folder, meta)
+
+    def tell(batch: Indices) -> None:
+        nonlocal finished
+        finished += int(lengths[batch].sum())
+        if progress is not None:
+            progress(finished, total)
+
+    write_results(folder, meta, vectors, done, results, tell)
 
 
 def _prefetch(store: TextTokens, batches: Sequence[Indices], pin: bool, depth: int = 4) -> Iterator[TextBatch]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from graphstorm_like.arrays import ArrayWriter, map_array, save_array
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.ragged import ranges
 from graphstorm_like.text.column import Strings, TextColumn, text_sizes
@@ -167,7 +167,9 @@ class TokenStore(TextTokens):
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
         """Open a store folder; raises DataError when it is not a whole one."""
         folder = Path(path)
-        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+        meta = read_meta(folder, KIND, VERSION, _META_KEYS)
+        check_contents(folder, meta)
+        return cls(folder, meta)
 
     @property
     def num_rows(self) -> int:
@@ -242,7 +244,8 @@ def _build(column: TextColumn, tokenizer: Any, folder: Path, facts: dict[str, An
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     temporary.mkdir()
     try:
-        write_json(temporary / "meta.json", _write_arrays(column, tokenizer, temporary, facts, progress))
+        meta = _write_arrays(column, tokenizer, temporary, facts, progress)
+        write_json(temporary / "meta.json", {**meta, "files": content_records(temporary)})
         os.rename(temporary, folder)
         fsync_path(folder.parent)
     except BaseException:

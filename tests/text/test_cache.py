@@ -16,6 +16,7 @@ import torch
 
 from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.files import exclusive
+from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text import embed as embed_module
 from graphstorm_like.text.batching import collate
 from graphstorm_like.text.cache import EmbeddingCache
@@ -71,6 +72,22 @@ def test_complete_cache_is_reused(bert: TextEncoder, store: TokenStore, tmp_path
     assert counter.calls > 0
 
 
+def test_vectors_of_nan_and_changed_tokens_are_refused(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
+    """Of the right size: only their hash tells."""
+    cache = embed_all(bert, store, tmp_path)
+    np.save(cache.folder / "vectors.npy", np.full(cache.vectors.shape, np.nan, dtype=np.float16))
+    with pytest.raises(DataError, match=r"vectors\.npy: must hold what was written .*Delete the folder"):
+        embed_all(bert, store, tmp_path)
+    for name in ("tokens.npy", "offsets.npy", "row_of_text.npy"):
+        path = store.folder / name
+        before = path.read_bytes()
+        path.write_bytes(bytes(len(before)))
+        with pytest.raises(DataError, match=rf"{name}: must hold what was written .*Delete the folder"):
+            TokenStore.open(store.folder)
+        path.write_bytes(before)
+    TokenStore.open(store.folder)
+
+
 def test_caches_of_an_earlier_version_are_passed_over(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
     cache = embed_all(bert, store, tmp_path)
     for folder, change in ((cache.folder, {"version": 1}), (store.folder, {"version": 1})):
@@ -104,7 +121,7 @@ def test_vectors_are_mapped_and_any_reader_of_npy_reads_them(
 def test_interrupted_sweep_resumes_to_the_same_file(
     bert: TextEncoder, bert_folder: Path, store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed_module, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(cache_module, "_FLUSH_EVERY_S", 0.0)
     whole = embed_all(bert, store, tmp_path / "whole", max_tokens_per_batch=128)
     broken, again = (TextEncoder.load(bert_folder, dtype="float32") for _ in range(2))
     Counter(broken, fail_at=7)
@@ -123,12 +140,12 @@ def test_interrupted_sweep_resumes_to_the_same_file(
 
 SWEEP = """
 import sys, time, torch
-from graphstorm_like.text import embed
+from graphstorm_like.text import cache, embed
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 model, tokens, target = sys.argv[1:]
 torch.set_num_threads(1)
-embed._FLUSH_EVERY_S = 0.0
+cache._FLUSH_EVERY_S = 0.0
 encoder = TextEncoder.load(model, dtype="float32")
 encoder.register_forward_pre_hook(lambda *_: time.sleep(0.05))
 print("start", flush=True)
@@ -163,7 +180,7 @@ def test_killed_sweep_resumes_to_the_same_file(
 def test_resume_with_another_budget_computes_only_what_is_missing(
     bert: TextEncoder, bert_folder: Path, store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed_module, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(cache_module, "_FLUSH_EVERY_S", 0.0)
     broken = TextEncoder.load(bert_folder, dtype="float32")
     Counter(broken, fail_at=5)
     with pytest.raises(RuntimeError):
@@ -181,7 +198,7 @@ def test_resume_with_another_budget_computes_only_what_is_missing(
     [
         ("meta.json", "[", "readable JSON"),
         ("meta.json", '{"kind": "token store"}', "kind must be 'embedding cache'"),
-        ("vectors.npy", "short", "must be a whole .npy file"),
+        ("vectors.npy", "short", "must have .* bytes"),
         ("vectors.npy", None, "is missing"),
     ],
 )

@@ -12,7 +12,7 @@ import torch
 
 from graphstorm_like.errors import DataError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model, tiny_tokenizer
-from graphstorm_like.text import embed as embed_module
+from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text.batching import collate, collate_rows, text_vectors
 from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
@@ -153,7 +153,7 @@ def test_store_and_cache_are_reused_by_question(bert: TextEncoder, tmp_path: Pat
 def test_interrupted_sweep_over_pieces_resumes_to_the_same_file(
     bert: TextEncoder, bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed_module, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(cache_module, "_FLUSH_EVERY_S", 0.0)
     store = build(bert.tokenizer, tmp_path)
     whole = embed_all(bert, store, tmp_path / "whole", max_tokens_per_batch=12)
     broken = TextEncoder.load(bert_folder, dtype="float32")

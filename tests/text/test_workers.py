@@ -19,7 +19,7 @@ import torch
 
 from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.testing.text import tiny_text_model
-from graphstorm_like.text import embed as embed_module
+from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text import workers as workers_module
 from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
@@ -111,7 +111,7 @@ def test_same_bytes_for_any_number_of_workers(
 def test_killed_worker_is_named_and_the_next_run_completes(
     bert: TextEncoder, store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: list[Any]
 ) -> None:
-    monkeypatch.setattr(embed_module, "_FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(cache_module, "_FLUSH_EVERY_S", 0.0)
     whole = embed_all(bert, store, tmp_path / "whole", 64, workers=1)
     killed: list[float] = []
 

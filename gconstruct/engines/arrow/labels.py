@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.read import Table, all_integers, as_numbers
+from gconstruct import rules
+from gconstruct.engines.arrow.read import Table
 from gconstruct.hashing import uniform
-from gconstruct.problems import EXAMPLES, Problems, bad_rows
+from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.splits import WRITTEN, draw_splits, split_counts
+from gconstruct.values import all_integers, as_numbers
 from graphstorm_like.config.graph import LabelConfig, SplitConfig
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
 
-_WRITTEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 HashedIds = Callable[[], pa.Array]
 """Gives the strings that drawn splits hash, one a row; called only when needed."""
 
@@ -36,21 +38,13 @@ def encode_label(
     labels, classes = found
     labelled = labels != NO_LABEL if config.kind == "class" else ~np.isnan(labels)
     if len(table) and not labelled.any():
-        problems.add(
-            f"{table.label()}: column {config.column!r} must hold at least one label "
-            f"(got {len(table):,} rows without). Name another column in {key}.column"
-        )
+        problems.add(rules.no_labels(table, key, config.column, len(table)))
         return None
     # Only a split that the user wrote down is lost; a draw was made for every row.
     lost = int(np.count_nonzero(~labelled & (splits > 0))) if config.split.column is not None else 0
     splits[~labelled] = 0
     schema = LabelSchema(kind=config.kind, classes=classes, counts=split_counts(splits[labelled]))
     return labels, splits, schema, lost
-
-
-def split_counts(splits: np.ndarray) -> dict[str, int]:
-    """Rows by the name of their split."""
-    return dict(zip(SPLITS, np.bincount(splits, minlength=len(SPLITS)).tolist(), strict=True))
 
 
 def _classes(table: Table, config: LabelConfig) -> tuple[np.ndarray, list[str]]:
@@ -67,24 +61,18 @@ def _classes(table: Table, config: LabelConfig) -> tuple[np.ndarray, list[str]]:
 
 
 def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) -> tuple[np.ndarray, list[str]] | None:
-    numbers = as_numbers(table, config.column, key, problems)
+    numbers = as_numbers(table.source(config.column, key, problems))
     if numbers is None:
         return None
     values = numbers.to_numpy(zero_copy_only=False)
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        got = values[infinite[:EXAMPLES]].tolist()
-        fix = "Replace it by null to leave the row without a label"
-        problems.add(bad_rows(table, infinite, got, f"column {config.column!r}", "finite", fix))
-        return None
     with np.errstate(over="ignore"):
         labels = values.astype(np.float32)
-    large = np.flatnonzero(np.isinf(labels))
+    infinite = np.flatnonzero(np.isinf(values))
+    large = infinite if infinite.size else np.flatnonzero(np.isinf(labels))
     if large.size:
         got = values[large[:EXAMPLES]].tolist()
-        rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
-        fix = f"Correct the value, or divide the whole column by a number (see {key})"
-        problems.add(bad_rows(table, large, got, f"column {config.column!r}", rule, fix))
+        rule = rules.infinite_labels if infinite.size else rules.large_labels
+        problems.add(rule(table, key, config.column, large, got))
         return None
     return labels, []
 
@@ -103,25 +91,15 @@ def encode_split(
     return draw_splits(uniform(ids, config.seed), config)
 
 
-def draw_splits(draws: np.ndarray, config: SplitConfig) -> np.ndarray:
-    """Draws in [0, 1) -> splits uint8."""
-    bounds = np.cumsum([config.train or 0.0, config.valid or 0.0, config.test or 0.0])
-    bounds[bounds > 1 - 1e-9] = 1.0  # 0.7 + 0.2 + 0.1 < 1 in floats
-    splits = np.searchsorted(bounds, draws, side="right") + 1
-    return np.where(splits == len(SPLITS), 0, splits).astype(np.uint8)
-
-
 def _written_split(table: Table, name: str, key: str, problems: Problems) -> np.ndarray | None:
     column = pc.cast(table.column(name), pa.large_string())
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    position = pc.index_in(words, value_set=pa.array(list(_WRITTEN), pa.large_string()))
+    position = pc.index_in(words, value_set=pa.array(list(WRITTEN), pa.large_string()))
     wrong = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(position)).to_numpy(zero_copy_only=False))
     if wrong.size:
         examples = column.take(pa.array(wrong[:EXAMPLES])).to_pylist()
-        rule = "train, valid (val, validation), test or null"
-        fix = f"Correct the value, or name another column in {key}.column"
-        problems.add(bad_rows(table, wrong, examples, f"column {name!r}", rule, fix))
+        problems.add(rules.unknown_splits(table, key, name, wrong, examples))
         return None
-    numbers = np.array([0, *(SPLITS.index(meant) for meant in _WRITTEN.values())], np.uint8)
+    numbers = np.array([0, *(SPLITS.index(meant) for meant in WRITTEN.values())], np.uint8)
     splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]
     return splits

@@ -39,7 +39,8 @@ def _all_or_list(value: Any) -> Any:
 
 class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
-    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on and are no messages."""
+    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on, and
+    excluded from message passing."""
 
     type: Literal["graph_pretraining"]
     edge_types: Annotated[
@@ -47,7 +48,9 @@ class GraphPretrainingConfig(TaskConfig):
     ] = None
     """The relations; 'all' (or null): every one of graph.edges. Reverse types bring nothing new and are not taken."""
     head: LinkHeadConfig = DistMultHeadConfig(type="distmult")
+    """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
+    """How true edges are told from wrong ones."""
     negatives: SharedNegativesConfig = SharedNegativesConfig()
     max_edges_per_relation: PositiveInt | None = None
     """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not
