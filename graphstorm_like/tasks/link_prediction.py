@@ -16,9 +16,9 @@ from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import LinkSeeder
 from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.ranking import ranking_metrics
@@ -53,10 +53,8 @@ class LinkPrediction(Task):
 
     def seeder(self, seed: int, share: Share = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
-        negatives = self.config.negatives
-        correct = negatives.popularity_correction and negatives.in_batch
-        train, uniform = self._rows["train"], negatives.uniform
-        return LinkSeeder(self.graph, self.edge_type, train, uniform, seed, share, correct, negatives.in_batch)
+        train = {self.edge_type: self._rows["train"]}
+        return LinkSeeder(self.graph, train, self.config.negatives, seed, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""

@@ -16,7 +16,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import MiniBatch, link_parts
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.tasks.base import Lookup, Task
@@ -30,17 +30,18 @@ def sum_of_losses(
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
     """
+    assert isinstance(batch.targets, LinkTargets)
     nothing = next(iter(vectors.values()))[:0]  # of types of which other ranks have vectors, and this one none
-    vectors = {t: vectors.get(t, nothing) for part in link_parts(batch.targets) for t in part.edge_type[::2]}
-    candidates = dict(vectors)
-    for node_type, pool in sorted(batch.pools.items()):
-        what = f"candidates of step {batch.position.step + 1}"
-        candidates[node_type] = task.group.gather_rows(vectors[node_type][pool.mine], pool.sizes, what)
+    what = f"candidates of step {batch.position.step + 1}"
+    pools = {
+        node_type: task.group.gather_rows(vectors.get(node_type, nothing)[pool.mine], pool.sizes, what)
+        for node_type, pool in sorted(batch.targets.pools.items())
+    }
     losses, count = [], 0
-    for part in link_parts(batch.targets):
+    for part in batch.targets.parts:
         source, _, target = part.edge_type
-        queries = head.source(vectors[source][part.sources], part.edge_type)
-        keys = head.target(candidates[target][torch.cat([part.targets, part.negatives])], part.edge_type)
+        queries = head.source(vectors.get(source, nothing)[part.sources], part.edge_type)
+        keys = head.target(part.candidates(pools[target]), part.edge_type)
         losses.append(loss(queries @ keys.T, part.mask, in_batch, part.log_q))
         count += len(part.sources)
     return torch.stack(losses).sum(), float(count)

@@ -16,7 +16,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
 from graphstorm_like.launch.inspect import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
-from graphstorm_like.sampling.batch import link_parts
+from graphstorm_like.sampling.batch import LinkTargets, link_parts
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
 from graphstorm_like.training.experiment import Experiment, build_experiment
@@ -51,8 +51,10 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
     stream = task.stream(256, 0)
     for batch in epoch_batches(experiment.batches(), stream, 0):
         for part in link_parts(batch.targets):
-            ends = [batch.seeds[part.edge_type[i]][at].tolist() for i, at in ((0, part.sources), (2, part.targets))]
-            asked[part.edge_type] |= set(zip(*ends))
+            source, _, target = part.edge_type
+            assert isinstance(batch.targets, LinkTargets)
+            candidates = part.candidates(batch.seeds[target][batch.targets.pools[target].mine])
+            asked[part.edge_type] |= set(zip(batch.seeds[source][part.sources].tolist(), candidates.tolist()))
         ids = {t: i.numpy() for t, i in batch.input_ids.items()}
         for edge_type in task.edge_types:
             for way in (edge_type, REVERSES[edge_type]):
@@ -142,7 +144,7 @@ def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path)
     export(experiment, tmp_path / "again", "id", experiment.embedder(), reporter)
     assert "predictions: none, graph_pretraining has none to give; embeddings are written" in said
     shown = "\n".join(show_batch(shop_config("graph_pretraining"), QUIET))
-    assert "MultiLinkSeeder" in shown
+    assert "LinkSeeder" in shown
     assert "scores user:buys:item: (" in shown
 
 

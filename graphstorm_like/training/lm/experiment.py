@@ -19,7 +19,7 @@ from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Block, Graph, RowType
-from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
+from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures
@@ -199,8 +199,8 @@ class LmExperiment(Experiment):
                 features.setdefault(place, {}).update(made)
             elif isinstance(place, Messages):
                 messages[place.edge_type] = made
-            elif isinstance(targets, EdgeTargets):
-                targets = replace(targets, inputs={**targets.inputs, **made})
+            elif targets is not None:
+                targets = targets.with_inputs(place, made)
         settled = [
             {t: {n: self._tensor(read()) for n, read in r.items()} for t, r in by_type.items()} for by_type in outer
         ]
