@@ -174,7 +174,7 @@ def _best_targets(
     task: LinkPrediction, vectors: Vectors, keys: torch.Tensor, ids: IntArray, known: KnownTargets, k: int
 ) -> tuple[IntArray, Vectors]:
     """([n, k] targets, [n, k] scores) of n sources."""
-    scores = task.queries(vectors) @ keys.T
+    scores = task.ranker.scores(task.queries(vectors), keys)
     rows, other = known.pairs(ids)
     scores[torch.from_numpy(rows), torch.from_numpy(other)] = float("-inf")
     if task.edge_type[0] == task.edge_type[2]:

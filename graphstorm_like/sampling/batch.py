@@ -101,7 +101,7 @@ class Pool:
 class RelationLinks:
     """B edges of one type, this rank's, and the rows of the target type's Pool that are their candidates.
 
-    sources [B]: positions in the seeds. columns: slices of the pool, one after the other C candidates; the first are
+    sources [B]: positions in the seeds. columns: slices of the pool, one after the other C candidates; these begin with
     the targets of the B edges, so that candidate i is the true one of source i.
     mask [B, C] is True where candidate j is no negative of source i: another known true target, or the source itself.
     The true pairs (i, i) are False.
@@ -116,7 +116,8 @@ class RelationLinks:
 
     def candidates(self, pool: Tensor, dim: int = 0) -> Tensor:
         """What lies in the order of the pool [.., pool, ..] -> in the order of the candidates [.., C, ..]."""
-        return torch.cat([pool.narrow(dim, c.start, c.stop - c.start) for c in self.columns], dim)
+        pieces = [pool.narrow(dim, c.start, c.stop - c.start) for c in self.columns]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.tasks.ranking import NegativesConfig
+from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition
 from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALONE, Share
 
@@ -89,7 +90,13 @@ class Candidates:
         """What the edges of a relation have to choose from, their own targets first."""
         own = self.own(edge_type)
         others = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
-        return (own, *(piece for piece in others if piece.stop > piece.start))
+        columns = [own]
+        for piece in others:
+            if piece.start == columns[-1].stop:
+                columns[-1] = slice(columns[-1].start, piece.stop)  # what lies together need not be copied
+            elif piece.stop > piece.start:
+                columns.append(piece)
+        return tuple(columns)
 
     def _piece(self, rank: int, first: int, count: int) -> slice:
         bounds = [*self.starts.ravel().tolist(), len(self.ids)]
@@ -113,11 +120,12 @@ class LinkSeeder:
         share: Share = ALONE,
         most: int | None = None,
     ) -> None:
-        self.graph, self.negatives, self.seed, self.share = graph, negatives, seed, share
+        self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._known = {e: KnownTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._known)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
@@ -158,16 +166,17 @@ class LinkSeeder:
         rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
         pools = {}
         for node_type in dict.fromkeys(e.edge_type[2] for e in edges):
-            drawn = rng.integers(self._counts[node_type], size=self.negatives.uniform)
             into = [e for e in edges if e.edge_type[2] == node_type]
+            drawn = self.negatives.draw(node_type, {e.edge_type: (e.source, e.target) for e in into}, rng)
             pools[node_type] = Candidates.of(into, self.share.arranged(drawn), self.share)
         return pools
 
     def _part(self, edges: RelationEdges, sources: Tensor, pool: Candidates) -> RelationLinks:
-        columns = pool.columns(edges.edge_type, self.negatives.in_batch)
+        columns = pool.columns(edges.edge_type, self.config.in_batch)
         candidates = np.concatenate([pool.ids[piece] for piece in columns])
         mask = self._mask(edges.edge_type, edges.source[edges.mine], edges.target[edges.mine], candidates)
-        log_q = self._log_q(edges.edge_type[2], candidates)
+        drawn = sum(piece.stop - piece.start for piece in pool.drawn())
+        log_q = self._log_q(edges.edge_type[2], candidates, drawn)
         return RelationLinks(edges.edge_type, sources, columns, torch.from_numpy(mask), log_q)
 
     def _mask(
@@ -180,13 +189,19 @@ class LinkSeeder:
         np.fill_diagonal(mask[:, : len(source)], False)
         return mask
 
-    def _log_q(self, node_type: NodeType, candidates: IntArray) -> Tensor | None:
-        if node_type not in self._frequencies:
+    def _log_q(self, node_type: NodeType, candidates: IntArray, drawn: int) -> Tensor | None:
+        """[C]: see RelationLinks; `drawn` of the candidates are."""
+        if not self.config.popularity_correction:
             return None
-        uniform = self.negatives.uniform
-        in_batch = len(candidates) - uniform
-        share = self._frequencies[node_type][candidates]
-        return torch.from_numpy(log_sampling_ratio(share, in_batch, uniform, self._counts[node_type])).float()
+        chances = self.negatives.chances(node_type, candidates)
+        if self.config.in_batch:
+            frequencies, in_batch = self._frequencies[node_type][candidates], len(candidates) - drawn
+        elif chances is None:
+            return None
+        else:
+            frequencies, in_batch = np.zeros(len(candidates)), 0
+        ratio = log_sampling_ratio(frequencies, in_batch, drawn, self._counts[node_type], chances)
+        return torch.from_numpy(ratio).float()
 
 
 def target_frequencies(
@@ -204,15 +219,21 @@ def target_frequencies(
 
 
 def log_sampling_ratio(
-    frequencies: npt.NDArray[np.float64], in_batch: int, uniform: int, num_targets: int
+    frequencies: npt.NDArray[np.float64],
+    in_batch: int,
+    drawn: int,
+    num_targets: int,
+    chances: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """log of how often a node with the given frequency is expected among the candidates, `in_batch` targets and
-    `uniform` random nodes, as against uniform drawing alone (a constant that the softmax does not see).
+    """log of how often nodes with the given frequencies are expected among the candidates, `in_batch` targets and
+    `drawn` nodes, as against uniform drawing alone (a constant that the softmax does not see).
 
-    The log Q of Yi et al. (RecSys 2019), for the mixture of both kinds (Yang et al., WWW 2020 companion).
+    chances: of the nodes in one draw; None: uniform. The log Q of Yi et al. (RecSys 2019), for the mixture of both
+    kinds (Yang et al., WWW 2020 companion).
     """
-    expected = in_batch * frequencies + uniform / num_targets
-    ratio: npt.NDArray[np.float64] = np.log(expected * num_targets / (in_batch + uniform))
+    of_drawn = drawn / num_targets if chances is None else drawn * chances
+    expected = in_batch * frequencies + of_drawn
+    ratio: npt.NDArray[np.float64] = np.log(expected * num_targets / (in_batch + drawn))
     return ratio
 
 

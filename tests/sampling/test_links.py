@@ -14,7 +14,7 @@ import torch
 
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.tasks.ranking import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.local import LocalGraph
@@ -74,7 +74,7 @@ def numbers(graph: LocalGraph, wanted: dict[tuple[str, str, str], list[tuple[int
 def batch_of(graph: LocalGraph, **negatives: object) -> MiniBatch:
     """r: a0 -> b0, a1 -> b1; q: a0 -> b3, a2 -> b1; every edge is a training edge."""
     train = {e: np.arange(3) for e in (R, Q)}
-    seeder = LinkSeeder(graph, train, NegativesConfig(**negatives), seed=1)  # type: ignore[arg-type]
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", **negatives), seed=1)  # type: ignore[arg-type]
     return seeder(numbers(graph, {R: [(0, 0), (1, 1)], Q: [(0, 3), (2, 1)]}), START)
 
 
@@ -158,7 +158,7 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     train = {e: np.arange(3) for e in (R, Q)}
 
     def batch_for(share: Share) -> MiniBatch:
-        return LinkSeeder(graph, train, NegativesConfig(**options), 1, share)(ids, START)  # type: ignore[arg-type]
+        return LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", **options), 1, share)(ids, START)  # type: ignore[arg-type]
 
     def loss_of(batch: MiniBatch, group: Group) -> tuple[torch.Tensor, float]:
         vectors = {t: tables[t][at] for t, at in batch.seeds.items()}
@@ -195,7 +195,9 @@ def test_number_nodes() -> None:
 
 
 def test_one_relation_corrects_too(graph: LocalGraph) -> None:
-    seeder = LinkSeeder(graph, {R: np.arange(3)}, NegativesConfig(uniform=2, popularity_correction=True), seed=0)
+    seeder = LinkSeeder(
+        graph, {R: np.arange(3)}, UniformNegativesConfig(type="uniform", uniform=2, popularity_correction=True), seed=0
+    )
     batch = seeder(np.arange(3), START)
     (part,) = link_parts(batch.targets)
     _, candidates = nodes(batch, part)
@@ -213,7 +215,7 @@ REVERSES = {SIMILAR: ("item", "similar_rev", "item"), BUYS: ("item", "buys_rev",
 def test_no_target_edge_of_any_relation_is_a_message(shop: tuple[Path, Path], exclude: bool) -> None:
     graph = LocalGraph(shop[1])
     train = {e: np.arange(graph.manifest.edge(e).count) for e in (BUYS, SIMILAR)}
-    seeder = LinkSeeder(graph, train, NegativesConfig(uniform=4), seed=1)
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", uniform=4), seed=1)
     ids = np.random.default_rng(0).permutation(sum(map(len, train.values())))[:64]
     sampler = SampleNeighbors(graph, [FanoutByType(default=-1)] * 2, seed=1, exclude_targets=exclude)
     batch = sampler(seeder(ids, START))
@@ -243,7 +245,7 @@ def test_no_target_edge_of_any_relation_is_a_message(shop: tuple[Path, Path], ex
 
 def test_a_batch_is_a_function_of_its_position(graph: LocalGraph) -> None:
     train = {e: np.arange(3) for e in (R, Q)}
-    seeder = LinkSeeder(graph, train, NegativesConfig(uniform=50), seed=1)
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", uniform=50), seed=1)
 
     def drawn(step: int) -> list[list[int]]:
         batch = seeder(np.array([0, 4]), StreamPosition(0, step))

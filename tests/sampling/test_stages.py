@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphstorm_like.config.tasks.ranking import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import Block
@@ -36,7 +36,7 @@ def link_batch(shop: tuple[Path, Path], exclude: bool, uniform: int = 8) -> tupl
     graph = LocalGraph(shop[1], hide=[SIMILAR])
     train = graph.edge_rows(SIMILAR, "train")
     chosen = np.random.default_rng(0).choice(train, size=64, replace=False)
-    seeder = LinkSeeder(graph, {SIMILAR: train}, NegativesConfig(uniform=uniform), seed=1)
+    seeder = LinkSeeder(graph, {SIMILAR: train}, UniformNegativesConfig(type="uniform", uniform=uniform), seed=1)
     sampler = SampleNeighbors(graph, [FanoutByType(default=-1)] * 2, seed=1, exclude_targets=exclude)
     return graph, chosen, sampler(seeder(chosen, StreamPosition(0, 0)))
 
@@ -90,7 +90,7 @@ def test_mask_is_known_targets_own_target_and_self(shop: tuple[Path, Path]) -> N
 def test_negatives_are_a_function_of_the_position(shop: tuple[Path, Path]) -> None:
     graph = LocalGraph(shop[1])
     train = graph.edge_rows(SIMILAR, "train")
-    seeder = LinkSeeder(graph, {SIMILAR: train}, NegativesConfig(uniform=50), seed=1)
+    seeder = LinkSeeder(graph, {SIMILAR: train}, UniformNegativesConfig(type="uniform", uniform=50), seed=1)
 
     def drawn(step: int) -> list[int]:
         batch = seeder(train[:4], StreamPosition(0, step))

@@ -9,8 +9,10 @@ from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.tasks.base import TaskConfig
-from graphstorm_like.config.tasks.ranking import NegativesConfig, RankingConfig
+from graphstorm_like.config.tasks.ranking import RankingConfig
 
 
 class LinkPredictionConfig(TaskConfig):
@@ -20,6 +22,6 @@ class LinkPredictionConfig(TaskConfig):
     edge_type: EdgeTypeField
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
-    negatives: NegativesConfig = NegativesConfig()
+    negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
     ranking: RankingConfig = RankingConfig()
     select_by: Literal["mrr"] = "mrr"
