@@ -12,7 +12,7 @@ from graphstorm_like.config.gnns.base import Dropout, GnnConfig
 
 class HgtConfig(GnnConfig):
     """Heterogeneous graph transformer (Hu et al. 2020): queries, keys and messages of each node type, matrices of each
-    relation between them, one attention over all edges into a node. Without `residual` a node forgets its own vector."""
+    relation between them, one attention over all edges into a node. Without `residual` a node's own vector is lost."""
 
     type: Literal["hgt"]
     heads: PositiveInt = 4

@@ -4,10 +4,10 @@ h_i' = A_c(i) gelu( ||_k  sum over edges e = (j -> i), of all relations, of  a_e
 a_ek = softmax over all edges into i, of  mu_rk (q_ik . k_ek) / sqrt(D / heads)
 q_i = Q_c(i) h_i,   k_e = W_r (K_c(j) h_j) + U_r x_e,   m_e = V_r (M_c(j) h_j) + U'_r x_e
 
-for heads k, joined (||), c(i) the type of node i and r the relation of e; x_e are edge inputs, where r has them. Q, K, M
-and A, with a bias each, are one per node type; W and V, a matrix a head, and the prior mu, a number a head that starts
-at 1, are one per relation. The residual, norm and dropout that follow are those of the other networks; the relative
-time encoding of the paper is left out.
+for heads k, joined (||), c(i) the type of node i and r the relation of e; x_e are edge inputs, where r has them. Q, K,
+M and A, with a bias each, are one per node type; W and V, a matrix a head, and the prior mu, a number a head that
+starts at 1, are one per relation. The residual, norm and dropout that follow are those of the other networks; the
+relative time encoding of the paper is left out.
 """
 
 from __future__ import annotations
