@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
-    bench,
     doctor,
     exchange,
     host,
@@ -21,7 +18,7 @@ from graphstorm_like.cli import (
     validate,
     worker,
 )
-from graphstorm_like.errors import GslError
+from graphstorm_like.cli.ending import with_messages
 
 app = typer.Typer(
     name="gsl",
@@ -50,7 +47,6 @@ validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
 doctor.add_to(app)
-bench.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
@@ -60,12 +56,9 @@ worker.add_to(app)
 
 
 def main() -> None:
-    """Entry point: our own errors are a message and an exit code, not a traceback."""
-    try:
+    """Entry point: whatever goes wrong is a message and an exit code."""
+    with with_messages():
         app()
-    except GslError as error:
-        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
-        raise SystemExit(error.exit_code) from None
 
 
 if __name__ == "__main__":

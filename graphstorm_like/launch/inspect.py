@@ -13,17 +13,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partitions import partition_report
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
-from graphstorm_like.launch.host import usable_cores
+from graphstorm_like.launch.launcher import planned_processes
 from graphstorm_like.launch.plan import (
     STAGES,
+    earlier_run,
     is_done,
-    plan_alone,
-    plan_processes,
-    runs_in_process,
-    sketch_job,
     stage_folder,
 )
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 Rows = list[list[str]]
 
@@ -122,6 +119,8 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     rows = []
     for stage in STAGES:
         state = "up to date" if is_done(pipeline, stage) else "to do"
+        if state == "to do" and stage == "train" and (earlier := earlier_run(pipeline)) is not None:
+            state = f"to take from {earlier.name}"
         rows.append([stage, state, str(stage_folder(pipeline, stage))])
     yield from table(["stage", "state", "folder"], rows)
     yield ""
@@ -131,10 +130,7 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
     launch = pipeline.launch
-    if runs_in_process(launch):
-        plans = [plan_alone(pipeline, yaml)]
-    else:
-        plans = plan_processes(pipeline, sketch_job(pipeline, usable_cores()), _manifest(pipeline))
+    plans = planned_processes(pipeline, yaml, _manifest(pipeline))
     rows = [
         [
             f"{plan.role} {plan.number}",
@@ -154,7 +150,7 @@ def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     for plan in plans if len(plans) > 1 else []:
         own = {k: v for k, v in plan.environment.items() if k not in alike}
         yield f"of {plan.role} {plan.number}: {_shown(own)}"
-    if launch.on in ("local", "ray") and launch.port is None and len(plans) > 1:
+    if launch.port is None and len(plans) > 1:
         yield "port 0: a free one, chosen at the start"
 
 
@@ -171,11 +167,11 @@ def _manifest(pipeline: Pipeline) -> GraphManifest | None:
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
+    from graphstorm_like.device import set_threads
     from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, link_parts, tensor_bytes
-    from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.experiment import build_experiment
 
-    set_threads(pipeline)
+    set_threads(pipeline.launch.threads)
     experiment = build_experiment(pipeline, reporter)
     batches = experiment.batches()
     stream = experiment.objective.stream(pipeline.train.batch_size, pipeline.seed)

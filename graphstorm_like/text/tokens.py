@@ -24,7 +24,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphstorm_like.errors import DataError, must_be
-from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import (
+    check_contents,
+    check_size,
+    content_records,
+    exclusive,
+    fsync_path,
+    read_meta,
+    write_json,
+)
 from graphstorm_like.ragged import ranges
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
 
@@ -37,6 +45,8 @@ _META_KEYS = ("key", "rows", "texts", "tokens", "token_dtype", "row_dtype", "max
 _SLAB_ROWS = 1 << 18
 # Texts a tokenizer call: large enough for all cores, small enough that the Python ints of one call stay below ~100 MB.
 _TOKENIZE_BATCH = 4096
+# And their bytes: the tokenizer takes about 130 bytes of memory a character.
+_TOKENIZE_BYTES = 1 << 22
 
 
 class TextTokens:
@@ -161,7 +171,9 @@ class TokenStore(TextTokens):
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
         """Open a store folder; raises DataError when it is not a whole one."""
         folder = Path(path)
-        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+        meta = read_meta(folder, KIND, VERSION, _META_KEYS)
+        check_contents(folder, meta)
+        return cls(folder, meta)
 
     @property
     def num_rows(self) -> int:
@@ -264,7 +276,8 @@ def _build(
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     temporary.mkdir()
     try:
-        write_json(temporary / "meta.json", _write_arrays(column, tokenizer, temporary, facts, progress))
+        meta = _write_arrays(column, tokenizer, temporary, facts, progress)
+        write_json(temporary / "meta.json", {**meta, "files": content_records(temporary)})
         os.rename(temporary, folder)
         fsync_path(folder.parent)
     except BaseException:
@@ -290,8 +303,8 @@ def _write_arrays(
             row_file.write(ids[codes].astype(row_dtype).data)
             new = distinct.filter(pa.array(is_first[local : local + len(distinct)]))
             local += len(distinct)
-            for start in range(0, len(new), _TOKENIZE_BATCH):
-                flat, part_lengths, part_pieces, part_cut = encode(new.slice(start, _TOKENIZE_BATCH).to_pylist())
+            for batch in _tokenizer_batches(new):
+                flat, part_lengths, part_pieces, part_cut = encode(batch.to_pylist())
                 token_file.write(flat.astype(token_dtype).data)
                 lengths.append(part_lengths)
                 pieces.append(part_pieces)
@@ -308,6 +321,17 @@ def _write_arrays(
         counts["pieces"] = _write_offsets(folder / "piece_offsets.bin", pieces)
     dtypes = {"token_dtype": token_dtype.name, "row_dtype": row_dtype.name}
     return {"kind": KIND, "version": VERSION, **facts, **special, **counts, **dtypes}
+
+
+def _tokenizer_batches(texts: pa.Array) -> Iterator[pa.Array]:
+    """Slices of at most _TOKENIZE_BATCH texts and _TOKENIZE_BYTES bytes; a longer text is alone."""
+    offsets, _ = _buffers(texts)
+    start = 0
+    while start < len(texts):
+        fits = int(np.searchsorted(offsets, offsets[start] + _TOKENIZE_BYTES, side="right")) - 1
+        stop = max(start + 1, min(fits, start + _TOKENIZE_BATCH, len(texts)))
+        yield texts.slice(start, stop - start)
+        start = stop
 
 
 def _write_offsets(path: Path, parts: list[npt.NDArray[np.int64]]) -> int:

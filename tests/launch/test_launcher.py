@@ -18,7 +18,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
 from graphstorm_like.files import exclusive
-from graphstorm_like.launch import launcher, process
+from graphstorm_like.launch import process
 from graphstorm_like.launch.host import (
     free_ports,
     host_folder,
@@ -30,11 +30,13 @@ from graphstorm_like.launch.host import (
     sweep,
     write_secret,
 )
-from graphstorm_like.launch.launcher import launch, run_one_host
+from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.launchers import local
+from graphstorm_like.launch.one_host import run_one_host
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 from tests.launch.faults import hear_signals
 
 TWO = "graph.partitions.count=2"
@@ -335,7 +337,8 @@ def test_a_trainers_error_is_the_jobs(tmp_path: Path) -> None:
 CLI = """
 import sys
 from graphstorm_like.cli.main import main
-from graphstorm_like.launch import launcher, process
+from graphstorm_like.launch import process
+from graphstorm_like.launch.launchers import local
 process.GSL = (sys.executable, sys.argv.pop(1))
 main()
 """
@@ -371,20 +374,20 @@ COUNTING = """
 import os, pathlib, sys
 import numpy as np
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.training import distributed
+from graphstorm_like.ranks import torch_group
 if sys.argv[sys.argv.index("--role") + 1] == "server":
     import signal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.pause()
 try:
-    group = distributed.start(20.0)
+    group = torch_group.start(20.0)
     for step in range(30):
         if (group.rank, step, os.environ["GSL_ATTEMPT"]) == (1, 10, "0"):
             os.kill(os.getpid(), 9)
         total = group.total(np.ones(1), "counting")
     print("counted", total, "attempt", os.environ["GSL_ATTEMPT"], flush=True)
     group.barrier("the end")
-    distributed.stop()
+    torch_group.stop()
 except LaunchError as err:
     print(err, flush=True)
     os._exit(6)
@@ -424,8 +427,8 @@ def test_a_launcher_waits_for_no_torch(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from graphstorm_like.config import load_pipeline
-from graphstorm_like.launch.launcher import prepare
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.launch.prepare import prepare
+from graphstorm_like.progress import Reporter
 prepare(load_pipeline(Path(sys.argv[1])), ["construct", "train"], False, Reporter(quiet=True))
 sys.exit("torch" in sys.modules)
 """
@@ -447,6 +450,6 @@ def test_more_trainers_than_gpus_are_refused_before_anything_starts(
 ) -> None:
     changes = ["launch.hosts=2", "launch.trainers=2", "graph.partitions.count=2"]
     file = write_shop_pipeline(tmp_path)
-    monkeypatch.setattr(launcher, "count_gpus", lambda hosts: 3)
+    monkeypatch.setattr(local, "count_gpus", lambda hosts: 3)
     with pytest.raises(ConfigError, match=r"launch.trainers: must be at most the GPUs of the machine, 3 \(got 4"):
         launch(load_pipeline(file, changes), quiet=True)

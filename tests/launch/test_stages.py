@@ -16,8 +16,8 @@ from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
 from graphstorm_like.launch.plan import is_done, stage_fingerprint
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 
 
 class Lines(Reporter):
@@ -73,7 +73,7 @@ def test_numbers_from_tables_to_results(tmp_path: Path, task: str, rows: int | N
     run_pipeline(pipeline, reporter=lines)
     scores = read_scores(pipeline)
     assert [(split, list(found)) for split, found in scores.items()] == [
-        (split, ["mae", "r2", "rmse"]) for split in ("test", "valid")
+        (split, ["rmse", "mae", "r2"]) for split in ("valid", "test")
     ]
     best = json.loads((tmp_path / "run" / "train" / "done.json").read_text())["best"]
     assert any(line.startswith(f"best validation rmse {best:.4f} in epoch ") for line in lines.said)

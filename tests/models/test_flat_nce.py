@@ -17,9 +17,9 @@ from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.models.losses.base import ignored
 from graphstorm_like.models.losses.flat_nce import FlatNce
 from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 
 
 def flat(temperature: float = 0.5) -> FlatNce:

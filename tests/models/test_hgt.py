@@ -20,7 +20,7 @@ from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.encoders.hgt import Hgt, HgtLayer, row_softmax
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 from tests.models.test_encoders import EDGE_TYPES, NODE_TYPES, D, hidden, random_block
 
 RICH = EDGE_TYPES[1]

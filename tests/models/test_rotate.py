@@ -18,12 +18,12 @@ from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS, base
 from graphstorm_like.models.link_heads.rotate import RotateHead
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import LinkPrediction
 from graphstorm_like.tasks.ranking import full_ranks
 from graphstorm_like.testing import ranks
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 R, Q = ("a", "r", "b"), ("a", "q", "b")

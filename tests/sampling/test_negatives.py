@@ -20,6 +20,7 @@ from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_parts
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.links import LinkSeeder, log_sampling_ratio
@@ -27,7 +28,6 @@ from graphstorm_like.sampling.negatives import NEGATIVES, Negatives
 from graphstorm_like.sampling.negatives.popularity import PopularityNegatives
 from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 
 SIMILAR = ("item", "similar", "item")
 

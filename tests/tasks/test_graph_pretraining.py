@@ -20,18 +20,18 @@ from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.group import ALONE
 from graphstorm_like.inference.export import export
 from graphstorm_like.launch.inspect import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.group import ALONE
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition, link_parts
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
 from graphstorm_like.tasks.links import sum_of_losses
 from graphstorm_like.training.experiment import Experiment, build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)

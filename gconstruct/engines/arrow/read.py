@@ -16,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from gconstruct.engines.arrow.kinds import kind_of
 from gconstruct.engines.arrow.peek import READ_ERRORS, csv_header, delimiter, open_csv, open_parquet, unreadable
 from gconstruct.engines.arrow.plan import ColumnPlan, TablePlan
 from gconstruct.inputs import InputFile
-from gconstruct.problems import EXAMPLES, Problems, bad_rows, shown
+from gconstruct.kinds import kind_of
+from gconstruct.problems import EXAMPLES, Problems, shown
+from gconstruct.values import Source, cast_values, first_failure
 from graphstorm_like.config.graph import CsvOptions
 
 _CSV_BLOCK = 16 << 20  # a row must fit into a block: long texts need more than pyarrow's 1 MB
-_ANY_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 @dataclass(slots=True)
@@ -62,6 +62,10 @@ class Table:
         """The rows where the mask (bool, rows) is true."""
         rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
         return Table(self.key, self.files, self.starts, self.data.filter(pa.array(mask)), self.plan, rows)
+
+    def source(self, name: str, key: str, problems: Problems) -> Source:
+        """A column for what `key` names in the YAML."""
+        return Source(name, self.column(name), self, key, problems, self.untyped(name))
 
     def untyped(self, name: str) -> bool:
         """From CSV only: strings that may stand for integers."""
@@ -180,72 +184,48 @@ def _cast(file: InputFile, piece: pa.Table, columns: dict[str, ColumnPlan], prob
 def _cast_column(
     file: InputFile, name: str, column: pa.ChunkedArray, plan: ColumnPlan, problems: Problems
 ) -> pa.ChunkedArray:
+    if file.format == "parquet":
+        column = pc.cast(column, _as_bytes(column.type))
     try:
         return cast_values(column, plan.type)
     except pa.ArrowException:
         row = first_failure(column, plan.type)
-        value = column[row].as_py() if kind_of(column.type) != "string" or pa.types.is_string(column.type) else None
-        value = value if value is not None else column.slice(row, 1).cast(pa.large_binary())[0].as_py()
-        shown_value = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+        value = _decoded(column[row].as_py())
         rule = f"column {name!r} must hold {_told(plan.type)}"
         fix = plan.why or "Correct the value, or cast the column"
-        problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(shown_value)}). {fix}")
+        problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(value)}). {fix}")
         return pa.chunked_array([pa.nulls(len(column), plan.type)])
 
 
+def _as_bytes(data_type: pa.DataType) -> pa.DataType:
+    """The type with bytes in the place of strings: Parquet does not check that its strings are UTF-8, nor does Arrow
+    when it reads them, but a cast from bytes to strings does."""
+    if pa.types.is_dictionary(data_type):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else value
+    if kind_of(data_type) == "string":
+        return pa.large_binary()
+    if kind_of(data_type).startswith("list of "):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else pa.large_list(value)
+    return data_type
+
+
+def _decoded(value: object) -> object:
+    """Bytes, also within a list, as text; those that are no UTF-8 stay bytes."""
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _told(data_type: pa.DataType) -> str:
-    return {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}.get(
-        kind_of(data_type), f"values of type {data_type}"
-    )
-
-
-def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    """Cast; integers may lose digits on their way to float, strings may have blanks around numbers."""
-    if column.type == to:
-        return column
-    if kind_of(column.type) == "string" and kind_of(to) in ("integer", "float", "boolean"):
-        column = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
-    return pc.cast(column, to, safe=not pa.types.is_floating(to))
-
-
-def first_failure(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> int:
-    """The first row that cannot be cast, by bisection: about two casts of the column in all."""
-    low, high = 0, len(column)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            cast_values(column.slice(low, middle - low), to)
-            low = middle
-        except pa.ArrowException:
-            high = middle
-    return low
-
-
-def as_numbers(table: Table, name: str, key: str, problems: Problems) -> pa.Array | None:
-    """A scalar column as float64; strings of CSV files are parsed."""
-    column = table.column(name)
-    try:
-        if table.untyped(name):
-            flags = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false", None], pa.large_string()))
-            if pc.all(flags, min_count=0).as_py():
-                column = cast_values(column, pa.bool_())
-        if pa.types.is_boolean(column.type):
-            column = pc.cast(column, pa.uint8())
-        return cast_values(column, pa.float64())
-    except pa.ArrowException:
-        row = first_failure(column, pa.float64())
-        fix = f"Correct the value, or name it in csv.null_values ({key})"
-        problems.add(bad_rows(table, [row], [column[row].as_py()], f"column {name!r}", "a number", fix))
-        return None
-
-
-def all_integers(strings: pa.Array) -> bool:
-    """Does every string stand for an int64, written the one way (no '007', no '+1', no blanks)?"""
-    matches = pc.match_substring_regex(strings, pattern=_ANY_INTEGER)
-    if not pc.all(pc.fill_null(matches, True), min_count=0).as_py():
-        return False
-    try:
-        pc.cast(strings, pa.int64())
-        return True
-    except pa.ArrowException:  # 19 digits beyond int64
-        return False
+    kind = kind_of(data_type)
+    if kind == "list of string":
+        return "lists of UTF-8 text"
+    named = {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}
+    return named.get(kind, f"values of type {data_type}")

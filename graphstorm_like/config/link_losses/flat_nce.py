@@ -14,3 +14,4 @@ class FlatNceConfig(LinkLossConfig):
 
     type: Literal["flat_nce"]
     temperature: PositiveFloat = 0.1
+    """Scores are divided by it: low ones punish the hardest negatives most."""

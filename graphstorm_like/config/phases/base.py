@@ -13,9 +13,12 @@ class PhaseConfig(Choice, tag="type"):
     """What is not given is as in `train` (gnn, joint) or `train.lm` (lm, pseudo, student)."""
 
     name: Name
+    """Of the phase: its folder, and its lines in logs."""
     type: str
     epochs: PositiveInt | None = None
+    """Passes over the training rows, at most."""
     batch_size: PositiveInt | None = None
+    """Seeds (nodes or edges) a step."""
     lr: PositiveFloat | None = None
     """Of graph network and head."""
     lm_lr: PositiveFloat | None = None
@@ -23,4 +26,6 @@ class PhaseConfig(Choice, tag="type"):
     schedule: ScheduleConfig | None = None
     """Of all that the stage trains."""
     early_stop: EarlyStopConfig | Literal["off"] | None = None
+    """When to stop; off: never."""
     evaluate_every: PositiveInt | None = None
+    """Epochs between two validations."""

@@ -46,11 +46,13 @@ class GraphPretrainingConfig(TaskConfig):
     ] = None
     """The relations; 'all' (or null): every one of graph.edges. Reverse types bring nothing new and are not taken."""
     head: LinkHeadConfig = DistMultHeadConfig(type="distmult")
+    """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
+    """How true edges are told from wrong ones."""
     negatives: Annotated[NegativesConfig, BeforeValidator(_corrected)] = UniformNegativesConfig(
         type="uniform", popularity_correction=True
     )
-    """With popularity_correction, unless it is turned off."""
+    """What true edges are told from; with popularity_correction, unless it is turned off."""
     max_edges_per_relation: PositiveInt | None = None
     """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not
     drown the small ones."""

@@ -13,12 +13,12 @@ from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.phases.pseudo import PseudoPhase
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import build_joint_experiment, build_lm_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.lineage import Lineage
 
 

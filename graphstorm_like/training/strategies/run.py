@@ -10,9 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,20 @@ from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.hashing import hash_facts
+from graphstorm_like.inputs.choose import node_texts
+from graphstorm_like.progress import Reporter, duration
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
-from graphstorm_like.training.distributed import group
+from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
-from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline, student_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
-from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
 
@@ -78,7 +79,7 @@ def stage_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     lm = graph = ""
     for i, stage in enumerate(stages):
         facts = _facts(pipeline, stage, manifest, lm, graph)
-        fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        fingerprint = hash_facts(facts)
         cached = Path(pipeline.cache) / f"stage-{stage.name}-{fingerprint}"
         planned.append(PlannedStage(stage, fingerprint, folder if i == len(stages) - 1 else cached, cached))
         lm = lm if stage.type == "gnn" else fingerprint
@@ -120,7 +121,7 @@ def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: 
 
 def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
     """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
-    texts = text_inputs(pipeline, manifest)
+    texts = node_texts(pipeline.model, manifest)
     return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1
 
 
@@ -136,10 +137,10 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     for number, stage in enumerate(planned):
         if len(planned) > 1:
             reporter.line(f"stage {number + 1} of {len(planned)}, {stage.config.name}: -> {stage.folder}")
-        with _alone(stage):
+        with _alone(stage, reporter):
             if fresh and not stage.last and ranks.rank == 0:
                 shutil.rmtree(stage.folder, ignore_errors=True)
-            result = None if fresh else _known(stage, ranks)
+            result = None if fresh else _known(stage, ranks, reporter)
             ranks.barrier(f"stage {stage.config.name}")
             if result is None:
                 result = _run(stage, lineage, reporter)
@@ -152,26 +153,37 @@ def run_stages(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     assert result is not None, "a strategy has stages"
     if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+        add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
 
 
-def _known(stage: PlannedStage, ranks: Group) -> TrainResult | None:
-    """What a stage came to, when it is done: as the first rank finds it."""
-    found = stage.done()
+def _known(stage: PlannedStage, ranks: Group, reporter: Reporter) -> TrainResult | None:
+    """What a stage came to, when it is done: as the first rank finds it. Damaged results in the cache are removed."""
+    found = stage.done() if ranks.rank == 0 else None
+    if found is not None:
+        try:
+            check_folder(stage.cached / BEST)
+        except DamagedFileError as err:
+            reporter.line(f"stage {stage.config.name} is trained again: {err}")
+            shutil.rmtree(stage.cached, ignore_errors=True)
+            found = None
     written = ranks.from_first(json.dumps(None if found is None else asdict(found)), "stages that are done")
     facts = json.loads(written)
     return None if facts is None else TrainResult(**facts)
 
 
 @contextmanager
-def _alone(stage: PlannedStage) -> Iterator[None]:
-    """Stages in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
-    if group().rank > 0 or (stage.last and not stage.cached.is_dir()):
-        yield
-        return
-    stage.cached.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(stage.lock, "training this stage"):
+def _alone(stage: PlannedStage, reporter: Reporter) -> Iterator[None]:
+    """Stages in the cache may be wanted by two runs at once: the second waits, and says so. The last one's folder is
+    locked by its run."""
+    ranks, what = group(), f"the folder of stage {stage.config.name}"
+    with ExitStack() as stack:
+        ranks.leader_first(what)
+        if ranks.rank == 0 and not (stage.last and not stage.cached.is_dir()):
+            stage.cached.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(stage.lock, "training this stage", LONG_SECONDS, reporter.line))
+        ranks.leader_done(what)
         yield
 
 
@@ -239,6 +251,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
+    check_folder(folder / BEST)
     stage = pipeline.train.stage_list()[-1]
     own = stage_pipeline(pipeline, stage)
     if isinstance(stage, StudentPhase):

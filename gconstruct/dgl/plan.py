@@ -1,0 +1,364 @@
+"""What becomes of the tensors of a DistDGL folder: features, labels, masks, or nothing.
+
+Two ways to know: the file that `gsl export` leaves beside its folders, or the names of the tensors and the user's
+word (`--label`, `--reverse`, `--leave-out`). Out: for each type a schema and the tensors of its columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from gconstruct.problems import counted
+from graphstorm_like.config.base import NAME_RULE, EdgeType, Name, edge_name
+from graphstorm_like.errors import ConfigError, DataError, unknown
+from graphstorm_like.graph.dgl.reading import DglFolder
+from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, mask_names
+from graphstorm_like.graph.schema import (
+    SPLIT_COLUMN,
+    EdgeTypeSchema,
+    FeatureSchema,
+    LabelSchema,
+    NodeTypeSchema,
+    feature_column,
+    label_column,
+    label_split_column,
+)
+
+RowType = str | EdgeType
+LABEL_LIKE = ("label", "labels", "y")
+"""Tensors of these names are no features unless the user says so: an answer among the inputs spoils every score."""
+TOKENS = ("input_ids", "attention_mask", "token_type_ids", "valid_len")
+"""Tensors of these names are a tokenizer's output: numbers of words, whose size means nothing."""
+BOOKKEEPING = ("orig_id", "orig_ids", "trainer_id")
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_MASK = re.compile(r"^(train|val|test)_mask(_.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user says of a foreign folder; names are `type/tensor`, edge types source:relation:target."""
+
+    labels: Sequence[str] = ()
+    features: Sequence[str] = ()
+    """Tensors that are features although they look like something else, e.g. a count in whole numbers."""
+    leave_out: Sequence[str] = ()
+    reverse: Sequence[tuple[str, str]] = ()
+    """Edge types, and the types that hold the same edges the other way round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What all partitions say of one tensor."""
+
+    shape: tuple[int, ...]
+    """of a row"""
+    dtype: np.dtype[Any]
+    low: float
+    high: float
+    """Smallest and largest value; nan when there is none."""
+    odd: int = 0
+    """Values that are NaN or infinite."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """Schemas without counts of labels and splits, and the tensors of their columns."""
+
+    schemas: dict[RowType, NodeTypeSchema | EdgeTypeSchema]
+    names: dict[RowType, TensorNames]
+    ids: dict[str, str] | None = None
+    """By node type, a Parquet file in the folder; None: there is none."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Lines for the user."""
+
+
+def written(row_type: RowType) -> str:
+    """The written form of a node or edge type."""
+    return row_type if isinstance(row_type, str) else edge_name(row_type)
+
+
+def survey(folder: DglFolder) -> dict[RowType, dict[str, Tensor]]:
+    """Shapes, types and bounds of all tensors; DataError when partitions do not agree."""
+    found: dict[RowType, dict[str, Tensor]] = {t: {} for t in folder.row_types}
+    rows = {t: np.diff(folder.ranges(t), axis=1)[:, 0] for t in folder.row_types}
+    for p in range(folder.num_parts):
+        for row_type, tensors in folder.tensors(p).items():
+            for name, values in tensors.items():
+                if not len(values):
+                    continue
+                if values.dtype.kind not in "biuf":
+                    raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
+                low, high = (float(f.reduce(values, axis=None)) if values.size else np.nan for f in (np.fmin, np.fmax))
+                new, old = Tensor(values.shape[1:], values.dtype, low, high, _odd(values)), found[row_type].get(name)
+                if old is not None and (old.shape, old.dtype) != (new.shape, new.dtype):
+                    raise DataError(
+                        f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
+                        f"shape {new.shape}, {new.dtype} in part-{p}, {old.shape}, {old.dtype} before)"
+                    )
+                if old is not None:
+                    low, high = np.fmin(old.low, low), np.fmax(old.high, high)
+                    new = Tensor(new.shape, new.dtype, low, high, old.odd + new.odd)
+                elif rows[row_type][:p].any():
+                    raise _missing(folder, row_type, name, int(np.flatnonzero(rows[row_type])[0]))
+                found[row_type][name] = new
+            if rows[row_type][p]:
+                for name in found[row_type].keys() - tensors.keys():
+                    raise _missing(folder, row_type, name, p)
+    return found
+
+
+def _odd(values: np.ndarray) -> int:
+    return int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
+
+
+def _missing(folder: DglFolder, row_type: RowType, name: str, p: int) -> DataError:
+    return DataError(
+        f"{folder.config}: {written(row_type)}/{name} must be in all partitions (got none in part-{p}). "
+        "Partition the graph again"
+    )
+
+
+# ------------------------------------------------------------------------------------------------ folders of our own
+
+
+def read_sidecar(folder: DglFolder) -> Sidecar | None:
+    """What `gsl export` left beside; None in a foreign folder. DataError when it is of another graph."""
+    path: Path = folder.folder / SIDECAR
+    if not path.is_file():
+        return None
+    try:
+        sidecar = Sidecar.model_validate_json(path.read_bytes())
+    except ValidationError as err:
+        first = err.errors()[0]
+        raise DataError(
+            f"{path}: must be as gsl export writes it (got {first['msg']}). Export the graph again"
+        ) from None
+    counts = {t: node.count for t, node in sidecar.nodes.items()}
+    counts |= {edge_name(e.edge_type): e.count for e in sidecar.edges}
+    really = {written(t): int(folder.starts(t)[-1]) for t in folder.row_types}
+    if counts != really or set(sidecar.tensors) != set(really) or set(sidecar.ids) != set(folder.node_types):
+        raise DataError(f"{path}: must be of the graph of {folder.config.name} (got other types or counts). Remove it")
+    return sidecar
+
+
+def plan_from(sidecar: Sidecar, folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]]) -> Plan:
+    """The graph that was exported, without its texts."""
+    schemas: dict[RowType, NodeTypeSchema | EdgeTypeSchema] = {t: sidecar.nodes[t] for t in sidecar.nodes}
+    schemas |= {e.edge_type: e for e in sidecar.edges}
+    names = {t: sidecar.tensors[written(t)] for t in schemas}
+    for row_type, schema in schemas.items():
+        missing = names[row_type].tensors() - set(found[row_type]) if schema.count else ()
+        for name in missing:
+            raise DataError(f"{folder.config}: {written(row_type)}/{name} must be there, for {SIDECAR} names it")
+        for name, feature in schema.features.items() if schema.count else ():
+            shape = found[row_type][names[row_type].columns[feature_column(name)]].shape
+            if shape != (feature.width,):
+                raise DataError(
+                    f"{folder.config}: feature {name} of {written(row_type)} must have {feature.width} numbers a row, "
+                    f"as {SIDECAR} says (got shape {shape})"
+                )
+    return Plan(schemas, names, dict(sidecar.ids), dict(sidecar.dropped))
+
+
+# --------------------------------------------------------------------------------------------------- foreign folders
+
+
+def plan(folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]], wishes: Wishes) -> Plan:
+    """By names and the user's word. Raises ConfigError for names that are not there, DataError for tensors that
+    cannot be what they are taken for."""
+    of_type = {written(t): t for t in folder.row_types}
+    labels = _named(of_type, found, "--label", wishes.labels)
+    features = _named(of_type, found, "--feature", wishes.features)
+    leave_out = _named(of_type, found, "--leave-out", wishes.leave_out)
+    made = Plan({}, {})
+    for row_type in folder.row_types:
+        for part in (row_type,) if isinstance(row_type, str) else row_type:
+            if not _is_name(part):
+                raise DataError(
+                    f"{folder.config}: types must be {NAME_RULE} (got {part!r}). Rename it and partition again"
+                )
+        chosen = _Chosen(labels[row_type], features[row_type], leave_out[row_type])
+        _plan_type(made, folder, row_type, found[row_type], chosen)
+    _plan_reverses(made, folder, wishes.reverse)
+    return made
+
+
+def _named(
+    of_type: Mapping[str, RowType], found: Mapping[RowType, Mapping[str, Tensor]], option: str, given: Sequence[str]
+) -> dict[RowType, list[str]]:
+    """`type/tensor` words by type."""
+    out: dict[RowType, list[str]] = {t: [] for t in found}
+    for word in given:
+        prefix, _, name = word.rpartition("/")
+        if prefix not in of_type:
+            raise ConfigError(unknown(f"{option} {word}", "type", prefix, of_type))
+        if name not in found[of_type[prefix]]:
+            raise ConfigError(unknown(f"{option} {word}", "tensor", name, found[of_type[prefix]]))
+        out[of_type[prefix]].append(name)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Names of one type's tensors that the user chose for something."""
+
+    labels: Sequence[str]
+    features: Sequence[str]
+    leave_out: Sequence[str]
+
+
+def _plan_type(made: Plan, folder: DglFolder, row_type: RowType, found: Mapping[str, Tensor], chosen: _Chosen) -> None:
+    where, schemas, features, labels = written(row_type), {}, {}, chosen.labels
+    columns: dict[str, str] = {}
+    masks: dict[str, dict[str, str]] = {}
+    wanted = found.keys() - set(chosen.leave_out)
+    for name in labels:
+        schemas[name] = _label_schema(f"{folder.config}: {where}/{name}", name, found[name])
+        columns[label_column(name)] = name
+        masks[label_split_column(name)] = dict(mask_names(wanted, name))
+    own = dict(mask_names(wanted, None)) if not isinstance(row_type, str) and not labels else {}
+    if own:
+        masks[SPLIT_COLUMN] = own
+    used = {*labels, *(name for taken in masks.values() for name in taken.values())}
+    for name in sorted(found.keys() - used):
+        if (why := _why_left_out(name, found[name], chosen)) is not None:
+            made.notes.append(f"{where}/{name} is left out: {why}")
+            continue
+        if found[name].odd:
+            raise DataError(
+                f"{folder.config}: feature {where}/{name} must be finite (got {counted(found[name].odd, 'value')} that "
+                f"are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
+                f"{where}/{name}"
+            )
+        largest = max(-found[name].low, found[name].high)
+        if largest > _LARGEST_FLOAT32:
+            raise DataError(
+                f"{folder.config}: feature {where}/{name} must be at most {_LARGEST_FLOAT32:.2g}, the largest "
+                f"number of float32 (got {largest:.2g}). Scale it, or leave it out: --leave-out {where}/{name}"
+            )
+        columns[feature_column(name)] = name
+        if found[name].dtype.kind in "iu" and largest > 2**24:
+            made.notes.append(f"{where}/{name}: its whole numbers above 2**24 are rounded, for features are float32")
+        features[name] = FeatureSchema(width=int(np.prod(found[name].shape, dtype=np.int64)))
+    count = int(folder.starts(row_type)[-1])
+    made.names[row_type] = TensorNames(columns=columns, masks=masks)
+    if isinstance(row_type, str):
+        made.schemas[row_type] = NodeTypeSchema(count=count, id_type="int64", features=features, labels=schemas)
+    else:
+        made.schemas[row_type] = EdgeTypeSchema(
+            edge_type=row_type, count=count, features=features, labels=schemas, split_counts={} if own else None
+        )
+
+
+def _why_left_out(name: str, tensor: Tensor, chosen: _Chosen) -> str | None:
+    if name in chosen.leave_out:
+        return "as told"
+    if 0 in tensor.shape:
+        return "its rows are empty"
+    if not _is_name(name):
+        return f"names must be {NAME_RULE}"
+    if _MASK.match(name):
+        return "it is a mask, and no --label is what it splits"
+    if name in BOOKKEEPING:
+        return "it is DGL's bookkeeping"
+    if name in chosen.features:
+        return None
+    if name in TOKENS:
+        return "tokens are no features; --feature takes them for some"
+    if name in LABEL_LIKE:
+        return "it is named like a label; --label takes it for one"
+    if tensor.dtype.kind in "iu" and tensor.shape in ((), (1,)):
+        return "whole numbers, one a row, may be classes; --label takes it for a label, --feature for a feature"
+    return None
+
+
+def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
+    """Whole numbers are classes, named by their number; negative ones stand for none. Others are numbers."""
+    if not _is_name(name):
+        raise DataError(f"{where}: a label's name must be {NAME_RULE}. Rename the tensor")
+    if tensor.shape not in ((), (1,)):
+        raise DataError(f"{where}: a label must be one number a row (got rows of shape {tensor.shape})")
+    if tensor.dtype.kind == "f":
+        return LabelSchema(kind="number")
+    if not 0 <= tensor.high < 2**31 - 1:
+        raise DataError(f"{where}: classes must be numbered from 0 (got {tensor.low:.0f} to {tensor.high:.0f})")
+    return LabelSchema(kind="class", classes=[str(i) for i in range(int(tensor.high) + 1)])
+
+
+def _plan_reverses(made: Plan, folder: DglFolder, pairs: Sequence[tuple[str, str]]) -> None:
+    """Reverse types carry the labels and splits of their edges, whatever tensors they have."""
+    known: dict[str, EdgeType] = {edge_name(t): t for t in folder.edge_types}
+    done: set[EdgeType] = set()
+    for pair in pairs:
+        for name in pair:
+            if name not in known:
+                raise ConfigError(unknown(f"--reverse {','.join(pair)}", "edge type", name, known))
+        forward, reverse = (known[name] for name in pair)
+        if forward == reverse or forward[::2] != reverse[2::-2] or done & {forward, reverse}:
+            raise ConfigError(
+                f"--reverse {','.join(pair)}: must be two edge types with swapped ends that are in no other pair"
+            )
+        done |= {forward, reverse}
+        there, back = made.schemas[forward], made.schemas[reverse]
+        assert isinstance(there, EdgeTypeSchema)
+        if there.count != back.count:
+            raise DataError(
+                f"--reverse {','.join(pair)}: must have as many edges (got {there.count:,}, {back.count:,})"
+            )
+        own = {column: name for column, name in made.names[reverse].columns.items() if column.startswith("feature:")}
+        made.names[reverse] = TensorNames(columns=own)
+        made.schemas[forward] = there.model_copy(update={"reverse": reverse})
+        changes = {"reverse": forward, "is_reverse": True, "labels": there.labels, "split_counts": there.split_counts}
+        made.schemas[reverse] = back.model_copy(update=changes)
+    for schema in made.schemas.values():
+        if isinstance(schema, EdgeTypeSchema) and schema.edge_type not in done and made.names[schema.edge_type].masks:
+            name, twins = edge_name(schema.edge_type), _twins(schema, made)
+            if twins:
+                made.notes.append(
+                    f"{name} has masks: where {' or '.join(twins)} holds its edges the other way round, say so with "
+                    f"--reverse {name},{twins[0]}, or its held-out edges stay visible in it"
+                )
+
+
+def _twins(schema: EdgeTypeSchema, made: Plan) -> list[str]:
+    """Edge types between the same ends the other way round, with as many edges."""
+    return [
+        edge_name(other.edge_type)
+        for other in made.schemas.values()
+        if isinstance(other, EdgeTypeSchema)
+        and other.edge_type != schema.edge_type
+        and other.edge_type[::2] == schema.edge_type[2::-2]
+        and other.count == schema.count
+    ]
+
+
+def _is_name(value: str) -> bool:
+    try:
+        _NAME.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def told(plan: Plan) -> list[str]:
+    """A line for each type: what of it was taken for what."""
+    lines = []
+    for row_type, schema in plan.schemas.items():
+        what = [f"features {', '.join(schema.features)}"] if schema.features else []
+        what += [f"{label.kind} label {name}" for name, label in schema.labels.items()]
+        if isinstance(schema, EdgeTypeSchema) and schema.split_counts is not None:
+            what.append("split of its edges")
+        unit = "node" if isinstance(row_type, str) else "edge"
+        lines.append(f"{written(row_type)}: {counted(schema.count, unit)}" + "".join(f", {w}" for w in what))
+    return lines

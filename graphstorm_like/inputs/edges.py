@@ -1,0 +1,53 @@
+"""Rows of what edges carry, for the model's messages and for a head that reads the scored edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.graph.store import Graph, RowType
+from graphstorm_like.inputs.choose import chosen_edge_inputs, scored_inputs
+from graphstorm_like.inputs.source import Sized, TextSource
+from graphstorm_like.modality import TEXT, input_name
+from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+from graphstorm_like.tasks import EdgeLabelTask, Task
+
+
+def give_scored_inputs(
+    task: Task, config: TaskConfig, graph: Graph, texts: Mapping[RowType, Mapping[str, Sized]], seed: int
+) -> None:
+    """Let the head read the scored edges, when `task.inputs` says so. texts: where the vectors of texts come from, by
+    type and name. seed: the run's, of the head's first weights."""
+    for edge_type, (features, names) in scored_inputs(config, graph.manifest).items():
+        assert isinstance(task, EdgeLabelTask)
+        known = graph.manifest.edge(edge_type).features
+        widths = {name: known[name].width for name in features}
+        sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}
+        for name in names:
+            written = input_name(TEXT, name)
+            sources[written] = texts[edge_type][name]
+            widths[written] = texts[edge_type][name].width
+        torch.manual_seed(torch_seed(seed, "model", 4))
+        task.read_edges(widths, sources)
+
+
+def edge_sources(
+    config: ModelConfig, graph: Graph, vectors: Mapping[RowType, Mapping[str, TextSource]]
+) -> tuple[dict[RowType, dict[str, FeatureSource]], dict[EdgeType, EdgeInputSpec]]:
+    """Where the rows of edge inputs come from, and what the model must know of them."""
+    sources: dict[RowType, dict[str, FeatureSource]] = {}
+    specs: dict[EdgeType, EdgeInputSpec] = {}
+    for edge_type, (features, texts) in chosen_edge_inputs(config, graph.manifest).items():
+        schema = graph.manifest.edge(edge_type)
+        cached = {input_name(TEXT, name): vectors[edge_type][name] for name in texts}
+        widths = {name: schema.features[name].width for name in features}
+        widths |= {name: source.width for name, source in cached.items()}
+        sources[edge_type] = {**{name: GraphFeature(graph, edge_type, name) for name in features}, **cached}
+        specs[edge_type] = EdgeInputSpec(widths, {name: source.moments() for name, source in cached.items()})
+    return sources, specs

@@ -1,0 +1,184 @@
+"""Text columns -> vectors by the frozen language model, from the cache, as inputs of a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.schema import text_column
+from graphstorm_like.graph.shared import SharedTable, create_rows, publish
+from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
+from graphstorm_like.inputs.known_vectors import note_file, recall, remember
+from graphstorm_like.inputs.source import CachedText, SharedText, TextSource, TextVectors
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.names import TABLE_NAMES
+from graphstorm_like.ranks.torch_group import LONG_SECONDS, cluster, group
+
+if TYPE_CHECKING:
+    from graphstorm_like.text.cache import EmbeddingCache
+    from graphstorm_like.text.encoder import TextEncoder
+
+
+def text_vectors(
+    config: ModelConfig,
+    wanted: Mapping[RowType, Sequence[str]],
+    graph: Graph,
+    cache: Path,
+    device: torch.device,
+    reporter: Reporter,
+) -> TextVectors:
+    """Vectors of texts (names by node or edge type): from the folder `cache`, or computed now, resuming."""
+    encoders: dict[str, _Encoder] = {}
+    vectors: TextVectors = {}
+    for row_type, names in wanted.items():
+        key = config.encoder_key(row_type)
+        if key not in encoders:
+            encoders[key] = _Encoder(config.text_encoders()[key], device)
+        embedding = _Embedding(graph, encoders[key], cache, reporter)
+        vectors[row_type] = {name: embedding.source(row_type, name) for name in names}
+    return vectors
+
+
+def text_rows(graph: Graph, row_type: RowType) -> tuple[RowType, IntArray | None]:
+    """(type whose text column is to be embedded, its row for each row of `row_type`; None: the same row).
+
+    A reverse edge type has its original's texts in another order: they are embedded once. Both are sorted by target,
+    then source, stably, so that sorting the original by the reverse's key gives the reverse.
+    """
+    if isinstance(row_type, str) or not (edge := graph.manifest.edge(row_type)).is_reverse or edge.reverse is None:
+        return row_type, None
+    source, target = graph.edges(edge.reverse)
+    order: IntArray = np.lexsort((target, source))
+    sources, targets = graph.edges(row_type)
+    if not (np.array_equal(target[order], sources) and np.array_equal(source[order], targets)):
+        return row_type, None
+    return edge.reverse, order
+
+
+class _Encoder:
+    """A language model that is loaded when it is first needed: vectors that are known need none."""
+
+    def __init__(self, config: TextEncoderConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+
+    @cached_property
+    def model(self) -> TextEncoder:
+        from graphstorm_like.text.encoder import TextEncoder
+
+        config = self.config
+        return TextEncoder.load(
+            config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=self.device
+        )
+
+
+@dataclass(frozen=True)
+class _Embedding:
+    """How texts of one encoder become vectors in the cache. One process of a host embeds, its others wait and find the
+    vectors there."""
+
+    graph: Graph
+    encoder: _Encoder
+    cache: Path
+    reporter: Reporter
+
+    def source(self, row_type: RowType, name: str) -> TextSource:
+        """Vectors of a text of all nodes or edges of a type."""
+        where = cluster()
+        if where is None or group().hosts == 1:
+            return self._on_one_host(row_type, name)
+        assert isinstance(self.graph, PartitionedGraph)
+        return self._on_hosts(self.graph, row_type, name, where.shm)
+
+    def _on_one_host(self, row_type: RowType, name: str) -> TextSource:
+        ranks, what = group(), f"vectors of {type_name(row_type)}.{name}"
+        ranks.leader_first(what)
+        embedded, order = text_rows(self.graph, row_type)
+        cache = self._cached(embedded, name, lambda: self.graph.text(embedded, name))
+        ranks.leader_done(what)
+        return CachedText(cache, order)
+
+    def _on_hosts(self, graph: PartitionedGraph, row_type: RowType, name: str, shm: Path) -> TextSource:
+        """Each host embeds the texts of its partition. DataError when their models differ."""
+        ranks, what = group(), f"vectors of {type_name(row_type)}.{name}"
+        ranks.leader_first(what)
+        table, facts = TABLE_NAMES.new(f"vectors:{name}"), ""
+        if ranks.leads_host:
+            part = graph.parts[ranks.host]
+            own = self._cached(row_type, name, lambda: part.column((row_type, text_column(name))))
+            _publish(own, shm, f"{type_name(row_type)}:{table}")
+            facts = json.dumps([own.dim, own.meta["weights"]])
+        ranks.leader_done(what)
+        distinct = {fact for fact in ranks.collect(facts, what) if fact}
+        if len(distinct) > 1:
+            raise DataError(
+                f"text_encoder.name: {self.encoder.config.name} must be the same model in the same precision on all "
+                f"hosts (got {len(distinct)} that differ). Copy its folder anew, or set text_encoder.dtype"
+            )
+        width, weights = json.loads(distinct.pop())
+        return SharedText(graph, row_type, table, width, weights)
+
+    def _cached(self, row_type: RowType, name: str, column: Callable[[], pa.Array]) -> EmbeddingCache:
+        """Vectors of a text of all rows, or with several hosts of those of this one."""
+        config, ranks, what = self.encoder.config, group(), f"{type_name(row_type)}.{name}"
+        part = None if ranks.hosts == 1 else ranks.host
+        note = note_file(self.cache, self.graph.manifest, row_type, name, part, config, self.encoder.device)
+        if (cache := recall(note)) is None:
+            cache = _compute(self.cache, column(), what, self.encoder, self.reporter)
+            remember(note, cache)
+        tokens = cache.store
+        total = int(tokens.lengths().sum())
+        pieces = f" in {len(cache):,} pieces" if config.chunks else ""
+        self.reporter.line(
+            f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} "
+            f"({tokens.meta['truncated_texts']:,} cut), {total:,} tokens, width {cache.dim}"
+        )
+        return cache
+
+
+def _compute(folder: Path, texts: pa.Array, what: str, encoder: _Encoder, reporter: Reporter) -> EmbeddingCache:
+    from graphstorm_like.text.cache import embed_all
+    from graphstorm_like.text.tokens import build_token_store
+
+    follow, config = reporter.follow(), encoder.config
+    tokens = build_token_store(
+        texts,
+        encoder.model.tokenizer,
+        folder,
+        encoder.model.max_tokens,
+        progress=partial(follow, f"tokenise {what}"),
+        wait_s=LONG_SECONDS,
+        max_chunks=config.chunks,
+    )
+    return embed_all(
+        encoder.model,
+        tokens,
+        folder,
+        config.batch_tokens,
+        progress=partial(follow, f"embed {what} (tokens)"),
+        wait_s=LONG_SECONDS,  # other runs may share the cache, and simulated hosts have the same texts
+        workers=config.workers,
+    )
+
+
+def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
+    """The host's processes map the cache where it lies; of texts in several pieces the means are made once."""
+    rows = cache.store.row_of_text
+    if cache.store.piece_offsets is None:
+        vectors, index = cache.folder / "vectors.f16", cache.store.folder / "row_of_text.bin"
+        publish(shm, SharedTable(name, str(vectors), "<f2", cache.vectors.shape, str(index), rows.dtype.str))
+        return
+    means = create_rows(shm, name, (len(rows), cache.dim), "<f2")
+    for start in range(0, len(rows), 65_536):
+        means[start : start + 65_536] = cache.of_texts(rows[start : start + 65_536])

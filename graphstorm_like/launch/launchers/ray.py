@@ -1,0 +1,260 @@
+"""A job on a Ray cluster: a supervisor actor on each host, which starts the same processes as everywhere.
+
+Ray places the actors (STRICT_SPREAD: each host on a node of its own), says their addresses, and notices lost nodes. No
+tensor goes through it. The graph folder and the output folder must be readable under the same path on all nodes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.launchers.ray import RayLaunchConfig
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
+from graphstorm_like.graph.remote.cluster import check_private
+from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher
+from graphstorm_like.launch.plan import STAGES, Job, Ports, plan_processes, stage_mark
+from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
+from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.stages import hold_output, writing
+from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopping, listening, run_host, with_restarts
+from graphstorm_like.progress import Reporter
+from graphstorm_like.training.stopping import Stopped
+
+POLL_SECONDS, SETTLE_SECONDS = 0.3, 2.0
+
+
+@LAUNCHERS.register(RayLaunchConfig)
+class RayLauncher(Launcher):
+    """See module."""
+
+    extras = (Extra("ray", "ray", "jobs on a Ray cluster"),)
+
+    def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
+        """Run stages on the cluster of launch.address. Raises LaunchError, Stopped, MissingExtraError."""
+        config: RayLaunchConfig = self.config
+        ray = _ray()
+        with writing(Path(pipeline.output)), hold_output(pipeline):
+            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not rest:
+                return
+            ours = not ray.is_initialized()
+            if ours:
+                _connect(ray, config)
+            with listening() as stopping:
+                driver = _Driver(ray, pipeline, config, stopping)
+                job = Job(
+                    name=job_name(pipeline.name),
+                    pipeline_file="",
+                    stages=tuple(rest),
+                    addresses=(),
+                    ports=Ports(0, ()),
+                    fresh=fresh,
+                    quiet=quiet,
+                    cores=max(1, int(config.cpus * config.trainers)),
+                )
+                driver.unbegun = stage_mark(pipeline, job.stages[0])
+                try:
+                    driver.place()
+                    with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
+                finally:
+                    driver.leave()
+                    if ours:
+                        ray.shutdown()
+
+
+class HostSupervisor:
+    """The actor of one host. `run` takes as long as the job; the other methods are called meanwhile."""
+
+    def __init__(self, host: int) -> None:
+        self.host, self._stopping = host, Stopping()
+        self._lines: deque[str] = deque()
+
+    def address(self) -> str:
+        """IP address of this node. Raises LaunchError when the world reaches it."""
+        import ray
+
+        found = str(ray.util.get_node_ip_address())
+        check_private(found)
+        return found
+
+    def ports(self, count: int) -> list[int]:
+        """Free ones of this node."""
+        return free_ports(self.address(), count)
+
+    def run(self, pipeline: Pipeline, job: Job, secret: str) -> Failure | None:
+        """The host's processes to their end."""
+        root, logs = memory_root(), Path(pipeline.output) / "logs"
+        try:
+            sweep(root)
+            forget_logs(logs, self.host, job.attempt)
+            file = write_pipeline(pipeline, f"pipeline-h{self.host}.json")
+            job = replace(job, shm=str(root), pipeline_file=str(file), interface=interface_of(job.addresses[self.host]))
+            plans = [plan for plan in plan_processes(pipeline, job) if plan.host == self.host]
+            return run_host(plans, job, secret, logs, self._lines.append, self._stopping)
+        except Stopped:
+            return None
+        except (GslError, OSError) as err:
+            code = err.exit_code if isinstance(err, GslError) else LaunchError.exit_code
+            return Failure(f"the supervisor of host {self.host}", self.host, code, (str(err),), str(logs))
+
+    def lines(self) -> list[str]:
+        """What was said since the last call."""
+        return [self._lines.popleft() for _ in range(len(self._lines))]
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping.ask()
+
+
+class _Driver:
+    """Holds the placement, and the actors of an attempt."""
+
+    def __init__(self, ray: Any, pipeline: Pipeline, config: RayLaunchConfig, stopping: Stopping) -> None:
+        self.ray, self.pipeline, self.config, self.stopping = ray, pipeline, config, stopping
+        self.secret = new_secret()
+        self.placement: Any = None
+        self.unbegun: tuple[int | None, int | None] = (None, None)
+
+    def place(self) -> None:
+        """Reserve a bundle of resources for each host."""
+        config = self.config
+        bundle = {"CPU": config.cpus * config.trainers}
+        if config.gpus:
+            bundle["GPU"] = config.gpus * config.trainers
+        strategy = "STRICT_SPREAD" if config.spread and config.hosts > 1 else "PACK"
+        self.placement = self.ray.util.placement_group([bundle] * config.hosts, strategy=strategy)
+        each = ", ".join(f"{number:g} {name}" for name, number in bundle.items())
+        where = " on nodes of their own" if strategy == "STRICT_SPREAD" else ""
+        self._get([self.placement.ready()], lambda: f"room for {config.hosts} hosts of {each}{where} ({self._nodes()})")
+
+    def _nodes(self) -> str:
+        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        return "nodes have " + "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in alive)
+
+    def attempt(self, job: Job, number: int) -> Failure | None:
+        """Actors, addresses, ports, then the job's processes until all end or one fails."""
+        config, hosts = self.config, range(self.config.hosts)
+        kind = self.ray.remote(num_cpus=config.cpus * config.trainers, num_gpus=config.gpus * config.trainers)(
+            HostSupervisor
+        )
+        strategy = self.ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy
+        actors = [
+            kind.options(
+                max_concurrency=8,  # run, and what is asked meanwhile
+                scheduling_strategy=strategy(placement_group=self.placement, placement_group_bundle_index=host),
+            ).remote(host)
+            for host in hosts
+        ]
+        try:
+            servers = config.servers if config.hosts > 1 else 0
+            what = "an answer of every host"
+            addresses = tuple(self._get([actor.address.remote() for actor in actors], lambda: what))
+            if config.port is not None:
+                ports = Ports.from_base(config.port, number, config.hosts, servers)
+            else:
+                wanted = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
+                found = self._get(wanted, lambda: what)
+                ports = Ports.of([port for of_host in found for port in of_host], config.hosts, servers)
+            fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.unbegun)
+            told = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
+            return self._watch(actors, [actor.run.remote(self.pipeline, told, self.secret) for actor in actors])
+        except self.ray.exceptions.RayError as err:
+            return _lost("a host", 0, err)
+        finally:
+            for actor in actors:
+                self.ray.kill(actor)
+
+    def _watch(self, actors: Sequence[Any], runs: Sequence[Any]) -> Failure | None:
+        failures: list[Failure] = []
+        ended: set[int] = set()
+        deadline = 0.0
+        try:
+            while len(ended) < len(runs):
+                self.stopping.check()
+                self._print(actors, ended)
+                self.ray.wait(list(runs), num_returns=len(runs), timeout=POLL_SECONDS)
+                for host in set(range(len(runs))) - ended:
+                    if self.ray.wait([runs[host]], timeout=0)[0]:
+                        ended.add(host)
+                        if (failure := self._result(runs[host], host)) is not None:
+                            failures.append(failure)
+                            deadline = deadline or time.monotonic() + SETTLE_SECONDS
+                if failures and (min(f.rank for f in failures) == 0 or time.monotonic() >= deadline):
+                    break
+            self._print(actors, set())
+        finally:
+            self._stop(actors, [run for host, run in enumerate(runs) if host not in ended])
+        return min(failures, key=lambda failure: failure.rank, default=None)
+
+    def _result(self, run: Any, host: int) -> Failure | None:
+        try:
+            failure: Failure | None = self.ray.get(run)
+        except self.ray.exceptions.RayError as err:
+            return _lost(f"host {host}", host, err)
+        return failure
+
+    def _print(self, actors: Sequence[Any], ended: set[int]) -> None:
+        for host, actor in enumerate(actors):
+            try:
+                for line in self.ray.get(actor.lines.remote(), timeout=GRACE_SECONDS) if host not in ended else ():
+                    print_line(line)
+            except self.ray.exceptions.RayError:
+                pass  # its `run` says so too
+
+    def _stop(self, actors: Sequence[Any], runs: Sequence[Any]) -> None:
+        """Let the supervisors stop their processes. An actor that is killed takes them with it, but not its folder."""
+        for actor in actors:
+            actor.stop.remote()
+        if runs:
+            self.ray.wait(list(runs), num_returns=len(runs), timeout=GRACE_SECONDS + 2.0)
+
+    def _get(self, references: Sequence[Any], what: Callable[[], str]) -> list[Any]:
+        """Values, or LaunchError after launch.timeout_seconds; Stopped at any time."""
+        deadline = time.monotonic() + self.config.timeout_seconds
+        while len(self.ray.wait(list(references), num_returns=len(references), timeout=POLL_SECONDS)[0]) < len(
+            references
+        ):
+            self.stopping.check()
+            if time.monotonic() > deadline:
+                raise LaunchError(f"Ray: must give {what()} within {self.config.timeout_seconds:g} s")
+        try:
+            return list(self.ray.get(list(references)))
+        except self.ray.exceptions.RayTaskError as err:
+            raise (err.cause if isinstance(err.cause, GslError) else err) from None
+
+    def leave(self) -> None:
+        """Give the resources back."""
+        if self.placement is not None:
+            self.ray.util.remove_placement_group(self.placement)
+
+
+def _lost(process: str, host: int, err: Exception) -> Failure:
+    said = tuple(line for line in str(err).splitlines() if line.strip())[-10:]
+    return Failure(process, host, -9, said, "Ray's logs", how="its actor was lost")
+
+
+def _connect(ray: Any, config: RayLaunchConfig) -> None:
+    try:
+        address = None if config.address == "local" else config.address
+        ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+    except (ConnectionError, RuntimeError, ValueError) as err:
+        raise LaunchError(
+            f"launch.address: must be that of a Ray cluster that runs (got '{config.address}': {err}). Start one with "
+            f"ray start --head, or set launch.address: local"
+        ) from None
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.util.scheduling_strategies
+    except ImportError:
+        raise MissingExtraError("launch.on: ray", "ray", "ray") from None
+    return ray
