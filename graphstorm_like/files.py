@@ -296,7 +296,8 @@ def files_below(folder: Path, leave_out: Iterable[str] = ()) -> list[str]:
 
 def record_files(folder: Path, names: Iterable[str], hashes: Mapping[str, str] | None = None) -> dict[str, FileRecord]:
     """Records of files, for `check_files` to compare with. hashes: those that are known already."""
-    known, records = hashes or {}, {}
+    known = hashes or {}
+    records: dict[str, FileRecord] = {}
     for name in names:
         path = folder / name
         records[name] = [*_stamp(path), known.get(name) or file_hash(path)]
@@ -331,8 +332,9 @@ def check_files(
                         f"{folder / name}: must hold what was written into it (its contents have changed). {remedy}"
                     )
                 found[name] = [*stamp, content]
-        for name in todo if look is not None else ():  # only now: a structure is in several files
-            look(name)
+        if look is not None:
+            for name in todo:  # only now: a structure is in several files
+                look(name)
         for name, check in found.items():
             checks[name] = _verified[_key(folder / name)] = check
 

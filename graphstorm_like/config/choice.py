@@ -55,7 +55,10 @@ class Family:
 
     def _with_tag(self, value: Any) -> Any:
         """The default tag where none is given. A key that looks like a misspelt one stays: the message asks for it."""
-        if self.default is None or not isinstance(value, dict) or nearest(self.tag, value) is not None:
+        if self.default is None or not isinstance(value, dict):
+            return value
+        known = self.members[self.default].model_fields if self.default in self.members else {}
+        if nearest(self.tag, [key for key in value if key == self.tag or key not in known]) is not None:
             return value
         return {self.tag: self.default, **value}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""
@@ -55,6 +56,12 @@ class ModelConfig(Strict):
         found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
+
+    def untrainable(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Text encoders that cannot learn: (path in the YAML, message)."""
+        for key, encoder in self.text_encoders().items():
+            if (problem := encoder.cannot_learn()) is not None:
+                yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""

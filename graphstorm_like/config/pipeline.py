@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfi
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
 from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
 from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError, unknown
 
@@ -95,37 +95,26 @@ class Pipeline(Strict):
                 "base": _under(base, self.graph.base) if self.graph.base else str(base),
             }
         )
-        return self.model_copy(
-            update={
-                "output": output,
-                "cache": cache,
-                "graph": graph,
-                "model": self._model(base),
-                "train": self._train(base),
-            }
-        )
+        changed = {"output": output, "cache": cache, "graph": graph}
+        return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:
-        """With text encoders' folders made absolute. './x' and '~/x' are folders; 'x/y' is a Hugging Face name."""
-        return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
+        """With text encoders' folders made absolute."""
+        return self.model.with_encoders(
+            {k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()}
+        )
 
     def _train(self, base: Path) -> TrainConfig:
         """The same for the students of `train.stages`."""
         if self.train.stages is None:
             return self.train
         stages = [
-            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
+            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(partial(_under, base))})
             if isinstance(stage, StudentPhase) and stage.text_encoder is not None
             else stage
             for stage in self.train.stages
         ]
         return self.train.model_copy(update={"stages": stages})
-
-
-def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
-    if not encoder.name.startswith((".", "~")):
-        return encoder
-    return encoder.model_copy(update={"name": _under(base, encoder.name)})
 
 
 def _under(base: Path, path: str) -> str:
@@ -369,6 +358,8 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
     """Stages that train language models need texts to train them on."""
     if train.strategy == "frozen":
         return
+    if any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
+        yield from model.untrainable()
     at: tuple[str | int, ...] = ("train", "strategy")
     for i, stage in enumerate(train.stage_list()):
         where = at if train.stages is None else ("train", "stages", i)

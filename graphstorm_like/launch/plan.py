@@ -247,7 +247,7 @@ def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
     students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
-    return sorted({c.name for c in (*configs, *students) if c is not None})
+    return sorted({c.model_name for c in (*configs, *students) if c is not None and c.model_name is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def source_rows(vectors: Mapping[NodeType, Tensor], parts: Sequence[RelationLink
     for node_type in dict.fromkeys(part.edge_type[0] for part in parts):
         of_type = [part for part in parts if part.edge_type[0] == node_type]
         every = vectors[node_type][torch.cat([part.sources for part in of_type])]
-        pieces = every.split([len(part.sources) for part in of_type])
+        pieces = torch.split(every, [len(part.sources) for part in of_type])
         rows.update(zip((part.edge_type for part in of_type), pieces, strict=True))
     return rows
 

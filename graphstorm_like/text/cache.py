@@ -14,10 +14,10 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,10 +48,50 @@ _COLLATE_TIMEOUT_S = 300.0
 Vectors = npt.NDArray[np.float16]
 
 
+class EmbeddedTexts(Protocol):
+    """Distinct texts, or pieces of texts, that have a vector each: a token store, or texts as they are."""
+
+    key: str
+    """Names them: a hash of texts, and of what was done to them."""
+    folder: Path
+
+    def __len__(self) -> int:
+        """Number of vectors U."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Rows N of the column."""
+        ...
+
+    @property
+    def num_texts(self) -> int:
+        """Distinct texts."""
+        ...
+
+    @property
+    def row_of_text(self) -> npt.NDArray[np.integer]:
+        """int [N]: the distinct text of every row; lies in the folder as row_of_text.bin."""
+        ...
+
+    @property
+    def piece_offsets(self) -> npt.NDArray[np.int64] | None:
+        """int64 [texts + 1]: the pieces of every distinct text; None when each text is one piece."""
+        ...
+
+    def pieces(self, text_ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Pieces of distinct texts [n]: (piece ids [P], offsets int64 [n + 1])."""
+        ...
+
+    def weights(self, piece_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """float32 [P]: what pieces weigh in the vector of their text."""
+        ...
+
+
 class EmbeddingCache:
     """A complete cache folder, read by memory map: U distinct texts, or pieces of texts, D dimensions."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any], store: TokenStore) -> None:
+    def __init__(self, folder: Path, meta: dict[str, Any], store: EmbeddedTexts) -> None:
         self.folder = folder
         self.meta = meta
         self.dim: int = meta["dim"]
@@ -60,7 +100,7 @@ class EmbeddingCache:
         """float16 [U, D]"""
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], store: TokenStore) -> EmbeddingCache:
+    def open(cls, path: str | os.PathLike[str], store: EmbeddedTexts) -> EmbeddingCache:
         """Open a complete cache of `store`'s texts; raises DataError for an incomplete or foreign one."""
         folder = Path(path)
         meta = read_meta(folder, KIND, VERSION, _META_KEYS)
@@ -87,7 +127,9 @@ class EmbeddingCache:
         return from_pieces(self.store, self.vectors, text_ids, self.meta.get("normalize", False))
 
 
-def from_pieces(store: TextTokens, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool) -> Vectors:
+def from_pieces(
+    store: TextTokens | EmbeddedTexts, vectors: Vectors, text_ids: npt.ArrayLike, normalize: bool
+) -> Vectors:
     """float16 [n, D]: vectors of distinct texts [n] from those of all pieces [U, D].
 
     Of a text in several pieces it is their mean by content tokens, scaled to length 1 when `normalize`.
@@ -128,16 +170,33 @@ def embed_all(
         workers: on a CPU, processes that share this one's compute threads; None: one a thread when the sweep is long.
             The vectors do not depend on it, as far as the products of one text batch do not depend on threads.
     """
-    weights = encoder.weights_fingerprint()
-    key = blake2b(f"{KIND} {VERSION} {weights} {store.key}".encode(), digest_size=16).hexdigest()
-    folder = Path(cache_dir) / f"vectors-{key}"
-    meta = {"kind": KIND, "version": VERSION, "weights": weights, "token_store": store.key}
-    meta |= {"texts": len(store), "dim": encoder.dim, "complete": False, "normalize": encoder.normalize}
+    facts = {"weights": encoder.weights_fingerprint(), "dim": encoder.dim, "normalize": encoder.normalize}
+
+    def fill(folder: Path, meta: dict[str, Any]) -> None:
+        _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
+
+    return filled_cache(store, facts, Path(cache_dir), fill, wait_s)
+
+
+def filled_cache(
+    store: EmbeddedTexts,
+    facts: Mapping[str, Any],
+    cache_dir: Path,
+    fill: Callable[[Path, dict[str, Any]], None],
+    wait_s: float,
+) -> EmbeddingCache:
+    """The cache of the vectors of some texts; `fill` (folder, meta) computes those that are missing.
+
+    facts: weights (the encoder's fingerprint), dim, and normalize: whether vectors have length 1.
+    """
+    key = blake2b(f"{KIND} {VERSION} {facts['weights']} {store.key}".encode(), digest_size=16).hexdigest()
+    folder = cache_dir / f"vectors-{key}"
+    meta = {"kind": KIND, "version": VERSION, "token_store": store.key, "texts": len(store), "complete": False, **facts}
     if _is_complete(folder):
         return EmbeddingCache.open(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
         if not _is_complete(folder):
-            _fill(encoder, store, folder, meta, max_tokens_per_batch, device, progress, workers)
+            fill(folder, meta)
     return EmbeddingCache.open(folder, store)
 
 
@@ -209,7 +268,7 @@ def _fill(
         )
     lengths = store.lengths()
     batches = token_budget_batches(lengths, max_tokens_per_batch or default_budget(encoder, store, device))
-    vectors, done = _open_for_writing(folder, meta)
+    vectors, done = open_for_writing(folder, meta)
     if not done.any():
         for pieces, known in known_vectors(folder.parent, meta, store, KIND, VERSION):
             vectors[pieces] = known
@@ -224,15 +283,33 @@ def _fill(
         results = embed_in_workers(encoder, store, todo, workers, scratch)
     else:
         results = embed_batches(encoder, store, todo, device)
+
+    def tell(batch: Indices) -> None:
+        nonlocal finished
+        finished += int(lengths[batch].sum())
+        if progress is not None:
+            progress(finished, total)
+
+    write_results(folder, meta, vectors, done, results, tell)
+
+
+def write_results(
+    folder: Path,
+    meta: dict[str, Any],
+    vectors: Vectors,
+    done: npt.NDArray[np.uint8],
+    results: Generator[tuple[Indices, Vectors], None, None],
+    tell: Callable[[Indices], None],
+) -> None:
+    """Write the last missing vectors, (positions [n], rows [n, D]), and mark the cache as complete. tell: hears of
+    positions that are written."""
     unflushed: list[Indices] = []
     flushed_at = time.monotonic()
     with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
         for batch, values in results:
             vectors[batch] = values
             unflushed.append(batch)
-            finished += int(lengths[batch].sum())
-            if progress is not None:
-                progress(finished, total)
+            tell(batch)
             if time.monotonic() - flushed_at > _FLUSH_EVERY_S:
                 _mark_done(vectors, done, unflushed)
                 flushed_at = time.monotonic()
@@ -253,7 +330,7 @@ def _mark_done(vectors: Vectors, done: npt.NDArray[np.uint8], batches: list[Indi
     batches.clear()
 
 
-def _open_for_writing(folder: Path, meta: dict[str, Any]) -> tuple[Vectors, npt.NDArray[np.uint8]]:
+def open_for_writing(folder: Path, meta: dict[str, Any]) -> tuple[Vectors, npt.NDArray[np.uint8]]:
     """Maps of vectors and marks: those of an interrupted sweep, or new ones."""
     folder.mkdir(parents=True, exist_ok=True)
     texts, dim = meta["texts"], meta["dim"]

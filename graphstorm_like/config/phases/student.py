@@ -6,7 +6,7 @@ from typing import Literal
 
 from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat
 from graphstorm_like.config.phases.base import PhaseConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 
 class StudentPhase(PhaseConfig):

@@ -38,7 +38,8 @@ def _corrected(value: Any) -> Any:
 
 class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
-    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on and are no messages."""
+    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on, and
+    excluded from message passing."""
 
     type: Literal["graph_pretraining"]
     edge_types: Annotated[

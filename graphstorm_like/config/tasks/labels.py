@@ -57,8 +57,8 @@ class EdgeLabelConfig(TaskConfig):
     """Features and texts of the scored edges that the head reads too; where language models learn, from these texts
     as well. null: none. (`model.edge_inputs` is about messages.)"""
     exclude_target_edges: bool = True
-    """A training batch's edges and their reverses are no messages in it; the label's validation and test edges never
-    are, so that what is scored was no message either. false: every edge is a message, in training and in scoring."""
+    """A training batch's edges and their reverses are excluded from its message passing, the label's validation and
+    test edges from all message passing. false: every edge passes messages, in training and in scoring."""
 
 
 class ClassLabelConfig(Strict):

@@ -84,7 +84,7 @@ class HgtLayer(GraphLayer):
         """sources [S, 2 D]: keys and messages of the distinct sources; queries [n, D] of the target type's nodes."""
         i = self.index[edge_type]
         keys, messages = (
-            torch.einsum("nhd,hde->nhe", part.unflatten(1, (self.heads, -1)), matrices[i]).flatten(1)
+            torch.einsum("nhd,hde->nhe", part.reshape(len(part), self.heads, -1), matrices[i]).flatten(1)
             for part, matrices in zip(sources.chunk(2, dim=1), (self.of_keys, self.of_messages), strict=True)
         )
         rows = relation.rows.repeat_interleave(relation.offsets.diff())
@@ -94,7 +94,7 @@ class HgtLayer(GraphLayer):
             key_inputs, message_inputs = of_edges.chunk(2, dim=1)
             keys, messages = keys + key_inputs, F.embedding(at, messages) + message_inputs
             message_at = torch.arange(len(at), device=at.device)
-        products = (F.embedding(rows, queries) * keys).unflatten(1, (self.heads, -1)).sum(dim=-1)
+        products = (F.embedding(rows, queries) * keys).view(len(rows), self.heads, -1).sum(dim=-1)
         scores = products.float() * (self.priors[i] / (keys.shape[1] // self.heads) ** 0.5)
         return RelationMessages(relation, scores, messages, message_at, rows)
 
@@ -104,11 +104,12 @@ class HgtLayer(GraphLayer):
         if relations:
             weights = row_softmax(torch.cat([r.scores for r in relations]), torch.cat([r.rows for r in relations]), own)
             weights = dropout(weights, self.attention_dropout, self.training)
-            for r, part in zip(relations, weights.split([len(r.rows) for r in relations]), strict=True):
+            for r, part in zip(relations, torch.split(weights, [len(r.rows) for r in relations]), strict=True):
                 received = weighted_sums(r.messages.float(), r.at, r.relation.offsets, part)
                 sums.add(node_type, r.relation.rows, received)
         received = F.gelu(sums.onto(node_type, start))
-        return self.finish(self.outputs[self.node_index[node_type]](received), own)
+        new: Tensor = self.finish(self.outputs[self.node_index[node_type]](received), own)
+        return new
 
 
 def head_matrices(relations: int, heads: int, width: int) -> nn.Parameter:

@@ -61,7 +61,7 @@ class LinkHead(nn.Module):
             return {edge_type: self.scores(rows, target, edge_type) for edge_type, rows in sources.items()}
         queries = [self.source(rows, edge_type) for edge_type, rows in sources.items()]
         keys = self.target(target, next(iter(sources)))
-        products = (torch.cat(queries) @ keys.T).split([len(rows) for rows in queries])
+        products = torch.split(torch.cat(queries) @ keys.T, [len(rows) for rows in queries])
         return dict(zip(sources, products, strict=True))
 
 
@@ -73,7 +73,7 @@ def in_blocks(score: Callable[[Tensor], Tensor], rows: Tensor, numbers: int) -> 
     most = max(1, BLOCK // max(numbers, 1))
     if len(rows) <= most:
         return score(rows)
+    blocks = torch.split(rows, most)
     if not torch.is_grad_enabled():
-        return torch.cat([score(block) for block in rows.split(most)])
-    blocks = [checkpoint(score, b, use_reentrant=False, preserve_rng_state=False) for b in rows.split(most)]
-    return torch.cat(blocks)
+        return torch.cat([score(block) for block in blocks])
+    return torch.cat([checkpoint(score, block, use_reentrant=False, preserve_rng_state=False) for block in blocks])

@@ -54,8 +54,9 @@ class RotateHead(LinkHead):
         """See LinkHead."""
         apart = self.source(source, edge_type) - self.target(target, edge_type)
         # Not hypot, whose gradient at 0 is NaN.
-        moduli = torch.linalg.vector_norm(apart.unflatten(-1, (2, -1)), dim=-2)
-        return self.gamma - moduli.sum(dim=-1)
+        moduli = torch.linalg.vector_norm(torch.stack(apart.chunk(2, dim=-1)), dim=0)
+        scores: Tensor = self.gamma - moduli.sum(dim=-1)
+        return scores
 
     def _end(self, hidden: Tensor) -> Tensor:
         hidden = hidden.float()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.checkpoint import check_folder
 from graphstorm_like.training.experiment import Experiment, build_experiment

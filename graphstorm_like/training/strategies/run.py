@@ -110,7 +110,7 @@ def _facts(pipeline: Pipeline, stage: PhaseConfig, manifest: GraphManifest, lm: 
         "graph_folder": manifest.hashes,
         "seed": own.seed,
         "model": model,
-        "text_models": {key: model_files(c.name) for key, c in encoders.items()},
+        "text_models": {key: model_files(c.model_name) for key, c in encoders.items() if c.model_name is not None},
         "task": own.task.model_dump(mode="json"),
         "train": own.train.model_dump(mode="json", exclude=unread),
         "stage": stage.model_dump(mode="json", exclude={"name"}),
