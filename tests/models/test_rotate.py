@@ -112,6 +112,10 @@ def test_link_prediction_trains_ranks_and_exports(
     h = torch.from_numpy(np.asarray(vectors)).float()
     with torch.no_grad():
         scores = trained.head.scores(h, h, trained.edge_type)
+    search = json.loads((tmp_path / "run/infer/manifest.json").read_text())["search"]
+    assert search["vectors"] is None
+    assert "no inner products" in search["note"]
+    assert not (tmp_path / "run/infer/link_vectors").exists()
     found: dict[int, dict[int, float]] = {}
     for row in rows:
         found.setdefault(ids[row["source"]], {})[ids[row["target"]]] = row["score"]

@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from graphstorm_like.config.base import PositiveInt, Strict
+from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.config.metrics.hits import HitsConfig
+from graphstorm_like.config.metrics.mrr import MrrConfig
+
+RANKING_METRICS: list[MetricConfig] = [
+    MrrConfig(type="mrr"),
+    HitsConfig(type="hits", k=1),
+    HitsConfig(type="hits", k=10),
+]
 
 
 class RankingConfig(Strict):
@@ -12,5 +21,7 @@ class RankingConfig(Strict):
 
     candidates: PositiveInt | Literal["all"] = "all"
     """all nodes of the target type, or this many drawn uniformly per edge."""
-    hits: list[PositiveInt] = [1, 10]
-    """For each k, the share of edges whose true target is among the first k."""
+    exclude_source: bool = True
+    """Where both ends are of one node type: whether the source itself is no candidate. true suits relations that no
+    node has to itself (recommendations, citations); false is the protocol of knowledge graphs, whose numbers are lower,
+    for a source is often the likeliest answer."""

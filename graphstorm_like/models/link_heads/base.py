@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ BLOCK = 16_000_000
 class LinkHead(nn.Module):
     """score(s, t) = <source(h_s), target(h_t)>, unless a head says otherwise."""
 
+    plain_similarity: Literal["inner_product", "cosine"] | None = None
+    """How the vectors themselves rank as the head does; None: only those of `source` and `target` do."""
     index: Mapping[EdgeType, int] = MappingProxyType({})
     """Rows of `relations`, where there are parameters a relation."""
     is_inner_product = True
