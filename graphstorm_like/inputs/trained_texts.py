@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, link_parts
+from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
@@ -43,8 +43,8 @@ def all_inputs(batch: MiniBatch) -> dict[Place, IntArray]:
 
 
 def _scored_edges(batch: MiniBatch) -> dict[Place, IntArray]:
-    targets = batch.targets
-    return {targets.edge_type: np.arange(len(targets.ids))} if isinstance(targets, EdgeTargets) else {}
+    scored = {} if batch.targets is None else batch.targets.scored
+    return {edge_type: np.arange(len(ids)) for edge_type, ids in scored.items()}
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,10 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
-from graphstorm_like.sampling.batch import (
-    EdgeTargets,
-    MiniBatch,
-    NodeTargets,
-    StreamPosition,
-    link_parts,
-    torch_subgraph,
-)
-from graphstorm_like.sampling.links import MultiLinkSeeder, number_nodes
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
+from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALONE, Share
 
@@ -87,7 +79,7 @@ class EdgeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
-        ids = ids if self.share.size == 1 else np.sort(ids)
+        ids = self.share.arranged(ids)
         source, target = self.graph.edges(self.edge_type, ids)
         asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
@@ -95,29 +87,6 @@ class EdgeSeeder:
         own = ids[mine]
         targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[own]), torch.from_numpy(own))
         return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
-
-
-class LinkSeeder:
-    """Edges of one type; see MultiLinkSeeder."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        edge_type: EdgeType,
-        known_ids: IntArray,
-        uniform: int,
-        seed: int,
-        share: Share = ALONE,
-        popularity_correction: bool = False,
-        in_batch: bool = True,
-    ) -> None:
-        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction, in_batch=in_batch)
-        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, share)
-
-    def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
-        batch = self._seeder(ids, position)
-        return batch.replace(targets=link_parts(batch.targets)[0])
 
 
 @dataclass(frozen=True)
@@ -207,9 +176,11 @@ class FetchFeatures:
         # All is begun before anything is waited for: rows on other hosts come in one answer a host.
         nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
-        targets = batch.targets
-        if isinstance(targets, EdgeTargets):
-            scored = begin_fetch({targets.edge_type: self.scored}, targets.edge_type, targets.ids)
+        asked = {} if batch.targets is None else batch.targets.scored
+        scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in asked.items()}
         features = {t: finish() for t, finish in nodes.items()}
-        made = batch.replace(features=features, blocks=tuple(finish() for finish in blocks))
-        return made.replace(targets=replace(targets, inputs=scored())) if isinstance(targets, EdgeTargets) else made
+        targets = batch.targets
+        for edge_type, finish in scored.items():
+            assert targets is not None
+            targets = targets.with_inputs(edge_type, finish())
+        return batch.replace(features=features, blocks=tuple(finish() for finish in blocks), targets=targets)

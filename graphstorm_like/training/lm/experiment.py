@@ -41,7 +41,7 @@ from graphstorm_like.modality import TEXT, input_name, split_input_name
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
-from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
+from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.stages import FetchFeatures
@@ -192,8 +192,8 @@ class LmExperiment(Experiment):
                 features.setdefault(place, {}).update(made)
             elif isinstance(place, Messages):
                 messages[place.edge_type] = made
-            elif isinstance(targets, EdgeTargets):
-                targets = replace(targets, inputs={**targets.inputs, **made})
+            elif targets is not None:
+                targets = targets.with_inputs(place, made)
         settled = [
             {t: {n: self._tensor(read()) for n, read in r.items()} for t, r in by_type.items()} for by_type in outer
         ]
