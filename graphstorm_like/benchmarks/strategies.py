@@ -1,4 +1,4 @@
-"""What a step of each kind of stage costs: the graph network on cached vectors, the language model alone, both end to
+"""What a step of each kind of phase costs: the graph network on cached vectors, the language model alone, both end to
 end. Each in a process of its own, so that CPU seconds and peak memory are its own."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KINDS: dict[str, PhaseConfig] = {
 
 
 def strategies_table(pipeline: Pipeline, steps: int) -> str:
-    """One row a kind of stage: seconds and CPU seconds a step, texts that got gradients a CPU second, peak memory."""
+    """One row a kind of phase: seconds and CPU seconds a step, texts that got gradients a CPU second, peak memory."""
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     rows = []
     for kind in KINDS:
@@ -46,7 +46,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     """A row, measured in this process: `steps` steps after two that are not timed."""
     from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.lm.texts import texts_of, token_count
-    from graphstorm_like.training.strategies.kinds import build_stage
+    from graphstorm_like.training.strategies.kinds import build_phase
     from graphstorm_like.training.strategies.lineage import Lineage
     from graphstorm_like.training.trainer import Trainer
 
@@ -56,7 +56,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     pipeline = pipeline.model_copy(
         update={"train": pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})}
     )
-    experiment = build_stage(KINDS[kind], Lineage(pipeline, pipeline.model.text_encoders()), quiet)
+    experiment = build_phase(KINDS[kind], Lineage(pipeline, pipeline.model.text_encoders()), quiet)
     trainer = Trainer(experiment, Path("unused"), quiet)
     seeds = texts = tokens = 0
     clock: Clock | None = None
@@ -71,7 +71,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     assert clock is not None, "there are at least three steps"
     wall, cpu = clock.wall, clock.cpu
     return {
-        "stage": kind,
+        "phase": kind,
         "seeds a step": f"{seeds / steps:,.0f}",
         "texts trained": f"{texts / steps:,.0f}",
         "tokens trained": f"{tokens / steps:,.0f}",

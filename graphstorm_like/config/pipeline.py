@@ -101,16 +101,16 @@ class Pipeline(Strict):
         return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
 
     def _train(self, base: Path) -> TrainConfig:
-        """The same for the students of `train.stages`."""
-        if self.train.stages is None:
+        """The same for the students of `train.phases`."""
+        if self.train.phases is None:
             return self.train
-        stages = [
-            stage.model_copy(update={"text_encoder": _absolute(stage.text_encoder, base)})
-            if isinstance(stage, StudentPhase) and stage.text_encoder is not None
-            else stage
-            for stage in self.train.stages
+        phases = [
+            phase.model_copy(update={"text_encoder": _absolute(phase.text_encoder, base)})
+            if isinstance(phase, StudentPhase) and phase.text_encoder is not None
+            else phase
+            for phase in self.train.phases
         ]
-        return self.train.model_copy(update={"stages": stages})
+        return self.train.model_copy(update={"phases": phases})
 
 
 def _absolute(encoder: TextEncoderConfig, base: Path) -> TextEncoderConfig:
@@ -354,45 +354,45 @@ def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
     return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
 
 
-def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
-    """Stages that train language models need texts to train them on."""
+def _check_phases(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
+    """Phases that train language models need texts to train them on."""
     if train.strategy == "frozen":
         return
     at: tuple[str | int, ...] = ("train", "strategy")
-    for i, stage in enumerate(train.stage_list()):
-        where = at if train.stages is None else ("train", "stages", i)
-        learns = stage.task if isinstance(stage, LmPhase) and stage.task is not None else task
-        if isinstance(stage, LmPhase) and stage.task is not None:
+    for i, phase in enumerate(train.phase_list()):
+        where = at if train.phases is None else ("train", "phases", i)
+        learns = phase.task if isinstance(phase, LmPhase) and phase.task is not None else task
+        if isinstance(phase, LmPhase) and phase.task is not None:
             for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
-                for path, message in check(graph, stage.task):
+                for path, message in check(graph, phase.task):
                     yield (*where, *path), message
-            yield from _check_scored_text(graph, model, stage.task)
-        if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
+            yield from _check_scored_text(graph, model, phase.task)
+        if phase.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
             yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
         of_edges = _reads_edge_text(graph, learns)
-        if stage.type == "student" and of_edges:
+        if phase.type == "student" and of_edges:
             yield (
                 where,
                 "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
                 "task.inputs",
             )
-        if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
-            yield from _check_joint_messages(graph, model, task, stage, where)
-        if not trains_lm_alone(stage):
+        if phase.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
+            yield from _check_joint_messages(graph, model, task, phase, where)
+        if not trains_lm_alone(phase):
             continue
         for node_type in _task_types(graph, learns):
             if node_type in graph.nodes and not of_edges and not _read_text(graph, model, node_type):
                 yield (
                     where,
-                    f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
+                    f"must be frozen, or '{node_type}' must have a text: phase {phase.name} trains the language model "
                     f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
                 )
 
 
 def _check_joint_messages(
-    graph: GraphConfig, model: ModelConfig, task: Any, stage: JointPhase, where: tuple[str | int, ...]
+    graph: GraphConfig, model: ModelConfig, task: Any, phase: JointPhase, where: tuple[str | int, ...]
 ) -> Iterator[Problem]:
-    """A joint stage without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
+    """A joint phase without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
     read, ends = _read_message_texts(graph, model), list(_task_types(graph, task))
     if not read:
         yield where, "must be another strategy: no text enters the model, so there is no language model to train"
@@ -403,10 +403,10 @@ def _check_joint_messages(
             f"must be another strategy, or model.edge_inputs must read texts of edges that lead to {targets} (got "
             f"{', '.join(read)}): the language model learns from those next to the seeds",
         )
-    elif stage.neighbors == 0:
+    elif phase.neighbors == 0:
         yield (
             where,
-            f"must have neighbors of 1 or more for stage {stage.name}: the only texts are of edges, and without "
+            f"must have neighbors of 1 or more for phase {phase.name}: the only texts are of edges, and without "
             f"neighbors none is trained",
         )
 
@@ -463,13 +463,13 @@ def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
 
 
 def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
-    if launch.hosts > 1 and any(stage.type == "joint" for stage in train.stage_list()):
+    if launch.hosts > 1 and any(phase.type == "joint" for phase in train.phase_list()):
         for key, encoder in model.text_encoders().items():
             if encoder.chunks is not None:
                 at = ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder")
                 yield (
                     (*at, "long_texts"),
-                    "must be truncate for a joint stage on several hosts (got 'chunk'). Set it, or train on one host",
+                    "must be truncate for a joint phase on several hosts (got 'chunk'). Set it, or train on one host",
                 )
 
 
@@ -485,7 +485,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
-    (("graph", "model", "task", "train"), _check_stages),
+    (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
     (("model", "train", "launch"), _check_pieces),
 ]

@@ -41,26 +41,26 @@ _TYPES: dict[str, type[GnnPhase | LmPhase | PseudoPhase | JointPhase | StudentPh
 _TRAINS_LM = ("lm", "pseudo", "student")
 
 
-def default_stages(strategy: Strategy) -> list[PhaseConfig]:
-    """The stages of a strategy, named by their types; a second one of a type is gnn2."""
+def default_phases(strategy: Strategy) -> list[PhaseConfig]:
+    """The phases of a strategy, named by their types; a second one of a type is gnn2."""
     found: list[PhaseConfig] = []
     for kind in _DEFAULTS[strategy]:
-        before = sum(stage.type == kind for stage in found)
+        before = sum(phase.type == kind for phase in found)
         found.append(_TYPES[kind](name=f"{kind}{before + 1}" if before else kind, type=kind))  # type: ignore[arg-type]
     return found
 
 
-def wrong_stages(strategy: Strategy, stages: list[PhaseConfig]) -> str | None:
-    """What is wrong with a list of stages, or None."""
+def wrong_phases(strategy: Strategy, phases: list[PhaseConfig]) -> str | None:
+    """What is wrong with a list of phases, or None."""
     form, words = _FORMS[strategy]
-    types = [stage.type for stage in stages]
+    types = [phase.type for phase in phases]
     if not re.fullmatch(form, " ".join(types)):
         return f"must be of the types {words} for strategy {strategy} (got {', '.join(types) or 'none'})"
-    names = [stage.name for stage in stages]
+    names = [phase.name for phase in phases]
     twice = next((name for name in names if names.count(name) > 1), None)
     return None if twice is None else f"must have names of their own (got '{twice}' twice)"
 
 
-def trains_lm_alone(stage: PhaseConfig) -> bool:
-    """Whether a stage trains a language model without a graph network."""
-    return stage.type in _TRAINS_LM
+def trains_lm_alone(phase: PhaseConfig) -> bool:
+    """Whether a phase trains a language model without a graph network."""
+    return phase.type in _TRAINS_LM

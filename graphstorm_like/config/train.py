@@ -20,7 +20,7 @@ from graphstorm_like.config.base import (
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.strategies import Strategy, default_stages, trains_lm_alone, wrong_stages
+from graphstorm_like.config.strategies import Strategy, default_phases, trains_lm_alone, wrong_phases
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """What of `train:` changes how a run goes but not what comes out of it."""
@@ -70,13 +70,15 @@ class TrackConfig(Strict):
 class TrainConfig(Strict):
     """One training run."""
 
+    renamed_keys = {"stages": "phases"}
+
     strategy: Strategy = "frozen"
     """frozen: text vectors are computed once, the GNN trains on them. lm_only: the language model with a head. staged:
     first that, then a GNN on its vectors. joint: both end to end. glem: both in turn, with pseudo labels. distill: a
     GNN, then a language model that imitates it."""
-    stages: list[PhaseConfig] | None = None
-    """The strategy's stages in order, each with its own epochs, learning rates and early stop; default: one of each
-    type. A stage that is up to date is not run again, also when another pipeline with the same `cache` made it."""
+    phases: list[PhaseConfig] | None = None
+    """The strategy's phases in order, each with its own epochs, learning rates and early stop; default: one of each
+    type. A phase that is up to date is not run again, also when another pipeline with the same `cache` made it."""
     lm: LmConfig = LmConfig()
     """How the language model is tuned, where it is."""
     epochs: PositiveInt = 10
@@ -111,18 +113,18 @@ class TrainConfig(Strict):
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
             )
-        if self.stages is not None and (wrong := wrong_stages(self.strategy, self.stages)) is not None:
-            raise KeyedError("stages", wrong)
+        if self.phases is not None and (wrong := wrong_phases(self.strategy, self.phases)) is not None:
+            raise KeyedError("phases", wrong)
         return self
 
-    def stage_list(self) -> list[PhaseConfig]:
-        """The stages that run, in order."""
-        return default_stages(self.strategy) if self.stages is None else self.stages
+    def phase_list(self) -> list[PhaseConfig]:
+        """The phases that run, in order."""
+        return default_phases(self.strategy) if self.phases is None else self.phases
 
-    def of_stage(self, stage: PhaseConfig) -> TrainConfig:
-        """These settings with what a stage sets otherwise."""
+    def of_phase(self, phase: PhaseConfig) -> TrainConfig:
+        """These settings with what a phase sets otherwise."""
         changes: dict[str, Any] = {}
-        if trains_lm_alone(stage):
+        if trains_lm_alone(phase):
             changes = {
                 "epochs": self.lm.epochs,
                 "batch_size": self.lm.batch_size,
@@ -131,9 +133,9 @@ class TrainConfig(Strict):
                 "early_stop": self.lm.early_stop,
             }
         for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
-            if (value := getattr(stage, name)) is not None:
+            if (value := getattr(phase, name)) is not None:
                 changes[name] = None if value == "off" else value
-        of_lm = {"lr": stage.lm_lr, "schedule": stage.schedule}
+        of_lm = {"lr": phase.lm_lr, "schedule": phase.schedule}
         if of_lm := {name: value for name, value in of_lm.items() if value is not None}:
             changes["lm"] = self.lm.model_copy(update=of_lm)
         changes["evaluate_every"] = min(

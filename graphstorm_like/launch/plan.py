@@ -243,7 +243,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
+    students = [s.text_encoder for s in pipeline.train.phase_list() if isinstance(s, StudentPhase)]
     return sorted({c.name for c in (*configs, *students) if c is not None})
 
 

@@ -140,7 +140,7 @@ class Runner:
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
         from graphstorm_like.training.device import set_threads
-        from graphstorm_like.training.strategies import run_stages
+        from graphstorm_like.training.strategies import run_phases
         from graphstorm_like.training.tracking import check_tracking
 
         check_tracking(self.pipeline.train.track)
@@ -155,7 +155,7 @@ class Runner:
             write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         self.group.barrier("the start of training")
         set_threads(self.pipeline)
-        result = run_stages(self.pipeline, folder, self.reporter, self.fresh)
+        result = run_phases(self.pipeline, folder, self.reporter, self.fresh)
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:

@@ -31,7 +31,7 @@ from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
 from graphstorm_like.training.lm.table import AgingVectors, ReorderedVectors
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.strategies.kinds import stage_pipeline
+from graphstorm_like.training.strategies.kinds import phase_pipeline
 from graphstorm_like.training.text_vectors import CachedText
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe
@@ -116,9 +116,9 @@ def test_what_only_edges_say_is_learnt(
 
 
 def full_batch(found: Experiment, node_type: str) -> np.ndarray:
-    stages = [SampleNeighbors(found.graph, [ALL, ALL], 0), FetchFeatures(found.sources)]
+    steps = [SampleNeighbors(found.graph, [ALL, ALL], 0), FetchFeatures(found.sources)]
     ids = np.arange(found.graph.manifest.node(node_type).count)
-    batch = BatchPipeline(NodeSeeder(node_type, None), stages).make(ids, StreamPosition(0, 0))
+    batch = BatchPipeline(NodeSeeder(node_type, None), steps).make(ids, StreamPosition(0, 0))
     with torch.inference_mode():
         return found.model.eval()(batch)[node_type].numpy()
 
@@ -148,15 +148,15 @@ JOINT = {"strategy": "joint", "precision": "float32", "lm": {"lr": 0.003, "dropo
 @pytest.fixture
 def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExperiment]]:
     def build(
-        gnn: str, stage: dict[str, object], read: tuple[str, ...] = (REVIEWS, REVERSE)
+        gnn: str, phase: dict[str, object], read: tuple[str, ...] = (REVIEWS, REVERSE)
     ) -> tuple[Pipeline, LmExperiment]:
-        stages = [{"name": "joint", "type": "joint", **stage}]
-        pipeline = make(gnn, BOTH, 4, **JOINT, stages=stages)
+        phases = [{"name": "joint", "type": "joint", **phase}]
+        pipeline = make(gnn, BOTH, 4, **JOINT, phases=phases)
         wanted = {name: config for name, config in pipeline.model.edge_inputs.items() if name in read}
         pipeline = pipeline.model_copy(update={"model": pipeline.model.model_copy(update={"edge_inputs": wanted})})
-        (one,) = pipeline.train.stage_list()
+        (one,) = pipeline.train.phase_list()
         assert isinstance(one, JointPhase)
-        return pipeline, build_joint_experiment(stage_pipeline(pipeline, one), one, QUIET)
+        return pipeline, build_joint_experiment(phase_pipeline(pipeline, one), one, QUIET)
 
     return build
 
@@ -284,26 +284,26 @@ def test_vectors_age_and_are_made_anew(
 
 
 @pytest.mark.parametrize(
-    ("stage", "read", "message"),
+    ("phase", "read", "message"),
     [
         ({}, {}, "no text enters the model, so there is no language model to train"),
         ({}, {REVERSE: {}}, r"must read texts of edges that lead to 'item' \(got item:reviews_rev:user\)"),
-        ({"neighbors": 0}, BOTH, "must have neighbors of 1 or more for stage a"),
+        ({"neighbors": 0}, BOTH, "must have neighbors of 1 or more for phase a"),
     ],
     ids=["none", "elsewhere", "no-neighbors"],
 )
-def test_a_joint_stage_without_texts_to_train_is_refused(
-    make: Callable[..., Pipeline], stage: dict[str, object], read: dict[str, object], message: str
+def test_a_joint_phase_without_texts_to_train_is_refused(
+    make: Callable[..., Pipeline], phase: dict[str, object], read: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        make("rgcn", read, 4, strategy="joint", stages=[{"name": "a", "type": "joint", **stage}])
+        make("rgcn", read, 4, strategy="joint", phases=[{"name": "a", "type": "joint", **phase}])
 
 
-@pytest.mark.parametrize("stage", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
+@pytest.mark.parametrize("phase", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
 def test_what_validation_sees_is_what_inference_will(
-    joint: Callable[..., tuple[Pipeline, LmExperiment]], stage: dict[str, object]
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], phase: dict[str, object]
 ) -> None:
-    pipeline, found = joint("rgcn", stage)
+    pipeline, found = joint("rgcn", phase)
     before = {n: p.detach().clone() for n, p in found.language_models.named_parameters()}
     run_pipeline(pipeline, ("construct", "train", "evaluate"), reporter=QUIET)
     records = read_metrics(Path(pipeline.output) / "train")

@@ -21,6 +21,6 @@ class PhaseConfig(Choice, tag="type"):
     lm_lr: PositiveFloat | None = None
     """Of the language model."""
     schedule: ScheduleConfig | None = None
-    """Of all that the stage trains."""
+    """Of all that the phase trains."""
     early_stop: EarlyStopConfig | Literal["off"] | None = None
     evaluate_every: PositiveInt | None = None

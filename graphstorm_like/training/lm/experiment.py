@@ -374,14 +374,14 @@ def aging_tables(
 
 
 def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
-    """Where this process has a table. number: of the table among those of the stage. Ranks make their tables in one
+    """Where this process has a table. number: of the table among those of the phase. Ranks make their tables in one
     order, so that a name is the same table's everywhere."""
     where = cluster()
     shared = graph if isinstance(graph, PartitionedGraph) else None
     return TablePlace(number, f"aging:{next(_names)}", row_type, shared, group(), None if where is None else where.shm)
 
 
-def build_joint_experiment(pipeline: Pipeline, stage: JointPhase, reporter: Reporter) -> LmExperiment:
+def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; vectors start from the embedding cache."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
@@ -394,5 +394,5 @@ def build_joint_experiment(pipeline: Pipeline, stage: JointPhase, reporter: Repo
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     mlm = mlm_term(pipeline, lms)
     return LmExperiment(
-        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=stage, mlm=mlm
+        pipeline, graph, sources, modules, device, language_models=lms, tables=tables, joint=phase, mlm=mlm
     )

@@ -81,7 +81,7 @@ class FreshVectors:
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table of a job lies. number: of the table among its stage's, which names its files; name: in shared
+    """Where a table of a job lies. number: of the table among its phase's, which names its files; name: in shared
     memory, used once a job; graph: whose servers answer for it."""
 
     number: int = 0

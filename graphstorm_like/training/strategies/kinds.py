@@ -1,4 +1,4 @@
-"""What each kind of stage trains: (stage, its pipeline, what came before) -> an experiment for the training loop."""
+"""What each kind of phase trains: (phase, its pipeline, what came before) -> an experiment for the training loop."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.lineage import Lineage
 
 
-def stage_pipeline(pipeline: Pipeline, stage: PhaseConfig) -> Pipeline:
-    """The pipeline as one stage sees it: its own training settings, and its task when it has one."""
-    changes: dict[str, object] = {"train": pipeline.train.of_stage(stage)}
-    if isinstance(stage, LmPhase) and stage.task is not None:
-        changes["task"] = stage.task
+def phase_pipeline(pipeline: Pipeline, phase: PhaseConfig) -> Pipeline:
+    """The pipeline as one phase sees it: its own training settings, and its task when it has one."""
+    changes: dict[str, object] = {"train": pipeline.train.of_phase(phase)}
+    if isinstance(phase, LmPhase) and phase.task is not None:
+        changes["task"] = phase.task
     return pipeline.model_copy(update=changes)
 
 
-def build_stage(stage: PhaseConfig, lineage: Lineage, reporter: Reporter) -> Experiment:
-    """The experiment that a stage trains."""
-    pipeline = lineage.derived(stage_pipeline(lineage.pipeline, stage))
-    match stage:
+def build_phase(phase: PhaseConfig, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """The experiment that a phase trains."""
+    pipeline = lineage.derived(phase_pipeline(lineage.pipeline, phase))
+    match phase:
         case GnnPhase():
             return build_experiment(pipeline, reporter)
         case LmPhase():
             return build_lm_experiment(pipeline, reporter)
         case JointPhase():
-            return _joint(stage, pipeline, lineage, reporter)
+            return _joint(phase, pipeline, lineage, reporter)
         case PseudoPhase():
-            return _pseudo(stage, pipeline, lineage, reporter)
+            return _pseudo(phase, pipeline, lineage, reporter)
         case StudentPhase():
-            return _student(stage, lineage, reporter)
+            return _student(phase, lineage, reporter)
 
 
-def _joint(stage: JointPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+def _joint(phase: JointPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
     """From the graph network before it, if there is one: a cold one would send noise into the language model."""
-    experiment = build_joint_experiment(pipeline, stage, reporter)
+    experiment = build_joint_experiment(pipeline, phase, reporter)
     if lineage.graph_network is not None:
         experiment.load(lineage.graph_network)
     return experiment
 
 
-def _pseudo(stage: PseudoPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
-    """Pseudo labels are computed once, before the stage: the graph network does not change in it."""
+def _pseudo(phase: PseudoPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
+    """Pseudo labels are computed once, before the phase: the graph network does not change in it."""
     teacher = lineage.teacher(reporter)
     assert isinstance(teacher.task, NodeClassification), "checked by the configuration"
     node_type = teacher.task.config.node_type
     probabilities = teacher.task.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
     experiment = build_lm_experiment(pipeline, reporter)
     assert isinstance(experiment.task, NodeClassification)
-    labels = PseudoLabels(experiment.task, probabilities, stage.weight, stage.min_confidence)
+    labels = PseudoLabels(experiment.task, probabilities, phase.weight, phase.min_confidence)
     reporter.line(
         f"{len(labels.rows) - int(labels.is_gold.sum()):,} nodes with pseudo labels, "
         f"{int(labels.is_gold.sum()):,} with gold ones"
@@ -70,22 +70,22 @@ def _pseudo(stage: PseudoPhase, pipeline: Pipeline, lineage: Lineage, reporter: 
     return replace(experiment, other_objective=labels)
 
 
-def _student(stage: StudentPhase, lineage: Lineage, reporter: Reporter) -> Experiment:
+def _student(phase: StudentPhase, lineage: Lineage, reporter: Reporter) -> Experiment:
     """The teacher's vectors are computed once; its head is where the student's starts."""
     teacher = lineage.teacher(reporter)
     vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
     probabilities = None
     if isinstance(teacher.task, NodeClassification):
         probabilities = teacher.task.probabilities(vectors[teacher.task.config.node_type])
-    pipeline = student_pipeline(stage_pipeline(lineage.pipeline, stage), stage)
+    pipeline = student_pipeline(phase_pipeline(lineage.pipeline, phase), phase)
     experiment = build_lm_experiment(pipeline, reporter, hidden=teacher.model.hidden)
     with torch.no_grad():
         experiment.task.load_state_dict(teacher.task.state_dict())
-    return replace(experiment, other_objective=Imitation(stage, experiment.task, vectors, probabilities))
+    return replace(experiment, other_objective=Imitation(phase, experiment.task, vectors, probabilities))
 
 
-def student_pipeline(pipeline: Pipeline, stage: StudentPhase) -> Pipeline:
+def student_pipeline(pipeline: Pipeline, phase: StudentPhase) -> Pipeline:
     """A pipeline whose language models are students."""
     original = pipeline.model.text_encoders()
-    students = dict.fromkeys(original, stage.text_encoder) if stage.text_encoder is not None else original
+    students = dict.fromkeys(original, phase.text_encoder) if phase.text_encoder is not None else original
     return pipeline.model_copy(update={"model": pipeline.model.with_encoders(students)})

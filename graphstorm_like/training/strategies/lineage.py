@@ -1,4 +1,4 @@
-"""What stages hand on: the language models as they are now, and the last graph network."""
+"""What phases hand on: the language models as they are now, and the last graph network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Lineage:
     tuned: Path | None = None
     """Folder of language models that training made; None: they are those of the configuration."""
     graph_network: Path | None = None
-    """`best/` of the last stage that trained one."""
+    """`best/` of the last phase that trained one."""
 
     def derived(self, pipeline: Pipeline) -> Pipeline:
-        """A stage's pipeline with the language models as they are now."""
+        """A phase's pipeline with the language models as they are now."""
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
     def after(self, folder: Path, trains_graph: bool) -> Lineage:
-        """What comes after a stage that ended in `folder`."""
+        """What comes after a phase that ended in `folder`."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
         graph = best if trains_graph else self.graph_network
         if not lms.is_dir():

@@ -1,4 +1,4 @@
-"""What a stage takes from the configuration and from the stages before it, each seen where it takes effect."""
+"""What a phase takes from the configuration and from the phases before it, each seen where it takes effect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.lm.experiment import LmExperiment
 from graphstorm_like.training.optim import Optimizers, schedule_factor
-from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline
+from graphstorm_like.training.strategies.kinds import build_phase, phase_pipeline
 from graphstorm_like.training.strategies.lineage import Lineage
 
 from .test_strategies import ALL, PRETRAINING, QUIET, Stopped, results, stop_in, train
@@ -33,14 +33,14 @@ from .test_strategies import ALL, PRETRAINING, QUIET, Stopped, results, stop_in,
 EXACT = ("train.precision=float32", "train.lm.dropout=0.0")
 
 
-def experiment_of(pipeline: Pipeline, stage: int = 0, **lineage: Any) -> Experiment:
+def experiment_of(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> Experiment:
     train(pipeline, "construct")
     found = Lineage(pipeline, pipeline.model.text_encoders(), **lineage)
-    return build_stage(pipeline.train.stage_list()[stage], found, QUIET)
+    return build_phase(pipeline.train.phase_list()[phase], found, QUIET)
 
 
-def lm_experiment(pipeline: Pipeline, stage: int = 0, **lineage: Any) -> LmExperiment:
-    found = experiment_of(pipeline, stage, **lineage)
+def lm_experiment(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> LmExperiment:
+    found = experiment_of(pipeline, phase, **lineage)
     assert isinstance(found, LmExperiment)
     return found
 
@@ -78,14 +78,14 @@ def test_gradients_do_not_depend_on_the_memory_for_activations(configured: Calla
 
 
 def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pipeline]) -> None:
-    """In a joint stage: the graph network's from the stage, the language model's from the stage, its warm-up from
+    """In a joint phase: the graph network's from the phase, the language model's from the phase, its warm-up from
     train.lm.schedule."""
-    stages = "[{name: joint, type: joint, lr: 0.004, lm_lr: 0.0002}]"
+    phases = "[{name: joint, type: joint, lr: 0.004, lm_lr: 0.0002}]"
     schedules = (
         "train.schedule={type: cosine, warmup_fraction: 0.1}",
         "train.lm.schedule={type: linear, warmup_fraction: 0.5}",
     )
-    pipeline = configured("joint", f"train.stages={stages}", *schedules, "train.lm.layer_decay=0.5")
+    pipeline = configured("joint", f"train.phases={phases}", *schedules, "train.lm.layer_decay=0.5")
     found = lm_experiment(pipeline)
     optimizers = Optimizers(found.groups(), [], found.pipeline.train)
     names = {id(p): n for n, p in found.trained.named_parameters()}
@@ -107,14 +107,14 @@ def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pip
     assert seen == {0, 2}
 
 
-def test_a_stages_own_settings(configured: Callable[..., Pipeline]) -> None:
-    """What a stage says counts for it alone; its schedule for all that it trains; 'off' means no early stop."""
-    stages = (
+def test_a_phases_own_settings(configured: Callable[..., Pipeline]) -> None:
+    """What a phase says counts for it alone; its schedule for all that it trains; 'off' means no early stop."""
+    phases = (
         "[{name: a, type: lm, epochs: 3, lr: 0.02, lm_lr: 0.001, batch_size: 8, early_stop: off, "
         "schedule: {type: constant}}, {name: b, type: gnn, early_stop: {patience: 1}}]"
     )
-    pipeline = configured("staged", f"train.stages={stages}", "train.epochs=7", "train.lr=0.5")
-    lm, gnn = (stage_pipeline(pipeline, stage).train for stage in pipeline.train.stage_list())
+    pipeline = configured("staged", f"train.phases={phases}", "train.epochs=7", "train.lr=0.5")
+    lm, gnn = (phase_pipeline(pipeline, phase).train for phase in pipeline.train.phase_list())
     assert (lm.epochs, lm.lr, lm.lm.lr, lm.batch_size, lm.early_stop) == (3, 0.02, 0.001, 8, None)
     assert lm.schedule.type == lm.lm.schedule.type == "constant"
     assert (gnn.epochs, gnn.lr, gnn.schedule.type) == (7, 0.5, "cosine")
@@ -208,11 +208,11 @@ def test_parts_of_a_language_model_resume(
 
 
 def test_joint_goes_on_from_the_graph_network_before_it(configured: Callable[..., Pipeline]) -> None:
-    stages = "train.stages=[{name: gnn, type: gnn}, {name: joint, type: joint}]"
+    phases = "train.phases=[{name: gnn, type: gnn}, {name: joint, type: joint}]"
     first = configured("frozen", output="first")
     train(first)
     best = Path(first.output) / "train" / "best"
-    cold, warm = (lm_experiment(configured("joint", stages), 1, graph_network=g) for g in (None, best))
+    cold, warm = (lm_experiment(configured("joint", phases), 1, graph_network=g) for g in (None, best))
     saved = load_file(best / "model.safetensors")
     for name, value in warm.modules.state_dict().items():
         torch.testing.assert_close(value, saved[name], msg=name)
@@ -223,8 +223,8 @@ def test_a_vectors_age_is_told(configured: Callable[..., Pipeline]) -> None:
     """Few tokens a step: what is not computed gets older by one a step. With refresh_steps no row gets older."""
     ages: dict[str, list[float]] = {}
     for refresh in ("null", "3"):
-        stages = f"train.stages=[{{name: joint, type: joint, lm_tokens: 32, refresh_steps: {refresh}}}]"
-        found = lm_experiment(configured("joint", stages, *EXACT))
+        phases = f"train.phases=[{{name: joint, type: joint, lm_tokens: 32, refresh_steps: {refresh}}}]"
+        found = lm_experiment(configured("joint", phases, *EXACT))
         batches = found.batches()
         ages[refresh] = []
         for step in range(8):
@@ -269,7 +269,7 @@ def test_a_student_of_another_kind(configured: Callable[..., Pipeline], tmp_path
     """Any encoder learns to give the teacher's vectors, of its own width before the head."""
     other = tiny_text_model(tmp_path / "student", "distilbert")
     student = f"{{name: student, type: student, text_encoder: {{name: '{other}', max_tokens: 16}}}}"
-    pipeline = configured("distill", f"train.stages=[{{name: gnn, type: gnn}}, {student}]", "train.lm.epochs=4")
+    pipeline = configured("distill", f"train.phases=[{{name: gnn, type: gnn}}, {student}]", "train.lm.epochs=4")
     train(pipeline, *ALL)
     assert read_scores(pipeline)["test"]["accuracy"] > 0.75
     saved = TextEncoder.load(Path(pipeline.output) / "train" / "best" / "lm" / "shared")
@@ -277,17 +277,17 @@ def test_a_student_of_another_kind(configured: Callable[..., Pipeline], tmp_path
     assert Runner(pipeline, QUIET).trained().model.hidden == pipeline.model.gnn.hidden
 
 
-def test_a_graph_aware_stage_before_the_task(configured: Callable[..., Pipeline]) -> None:
+def test_a_graph_aware_phase_before_the_task(configured: Callable[..., Pipeline]) -> None:
     """The README's staged example: links, then the task, then a graph network, then both."""
     links = "{name: links, type: lm, epochs: 1, task: {type: graph_pretraining, edge_types: ['item:similar:item'], "
     links += "ranking: {candidates: 10}}}"
-    stages = f"[{links}, {{name: task, type: lm}}, {{name: gnn, type: gnn}}, {{name: both, type: joint, epochs: 1}}]"
-    pipeline = configured("staged", f"train.stages={stages}")
+    phases = f"[{links}, {{name: task, type: lm}}, {{name: gnn, type: gnn}}, {{name: both, type: joint, epochs: 1}}]"
+    pipeline = configured("staged", f"train.phases={phases}")
     lines = train(pipeline, *ALL)
-    assert [line.split(": ")[0] for line in lines if line.startswith("stage ")] == [
-        f"stage {i} of 4, {name}" for i, name in enumerate(("links", "task", "gnn", "both"), 1)
+    assert [line.split(": ")[0] for line in lines if line.startswith("phase ")] == [
+        f"phase {i} of 4, {name}" for i, name in enumerate(("links", "task", "gnn", "both"), 1)
     ]
-    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("stage-*") if f.is_dir()}
+    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("phase-*") if f.is_dir()}
     assert json.loads((found["links"] / "best/metrics.json").read_text())["mrr"] > 0.2
     tuned = {n: TextEncoder.load(found[n] / "best/lm/shared").weights_fingerprint() for n in ("links", "task")}
     original = TextEncoder.load(pipeline.model.text_encoders()["*"].name).weights_fingerprint()
@@ -299,10 +299,10 @@ def test_a_graph_aware_stage_before_the_task(configured: Callable[..., Pipeline]
 def test_co_training_in_three_steps(configured: Callable[..., Pipeline], gnn: str) -> None:
     """GALM: the language model on links; frozen, while the graph network warms up; both. The relation parameters are
     saved under their names."""
-    stages = "train.stages=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
-    pipeline = configured("staged", PRETRAINING, stages, f"model.gnn.type={gnn}", task="link_prediction")
+    phases = "train.phases=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
+    pipeline = configured("staged", PRETRAINING, phases, f"model.gnn.type={gnn}", task="link_prediction")
     train(pipeline, *ALL)
-    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("stage-*") if f.is_dir()}
+    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("phase-*") if f.is_dir()}
     assert not (found["warm"] / "best" / "lm").exists()
     best = Path(pipeline.output) / "train" / "best"
     first, last = (
