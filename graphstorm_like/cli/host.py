@@ -32,8 +32,8 @@ def add_to(app: typer.Typer) -> None:
         """Start and watch this machine's processes; for a scheduler of your own (launch.on: external) and for Slurm."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.host import host_addresses
-        from graphstorm_like.launch.launcher import run_one_host
-        from graphstorm_like.launch.slurm import slurm_node
+        from graphstorm_like.launch.launchers.slurm import slurm_node
+        from graphstorm_like.launch.one_host import run_one_host
 
         checked, mark = load_pipeline(pipeline, overrides or ()), None
         if hosts_from_slurm:

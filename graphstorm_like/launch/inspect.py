@@ -13,14 +13,10 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partitions import partition_report
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
-from graphstorm_like.launch.host import usable_cores
+from graphstorm_like.launch.launcher import planned_processes
 from graphstorm_like.launch.plan import (
     STAGES,
     is_done,
-    plan_alone,
-    plan_processes,
-    runs_in_process,
-    sketch_job,
     stage_folder,
 )
 from graphstorm_like.training.progress import Reporter
@@ -131,10 +127,7 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
     launch = pipeline.launch
-    if runs_in_process(launch):
-        plans = [plan_alone(pipeline, yaml)]
-    else:
-        plans = plan_processes(pipeline, sketch_job(pipeline, usable_cores()), _manifest(pipeline))
+    plans = planned_processes(pipeline, yaml, _manifest(pipeline))
     rows = [
         [
             f"{plan.role} {plan.number}",
@@ -154,7 +147,7 @@ def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     for plan in plans if len(plans) > 1 else []:
         own = {k: v for k, v in plan.environment.items() if k not in alike}
         yield f"of {plan.role} {plan.number}: {_shown(own)}"
-    if launch.on in ("local", "ray") and launch.port is None and len(plans) > 1:
+    if launch.port is None and len(plans) > 1:
         yield "port 0: a free one, chosen at the start"
 
 

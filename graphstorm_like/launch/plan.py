@@ -107,11 +107,6 @@ class ProcessPlan:
 _TRAINER_BYTES, _SERVER_BYTES = 373_000_000, 77_000_000
 
 
-def runs_in_process(launch: LaunchConfig) -> bool:
-    """Whether `gsl run` needs no other process."""
-    return launch.on == "local" and launch.hosts * launch.trainers == 1
-
-
 def plan_alone(pipeline: Pipeline, yaml: str) -> ProcessPlan:
     """The one process of `gsl run` where one is enough."""
     threads = pipeline.launch.threads
@@ -143,14 +138,9 @@ def sketch_job(pipeline: Pipeline, cores: int | None) -> Job:
         ports = Ports.from_base(launch.port, 0, launch.hosts, servers)
     else:
         ports = Ports.of([0] * (1 + launch.hosts * servers), launch.hosts, servers)
-    addresses = tuple(f"host{h}" for h in range(launch.hosts))
-    if launch.on == "local":
-        addresses = ("127.0.0.1",) * launch.hosts
-    elif launch.on == "external" and launch.addresses:
-        addresses = tuple(launch.addresses)
-    interface = "lo" if launch.on == "local" else None
+    interface = "lo" if launch.simulates_hosts else None
     file = f"{pipeline.output}/launch/pipeline.json"
-    return Job("JOB", file, STAGES[1:], addresses, ports, cores=cores, interface=interface)
+    return Job("JOB", file, STAGES[1:], launch.host_names(), ports, cores=cores, interface=interface)
 
 
 def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
@@ -161,7 +151,7 @@ def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int 
 
 def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
     rank = host * launch.trainers + i
-    on_machine = launch.trainers * (launch.hosts if launch.on == "local" else 1)
+    on_machine = launch.trainers * (launch.hosts if launch.simulates_hosts else 1)
     threads = launch.threads or (None if job.cores is None else max(1, job.cores // on_machine))
     environment = {
         **_environment(launch, job, host),

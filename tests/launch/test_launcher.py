@@ -18,7 +18,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
 from graphstorm_like.files import exclusive
-from graphstorm_like.launch import launcher, process
+from graphstorm_like.launch import process
 from graphstorm_like.launch.host import (
     free_ports,
     host_folder,
@@ -30,7 +30,9 @@ from graphstorm_like.launch.host import (
     sweep,
     write_secret,
 )
-from graphstorm_like.launch.launcher import launch, run_one_host
+from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.launchers import local
+from graphstorm_like.launch.one_host import run_one_host
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
@@ -335,7 +337,8 @@ def test_a_trainers_error_is_the_jobs(tmp_path: Path) -> None:
 CLI = """
 import sys
 from graphstorm_like.cli.main import main
-from graphstorm_like.launch import launcher, process
+from graphstorm_like.launch import process
+from graphstorm_like.launch.launchers import local
 process.GSL = (sys.executable, sys.argv.pop(1))
 main()
 """
@@ -424,7 +427,7 @@ def test_a_launcher_waits_for_no_torch(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from graphstorm_like.config import load_pipeline
-from graphstorm_like.launch.launcher import prepare
+from graphstorm_like.launch.prepare import prepare
 from graphstorm_like.training.progress import Reporter
 prepare(load_pipeline(Path(sys.argv[1])), ["construct", "train"], False, Reporter(quiet=True))
 sys.exit("torch" in sys.modules)
@@ -447,6 +450,6 @@ def test_more_trainers_than_gpus_are_refused_before_anything_starts(
 ) -> None:
     changes = ["launch.hosts=2", "launch.trainers=2", "graph.partitions.count=2"]
     file = write_shop_pipeline(tmp_path)
-    monkeypatch.setattr(launcher, "count_gpus", lambda hosts: 3)
+    monkeypatch.setattr(local, "count_gpus", lambda hosts: 3)
     with pytest.raises(ConfigError, match=r"launch.trainers: must be at most the GPUs of the machine, 3 \(got 4"):
         launch(load_pipeline(file, changes), quiet=True)

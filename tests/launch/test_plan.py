@@ -15,7 +15,6 @@ from graphstorm_like.launch.plan import (
     Job,
     Ports,
     plan_processes,
-    runs_in_process,
     stage_fingerprint,
 )
 from graphstorm_like.testing.graphs import write_shop_pipeline
@@ -137,9 +136,9 @@ def test_pretended_hosts_share_cores_and_gpus(tmp_path: Path) -> None:
 
 
 def test_in_one_process_as_ever(tmp_path: Path) -> None:
-    assert runs_in_process(pipeline(tmp_path, threads=2).launch)
-    assert not runs_in_process(pipeline(tmp_path, trainers=2).launch)
-    assert not runs_in_process(pipeline(tmp_path, on="ray").launch)
+    assert pipeline(tmp_path, threads=2).launch.in_process
+    assert not pipeline(tmp_path, trainers=2).launch.in_process
+    assert not pipeline(tmp_path, on="ray").launch.in_process
 
 
 def test_launch_changes_no_result(tmp_path: Path) -> None:

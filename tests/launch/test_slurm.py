@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.launch.slurm import batch_script, slurm_node, submit
+from graphstorm_like.launch.launchers.slurm import batch_script, slurm_node, submit
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 CHANGES = [

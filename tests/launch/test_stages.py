@@ -73,7 +73,7 @@ def test_numbers_from_tables_to_results(tmp_path: Path, task: str, rows: int | N
     run_pipeline(pipeline, reporter=lines)
     scores = read_scores(pipeline)
     assert [(split, list(found)) for split, found in scores.items()] == [
-        (split, ["mae", "r2", "rmse"]) for split in ("test", "valid")
+        (split, ["rmse", "mae", "r2"]) for split in ("valid", "test")
     ]
     best = json.loads((tmp_path / "run" / "train" / "done.json").read_text())["best"]
     assert any(line.startswith(f"best validation rmse {best:.4f} in epoch ") for line in lines.said)

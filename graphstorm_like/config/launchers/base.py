@@ -28,3 +28,19 @@ class LaunchConfig(Choice, tag="on", default="local"):
     """How often the job starts again from its last checkpoint after a process has died."""
     timeout_seconds: PositiveFloat = 600.0
     """The longest wait of one process for another."""
+    port: Port | None = None
+    """First of the ports that are used; default: free ones."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether `gsl run` needs no other process."""
+        return False
+
+    @property
+    def simulates_hosts(self) -> bool:
+        """Whether all hosts are this machine."""
+        return False
+
+    def host_names(self) -> tuple[str, ...]:
+        """What is known of the hosts' addresses before the job starts: one each, for people to read."""
+        return tuple(f"host{number}" for number in range(self.hosts))

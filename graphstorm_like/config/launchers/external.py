@@ -28,6 +28,10 @@ class ExternalLaunchConfig(LaunchConfig):
     port: Port = 29_500
     """First of the ports that are used, on every machine."""
 
+    def host_names(self) -> tuple[str, ...]:
+        """The addresses of the configuration, when it names them."""
+        return tuple(self.addresses) or super().host_names()
+
     @model_validator(mode="after")
     def _an_address_a_host(self) -> ExternalLaunchConfig:
         if self.addresses and len(self.addresses) != self.hosts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat
-from graphstorm_like.config.launchers.base import LaunchConfig, Port
+from graphstorm_like.config.launchers.base import LaunchConfig
 
 
 class RayLaunchConfig(LaunchConfig):
@@ -20,5 +20,3 @@ class RayLaunchConfig(LaunchConfig):
     """GPUs that Ray reserves for a trainer."""
     spread: bool = True
     """Each host on a node of its own; false: as Ray likes."""
-    port: Port | None = None
-    """First of the ports that are used; default: free ones."""

@@ -6,14 +6,17 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graphstorm_like.config.launchers.slurm import SlurmLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.host import job_name, own_address, resolve
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher, Source
+from graphstorm_like.launch.plan import STAGES
 
 SCRIPT = """\
 #!/bin/bash
@@ -34,13 +37,34 @@ srun --nodes={hosts} --ntasks-per-node=1 --kill-on-bad-exit=1 \\
 """
 
 
+@LAUNCHERS.register(SlurmLaunchConfig)
+class SlurmLauncher(Launcher):
+    """Submits a batch script; the job runs when Slurm says so."""
+
+    def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
+        """Always a LaunchError that says what to do: nobody waits here for a job in a queue."""
+        raise LaunchError("launch.on: slurm runs what is submitted. Run: gsl launch PIPELINE --on slurm")
+
+    def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
+        """What sbatch says."""
+        return submit(self.request(pipeline, source, fresh, quiet), pipeline)
+
+    def request(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
+        """The batch script."""
+        return batch_script(pipeline, source.yaml, source.overrides, fresh, quiet)
+
+    def checks(self) -> Iterator[str]:
+        """Whether this machine can submit."""
+        there = shutil.which("sbatch")
+        yield f"Slurm: {there or 'no sbatch on the PATH'}"
+
+
 def batch_script(
     pipeline: Pipeline, yaml: Path, overrides: Sequence[str], fresh: bool = False, quiet: bool = False
 ) -> str:
     """The script for `sbatch`. The output folder must be one that all nodes share: the secret lies there, for the time
     of the job, readable by its owner only."""
-    config = pipeline.launch
-    assert isinstance(config, SlurmLaunchConfig)
+    config: Any = pipeline.launch
     options = [
         f"--job-name=gsl-{job_name(pipeline.name, 'run')}",
         f"--nodes={config.hosts}",

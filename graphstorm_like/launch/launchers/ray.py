@@ -18,8 +18,9 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
-from graphstorm_like.launch.launcher import forget_logs, prepare, print_line, write_pipeline
-from graphstorm_like.launch.plan import Job, Ports, plan_processes, stage_mark
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher
+from graphstorm_like.launch.plan import STAGES, Job, Ports, plan_processes, stage_mark
+from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import hold_output, writing
 from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopped, Stopping, listening, run_host, with_restarts
@@ -28,38 +29,43 @@ from graphstorm_like.training.progress import Reporter
 POLL_SECONDS, SETTLE_SECONDS = 0.3, 2.0
 
 
-def launch_ray(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) -> None:
-    """Run stages on the cluster of launch.address. Raises LaunchError, Stopped, MissingExtraError."""
-    config = pipeline.launch
-    assert isinstance(config, RayLaunchConfig)
-    ray = _ray()
-    with writing(Path(pipeline.output)), hold_output(pipeline):
-        rest = prepare(pipeline, stages, fresh, Reporter(quiet))
-        if not rest:
-            return
-        ours = not ray.is_initialized()
-        if ours:
-            _connect(ray, config)
-        with listening() as stopping:
-            driver = _Driver(ray, pipeline, config, stopping)
-            job = Job(
-                name=job_name(pipeline.name),
-                pipeline_file="",
-                stages=tuple(rest),
-                addresses=(),
-                ports=Ports(0, ()),
-                fresh=fresh,
-                quiet=quiet,
-                cores=max(1, int(config.cpus * config.trainers)),
-            )
-            driver.unbegun = stage_mark(pipeline, job.stages[0])
-            try:
-                driver.place()
-                with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
-            finally:
-                driver.leave()
-                if ours:
-                    ray.shutdown()
+@LAUNCHERS.register(RayLaunchConfig)
+class RayLauncher(Launcher):
+    """See module."""
+
+    extras = (Extra("ray", "ray", "jobs on a Ray cluster"),)
+
+    def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
+        """Run stages on the cluster of launch.address. Raises LaunchError, Stopped, MissingExtraError."""
+        config: RayLaunchConfig = self.config
+        ray = _ray()
+        with writing(Path(pipeline.output)), hold_output(pipeline):
+            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not rest:
+                return
+            ours = not ray.is_initialized()
+            if ours:
+                _connect(ray, config)
+            with listening() as stopping:
+                driver = _Driver(ray, pipeline, config, stopping)
+                job = Job(
+                    name=job_name(pipeline.name),
+                    pipeline_file="",
+                    stages=tuple(rest),
+                    addresses=(),
+                    ports=Ports(0, ()),
+                    fresh=fresh,
+                    quiet=quiet,
+                    cores=max(1, int(config.cpus * config.trainers)),
+                )
+                driver.unbegun = stage_mark(pipeline, job.stages[0])
+                try:
+                    driver.place()
+                    with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
+                finally:
+                    driver.leave()
+                    if ours:
+                        ray.shutdown()
 
 
 class HostSupervisor:

@@ -1,0 +1,5 @@
+"""Launchers, one a file, found by the class of their configuration."""
+
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
+
+__all__ = ["LAUNCHERS", "Extra", "Launcher", "Source"]

@@ -1,0 +1,90 @@
+"""All hosts of a job on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphstorm_like.config.launchers.local import LocalLaunchConfig
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.launch.host import (
+    free_ports,
+    interface_of,
+    job_name,
+    memory_root,
+    new_secret,
+    sweep,
+    usable_cores,
+)
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher, Source
+from graphstorm_like.launch.plan import (
+    STAGES,
+    Job,
+    Ports,
+)
+from graphstorm_like.launch.prepare import prepare, supervise, write_pipeline
+from graphstorm_like.launch.stages import hold_output, run_pipeline, writing
+from graphstorm_like.training.progress import Reporter
+
+LOOPBACK = "127.0.0.1"
+
+
+@LAUNCHERS.register(LocalLaunchConfig)
+class LocalLauncher(Launcher):
+    """See module."""
+
+    def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
+        """See Launcher. One trainer alone runs in this process, without a launcher."""
+        config, root = pipeline.launch, memory_root()
+        servers = config.servers if config.hosts > 1 else 0
+        with writing(Path(pipeline.output)), hold_output(pipeline):
+            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not rest:
+                return
+            gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
+            if gpus:
+                from graphstorm_like.training.distributed import check_gpus
+
+                check_gpus(config.hosts * config.trainers, gpus)
+            sweep(root)
+            base = Job(
+                name=job_name(pipeline.name),
+                pipeline_file=str(write_pipeline(pipeline, "pipeline.json")),
+                stages=tuple(rest),
+                addresses=(LOOPBACK,) * config.hosts,
+                ports=Ports(0, ()),
+                shm=str(root),
+                fresh=fresh,
+                quiet=quiet,
+                cores=usable_cores(),
+                gpus=gpus,
+                interface=interface_of(LOOPBACK),
+            )
+
+            def ports(attempt: int) -> Ports:
+                if config.port is not None:
+                    return Ports.from_base(config.port, attempt, config.hosts, servers)
+                return Ports.of(free_ports(LOOPBACK, 1 + config.hosts * servers), config.hosts, servers)
+
+            supervise(pipeline, base, ports, range(config.hosts), new_secret())
+
+    def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str | None:
+        """See Launcher."""
+        if pipeline.launch.in_process:
+            run_pipeline(pipeline, STAGES, fresh=fresh, reporter=Reporter(quiet))
+            return None
+        return super().submit(pipeline, source, fresh, quiet)
+
+
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA, AMD, and Windows' Linux: without any, torch need not be asked."""
+
+
+def count_gpus(hosts: int) -> int:
+    """GPUs of this machine; only where hosts are pretended on it does it matter, and torch takes a second to load."""
+    if hosts == 1 or (sys.platform == "linux" and not any(Path(device).exists() for device in _GPU_DEVICES)):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()

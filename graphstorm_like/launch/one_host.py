@@ -1,0 +1,91 @@
+"""`gsl host`: the processes of one host of a job whose other hosts are started likewise elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from hashlib import blake2b
+from pathlib import Path
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.remote.cluster import check_private
+from graphstorm_like.launch.host import (
+    interface_of,
+    job_name,
+    memory_root,
+    new_secret,
+    read_secret,
+    sweep,
+    usable_cores,
+)
+from graphstorm_like.launch.plan import (
+    STAGES,
+    Job,
+    Ports,
+    check_stages,
+)
+from graphstorm_like.launch.prepare import check_partitions, supervise, write_pipeline
+from graphstorm_like.launch.stages import hold_output
+
+LOOPBACK = "127.0.0.1"
+
+
+def run_one_host(
+    pipeline: Pipeline,
+    index: int,
+    addresses: Sequence[str],
+    secret_file: Path | None,
+    stages: Sequence[str] = STAGES,
+    mark: str | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+) -> None:
+    """The processes of one host of a job whose other hosts are started likewise elsewhere.
+
+    addresses: private IP addresses of all hosts; mark: tells jobs apart that run on one machine, by default the output
+    folder does. The graph must be there. Raises LaunchError, or Stopped.
+    """
+    config = pipeline.launch
+    if config.port is None:
+        raise LaunchError(f"launch.on: must be external or slurm for gsl host (got {config.on})")
+    addresses = tuple(addresses) or (LOOPBACK,) * (config.hosts == 1)
+    if len(addresses) != config.hosts:
+        raise LaunchError(
+            f"addresses: must be one for each of launch.hosts, {config.hosts} (got {len(addresses)}). Give "
+            f"--addresses, or set launch.addresses"
+        )
+    if not 0 <= index < config.hosts:
+        raise LaunchError(f"--index: must be less than launch.hosts, {config.hosts}, counted from 0 (got {index})")
+    for address in addresses:
+        check_private(address)
+    if secret_file is None and config.hosts > 1:
+        raise LaunchError(
+            "--secret-file: must be given, for the hosts to know each other. Make one with: openssl rand -hex 32, "
+            "and put it on each host"
+        )
+    secret = new_secret() if secret_file is None else read_secret(secret_file)
+    rest = [stage for stage in check_stages(stages) if stage != "construct"]
+    check_partitions(pipeline)
+    root, base_port = memory_root(), config.port
+    servers = config.servers if config.hosts > 1 else 0
+    sweep(root)
+    base = Job(
+        name=job_name(pipeline.name, mark or blake2b(pipeline.output.encode(), digest_size=4).hexdigest()),
+        pipeline_file=str(write_pipeline(pipeline, f"pipeline-h{index}.json")),
+        stages=tuple(rest),
+        addresses=addresses,
+        ports=Ports(0, ()),
+        shm=str(root),
+        fresh=fresh,
+        quiet=quiet,
+        cores=usable_cores(),
+        interface=interface_of(addresses[index]),
+    )
+
+    def ports(attempt: int) -> Ports:
+        # No host hears of another but through their trainers: all count attempts, and take the ports of theirs.
+        return Ports.from_base(base_port, attempt, config.hosts, servers)
+
+    with hold_output(pipeline) if index == 0 else nullcontext():
+        supervise(pipeline, base, ports, [index], secret)

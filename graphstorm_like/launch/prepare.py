@@ -1,0 +1,95 @@
+"""What launchers have in common: what is done before there are processes, and attempts with those of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import write_json
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.plan import (
+    Job,
+    Ports,
+    check_stages,
+    is_done,
+    plan_processes,
+    stage_folder,
+    stage_mark,
+)
+from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.stages import Runner
+from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
+from graphstorm_like.training.progress import Reporter
+
+LOOPBACK = "127.0.0.1"
+
+
+def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: str) -> None:
+    """Attempts with the processes of these hosts, each with ports of its own."""
+    logs = Path(pipeline.output) / "logs"
+    for host in hosts:
+        forget_logs(logs, host)
+    unbegun = stage_mark(pipeline, base.stages[0])
+    with listening() as stopping:
+
+        def attempt(number: int) -> Failure | None:
+            # A restart goes on from the checkpoint, but not from one that was there before a fresh start.
+            fresh = base.fresh and (number == 0 or stage_mark(pipeline, base.stages[0]) == unbegun)
+            job = replace(base, attempt=number, ports=ports(number), fresh=fresh)
+            plans = [plan for plan in plan_processes(pipeline, job) if plan.host in hosts]
+            return run_host(plans, job, secret, logs, print_line, stopping)
+
+        with_restarts(attempt, pipeline.launch.max_restarts, print_line, stopping)
+
+
+def forget_logs(logs: Path, host: int, attempt: int = 0) -> None:
+    """Before the first attempt: a host's logs of an earlier launch go."""
+    if attempt == 0:
+        for old in logs.glob(f"attempt-*/*-h{host}-*.log"):
+            old.unlink(missing_ok=True)
+
+
+def prepare(pipeline: Pipeline, stages: Sequence[str], fresh: bool, reporter: Reporter) -> list[str]:
+    """Construct in this process, before there are others; the stages that are left to them, if any is not up to date.
+
+    Raises DataError when the graph does not fit the hosts. The output folder must be held.
+    """
+    wanted = check_stages(stages)
+    if "construct" in wanted:
+        Runner(pipeline, reporter, fresh, locked=True).run(["construct"])
+    rest = [stage for stage in wanted if stage != "construct"]
+    if not rest:
+        return []
+    check_partitions(pipeline)
+    if not fresh and all(is_done(pipeline, stage) for stage in rest):
+        for stage in rest:
+            reporter.line(f"{stage}: up to date ({stage_folder(pipeline, stage)})")
+        return []
+    return rest
+
+
+def check_partitions(pipeline: Pipeline) -> None:
+    """Each host owns a partition: as many of one as of the other. One host reads any number."""
+    folder, hosts = stage_folder(pipeline, "construct"), pipeline.launch.hosts
+    found = len(read_manifest(folder).partitions)
+    if hosts > 1 and found != hosts:
+        raise DataError(
+            f"{folder}: must have a partition for each of launch.hosts, {hosts} (got {found}). Set "
+            f"graph.partitions.count: {hosts}, or run: gsl partition {folder} TARGET --count {hosts}"
+        )
+
+
+def write_pipeline(pipeline: Pipeline, name: str) -> Path:
+    """The resolved pipeline, for workers to read."""
+    folder = Path(pipeline.output) / "launch"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / name, pipeline.model_dump(mode="json"))
+    return folder / name
+
+
+def print_line(text: str) -> None:
+    """A line on the terminal, at once and whole."""
+    print(text, flush=True)
