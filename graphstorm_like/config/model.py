@@ -49,6 +49,13 @@ class ModelConfig(Strict):
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
 
+    def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
+        """Every language model by the path in the YAML where it is configured."""
+        return {
+            ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder"): encoder
+            for key, encoder in self.text_encoders().items()
+        }
+
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""
         neutral: Any = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}

@@ -13,17 +13,13 @@ from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
-from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig
-from graphstorm_like.config.phases.joint import JointPhase
-from graphstorm_like.config.phases.lm import LmPhase
-from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.model import EdgeInputConfig, ModelConfig, NodeInputConfig
+from graphstorm_like.config.phases.base import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
-from graphstorm_like.config.strategies import trains_lm_alone
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
 from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
-from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError, unknown
@@ -101,15 +97,10 @@ class Pipeline(Strict):
         return self.model.with_encoders({key: _absolute(c, base) for key, c in self.model.text_encoders().items()})
 
     def _train(self, base: Path) -> TrainConfig:
-        """The same for the students of `train.phases`."""
+        """The same for language models that phases name."""
         if self.train.phases is None:
             return self.train
-        phases = [
-            phase.model_copy(update={"text_encoder": _absolute(phase.text_encoder, base)})
-            if isinstance(phase, StudentPhase) and phase.text_encoder is not None
-            else phase
-            for phase in self.train.phases
-        ]
+        phases = [phase.with_own_encoders(lambda encoder: _absolute(encoder, base)) for phase in self.train.phases]
         return self.train.model_copy(update={"phases": phases})
 
 
@@ -355,60 +346,24 @@ def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
 
 
 def _check_phases(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
-    """Phases that train language models need texts to train them on."""
-    if train.strategy == "frozen":
-        return
-    at: tuple[str | int, ...] = ("train", "strategy")
+    """Each phase checks what is about it; a task of its own is checked like the pipeline's."""
     for i, phase in enumerate(train.phase_list()):
-        where = at if train.phases is None else ("train", "phases", i)
-        learns = phase.task if isinstance(phase, LmPhase) and phase.task is not None else task
-        if isinstance(phase, LmPhase) and phase.task is not None:
+        where: tuple[str | int, ...] = ("train", "strategy") if train.phases is None else ("train", "phases", i)
+        learns = phase.task_of(task)
+        if learns is not task:
             for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
-                for path, message in check(graph, phase.task):
+                for path, message in check(graph, learns):
                     yield (*where, *path), message
-            yield from _check_scored_text(graph, model, phase.task)
-        if phase.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
-            yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
-        of_edges = _reads_edge_text(graph, learns)
-        if phase.type == "student" and of_edges:
-            yield (
-                where,
-                "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
-                "task.inputs",
-            )
-        if phase.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
-            yield from _check_joint_messages(graph, model, task, phase, where)
-        if not trains_lm_alone(phase):
-            continue
-        for node_type in _task_types(graph, learns):
-            if node_type in graph.nodes and not of_edges and not _read_text(graph, model, node_type):
-                yield (
-                    where,
-                    f"must be frozen, or '{node_type}' must have a text: phase {phase.name} trains the language model "
-                    f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
-                )
-
-
-def _check_joint_messages(
-    graph: GraphConfig, model: ModelConfig, task: Any, phase: JointPhase, where: tuple[str | int, ...]
-) -> Iterator[Problem]:
-    """A joint phase without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
-    read, ends = _read_message_texts(graph, model), list(_task_types(graph, task))
-    if not read:
-        yield where, "must be another strategy: no text enters the model, so there is no language model to train"
-    elif not any(name.rsplit(":", 1)[1] in ends for name in read):
-        targets = " or ".join(f"'{end}'" for end in ends)
-        yield (
-            where,
-            f"must be another strategy, or model.edge_inputs must read texts of edges that lead to {targets} (got "
-            f"{', '.join(read)}): the language model learns from those next to the seeds",
+            yield from _check_scored_text(graph, model, learns)
+        around = PhaseSurroundings(
+            task=learns,
+            task_node_types=tuple(t for t in _task_types(graph, learns) if t in graph.nodes),
+            text_node_types={t for t in graph.nodes if _read_text(graph, model, t)},
+            reads_edge_text=_reads_edge_text(graph, learns),
+            message_texts=tuple(_read_message_texts(graph, model)),
         )
-    elif phase.neighbors == 0:
-        yield (
-            where,
-            f"must have neighbors of 1 or more for phase {phase.name}: the only texts are of edges, and without "
-            f"neighbors none is trained",
-        )
+        for message in phase.check(around):
+            yield where, message
 
 
 def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
@@ -462,15 +417,9 @@ def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
         )
 
 
-def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
-    if launch.hosts > 1 and any(phase.type == "joint" for phase in train.phase_list()):
-        for key, encoder in model.text_encoders().items():
-            if encoder.chunks is not None:
-                at = ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder")
-                yield (
-                    (*at, "long_texts"),
-                    "must be truncate for a joint phase on several hosts (got 'chunk'). Set it, or train on one host",
-                )
+def _check_phases_on_hosts(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
+    for phase in train.phase_list():
+        yield from phase.check_hosts(model, launch.hosts)
 
 
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
@@ -487,5 +436,5 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "infer"), _check_infer),
     (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
-    (("model", "train", "launch"), _check_pieces),
+    (("model", "train", "launch"), _check_phases_on_hosts),
 ]

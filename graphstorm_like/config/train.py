@@ -20,7 +20,7 @@ from graphstorm_like.config.base import (
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.strategies import Strategy, default_phases, trains_lm_alone, wrong_phases
+from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """What of `train:` changes how a run goes but not what comes out of it."""
@@ -72,10 +72,11 @@ class TrainConfig(Strict):
 
     renamed_keys = {"stages": "phases"}
 
-    strategy: Strategy = "frozen"
+    strategy: StrategyName = "frozen"
     """frozen: text vectors are computed once, the GNN trains on them. lm_only: the language model with a head. staged:
     first that, then a GNN on its vectors. joint: both end to end. glem: both in turn, with pseudo labels. distill: a
-    GNN, then a language model that imitates it."""
+    GNN, then a language model that imitates it. custom: the phases that `phases` lists, in any order in which each
+    has what it needs."""
     phases: list[PhaseConfig] | None = None
     """The strategy's phases in order, each with its own epochs, learning rates and early stop; default: one of each
     type. A phase that is up to date is not run again, also when another pipeline with the same `cache` made it."""
@@ -113,35 +114,13 @@ class TrainConfig(Strict):
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
             )
-        if self.phases is not None and (wrong := wrong_phases(self.strategy, self.phases)) is not None:
+        if (wrong := wrong_phases(self.strategy, self.phases)) is not None:
             raise KeyedError("phases", wrong)
         return self
 
     def phase_list(self) -> list[PhaseConfig]:
         """The phases that run, in order."""
         return default_phases(self.strategy) if self.phases is None else self.phases
-
-    def of_phase(self, phase: PhaseConfig) -> TrainConfig:
-        """These settings with what a phase sets otherwise."""
-        changes: dict[str, Any] = {}
-        if trains_lm_alone(phase):
-            changes = {
-                "epochs": self.lm.epochs,
-                "batch_size": self.lm.batch_size,
-                "lr": self.lm.head_lr,
-                "schedule": self.lm.schedule,
-                "early_stop": self.lm.early_stop,
-            }
-        for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
-            if (value := getattr(phase, name)) is not None:
-                changes[name] = None if value == "off" else value
-        of_lm = {"lr": phase.lm_lr, "schedule": phase.schedule}
-        if of_lm := {name: value for name, value in of_lm.items() if value is not None}:
-            changes["lm"] = self.lm.model_copy(update=of_lm)
-        changes["evaluate_every"] = min(
-            changes.get("evaluate_every", self.evaluate_every), changes.get("epochs", self.epochs)
-        )
-        return self.model_copy(update=changes)
 
 
 class InferConfig(Strict):

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from graphstorm_like import __version__
 from graphstorm_like.config.launchers import LaunchConfig
-from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
@@ -233,8 +232,8 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.phase_list() if isinstance(s, StudentPhase)]
-    return sorted({c.name for c in (*configs, *students) if c is not None})
+    of_phases = [encoder for phase in pipeline.train.phase_list() for encoder in phase.own_encoders()]
+    return sorted({config.name for config in (*configs, *of_phases)})
 
 
 def is_done(pipeline: Pipeline, stage: str) -> bool:

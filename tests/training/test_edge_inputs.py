@@ -30,8 +30,8 @@ from graphstorm_like.training.edge_inputs import chosen_edge_inputs, text_rows, 
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
 from graphstorm_like.training.lm.table import AgingVectors, ReorderedVectors
+from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.strategies.kinds import phase_pipeline
 from graphstorm_like.training.text_vectors import CachedText
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe

@@ -11,117 +11,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from hashlib import blake2b
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like import __version__
-from graphstorm_like.config.phases import PhaseConfig
-from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.plugins import plugin_hashes
-from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.group import Group
-from graphstorm_like.graph.schema import GraphManifest, read_manifest
-from graphstorm_like.tasks import task_node_types
-from graphstorm_like.text.folders import model_files
+from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.training.distributed import group
-from graphstorm_like.training.experiment import Experiment, build_experiment, build_text_experiment
+from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.phases.base import phase_of, phase_pipeline
+from graphstorm_like.training.phases.lineage import Lineage, tuned_encoders
 from graphstorm_like.training.progress import Reporter, duration
-from graphstorm_like.training.strategies.kinds import build_phase, phase_pipeline, student_pipeline
-from graphstorm_like.training.strategies.lineage import Lineage, tuned_encoders
-from graphstorm_like.training.text_vectors import text_inputs
+from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
-
-PHASE_DONE = "phase.json"
-# Settings of `train:` that a phase without a graph network does not read.
-_GRAPH_KEYS = {"fanouts", "embedding_lr"}
-_PLAN_KEYS = {"strategy", "phases"}
-
-
-@dataclass(frozen=True)
-class PlannedPhase:
-    """A phase, the hash of what it depends on, its folder, and the one in the cache: the same, but for the last."""
-
-    config: PhaseConfig
-    fingerprint: str
-    folder: Path
-    cached: Path
-
-    @property
-    def last(self) -> bool:
-        """Whether its results are the training's."""
-        return self.folder != self.cached
-
-    @property
-    def lock(self) -> Path:
-        """Held by the run that writes into the cache."""
-        return self.cached.with_name(self.cached.name + ".lock")
-
-    def done(self) -> TrainResult | None:
-        """What it came to, when its results are in the cache."""
-        try:
-            found = json.loads((self.cached / PHASE_DONE).read_text(encoding="utf-8"))
-            return TrainResult(**found["result"]) if found["fingerprint"] == self.fingerprint else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-
-def phase_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> list[PlannedPhase]:
-    """The phases with their folders: `folder` for the last, the cache for those before it."""
-    phases = pipeline.train.phase_list()
-    planned: list[PlannedPhase] = []
-    lm = graph = ""
-    for i, phase in enumerate(phases):
-        facts = _facts(pipeline, phase, manifest, lm, graph)
-        fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
-        cached = Path(pipeline.cache) / f"phase-{phase.name}-{fingerprint}"
-        planned.append(PlannedPhase(phase, fingerprint, folder if i == len(phases) - 1 else cached, cached))
-        lm = lm if phase.type == "gnn" else fingerprint
-        graph = fingerprint if phase.type in ("gnn", "joint") else graph
-    return planned
-
-
-def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
-    """All that a phase's results depend on. lm, graph: hashes of what made the present models."""
-    own = phase_pipeline(pipeline, phase)
-    has_graph = phase.type in ("gnn", "joint")
-    unread = NEUTRAL_KEYS | _PLAN_KEYS | ({"lm"} if phase.type == "gnn" else set())
-    model = own.model.dump_results()
-    if not has_graph:
-        unread |= _GRAPH_KEYS
-        model = {
-            "text_encoder": model["text_encoder"],
-            "texts": {t: (i["text"], i["text_encoder"]) for t, i in model["inputs"].items()},
-        }
-        if _text_width_is_hidden(own, manifest):
-            model["hidden"] = own.model.gnn.hidden
-    encoders = dict(own.model.text_encoders())
-    if isinstance(phase, StudentPhase):
-        encoders = student_pipeline(own, phase).model.text_encoders()
-    plugins = plugin_hashes()
-    return ({"plugins": plugins} if plugins else {}) | {
-        "version": __version__,
-        "graph_folder": manifest.hashes,
-        "seed": own.seed,
-        "model": model,
-        "text_models": {key: model_files(c.name) for key, c in encoders.items()},
-        "task": own.task.model_dump(mode="json"),
-        "train": own.train.model_dump(mode="json", exclude=unread),
-        "phase": phase.model_dump(mode="json", exclude={"name"}),
-        "lm": lm,
-        "graph": graph if phase.type in ("joint", "pseudo", "student") else "",
-    }
-
-
-def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
-    """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
-    texts = text_inputs(pipeline, manifest)
-    return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1
 
 
 def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
@@ -148,7 +54,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                 if phase.last and ranks.rank == 0:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
-        lineage = lineage.after(phase.folder, phase.config.type in ("gnn", "joint"))
+        lineage = lineage.after(phase.config, phase.folder)
     assert result is not None, "a strategy has phases"
     if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(lineage.tuned, folder / BEST / LM_FOLDER)
@@ -176,7 +82,7 @@ def _alone(phase: PlannedPhase) -> Iterator[None]:
 
 
 def _run(phase: PlannedPhase, lineage: Lineage, reporter: Reporter) -> TrainResult:
-    experiment = build_phase(phase.config, lineage, reporter)
+    experiment = phase_of(phase.config).build(lineage, reporter)
     reporter.line(describe(experiment))
     result = Trainer(experiment, phase.folder, reporter).train()
     name = experiment.task.select_by
@@ -201,7 +107,7 @@ def _share(phase: PlannedPhase, result: TrainResult) -> None:
     """Put a language model that the last phase trained into the cache too, for pipelines that go on from it. Files of
     models are never written to again, so that links to them do. A graph network is cheap to train, and may have tables
     of embeddings that would fill the cache when outputs are replaced."""
-    if phase.config.type == "gnn" or phase.cached.is_dir():
+    if not phase.config.trains_lm or phase.cached.is_dir():
         return  # what is there is another run's
     temporary = phase.cached.with_name(f"{TEMPORARY}{phase.cached.name}")
     with suppress(DataError), exclusive(phase.lock, "training this phase"):  # or another run trains it now
@@ -241,15 +147,10 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
     phase = pipeline.train.phase_list()[-1]
     own = phase_pipeline(pipeline, phase)
-    if isinstance(phase, StudentPhase):
-        own = student_pipeline(own, phase)
-    lms = folder / BEST / LM_FOLDER
+    encoders, lms = phase.encoders_of(own.model.text_encoders()), folder / BEST / LM_FOLDER
     if lms.is_dir():
-        own = own.model_copy(update={"model": own.model.with_encoders(tuned_encoders(own.model.text_encoders(), lms))})
-    if phase.type in ("gnn", "joint"):
-        experiment = build_experiment(own, reporter)
-    else:
-        hidden = pipeline.model.gnn.hidden if isinstance(phase, StudentPhase) else None
-        experiment = build_text_experiment(own, reporter, hidden)
+        encoders = tuned_encoders(encoders, lms)
+    own = own.model_copy(update={"model": own.model.with_encoders(encoders)})
+    experiment = phase_of(phase).open(own, reporter)
     experiment.load(folder / BEST)
     return experiment

@@ -25,8 +25,8 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.lm.experiment import LmExperiment
 from graphstorm_like.training.optim import Optimizers, schedule_factor
-from graphstorm_like.training.strategies.kinds import build_phase, phase_pipeline
-from graphstorm_like.training.strategies.lineage import Lineage
+from graphstorm_like.training.phases.base import phase_of, phase_pipeline
+from graphstorm_like.training.phases.lineage import Lineage
 
 from .test_strategies import ALL, PRETRAINING, QUIET, Stopped, results, stop_in, train
 
@@ -36,7 +36,7 @@ EXACT = ("train.precision=float32", "train.lm.dropout=0.0")
 def experiment_of(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> Experiment:
     train(pipeline, "construct")
     found = Lineage(pipeline, pipeline.model.text_encoders(), **lineage)
-    return build_phase(pipeline.train.phase_list()[phase], found, QUIET)
+    return phase_of(pipeline.train.phase_list()[phase]).build(found, QUIET)
 
 
 def lm_experiment(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> LmExperiment:

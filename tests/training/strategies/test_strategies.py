@@ -25,9 +25,9 @@ from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
+from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.strategies.kinds import phase_pipeline
-from graphstorm_like.training.strategies.run import phase_plan
+from graphstorm_like.training.strategies.plan import phase_plan
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 

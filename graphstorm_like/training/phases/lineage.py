@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.training.experiment import Experiment, build_experiment
@@ -29,13 +30,13 @@ class Lineage:
         """A phase's pipeline with the language models as they are now."""
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
-    def after(self, folder: Path, trains_graph: bool) -> Lineage:
+    def after(self, phase: PhaseConfig, folder: Path) -> Lineage:
         """What comes after a phase that ended in `folder`."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
-        graph = best if trains_graph else self.graph_network
+        graph = best if phase.trains_graph else self.graph_network
         if not lms.is_dir():
             return Lineage(self.pipeline, self.encoders, self.tuned, graph)
-        return Lineage(self.pipeline, tuned_encoders(self.encoders, lms), lms, graph)
+        return Lineage(self.pipeline, tuned_encoders(phase.encoders_of(self.encoders), lms), lms, graph)
 
     def teacher(self, reporter: Reporter) -> Experiment:
         """The last graph network with its weights."""
