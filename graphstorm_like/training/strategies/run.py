@@ -145,12 +145,14 @@ def _copy(source: Path, target: Path) -> None:
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
-    phase = pipeline.train.phase_list()[-1]
-    own = phase_pipeline(pipeline, phase)
-    encoders, lms = phase.encoders_of(own.model.text_encoders()), folder / BEST / LM_FOLDER
+    phases = pipeline.train.phase_list()
+    own, lms = phase_pipeline(pipeline, phases[-1]), folder / BEST / LM_FOLDER
+    encoders = own.model.text_encoders()
+    for phase in phases:
+        encoders = phase.encoders_of(encoders)
     if lms.is_dir():
         encoders = tuned_encoders(encoders, lms)
     own = own.model_copy(update={"model": own.model.with_encoders(encoders)})
-    experiment = phase_of(phase).open(own, reporter)
+    experiment = phase_of(phases[-1]).open(own, reporter)
     experiment.load(folder / BEST)
     return experiment
