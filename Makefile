@@ -2,15 +2,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SHOP := training_scripts/shop
 DEBIAN := training_scripts/debian_packages
 
-.PHONY: demo demo-links test test-slow lint format bench clean
+.PHONY: demo debian debian-links test test-slow lint format bench clean
 
-demo: $(VENV)/.demo ## Environment, tables, graph, LM+GNN training, scores, embeddings: Debian's packages
+demo: $(VENV)/.demo ## A small shop: classes and links from tables to scores, beside simple baselines; about 40 s
+	$(BIN)/python $(SHOP)/demo.py
+
+debian: $(VENV)/.demo ## Debian's packages from apt's lists: tables, graph, LM+GNN training, scores, embeddings
 	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
 	$(BIN)/gsl run $(DEBIAN)/pipeline.yaml
 
-demo-links: $(VENV)/.demo ## The same graph, link prediction: what does a package recommend?
+debian-links: $(VENV)/.demo ## The same graph, link prediction: what does a package recommend?
 	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
 	$(BIN)/gsl run $(DEBIAN)/recommends.yaml
 
@@ -31,10 +35,11 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev ## Tables of measurements
 	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,bench]"
-	$(BIN)/gsl bench construct
-	$(BIN)/gsl bench text $(DEBIAN)/pipeline.yaml
-	$(BIN)/gsl bench gnn $(DEBIAN)/pipeline.yaml
-	$(BIN)/gsl bench lm $(DEBIAN)/pipeline.yaml train.lm.dropout=0.0
+	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
+	$(BIN)/python benchmarks/bench_construct.py --nodes 1000000 --edges 5000000
+	$(BIN)/python benchmarks/bench_text.py $(DEBIAN)/pipeline.yaml
+	$(BIN)/python benchmarks/bench_gnn.py $(DEBIAN)/pipeline.yaml
+	$(BIN)/python benchmarks/bench_lm.py $(DEBIAN)/pipeline.yaml train.lm.dropout=0.0
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,4 +56,4 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 clean: ## The environment and all results of the examples
-	rm -rf $(VENV) $(DEBIAN)/runs $(DEBIAN)/tables
+	rm -rf $(VENV) $(SHOP)/runs $(DEBIAN)/runs $(DEBIAN)/tables

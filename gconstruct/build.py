@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -12,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gconstruct.folder import check_target, new_folder, recover
+from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.problems import Problems, counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+from graphstorm_like.hashing import hash_facts
 
 if TYPE_CHECKING:
     from gconstruct.engines.arrow.engine import Construction
@@ -44,22 +44,26 @@ def build_graph(
     say = progress or (lambda _: None)
     started = time.perf_counter()
     path = _target(config)
-    mark = fingerprint(config)
     if config.is_built:
+        taken = _whole(path)
         say(f"{path} is taken as it is")
-        return _whole(path)
+        return taken
+    files = _input_files(config)
     try:
         recover(path)
         if not force:
-            manifest = current_manifest(path, mark)
-            if manifest is not None:
+            record = InputRecord.read(path)
+            current = current_manifest(path, _mark(config, record.settle(files)))
+            if current is not None:
+                record.update(path)
                 say(f"{path} is up to date")
-                return manifest
+                return current
         check_target(path)
         if config.partitions.count > 1:
             check_method(config.partitions)
         engine = Engine(config, say)
         engine.check()
+        record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
             whole = folder if config.partitions.count == 1 else folder / _WHOLE
             made = engine.run(whole)
@@ -67,6 +71,7 @@ def build_graph(
             if whole != folder:
                 made = write_partitions(GraphFiles(whole, made.partitions), made, config.partitions, folder, say)
                 shutil.rmtree(whole)
+            record.write(folder)
             manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(
@@ -92,29 +97,40 @@ def is_current(config: GraphConfig) -> bool:
 def fingerprint(config: GraphConfig) -> str:
     """32 hex digits of the configuration (without `path`), each input file's path, size and mtime (or the store's
     etag), and the versions of schema and engine; without tables that of the folder itself. Raises DataError when
-    files are missing."""
+    files are missing.
+
+    A file that has other times than when the graph folder was built, but the same contents, counts with its old times.
+    """
     if config.is_built:
         return _whole(_target(config)).fingerprint
-    problems = Problems()
+    files = _input_files(config)
+    if config.path is not None and "://" not in config.path:
+        files = InputRecord.read(_target(config)).settle(files)
+    return _mark(config, files)
+
+
+def _mark(config: GraphConfig, files: list[InputFile]) -> str:
     # One partition is one, whatever the method; and its folders are older than `partitions`.
     neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
     content: dict[str, Any] = {
         "config": config.model_dump(mode="json", exclude=neutral),
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
-        "files": [[f.path, f.size, f.stamp] for f in _input_files(config, problems)],
+        "files": [[f.path, f.size, f.stamp] for f in files],
     }
-    problems.raise_if_any()
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
-def _input_files(config: GraphConfig, problems: Problems) -> list[InputFile]:
-    """Sorted by node type: the order in which a YAML names its types, or JSON keeps them, changes no graph."""
+def _input_files(config: GraphConfig) -> list[InputFile]:
+    """Sorted by node type: the order in which a YAML names its types, or JSON keeps them, changes no graph. Raises
+    DataError that names all that is missing."""
+    problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
         files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    problems.raise_if_any()
     return files
 
 

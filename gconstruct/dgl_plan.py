@@ -34,7 +34,10 @@ from graphstorm_like.graph.schema import (
 RowType = str | EdgeType
 LABEL_LIKE = ("label", "labels", "y")
 """Tensors of these names are no features unless the user says so: an answer among the inputs spoils every score."""
+TOKENS = ("input_ids", "attention_mask", "token_type_ids", "valid_len")
+"""Tensors of these names are a tokenizer's output: numbers of words, whose size means nothing."""
 BOOKKEEPING = ("orig_id", "orig_ids", "trainer_id")
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _MASK = re.compile(r"^(train|val|test)_mask(_.*)?$")
 
 
@@ -43,6 +46,8 @@ class Wishes:
     """What the user says of a foreign folder; names are `type/tensor`, edge types source:relation:target."""
 
     labels: Sequence[str] = ()
+    features: Sequence[str] = ()
+    """Tensors that are features although they look like something else, e.g. a count in whole numbers."""
     leave_out: Sequence[str] = ()
     reverse: Sequence[tuple[str, str]] = ()
     """Edge types, and the types that hold the same edges the other way round."""
@@ -170,9 +175,9 @@ def plan(folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]], wishe
     """By names and the user's word. Raises ConfigError for names that are not there, DataError for tensors that
     cannot be what they are taken for."""
     of_type = {written(t): t for t in folder.row_types}
-    labels, leave_out = (
-        _named(of_type, found, o, w) for o, w in (("--label", wishes.labels), ("--leave-out", wishes.leave_out))
-    )
+    labels = _named(of_type, found, "--label", wishes.labels)
+    features = _named(of_type, found, "--feature", wishes.features)
+    leave_out = _named(of_type, found, "--leave-out", wishes.leave_out)
     made = Plan({}, {})
     for row_type in folder.row_types:
         for part in (row_type,) if isinstance(row_type, str) else row_type:
@@ -180,7 +185,8 @@ def plan(folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]], wishe
                 raise DataError(
                     f"{folder.config}: types must be {NAME_RULE} (got {part!r}). Rename it and partition again"
                 )
-        _plan_type(made, folder, row_type, found[row_type], labels[row_type], leave_out[row_type])
+        chosen = _Chosen(labels[row_type], features[row_type], leave_out[row_type])
+        _plan_type(made, folder, row_type, found[row_type], chosen)
     _plan_reverses(made, folder, wishes.reverse)
     return made
 
@@ -200,18 +206,20 @@ def _named(
     return out
 
 
-def _plan_type(
-    made: Plan,
-    folder: DglFolder,
-    row_type: RowType,
-    found: Mapping[str, Tensor],
-    labels: Sequence[str],
-    leave_out: Sequence[str],
-) -> None:
-    where, schemas, features = written(row_type), {}, {}
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Names of one type's tensors that the user chose for something."""
+
+    labels: Sequence[str]
+    features: Sequence[str]
+    leave_out: Sequence[str]
+
+
+def _plan_type(made: Plan, folder: DglFolder, row_type: RowType, found: Mapping[str, Tensor], chosen: _Chosen) -> None:
+    where, schemas, features, labels = written(row_type), {}, {}, chosen.labels
     columns: dict[str, str] = {}
     masks: dict[str, dict[str, str]] = {}
-    wanted = found.keys() - set(leave_out)
+    wanted = found.keys() - set(chosen.leave_out)
     for name in labels:
         schemas[name] = _label_schema(f"{folder.config}: {where}/{name}", name, found[name])
         columns[label_column(name)] = name
@@ -221,7 +229,7 @@ def _plan_type(
         masks[SPLIT_COLUMN] = own
     used = {*labels, *(name for taken in masks.values() for name in taken.values())}
     for name in sorted(found.keys() - used):
-        if (why := _why_left_out(name, found[name], leave_out)) is not None:
+        if (why := _why_left_out(name, found[name], chosen)) is not None:
             made.notes.append(f"{where}/{name} is left out: {why}")
             continue
         if found[name].odd:
@@ -230,8 +238,14 @@ def _plan_type(
                 f"are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
                 f"{where}/{name}"
             )
+        largest = max(-found[name].low, found[name].high)
+        if largest > _LARGEST_FLOAT32:
+            raise DataError(
+                f"{folder.config}: feature {where}/{name} must be at most {_LARGEST_FLOAT32:.2g}, the largest "
+                f"number of float32 (got {largest:.2g}). Scale it, or leave it out: --leave-out {where}/{name}"
+            )
         columns[feature_column(name)] = name
-        if found[name].dtype.kind in "iu" and max(-found[name].low, found[name].high) > 2**24:
+        if found[name].dtype.kind in "iu" and largest > 2**24:
             made.notes.append(f"{where}/{name}: its whole numbers above 2**24 are rounded, for features are float32")
         features[name] = FeatureSchema(width=int(np.prod(found[name].shape, dtype=np.int64)))
     count = int(folder.starts(row_type)[-1])
@@ -244,18 +258,26 @@ def _plan_type(
         )
 
 
-def _why_left_out(name: str, tensor: Tensor, leave_out: Sequence[str]) -> str | None:
-    if name in leave_out:
+def _why_left_out(name: str, tensor: Tensor, chosen: _Chosen) -> str | None:
+    if name in chosen.leave_out:
         return "as told"
+    if 0 in tensor.shape:
+        return "its rows are empty"
     if not _is_name(name):
         return f"names must be {NAME_RULE}"
     if _MASK.match(name):
         return "it is a mask, and no --label is what it splits"
     if name in BOOKKEEPING:
         return "it is DGL's bookkeeping"
+    if name in chosen.features:
+        return None
+    if name in TOKENS:
+        return "tokens are no features; --feature takes them for some"
     if name in LABEL_LIKE:
         return "it is named like a label; --label takes it for one"
-    return "its rows are empty" if 0 in tensor.shape else None
+    if tensor.dtype.kind in "iu" and tensor.shape in ((), (1,)):
+        return "whole numbers, one a row, may be classes; --label takes it for a label, --feature for a feature"
+    return None
 
 
 def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:

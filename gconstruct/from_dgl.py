@@ -6,10 +6,9 @@ of an edge type are sorted by target, so that edge ids change. Memory: one parti
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,8 +49,9 @@ from graphstorm_like.graph.schema import (
     label_column,
     label_split_column,
 )
+from graphstorm_like.hashing import hash_facts
 
-IMPORT_VERSION = 1
+IMPORT_VERSION = 2
 """Raise it when the same folder gives another graph."""
 Columns = dict[str, np.ndarray | pa.Array]
 RAW_IDS = "raw_id_mappings"
@@ -66,16 +66,17 @@ def import_dgl(
     progress: Callable[[str], None] | None = None,
     *,
     labels: Sequence[str] = (),
+    features: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     reverse: Sequence[tuple[str, str]] = (),
     id_mapping: str | Path | None = None,
 ) -> GraphManifest:
     """Write the DistDGL folder of the partition configuration `config` as the graph folder `target`; its manifest.
 
-    labels, leave_out: names `type/tensor`; reverse: pairs of edge types. See Wishes. id_mapping: folder of Parquet
-    files <node type>/*.parquet with the user's ids; raw_id_mappings beside `config` is found. `target` must not
-    exist, or be empty; it appears whole or not at all. Raises ConfigError, DataError, and MissingExtraError without
-    dgl.
+    labels, features, leave_out: names `type/tensor`; reverse: pairs of edge types. See Wishes. id_mapping: folder of
+    Parquet files <node type>/*.parquet with the user's ids; raw_id_mappings beside `config` is found. `target` must
+    not exist, or be empty; it appears whole or not at all. Raises ConfigError, DataError, and MissingExtraError
+    without dgl.
     """
     say = progress or (lambda _: None)
     started, path = time.perf_counter(), Path(target).absolute()
@@ -86,7 +87,7 @@ def import_dgl(
     sidecar, found, wishes = (
         read_sidecar(folder),
         survey(folder),
-        Wishes(tuple(labels), tuple(leave_out), tuple(reverse)),
+        Wishes(tuple(labels), tuple(features), tuple(leave_out), tuple(reverse)),
     )
     if sidecar is not None and (wishes != Wishes() or id_mapping is not None):
         raise ConfigError(
@@ -119,11 +120,11 @@ def _fingerprint(folder: DglFolder, wishes: Wishes, mapping: Path | None) -> str
     content = {
         "config": file_hash(folder.config),
         "files": [[p.stat().st_size, p.stat().st_mtime_ns] for files in folder.files for p in files.values()],
-        "wishes": [list(wishes.labels), list(wishes.leave_out), [list(pair) for pair in wishes.reverse]],
+        "wishes": asdict(wishes),
         "mapping": None if mapping is None else str(mapping),
         "versions": [SCHEMA_VERSION, IMPORT_VERSION],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 class _Import:
@@ -232,9 +233,15 @@ class _Import:
             return np.zeros(rows, np.int32 if label.kind == "class" else np.float32)
         values = values.reshape(rows)
         if label.kind == "number":
-            if np.isinf(values).any():
-                raise DataError(f"{self._from.config}: {what} must be finite, or NaN for no label (got inf)")
-            return values.astype(np.float32)
+            with np.errstate(over="ignore"):
+                numbers = values.astype(np.float32)
+            infinite = np.flatnonzero(np.isinf(numbers))
+            if infinite.size:
+                raise DataError(
+                    f"{self._from.config}: {what} must be finite, or NaN for no label, as float32 "
+                    f"(got {values[infinite[0]]:.2g}). Correct it, or leave it out"
+                )
+            return numbers
         if len(values) and values.max() >= len(label.classes):
             raise DataError(f"{self._from.config}: {what} must be below {len(label.classes)} (got {values.max()})")
         return np.where(values < 0, NO_LABEL, values).astype(np.int32)

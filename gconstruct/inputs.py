@@ -127,10 +127,20 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
         if not paths:
             problems.add(_no_match(where, full, rule))
         infos = [(fs.unstrip_protocol(p), fs.info(p)) for p in paths]
-    except (OSError, ImportError, ValueError) as err:
+    except ImportError as err:
+        problems.add(f"{where}: {full} {_missing_package(full, err)}")
+        return []
+    except (OSError, ValueError) as err:
         problems.add(f"{where}: {full} must be a URL that can be read (got {type(err).__name__}: {err}). Check the URL")
         return []
     return [(p, int(info.get("size") or 0), _stamp(info)) for p, info in infos]
+
+
+def _missing_package(full: str, err: ImportError) -> str:
+    """What to install for a URL whose file system is a package of its own."""
+    if full.startswith(("s3://", "s3a://")):
+        return "needs the package 's3fs', which is not installed. Install it with: pip install 'graphstorm-like[aws]'"
+    return f"needs a package that is not installed ({err}). Install it, or copy the files to a local disk"
 
 
 def _stamp(info: dict[str, Any]) -> str:

@@ -6,8 +6,6 @@ of one target keep their order. So the concatenation of the new partitions is th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -41,6 +39,7 @@ from graphstorm_like.graph.schema import (
     indptr_file,
     read_manifest,
 )
+from graphstorm_like.hashing import hash_facts
 
 PARTITION_VERSION = 1
 """Raise it when the same graph gives other partitions."""
@@ -237,7 +236,7 @@ def _fingerprint(source: Path, config: PartitionsConfig) -> str:
         "partitions": config.model_dump(mode="json"),
         "versions": [SCHEMA_VERSION, PARTITION_VERSION],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def _check_free(path: Path) -> None:

@@ -7,7 +7,6 @@ item:corpus_depends:item, item:corpus_depends:corpus_package and so on, each wit
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -48,6 +47,7 @@ from graphstorm_like.graph.schema import (
     read_manifest,
     text_column,
 )
+from graphstorm_like.hashing import hash_facts
 
 STITCH_VERSION = 1
 """Raise it when the same graphs give another stitched graph."""
@@ -99,7 +99,7 @@ def fingerprint(config: StitchConfig) -> str:
         "graphs": [file_hash(Path(folder) / MANIFEST) for folder in graphs],
         "versions": [SCHEMA_VERSION, STITCH_VERSION],
     }
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def read_report(folder: str | Path) -> dict[str, Any]:

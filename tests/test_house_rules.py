@@ -21,13 +21,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "files", "heap", "leash", "ragged", "config", "graph", "sampling", "text", "models", "tasks",
-    "training", "inference", "launch", "benchmarks", "cli",
+    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "progress", "device", "config", "graph",
+    "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
-    "graphstorm_like.errors", "graphstorm_like.registry", "graphstorm_like.config", "graphstorm_like.graph.schema",
-    "graphstorm_like.graph.bfloat16",
+    "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
+    "graphstorm_like.graph.schema",
+    "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
 )  # fmt: skip

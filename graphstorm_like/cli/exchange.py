@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Write a graph folder in the form of another tool."""
         from graphstorm_like.graph.dgl.export import export_dgl
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         export_dgl(source, target, Reporter(quiet).line, name)
 
@@ -43,6 +43,10 @@ def add_to(app: typer.Typer) -> None:
         form: Annotated[Form, typer.Option("--from", help="dgl: partitions of DistDGL.")] = Form.dgl,
         label: Annotated[
             list[str] | None, typer.Option(help="TYPE/TENSOR that is a label; again for more.", show_default=False)
+        ] = None,
+        feature: Annotated[
+            list[str] | None,
+            typer.Option(help="TYPE/TENSOR that is a feature, e.g. a count in whole numbers.", show_default=False),
         ] = None,
         leave_out: Annotated[
             list[str] | None, typer.Option(help="TYPE/TENSOR that is not wanted.", show_default=False)
@@ -60,7 +64,7 @@ def add_to(app: typer.Typer) -> None:
         """Make a graph folder of one in the form of another tool."""
         from gconstruct.from_dgl import import_dgl
         from graphstorm_like.errors import ConfigError, must_be
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         pairs = []
         for word in reverse or ():
@@ -73,6 +77,7 @@ def add_to(app: typer.Typer) -> None:
             target,
             Reporter(quiet).line,
             labels=label or (),
+            features=feature or (),
             leave_out=leave_out or (),
             reverse=pairs,
             id_mapping=id_mapping,

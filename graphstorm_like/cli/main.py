@@ -8,7 +8,6 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
-    bench,
     doctor,
     exchange,
     host,
@@ -50,7 +49,6 @@ validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
 doctor.add_to(app)
-bench.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)

@@ -24,6 +24,6 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Write a graph folder anew in several partitions, or in one again; a target that is up to date stays."""
         from gconstruct.partition import partition_graph
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         partition_graph(source, target, count, method, seed, progress=Reporter(quiet).line)

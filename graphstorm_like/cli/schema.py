@@ -1,4 +1,4 @@
-"""gsl schema: the JSON Schema of the pipeline YAML, for editors."""
+"""gsl schema: what may stand in the pipeline YAML, for editors (JSON Schema) and for people (Markdown)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ def add_to(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("schema")
-    def schema() -> None:
+    def schema(
+        markdown: bool = typer.Option(False, "--markdown", help="Print the reference of all keys as Markdown instead."),
+    ) -> None:
         """Print the JSON Schema of the pipeline YAML (e.g. for an editor's completion)."""
         import json
 
         from graphstorm_like.config import Pipeline
+        from graphstorm_like.config.reference import markdown as as_markdown
 
-        typer.echo(json.dumps(Pipeline.model_json_schema(), indent=2))
+        known = Pipeline.model_json_schema()
+        typer.echo(as_markdown(known).rstrip() if markdown else json.dumps(known, indent=2))

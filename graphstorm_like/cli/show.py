@@ -15,13 +15,14 @@ def add_to(app: typer.Typer) -> None:
     @show.command("graph")
     def graph(
         folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
+        overrides: Overrides = None,
     ) -> None:
         """Types, counts, features, labels and splits of a constructed graph."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.inspect import show_graph
 
         if folder.endswith((".yaml", ".yml")):
-            folder = str(load_pipeline(folder).graph.path)
+            folder = str(load_pipeline(folder, overrides or ()).graph.path)
         for line in show_graph(folder):
             typer.echo(line)
 
@@ -30,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
         """One real training batch: every stage with its time and bytes, shapes, loss."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.inspect import show_batch
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         for line in show_batch(load_pipeline(pipeline, overrides or ()), Reporter()):
             typer.echo(line)

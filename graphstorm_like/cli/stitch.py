@@ -20,6 +20,6 @@ def add_to(app: typer.Typer) -> None:
         """Add the corpus neighbourhood of aligned nodes to an application graph."""
         from gconstruct.stitch import stitch
         from graphstorm_like.config import load_stitch
-        from graphstorm_like.training.progress import Reporter
+        from graphstorm_like.progress import Reporter
 
         stitch(load_stitch(stitching, overrides or ()), progress=Reporter(quiet).line, force=fresh)

@@ -165,7 +165,8 @@ class EdgeConfig(TableConfig):
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
-    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features."""
+    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features. An end
+    whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """A null end: stop, or leave the edge out."""
 

@@ -72,6 +72,12 @@ class Pipeline(Strict):
                 raise KeyedError("plugins", str(error)) from error
         return data
 
+    @model_validator(mode="after")
+    def _fill_in_fanouts(self) -> Pipeline:
+        """Their number follows the layers; frozen models are filled in by the back door."""
+        object.__setattr__(self, "train", self.train.with_fanouts(self.model.gnn.hops))
+        return self
+
     def with_absolute_paths(self, base: Path) -> Pipeline:
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
         output = _under(base, self.output.replace("{name}", self.name))
@@ -139,12 +145,14 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
             node_type = getattr(edge, end)
             if node_type not in graph.nodes:
                 yield ("graph", "edges", i, end), _unknown("node type", node_type, graph.nodes)
-            elif not graph.nodes[node_type].files and edge.on_unknown_node == "drop":
-                yield (
-                    ("graph", "edges", i, "on_unknown_node"),
-                    f"must be 'error' or 'create' (got 'drop'): node type '{node_type}' has no table, so that every "
-                    f"edge would be dropped",
-                )
+        # An end without a table takes its ids from the edges that the other end's table leaves.
+        tables = [bool(graph.nodes[t].files) for t in (edge.source, edge.target) if t in graph.nodes]
+        if edge.on_unknown_node == "drop" and len(tables) == 2 and not any(tables):
+            yield (
+                ("graph", "edges", i, "on_unknown_node"),
+                f"must be 'error' or 'create' (got 'drop'): neither '{edge.source}' nor '{edge.target}' has a table "
+                f"that could lack a node",
+            )
     linked = {t for e in graph.edges for t in (e.source, e.target)}
     for name, node in graph.nodes.items():
         if not node.files and name not in linked and _ends_known(graph):
@@ -378,8 +386,7 @@ def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
-    given = "fanouts" in train.model_fields_set
-    yield from _check_fanout_list(graph, model, train.fanouts, ("train", "fanouts"), "" if given else ", the default")
+    yield from _check_fanout_list(graph, model, train.with_fanouts(model.gnn.hops).fanouts, ("train", "fanouts"))
 
 
 def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> Iterator[Problem]:
@@ -393,11 +400,11 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
 
 
 def _check_fanout_list(
-    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...], note: str = ""
+    graph: GraphConfig, model: ModelConfig, fanouts: list[Fanout], at: tuple[str, ...]
 ) -> Iterator[Problem]:
     layers = model.gnn.hops
     if layers and len(fanouts) != layers:
-        yield at, f"must have one entry per GNN layer (got {len(fanouts)}{note}; model.gnn.layers is {layers})"
+        yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
     if not _ends_known(graph):
         return
     known = [edge_name(t) for t in graph.edge_types()]

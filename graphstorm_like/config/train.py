@@ -86,7 +86,8 @@ class TrainConfig(Strict):
     batch_size: PositiveInt = 1024
     """Seeds (nodes or edges) a step. Memory grows with it and with the fanouts."""
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
-    """Neighbours a relation, from the layer next to the seeds outwards; -1 = all."""
+    """Neighbours a relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
+    `model.gnn`."""
     lr: PositiveFloat = 1e-3
     embedding_lr: PositiveFloat = 1e-2
     """Of the learnable node embeddings (Adam on the rows that a step touches)."""
@@ -117,6 +118,12 @@ class TrainConfig(Strict):
         if (wrong := wrong_phases(self.strategy, self.phases)) is not None:
             raise KeyedError("phases", wrong)
         return self
+
+    def with_fanouts(self, hops: int) -> TrainConfig:
+        """The same, with the default fanouts in each of `hops` layers where none are given."""
+        if "fanouts" in self.model_fields_set or hops == 0:
+            return self
+        return self.model_copy(update={"fanouts": [FanoutByType(default=10)] * hops})
 
     def phase_list(self) -> list[PhaseConfig]:
         """The phases that run, in order."""

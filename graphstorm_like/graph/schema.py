@@ -18,9 +18,9 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.base import EdgeType, Name, edge_name
 from graphstorm_like.errors import DataError, unknown
 
 SCHEMA_VERSION = 1
@@ -61,6 +61,18 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _check_inside(value: str) -> str:
+    """A graph folder may come from somebody else: no path of its manifest may lead out of it."""
+    parts = value.split("/")
+    if {"", ".", ".."} & set(parts) or any(c in value for c in "\\:\0"):
+        raise ValueError(f"must be a path within the folder, without '..' (got {value!r})")
+    return value
+
+
+RelativePath = Annotated[str, AfterValidator(_check_inside)]
+"""Of a file or folder within the graph folder, with '/' between its parts."""
+
+
 class FeatureSchema(_Model):
     """A dense feature: `width` numbers a row."""
 
@@ -90,16 +102,16 @@ class NodeTypeSchema(_Model):
 
     count: int
     id_type: Literal["string", "int64"]
-    features: dict[str, FeatureSchema] = {}
-    text: dict[str, TextSchema] = {}
-    labels: dict[str, LabelSchema] = {}
+    features: dict[Name, FeatureSchema] = {}
+    text: dict[Name, TextSchema] = {}
+    labels: dict[Name, LabelSchema] = {}
 
 
 def _split_name(value: Any) -> Any:
     return tuple(value.split(":")) if isinstance(value, str) else value
 
 
-EdgeTypeJson = Annotated[EdgeType, BeforeValidator(_split_name), PlainSerializer(edge_name)]
+EdgeTypeJson = Annotated[tuple[Name, Name, Name], BeforeValidator(_split_name), PlainSerializer(edge_name)]
 
 
 class EdgeTypeSchema(_Model):
@@ -107,9 +119,9 @@ class EdgeTypeSchema(_Model):
 
     edge_type: EdgeTypeJson
     count: int
-    features: dict[str, FeatureSchema] = {}
-    text: dict[str, TextSchema] = {}
-    labels: dict[str, LabelSchema] = {}
+    features: dict[Name, FeatureSchema] = {}
+    text: dict[Name, TextSchema] = {}
+    labels: dict[Name, LabelSchema] = {}
     split_counts: dict[str, int] | None = None
     """Rows a split, for link prediction; None: the type has no split."""
     reverse: EdgeTypeJson | None = None
@@ -120,12 +132,12 @@ class EdgeTypeSchema(_Model):
 class PartitionSchema(_Model):
     """Where one partition lies, and which nodes are its own."""
 
-    folder: str
-    node_ranges: dict[str, tuple[int, int]]
+    folder: RelativePath
+    node_ranges: dict[Name, tuple[int, int]]
     edge_ranges: dict[str, tuple[int, int]] = {}
     """By 'source:relation:target': ids of its edges, those of its targets. Empty: it is the only partition."""
-    node_files: dict[str, str]
-    edge_files: dict[str, str]
+    node_files: dict[Name, RelativePath]
+    edge_files: dict[str, RelativePath]
     """By 'source:relation:target'; the index pointers lie beside, `.arrow` -> `.indptr.arrow`."""
     bytes: int
 
@@ -136,10 +148,10 @@ class GraphManifest(_Model):
     schema_version: int = SCHEMA_VERSION
     fingerprint: str
     """Of the configuration and the input files: an equal one means the folder is up to date."""
-    nodes: dict[str, NodeTypeSchema]
+    nodes: dict[Name, NodeTypeSchema]
     edges: list[EdgeTypeSchema]
     partitions: list[PartitionSchema]
-    hashes: dict[str, str]
+    hashes: dict[RelativePath, str]
     """blake2b of every file, by its path in the folder."""
     dropped: dict[str, int] = {}
     """What was left out on the user's word, by reason."""
@@ -187,8 +199,10 @@ def read_manifest(folder: str | Path) -> GraphManifest:
     except ValidationError as err:
         first = err.errors()[0]
         at = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{path}: must be a manifest of schema version {SCHEMA_VERSION} ({at}: {first['msg']})"
+            f"{path}: must be a manifest of schema version {SCHEMA_VERSION} ({at}: {message}). "
+            f"It was damaged, or written by something else: make or copy the folder again"
         ) from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise DataError(

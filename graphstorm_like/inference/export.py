@@ -13,14 +13,14 @@ import torch
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS
 from graphstorm_like.graph.store import IntArray, NodeType, RowType
-from graphstorm_like.graph.tables import row_bounds
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Embedder, Vectors
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.tables import row_bounds
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.tasks import EdgeLabelTask, LabelTask, LinkPrediction
 from graphstorm_like.tasks.targets import ClassTarget
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.progress import Reporter
 
 
 def export(

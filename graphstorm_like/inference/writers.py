@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.files import fsync_path, replace_folder
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.schema import file_hash
+from graphstorm_like.ranks.group import ALONE, Group
 
 MANIFEST_FILE = "manifest.json"
 

@@ -83,7 +83,7 @@ def _devices() -> Iterator[str]:
 def _bfloat16() -> bool:
     import torch
 
-    from graphstorm_like.text.loading import bf16_in_hardware
+    from graphstorm_like.device import bf16_in_hardware
 
     return bf16_in_hardware(torch.device("cpu"))
 

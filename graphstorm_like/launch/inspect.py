@@ -19,7 +19,7 @@ from graphstorm_like.launch.plan import (
     is_done,
     stage_folder,
 )
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 Rows = list[list[str]]
 
@@ -164,11 +164,11 @@ def _manifest(pipeline: Pipeline) -> GraphManifest | None:
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
+    from graphstorm_like.device import set_threads
     from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, link_parts, tensor_bytes
-    from graphstorm_like.training.device import set_threads
     from graphstorm_like.training.experiment import build_experiment
 
-    set_threads(pipeline)
+    set_threads(pipeline.launch.threads)
     experiment = build_experiment(pipeline, reporter)
     batches = experiment.batches()
     stream = experiment.objective.stream(pipeline.train.batch_size, pipeline.seed)

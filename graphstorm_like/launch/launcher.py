@@ -13,7 +13,7 @@ from graphstorm_like.launch.plan import (
     plan_alone,
 )
 from graphstorm_like.launch.stages import run_pipeline
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 
 def launch(pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:

@@ -16,6 +16,7 @@ from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.errors import ConfigError, DataError, LaunchError, did_you_mean
 from graphstorm_like.graph.schema import GraphManifest, file_hash, read_manifest
+from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.folders import model_files
 
 STAGES = ("construct", "train", "evaluate", "infer")
@@ -226,7 +227,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         facts["plugins"] = plugins
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
-    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(facts)
 
 
 def _text_models(pipeline: Pipeline) -> list[str]:

@@ -22,7 +22,7 @@ from graphstorm_like.launch.plan import (
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import Runner
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
 

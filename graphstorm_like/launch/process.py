@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from graphstorm_like.errors import GslError, LaunchError
 from graphstorm_like.launch.plan import ProcessPlan
 from graphstorm_like.leash import Leash
+from graphstorm_like.progress import LOG_ONLY
 
 GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 """What a plan calls `gsl`: it need not be on the PATH, and must be of this Python."""
@@ -85,7 +87,7 @@ def _how(code: int) -> str:
 
 
 class Process:
-    """A started process. Its lines go to `log`, and with a prefix to `say`."""
+    """A started process. Its lines go to `log`, with the time, and with a prefix to `say`."""
 
     def __init__(self, plan: ProcessPlan, log: Path, say: Say) -> None:
         self.plan, self.log = plan, log
@@ -149,11 +151,14 @@ class Process:
             for raw in lines:
                 # A bar that redraws itself with \\r would overwrite others' lines: its last state is its line.
                 line = raw.decode("utf-8", errors="replace").rstrip("\r\n").rpartition("\r")[2]
+                log_only, line = line.startswith(LOG_ONLY), line.removeprefix(LOG_ONLY)
                 if not line.strip():
                     continue
                 self.tail.append(line)
                 with contextlib.suppress(OSError):  # a full disk or a closed terminal must not stop the process
-                    file.write(f"{line}\n".encode())
+                    file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+                if log_only:
+                    continue
                 with contextlib.suppress(OSError, ValueError):
                     say(f"{prefix} {line}")
 

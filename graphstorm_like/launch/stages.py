@@ -21,7 +21,6 @@ from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, recover, write_json
-from graphstorm_like.graph.group import ALONE
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import (
     DONE_FILE,
@@ -33,10 +32,11 @@ from graphstorm_like.launch.plan import (
     stage_fingerprint,
     stage_folder,
 )
-from graphstorm_like.training.progress import Reporter, duration, shown
+from graphstorm_like.progress import Reporter, duration, shown
+from graphstorm_like.ranks.group import ALONE
 
 if TYPE_CHECKING:
-    from graphstorm_like.graph.group import Group
+    from graphstorm_like.ranks.group import Group
     from graphstorm_like.training.experiment import Experiment
 
 FINGERPRINT_FILE = "fingerprint.json"
@@ -111,7 +111,7 @@ class Runner:
     def group(self) -> Group:
         """The ranks that run these stages together; the first one writes what only one may write."""
         # A launcher, which is in no group, must not wait a second for torch before it starts those who are.
-        module = sys.modules.get("graphstorm_like.training.distributed")
+        module = sys.modules.get("graphstorm_like.ranks.torch_group")
         return ALONE if module is None else module.group()
 
     def _check_graph(self) -> None:
@@ -139,7 +139,7 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
-        from graphstorm_like.training.device import set_threads
+        from graphstorm_like.device import set_threads
         from graphstorm_like.training.strategies import run_phases
         from graphstorm_like.training.tracking import check_tracking
 
@@ -154,7 +154,7 @@ class Runner:
             write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
             write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         self.group.barrier("the start of training")
-        set_threads(self.pipeline)
+        set_threads(self.pipeline.launch.threads)
         result = run_phases(self.pipeline, folder, self.reporter, self.fresh)
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
@@ -199,10 +199,10 @@ class Runner:
         if not weights.is_file():
             raise TrainingError(f"{weights}: is missing, though training is finished. Train again: gsl train --fresh")
         if self._experiment is None:
-            from graphstorm_like.training.device import set_threads
+            from graphstorm_like.device import set_threads
             from graphstorm_like.training.strategies import final_experiment
 
-            set_threads(self.pipeline)
+            set_threads(self.pipeline.launch.threads)
             experiment = final_experiment(self.pipeline, stage_folder(self.pipeline, "train"), self.reporter)
             self._check_text_models(experiment, weights.parent)
             self._experiment = experiment

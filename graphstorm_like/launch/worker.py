@@ -51,19 +51,19 @@ def read_pipeline(path: Path) -> Pipeline:
 
 def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) -> None:
     from graphstorm_like.launch.stages import Runner
-    from graphstorm_like.training import distributed
-    from graphstorm_like.training.progress import Reporter
+    from graphstorm_like.progress import Reporter
+    from graphstorm_like.ranks import torch_group
 
     threads = pipeline.launch.threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
     if threads:  # the host's cores are for all its trainers: what computes reads it from there
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
-    group = distributed.start(pipeline.launch.timeout_seconds, pipeline.train.device)
-    Runner(pipeline, Reporter(quiet or group.rank != 0), fresh, locked=True).run(stages)
+    group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device)
+    Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
     # Who ends early takes its host's servers away from the others. The leaders' work may have taken hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")
     group.barrier("the end of the job")
-    distributed.stop()
+    torch_group.stop()
 
 
 def _serve(pipeline: Pipeline) -> None:

@@ -19,11 +19,11 @@ import torch
 
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.files import SCRATCH
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.graph.tables import RowTable
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share

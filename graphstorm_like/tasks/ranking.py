@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.store import IntArray
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.sampling.known import KnownTargets
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NumberLabelConfig
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.ranks.group import ALONE, Group
 
 Labels = npt.NDArray[Any]
 

@@ -22,14 +22,14 @@ import torch
 torch.set_num_threads(1)
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.launch.stages import Runner
-from graphstorm_like.training import distributed
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.ranks import torch_group
+from graphstorm_like.progress import Reporter
 pipeline = Pipeline.model_validate_json(Path(sys.argv[1]).read_text())
-distributed.start(60.0)
+torch_group.start(60.0)
 try:
     Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[2].split(","))
 finally:
-    distributed.stop()
+    torch_group.stop()
 sys.stdout.flush()
 os._exit(0)  # torch's threads do not always survive the interpreter's end
 """

@@ -39,6 +39,12 @@ _FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ModernBertModel",
         {"reference_compile": False, "local_attention": 16, "global_attn_every_n_layers": 2},
     ),
+    "albert": ("AlbertConfig", "AlbertModel", {"embedding_size": 16}),
+    "t5": (
+        "T5Config",
+        "T5Model",
+        {"d_model": HIDDEN, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0},
+    ),
     "llama": ("LlamaConfig", "LlamaForCausalLM", {"num_key_value_heads": 2}),
 }
 FAMILIES = tuple(_FAMILIES)
@@ -54,7 +60,7 @@ def tiny_text_model(folder: str | Path, family: str = "bert", seed: int = 0) -> 
     config_name, model_name, changes = _FAMILIES[family]
     tokenizer = tiny_tokenizer(family)
     sizes = {"max_position_embeddings": POSITIONS, "vocab_size": len(tokenizer), **_SIZES, **changes}
-    if family == "distilbert":  # its own names for the same sizes
+    if family in ("distilbert", "t5"):  # their own names for the same sizes
         sizes = {key: value for key, value in sizes.items() if key not in _SIZES}
     special = {
         f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep")

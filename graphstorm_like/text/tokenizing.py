@@ -10,12 +10,20 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from graphstorm_like.hashing import hash_facts
+
+# A token has about 5 characters of English, and no more than 16 of nearly any text.
+_CHARACTERS_PER_TOKEN = 16
+# WordPiece reads a word of more than 100 characters as unknown: of a broken one up to 100 tokens may differ.
+_MARGIN = 128
+_WIDEN = 4
+_SPACES = (" ", "\n")
 
 _PARALLEL = "TOKENIZERS_PARALLELISM"
 _set_by_us = False
@@ -26,12 +34,19 @@ class Tokenizer:
 
     A text longer than max_tokens becomes up to max_chunks pieces, each with its special tokens; what is beyond them is
     cut. Pieces stand in the order in which the tokenizer truncates.
+
+    Of a very long text only the end that is kept is tokenised, so that memory follows what is kept and not the text: a
+    window of characters, cut at white space where there is some and widened until it holds at least twice as many
+    tokens as are kept and _MARGIN more. So the kept tokens are those of the whole text when a token depends on no
+    more than its own word (as far as the 100 characters that WordPiece reads of a word), and for models that look
+    across words when the end of a text does not reach back over all the tokens after the kept ones.
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int, max_chunks: int = 1) -> None:
         self._slow = tokenizer
         self._max_tokens = max_tokens
         self._max_chunks = max_chunks
+        self._enough = 2 * max_tokens * max_chunks + _MARGIN
         self._fast = _private_backend(tokenizer, max_tokens) if _is_fast(tokenizer) else None
         # Decoders may turn the empty text into no token at all; a text must have one to have a vector.
         self._stand_in = _first_known(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
@@ -40,12 +55,43 @@ class Tokenizer:
         self, texts: list[str]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
         with _parallel():
-            found = self._encode_slow(texts) if self._fast is None else self._encode_fast(texts)
-        counts = np.fromiter((min(len(pieces), self._max_chunks) for pieces in found), dtype=np.int64, count=len(found))
-        ids = [piece or [self._stand_in] for pieces in found for piece in pieces[: self._max_chunks]]
+            encoded = self._encode(texts)
+        counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        cut = int((counts > self._max_chunks).sum())
+        np.minimum(counts, self._max_chunks, out=counts)
+        ids = [piece or [self._stand_in] for pieces in encoded for piece in pieces[: self._max_chunks]]
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
-        return flat, lengths, counts, sum(len(pieces) > self._max_chunks for pieces in found)
+        return flat, lengths, counts, cut
+
+    def _encode(self, texts: list[str]) -> list[list[list[int]]]:
+        """The pieces of every text, at least as many as are kept."""
+        encode = self._encode_slow if self._fast is None else self._encode_fast
+        window = _CHARACTERS_PER_TOKEN * self._enough
+        windows = [self._window(text, window) for text in texts]
+        encoded = encode(windows)
+        while too_short := [
+            i
+            for i, pieces in enumerate(encoded)
+            if len(windows[i]) < len(texts[i]) and sum(map(len, pieces)) < self._enough
+        ]:
+            window *= _WIDEN
+            for i in too_short:
+                windows[i] = self._window(texts[i], window)
+                encoded[i] = encode([windows[i]])[0]
+        return encoded
+
+    def _window(self, text: str, size: int) -> str:
+        """At most `size` characters of the end that is kept, without a broken word unless it is a long one."""
+        if len(text) <= size:
+            return text
+        near = size // 4
+        if self._slow.truncation_side == "left":
+            first = len(text) - size
+            spaces = [text.find(space, first, first + near) for space in _SPACES]
+            return text[min((at for at in spaces if at >= 0), default=first) :]
+        space_at = max(text.rfind(space, size - near, size) for space in _SPACES)
+        return text[: space_at if space_at >= 0 else size]
 
     def _encode_fast(self, texts: list[str]) -> list[list[list[int]]]:
         """All pieces of every text."""
@@ -94,7 +140,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
             "settings": settings,
         }
     content["truncation_side"] = tokenizer.truncation_side
-    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hash_facts(content)
 
 
 def tokenizer_facts(tokenizer: Any) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _META_KEYS = ("key", "rows", "texts", "tokens", "token_dtype", "row_dtype", "max
 _SLAB_ROWS = 1 << 18
 # Texts a tokenizer call: large enough for all cores, small enough that the Python ints of one call stay below ~100 MB.
 _TOKENIZE_BATCH = 4096
+# And their bytes: the tokenizer takes about 130 bytes of memory a character.
+_TOKENIZE_BYTES = 1 << 22
 
 
 class TextTokens:
@@ -290,8 +292,8 @@ def _write_arrays(
             row_file.write(ids[codes].astype(row_dtype).data)
             new = distinct.filter(pa.array(is_first[local : local + len(distinct)]))
             local += len(distinct)
-            for start in range(0, len(new), _TOKENIZE_BATCH):
-                flat, part_lengths, part_pieces, part_cut = encode(new.slice(start, _TOKENIZE_BATCH).to_pylist())
+            for batch in _tokenizer_batches(new):
+                flat, part_lengths, part_pieces, part_cut = encode(batch.to_pylist())
                 token_file.write(flat.astype(token_dtype).data)
                 lengths.append(part_lengths)
                 pieces.append(part_pieces)
@@ -308,6 +310,17 @@ def _write_arrays(
         counts["pieces"] = _write_offsets(folder / "piece_offsets.bin", pieces)
     dtypes = {"token_dtype": token_dtype.name, "row_dtype": row_dtype.name}
     return {"kind": KIND, "version": VERSION, **facts, **special, **counts, **dtypes}
+
+
+def _tokenizer_batches(texts: pa.Array) -> Iterator[pa.Array]:
+    """Slices of at most _TOKENIZE_BATCH texts and _TOKENIZE_BYTES bytes; a longer text is alone."""
+    offsets, _ = _buffers(texts)
+    start = 0
+    while start < len(texts):
+        fits = int(np.searchsorted(offsets, offsets[start] + _TOKENIZE_BYTES, side="right")) - 1
+        stop = max(start + 1, min(fits, start + _TOKENIZE_BATCH, len(texts)))
+        yield texts.slice(start, stop - start)
+        start = stop
 
 
 def _write_offsets(path: Path, parts: list[npt.NDArray[np.int64]]) -> int:

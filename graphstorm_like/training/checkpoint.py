@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from graphstorm_like.errors import DamagedFileError, TrainingError
 from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
-from graphstorm_like.graph.group import ALONE, Group
-from graphstorm_like.training.rank_rows import RankRows, row_files
+from graphstorm_like.inputs.rank_rows import RankRows, row_files
+from graphstorm_like.ranks.group import ALONE, Group
 
 MODEL_FILE = "model.safetensors"
 

@@ -11,14 +11,21 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType, RowType, type_name
+from graphstorm_like.inputs.edges import Sized, edge_sources, give_scored_inputs, scored_inputs
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
+from graphstorm_like.inputs.rank_rows import RankRows
+from graphstorm_like.inputs.text import TextSource, TextVectors, chosen_inputs, text_vectors
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.models.text_model import TextModel
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
@@ -27,14 +34,7 @@ from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphF
 from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
 from graphstorm_like.training.checkpoint import MODEL_FILE, load_weights
-from graphstorm_like.training.device import choose_device, uses_bfloat16
-from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.edge_inputs import Sized, edge_sources, give_scored_inputs, scored_inputs
-from graphstorm_like.training.node_embeddings import NodeEmbeddings
 from graphstorm_like.training.optim import ParameterGroup, module_groups
-from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.rank_rows import RankRows
-from graphstorm_like.training.text_vectors import TextSource, TextVectors, chosen_inputs, text_vectors
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.schedule import ScheduleConfig
 from graphstorm_like.config.train import TrainConfig
-from graphstorm_like.graph.group import Group
-from graphstorm_like.training.node_embeddings import NodeEmbeddings
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
+from graphstorm_like.ranks.group import Group
 
 
 def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:

@@ -19,14 +19,14 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
+from graphstorm_like.inputs.edges import scored_inputs, unread_edge_types
+from graphstorm_like.inputs.rank_rows import row_files
+from graphstorm_like.progress import Meter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, write_folder
-from graphstorm_like.training.edge_inputs import scored_inputs, unread_edge_types
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
-from graphstorm_like.training.progress import Meter, Reporter, duration, shown
-from graphstorm_like.training.rank_rows import row_files
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"

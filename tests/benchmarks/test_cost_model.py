@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
-from graphstorm_like.benchmarks.cost_model import (
+from cost_model import (
     Batch,
     Costs,
     Layer,

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bench_sampling import RUNS, measure, parse_counts
+from cost_model import Measured
+from sampling_table import sampling_table
 
 from gconstruct.partition import partition_graph
-from graphstorm_like.benchmarks.cost_model import Measured
-from graphstorm_like.benchmarks.sampling import RUNS, measure, parse_counts
-from graphstorm_like.benchmarks.sampling_table import sampling_table
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import ConfigError
 

@@ -11,6 +11,7 @@ import yaml
 
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
+from graphstorm_like.errors import ConfigError
 
 from .conftest import good_text
 
@@ -122,3 +123,15 @@ def _misfit_keys(value: dict[str, Any], schema: dict[str, Any], at: str) -> Iter
             yield here, "unknown key"
         elif isinstance(rest, dict):
             yield from misfits(entry, rest, here)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_fanouts_follow_the_layers_unless_given(layers: int) -> None:
+    data = parse_yaml(good_text("node"), "good").data
+    data["model"]["gnn"] = {"type": "rgcn", "layers": layers}
+    del data["train"]["fanouts"], data["infer"]["fanouts"]
+    train = build_pipeline(data).train
+    assert [fanout.default for fanout in train.fanouts] == [10] * layers
+    data["train"]["fanouts"] = [10] * (layers + 1)
+    with pytest.raises(ConfigError, match="train.fanouts: must have one entry per GNN layer"):
+        build_pipeline(data)

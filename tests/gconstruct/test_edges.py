@@ -203,3 +203,19 @@ def test_many_nodes_need_wide_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     build_graph(graph(tmp_path, {"item": item()}, [link()]))
     table = read(tmp_path / PART / "edges/item--link--item.arrow")
     assert table.schema.field("source").type == table.schema.field("target").type == pa.int64()
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_an_end_without_a_table_takes_its_ids_from_the_edges_that_are_not_dropped(
+    reverse: bool, tmp_path: Path
+) -> None:
+    write(tmp_path / "items.parquet", id=["a", "b"])
+    ends = [["a", "x", "b", "y"], ["t2", "t9", "t1", "t2"]]
+    near, far = ("target", "source") if reverse else ("source", "target")
+    write(tmp_path / "links.parquet", **dict(zip((near, far), ends, strict=True)))
+    edge = link(on_unknown_node="drop", reverse=False, **{near: "item", far: "tag"})
+    manifest = build_graph(graph(tmp_path, {"item": item(), "tag": None}, [edge]))
+    assert manifest.dropped == {f"edges.{manifest.edge_names()[0]}: unknown node": 2}
+    assert manifest.num_edges == 2
+    assert read(tmp_path / "out/graph/part-0/nodes/tag.arrow").to_pydict() == {"id": ["t1", "t2"]}
+    assert read(tmp_path / "out/graph/part-0/nodes/item.arrow").to_pydict() == {"id": ["a", "b"]}

@@ -84,6 +84,16 @@ def csv_item(**options: Any) -> dict[str, Any]:
     return {"item": {"files": "items.csv", "id": "id", **options}}
 
 
+def text_item() -> dict[str, Any]:
+    return {"item": item(text={"t": {"columns": "x"}})}
+
+
+def not_utf8(*values: bytes) -> pa.StringArray:
+    """Strings of these bytes, whatever they are: Arrow does not look."""
+    binary = pa.array(values, pa.binary())
+    return pa.StringArray.from_buffers(len(values), *binary.buffers()[1:])
+
+
 LABEL = {"item": item(labels={"y": {"column": "y", "split": COLUMN_SPLIT}})}
 NUMBER = {"item": item(labels={"y": {"column": "y", "kind": "number", "split": COLUMN_SPLIT}})}
 SPLITS = ["train", "valid", "test"]
@@ -121,6 +131,14 @@ CASES = [
     Case("string feature", items(x=["1", "2", "3"]), feature()),
     Case("date feature", items(x=[datetime.date(2020, 1, 1)] * 3), feature()),
     Case("number in a CSV file", files(items__csv=b'id,x\na,1\nb,"1,5"\n'), csv_item(features={"f": "x"})),
+    Case("feature beyond float32", items(x=[1e39, 2.0, -1e40]), feature(normalize="none")),
+    Case(
+        "feature beyond float32 in a list", items(x=[[1.0, 2.0], [3.0, -1e39], [5.0, 6.0]]), feature(normalize="none")
+    ),
+    Case("feature too large for its standard deviation", items(x=[1.0, 1e200, 3.0]), feature()),
+    Case("constant feature beyond float32", items(x=[1e39, 1e39, None]), feature(normalize="standard", missing="zero")),
+    Case("feature beyond bfloat16", items(x=[1.0, 3.4e38, 3.0]), feature(normalize="none", dtype="bfloat16")),
+    Case("feature beyond float16", items(x=[1.0, 7e4, 3.0]), feature(normalize="none", dtype="float16")),
     Case("null feature", items(x=[1.0, None, None]), feature()),
     Case("NaN feature", items(x=pa.array([1.0, float("nan"), 3.0])), feature()),
     Case("infinite feature", items(x=[float("inf"), 2, 3]), feature(missing="mean")),
@@ -138,6 +156,7 @@ CASES = [
     Case("float class", items(y=[1.0, 2, 3], split=SPLITS), LABEL),
     Case("label column all null", items(y=pa.array([None] * 3, pa.string()), split=SPLITS), LABEL),
     Case("infinite label", items(y=[1, 2, float("-inf")], split=SPLITS), NUMBER),
+    Case("label beyond float32", items(y=[1.0, 1e39, 3.0], split=SPLITS), NUMBER),
     Case("unknown split", items(y=IDS, split=["train", "dev", "Dev"]), LABEL),
     Case("integer split", items(y=IDS, split=[0, 1, 2]), LABEL),
     Case("0 bytes", files(items__parquet=b"")),
@@ -147,6 +166,18 @@ CASES = [
     Case("text named .parquet", files(items__parquet=b"id,x\na,1\n")),
     Case("ragged CSV", files(items__csv=b'id,x\na,"1\n2"\nb\nc,1\nd,2,3\n'), csv_item()),
     Case("CSV that is not UTF-8", files(items__csv=b"id,x\na,1\nb\xe9,2\n"), csv_item()),
+    Case("Parquet text that is not UTF-8", items(x=not_utf8(b"fine", b"caf\xe9", b"x")), text_item()),
+    Case("Parquet id that is not UTF-8", items(id=not_utf8(b"a", b"b", b"\xff"))),
+    Case(
+        "Parquet categories that are not UTF-8",
+        items(x=not_utf8(b"a", b"b", b"\xff").dictionary_encode()),
+        feature(encode="one_hot"),
+    ),
+    Case(
+        "Parquet lists that are not UTF-8",
+        items(x=pa.ListArray.from_arrays([0, 2, 2, 3], not_utf8(b"a", b"b", b"\xff"))),
+        feature(encode="multi_hot"),
+    ),
     Case("damaged gzip", files(items__csv__gz=b"id,x\na,1\n"), {"item": item(files="items.csv.gz")}),
     Case("repeated CSV column", files(items__csv=b"id,id\na,b\n"), csv_item()),
     Case("files of several types", two_files(id=["c"], x=["1"]), PAIR),

@@ -130,6 +130,21 @@ def test_urls_that_lead_nowhere(url: str, told: str) -> None:
     assert problems.messages[0].startswith(f"graph.nodes.item.files: {told}. Check the ")
 
 
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    problems = Problems()
+    assert resolve("graph.nodes.item", ["s3://b/x.csv", "gs://b/y.csv"], None, "auto", problems) == []
+    assert problems.messages == [
+        "graph.nodes.item.files: s3://b/x.csv needs the package 's3fs', which is not installed. "
+        "Install it with: pip install 'graphstorm-like[aws]'",
+        "graph.nodes.item.files: gs://b/y.csv needs a package that is not installed (Install s3fs to access S3). "
+        "Install it, or copy the files to a local disk",
+    ]
+
+
 def test_absolute_paths_and_file_urls(tmp_path: Path) -> None:
     path = write(tmp_path / "a [1].parquet", id=["a"])
     assert ids(tmp_path / "elsewhere", files=str(path)) == ["a"]

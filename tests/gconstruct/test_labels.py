@@ -125,3 +125,17 @@ def test_edge_splits_hash_both_ends(tmp_path: Path) -> None:
     ends = pa.array([f"{ids[s]}\x1f{ids[t]}" for s, t in zip(made["source"], made["target"], strict=True)])
     assert made["split"] == draw_splits(uniform(ends, 3), SplitConfig.model_validate(DRAWN)).tolist()
     assert set(made["split"]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("file", ["items.parquet", "items.csv"])
+def test_groups_and_ids_may_be_integers_and_draw_like_their_decimal_strings(file: str, tmp_path: Path) -> None:
+    groups = [None if i % 7 == 0 else i % 40 for i in range(200)]
+    drawn = []
+    for as_written in (lambda value: value, str):
+        written = [None if group is None else as_written(group) for group in groups]
+        write(tmp_path / file, id=[as_written(i) for i in range(200)], y=[0] * 200, group=written)
+        labels = {"y": {"column": "y", "split": {**DRAWN, "group_by": "group"}}}
+        build_graph(graph(tmp_path, {"item": item(files=file, labels=labels)}), force=True)
+        drawn.append(read(tmp_path / "out/graph/part-0/nodes/item.arrow").column("split:y").to_pylist())
+    assert drawn[0] == drawn[1]
+    assert len({(group, split) for group, split in zip(groups, drawn[0], strict=True) if group is not None}) == 40

@@ -222,7 +222,7 @@ def test_graph_partitions_builds_that_many(tmp_path: Path) -> None:
     wanted = GraphConfig.model_validate({**one.model_dump(mode="json"), "partitions": {"count": 3, "seed": 1}})
     made = build_graph(wanted)
     path = Path(str(wanted.path))
-    assert left(path) == ["graph.json", "part-0", "part-1", "part-2"]
+    assert left(path) == ["graph.json", "inputs.json", "part-0", "part-1", "part-2"]
     assert_same_graph(tmp_path / "whole", path, 3)
     assert_whole(path, made)
     assert made.fingerprint == fingerprint(wanted) != whole.fingerprint
@@ -239,13 +239,12 @@ def test_folders_of_one_partition_stay_up_to_date(tmp_path: Path) -> None:
     """They were made before there were partitions, and the method of one partition does not matter."""
     config = random_config(tmp_path, 4)
     from gconstruct.build import _input_files
-    from gconstruct.problems import Problems
 
     content = {
         "config": config.model_dump(mode="json", exclude={"path", "partitions"}),
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
-        "files": [[f.path, f.size, f.stamp] for f in _input_files(config, Problems())],
+        "files": [[f.path, f.size, f.stamp] for f in _input_files(config)],
     }
     before = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
     assert fingerprint(config) == before

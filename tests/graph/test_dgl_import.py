@@ -28,6 +28,9 @@ from graphstorm_like.testing.graphs import shop_pipeline
 
 from .dgl_folders import BOUGHT, BUYS, SIMILAR, dgl_partitions, foreign_graph
 
+NUMBERS = ["user:buys:item/number", "item:bought:user/number"]
+"""Whole numbers that are features when the user says so."""
+
 pytestmark = [
     pytest.mark.dgl,
     pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="needs dgl"),
@@ -79,7 +82,13 @@ def test_tensors_and_splits_of_foreign_edges(tmp_path: Path, count: int, method:
     g = foreign_graph()
     config, old, _ = dgl_partitions(tmp_path / "dgl", g, count, method)
     torch.save(old, tmp_path / "dgl" / "node_mapping.pt")
-    import_dgl(config, tmp_path / "graph", leave_out=["item/stars"], reverse=[("user:buys:item", "item:bought:user")])
+    import_dgl(
+        config,
+        tmp_path / "graph",
+        features=NUMBERS,
+        leave_out=["item/stars"],
+        reverse=[("user:buys:item", "item:bought:user")],
+    )
     graph = LocalGraph(tmp_path / "graph", hide=[BUYS])
     ids = {t: graph.ids(t).to_numpy() for t in ("item", "user")}
     was = [ends.numpy() for ends in g.edges(etype=BUYS)]
@@ -132,7 +141,11 @@ def test_local_numbers_mean_nothing(foreign: Path, tmp_path: Path) -> None:
     graphs = []
     for source, target in ((foreign, "one"), (config, "other")):
         import_dgl(
-            source, tmp_path / target, leave_out=["item/stars"], reverse=[("user:buys:item", "item:bought:user")]
+            source,
+            tmp_path / target,
+            features=NUMBERS,
+            leave_out=["item/stars"],
+            reverse=[("user:buys:item", "item:bought:user")],
         )
         graphs.append(LocalGraph(tmp_path / target))
     for edge_type in (BUYS, BOUGHT, SIMILAR):
@@ -150,6 +163,42 @@ def test_a_likely_leak_is_told(tmp_path: Path) -> None:
     assert any(line.startswith("user:buys:item has masks: where item:bought:user holds its edges") for line in lines)
     assert "item/train_mask is left out: it is a mask, and no --label is what it splits" in lines
     assert manifest.edge(BUYS).split_counts == {s: len(range((i + 3) % 4, 150, 4)) for i, s in enumerate(SPLITS)}
+
+
+def test_tokens_and_whole_numbers_are_no_features_unless_the_user_says_so(tmp_path: Path) -> None:
+    g, lines = foreign_graph(), []
+    tokens = {"input_ids": torch.ones(50, 8, dtype=torch.int64), "attention_mask": torch.ones(50, 8)}
+    g.nodes["item"].data.update(tokens | {"venue": torch.arange(50) % 3, "bag": torch.ones(50, 4, dtype=torch.int64)})
+    config, *_ = dgl_partitions(tmp_path / "dgl", g, 1, "random")
+    manifest = import_dgl(config, tmp_path / "graph", lines.append, leave_out=["item/stars"])
+    assert list(manifest.nodes["item"].features) == ["bag", "brain", "flat", "grid", "half"]
+    assert manifest.nodes["user"].features == {}
+    for name in tokens:
+        assert f"item/{name} is left out: tokens are no features; --feature takes them for some" in lines
+    for name in ("item/venue", "user/age"):
+        why = "whole numbers, one a row, may be classes; --label takes it for a label, --feature for a feature"
+        assert f"{name} is left out: {why}" in lines
+    chosen = import_dgl(
+        config,
+        tmp_path / "chosen",
+        labels=["item/venue"],
+        features=["user/age", "item/attention_mask", "item/label"],
+        leave_out=["item/stars"],
+    )
+    assert chosen.nodes["item"].labels["venue"].classes == ["0", "1", "2"]
+    assert chosen.nodes["user"].features["age"].width == 1
+    assert {"attention_mask", "label"} <= set(chosen.nodes["item"].features)
+    with pytest.raises(ConfigError, match=r"--feature user/aeg: unknown tensor 'aeg'.*Did you mean 'age'"):
+        import_dgl(config, tmp_path / "none", features=["user/aeg"])
+
+
+@pytest.mark.parametrize("labels", [[], ["item/flat"]])
+def test_numbers_beyond_float32(tmp_path: Path, labels: list[str]) -> None:
+    g = foreign_graph()
+    g.nodes["item"].data["flat"][7] = -1e39
+    config, *_ = dgl_partitions(tmp_path / "dgl", g, 1, "random")
+    with pytest.raises(DataError, match=r"item/flat must be .*float32.* .*1e\+39"):
+        import_dgl(config, tmp_path / "graph", labels=labels, leave_out=["item/stars"])
 
 
 def test_ids_of_graphstorm_come_back(tmp_path: Path) -> None:
@@ -364,7 +413,7 @@ def test_from_the_command_line(parted: dict[int, Path], tmp_path: Path) -> None:
 def test_a_foreign_folder_is_trained_on(tmp_path: Path) -> None:
     from graphstorm_like.launch.plan import STAGES
     from graphstorm_like.launch.stages import run_pipeline
-    from graphstorm_like.training.progress import Reporter
+    from graphstorm_like.progress import Reporter
 
     config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 2, "random")
     import_dgl(

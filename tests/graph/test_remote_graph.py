@@ -18,13 +18,13 @@ import torch
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import Partition
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.wire import Session
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
-from graphstorm_like.graph.tables import RowTable, row_bounds
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.tables import RowTable, row_bounds
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.seeds import SeedStream

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph import partition as partition_module
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import HiddenEdges, Partition, _plain
 from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, publish
-from graphstorm_like.graph.tables import RowTable, row_bounds
+from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.tables import RowTable, row_bounds
 
 # --------------------------------------------------------------------------------------------------------------- tables
 

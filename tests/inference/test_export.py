@@ -15,9 +15,9 @@ from graphstorm_like.config import Pipeline
 from graphstorm_like.graph.schema import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, NodeClassification, NodeLabelTask
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 

@@ -13,8 +13,8 @@ import yaml
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
-from graphstorm_like.training.progress import Reporter
 from tests.launch.faults import GSL, Job, record
 from tests.launch.netns import Network, network, what_is_missing
 

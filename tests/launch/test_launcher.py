@@ -35,8 +35,8 @@ from graphstorm_like.launch.launchers import local
 from graphstorm_like.launch.one_host import run_one_host
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 from tests.launch.faults import hear_signals
 
 TWO = "graph.partitions.count=2"
@@ -374,20 +374,20 @@ COUNTING = """
 import os, pathlib, sys
 import numpy as np
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.training import distributed
+from graphstorm_like.ranks import torch_group
 if sys.argv[sys.argv.index("--role") + 1] == "server":
     import signal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.pause()
 try:
-    group = distributed.start(20.0)
+    group = torch_group.start(20.0)
     for step in range(30):
         if (group.rank, step, os.environ["GSL_ATTEMPT"]) == (1, 10, "0"):
             os.kill(os.getpid(), 9)
         total = group.total(np.ones(1), "counting")
     print("counted", total, "attempt", os.environ["GSL_ATTEMPT"], flush=True)
     group.barrier("the end")
-    distributed.stop()
+    torch_group.stop()
 except LaunchError as err:
     print(err, flush=True)
     os._exit(6)
@@ -428,7 +428,7 @@ import sys
 from pathlib import Path
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.prepare import prepare
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 prepare(load_pipeline(Path(sys.argv[1])), ["construct", "train"], False, Reporter(quiet=True))
 sys.exit("torch" in sys.modules)
 """

@@ -13,8 +13,8 @@ from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 
 from .test_supervisor import alive, wait_until
 
@@ -59,7 +59,11 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     python.chmod(0o755)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     cluster.add_node(num_cpus=2)
-    environment = {"env_vars": {"GSL_TEST_PYTHON": str(python)}, "worker_process_setup_hook": use_fake}
+    root = str(Path(__file__).parents[2])  # Ray's workers find `tests` there, wherever pytest was started
+    environment = {
+        "env_vars": {"GSL_TEST_PYTHON": str(python), "PYTHONPATH": root},
+        "worker_process_setup_hook": use_fake,
+    }
     ray.init(address=cluster.address, log_to_driver=False, runtime_env=environment)
     yield
     ray.shutdown()

@@ -16,8 +16,8 @@ from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
 from graphstorm_like.launch.plan import is_done, stage_fingerprint
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from graphstorm_like.training.progress import Reporter
 
 
 class Lines(Reporter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,14 +71,21 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 def test_all_end_well_and_servers_are_told_to(tmp_path: Path) -> None:
     said = Terminal()
     server = process("print('serves', flush=True)\n" + SERVER, 1, "server")
-    code = "import os; print('one\\nhalf\\rtwo'); print('err', file=__import__('sys').stderr)"
+    code = "import os; print('one\\nhalf\\rtwo\\n\\x1ffor the log'); print('err', file=__import__('sys').stderr)"
     assert (
         run([server, process(code, 0), process("import time; time.sleep(0.5); print('late')", 3)], tmp_path, said)
         is None
     )
     assert {"[s1] serves", "[t0] one", "[t0] two", "[t0] err", "[t3] late"} == set(said.lines)
-    assert (tmp_path / "trainer-h0-0.log").read_text() == "one\ntwo\nerr\n"
-    assert (tmp_path / "server-h0-1.log").read_text() == "serves\n"
+    assert logged(tmp_path / "trainer-h0-0.log") == ["one", "two", "for the log", "err"]
+    assert logged(tmp_path / "server-h0-1.log") == ["serves"]
+
+
+def logged(path: Path) -> list[str]:
+    """The lines of a log, each of which begins with the time."""
+    lines = path.read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines), lines
+    return [line[20:] for line in lines]
 
 
 def test_a_process_is_told_by_its_environment_only(tmp_path: Path) -> None:
@@ -92,7 +100,7 @@ def test_a_terminal_that_is_closed_stops_nobody(tmp_path: Path) -> None:
         raise BrokenPipeError
 
     assert run([process("print('x\\n' * 100_000)")], tmp_path, closed) is None
-    assert len((tmp_path / "trainer-h0-0.log").read_text()) == 200_000
+    assert logged(tmp_path / "trainer-h0-0.log") == ["x"] * 100_000
 
 
 # ------------------------------------------------------------------------------------------------------ failures

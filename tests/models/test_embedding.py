@@ -13,11 +13,11 @@ import graphstorm_like.models.embedding as embedding
 from graphstorm_like.config import Pipeline
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.models.embedding import Embedder
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.training.experiment import Experiment, build_experiment
-from graphstorm_like.training.progress import Reporter
 
 ALL = FanoutByType(default=-1)
 

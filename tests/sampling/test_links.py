@@ -16,10 +16,10 @@ from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.group import ALONE, Group
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, StreamPosition, link_parts
 from graphstorm_like.sampling.links import (
     MultiLinkSeeder,

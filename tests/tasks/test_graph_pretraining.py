@@ -16,11 +16,11 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
 from graphstorm_like.launch.inspect import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import link_parts
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
 from graphstorm_like.training.experiment import Experiment, build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)

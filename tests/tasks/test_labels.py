@@ -15,11 +15,11 @@ from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, map_tensors
 from graphstorm_like.tasks import EdgeLabelTask, Evaluation, LabelTask, build_task
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.trainer import describe
 
 from ..sampling.test_stages import REVERSE, SIMILAR, message_pairs

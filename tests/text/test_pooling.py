@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.text.pooling import POOLINGS, detect_pooling, write_pooling
+from graphstorm_like.text.pooling import POOLINGS
+from graphstorm_like.text.pooling_files import POOLER, POOLING_NAMES, detect_pooling, write_pooling
 
 HIDDEN = torch.tensor([[[1.0, 8.0], [3.0, 2.0], [-5.0, 5.0]]])  # one text of 3 tokens
 ANSWERS = {
@@ -23,6 +24,7 @@ ANSWERS = {
 
 def test_every_pooling_has_an_answer() -> None:
     assert set(ANSWERS) == set(POOLINGS)
+    assert (*POOLINGS, POOLER) == POOLING_NAMES
 
 
 @pytest.mark.parametrize("name", ANSWERS)

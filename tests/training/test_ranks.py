@@ -14,10 +14,10 @@ import pytest
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing import ranks
 from graphstorm_like.testing.graphs import shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
-from graphstorm_like.training.progress import Reporter
 
 pytestmark = pytest.mark.dist
 Make = Callable[..., Pipeline]

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from graphstorm_like.config import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import graphstorm_like.training.progress as progress
-from graphstorm_like.training.progress import Reporter, duration
+import graphstorm_like.progress as progress
+from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.training.tracking import Tracker, read_metrics
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 

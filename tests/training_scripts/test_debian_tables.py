@@ -486,14 +486,3 @@ def test_help_runs_as_a_script() -> None:
         [sys.executable, SCRIPTS / "build_tables.py", "--help"], capture_output=True, text=True, check=True, timeout=60
     )
     assert "--keyring" in done.stdout
-
-
-def test_filtered_rank_of_the_baselines() -> None:
-    pytest.importorskip("sklearn")
-    import numpy as np
-    from baselines import filtered_rank
-
-    line = np.array([0.9, 0.5, 0.8, 0.5, 0.1])
-    assert filtered_rank(line, 1, np.array([1])) == 3.5  # below two, tied with one
-    assert filtered_rank(line, 1, np.array([0, 1, 3])) == 2
-    assert filtered_rank(line, 0, np.array([4])) == 1

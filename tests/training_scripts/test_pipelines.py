@@ -14,7 +14,7 @@ import pytest
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import read_scores, run_pipeline
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 FOLDER = Path(__file__).parents[2] / "training_scripts" / "debian_packages"
 RELATIONS = ("depends", "pre_depends", "recommends", "suggests", "enhances", "breaks", "replaces", "conflicts")

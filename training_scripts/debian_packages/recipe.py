@@ -15,7 +15,7 @@ import numpy as np
 from gconstruct import build_graph
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import Runner
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 HERE = Path(__file__).parent
 

@@ -25,6 +25,8 @@ from graphstorm_like.graph.schema import FeatureSchema
 
 Encoded = tuple[np.ndarray, FeatureSchema]
 OTHER = "<other>"
+_LARGEST_TO_FIT = 1e140
+"""Squares of such numbers, added over 1e27 rows, are a float64: beyond it mean and std become infinite."""
 _BLOCK_VALUES = 1 << 20
 
 
@@ -39,23 +41,27 @@ def encode_feature(table: Table, name: str, config: FeatureConfig, problems: Pro
         encoded = _multi_hot(table, config, key, problems)
     if encoded is None or config.dtype == "float32":
         return encoded
-    if config.dtype == "bfloat16":
-        return to_bits(encoded[0]), encoded[1].model_copy(update={"dtype": "bfloat16"})
-    return _halved(table, encoded, config, key, problems)
+    return _narrowed(table, encoded, config, key, problems)
 
 
-def _halved(table: Table, encoded: Encoded, config: FeatureConfig, key: str, problems: Problems) -> Encoded | None:
-    """As float16; too large numbers are a problem."""
+def _narrowed(table: Table, encoded: Encoded, config: FeatureConfig, key: str, problems: Problems) -> Encoded | None:
+    """As float16 or bfloat16; numbers that become infinite are a problem."""
     values, schema = encoded
-    with np.errstate(over="ignore"):
-        half = values.astype(np.float16)
-    large = np.flatnonzero(np.isinf(half).any(axis=1))
-    if not large.size:
-        return half, schema.model_copy(update={"dtype": "float16"})
-    what, fix = f"column {config.column!r}", f"Leave out {key}.dtype, or set {key}.normalize: standard"
-    examples = _examples(values, large, lambda v: np.abs(v) > 65_504)
-    problems.add(bad_rows(table, large, examples, what, "at most 65,504 as float16", fix))
-    return None
+    narrow: np.ndarray
+    if config.dtype == "bfloat16":
+        narrow = to_bits(values)
+        infinite, largest = narrow & 0x7FFF == 0x7F80, "3.39e38"
+    else:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float16)
+        infinite, largest = np.isinf(narrow), "65,504"
+    large = np.flatnonzero(infinite.any(axis=1))
+    if large.size:
+        what, fix = f"column {config.column!r}", f"Leave out {key}.dtype, or set {key}.normalize: standard"
+        examples: list[object] = [float(values[row][infinite[row]][0]) for row in large[:EXAMPLES].tolist()]
+        problems.add(bad_rows(table, large, examples, what, f"at most {largest} as {config.dtype}", fix))
+        return None
+    return narrow, schema.model_copy(update={"dtype": config.dtype})
 
 
 # numeric
@@ -68,7 +74,23 @@ def _numeric(table: Table, config: NumericFeature, key: str, problems: Problems)
     if values is None or not _check_numbers(table, values, config, key, problems):
         return None
     fitted = _fit(values, config)
-    return _normalize(values, config, fitted), FeatureSchema(width=values.shape[1], fitted=_as_json(config, fitted))
+    with np.errstate(over="ignore"):  # what becomes infinite is told
+        normalized = _normalize(values, config, fitted)
+    infinite = np.flatnonzero(np.isinf(normalized).any(axis=1))
+    if infinite.size:
+        rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
+        normalizes = "" if config.normalize == "standard" else f", or set {key}.normalize: standard"
+        examples = [_first_value(values[row], np.isinf(normalized[row])) for row in infinite[:EXAMPLES]]
+        fix = f"Correct the value{normalizes}"
+        problems.add(bad_rows(table, infinite, examples, f"column {config.column!r}", rule, fix))
+        return None
+    return normalized, FeatureSchema(width=values.shape[1], fitted=_as_json(config, fitted))
+
+
+def _first_value(numbers: np.ndarray, is_bad: np.ndarray) -> object:
+    """The first bad number of a row; null when there is none and what replaces it is too large."""
+    number = float(numbers[is_bad][0])
+    return None if np.isnan(number) else number
 
 
 def _vector(table: Table, name: str, key: str, problems: Problems) -> np.ndarray | None:
@@ -129,6 +151,13 @@ def _check_numbers(table: Table, values: np.ndarray, config: NumericFeature, key
             f"{table.label()}: {what} must have at least one number to take the mean of (got {len(values):,} rows "
             f"without). Leave the feature out, or set {key}.missing: zero"
         )
+    if config.normalize != "none" and not config.log1p and values.dtype == np.float64:
+        too_large = (values > _LARGEST_TO_FIT) | (values < -_LARGEST_TO_FIT)
+        large = np.setdiff1d(np.flatnonzero(too_large.any(axis=1)), infinite)
+        if large.size:
+            got = _examples(values, large, lambda v: np.abs(v) > _LARGEST_TO_FIT)
+            rule = f"at most {_LARGEST_TO_FIT:g} for normalize: {config.normalize}"
+            problems.add(bad_rows(table, large, got, what, rule, f"Correct the value, or set {key}.log1p: true"))
     if config.log1p:
         negative = np.flatnonzero((values < 0).any(axis=1))
         if negative.size:

@@ -77,7 +77,16 @@ def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) ->
         fix = "Replace it by null to leave the row without a label"
         problems.add(bad_rows(table, infinite, got, f"column {config.column!r}", "finite", fix))
         return None
-    return values.astype(np.float32), []
+    with np.errstate(over="ignore"):
+        labels = values.astype(np.float32)
+    large = np.flatnonzero(np.isinf(labels))
+    if large.size:
+        got = values[large[:EXAMPLES]].tolist()
+        rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
+        fix = f"Correct the value, or divide the whole column by a number (see {key})"
+        problems.add(bad_rows(table, large, got, f"column {config.column!r}", rule, fix))
+        return None
+    return labels, []
 
 
 def encode_split(
@@ -89,7 +98,8 @@ def encode_split(
     ids = hashed_ids()
     if config.group_by is not None:
         # A row without a group is its own: one split for all of them would be a large lump.
-        ids = pc.coalesce(pc.cast(table.column(config.group_by), pa.large_string()), ids)
+        groups, ids = (pc.cast(column, pa.large_string()) for column in (table.column(config.group_by), ids))
+        ids = pc.coalesce(groups, ids)
     return draw_splits(uniform(ids, config.seed), config)
 
 

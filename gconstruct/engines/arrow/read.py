@@ -180,23 +180,51 @@ def _cast(file: InputFile, piece: pa.Table, columns: dict[str, ColumnPlan], prob
 def _cast_column(
     file: InputFile, name: str, column: pa.ChunkedArray, plan: ColumnPlan, problems: Problems
 ) -> pa.ChunkedArray:
+    if file.format == "parquet":
+        column = pc.cast(column, _as_bytes(column.type))
     try:
         return cast_values(column, plan.type)
     except pa.ArrowException:
         row = first_failure(column, plan.type)
-        value = column[row].as_py() if kind_of(column.type) != "string" or pa.types.is_string(column.type) else None
-        value = value if value is not None else column.slice(row, 1).cast(pa.large_binary())[0].as_py()
-        shown_value = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+        value = _decoded(column[row].as_py())
         rule = f"column {name!r} must hold {_told(plan.type)}"
         fix = plan.why or "Correct the value, or cast the column"
-        problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(shown_value)}). {fix}")
+        problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(value)}). {fix}")
         return pa.chunked_array([pa.nulls(len(column), plan.type)])
 
 
+def _as_bytes(data_type: pa.DataType) -> pa.DataType:
+    """The type with bytes in the place of strings: Parquet does not check that its strings are UTF-8, nor does Arrow
+    when it reads them, but a cast from bytes to strings does."""
+    if pa.types.is_dictionary(data_type):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else value
+    if kind_of(data_type) == "string":
+        return pa.large_binary()
+    if kind_of(data_type).startswith("list of "):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else pa.large_list(value)
+    return data_type
+
+
+def _decoded(value: object) -> object:
+    """Bytes, also within a list, as text; those that are no UTF-8 stay bytes."""
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _told(data_type: pa.DataType) -> str:
-    return {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}.get(
-        kind_of(data_type), f"values of type {data_type}"
-    )
+    kind = kind_of(data_type)
+    if kind == "list of string":
+        return "lists of UTF-8 text"
+    named = {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}
+    return named.get(kind, f"values of type {data_type}")
 
 
 def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
@@ -211,10 +239,13 @@ def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.Chunk
 def first_failure(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> int:
     """The first row that cannot be cast, by bisection: about two casts of the column in all."""
     low, high = 0, len(column)
+    in_lists = kind_of(column.type).startswith("list of ")
     while high - low > 1:
         middle = (low + high) // 2
+        # A slice of lists shares all their items, which a cast looks at.
+        piece = column.take(pa.array(range(low, middle))) if in_lists else column.slice(low, middle - low)
         try:
-            cast_values(column.slice(low, middle - low), to)
+            cast_values(piece, to)
             low = middle
         except pa.ArrowException:
             high = middle

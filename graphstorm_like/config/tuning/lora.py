@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.base import PositiveFloat, PositiveInt
 from graphstorm_like.config.gnns.base import Dropout
@@ -12,6 +13,7 @@ from graphstorm_like.config.tuning.base import TuneConfig
 class LoraTuning(TuneConfig):
     """Low-rank updates beside frozen matrices (Hu et al. 2022), by peft. What is saved is the merged model."""
 
+    packages: ClassVar[Mapping[str, str]] = {"peft": "lora"}
     type: Literal["lora"]
     rank: PositiveInt = 8
     alpha: PositiveFloat = 16.0

@@ -12,11 +12,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from graphstorm_like.config.base import Name
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     EdgeTypeSchema,
     NodeTypeSchema,
+    RelativePath,
     feature_column,
     label_column,
     label_split_column,
@@ -50,11 +52,11 @@ class Sidecar(BaseModel):
 
     kind: Literal["graphstorm-like export"] = "graphstorm-like export"
     version: Literal[1] = 1
-    nodes: dict[str, NodeTypeSchema]
+    nodes: dict[Name, NodeTypeSchema]
     edges: list[EdgeTypeSchema]
     tensors: dict[str, TensorNames]
     """By written type name."""
-    ids: dict[str, str]
+    ids: dict[Name, RelativePath]
     """By node type: a Parquet file of the user's ids, by position."""
     dropped: dict[str, int] = {}
 

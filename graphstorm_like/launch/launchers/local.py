@@ -25,7 +25,7 @@ from graphstorm_like.launch.plan import (
 )
 from graphstorm_like.launch.prepare import prepare, supervise, write_pipeline
 from graphstorm_like.launch.stages import hold_output, run_pipeline, writing
-from graphstorm_like.training.progress import Reporter
+from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
 
@@ -44,7 +44,7 @@ class LocalLauncher(Launcher):
                 return
             gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
             if gpus:
-                from graphstorm_like.training.distributed import check_gpus
+                from graphstorm_like.ranks.torch_group import check_gpus
 
                 check_gpus(config.hosts * config.trainers, gpus)
             sweep(root)

@@ -17,8 +17,33 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Block, Graph, RowType
+from graphstorm_like.inputs.edges import chosen_edge_inputs, give_scored_inputs, scored_inputs
+from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, ReorderedVectors, TablePlace, VectorTable
+from graphstorm_like.inputs.rank_rows import RankRows
+from graphstorm_like.inputs.shared_tokens import SharedTokens, training_tokens
+from graphstorm_like.inputs.text import (
+    CachedText,
+    SharedText,
+    TextSource,
+    TextVectors,
+    text_inputs,
+    text_vectors,
+)
+from graphstorm_like.inputs.trained_texts import (
+    FetchTexts,
+    SeedsAndNeighbors,
+    SeedsOnly,
+    TextPass,
+    TextStores,
+    all_inputs,
+    replace_rows,
+    texts_of,
+)
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
@@ -27,9 +52,6 @@ from graphstorm_like.tasks import Objective, task_node_types
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
-from graphstorm_like.training.device import choose_device, uses_bfloat16
-from graphstorm_like.training.distributed import cluster, group
-from graphstorm_like.training.edge_inputs import chosen_edge_inputs, give_scored_inputs, scored_inputs
 from graphstorm_like.training.experiment import (
     Experiment,
     Sources,
@@ -41,29 +63,7 @@ from graphstorm_like.training.experiment import (
 )
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
-from graphstorm_like.training.lm.shared_tokens import SharedTokens, training_tokens
-from graphstorm_like.training.lm.table import AgingVectors, FreshVectors, ReorderedVectors, TablePlace, VectorTable
-from graphstorm_like.training.lm.texts import (
-    FetchTexts,
-    SeedsAndNeighbors,
-    SeedsOnly,
-    TextPass,
-    TextStores,
-    all_inputs,
-    replace_rows,
-    texts_of,
-)
 from graphstorm_like.training.optim import ParameterGroup, module_groups
-from graphstorm_like.training.progress import Reporter
-from graphstorm_like.training.rank_rows import RankRows
-from graphstorm_like.training.text_vectors import (
-    CachedText,
-    SharedText,
-    TextSource,
-    TextVectors,
-    text_inputs,
-    text_vectors,
-)
 
 Tables = Mapping[Place, Mapping[str, VectorTable]]
 """By place and input name ('text:...')."""

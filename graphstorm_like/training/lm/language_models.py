@@ -7,7 +7,7 @@ checkpoint and, with several processes, in no all-reduce.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,10 @@ class LanguageModels(nn.Module):
         for encoder in self.encoders:
             assert isinstance(encoder, TextEncoder)
             by_depth: dict[int, list[Tensor]] = {}
-            depth_of = _depths(encoder.backbone)
+            # Only layer_decay asks for depths, which a model with shared layers (ALBERT) has not.
+            depths = _depths(encoder.backbone) if self.config.layer_decay < 1.0 else {}
             for name, parameter in encoder.backbone.named_parameters():
-                depth = depth_of(name) if self.config.layer_decay < 1.0 else 0
-                by_depth.setdefault(depth, []).append(parameter)
+                by_depth.setdefault(depths.get(name, 0), []).append(parameter)
             for depth, parameters in by_depth.items():
                 lr = self.config.lr * self.config.layer_decay**depth
                 found += split_decay(parameters, lr, self.config.weight_decay, self.config.schedule)
@@ -153,7 +153,7 @@ def _checkpoint_layers(backbone: nn.Module) -> None:
 
         return run
 
-    for layer in layer_list(backbone)[1]:
+    for layer in _layers_or_groups(backbone):
         layer.forward = checkpointed(layer, layer.forward)
 
 
@@ -193,9 +193,15 @@ def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return name, module
     raise ConfigError(
-        f"train.lm: tune.type top, layer_decay and gradient_checkpointing need a model with a list of layers, which "
-        f"{type(backbone).__name__} does not show. Use tune: {{type: full}} without them"
+        f"train.lm: tune.type top, layer_decay and gradient_checkpointing need a model with a list of layers of their "
+        f"own weights, which {type(backbone).__name__} does not show. Use tune.type full or lora without them"
     )
+
+
+def _layers_or_groups(backbone: nn.Module) -> Iterable[nn.Module]:
+    """The transformer layers, or of a model that shares them (ALBERT) the groups, each of which runs several times."""
+    groups = getattr(getattr(backbone, "encoder", None), "albert_layer_groups", None)
+    return groups if isinstance(groups, nn.ModuleList) else layer_list(backbone)[1]
 
 
 def _freeze_below(backbone: nn.Module, layers: int) -> None:
@@ -211,8 +217,8 @@ def _freeze_below(backbone: nn.Module, layers: int) -> None:
         parameter.requires_grad_(any(parameter_name.startswith(p) for p in learning) if inside else seen)
 
 
-def _depths(backbone: nn.Module) -> Any:
-    """name of a parameter -> layers between it and the output: 0 for the top layer and what follows it."""
+def _depths(backbone: nn.Module) -> dict[str, int]:
+    """Name of a parameter -> layers between it and the output: 0 for the top layer and what follows it."""
     name, stack = layer_list(backbone)
     after = False
     found: dict[str, int] = {}
@@ -223,12 +229,12 @@ def _depths(backbone: nn.Module) -> Any:
             found[parameter_name] = len(stack) - 1 - layer
         else:
             found[parameter_name] = 0 if after else len(stack)
-    return found.__getitem__
+    return found
 
 
 def _only_learning(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
-    """State dict hook: frozen weights are where they came from, on disk."""
-    frozen = {prefix + n for n, p in module.named_parameters() if not p.requires_grad}
-    frozen |= {prefix + n for n, _ in module.named_buffers()}
-    for name in frozen & set(state):
+    """State dict hook: frozen weights are where they came from, on disk. A tensor of several names (T5 has its token
+    embeddings twice) is kept under the one that named_parameters gives it: safetensors refuses it twice."""
+    learning = {prefix + name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    for name in [name for name in state if name.startswith(prefix) and name not in learning]:
         del state[name]

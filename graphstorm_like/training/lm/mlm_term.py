@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.lm import MlmConfig
-from graphstorm_like.graph.group import ALONE, Group
+from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.mlm import MaskedLmHead, Vocabulary, input_embeddings, mask_tokens
 from graphstorm_like.training.lm.language_models import LanguageModels

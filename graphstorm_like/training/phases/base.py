@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.registry import Registry
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.phases.lineage import Lineage
-from graphstorm_like.training.progress import Reporter
 
 Config = TypeVar("Config", bound=PhaseConfig)
 

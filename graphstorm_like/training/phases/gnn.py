@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from graphstorm_like.config.phases.gnn import GnnPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.lineage import Lineage
-from graphstorm_like.training.progress import Reporter
 
 
 @PHASES.register(GnnPhase)

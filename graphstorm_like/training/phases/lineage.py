@@ -9,9 +9,9 @@ from pathlib import Path
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.language_models import encoder_folder
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.trainer import BEST, LM_FOLDER
 
 

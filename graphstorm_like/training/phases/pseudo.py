@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from graphstorm_like.config.phases.pseudo import PseudoPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.experiment import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.lineage import Lineage
-from graphstorm_like.training.progress import Reporter
 
 
 @PHASES.register(PseudoPhase)

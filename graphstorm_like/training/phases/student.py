@@ -8,13 +8,13 @@ import torch
 
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.experiment import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage
-from graphstorm_like.training.progress import Reporter
 
 
 @PHASES.register(StudentPhase)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.hashing import hash_facts
+from graphstorm_like.inputs.text import text_inputs
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.phases.base import phase_pipeline
-from graphstorm_like.training.text_vectors import text_inputs
 from graphstorm_like.training.trainer import TrainResult
 
 PHASE_DONE = "phase.json"
@@ -59,7 +59,7 @@ def phase_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     lm = graph = ""
     for i, phase in enumerate(phases):
         facts = _facts(pipeline, phase, manifest, lm, graph)
-        fingerprint = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        fingerprint = hash_facts(facts)
         cached = Path(pipeline.cache) / f"phase-{phase.name}-{fingerprint}"
         planned.append(PlannedPhase(phase, fingerprint, folder if i == len(phases) - 1 else cached, cached))
         lm = fingerprint if phase.trains_lm else lm

@@ -18,13 +18,13 @@ from typing import Any
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.training.distributed import group
+from graphstorm_like.progress import Reporter, duration
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.torch_group import group
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage, tuned_encoders
-from graphstorm_like.training.progress import Reporter, duration
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe

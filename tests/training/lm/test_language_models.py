@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.tuning.full import FullTuning
@@ -18,6 +19,7 @@ from graphstorm_like.testing.text import FAMILIES, tiny_text_model
 from graphstorm_like.text.batching import TextBatch, collate
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.training.checkpoint import load_weights
 from graphstorm_like.training.lm.language_models import FastDropout, LanguageModels, layer_list
 
 TUNES = {"full": FullTuning(type="full"), "top": TopTuning(type="top", layers=1), "lora": LoraTuning(type="lora")}
@@ -46,6 +48,10 @@ def test_every_family_learns(family: tuple[str, Path], tmp_path: Path, tune: str
     """All that should learn gets a gradient and moves; nothing else moves; what is saved gives the same vectors."""
     encoder = TextEncoder.load(family[1], dtype="float32", attention="eager")
     config = LmConfig(tune=TUNES[tune], lr=1e-2, dropout=0.0, gradient_checkpointing=checkpointing)
+    if family[0] == "albert" and tune == "top":  # all its layers are one: none is the top
+        with pytest.raises(ConfigError, match=r"tune\.type top, layer_decay and .* which AlbertModel does not show"):
+            LanguageModels({"*": encoder}, config)
+        return
     lms = LanguageModels({"*": encoder}, config)
     batch = batch_of(encoder, tmp_path)
     before = {n: p.detach().clone() for n, p in encoder.named_parameters()}
@@ -64,6 +70,7 @@ def test_every_family_learns(family: tuple[str, Path], tmp_path: Path, tune: str
     assert moved <= set(learning(encoder))
     assert {n for n, p in learning(encoder).items() if p.dim() > 1} <= moved
     assert set(lms.state_dict()) == {f"encoders.0.{n}" for n in learning(encoder)}
+    save_file(lms.state_dict(), tmp_path / "weights.safetensors")
     lms.eval()
     lms.save(tmp_path / "saved")
     loaded = TextEncoder.load(tmp_path / "saved" / "shared", dtype="float32", attention="eager")
@@ -91,6 +98,36 @@ def test_gradient_checkpointing_is_really_on(encoder: TextEncoder, store: TokenS
         for handle in handles:
             handle.remove()
     assert counts == {False: len(layers), True: 2 * len(layers)}
+
+
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_albert_s_layers_have_no_depth(tmp_path: Path, tune: str) -> None:
+    """It learns at one rate; a rate a layer is refused."""
+    folder = tiny_text_model(tmp_path, "albert")
+    lms = LanguageModels({"*": TextEncoder.load(folder, dtype="float32")}, LmConfig(tune=TUNES[tune], lr=0.5))
+    assert {group.lr for group in lms.groups()} == {0.5}
+    other = LanguageModels({"*": TextEncoder.load(folder, dtype="float32")}, LmConfig(layer_decay=0.9))
+    with pytest.raises(ConfigError, match="layer_decay and gradient_checkpointing need a model with a list of layers"):
+        other.groups()
+
+
+def test_a_tensor_of_two_names_is_kept_once(tmp_path: Path) -> None:
+    """T5 has its token embeddings under two names, which safetensors (resume points, best weights) refuse."""
+    folder = tiny_text_model(tmp_path / "model", "t5")
+    lms = LanguageModels({"*": TextEncoder.load(folder, dtype="float32")}, LmConfig())
+    modules = torch.nn.ModuleDict({"other": torch.nn.Linear(2, 2), "lm": lms})
+    state = modules.state_dict()
+    assert len({tensor.data_ptr() for tensor in state.values()}) == len(state)
+    assert set(state) == set(learning(modules))
+    save_file(state, tmp_path / "weights.safetensors")
+    again = LanguageModels({"*": TextEncoder.load(folder, dtype="float32")}, LmConfig())
+    with torch.no_grad():
+        for parameter in again.parameters():
+            parameter.zero_()
+    load_weights(tmp_path / "weights.safetensors", torch.nn.ModuleDict({"other": torch.nn.Linear(2, 2), "lm": again}))
+    embeddings = [m.of("*").backbone.get_input_embeddings().weight for m in (lms, again)]
+    assert torch.equal(*embeddings)
+    assert embeddings[1].any()
 
 
 def test_learning_rates_fall_towards_the_input(encoder: TextEncoder) -> None:

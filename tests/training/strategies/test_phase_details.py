@@ -17,8 +17,8 @@ from torch import Tensor
 
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.config.schedule import ScheduleConfig
-from graphstorm_like.graph.group import Group
 from graphstorm_like.launch.stages import Runner, read_scores
+from graphstorm_like.ranks.group import Group
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder

@@ -15,6 +15,7 @@ import torch
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.tasks import EdgeLabelTask
 from graphstorm_like.testing import ranks
@@ -23,7 +24,6 @@ from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.lm.experiment import build_lm_experiment
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 

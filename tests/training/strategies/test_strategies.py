@@ -17,16 +17,16 @@ from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import exclusive
-from graphstorm_like.graph.group import Group
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.stages import Runner, read_scores, run_pipeline
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.group import Group
 from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
 from graphstorm_like.training.phases.base import phase_pipeline
-from graphstorm_like.training.progress import Reporter
 from graphstorm_like.training.strategies.plan import phase_plan
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
@@ -334,7 +334,7 @@ def test_each_node_type_has_the_right_language_model(tmp_path: Path) -> None:
     experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
     kinds = {k: type(experiment.language_models.of(k).backbone).__name__ for k in ("*", "superuser")}
     assert kinds == {"*": "BertModel", "superuser": "MPNetModel"}
-    from graphstorm_like.training.lm.texts import texts_of
+    from graphstorm_like.inputs.trained_texts import texts_of
 
     pipeline_batch = experiment.batches().make(np.arange(8), _at())
     seen: dict[str, list[str]] = {}

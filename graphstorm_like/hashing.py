@@ -1,0 +1,16 @@
+"""One hash for what a result follows from: configurations, versions, hashes of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+
+def hash_facts(facts: Mapping[str, Any]) -> str:
+    """Hex digits (128 bits) that are the same for equal facts, in whatever order their keys stand at any depth.
+
+    Facts are plain JSON (TypeError else). Lists keep their order, and 1 and 1.0 differ.
+    """
+    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()

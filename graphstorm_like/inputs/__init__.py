@@ -1,0 +1,1 @@
+"""What a model reads: features, vectors of texts, fixed or learning, and learnable vectors of nodes."""

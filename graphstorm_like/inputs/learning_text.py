@@ -1,0 +1,289 @@
+"""Vectors of a text column while its language model learns.
+
+FreshVectors: a row that is read is first computed anew if the weights have moved since (training and validation of a
+language model alone; no text twice for the same weights). AgingVectors: float16 rows, each with the step that computed
+it, read as they are: training end to end, where `refresh_steps` bounds their age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.store import IntArray, RowType, type_name
+from graphstorm_like.inputs.rank_rows import read_rows, row_file
+from graphstorm_like.inputs.shared_tokens import SharedTokens
+from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.tables import HostRows, rank_bounds
+from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
+from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource, TokenStore
+
+NEVER = -1
+CHUNK = 1 << 16
+"""Rows that are computed before they are written."""
+
+
+def _compute(encoder: TextEncoder, tokens: TextTokens, pieces: IntArray, autocast: bool) -> Vectors:
+    """[n, D] vectors of some pieces with the present weights."""
+    training = encoder.training
+    with torch.autocast(encoder.device.type, torch.bfloat16, enabled=autocast):
+        vectors = embed_texts(encoder, tokens, pieces)
+    encoder.train(training)
+    return vectors
+
+
+class FreshVectors:
+    """A FeatureSource that computes what it is asked for, and keeps it until the weights move."""
+
+    def __init__(self, encoder: TextEncoder, tokens: TokenSource, autocast: bool) -> None:
+        self.tokens, self.width, self.now = tokens, encoder.dim, 0
+        self._encoder, self._autocast = encoder, autocast
+        self._slots: dict[int, int] = {}
+        self._vectors = np.zeros((0, encoder.dim), dtype=np.float16)
+
+    def at(self, now: int) -> None:
+        """now: optimizer steps done. Weights with another number are other weights."""
+        if now != self.now:
+            self._slots, self._vectors = {}, self._vectors[:0].copy()
+            self.now = now
+
+    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+        """[N, D] float16 rows of nodes or edges."""
+        fetched = self.tokens.begin_fetch(ids)()
+        slots = np.array([self._slots.get(piece, -1) for piece in fetched.pieces.tolist()], dtype=np.int64)
+        missing = np.flatnonzero(slots < 0)
+        if len(missing):
+            slots[missing] = np.arange(len(self._slots), len(self._slots) + len(missing))
+            if (size := len(self._slots) + len(missing)) > len(self._vectors):
+                grown = np.zeros((max(size, 2 * len(self._vectors)), self.width), dtype=np.float16)
+                grown[: len(self._slots)] = self._vectors[: len(self._slots)]
+                self._vectors = grown
+            self._vectors[slots[missing]] = _compute(self._encoder, fetched.tokens, missing, self._autocast)
+            self._slots.update(zip(fetched.pieces[missing].tolist(), slots[missing].tolist(), strict=True))
+        texts = fetched.tokens.row_of_text
+        return from_pieces(fetched.tokens, self._vectors[slots], texts, self._encoder.normalize)
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return partial(self.rows, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlace:
+    """Where a table of a job lies. number: of the table among its phase's, which names its files; name: in shared
+    memory, used once a job; graph: whose servers answer for it."""
+
+    number: int = 0
+    name: str = "aging"
+    row_type: RowType = ""
+    graph: PartitionedGraph | None = None
+    group: Group = ALONE
+    shm: Path | None = None
+
+
+class AgingVectors:
+    """A FeatureSource and RankRows: rows of U distinct texts, or pieces of texts. A host has one copy of its own texts'
+    rows, which all ranks read, and write to the ranks that own them, once a step.
+
+    start: [U of the host, D] float16, what the rows are at first.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        tokens: TokenStore | SharedTokens,
+        autocast: bool,
+        start: Vectors,
+        place: TablePlace = TablePlace(),
+    ) -> None:
+        self.tokens, self.width, self.now = tokens, start.shape[1], 0
+        self._encoder, self._autocast, self._place = encoder, autocast, place
+        group = place.group
+        cuts = tokens.piece_starts if isinstance(tokens, SharedTokens) else np.array([0, len(tokens)])
+        self._own_tokens = tokens.own if isinstance(tokens, SharedTokens) else tokens
+        self._bounds = rank_bounds(cuts, group)
+        self._host_start = int(cuts[group.host if len(cuts) > 2 else 0])
+        self.start, self.stop = int(self._bounds[group.rank]), int(self._bounds[group.rank + 1])
+        folders = [self._own_tokens.key] if group.hosts == 1 else group.collect(self._own_tokens.key, "token stores")
+        self.numbering = blake2b(repr(folders[:: group.local_size]).encode(), digest_size=16).digest()
+        """What rows are numbered by: those of a resume point may have been by other hosts' stores."""
+        index = (str(self._own_tokens.folder / "row_of_text.bin"), self._own_tokens.row_of_text.dtype.str)
+        shape = (len(start), self.width)
+        where = f"{type_name(place.row_type)}:{place.name}"
+        self._vectors = HostRows(group, place.shm, where, shape, "<f2", index)
+        self._computed = HostRows(group, place.shm, f"{where}:computed", (len(start), 1), "<i8", index)
+        own = slice(self.start - self._host_start, self.stop - self._host_start)
+        self.own, self.own_computed = self._vectors.values[own], self._computed.values[own, 0]
+        """This rank's rows, and the optimizer step before which each was computed, or NEVER."""
+        self.own[:] = start[own]
+        self._read = (0, 0)
+        self._put: list[tuple[IntArray, Tensor]] = []
+        self._is_foreign = False
+        group.barrier("first vectors of texts")
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        if isinstance(self.tokens, TokenStore):
+            return partial(self._rows_here, self.tokens, ids)
+        graph, row_type = self._place.graph, self._place.row_type
+        assert graph is not None
+        vectors = graph.begin_shared(row_type, self._place.name, ids)
+        computed = graph.begin_shared(row_type, f"{self._place.name}:computed", ids)
+
+        def finish() -> npt.NDArray[np.floating[Any]]:
+            found: npt.NDArray[np.float16] = vectors()
+            self._note_ages(computed()[:, 0])
+            return found
+
+        return finish
+
+    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+        """[N, D] float16 rows of nodes or edges."""
+        return self.begin_rows(ids)()
+
+    def _rows_here(self, tokens: TokenStore, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+        texts = np.asarray(tokens.row_of_text[ids], dtype=np.int64)
+        self._note_ages(self._computed.values[tokens.pieces(texts)[0], 0])
+        return from_pieces(tokens, self._vectors.values, texts, self._encoder.normalize)
+
+    def _note_ages(self, computed: IntArray) -> None:
+        self._read = (self._read[0] + int((self.now - computed).sum()), self._read[1] + len(computed))
+
+    def ages_read(self) -> tuple[int, int]:
+        """(sum of ages in steps, number) of the rows read since the last call."""
+        found, self._read = self._read, (0, 0)
+        return found
+
+    # -- writing: others read between two steps only -------------------------------------------------------------
+
+    def put(self, pieces: IntArray, vectors: Tensor) -> None:
+        """Keep rows [n, D] that the present weights gave, of any pieces [n], for the end of the step."""
+        self._put.append((pieces, vectors.detach().cpu().half()))
+
+    def stepped(self, now: int, refresh_steps: int | None) -> None:
+        """After an optimizer step, of which there were `now`; all ranks together. What was put is written, of several
+        versions the first rank's. refresh_steps: compute the next part of the table, so that no row gets older."""
+        self._deliver()
+        self.now = now
+        if refresh_steps is not None:
+            size, turn = self.stop - self.start, now % refresh_steps
+            self._refresh(np.arange(size * turn // refresh_steps, size * (turn + 1) // refresh_steps))
+        self._place.group.barrier("vectors of texts")
+
+    def refresh_all(self) -> None:
+        """Compute every row that other weights gave; all ranks together."""
+        self._refresh(np.flatnonzero(self.own_computed != self.now))
+        self._place.group.barrier("vectors of all texts")
+
+    def at(self, now: int) -> None:
+        """now: optimizer steps done; all ranks together. Rows that a resume point did not have are computed."""
+        self.now = now
+        if self._is_foreign:
+            self._is_foreign = False
+            self.refresh_all()
+
+    def _deliver(self) -> None:
+        group = self._place.group
+        pieces = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *(p for p, _ in self._put)]))
+        rows = torch.cat([torch.zeros(0, self.width, dtype=torch.float16), *(v for _, v in self._put)])
+        self._put.clear()
+        if group.size > 1:
+            pieces, order = torch.sort(pieces, stable=True)
+            counts = torch.searchsorted(pieces, torch.from_numpy(self._bounds)).diff().tolist()
+            sent = group.exchange(rows[order].view(torch.uint8), counts, "vectors of texts")
+            pieces, rows = group.exchange(pieces, counts, "vectors of texts"), sent.view(torch.float16)
+        distinct, first = np.unique(pieces.numpy(), return_index=True)
+        self._write(distinct - self.start, rows.numpy()[first])
+
+    def _refresh(self, own: IntArray) -> None:
+        for i in range(0, len(own), CHUNK):
+            some = own[i : i + CHUNK]
+            pieces = some + (self.start - self._host_start)
+            self._write(some, _compute(self._encoder, self._own_tokens, pieces, self._autocast))
+
+    def _write(self, own: IntArray, rows: Vectors) -> None:
+        self.own[own] = rows
+        self.own_computed[own] = self.now
+
+    # -- on disk: see RankRows -----------------------------------------------------------------------------------
+
+    @property
+    def _stem(self) -> str:
+        return f"vectors-{self._place.number}"
+
+    @property
+    def file(self) -> str | None:
+        """See RankRows."""
+        return row_file(self._stem, self.start, self.stop)
+
+    def state(self, moments: bool) -> dict[str, Tensor]:
+        """See RankRows. Only training needs any of it."""
+        numbering = torch.frombuffer(bytearray(self.numbering), dtype=torch.uint8)
+        own = {"vectors": torch.from_numpy(self.own), "computed": torch.from_numpy(self.own_computed)}
+        return own | {"numbering": numbering}
+
+    def load(self, folder: Path) -> None:
+        """See RankRows. Where texts were numbered otherwise (on another number of hosts), `at` computes all rows."""
+        stem, what = self._stem, "vectors of texts"
+        told = read_rows(folder, stem, (0, 0), {}, what, ["numbering"])["numbering"]
+        self._is_foreign = any(numbering.numpy().tobytes() != self.numbering for numbering in told)
+        if self._is_foreign:
+            self.own_computed[:] = NEVER
+        else:
+            targets = {"vectors": torch.from_numpy(self.own), "computed": torch.from_numpy(self.own_computed)}
+            read_rows(folder, stem, (self.start, self.stop), targets, what)
+
+
+@dataclass(frozen=True, slots=True)
+class ReorderedTokens:
+    """A TokenSource under other ids. order [N]: the tokens' id of each."""
+
+    tokens: TokenSource
+    order: IntArray
+
+    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+        """See TokenSource."""
+        return self.tokens.begin_lengths(self.order[rows])
+
+    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+        """See TokenSource."""
+        return self.tokens.begin_fetch(self.order[rows])
+
+
+class ReorderedVectors:
+    """Rows and tokens of an AgingVectors under other ids, as those of reverse edges, whose texts are their originals'.
+
+    order [N]: the table's id of each.
+    """
+
+    def __init__(self, table: AgingVectors, order: IntArray) -> None:
+        self.table, self.width, self.tokens = table, table.width, ReorderedTokens(table.tokens, order)
+        self._order = order
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+        """See FeatureSource."""
+        return self.table.begin_rows(self._order[ids])
+
+    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+        """[N, D] float16 rows."""
+        return self.begin_rows(ids)()
+
+    def put(self, pieces: IntArray, vectors: Tensor) -> None:
+        """See AgingVectors."""
+        self.table.put(pieces, vectors)
+
+
+VectorTable = FreshVectors | AgingVectors | ReorderedVectors

@@ -1,0 +1,118 @@
+"""Progress of long work: a live bar on a terminal, plain lines with rate and time left elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+LINE_SECONDS = 10.0
+"""Not on a terminal: at most one line in this many seconds."""
+
+
+class Meter:
+    """One piece of work of known size. `update` may be called as often as one likes."""
+
+    def __init__(self, reporter: Reporter, what: str, total: int) -> None:
+        self._reporter, self._what, self._total = reporter, what, total
+        self._started = self._last = time.monotonic()
+        self._first_done: int | None = None
+        self._bar = reporter.live.add_task(what, total=total, info="") if reporter.live else None
+
+    def update(self, done: int, info: str = "") -> None:
+        """Now `done` of `total`; `info` is shown behind."""
+        if self._first_done is None:
+            self._first_done = done if done < self._total else 0
+        if self._reporter.live is not None and self._bar is not None:
+            self._reporter.live.update(self._bar, completed=done, info=info)
+            return
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            rate = max(done - self._first_done, 1) / max(now - self._started, 1e-9)
+            left = (self._total - done) / rate
+            share = 100 * done / max(self._total, 1)
+            speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+            self._reporter.line(f"{self._what}: {share:.0f} % ({speed}/s, {duration(left)} left) {info}".rstrip())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._reporter.live is not None and self._bar is not None:
+            self._reporter.live.remove_task(self._bar)
+
+
+LOG_ONLY = "\x1f"
+"""What begins a line that a supervisor writes into the process's log, and does not show."""
+
+
+class Reporter:
+    """Where lines and bars go. quiet: nowhere. log_only: into the log of a rank that is not the first, whose lines
+    would say again what the first one says."""
+
+    def __init__(self, quiet: bool = False, log_only: bool = False) -> None:
+        self.quiet, self._prefix = quiet, LOG_ONLY if log_only else ""
+        self.console = Console(stderr=False, quiet=quiet, highlight=False, soft_wrap=True)
+        self.live: Progress | None = None
+
+    def line(self, text: str) -> None:
+        """One line of plain text."""
+        self.console.print(f"{self._prefix}{text}", markup=False)
+
+    def follow(self) -> Callable[[str, int, int], None]:
+        """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""
+        open_meters: dict[str, ExitStack] = {}
+        meters: dict[str, Meter] = {}
+
+        def update(what: str, done: int, of: int) -> None:
+            if what not in meters:
+                open_meters[what] = ExitStack()
+                meters[what] = open_meters[what].enter_context(self.meter(what, of))
+            meters[what].update(done)
+            if done >= of:
+                open_meters.pop(what).close()
+                del meters[what]
+
+        return update
+
+    @contextmanager
+    def meter(self, what: str, total: int) -> Iterator[Meter]:
+        """A Meter for the duration of a with block."""
+        started_here = False
+        if self.live is None and not self.quiet and sys.stdout.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[info]}"),
+            )
+            self.live = Progress(*columns, console=self.console, transient=True)
+            self.live.start()
+            started_here = True
+        meter = Meter(self, what, total)
+        try:
+            yield meter
+        finally:
+            meter.close()
+            if started_here and self.live is not None:
+                self.live.stop()
+                self.live = None
+
+
+def duration(seconds: float) -> str:
+    """'2 h 03 min', '4 min 05 s', '12 s'"""
+    whole = int(seconds + 0.5)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s"
+
+
+def shown(metrics: Mapping[str, float]) -> str:
+    """'mrr 0.2500, hits@10 0.5000'; numbers of parts ('mrr/a:r:b') stay in the files, for there may be many."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if "/" not in name)

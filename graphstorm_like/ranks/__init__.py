@@ -1,0 +1,1 @@
+"""The processes that train together, and the tables that they share."""

@@ -1,0 +1,142 @@
+"""Tables of numbers with a row a node, shared by all ranks: each writes its own rows, all read any.
+
+Alone a process has the whole table, in memory or in a file. Otherwise a host's rows lie in its shared-memory folder,
+which its ranks map; other hosts ask its servers. A rank sees what others have written after a barrier.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.files import reserve
+from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.shared import create_rows, drop, find
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.ranks.group import Group
+
+_unused: list[tuple[Path, str]] = []
+"""Tables of the host that this process, its leader, has let go, and others may still read."""
+FloatRows = npt.NDArray[np.float32]
+
+
+def rank_bounds(cuts: IntArray, group: Group) -> IntArray:
+    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1], where host h has cuts[h]:cuts[h + 1], which its ranks
+    share equally."""
+    inner = [cuts[:-1] + (np.diff(cuts) * i) // group.local_size for i in range(group.local_size)]
+    return np.array([*np.stack(inner, axis=1).ravel(), cuts[-1]])
+
+
+def row_bounds(graph: Graph, row_type: RowType, group: Group) -> IntArray:
+    """See rank_bounds: rows of a type, of which each host has those of its partition."""
+    if group.hosts > 1:
+        assert isinstance(graph, PartitionedGraph)
+        cuts = graph.starts(row_type)
+    else:
+        schema = graph.manifest.node(row_type) if isinstance(row_type, str) else graph.manifest.edge(row_type)
+        cuts = np.array([0, schema.count])
+    return rank_bounds(cuts, group)
+
+
+class HostRows:
+    """Numbers [count, width], zero at first, of which a host has one copy. Its ranks make it together and map it, and
+    its servers answer for it under the name. index: see SharedTable."""
+
+    def __init__(
+        self,
+        group: Group,
+        shm: Path | None,
+        name: str,
+        shape: tuple[int, int],
+        dtype: str,
+        index: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.values: npt.NDArray[Any]
+        if group.size == 1:
+            self.values = np.zeros(shape, dtype=dtype)
+            return
+        assert shm is not None, "ranks of a launcher have a shared-memory folder"
+        if group.leads_host:
+            create_rows(shm, name, shape, dtype, index)
+        group.barrier(f"making table {name}")
+        while _unused:  # where all ranks are here, none reads what this one let go before
+            drop(*_unused.pop())
+        if group.leads_host:
+            weakref.finalize(self, _unused.append, (shm, name)).atexit = False
+        self.values = find(shm, name).open("r+").values
+
+
+class RowTable:
+    """float32 rows [count, width] of the nodes of a type, zero at first. All ranks make it together.
+
+    own [stop - start, width]: this rank's rows, to write to. shm: the host's folder, when there are several ranks.
+    file: where a process alone keeps the rows; None: in memory.
+    """
+
+    _numbers = itertools.count()
+
+    def __init__(
+        self, graph: Graph, node_type: NodeType, width: int, group: Group, shm: Path | None, file: Path | None = None
+    ) -> None:
+        self.bounds = row_bounds(graph, node_type, group)
+        self.start, self.stop = int(self.bounds[group.rank]), int(self.bounds[group.rank + 1])
+        self.shape = (int(self.bounds[-1]), width)
+        self._graph, self._node_type, self._group = graph, node_type, group
+        self._here: FloatRows
+        """Rows that this process has mapped: all, or with several hosts its own host's."""
+        if group.size == 1:
+            self._here = self.own = _alone(self.shape, file)
+            return
+        # Ranks make their tables in one order, so a number names the same table everywhere.
+        self._name = f"rows:{next(self._numbers)}"
+        first = int(self.bounds[group.host * group.local_size])
+        last = int(self.bounds[(group.host + 1) * group.local_size])
+        self._table = HostRows(group, shm, f"{node_type}:{self._name}", (last - first, width), "<f4")
+        self._here = self._table.values
+        self.own = self._here[self.start - first : self.stop - first]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `own` is the whole table."""
+        return self._group.size == 1
+
+    def put(self, first: int, rows: FloatRows) -> None:
+        """Write some of this rank's rows, from row `first` on."""
+        assert self.start <= first <= self.stop - len(rows), "another rank's rows"
+        self.own[first - self.start : first - self.start + len(rows)] = rows
+
+    def begin_rows(self, ids: IntArray) -> Callable[[], FloatRows]:
+        """Start to read rows [N, width]; the result waits for them."""
+        if self._group.hosts == 1:
+            return lambda: self._here[ids]
+        assert isinstance(self._graph, PartitionedGraph)
+        return self._graph.begin_shared(self._node_type, self._name, ids)
+
+    def rows(self, ids: IntArray) -> FloatRows:
+        """[N, width] rows of nodes."""
+        return self.begin_rows(ids)()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | IntArray) -> FloatRows:
+        if self._group.hosts == 1:
+            found: FloatRows = self._here[rows]
+            return found
+        return self.rows(np.arange(len(self))[rows] if isinstance(rows, slice) else rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
+def _alone(shape: tuple[int, int], file: Path | None) -> FloatRows:
+    if file is None or 0 in shape:
+        return np.zeros(shape, dtype=np.float32)
+    reserve(file, 4 * shape[0] * shape[1])
+    return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)

@@ -1,0 +1,277 @@
+"""The processes of a job, over torch.distributed: gloo for numbers and CPU tensors, NCCL for CUDA tensors.
+
+`start` joins the group that the launcher's environment describes; `group()` and `cluster()` are what this process is
+in. Every wait has a timeout, whose error names the rank and what it waited for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.graph.remote.client import connect
+from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.ranks.group import ALONE, Group
+
+LONG_SECONDS = 7 * 86_400.0
+"""For work that one process of a host does for all: the supervisor ends the job when that one dies."""
+
+_group: Group = ALONE
+_cluster: Cluster | None = None
+
+
+def group() -> Group:
+    """The group that this process is in."""
+    return _group
+
+
+def cluster() -> Cluster | None:
+    """Where this process stands; None: no launcher started it."""
+    return _cluster
+
+
+def start(timeout_seconds: float, device: str = "auto") -> Group:
+    """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ...: as torchrun sets them).
+
+    device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs.
+    """
+    global _group, _cluster
+    _cluster = Cluster.from_environment(timeout_seconds)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1:
+        cuda = device != "cpu" and torch.cuda.is_available()
+        if cuda:
+            check_gpus(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
+        _group = TorchGroup(timeout_seconds, _cluster, cuda)
+    return _group
+
+
+def check_gpus(trainers: int, gpus: int) -> None:
+    """A GPU for each trainer of a machine: NCCL takes no two ranks on one, and fails in words that help nobody.
+
+    Raises ConfigError.
+    """
+    if trainers > gpus:
+        raise ConfigError(
+            f"launch.trainers: must be at most the GPUs of the machine, {gpus} (got {trainers} trainers on it). Start "
+            f"fewer, or set train.device: cpu"
+        )
+
+
+def stop() -> None:
+    """Leave the group."""
+    global _group, _cluster
+    if isinstance(_group, TorchGroup):
+        dist.destroy_process_group()
+    _group, _cluster = ALONE, None
+
+
+class TorchGroup(Group):
+    """See Group."""
+
+    def __init__(self, timeout_seconds: float, where: Cluster | None, cuda: bool) -> None:
+        self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        self.timeout_seconds = timeout_seconds
+        if where is not None:
+            self.host, self.hosts = where.host, where.hosts
+        if cuda:
+            torch.cuda.set_device(self.local_rank)
+        # A host that has lost the others notices up to a timeout later than they: they wait for it that much longer.
+        again = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
+        patience = timeout_seconds * (2 if again else 1)
+        with self._named("joining the group", patience):
+            self._store = _meet(self.rank, self.size, patience)
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                store=self._store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=datetime.timedelta(seconds=timeout_seconds),
+            )
+        self._waits = 0
+
+    @contextmanager
+    def _named(self, what: str, seconds: float | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, ValueError, LaunchError) as err:
+            reason = str(err).splitlines()[0][:300]
+            raise LaunchError(
+                f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within "
+                f"{seconds or self.timeout_seconds:g} s ({reason}). The first process that failed says why"
+            ) from err
+
+    def total(self, values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
+        """See Group."""
+        summed = torch.from_numpy(np.array(values, dtype=np.float64))
+        with self._named(what):
+            dist.all_reduce(summed)
+        return summed.numpy()
+
+    def barrier(self, what: str) -> None:
+        """See Group."""
+        self.total(np.zeros(1), what)
+
+    def leader_first(self, what: str) -> None:
+        """See Group. Waits at the rendezvous store, for collectives give up too soon."""
+        self._waits += 1
+        if not self.leads_host:
+            self._wait_for_leader(what)
+
+    def leader_done(self, what: str) -> None:
+        """See Group."""
+        if self.leads_host:
+            self._store.set(self._key(), "1")
+        for host in range(self.hosts):
+            self._wait(self._key(host), what)
+
+    def _key(self, host: int | None = None) -> str:
+        return f"gsl/leader/{self._waits}/{self.host if host is None else host}"
+
+    def _wait_for_leader(self, what: str) -> None:
+        self._wait(self._key(), what)
+
+    def _wait(self, key: str, what: str) -> None:
+        deadline = time.monotonic() + LONG_SECONDS
+        with self._named(what):
+            while not self._store.check([key]):
+                if time.monotonic() > deadline:
+                    raise RuntimeError("it never came")
+                time.sleep(0.05)
+
+    def collect(self, text: str, what: str) -> list[str]:
+        """See Group. Bytes, for torch's own way with objects is pickle."""
+        sizes = np.zeros(self.size)
+        raw = text.encode()
+        sizes[self.rank] = len(raw)
+        counts = self.total(sizes, what).astype(np.int64).tolist()
+        with self._named(what):
+            rows = torch.from_numpy(np.frombuffer(raw, dtype=np.uint8).copy())
+            parts = torch.split(_gather(rows, counts), counts)
+        return [part.numpy().tobytes().decode() for part in parts]
+
+    def sum_(self, tensors: Sequence[Tensor], what: str) -> None:
+        """See Group. In buckets of like tensors, so that a small one costs no message of its own."""
+        with self._named(what):
+            for bucket in _buckets(tensors):
+                flat = torch.cat([t.reshape(-1) for t in bucket])
+                dist.all_reduce(flat)
+                parts = torch.split(flat, [t.numel() for t in bucket])
+                for tensor, part in zip(bucket, parts, strict=True):
+                    tensor.copy_(part.view_as(tensor))
+
+    def gather_rows(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
+        """See Group."""
+        with self._named(what):
+            gathered: Tensor = _GatherRows.apply(rows, tuple(sizes), self.rank)  # type: ignore[no-untyped-call]
+            return gathered
+
+    def gather(self, rows: Tensor, what: str) -> Tensor:
+        """See Group."""
+        counts = np.zeros(self.size)
+        counts[self.rank] = len(rows)
+        sizes = self.total(counts, what).astype(np.int64).tolist()
+        with self._named(what):
+            return _gather(rows, sizes)
+
+    def exchange(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
+        """See Group."""
+        table = np.zeros((self.size, self.size))
+        table[self.rank] = sizes
+        incoming = self.total(table.reshape(-1), what).reshape(self.size, self.size)[:, self.rank].astype(np.int64)
+        out = rows.new_empty((int(incoming.sum()), *rows.shape[1:]))
+        with self._named(what):
+            dist.all_to_all_single(out, rows.contiguous(), incoming.tolist(), list(sizes))
+        return out
+
+
+def _meet(rank: int, size: int, seconds: float) -> Any:
+    """The rendezvous: rank 0 listens, at the address of its host only, where torch would listen at all."""
+    store = dist.TCPStore  # type: ignore[attr-defined]
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    timeout = datetime.timedelta(seconds=seconds)
+    if rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # torchrun's agent listens there
+        listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        return store(address, port, size, True, timeout, master_listen_fd=listener.detach())
+    started = time.monotonic()
+    # torch's own tries come at ever longer intervals, and would miss a network that is back.
+    connect((address, port), seconds, "rank 0 at").close()
+    left = max(seconds - (time.monotonic() - started), 1.0)
+    # torch has no timeout for somebody who takes the connection and says nothing: a frozen rank 0, a stranger.
+    found: queue.Queue[Any] = queue.Queue()
+
+    def join() -> None:
+        try:
+            found.put(store(address, port, size, False, datetime.timedelta(seconds=left)))
+        except RuntimeError as err:
+            found.put(err)
+
+    threading.Thread(target=join, daemon=True, name="rendezvous").start()
+    try:
+        answer = found.get(timeout=left + 1.0)
+    except queue.Empty:
+        raise RuntimeError(f"rank 0 at {address}:{port} takes connections, and does not answer") from None
+    if isinstance(answer, RuntimeError):
+        raise answer
+    return answer
+
+
+BUCKET_BYTES = 64 << 20
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Consecutive tensors of one type and device, at most BUCKET_BYTES together (a larger one alone)."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        own = tensor.numel() * tensor.element_size()
+        like = bucket and bucket[0].dtype == tensor.dtype and bucket[0].device == tensor.device
+        if bucket and (not like or size + own > BUCKET_BYTES):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += own
+    if bucket:
+        yield bucket
+
+
+def _gather(rows: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Ranks' rows, padded to one number for the collective, without the padding."""
+    most = max(sizes)
+    padded = rows.new_zeros((most, *rows.shape[1:]))
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+class _GatherRows(torch.autograd.Function):
+    """Backward: what all ranks want of this rank's rows, summed."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:
+        ctx.sizes, ctx.rank = sizes, rank
+        return _gather(rows, sizes)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        whole = gradients[0].contiguous().clone()
+        dist.all_reduce(whole)
+        start = sum(ctx.sizes[: ctx.rank])
+        return whole[start : start + ctx.sizes[ctx.rank]], None, None
