@@ -35,7 +35,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
 from graphstorm_like.config.tasks.labels import NodeLabelConfig
-from graphstorm_like.device import set_threads
+from graphstorm_like.device import choose_device, set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitioned import PartitionedGraph
@@ -45,13 +45,16 @@ from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import TARGET_COLUMN, read_manifest
 from graphstorm_like.graph.shared import create_rows
 from graphstorm_like.graph.store import ExcludedEdges, IntArray, RowType, type_name
-from graphstorm_like.inputs.text import CachedText, SharedText, TextVectors, text_vectors
+from graphstorm_like.inputs.build import graph_inputs
+from graphstorm_like.inputs.choose import all_texts
+from graphstorm_like.inputs.source import CachedText, SharedText, TextVectors
+from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, SampleNeighbors, Sources
 from graphstorm_like.tasks import Task, open_graph
-from graphstorm_like.training.experiment import graph_inputs, seeded_task
+from graphstorm_like.training.experiment import seeded_task
 
 ANY, OWN = "any", "own"
 """Whose seeds: of all partitions, or of the trainer's own."""
@@ -104,7 +107,7 @@ def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list
     """
     set_threads(pipeline.launch.threads)
     local = _opened(pipeline, None)
-    sources = graph_inputs(pipeline, local, _text_vectors(pipeline, local, texts)).sources
+    sources = graph_inputs(pipeline.model, local, _text_vectors(pipeline, local, texts), pipeline.seed).sources
     count = len(local.manifest.partitions)
     if count == 1:
         return [_measure(pipeline, local, sources, "1 partition", None, batches, [])]
@@ -118,12 +121,15 @@ def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list
 
 
 def _text_vectors(pipeline: Pipeline, graph: PartitionedGraph, texts: Path | None) -> TextVectors:
-    quiet = Reporter(quiet=True)
+    def embedded(graph: PartitionedGraph) -> TextVectors:
+        wanted, device = all_texts(pipeline.model, pipeline.task, graph.manifest), choose_device(pipeline.train.device)
+        return text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, Reporter(quiet=True))
+
     if texts is None:
-        return text_vectors(pipeline, graph, quiet)
+        return embedded(graph)
     other = LocalGraph(texts)
     found: TextVectors = {}
-    for row_type, by_name in text_vectors(pipeline, other, quiet).items():
+    for row_type, by_name in embedded(other).items():
         assert isinstance(row_type, str), "texts of edges have no ids to be found by"
         order = pc.index_in(graph.ids(row_type), value_set=other.ids(row_type)).to_numpy()
         found[row_type] = {n: CachedText(v.cache, order) for n, v in by_name.items() if isinstance(v, CachedText)}

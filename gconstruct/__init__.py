@@ -4,7 +4,7 @@
     is_current(config)   is the folder up to date?
     fingerprint(config)  what "up to date" is decided by: the configuration and the state of the input files
 
-`gconstruct.stitch` makes one graph folder of two: an application's with its neighbourhood in a corpus.
+`gconstruct.stitching` makes one graph folder of two: an application's with its neighbourhood in a corpus.
 
 Importing this package is light: pyarrow and numpy come with the first build.
 """

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gconstruct.folder import check_target, new_folder, recover
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
+from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest, file_hash, read_manifest
+from graphstorm_like.files import check_target, new_folder, recover_target
+from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
-
-if TYPE_CHECKING:
-    from gconstruct.engines.arrow.engine import Construction
 
 ENGINE_VERSION = 1
 """Raise it when the same tables give another graph."""
@@ -36,8 +33,9 @@ def build_graph(
     of a folder that is there already: it is never built. Raises DataError that names file,
     column and row; then the folder is as it was before. `progress` gets plain lines. `force` builds in any case.
     """
+    # pyarrow and numpy come with the first build, not with this package.
     from gconstruct.assign import check_method
-    from gconstruct.engines.arrow.engine import Engine
+    from gconstruct.engines import engine_for
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
 
@@ -45,23 +43,23 @@ def build_graph(
     started = time.perf_counter()
     path = _target(config)
     if config.is_built:
-        taken = _whole(path)
+        taken = whole_manifest(path)
         say(f"{path} is taken as it is")
         return taken
     files = _input_files(config)
     try:
-        recover(path)
+        recover_target(path)
         if not force:
             record = InputRecord.read(path)
-            current = current_manifest(path, _mark(config, record.settle(files)))
+            current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
                 say(f"{path} is up to date")
                 return current
-        check_target(path)
+        check_target(path, "graph.path", "graph", MANIFEST)
         if config.partitions.count > 1:
             check_method(config.partitions)
-        engine = Engine(config, say)
+        engine = engine_for(config, say)
         engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
@@ -102,7 +100,7 @@ def fingerprint(config: GraphConfig) -> str:
     A file that has other times than when the graph folder was built, but the same contents, counts with its old times.
     """
     if config.is_built:
-        return _whole(_target(config)).fingerprint
+        return whole_manifest(_target(config)).fingerprint
     files = _input_files(config)
     if config.path is not None and "://" not in config.path:
         files = InputRecord.read(_target(config)).settle(files)
@@ -142,50 +140,3 @@ def _target(config: GraphConfig) -> Path:
         )
     path = Path(config.path).absolute()
     return path.resolve() if path.is_symlink() else path  # replace what a link points to, not the link
-
-
-def _whole(path: Path) -> GraphManifest:
-    """The manifest of a folder that must be there already."""
-    if not (path / MANIFEST).is_file():
-        raise DataError(
-            f"{path}: must be a graph folder that is there already, for graph.nodes names no tables (got no "
-            f"{MANIFEST} there). Make it, e.g. with gsl stitch, or name its tables in graph.nodes"
-        )
-    manifest = read_manifest(path)
-    missing = [name for name in manifest.hashes if not (path / name).is_file()]
-    if missing:
-        raise DataError(
-            f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
-            f"{missing[0]}). Make or copy the folder again"
-        )
-    return manifest
-
-
-def current_manifest(path: Path, mark: str) -> GraphManifest | None:
-    """The manifest, when it has this fingerprint and its files are there."""
-    if not (path / MANIFEST).is_file():
-        return None
-    try:
-        manifest = read_manifest(path)
-    except DataError:
-        return None
-    whole = manifest.fingerprint == mark and all((path / name).is_file() for name in manifest.hashes)
-    return manifest if whole else None
-
-
-def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:
-    """Write graph.json over the files of a new graph folder, which get hashed."""
-    files = sorted(p for p in folder.rglob("*.arrow"))
-    manifest = GraphManifest(
-        fingerprint=mark,
-        nodes=made.nodes,
-        edges=made.edges,
-        partitions=made.partitions,
-        hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
-        dropped=made.dropped,
-    )
-    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(manifest.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return manifest

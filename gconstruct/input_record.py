@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gconstruct.inputs import InputFile
-from graphstorm_like.files import write_json
-from graphstorm_like.graph.schema import file_hash
+from graphstorm_like.files import file_hash, write_json
 
 RECORD = "inputs.json"
 """In a graph folder, beside its manifest."""

@@ -17,16 +17,16 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from gconstruct.assign import assign, check_method
-from gconstruct.build import current_manifest, write_manifest
-from gconstruct.engines.arrow.engine import Construction
-from gconstruct.engines.arrow.write import write_columns
-from gconstruct.folder import STITCH_REPORT, new_folder, recover, sync
+from gconstruct.csc import position_dtype
+from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import GraphFiles
 from gconstruct.problems import counted
+from gconstruct.write import write_columns
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
 from graphstorm_like.config.graph import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.files import file_hash, fsync_path, new_folder, recover_target
 from graphstorm_like.graph.schema import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -35,10 +35,10 @@ from graphstorm_like.graph.schema import (
     EdgeTypeSchema,
     GraphManifest,
     PartitionSchema,
-    file_hash,
     indptr_file,
     read_manifest,
 )
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 PARTITION_VERSION = 1
@@ -72,20 +72,21 @@ def partition_graph(
     manifest = read_manifest(origin)
     mark = _fingerprint(origin, config)
     try:
-        recover(path)
-        current = current_manifest(path, mark)
+        recover_target(path)
+        current = current_manifest(path, mark, say)
         if current is not None:
             say(f"{path} is up to date")
             return current
         _check_free(path)
         check_method(config)
+        verify_graph(origin, manifest)
         files = GraphFiles(origin, manifest.partitions)
         made = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:
             made = write_partitions(files, made, config, folder, say)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
-                sync(folder / STITCH_REPORT)
+                fsync_path(folder / STITCH_REPORT)
             manifest = write_manifest(folder, mark, made)
     except OSError as err:
         raise DataError(
@@ -123,7 +124,7 @@ class _Numbers(NamedTuple):
 
 
 def _renumber(parts: np.ndarray, count: int) -> _Numbers:
-    kind = np.int32 if len(parts) < 2**31 else np.int64
+    kind = position_dtype(len(parts))
     old = np.argsort(parts, kind="stable").astype(kind)
     new = np.empty(len(parts), kind)
     new[old] = np.arange(len(parts), dtype=kind)

@@ -1,11 +1,10 @@
-"""The rules of the house that a machine can check: who imports whom, sizes, docstrings, shipped YAML, the README."""
+"""The rules of the house that a machine can check: who imports whom, sizes, docstrings, shipped YAML."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,13 +20,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "progress", "device", "config", "graph",
-    "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
+    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "modality", "progress", "device", "config",
+    "graph", "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
-    "graphstorm_like.graph.schema",
+    "graphstorm_like.graph.schema", "graphstorm_like.graph.verify",
     "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
@@ -149,8 +148,8 @@ def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
         ("gconstruct.inputs", "from graphstorm_like import training", False),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
         ("gconstruct.assign", "from graphstorm_like.graph.dgl import cluster", False),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
-        ("gconstruct.from_dgl", "from graphstorm_like.graph.dgl.export import export_dgl", False),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
+        ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.export import export_dgl", False),
     ],
 )
 def test_the_rule_itself(name: str, line: str, right: bool) -> None:
@@ -286,107 +285,3 @@ def shipped_pipelines() -> list[Path]:
 @pytest.mark.parametrize("path", shipped_pipelines(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_shipped_pipelines_load(path: Path) -> None:
     load_pipeline(path)
-
-
-# ----------------------------------------------------------------------------------------------------------- README
-
-
-def readme() -> str:
-    path = ROOT / "README.md"
-    if not path.is_file():
-        pytest.skip("README.md is not written yet")
-    return path.read_text(encoding="utf-8")
-
-
-def fenced(text: str, *languages: str) -> Iterator[str]:
-    """Contents of the fenced blocks of these languages."""
-    for language, block in re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        if language in languages:
-            yield block
-
-
-def commands(text: str) -> Iterator[list[str]]:
-    """Words of every command of the bash blocks; `a && b` are two."""
-    for block in fenced(text, "bash", "sh"):
-        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
-            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-                words = words[1:]  # VARIABLE=value in front of a command
-            command: list[str] = []
-            for word in [*words, "&&"]:
-                if word not in ("&&", "||", "|", ";"):
-                    command.append(word)
-                elif command:
-                    yield command
-                    command = []
-
-
-def test_commands_are_read_as_a_shell_reads_them() -> None:
-    text = "```bash\n$ A=1 gsl run x.yaml \\\n    train.lr=1 && make test  # both\n# nothing\n```\n"
-    text += "```python\nmake x\n```\n"
-    assert list(commands(text)) == [["gsl", "run", "x.yaml", "train.lr=1"], ["make", "test"]]
-
-
-def test_readme_make_targets_exist() -> None:
-    wanted = {w for command in commands(readme()) if command[0] == "make" for w in command[1:] if re.match(r"[a-z]", w)}
-    wanted = {word for word in wanted if "=" not in word}
-    if not wanted:
-        pytest.skip("README.md has no make command")
-    makefile = ROOT / "Makefile"
-    targets = set(re.findall(r"^([\w.\-]+):(?!=)", makefile.read_text(), re.MULTILINE)) if makefile.is_file() else set()
-    assert wanted <= targets
-
-
-def test_readme_gsl_commands_parse() -> None:
-    """The verb exists, and takes the options and arguments that are written."""
-    lines = [command[1:] for command in commands(readme()) if command[0] == "gsl"]
-    if not (ROOT / "graphstorm_like/cli/main.py").is_file():
-        pytest.skip("the command line is not written yet")
-    import typer
-
-    from graphstorm_like.cli.main import app
-
-    root = typer.main.get_command(app)
-    for words in lines:
-        at: Any = root  # typer carries its own click: groups are told by their `commands`
-        context, rest = at.make_context("gsl", [], resilient_parsing=True), list(words)
-        while hasattr(at, "commands") and rest and not rest[0].startswith("-"):
-            verb = rest.pop(0)
-            assert verb in at.commands, f"gsl {' '.join(words)}: no verb '{verb}' (known: {', '.join(at.commands)})"
-            at = at.commands[verb]
-        if not {"--help", "--version"} & set(rest):
-            at.make_context("gsl", rest, parent=context)  # parses, and runs nothing
-
-
-def repo_paths(words: list[str]) -> Iterator[str]:
-    """Words that name a path of the repository: they begin with one of its top-level names."""
-    tops = {path.name for path in ROOT.iterdir()}
-    for word in words:
-        for part in re.split(r"[=,]", word):
-            clean = part.removeprefix("./").split("::")[0].rstrip("/")
-            if "/" in clean and clean.split("/")[0] in tops and not re.search(r"[<>$*{\[]", clean):
-                yield clean
-
-
-def test_readme_paths_exist() -> None:
-    mentioned = sorted({path for command in commands(readme()) for path in repo_paths(command)})
-    missing = [path for path in mentioned if not (ROOT / path).exists()]
-    made_by_running = set(git("check-ignore", *missing)) if missing else set()
-    assert [path for path in missing if path not in made_by_running] == []
-
-
-def tree_entries(text: str) -> list[str]:
-    """First words of the unindented lines of the file tree: the plain block in which most lines name a path."""
-    for block in fenced(text, "", "text"):
-        lines = [re.sub(r"^[├└]── ", "", line) for line in block.splitlines() if line.strip()]
-        names = [line.split()[0] for line in lines if not re.match(r"[\s│]", line)]
-        names = [name for name in names if name not in (".", f"{ROOT.name}/")]
-        if sum(name.endswith("/") for name in names) >= 3:
-            return names
-    return []
-
-
-def test_readme_file_tree_exists() -> None:
-    names = tree_entries(readme())
-    assert names, "README.md must show the file tree"
-    assert [name for name in names if not (ROOT / name).exists()] == []

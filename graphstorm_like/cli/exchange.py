@@ -62,7 +62,7 @@ def add_to(app: typer.Typer) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Make a graph folder of one in the form of another tool."""
-        from gconstruct.from_dgl import import_dgl
+        from gconstruct.dgl import import_dgl
         from graphstorm_like.errors import ConfigError, must_be
         from graphstorm_like.progress import Reporter
 

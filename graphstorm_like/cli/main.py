@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from graphstorm_like import __version__
@@ -20,7 +18,7 @@ from graphstorm_like.cli import (
     validate,
     worker,
 )
-from graphstorm_like.errors import GslError
+from graphstorm_like.cli.ending import with_messages
 
 app = typer.Typer(
     name="gsl",
@@ -58,12 +56,9 @@ worker.add_to(app)
 
 
 def main() -> None:
-    """Entry point: our own errors are a message and an exit code, not a traceback."""
-    try:
+    """Entry point: whatever goes wrong is a message and an exit code."""
+    with with_messages():
         app()
-    except GslError as error:
-        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
-        raise SystemExit(error.exit_code) from None
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
 @contextmanager
 def stopped_by_hand() -> Iterator[None]:
     """What Ctrl-C and SIGTERM end with: a line, and 128 + the signal's number."""
-    from graphstorm_like.launch.supervisor import Stopped
+    from graphstorm_like.training.stopping import Stopped
 
     try:
         yield

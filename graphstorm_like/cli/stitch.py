@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
     @app.command("stitch")
     def stitch(stitching: StitchYaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
         """Add the corpus neighbourhood of aligned nodes to an application graph."""
-        from gconstruct.stitch import stitch
+        from gconstruct.stitching import stitch
         from graphstorm_like.config import load_stitch
         from graphstorm_like.progress import Reporter
 

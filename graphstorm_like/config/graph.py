@@ -30,10 +30,13 @@ class CsvOptions(Strict):
     """How CSV files are written. Parquet needs nothing of this."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """One character between two values."""
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    """One character around values that hold the delimiter."""
     header: list[str] | None = None
     """Column names, for files without a header line."""
     null_values: list[str] = ["", "NULL", "null", "NA", "NaN", "nan"]
+    """Values that mean: nothing is known."""
 
 
 class SplitConfig(Strict):
@@ -46,11 +49,15 @@ class SplitConfig(Strict):
     column: str | None = None
     """A column with the values train, valid (val, validation) and test; null means: in no split."""
     train: Fraction | None = None
+    """Share of rows for training (drawn splits)."""
     valid: Fraction | None = None
+    """Share of rows for validation (drawn splits)."""
     test: Fraction | None = None
+    """Share of rows for the test (drawn splits)."""
     group_by: str | None = None
     """Rows with one value in this column share a split (drawn splits only)."""
     seed: int = 0
+    """Another one draws other splits."""
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitConfig:
@@ -71,6 +78,7 @@ class TextConfig(Strict):
     columns: Annotated[list[str], BeforeValidator(_columns), Accepts("string")] = []
     """Joined by `separator`, nulls left out."""
     separator: str = " "
+    """Stands between the columns."""
     template: str | None = None
     """E.g. '{name}: {short}. {long}'; a null column becomes an empty string."""
 
@@ -101,6 +109,7 @@ class LabelConfig(Strict):
     """What is to be predicted about a node or an edge."""
 
     column: str
+    """The column that holds the label; null: the row has none."""
     kind: Literal["class", "number"] = "class"
     """class: strings, integers or booleans, named in graph.json; number: for regression."""
     split: SplitConfig
@@ -112,23 +121,32 @@ class TableConfig(Strict):
     files: Annotated[Files, Field(min_length=1)]
     """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
     format: Literal["auto", "parquet", "csv"] = "auto"
+    """Of the files; auto: by their names."""
     csv: CsvOptions = CsvOptions()
     features: dict[Name, FeatureField] = {}
+    """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
     text: dict[Name, TextConfig] = {}
+    """Texts of a row, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
+    """What is to be predicted, by names of your own."""
 
 
 class NodeConfig(Strict):
     """A node type. Without files its ids are gathered from the edges that name it."""
 
     files: Files = []
+    """Paths, globs, folders or URLs; none: the ids come from the edges."""
     format: Literal["auto", "parquet", "csv"] = "auto"
+    """Of the files; auto: by their names."""
     csv: CsvOptions = CsvOptions()
     id: str | None = None
     """The column with the node's own id: string or integer, unique, never null."""
     features: dict[Name, FeatureField] = {}
+    """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
     text: dict[Name, TextConfig] = {}
+    """Texts of a row, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
+    """What is to be predicted, by names of your own."""
     on_bad_id: Literal["error", "skip"] = "error"
     """A null or repeated id: stop, or leave the row out (the first of repeated ones stays)."""
 
@@ -154,8 +172,11 @@ class EdgeConfig(TableConfig):
     """An edge type (source, relation, target) and the tables of its edges."""
 
     source: Name
+    """The node type that edges start at."""
     relation: Name
+    """What the edges mean; with both ends it names the edge type."""
     target: Name
+    """The node type that edges lead to."""
     source_id: str = "source"
     """The column with the source node's id."""
     target_id: str = "target"
@@ -188,6 +209,7 @@ class PartitionsConfig(Strict):
     """Into how many parts the graph folder is cut. Each host of a run over several owns one."""
 
     count: PositiveInt = 1
+    """How many; as many as launch.hosts."""
     method: Literal["random", "metis"] = "random"
     """random: as many nodes of every type in each partition; metis: so too, with few edges between partitions (needs
     the extra `dgl`)."""
@@ -206,9 +228,12 @@ class GraphConfig(Strict):
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     engine: Literal["arrow"] = "arrow"
+    """What builds the graph folder."""
     partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
+    """Node types by name. Nothing behind a name: a type without a table."""
     edges: list[EdgeConfig] = []
+    """Edge types and their tables."""
 
     @field_validator("nodes", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
 from graphstorm_like.config.plugins import is_file
 from graphstorm_like.config.stitch import StitchConfig
-from graphstorm_like.config.yaml_source import KeyPath, Place, YamlSource, dotted, parse_yaml
+from graphstorm_like.config.yaml_source import MAX_CHARACTERS, KeyPath, Place, YamlSource, dotted, parse_yaml
 from graphstorm_like.errors import ConfigError, did_you_mean
 
 Found = tuple[KeyPath, Place, str]
@@ -77,7 +77,8 @@ def _find_plugins(data: Any, base: Path) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_CHARACTERS + 1)  # of a file that is too long, no more than it takes to say so
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: must be a text file in UTF-8") from None
     except OSError as err:

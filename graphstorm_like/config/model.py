@@ -17,7 +17,9 @@ class NodeInputConfig(Strict):
     """What of a node type enters the model; default: all its features and texts."""
 
     features: list[Name] | None = None
+    """Features that enter; default: all."""
     text: list[Name] | None = None
+    """Texts that enter; default: all. []: none."""
     text_encoder: TextEncoderConfig | None = None
     """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
@@ -28,20 +30,25 @@ class EdgeInputConfig(Strict):
     """What of an edge type enters the messages along it; default: all its features and texts."""
 
     features: list[Name] | None = None
+    """Features that enter; default: all."""
     text: list[Name] | None = None
+    """Texts that enter; default: all."""
 
 
 class ModelConfig(Strict):
     """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
 
     text_encoder: TextEncoderConfig | None = None
+    """The language model that reads all texts of types without one of their own; null: no text is read."""
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
     edge_inputs: dict[str, EdgeInputConfig] = {}
     """Per edge type, 'source:relation:target', reverse types under their own names; of types not listed nothing is
     read. Every sampled edge brings its row: text vectors make batches large."""
     input_dropout: Dropout = 0.0
+    """Of the fused inputs of nodes."""
     gnn: GnnConfig = RgcnConfig(type="rgcn")
+    """The graph network."""
 
     def text_encoders(self) -> dict[str, TextEncoderConfig]:
         """Every language model by its key: SHARED, or the node type whose own it is."""

@@ -44,6 +44,7 @@ class Pipeline(Strict):
     """One pipeline: graph -> model -> task -> training -> inference."""
 
     name: Name = "pipeline"
+    """Of the pipeline; stands in results and, by default, in the output folder's name."""
     output: Annotated[str, _only("{name}")] = "runs/{name}"
     """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
@@ -56,9 +57,11 @@ class Pipeline(Strict):
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
+    """What is predicted, and how it is scored."""
     train: TrainConfig = TrainConfig()
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
+    """Where the run takes place: this machine, or several."""
 
     @model_validator(mode="before")
     @classmethod

@@ -32,6 +32,7 @@ class FanoutByType(Strict):
     """Neighbours a relation in one layer: a default, and exceptions by edge type."""
 
     default: FanoutInt
+    """Neighbours of edge types that are not listed; -1: all, 0: none."""
     by_edge_type: dict[str, FanoutInt] = {}
     """Keys are 'source:relation:target'."""
 
@@ -64,7 +65,9 @@ class TrackConfig(Strict):
     """Where numbers go; metrics.jsonl is always written."""
 
     tensorboard: bool = False
+    """Also write TensorBoard files (extra `track`)."""
     every_steps: PositiveInt = 10
+    """Steps between two lines of numbers."""
 
 
 class TrainConfig(Strict):
@@ -83,27 +86,33 @@ class TrainConfig(Strict):
     lm: LmConfig = LmConfig()
     """How the language model is tuned, where it is."""
     epochs: PositiveInt = 10
+    """Passes over the training rows, at most."""
     batch_size: PositiveInt = 1024
     """Seeds (nodes or edges) a step. Memory grows with it and with the fanouts."""
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
     """Neighbours a relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""
     lr: PositiveFloat = 1e-3
+    """Learning rate of graph network and head (AdamW)."""
     embedding_lr: PositiveFloat = 1e-2
     """Of the learnable node embeddings (Adam on the rows that a step touches)."""
     weight_decay: NonNegativeFloat = 0.01
+    """Of graph network and head (AdamW)."""
     schedule: ScheduleConfig = ScheduleConfig()
     accumulate: PositiveInt = 1
     """Batches an optimizer step."""
     clip_norm: PositiveFloat | None = 1.0
+    """Gradients are scaled down to this norm; null: never."""
     evaluate_every: PositiveInt = 1
     """Epochs between two validations."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig()
+    """When to stop; null: never early."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     track: TrackConfig = TrackConfig()
     workers: Annotated[int, Field(ge=0)] = 0
     """Sampler processes that prepare batches ahead; 0: in the training process."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it computes; auto: a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """bfloat16: autocast of the GNN's matrix products; auto: where the hardware computes in it."""
     timeout_seconds: PositiveFloat = 600.0
@@ -138,11 +147,14 @@ class InferConfig(Strict):
     embeddings: list[Name] | None = None
     """Node types; default: those the task is about."""
     predictions: bool = True
+    """Whether to write what the task predicts."""
     top_k: PositiveInt = 10
     """Link prediction: how many targets a source."""
     batch_size: PositiveInt = 4096
+    """Nodes a batch; memory grows with it."""
     fanouts: list[Fanout] | None = None
     """For mini_batch; default: as in training."""
     dtype: Literal["float32", "float16"] = "float32"
+    """Of the embeddings in the Parquet files."""
     shard_rows: PositiveInt = 1_000_000
     """Rows a Parquet file."""

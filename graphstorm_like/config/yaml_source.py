@@ -16,6 +16,10 @@ from graphstorm_like.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
 
+MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 16 << 20, 64, 250_000
+"""Of a document, its nesting, and its keys and values when aliases are followed: more is no configuration, and could
+take all memory."""
+
 
 class Place(NamedTuple):
     """Where a value was given; places sort in the order of the file, overrides last."""
@@ -47,14 +51,10 @@ def dotted(path: KeyPath) -> str:
 
 def parse_yaml(source: str, where: str) -> YamlSource:
     """Read one YAML document. Raises ConfigError on bad syntax, naming the line."""
-    found = YamlSource(None, {}, [])
+    if len(source) > MAX_CHARACTERS:
+        raise ConfigError(f"{where}: must have at most {MAX_CHARACTERS:,} characters (got more). Is it the right file?")
     try:
-        loader = _Loader(source)
-        node = loader.get_single_node()
-        if node is None:
-            return found
-        _walk(node, (), found, where, ())
-        return found._replace(data=loader.construct_document(node))
+        return _read(source, where)
     except yaml.MarkedYAMLError as err:
         raise ConfigError(_syntax(where, err)) from None
     except yaml.YAMLError as err:
@@ -64,11 +64,21 @@ def parse_yaml(source: str, where: str) -> YamlSource:
 def parse_value(text: str) -> Any:
     """The value of an override, read as YAML. Raises ValueError that says what is wrong."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        return _read(text, "").data
     except yaml.MarkedYAMLError as err:
         raise ValueError(err.problem or str(err)) from None
     except yaml.YAMLError as err:
         raise ValueError(" ".join(str(err).split())) from None
+
+
+def _read(source: str, where: str) -> YamlSource:
+    found = YamlSource(None, {}, [])
+    loader = _Loader(source)
+    node = loader.get_single_node()
+    if node is None:
+        return found
+    _Walk(found, where).visit(node, (), ())
+    return found._replace(data=loader.construct_document(node))
 
 
 def _syntax(where: str, err: yaml.MarkedYAMLError) -> str:
@@ -100,6 +110,17 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with the implicit types of YAML 1.2 and keys that are always text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Counts the levels, for composing goes down by recursion."""
+        if self._depth >= MAX_DEPTH:
+            raise _too_deep(self.peek_event().start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
@@ -111,6 +132,14 @@ class _Loader(yaml.SafeLoader):
         return made
 
 
+def _too_deep(mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=f"must be nested at most {MAX_DEPTH} levels deep", problem_mark=mark)
+
+
+_SCALARS: dict[str, re.Pattern[str]] = {}
+"""How values of a type are written, by tag."""
+_KINDS = {yaml.SequenceNode: "seq", yaml.MappingNode: "map"}
+_MAX_DIGITS = 1000
 for _tag, _regex, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?(?:0|[1-9][0-9_]*)", "-+0123456789"),
@@ -123,39 +152,72 @@ for _tag, _regex, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("merge", r"<<", "<"),
 ):
+    _SCALARS[f"tag:yaml.org,2002:{_tag}"] = re.compile(rf"(?:{_regex})")
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_regex})$"), list(_first))
 
 
-def _walk(node: yaml.Node, path: KeyPath, found: YamlSource, where: str, above: tuple[int, ...]) -> None:
-    """Note the place of every key, and keys that are given twice."""
-    if id(node) in above:
-        raise yaml.MarkedYAMLError(
-            problem="an alias must not stand inside its own anchor", problem_mark=node.start_mark
-        )
-    above = (*above, id(node))
-    found.places.setdefault(path, _place(where, node))
-    if isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _walk(value, (*path, i), found, where, above)
-    elif isinstance(node, yaml.MappingNode):
+class _Walk:
+    """Notes the place of every key, and keys that are given twice; refuses what cannot be a configuration."""
+
+    def __init__(self, found: YamlSource, where: str) -> None:
+        self.found, self.where = found, where
+        self._visited = 0
+
+    def visit(self, node: yaml.Node, path: KeyPath, above: tuple[int, ...]) -> None:
+        """Look at a node and all below it. above: the nodes that it lies in."""
+        self._visited += 1
+        if self._visited > MAX_NODES:
+            problem = f"must have at most {MAX_NODES:,} keys and values, aliases followed"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        if id(node) in above:
+            raise yaml.MarkedYAMLError(
+                problem="an alias must not stand inside its own anchor", problem_mark=node.start_mark
+            )
+        if len(above) > MAX_DEPTH:
+            raise _too_deep(node.start_mark)
+        _check_tag(node)
+        above = (*above, id(node))
+        self.found.places.setdefault(path, _place(self.where, node))
+        if isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                self.visit(value, (*path, i), above)
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.tag == _MERGE:
+                    for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        self.visit(merged, path, above)
+            self._visit_keys(node, path, above)
+
+    def _visit_keys(self, node: yaml.MappingNode, path: KeyPath, above: tuple[int, ...]) -> None:
+        seen: dict[str, int] = {}
         for key, value in node.value:
-            if key.tag == _MERGE:
-                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    _walk(merged, path, found, where, above)
-        _walk_keys(node, path, found, where, above)
+            if key.tag == _MERGE or not isinstance(key, yaml.ScalarNode):
+                continue
+            at, place = (*path, key.value), _place(self.where, key)
+            if key.value in seen:
+                message = f"key is given twice (first in line {seen[key.value]}). Remove one"
+                self.found.problems.append((at, place, message))
+            seen.setdefault(key.value, place.order)
+            self.found.places[at] = place
+            self.visit(value, at, above)
 
 
-def _walk_keys(node: yaml.MappingNode, path: KeyPath, found: YamlSource, where: str, above: tuple[int, ...]) -> None:
-    seen: dict[str, int] = {}
-    for key, value in node.value:
-        if key.tag == _MERGE or not isinstance(key, yaml.ScalarNode):
-            continue
-        at, place = (*path, key.value), _place(where, key)
-        if key.value in seen:
-            found.problems.append((at, place, f"key is given twice (first in line {seen[key.value]}). Remove one"))
-        seen.setdefault(key.value, place.order)
-        found.places[at] = place
-        _walk(value, at, found, where, above)
+def _check_tag(node: yaml.Node) -> None:
+    """A tag of YAML's own (!!int) must be one that configurations use, and fit what it stands before. PyYAML would end
+    in errors of Python's."""
+    short = node.tag.removeprefix("tag:yaml.org,2002:")
+    if short == node.tag or "/" in short:
+        return  # not one of YAML's own: the loader names it
+    if isinstance(node, yaml.ScalarNode):
+        numbers = ("int", "float") if short == "float" else (short,)  # '!!float 3' is a float
+        patterns = [_SCALARS[tag] for n in numbers if (tag := f"tag:yaml.org,2002:{n}") in _SCALARS]
+        fits = short == "str" or any(pattern.fullmatch(node.value) for pattern in patterns)
+        fits = fits and (short == "str" or len(node.value) <= _MAX_DIGITS)
+    else:
+        fits = short == _KINDS[type(node)]
+    if not fits:
+        what = f"{node.value[:40]!r}" if isinstance(node, yaml.ScalarNode) else "what follows it"
+        raise yaml.MarkedYAMLError(problem=f"the tag !!{short} does not fit {what}", problem_mark=node.start_mark)
 
 
 def _place(where: str, node: yaml.Node) -> Place:

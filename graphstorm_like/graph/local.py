@@ -11,10 +11,14 @@ from graphstorm_like.graph.partition import HiddenEdges, Partition
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
+from graphstorm_like.graph.verify import verify_graph
 
 
 class LocalGraph(PartitionedGraph):
-    """All partitions of a graph folder that lies here. See PartitionedGraph for `hide` and `held_out`."""
+    """All partitions of a graph folder that lies here. See PartitionedGraph for `hide` and `held_out`.
+
+    DataError names a file that is not what was written: see verify_graph.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class LocalGraph(PartitionedGraph):
         held_out: ExcludedEdges | None = None,
     ) -> None:
         path, manifest = Path(folder), read_manifest(folder)
+        verify_graph(path, manifest)
 
         def open_parts(hidden: HiddenEdges) -> list[Partition]:
             return [Partition(path, manifest, p, hidden) for p in range(len(manifest.partitions))]

@@ -14,7 +14,6 @@ gives whole columns without a copy.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 
 from graphstorm_like.config.base import EdgeType, Name, edge_name
 from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.modality import TEXT, input_name
 
 SCHEMA_VERSION = 1
 MANIFEST = "graph.json"
@@ -44,7 +44,7 @@ def feature_column(name: str) -> str:
 
 def text_column(name: str) -> str:
     """Arrow column of a text: large_string."""
-    return f"text:{name}"
+    return input_name(TEXT, name)
 
 
 def label_column(name: str) -> str:
@@ -209,9 +209,3 @@ def read_manifest(folder: str | Path) -> GraphManifest:
             f"{path}: schema_version must be {SCHEMA_VERSION} (got {manifest.schema_version}). Construct it again"
         )
     return manifest
-
-
-def file_hash(path: Path) -> str:
-    """blake2b (16 bytes, hex) of a file's contents, about 1 GB/s."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -18,8 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graphstorm_like.files import fsync_path, replace_folder
-from graphstorm_like.graph.schema import file_hash
+from graphstorm_like.files import file_hash, fsync_path, path_inside, replace_folder
 from graphstorm_like.ranks.group import ALONE, Group
 
 MANIFEST_FILE = "manifest.json"
@@ -49,8 +48,9 @@ class ResultFolder:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, name: str, tables: Iterable[pa.Table]) -> int:
-        """Write tables as this rank's shards of one result; returns the rows of all ranks."""
-        folder = self._temporary / name
+        """Write tables as this rank's shards of one result; returns the rows of all ranks. DataError for a name that
+        leads out of the folder, as a node type of a foreign graph may have."""
+        folder = path_inside(self._temporary, name)
         folder.mkdir(parents=True, exist_ok=True)
         prefix = "part" if self.group.size == 1 else f"part-{self.group.rank:05d}"
         rows, shards, columns = 0, [], {}

@@ -5,7 +5,6 @@ Texts and their pieces are numbered host by host; a text that two hosts have is 
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from functools import partial
@@ -21,12 +20,10 @@ from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find,
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ragged import ranges
+from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenStore, build_token_store
-
-_numbers = itertools.count()
-"""Hosts make their stores in one order, so a number names the same table everywhere."""
 
 
 class SharedTokens:
@@ -108,7 +105,7 @@ def training_tokens(
         ranks.leader_done(what)
         return store
     assert isinstance(graph, PartitionedGraph)
-    table, told = f"tokens:{name}:{next(_numbers)}", ""
+    table, told = TABLE_NAMES.new(f"tokens:{name}"), ""
     if ranks.leads_host:
         own = build(graph.parts[ranks.host].column((row_type, text_column(name))))
         _publish(own, where.shm, f"{type_name(row_type)}:{table}")

@@ -22,7 +22,7 @@ from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors,
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 
 TextStores = Mapping[Place, Mapping[str, TokenSource]]
-"""By place and input name ('text:...')."""
+"""By place and input name."""
 Choice = Callable[[MiniBatch], dict[Place, IntArray]]
 """Positions in each place whose texts are trained."""
 

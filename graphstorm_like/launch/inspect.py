@@ -16,6 +16,7 @@ from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.launch.launcher import planned_processes
 from graphstorm_like.launch.plan import (
     STAGES,
+    earlier_run,
     is_done,
     stage_folder,
 )
@@ -118,6 +119,8 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     rows = []
     for stage in STAGES:
         state = "up to date" if is_done(pipeline, stage) else "to do"
+        if state == "to do" and stage == "train" and (earlier := earlier_run(pipeline)) is not None:
+            state = f"to take from {earlier.name}"
         rows.append([stage, state, str(stage_folder(pipeline, stage))])
     yield from table(["stage", "state", "folder"], rows)
     yield ""

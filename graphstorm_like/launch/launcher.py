@@ -14,12 +14,14 @@ from graphstorm_like.launch.plan import (
 )
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.stopping import stop_on_signals
 
 
 def launch(pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped on Ctrl-C."""
+    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped when a signal asks for it."""
     if pipeline.launch.in_process or list(stages) == ["construct"]:
-        run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
+        with stop_on_signals():
+            run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
     else:
         launcher_of(pipeline).run(pipeline, stages, fresh, quiet)
 

@@ -20,7 +20,7 @@ from graphstorm_like.launch.plan import (
     stage_mark,
 )
 from graphstorm_like.launch.process import Failure
-from graphstorm_like.launch.stages import Runner
+from graphstorm_like.launch.stages import Runner, bring_back
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
 from graphstorm_like.progress import Reporter
 
@@ -64,6 +64,8 @@ def prepare(pipeline: Pipeline, stages: Sequence[str], fresh: bool, reporter: Re
     if not rest:
         return []
     check_partitions(pipeline)
+    if not fresh:
+        bring_back(pipeline, reporter)
     if not fresh and all(is_done(pipeline, stage) for stage in rest):
         for stage in rest:
             reporter.line(f"{stage}: up to date ({stage_folder(pipeline, stage)})")

@@ -5,7 +5,8 @@ construct -> train (which embeds texts first) -> evaluate (the only place that s
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 import platform
 import shutil
 import subprocess
@@ -20,17 +21,24 @@ from typing import TYPE_CHECKING, Any
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
-from graphstorm_like.files import SCRATCH, exclusive, recover, write_json
+from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.plan import (
+    BEST,
     DONE_FILE,
+    FINGERPRINT_FILE,
+    MAIN_FILES,
     STAGES,
     best_weights,
     check_stages,
-    is_done,
+    earlier_run,
+    folder_fingerprint,
+    free_name,
     model_id,
+    output_records,
     stage_fingerprint,
     stage_folder,
+    stage_problem,
 )
 from graphstorm_like.progress import Reporter, duration, shown
 from graphstorm_like.ranks.group import ALONE
@@ -39,19 +47,32 @@ if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
     from graphstorm_like.training.experiment import Experiment
 
-FINGERPRINT_FILE = "fingerprint.json"
-METRICS_FILE = "metrics.json"
+METRICS_FILE = MAIN_FILES["evaluate"]
 
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Say what to do about a folder that cannot be written to."""
+    """Say what to do about an output folder that cannot be written to. Other errors of files are not about it."""
     try:
         yield
     except OSError as err:
+        if not _is_about(err, output):
+            raise
         raise DataError(
             f"{output}: must be a folder that can be written to ({err}). Free space, or choose another `output`"
         ) from err
+
+
+_MISSING = {errno.ENOENT, errno.ESTALE, errno.EISDIR}
+"""Errors of a file that is not as it was: not those of a folder that cannot be written to."""
+
+
+def _is_about(err: OSError, output: Path) -> bool:
+    """Whether an error is about writing into the output folder, or about making it."""
+    if not isinstance(err.filename, str | bytes) or err.errno in _MISSING:
+        return False
+    path, folder = Path(os.path.abspath(os.fsdecode(err.filename))), Path(os.path.abspath(output))
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 @contextmanager
@@ -93,7 +114,7 @@ class Runner:
         }
         for stage in stages:
             folder = stage_folder(self.pipeline, stage)
-            if self._agree(not self.fresh and is_done(self.pipeline, stage)):
+            if self._is_up_to_date(stage):
                 self.reporter.line(f"{stage}: up to date ({folder})")
                 continue
             if stage != "construct" and "construct" not in stages:
@@ -103,9 +124,23 @@ class Runner:
             actions[stage]()
             self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
 
-    def _agree(self, fact: bool) -> bool:
-        """What the first rank finds: others may look when it has gone on already."""
-        return self.group.from_first("yes" if fact else "", "what is to do") == "yes"
+    def _is_up_to_date(self, stage: str) -> bool:
+        """What the first rank finds: others may look when it has gone on already. It brings an earlier training of
+        this configuration back. TrainingError when a finished training is damaged: hours of work are not spent again
+        without being asked for."""
+        up_to_date, damage = False, ""
+        if self.group.rank == 0 and not self.fresh:
+            if stage != "construct":
+                bring_back(self.pipeline, self.reporter)
+            problem = stage_problem(self.pipeline, stage)
+            up_to_date = problem is None
+            damage = problem.text if problem is not None and problem.damaged else ""
+        answer = self.group.from_first("yes" if up_to_date else damage, "what is to do")
+        if answer not in ("", "yes"):
+            if stage == "train":
+                raise TrainingError(answer)
+            self.reporter.line(f"{stage}: runs again. {answer}")
+        return answer == "yes"
 
     @property
     def group(self) -> Group:
@@ -140,22 +175,28 @@ class Runner:
     def train(self) -> None:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
         from graphstorm_like.device import set_threads
+        from graphstorm_like.training.checks import check_training
         from graphstorm_like.training.strategies import run_phases
-        from graphstorm_like.training.tracking import check_tracking
 
-        check_tracking(self.pipeline.train.track)
-        folder = stage_folder(self.pipeline, "train")
+        check_training(self.pipeline)  # before a finished training makes room for one that cannot start
+        folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
+        self.group.barrier("the checks before training")
         if self.group.rank == 0:
             fingerprint = self._fingerprint("train")
-            self._set_aside(folder, fingerprint)
+            aside = self._set_aside(folder, fingerprint)
             self._begin("train")
             write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
             write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
             write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         self.group.barrier("the start of training")
         set_threads(self.pipeline.launch.threads)
-        result = run_phases(self.pipeline, folder, self.reporter, self.fresh)
+        try:
+            result = run_phases(self.pipeline, folder, self.reporter, self.fresh)
+        except BaseException:
+            if aside is not None and not self.fresh:
+                self._undo_set_aside(folder, aside)
+            raise
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:
@@ -190,14 +231,15 @@ class Runner:
 
     def trained(self) -> Experiment:
         """The experiment with the best weights in it, built once."""
-        if not is_done(self.pipeline, "train"):
+        problem = stage_problem(self.pipeline, "train")
+        if problem is not None and problem.damaged:
+            raise TrainingError(problem.text)
+        if problem is not None:
             raise TrainingError(
                 f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and "
                 f"graph. Run: gsl train"
             )
         weights = best_weights(self.pipeline)
-        if not weights.is_file():
-            raise TrainingError(f"{weights}: is missing, though training is finished. Train again: gsl train --fresh")
         if self._experiment is None:
             from graphstorm_like.device import set_threads
             from graphstorm_like.training.strategies import final_experiment
@@ -212,8 +254,7 @@ class Runner:
         """Vectors must come from the weights that they came from in training. Tuned ones lie beside the model."""
         if (best / "lm").is_dir():
             return
-        known = best / "text_models.json"
-        if not known.is_file() or json.loads(known.read_text(encoding="utf-8")) != experiment.text_weights:
+        if read_object(best / "text_models.json") != experiment.text_weights:
             raise TrainingError(
                 f"{best}: was trained on vectors of other language model weights than "
                 f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"
@@ -222,19 +263,22 @@ class Runner:
     def _fingerprint(self, stage: str) -> str:
         return stage_fingerprint(self.pipeline, stage, read_manifest(stage_folder(self.pipeline, "construct")))
 
-    def _set_aside(self, folder: Path, fingerprint: str) -> None:
-        """Another configuration's run (or, with `fresh`, this one's) moves to train.1, train.2, ..."""
-        try:
-            there = json.loads((folder / FINGERPRINT_FILE).read_text(encoding="utf-8"))["fingerprint"]
-        except (OSError, ValueError, KeyError):
-            there = None
+    def _set_aside(self, folder: Path, fingerprint: str) -> Path | None:
+        """Another configuration's run (or, with `fresh`, this one's) moves to train.1, train.2, ...: the new name."""
+        there = folder_fingerprint(folder)
         if there is None or (there == fingerprint and not self.fresh):
-            return
-        number = 1
-        while (target := folder.with_name(f"{folder.name}.{number}")).exists():
-            number += 1
+            return None
+        target = free_name(folder)
         folder.rename(target)
         self.reporter.line(f"{folder} held an earlier run; it is now {target.name}")
+        return target
+
+    def _undo_set_aside(self, folder: Path, aside: Path) -> None:
+        """A training that failed before it has saved anything gives the folder back."""
+        if not any((folder / name).exists() for name in ("checkpoints", BEST)):
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+            self.reporter.line(f"nothing was trained: {aside.name} is {folder.name} again")
 
     def _begin(self, stage: str) -> None:
         """From here on a stage's old results count no more, whatever interrupts the new ones."""
@@ -244,9 +288,9 @@ class Runner:
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
         if self.group.rank == 0:
-            write_json(
-                stage_folder(self.pipeline, stage) / DONE_FILE, {"fingerprint": self._fingerprint(stage), **facts}
-            )
+            folder = stage_folder(self.pipeline, stage)
+            content = {"fingerprint": self._fingerprint(stage), **facts, "files": output_records(folder, stage)}
+            write_json(folder / DONE_FILE, content)
         self.group.barrier(f"the end of {stage}")
 
 
@@ -257,11 +301,29 @@ def run_pipeline(
     Runner(pipeline, reporter or Reporter(), fresh).run(stages)
 
 
+def bring_back(pipeline: Pipeline, reporter: Reporter) -> None:
+    """When a training of this configuration was set aside, it takes its place again; what was there is set aside. The
+    output folder must be held."""
+    earlier = earlier_run(pipeline)
+    if earlier is None:
+        return
+    folder = stage_folder(pipeline, "train")
+    line = f"{earlier} holds a training of this configuration: it is {folder.name} again"
+    if folder.exists():
+        aside = free_name(folder)
+        folder.rename(aside)
+        line += f", and what was there is {aside.name}"
+    earlier.rename(folder)
+    reporter.line(line)
+
+
 def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
-    """What `evaluate` measured: {'valid': {...}, 'test': {...}}, by the splits that the task has."""
-    scores: dict[str, dict[str, float]] = json.loads(
-        (stage_folder(pipeline, "evaluate") / METRICS_FILE).read_text(encoding="utf-8")
-    )
+    """What `evaluate` measured: {'valid': {...}, 'test': {...}}, by the splits that the task has. DataError when there
+    is nothing that can be read."""
+    path = stage_folder(pipeline, "evaluate") / METRICS_FILE
+    scores = read_object(path)
+    if scores is None:
+        raise DataError(f"{path}: must hold the scores of an evaluation. Run: gsl evaluate --fresh")
     return scores
 
 

@@ -13,18 +13,11 @@ from types import FrameType
 from graphstorm_like.launch.host import host_folder
 from graphstorm_like.launch.plan import Job, ProcessPlan
 from graphstorm_like.launch.process import Failure, Process, Say
+from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS, GRACE_SECONDS = 3.0, 5.0
 """How long a cause may come after its consequence; from SIGTERM to SIGKILL."""
-
-
-class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Somebody asked the supervisor to stop; all that it started has ended."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 class Stopping:

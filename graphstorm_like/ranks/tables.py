@@ -6,7 +6,6 @@ which its ranks map; other hosts ask its servers. A rank sees what others have w
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.names import TABLE_NAMES
 
 _unused: list[tuple[Path, str]] = []
 """Tables of the host that this process, its leader, has let go, and others may still read."""
@@ -79,8 +79,6 @@ class RowTable:
     file: where a process alone keeps the rows; None: in memory.
     """
 
-    _numbers = itertools.count()
-
     def __init__(
         self, graph: Graph, node_type: NodeType, width: int, group: Group, shm: Path | None, file: Path | None = None
     ) -> None:
@@ -93,8 +91,7 @@ class RowTable:
         if group.size == 1:
             self._here = self.own = _alone(self.shape, file)
             return
-        # Ranks make their tables in one order, so a number names the same table everywhere.
-        self._name = f"rows:{next(self._numbers)}"
+        self._name = TABLE_NAMES.new("rows")
         first = int(self.bounds[group.host * group.local_size])
         last = int(self.bounds[(group.host + 1) * group.local_size])
         self._table = HostRows(group, shm, f"{node_type}:{self._name}", (last - first, width), "<f4")

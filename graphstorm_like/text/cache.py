@@ -24,7 +24,16 @@ import numpy.typing as npt
 import torch
 
 from graphstorm_like.errors import ConfigError, DataError, GslError, must_be
-from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, reserve, write_json
+from graphstorm_like.files import (
+    check_contents,
+    check_size,
+    content_records,
+    exclusive,
+    fsync_path,
+    read_meta,
+    reserve,
+    write_json,
+)
 from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.encoder import TextEncoder
@@ -61,6 +70,7 @@ class EmbeddingCache:
             )
         if not meta["complete"]:
             raise DataError(f"{folder}: the sweep that fills this cache has not ended. Run embed_all again; it resumes")
+        check_contents(folder, meta)
         return cls(folder, meta, store)
 
     def __len__(self) -> int:
@@ -227,7 +237,7 @@ def _fill(
                 _mark_done(vectors, done, unflushed)
                 flushed_at = time.monotonic()
     _mark_done(vectors, done, unflushed)
-    write_json(folder / "meta.json", {**meta, "complete": True})
+    write_json(folder / "meta.json", {**meta, "complete": True, "files": content_records(folder)})
     (folder / "done.u1").unlink()
 
 

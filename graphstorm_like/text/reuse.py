@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import read_meta
+from graphstorm_like.files import check_contents, read_meta
 from graphstorm_like.text.tokens import TokenStore
 
 SLAB_TOKENS = 1 << 21
@@ -61,6 +61,7 @@ def known_vectors(
             same = all(other.get(key) == meta[key] for key in ("weights", "dim", "normalize"))
             if not (same and other["complete"] and other["texts"]) or other["token_store"] == store.key:
                 continue
+            check_contents(file.parent, other)
             theirs = TokenStore.open(caches / f"tokens-{other['token_store']}")
         except DataError:  # of another version, or its tokens are gone: then it is no help
             continue

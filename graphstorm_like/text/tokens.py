@@ -24,7 +24,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphstorm_like.errors import DataError, must_be
-from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import (
+    check_contents,
+    check_size,
+    content_records,
+    exclusive,
+    fsync_path,
+    read_meta,
+    write_json,
+)
 from graphstorm_like.ragged import ranges
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
 
@@ -163,7 +171,9 @@ class TokenStore(TextTokens):
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
         """Open a store folder; raises DataError when it is not a whole one."""
         folder = Path(path)
-        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+        meta = read_meta(folder, KIND, VERSION, _META_KEYS)
+        check_contents(folder, meta)
+        return cls(folder, meta)
 
     @property
     def num_rows(self) -> int:
@@ -266,7 +276,8 @@ def _build(
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     temporary.mkdir()
     try:
-        write_json(temporary / "meta.json", _write_arrays(column, tokenizer, temporary, facts, progress))
+        meta = _write_arrays(column, tokenizer, temporary, facts, progress)
+        write_json(temporary / "meta.json", {**meta, "files": content_records(temporary)})
         os.rename(temporary, folder)
         fsync_path(folder.parent)
     except BaseException:

@@ -1,7 +1,8 @@
 """Resume points and saved models on disk: whole or not there.
 
 A folder is written under a temporary name, its files are fsynced, then it is renamed. Weights are safetensors;
-optimizer state is a torch file that is read with weights_only, so nothing is ever unpickled.
+optimizer state is a torch file that is read with weights_only, so nothing is ever unpickled. hashes.json in a folder
+holds size and hash of its files: who reads them checks these first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import json
 import pickle
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from graphstorm_like.errors import DamagedFileError, TrainingError
-from graphstorm_like.files import TEMPORARY, fsync_path, recover, replace_folder
+from graphstorm_like.errors import DamagedFileError, DataError, TrainingError
+from graphstorm_like.files import (
+    TEMPORARY,
+    check_saved,
+    files_below,
+    fsync_path,
+    read_hashes,
+    record_files,
+    recover,
+    replace_folder,
+    write_hashes,
+)
 from graphstorm_like.inputs.rank_rows import RankRows, row_files
 from graphstorm_like.ranks.group import ALONE, Group
 
 MODEL_FILE = "model.safetensors"
+_REMEDY = "Copy it anew from where it is whole, or train again with --fresh"
 
 
 @dataclass
@@ -55,20 +67,25 @@ def write_folder(
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
     a folder, else JSON) as `target`. Of `files` those of the first rank are written, of `parts` every rank's.
 
-    An existing target is replaced; at no moment is there a half one.
+    An existing target is replaced; at no moment is there a half one. Each rank hashes what it has written, about a
+    second a GB.
     """
     temporary = target.parent / f"{TEMPORARY}{target.name}"
+    own: list[str] = []
     try:
         if group.rank == 0:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             for name, content in files.items():
                 _write_file(temporary / name, content)
+            own = files_below(temporary)
         group.barrier(f"writing {target.name}")
         for name, content in (parts or {}).items():
             _write_file(temporary / name, content)
-        group.barrier(f"writing {target.name}")
+        own += parts or {}
+        records = group.collect(json.dumps(record_files(temporary, own)), f"writing {target.name}")
         if group.rank == 0:
+            write_hashes(temporary, {name: each for text in records for name, each in json.loads(text).items()})
             replace_folder(temporary, target)
         group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
@@ -92,12 +109,30 @@ def _write_file(path: Path, content: Any) -> None:
     fsync_path(path)
 
 
+def add_hashes(folder: Path, below: str) -> None:
+    """Note the files of a folder within a saved one, which came into it after it had been written."""
+    records = read_hashes(folder)
+    if records:
+        names = [f"{below}/{name}" for name in files_below(folder / below)]
+        write_hashes(folder, {**records, **record_files(folder, names)})
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DamagedFileError, which names the file, unless a saved folder's files hold what was written."""
+    try:
+        check_saved(folder, _REMEDY)
+    except (DataError, OSError) as err:
+        raise DamagedFileError(str(err)) from None
+
+
 class Checkpoints:
     """Numbered resume points in one folder; the newest `keep` stay. The ranks of a group write one together, each its
     rows of the tables, and any number of ranks can go on from it."""
 
-    def __init__(self, folder: Path, keep: int, group: Group = ALONE) -> None:
-        self.folder, self.keep, self.group = folder, keep, group
+    def __init__(
+        self, folder: Path, keep: int, group: Group = ALONE, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.folder, self.keep, self.group, self.say = folder, keep, group, say
 
     def save(
         self,
@@ -123,7 +158,7 @@ class Checkpoints:
 
     def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
         """Put the newest resume point into modules and tables; its state and optimizer state, or None when
-        there is none. All ranks take the newest that every one of them can read."""
+        there is none. All ranks take the newest that every one of them can read; `say` is told of damaged ones."""
         if self.group.rank == 0 and self.folder.exists():
             recover(self.folder)
         self.group.barrier("looking for resume points")
@@ -132,6 +167,7 @@ class Checkpoints:
         for point in reversed(points):
             found = None
             try:
+                check_folder(point)
                 state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
                 optimizers = torch.load(point / "optimizer.pt", weights_only=True)
                 load_weights(point / MODEL_FILE, modules)
@@ -140,6 +176,7 @@ class Checkpoints:
                 found = state, optimizers
             except (*_UNREADABLE, DamagedFileError) as err:
                 broken = err
+                self.say(f"{point.name} is passed over: {err}")
             readers = self.group.total(np.array([float(found is not None)]), "reading resume points")[0]
             if found is not None and readers == self.group.size:
                 return found

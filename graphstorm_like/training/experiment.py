@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,16 @@ from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType, RowType, type_name
-from graphstorm_like.inputs.edges import Sized, edge_sources, give_scored_inputs, scored_inputs
+from graphstorm_like.inputs.build import GraphInputs, Sources, graph_inputs
+from graphstorm_like.inputs.choose import all_texts, scored_inputs
+from graphstorm_like.inputs.edges import give_scored_inputs
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.inputs.rank_rows import RankRows
-from graphstorm_like.inputs.text import TextSource, TextVectors, chosen_inputs, text_vectors
-from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.inputs.source import Sized, TextSource
+from graphstorm_like.inputs.text import text_vectors
+from graphstorm_like.modality import TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors
-from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.models.text_model import TextModel
 from graphstorm_like.progress import Reporter
@@ -30,13 +34,13 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, GraphFeature, SampleNeighbors
+from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
 from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
-from graphstorm_like.training.checkpoint import MODEL_FILE, load_weights
+from graphstorm_like.training.checkpoint import MODEL_FILE, check_folder, load_weights
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
-Sources = dict[RowType, dict[str, FeatureSource]]
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,9 @@ class Experiment:
         return None
 
     def load(self, folder: Path) -> None:
-        """Take the weights that training left in a `best/` folder; TrainingError names what does not fit."""
+        """Take the weights that training left in a `best/` folder; TrainingError names what is damaged or does not
+        fit."""
+        check_folder(folder)
         load_weights(folder / MODEL_FILE, self.modules)
         for table in self.embeddings.values():
             table.load(folder)
@@ -199,37 +205,6 @@ class Experiment:
             for name, source in inputs.items()
             if isinstance(source, TextSource)
         }
-
-
-@dataclass(frozen=True)
-class GraphInputs:
-    """Sources of all inputs of a graph model, and what its encoders must know of them."""
-
-    sources: Sources
-    nodes: dict[NodeType, NodeInputSpec]
-    edges: dict[EdgeType, EdgeInputSpec]
-
-
-def graph_inputs(pipeline: Pipeline, graph: Graph, vectors: TextVectors) -> GraphInputs:
-    """Inputs of every node type, and of the edge types that `model.edge_inputs` names."""
-    sources: Sources = {}
-    specs: dict[NodeType, NodeInputSpec] = {}
-    for node_type, node in graph.manifest.nodes.items():
-        features, texts, embedding = chosen_inputs(pipeline.model, graph.manifest, node_type)
-        inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in features}
-        widths = {n: node.features[n].width for n in features}
-        moments = {}
-        for name in texts:
-            cached = vectors[node_type][name]
-            inputs[f"text:{name}"] = cached
-            widths[f"text:{name}"] = cached.width
-            moments[f"text:{name}"] = cached.moments()
-        if embedding:
-            inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, pipeline.model.gnn.hidden, pipeline.seed)
-        sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(widths, embedding, moments)
-    of_edges, edge_specs = edge_sources(pipeline.model, graph, vectors)
-    return GraphInputs({**sources, **of_edges}, specs, edge_specs)
 
 
 def graph_model(pipeline: Pipeline, graph: Graph, inputs: GraphInputs) -> LmGnn:
@@ -274,9 +249,10 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     # The task first: what is wrong with labels and splits is said before hours of embedding.
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
-    vectors = text_vectors(pipeline, graph, reporter)
-    inputs = graph_inputs(pipeline, graph, vectors)
-    give_scored_inputs(task, pipeline, graph, vectors)
+    wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)
+    inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
+    give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task})
     return Experiment(pipeline, graph, inputs.sources, modules.to(device), device)
 
@@ -285,9 +261,11 @@ def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | 
     """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
-    vectors = text_vectors(pipeline, graph, reporter, {*types, *scored_inputs(pipeline.task, graph.manifest)})
+    scored = scored_inputs(pipeline.task, graph.manifest)
+    read = {t: n for t, n in all_texts(pipeline.model, pipeline.task, graph.manifest).items() if t in {*types, *scored}}
+    vectors = text_vectors(pipeline.model, read, graph, Path(pipeline.cache), device, reporter)
     modules = text_modules(pipeline, graph, vectors, hidden)
-    sources: Sources = {t: {f"text:{n}": v for n, v in vectors.get(t, {}).items()} for t in types}
+    sources: Sources = {t: _by_input_name(vectors.get(t, {})) for t in types}
     return Experiment(pipeline, graph, sources, modules.to(device), device)
 
 
@@ -296,9 +274,16 @@ def text_modules(
 ) -> nn.ModuleDict:
     """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name."""
     types = task_node_types(pipeline.task, graph.manifest)
-    widths = {t: {f"text:{n}": source.width for n, source in texts.get(t, {}).items()} for t in types}
+    widths = {}
+    for node_type in types:
+        sources = _by_input_name(texts.get(node_type, {}))
+        widths[node_type] = {name: source.width for name, source in sources.items()}
     width = text_hidden(pipeline, widths, hidden)
     task = seeded_task(pipeline, graph, width)
-    give_scored_inputs(task, pipeline, graph, texts)
+    give_scored_inputs(task, pipeline.task, graph, texts, pipeline.seed)
     torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
     return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})
+
+
+def _by_input_name(texts: Mapping[str, Source]) -> dict[str, Source]:
+    return {input_name(TEXT, name): source for name, source in texts.items()}

@@ -7,26 +7,28 @@ Killed at any moment and started again it goes on from the newest resume point a
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.errors import TrainingError
+from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
-from graphstorm_like.inputs.edges import scored_inputs, unread_edge_types
+from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
 from graphstorm_like.inputs.rank_rows import row_files
 from graphstorm_like.progress import Meter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
-from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, write_folder
+from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, check_folder, write_folder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
+from graphstorm_like.training.stopping import Stopped, deferred, prompt, requested
 from graphstorm_like.training.tracking import Tracker
 
 BEST = "best"
@@ -61,7 +63,7 @@ class Trainer:
         self.ranks = experiment.task.group
         self.embeddings, self.tables = list(experiment.embeddings.values()), experiment.tables_in_training
         self.optimizers = Optimizers(experiment.groups(), self.embeddings, self.config)
-        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks)
+        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks, reporter.line)
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
@@ -72,15 +74,20 @@ class Trainer:
         return -(-self.stream.steps // self.config.accumulate)
 
     def train(self) -> TrainResult:
-        """Train until the last epoch or until validation stops improving; the best model is in `best/`."""
+        """Train until the last epoch or until validation stops improving; the best model is in `best/`.
+
+        Raises Stopped, after a resume point, when this process was asked to stop by a signal.
+        """
         started = time.monotonic()
         self.resume()
-        while not self.state.finished:
-            with self.reporter.meter(f"epoch {self.state.epoch + 1}/{self.config.epochs}", self.stream.steps) as meter:
-                self._last_update = time.monotonic()
-                for group in self.groups():
-                    self.update(group, meter)
-            self.end_epoch()
+        with deferred():
+            while not self.state.finished:
+                what = f"epoch {self.state.epoch + 1}/{self.config.epochs}"
+                with self.reporter.meter(what, self.stream.steps) as meter:
+                    self._last_update = time.monotonic()
+                    for group in self._groups_until_stopped():
+                        self.update(group, meter)
+                self.end_epoch()
         self.tracker.close()
         best, best_epoch = self.state.best, self.state.best_epoch
         assert best is not None
@@ -88,12 +95,14 @@ class Trainer:
         return TrainResult(best, best_epoch + 1, self.state.epoch, self.state.updates, time.monotonic() - started)
 
     def resume(self) -> None:
-        """Load the newest resume point, if there is one."""
+        """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
         if self.ranks.rank == 0 and self.folder.exists():
             recover(self.folder)
         loaded = self.checkpoints.load(self.experiment.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
+            if self.state.best is not None:
+                check_folder(self.folder / BEST)
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.experiment.at(self.state.updates)
@@ -115,6 +124,31 @@ class Trainer:
             if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
                 yield group
                 group = []
+
+    def _groups_until_stopped(self) -> Iterator[list[MiniBatch]]:
+        """`groups`, with a look at signals between them: every update before is whole then."""
+        groups = self.groups()
+        while True:
+            self._stop_if_asked()
+            try:
+                group = next(groups, None)
+            except LaunchError:
+                self._stop_if_asked()  # who signalled the whole process group has ended the sampler processes too
+                raise
+            if group is None:
+                return
+            yield group
+
+    def _stop_if_asked(self) -> None:
+        if number := requested():
+            self._stop(number)
+
+    def _stop(self, number: int) -> NoReturn:
+        self.save()
+        self.tracker.close()
+        name = signal.Signals(number).name
+        self.reporter.line(f"{name}: wrote a resume point at update {self.state.updates:,}")
+        raise Stopped(number)
 
     def update(self, group: list[MiniBatch], meter: Meter) -> None:
         """One optimizer step: forward, backward, sum over ranks, divide by the count, clip, check, step."""
@@ -188,7 +222,11 @@ class Trainer:
         started = time.monotonic()
         self.experiment.before_validation()
         how = self.task.evaluation(self.config.fanouts, self.seed)
-        metrics = self.task.evaluate(self.experiment.embedder(), "valid", how)
+        try:
+            with prompt():  # it changes nothing that a resume point holds, and may take long
+                metrics = self.task.evaluate(self.experiment.embedder(), "valid", how)
+        except Stopped as stopped:
+            self._stop(stopped.number)
         value = metrics[self.task.select_by]
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)

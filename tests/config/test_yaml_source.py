@@ -133,3 +133,52 @@ def test_a_byte_order_mark_and_crlf_are_no_trouble(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + good_text("link").replace("\n", "\r\n").encode())
     assert load_pipeline(path).name == "papers"
+
+
+ALIAS_BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+MERGE_BOMB = "a0: &a0 {x: 1, y: 2}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
+)
+ALIAS_CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2000))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: !!timestamp x\n", "p.yaml:2: must be valid YAML: the tag !!timestamp does not fit 'x'"),
+        ("a: !!timestamp 2020-01-01\n", "the tag !!timestamp does not fit '2020-01-01'"),
+        ("a: !!int x\n", "p.yaml:1: must be valid YAML: the tag !!int does not fit 'x'"),
+        ("a: !!float x\n", "the tag !!float does not fit 'x'"),
+        ("a: !!bool maybe\n", "the tag !!bool does not fit 'maybe'"),
+        ("a: !!map x\n", "the tag !!map does not fit 'x'"),
+        ("a: !!str [1]\n", "the tag !!str does not fit what follows it"),
+        ("a: !!set {x, y}\n", "the tag !!set does not fit what follows it"),
+        ("a: !!binary x\n", "the tag !!binary does not fit 'x'"),
+        ("a: !mine x\n", "could not determine a constructor for the tag '!mine'"),
+        (f"a: {'9' * 5000}\n", "the tag !!int does not fit '999"),
+        (ALIAS_BOMB, "must have at most 250,000 keys and values, aliases followed"),
+        (MERGE_BOMB, "must have at most 250,000 keys and values, aliases followed"),
+        (ALIAS_CHAIN, "must be nested at most 64 levels deep"),
+        ("[" * 100_000, "p.yaml:1: must be valid YAML: must be nested at most 64 levels deep"),
+        ("{a: " * 5000, "must be nested at most 64 levels deep"),
+        ("".join(f"{' ' * i}a:\n" for i in range(500)), "must be nested at most 64 levels deep"),
+        ("a: x\n" * ((16 << 20) // 5 + 1), "p.yaml: must have at most 16,777,216 characters"),
+    ],
+    ids=lambda value: str(value)[:40].replace("\n", " "),
+)
+def test_what_is_no_configuration_is_said_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!int x", "[" * 1000, "!!map 5"])
+def test_overrides_have_the_same_limits(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(good_text("node"))
+    with pytest.raises(ConfigError, match="the value must be valid YAML"):
+        load_pipeline(path, [f"train.lr={value}"])
+
+
+def test_tags_that_fit_are_read() -> None:
+    assert read("[!!str 5, !!int 7, !!float 3, !!bool true, !!null ~]") == ["5", 7, 3.0, True, None]

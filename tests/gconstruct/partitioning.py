@@ -12,7 +12,8 @@ import pyarrow as pa
 from gconstruct import build_graph
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.graph.schema import GraphManifest, file_hash, indptr_file, read_manifest
+from graphstorm_like.files import file_hash
+from graphstorm_like.graph.schema import GraphManifest, indptr_file, read_manifest
 
 from .tables import graph, item, link, read, write
 

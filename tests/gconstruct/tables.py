@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from gconstruct.engines.arrow.write import write_columns
+from gconstruct.write import write_columns
 from graphstorm_like.config.graph import GraphConfig
 
 

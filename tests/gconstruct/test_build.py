@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from gconstruct import build_graph, fingerprint, is_current
+from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import (
     EdgeTypeSchema,
     GraphManifest,
     LabelSchema,
     TextSchema,
-    file_hash,
     read_manifest,
 )
 

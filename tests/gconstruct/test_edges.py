@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct import build_graph
-from gconstruct.engines.arrow import edges as module
-from gconstruct.engines.arrow.edges import csc_order
+from gconstruct import csc as module
+from gconstruct.csc import csc_order
 from gconstruct.engines.arrow.ids import Ends
 
 from .tables import graph, item, link, read, write

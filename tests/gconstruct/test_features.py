@@ -12,39 +12,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from gconstruct import build_graph
-from gconstruct.engines.arrow import features as module
+from gconstruct.features import apply_fitted, encode_feature, transform_of
+from gconstruct.transforms import numeric as module
+from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.features.numeric import NumericFeature
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.bfloat16 import from_bits, to_bits
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import FeatureSchema
 
-from .tables import graph, item, read, write
-
-
-def encode(folder: Path, values: Any, **options: Any) -> tuple[np.ndarray, FeatureSchema]:
-    """The feature made of a column x with these values."""
-    write(folder / "items.parquet", id=[str(i) for i in range(len(values))], x=values)
-    return _build(folder, "items.parquet", options)
-
-
-def encode_csv(folder: Path, lines: list[str], **options: Any) -> tuple[np.ndarray, FeatureSchema]:
-    """The same from a CSV file with these fields."""
-    text = "id,x\n" + "".join(f"n{i},{line}\n" for i, line in enumerate(lines))
-    (folder / "items.csv").write_text(text, encoding="utf-8")
-    return _build(folder, "items.csv", options)
-
-
-def _build(folder: Path, file: str, options: dict[str, Any]) -> tuple[np.ndarray, FeatureSchema]:
-    config = graph(folder, {"item": item(files=file, features={"f": {"column": "x", **options}})})
-    schema = build_graph(config, force=True).node("item").features["f"]
-    column = read(folder / "out/graph/part-0/nodes/item.arrow").column("feature:f")
-    stored = {"bfloat16": pa.uint16()}.get(schema.dtype) or getattr(pa, schema.dtype)()
-    assert column.type == pa.list_(stored, schema.width)
-    return LocalGraph(folder / "out/graph").feature("item", "f").astype(np.float32), schema
-
+from .features import encode, encode_csv, source_of
 
 NONE = {"normalize": "none"}
 
@@ -135,14 +114,23 @@ def test_missing_values_within_a_list(tmp_path: Path) -> None:
 def test_blocks_do_not_matter(numbers: list[float], block: int) -> None:
     values = np.array(numbers).reshape(-1, 1)
     config = NumericFeature(column="x")
-    whole = module._fit(values, config)
+    transform = module.NumericTransform(config)
+    whole = transform.fit(values)
     size, module._BLOCK_VALUES = module._BLOCK_VALUES, block
     try:
-        parts = module._fit(values, config)
+        parts = transform.fit(values)
     finally:
         module._BLOCK_VALUES = size
-    for name in ("mean", "std", "min", "max"):
-        assert np.allclose(whole[name], parts[name], rtol=1e-9, atol=1e-9)
+    assert_close(whole, parts)
+    # Other engines fit pieces of a table and merge what they get.
+    cut = min(block, len(values))
+    assert_close(whole, transform.merge(transform.fit(values[:cut]), transform.fit(values[cut:])))
+
+
+def assert_close(one: module.Moments, other: module.Moments) -> None:
+    assert one.rows == other.rows
+    for name in ("count", "mean", "squares", "low", "high"):
+        assert np.allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-9), name
 
 
 def test_one_hot_orders_by_frequency_then_name(tmp_path: Path) -> None:
@@ -199,3 +187,104 @@ def test_too_large_for_float16(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"at most 65,504 as float16.*-70000") as caught:
         encode(tmp_path, [1.0, -7e4], dtype="float16", **NONE)
     assert "Leave out graph.nodes.item.features.f.dtype" in str(caught.value)
+
+
+numbers_st = st.floats(-1e9, 1e9) | st.none()
+words_st = st.sampled_from(["a", "b", "c", "d", "e"]) | st.none()
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[dict[str, Any], pa.Array]:
+    """A feature's configuration, and a column that it takes."""
+    encode = draw(st.sampled_from(["numeric", "list", "one_hot", "multi_hot", "separated", "bucket"]))
+    dtype = draw(st.sampled_from(["float32", "float16", "bfloat16"]))
+    limit = {"max_categories": draw(st.integers(1, 4)), "column": "x", "dtype": dtype}
+    if encode in ("numeric", "list"):
+        config = {
+            "encode": "numeric",
+            "column": "x",
+            "dtype": dtype,
+            "normalize": draw(st.sampled_from(["standard", "min_max"])),
+            "missing": draw(st.sampled_from(["mean", "zero"])),
+        }
+        row = numbers_st if encode == "numeric" else st.none() | st.lists(numbers_st, min_size=2, max_size=2)
+        kind = pa.float64() if encode == "numeric" else pa.large_list(pa.float64())
+        first: Any = 1.0 if encode == "numeric" else [1.0, 2.0]
+        return config, pa.array([first, *draw(st.lists(row, max_size=30))], kind)
+    if encode == "bucket":
+        by, buckets = draw(st.sampled_from(["range", "quantile"])), draw(st.integers(1, 5))
+        missing, window = draw(st.sampled_from(["zero", "own"])), draw(st.sampled_from([0.0, 3.0]))
+        config = {"encode": "bucket", "column": "x", "by": by, "buckets": buckets, "missing": missing, "window": window}
+        return {**config, "dtype": dtype}, pa.array([1.0, *draw(st.lists(numbers_st, max_size=30))], pa.float64())
+    if encode == "one_hot":
+        return {"encode": encode, **limit}, pa.array(["a", *draw(st.lists(words_st, max_size=30))], pa.large_string())
+    lists = [["a"], *draw(st.lists(st.none() | st.lists(words_st, max_size=4), max_size=30))]
+    if encode == "multi_hot":
+        return {"encode": encode, **limit}, pa.array(lists, pa.large_list(pa.large_string()))
+    strings = [None if words is None else ";".join(word or "" for word in words) for words in lists]
+    return {"encode": "multi_hot", "separator": ";", **limit}, pa.array(strings, pa.large_string())
+
+
+@given(columns(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_saved_state_gives_every_row_the_same_bytes_again(case: tuple[dict[str, Any], pa.Array], data: Any) -> None:
+    config, values = case
+    source = source_of(values)
+    encoded = encode_feature(TypeAdapter(FeatureConfig).validate_python(config), source)
+    assert encoded is not None, source.problems.messages
+    stored, schema = encoded
+    schema = FeatureSchema.model_validate_json(schema.model_dump_json())  # as graph.json keeps it
+    rows = data.draw(st.permutations(range(len(values))))[: data.draw(st.integers(1, len(values)))]
+    again = apply_fitted(schema, source_of(values.take(pa.array(rows))))
+    assert again is not None
+    assert again.dtype == stored.dtype
+    assert again.tobytes() == stored[rows].tobytes()
+
+
+def test_new_rows_are_transformed_as_those_of_the_graph(tmp_path: Path) -> None:
+    _, schema = encode(tmp_path, [1.0, 3.0, None], missing="mean")
+    new = apply_fitted(schema, source_of(pa.array([2.0, 3.0, None, 101.0])))
+    assert new is not None
+    assert new[:3].tolist() == [[0.0], [1.0], [0.0]]
+    _, schema = encode(tmp_path, ["a", "b", "b"], encode="one_hot", max_categories=1)
+    new = apply_fitted(schema, source_of(pa.array(["b", "never seen", None])))
+    assert new is not None
+    assert new.tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([None, None], pa.list_(pa.float64()))], ids=str)
+def test_rows_without_a_value_have_the_width_of_the_graph(tmp_path: Path, nothing: pa.Array) -> None:
+    for options in ({"missing": "mean"}, {"missing": "zero", **NONE}):
+        _, schema = encode(tmp_path, [[1.0, 2.0], [3.0, 5.0]], **options)
+        new = apply_fitted(schema, source_of(nothing))
+        assert new is not None
+        assert new.shape == (2, 2)
+
+
+def test_rows_that_do_not_fit_a_saved_state(tmp_path: Path) -> None:
+    for options in ({}, NONE):
+        _, schema = encode(tmp_path, [[1.0, 2.0], [3.0, 5.0]], **options)
+        source = source_of(pa.array([[1.0, 2.0, 3.0]]))
+        assert apply_fitted(schema, source) is None
+        assert source.problems.messages == [
+            "x.parquet row 1: column 'x' must be a list of 2 numbers, as when it was fitted (got a list of 3). "
+            "Make all lists of one length"
+        ]
+        source = source_of(pa.array([1.0]))
+        assert apply_fitted(schema, source) is None
+        assert "numbers a row, as " in source.problems.messages[0]
+    with pytest.raises(DataError, match="features.f: must be a feature that gsl construct made"):
+        apply_fitted(FeatureSchema(width=1), source_of(pa.array([1.0])))
+    broken = schema.model_copy(update={"fitted": {**schema.fitted, "normalize": "softmax"}})
+    with pytest.raises(DataError, match="must have a configuration in graph.json that this version knows"):
+        apply_fitted(broken, source_of(pa.array([1.0])))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5])
+@pytest.mark.parametrize("config", [{"encode": "one_hot"}, {"encode": "multi_hot", "separator": ";"}])
+def test_categories_of_pieces_add_up(config: dict[str, Any], cut: int) -> None:
+    values = pa.array(["a;b", "b", None, "c", "c;b"], pa.large_string())
+    transform = transform_of(TypeAdapter(FeatureConfig).validate_python({**config, "column": "x", "max_categories": 2}))
+    sources = [source_of(piece) for piece in (values, values[:cut], values[cut:])]
+    whole, *parts = (transform.fit(transform.read(source)) for source in sources)
+    assert transform.state(transform.merge(*parts), sources[0]) == transform.state(whole, sources[0])

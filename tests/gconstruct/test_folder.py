@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gconstruct import build_graph, folder, is_current
+from gconstruct import build_graph, is_current
 from gconstruct.engines.arrow import engine
-from gconstruct.engines.arrow.write import file_names
+from gconstruct.write import file_names
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
+from graphstorm_like.files import SET_ASIDE, new_folder
 from graphstorm_like.graph.schema import read_manifest
 
 from .tables import fail_at, graph, item, link, write
@@ -30,7 +31,8 @@ def config(tmp_path: Path) -> GraphConfig:
 
 def left(folder: Path) -> list[str]:
     """What lies in out/, hidden entries too."""
-    return sorted(p.name for p in (folder / "out").iterdir()) if (folder / "out").exists() else []
+    entries = (folder / "out").iterdir() if (folder / "out").exists() else []
+    return sorted(p.name for p in entries if p.suffix != ".checked")  # which graph files have been looked at
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
@@ -90,11 +92,11 @@ def test_a_rename_that_fails_brings_the_old_folder_back(
 def test_a_kill_between_the_renames_is_recovered_from(config: GraphConfig, tmp_path: Path) -> None:
     manifest = build_graph(config)
     path = tmp_path / "out" / "graph"
-    path.rename(path.parent / ".graph.old")
+    path.rename(path.parent / f"{SET_ASIDE}graph")
     assert build_graph(config) == manifest
     assert left(tmp_path) == ["graph"]
     # Killed after the second rename: both are there, and the new one counts.
-    (path.parent / ".graph.old").mkdir()
+    (path.parent / f"{SET_ASIDE}graph").mkdir()
     build_graph(config)
     assert left(tmp_path) == ["graph"]
 
@@ -154,7 +156,7 @@ def test_a_broken_manifest_is_built_anew(config: GraphConfig, tmp_path: Path) ->
 
 
 def test_new_folders_come_whole(tmp_path: Path) -> None:
-    with folder.new_folder(tmp_path / "a" / "b") as path:
+    with new_folder(tmp_path / "a" / "b") as path:
         (path / "x").write_text("x")
         assert not (tmp_path / "a" / "b").exists()
     assert (tmp_path / "a" / "b" / "x").read_text() == "x"

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.engines.arrow.labels import draw_splits
 from gconstruct.hashing import uniform
+from gconstruct.splits import draw_splits
 from graphstorm_like.config.graph import SplitConfig
 from graphstorm_like.graph.schema import LabelSchema
 

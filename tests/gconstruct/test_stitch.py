@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gconstruct.neighbourhood import draw_each, match
-from gconstruct.stitch import read_report, stitch
+from gconstruct.stitching import read_report, stitch
+from gconstruct.stitching.neighbourhood import draw_each, match
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import read_manifest
 

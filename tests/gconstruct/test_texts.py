@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.engines.arrow.kinds import kind_of, merge_types
+from gconstruct.kinds import kind_of, merge_types
 
 from .tables import graph, item, read, write
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from gconstruct import build_graph
-from gconstruct.from_dgl import import_dgl
+from gconstruct.dgl import import_dgl
 from gconstruct.partition import partition_graph
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.train import FanoutByType

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from gconstruct.from_dgl import import_dgl
+from gconstruct.dgl import import_dgl
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.dgl.export import export_dgl

@@ -23,7 +23,9 @@ from graphstorm_like.graph.partition import Partition
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.wire import Session
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
+from graphstorm_like.ranks import tables as tables_module
 from graphstorm_like.ranks.group import Group
+from graphstorm_like.ranks.names import TableNames
 from graphstorm_like.ranks.tables import RowTable, row_bounds
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
@@ -362,7 +364,7 @@ def test_tables_of_rows(hosts: tuple[Path, list[Any]], monkeypatch: pytest.Monke
     for node_type in ("item", "user"):
         tables = []
         for host, (there, where) in enumerate(zip(every, hosts[1], strict=True)):
-            monkeypatch.setattr(RowTable, "_numbers", itertools.count(ord(node_type[0])))
+            monkeypatch.setattr(tables_module, "TABLE_NAMES", TableNames())
             tables.append(RowTable(there, node_type, 3, Rank(host, len(every)), where.shm))
         count = here.manifest.node(node_type).count
         whole = np.random.default_rng(0).random((count, 3), dtype=np.float32)

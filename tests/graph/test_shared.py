@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import subprocess
 import sys
@@ -26,7 +25,9 @@ from graphstorm_like.graph import partition as partition_module
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import HiddenEdges, Partition, _plain
 from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, publish
+from graphstorm_like.ranks import tables as tables_module
 from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.names import TableNames
 from graphstorm_like.ranks.tables import RowTable, row_bounds
 
 # --------------------------------------------------------------------------------------------------------------- tables
@@ -222,7 +223,7 @@ def test_ranks_of_a_host_map_one_table(
         group = Group()
         group.rank = group.local_rank = rank
         group.size = group.local_size = 3
-        monkeypatch.setattr(RowTable, "_numbers", itertools.count())  # each rank is a process of its own
+        monkeypatch.setattr(tables_module, "TABLE_NAMES", TableNames())  # each rank is a process of its own
         tables.append(RowTable(graph, "item", 2, group, tmp_path))
     count = graph.manifest.node("item").count
     assert [tables[0].start, *(t.stop for t in tables)] == row_bounds(graph, "item", group).tolist()

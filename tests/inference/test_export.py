@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.graph.schema import file_hash
+from graphstorm_like.files import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.progress import Reporter

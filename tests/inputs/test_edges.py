@@ -18,9 +18,10 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.inputs.edges import chosen_edge_inputs, text_rows, unread_edge_types
+from graphstorm_like.inputs.choose import chosen_edge_inputs, unread_edge_types
 from graphstorm_like.inputs.learning_text import AgingVectors, ReorderedVectors
-from graphstorm_like.inputs.text import CachedText
+from graphstorm_like.inputs.source import CachedText
+from graphstorm_like.inputs.text import text_rows
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.inputs.choose import all_texts
+from graphstorm_like.inputs.source import TextVectors
 from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline
@@ -45,8 +48,13 @@ def pipeline_of(shop: tuple[Path, Path], folder: Path, model: Path, **encoder: o
 
 
 def vectors(pipeline: Pipeline, shop: tuple[Path, Path]) -> np.ndarray:
-    found = text_vectors(pipeline, LocalGraph(shop[1]), Reporter(quiet=True))
-    return found["item"]["title"].rows(np.arange(240))
+    return embedded(pipeline, LocalGraph(shop[1]))["item"]["title"].rows(np.arange(240))
+
+
+def embedded(pipeline: Pipeline, graph: LocalGraph) -> TextVectors:
+    wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    cpu = torch.device("cpu")
+    return text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), cpu, Reporter(quiet=True))
 
 
 def test_a_second_time_needs_no_model(shop: tuple[Path, Path], tmp_path: Path, model: Path, loads: list[str]) -> None:
@@ -76,7 +84,7 @@ def test_what_else_could_come_out_is_asked_anew(
         (tmp_path / "cache" / json.loads(note.read_text())["vectors"] / "meta.json").unlink()
     elif change == "note":
         note.write_text("{")
-    text_vectors(pipeline_of(shop, tmp_path, model, **settings), graph, Reporter(quiet=True))
+    embedded(pipeline_of(shop, tmp_path, model, **settings), graph)
     assert len(loads) == 2
     for extra in set(model.iterdir()) - set(before):
         extra.unlink()

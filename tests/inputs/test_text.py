@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.inputs.text import CachedText
+from graphstorm_like.inputs.source import CachedText
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.training.experiment import build_experiment

@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct import build_graph
-from gconstruct.stitch import stitch
+from gconstruct.stitching import stitch
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline, load_stitch
 from graphstorm_like.config.graph import GraphConfig

@@ -18,7 +18,8 @@ import pytest
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.plan import Job, Ports, ProcessPlan
 from graphstorm_like.launch.process import Failure
-from graphstorm_like.launch.supervisor import Stopped, Stopping, listening, run_host, run_processes, with_restarts
+from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
+from graphstorm_like.training.stopping import Stopped
 from tests.launch.faults import hear_signals
 
 SLEEP = "import time; time.sleep(60)"
@@ -247,7 +248,8 @@ def test_handlers_are_put_back() -> None:
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from graphstorm_like.launch.supervisor import Stopped, listening, run_host
+from graphstorm_like.launch.supervisor import listening, run_host
+from graphstorm_like.training.stopping import Stopped
 from tests.launch.test_supervisor import DEAF, SERVER, SLEEP, job, process
 
 folder = Path(sys.argv[1])

@@ -70,6 +70,23 @@ def test_complete_cache_is_reused(bert: TextEncoder, store: TokenStore, tmp_path
     assert counter.calls > 0
 
 
+def test_vectors_of_nan_and_changed_tokens_are_refused(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
+    """Of the right size: only their hash tells."""
+    cache = embed_all(bert, store, tmp_path)
+    path = cache.folder / "vectors.f16"
+    path.write_bytes(np.full(cache.vectors.shape, np.nan, dtype=np.float16).tobytes())
+    with pytest.raises(DataError, match=r"vectors\.f16: must hold what was written .*Delete the folder"):
+        embed_all(bert, store, tmp_path)
+    for name in ("tokens.bin", "offsets.bin", "row_of_text.bin"):
+        path = store.folder / name
+        before = path.read_bytes()
+        path.write_bytes(bytes(len(before)))
+        with pytest.raises(DataError, match=rf"{name}: must hold what was written .*Delete the folder"):
+            TokenStore.open(store.folder)
+        path.write_bytes(before)
+    TokenStore.open(store.folder)
+
+
 def test_a_cache_of_an_earlier_version_is_read(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
     cache = embed_all(bert, store, tmp_path)
     meta = json.loads((cache.folder / "meta.json").read_text())

@@ -16,10 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import graphstorm_like.training.stopping as stopping
 from graphstorm_like.config import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.experiment import build_experiment
+from graphstorm_like.training.stopping import stop_on_signals
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
@@ -83,6 +85,96 @@ def test_two_runs_are_equal_and_seeds_matter(shop_config: Callable[..., Pipeline
     assert_same_run(tmp_path / "a", tmp_path / "b")
     train(shop_config(seed=1), tmp_path / "c")
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
+
+
+def train_until_signal(
+    config: Pipeline, folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str, count: int
+) -> list[str]:
+    """Train with handlers as `gsl` sets them; SIGTERM comes in the count-th call of a method. Lines of the reporter."""
+    lines: list[str] = []
+    reporter = Reporter(quiet=True)
+    monkeypatch.setattr(reporter, "line", lines.append)
+    trainer = Trainer(build_experiment(config, Reporter(quiet=True)), folder, reporter)
+    owner = trainer if moment == "check_finite" else trainer.task
+    real, calls = getattr(owner, moment), iter(range(1, 1000))
+
+    def signalled(*arguments: object) -> object:
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, moment, signalled)
+    with stop_on_signals():
+        trainer.train()
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("moment", "count"),
+    [("check_finite", 1), ("check_finite", 6), ("evaluate", 1)],
+    ids=["first", "later", "validation"],
+)
+@pytest.mark.parametrize(("task", "workers"), [("node_classification", 0), ("link_prediction", 1)])
+def test_sigterm_writes_a_resume_point(
+    shop_config: Callable[..., Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    workers: int,
+    moment: str,
+    count: int,
+) -> None:
+    config = shop_config(task, train={"workers": workers})
+    train(config, tmp_path / "whole")
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(stopping.Stopped) as stopped:
+        train_until_signal(config, tmp_path / "broken", monkeypatch, moment, count)
+    assert stopped.value.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert list((tmp_path / "broken" / "checkpoints").glob("step-*"))
+    train(config, tmp_path / "broken")
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_signal_outside_of_training_ends_at_once() -> None:
+    with pytest.raises(stopping.Stopped), stop_on_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    with stop_on_signals(), stopping.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopping.requested() == signal.SIGTERM
+        with pytest.raises(stopping.Stopped):  # the second one
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stopping.requested() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "everyone"), [(signal.SIGTERM, False), (signal.SIGHUP, True)])
+def test_gsl_ends_with_the_signal_s_status(tmp_path: Path, number: signal.Signals, everyone: bool) -> None:
+    """everyone: the sampler processes get the signal too, as from a closed terminal."""
+    yaml = str(write_shop_pipeline(tmp_path))
+    common = ["train.epochs=40", "train.early_stop=null", "launch.threads=1", "train.workers=1"]
+    command = [sys.executable, "-m", "graphstorm_like.cli.main", "run", yaml, *common]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    metrics = tmp_path / "run" / "train" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size) and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if everyone:
+        os.killpg(job.pid, number)
+    else:
+        job.send_signal(number)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == 128 + number, output
+    assert f"{number.name}: wrote a resume point at update " in output
+    assert "stopped; the same command goes on from the last resume point" in output
+    assert "Traceback" not in output
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, output
+    assert "resuming at epoch " in output
+    whole = tmp_path / "whole"
+    assert _gsl("train", yaml, *common, f"output={whole}", f"graph.path={tmp_path}/run/graph").wait() == 0
+    assert_same_run(whole / "train", tmp_path / "run" / "train")
 
 
 def _gsl(*arguments: str) -> subprocess.Popen[bytes]:

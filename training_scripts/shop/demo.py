@@ -21,15 +21,15 @@ TEXT_ONLY = ("model.gnn={type: none, hidden: 128, dropout: 0.3}", "model.edge_in
 METRICS = ("accuracy", "macro_f1", "mrr", "hits@10")
 
 
-def gsl(yaml: str, verbs: tuple[str, ...], *overrides: str) -> Scores:
-    """Run gsl verbs on a pipeline of this folder; its test scores."""
-    for verb in verbs:
-        command = ["-m", "graphstorm_like.cli.main", verb, str(HERE / yaml), *overrides]
-        print("\n$ gsl", *command[2:], flush=True)
-        done = subprocess.run([sys.executable, *command], check=False)
-        if done.returncode != 0:
-            raise SystemExit(done.returncode)
-    output = next((o.removeprefix("output=") for o in overrides if o.startswith("output=")), f"runs/{Path(yaml).stem}")
+def gsl_run(yaml: str, *overrides: str) -> Scores:
+    """`gsl run` a pipeline of this folder, in a process of its own; its test scores."""
+    command = ["-m", "graphstorm_like.cli.main", "run", str(HERE / yaml), *overrides]
+    print("\n$ gsl", *command[2:], flush=True)
+    done = subprocess.run([sys.executable, *command], check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
+    given = [override.removeprefix("output=") for override in overrides if override.startswith("output=")]
+    output = given[0] if given else f"runs/{Path(yaml).stem}"
     metrics = HERE / output / "evaluate" / "metrics.json"
     scores: Scores = json.loads(metrics.read_text(encoding="utf-8"))["test"]
     return scores
@@ -37,8 +37,7 @@ def gsl(yaml: str, verbs: tuple[str, ...], *overrides: str) -> Scores:
 
 def text_only(name: str) -> Scores:
     """The same pipeline without messages: an MLP on the inputs of each node alone."""
-    graph = f"graph.path=runs/{name}/graph"
-    return gsl(f"{name}.yaml", ("train", "evaluate"), *TEXT_ONLY, f"output=runs/{name}-text-only", graph)
+    return gsl_run(f"{name}.yaml", *TEXT_ONLY, f"output=runs/{name}-text-only", f"graph.path=runs/{name}/graph")
 
 
 def show(title: str, results: dict[str, Scores]) -> None:
@@ -51,12 +50,12 @@ def show(title: str, results: dict[str, Scores]) -> None:
 
 def main() -> None:
     started = time.monotonic()
-    classes = gsl("classes.yaml", ("run",))
-    links = gsl("links.yaml", ("run",))
-    both = {"MiniLM + RGCN (classes.yaml)": classes}
-    class_results = {**class_baselines(HERE / "runs/classes/graph"), "MiniLM, no graph": text_only("classes"), **both}
-    both = {"MiniLM + RGCN (links.yaml)": links}
-    link_results = {**link_baselines(HERE / "runs/links/graph"), "MiniLM, no graph": text_only("links"), **both}
+    classes = gsl_run("classes.yaml")
+    links = gsl_run("links.yaml")
+    class_results = class_baselines(HERE / "runs/classes/graph")
+    class_results |= {"MiniLM, no graph": text_only("classes"), "MiniLM + RGCN (classes.yaml)": classes}
+    link_results = link_baselines(HERE / "runs/links/graph")
+    link_results |= {"MiniLM, no graph": text_only("links"), "MiniLM + RGCN (links.yaml)": links}
     show("Category of a product, test", class_results)
     show("Product clicked after a search, test", link_results)
     print(f"\nEmbeddings and predictions: {HERE / 'runs/classes/infer'}, {HERE / 'runs/links/infer'}")

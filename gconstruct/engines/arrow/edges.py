@@ -1,8 +1,6 @@
-"""Edge tables -> rows sorted by target, with index pointers (CSC), forwards and in reverse.
+"""Edge tables -> the node positions of their ends, and their attributes.
 
-In: a Table with two id columns, and the ids of both node types. Out: columns source, target (int32 below 2**31 nodes,
-else int64) and the attributes, plus indptr int64 (targets + 1). Rows of one target are sorted by source; repeated
-edges stay, in the order of the table.
+In: a Table with two id columns, and the ids of both node types. Out: EdgeRows in the order of the table.
 """
 
 from __future__ import annotations
@@ -14,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.attributes import Attributes, encode_attributes
-from gconstruct.engines.arrow.ids import MAX_INT32_NODES, Ends, NodeIds, null_mask
+from gconstruct.attributes import Attributes
+from gconstruct.engines.arrow.attributes import encode_attributes
+from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
 from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems, bad_rows, counted, shown
+from gconstruct.splits import EDGE_SEPARATOR
 from graphstorm_like.config.graph import EdgeConfig
-from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
-
-_SEPARATOR = "\x1f"
 
 
 @dataclass(slots=True)
@@ -37,16 +34,6 @@ class EdgeRows:
 
     def __len__(self) -> int:
         return len(self.source.positions)
-
-
-@dataclass(frozen=True, slots=True)
-class SortedEdges:
-    """One edge type as it is written."""
-
-    columns: dict[str, np.ndarray | pa.Array]
-    indptr: np.ndarray
-    repeated: int
-    """Edges whose two ends an earlier row has too"""
 
 
 def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], problems: Problems) -> EdgeRows | None:
@@ -124,37 +111,4 @@ def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str
 def _hashed_ids(table: Table, config: EdgeConfig) -> pa.Array:
     """source id, a separator, target id: what drawn splits of edges hash."""
     source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
-    return pc.binary_join_element_wise(source, target, pa.scalar(_SEPARATOR, pa.large_string()))
-
-
-def sort_edges(
-    source: np.ndarray, target: np.ndarray, num_sources: int, num_targets: int, attributes: Attributes
-) -> SortedEdges:
-    """Sort by target, then source, stably; count where each target starts."""
-    order = csc_order(source, target, num_sources, num_targets)
-    dtype = np.int32 if max(num_sources, num_targets) < MAX_INT32_NODES else np.int64
-    source, target = source[order].astype(dtype), target[order].astype(dtype)
-    indptr = np.zeros(num_targets + 1, np.int64)
-    np.cumsum(np.bincount(target, minlength=num_targets), out=indptr[1:])
-    repeated = int(np.count_nonzero((source[1:] == source[:-1]) & (target[1:] == target[:-1])))
-    columns = {SOURCE_COLUMN: source, TARGET_COLUMN: target, **attributes.take(order)}
-    return SortedEdges(columns, indptr, repeated)
-
-
-def csc_order(source: np.ndarray, target: np.ndarray, num_sources: int, num_targets: int) -> np.ndarray:
-    """int64 (m): the stable order by target, then source.
-
-    Target, source and row packed into one 64-bit number make a plain sort do: 0.3 s for 5 million edges, where
-    np.lexsort takes 1.4 s. They fit up to about 2**64 = targets * sources * edges.
-    """
-    source_bits = max(num_sources - 1, 0).bit_length()
-    row_bits = max(len(source) - 1, 0).bit_length()
-    bits = source_bits + max(num_targets - 1, 0).bit_length()
-    if bits > 64:
-        return np.lexsort((source, target))
-    key = (target.astype(np.uint64) << np.uint64(source_bits)) | source.astype(np.uint64)
-    if bits + row_bits > 64:
-        return np.argsort(key, kind="stable")
-    packed = (key << np.uint64(row_bits)) | np.arange(len(key), dtype=np.uint64)
-    packed.sort()
-    return (packed & np.uint64((1 << row_bits) - 1)).astype(np.int64)
+    return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))

@@ -8,20 +8,23 @@ types whose nodes come from edges wait until all edge tables are read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.engines.arrow.attributes import Attributes, encode_attributes
-from gconstruct.engines.arrow.edges import EdgeRows, encode_edges, sort_edges
+from gconstruct.attributes import Attributes
+from gconstruct.csc import sort_edges
+from gconstruct.engines.arrow.attributes import encode_attributes
+from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
 from gconstruct.engines.arrow.plan import TablePlan, plan_tables
 from gconstruct.engines.arrow.read import read_table
-from gconstruct.engines.arrow.write import file_names, write_columns
+from gconstruct.engines.base import Progress
+from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
+from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.graph.schema import (
@@ -32,21 +35,10 @@ from graphstorm_like.graph.schema import (
     indptr_file,
 )
 
-Progress = Callable[[str], None]
 _FOLDER = "part-0"
 
 
-@dataclass(slots=True)
-class Construction:
-    """What an engine hands back for the manifest."""
-
-    nodes: dict[str, NodeTypeSchema] = field(default_factory=dict)
-    edges: list[EdgeTypeSchema] = field(default_factory=list)
-    partitions: list[PartitionSchema] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
-class Engine:
+class ArrowEngine:
     """One construction. `check` reads only headers; `run` does the work."""
 
     def __init__(self, config: GraphConfig, progress: Progress) -> None:

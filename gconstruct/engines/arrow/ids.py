@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.read import Table, all_integers
+from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems, bad_rows
-
-MAX_INT32_NODES = 2**31
+from gconstruct.values import all_integers
 
 
 def null_mask(column: pa.Array) -> np.ndarray:

@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.read import Table, all_integers, as_numbers
+from gconstruct.engines.arrow.read import Table
 from gconstruct.hashing import uniform
 from gconstruct.problems import EXAMPLES, Problems, bad_rows
+from gconstruct.splits import WRITTEN, draw_splits, split_counts
+from gconstruct.values import all_integers, as_numbers
 from graphstorm_like.config.graph import LabelConfig, SplitConfig
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
 
-_WRITTEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 HashedIds = Callable[[], pa.Array]
 """Gives the strings that drawn splits hash, one a row; called only when needed."""
 
@@ -48,11 +49,6 @@ def encode_label(
     return labels, splits, schema, lost
 
 
-def split_counts(splits: np.ndarray) -> dict[str, int]:
-    """Rows by the name of their split."""
-    return dict(zip(SPLITS, np.bincount(splits, minlength=len(SPLITS)).tolist(), strict=True))
-
-
 def _classes(table: Table, config: LabelConfig) -> tuple[np.ndarray, list[str]]:
     column = table.column(config.column)
     if pa.types.is_null(column.type):
@@ -67,7 +63,7 @@ def _classes(table: Table, config: LabelConfig) -> tuple[np.ndarray, list[str]]:
 
 
 def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) -> tuple[np.ndarray, list[str]] | None:
-    numbers = as_numbers(table, config.column, key, problems)
+    numbers = as_numbers(table.source(config.column, key, problems))
     if numbers is None:
         return None
     values = numbers.to_numpy(zero_copy_only=False)
@@ -103,18 +99,10 @@ def encode_split(
     return draw_splits(uniform(ids, config.seed), config)
 
 
-def draw_splits(draws: np.ndarray, config: SplitConfig) -> np.ndarray:
-    """Draws in [0, 1) -> splits uint8."""
-    bounds = np.cumsum([config.train or 0.0, config.valid or 0.0, config.test or 0.0])
-    bounds[bounds > 1 - 1e-9] = 1.0  # 0.7 + 0.2 + 0.1 < 1 in floats
-    splits = np.searchsorted(bounds, draws, side="right") + 1
-    return np.where(splits == len(SPLITS), 0, splits).astype(np.uint8)
-
-
 def _written_split(table: Table, name: str, key: str, problems: Problems) -> np.ndarray | None:
     column = pc.cast(table.column(name), pa.large_string())
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    position = pc.index_in(words, value_set=pa.array(list(_WRITTEN), pa.large_string()))
+    position = pc.index_in(words, value_set=pa.array(list(WRITTEN), pa.large_string()))
     wrong = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(position)).to_numpy(zero_copy_only=False))
     if wrong.size:
         examples = column.take(pa.array(wrong[:EXAMPLES])).to_pylist()
@@ -122,6 +110,6 @@ def _written_split(table: Table, name: str, key: str, problems: Problems) -> np.
         fix = f"Correct the value, or name another column in {key}.column"
         problems.add(bad_rows(table, wrong, examples, f"column {name!r}", rule, fix))
         return None
-    numbers = np.array([0, *(SPLITS.index(meant) for meant in _WRITTEN.values())], np.uint8)
+    numbers = np.array([0, *(SPLITS.index(meant) for meant in WRITTEN.values())], np.uint8)
     splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]
     return splits

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from gconstruct.engines.arrow.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.engines.arrow.peek import peek
+from gconstruct.features import transform_of
 from gconstruct.inputs import InputFile, resolve
+from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
-from graphstorm_like.config.features import FeatureConfig
-from graphstorm_like.config.features.multi_hot import MultiHotFeature
 from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, SplitConfig, TableConfig
 from graphstorm_like.errors import unknown
 
@@ -85,20 +84,16 @@ def _node_needs(key: str, node: NodeConfig) -> list[Need]:
 
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
-    needs = [
-        Need(feature.column, _feature_use(feature), f"{key}.features.{name}")
-        for name, feature in table.features.items()
-    ]
+    needs = []
+    for name, feature in table.features.items():
+        transform = transform_of(feature)
+        needs.append(Need(transform.column, transform.use, f"{key}.features.{name}"))
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():
         needs.append(Need(label.column, label.kind, f"{key}.labels.{name}"))
         needs += _split_needs(f"{key}.labels.{name}.split", label.split)
     return needs
-
-
-def _feature_use(feature: FeatureConfig) -> str:
-    return "separated" if isinstance(feature, MultiHotFeature) and feature.separator is not None else feature.encode
 
 
 def _split_needs(key: str, split: SplitConfig) -> list[Need]:

@@ -16,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from gconstruct.engines.arrow.kinds import kind_of
 from gconstruct.engines.arrow.peek import READ_ERRORS, csv_header, delimiter, open_csv, open_parquet, unreadable
 from gconstruct.engines.arrow.plan import ColumnPlan, TablePlan
 from gconstruct.inputs import InputFile
-from gconstruct.problems import EXAMPLES, Problems, bad_rows, shown
+from gconstruct.kinds import kind_of
+from gconstruct.problems import EXAMPLES, Problems, shown
+from gconstruct.values import Source, cast_values, first_failure
 from graphstorm_like.config.graph import CsvOptions
 
 _CSV_BLOCK = 16 << 20  # a row must fit into a block: long texts need more than pyarrow's 1 MB
-_ANY_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 @dataclass(slots=True)
@@ -62,6 +62,10 @@ class Table:
         """The rows where the mask (bool, rows) is true."""
         rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
         return Table(self.key, self.files, self.starts, self.data.filter(pa.array(mask)), self.plan, rows)
+
+    def source(self, name: str, key: str, problems: Problems) -> Source:
+        """A column for what `key` names in the YAML."""
+        return Source(name, self.column(name), self, key, problems, self.untyped(name))
 
     def untyped(self, name: str) -> bool:
         """From CSV only: strings that may stand for integers."""
@@ -225,58 +229,3 @@ def _told(data_type: pa.DataType) -> str:
         return "lists of UTF-8 text"
     named = {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}
     return named.get(kind, f"values of type {data_type}")
-
-
-def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    """Cast; integers may lose digits on their way to float, strings may have blanks around numbers."""
-    if column.type == to:
-        return column
-    if kind_of(column.type) == "string" and kind_of(to) in ("integer", "float", "boolean"):
-        column = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
-    return pc.cast(column, to, safe=not pa.types.is_floating(to))
-
-
-def first_failure(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> int:
-    """The first row that cannot be cast, by bisection: about two casts of the column in all."""
-    low, high = 0, len(column)
-    in_lists = kind_of(column.type).startswith("list of ")
-    while high - low > 1:
-        middle = (low + high) // 2
-        # A slice of lists shares all their items, which a cast looks at.
-        piece = column.take(pa.array(range(low, middle))) if in_lists else column.slice(low, middle - low)
-        try:
-            cast_values(piece, to)
-            low = middle
-        except pa.ArrowException:
-            high = middle
-    return low
-
-
-def as_numbers(table: Table, name: str, key: str, problems: Problems) -> pa.Array | None:
-    """A scalar column as float64; strings of CSV files are parsed."""
-    column = table.column(name)
-    try:
-        if table.untyped(name):
-            flags = pc.is_in(pc.utf8_lower(column), value_set=pa.array(["true", "false", None], pa.large_string()))
-            if pc.all(flags, min_count=0).as_py():
-                column = cast_values(column, pa.bool_())
-        if pa.types.is_boolean(column.type):
-            column = pc.cast(column, pa.uint8())
-        return cast_values(column, pa.float64())
-    except pa.ArrowException:
-        row = first_failure(column, pa.float64())
-        fix = f"Correct the value, or name it in csv.null_values ({key})"
-        problems.add(bad_rows(table, [row], [column[row].as_py()], f"column {name!r}", "a number", fix))
-        return None
-
-
-def all_integers(strings: pa.Array) -> bool:
-    """Does every string stand for an int64, written the one way (no '007', no '+1', no blanks)?"""
-    matches = pc.match_substring_regex(strings, pattern=_ANY_INTEGER)
-    if not pc.all(pc.fill_null(matches, True), min_count=0).as_py():
-        return False
-    try:
-        pc.cast(strings, pa.int64())
-        return True
-    except pa.ArrowException:  # 19 digits beyond int64
-        return False

@@ -13,5 +13,8 @@ class MultiHotFeature(FeatureConfig):
 
     encode: Literal["multi_hot"]
     column: str
+    """A list column, or a string column with `separator`."""
     separator: str | None = None
+    """What divides the categories of a string."""
     max_categories: PositiveInt = 256
+    """The most frequent are kept."""

@@ -12,6 +12,7 @@ class NumericFeature(FeatureConfig):
 
     encode: Literal["numeric"] = "numeric"
     column: str
+    """The column that holds it."""
     normalize: Literal["standard", "min_max", "none"] = "standard"
     """standard: (x - mean) / std; min_max: to [0, 1]; statistics go into graph.json."""
     log1p: bool = False

@@ -13,5 +13,6 @@ class OneHotFeature(FeatureConfig):
 
     encode: Literal["one_hot"]
     column: str
+    """The column that holds it."""
     max_categories: PositiveInt = 256
     """The most frequent are kept; others share one column named `<other>`."""

@@ -15,7 +15,9 @@ class SlurmLaunchConfig(LaunchConfig):
 
     on: Literal["slurm"]
     partition: str | None = None
+    """As sbatch takes it; null: the cluster's default."""
     account: str | None = None
+    """As sbatch takes it; null: your default."""
     time: str | None = None
     """Limit, as sbatch takes it: '04:00:00'."""
     sbatch: list[str] = []

@@ -12,3 +12,4 @@ class DistMultHeadConfig(LinkHeadConfig):
 
     type: Literal["distmult"]
     normalize: bool = True
+    """Scale both ends to length 1 first."""

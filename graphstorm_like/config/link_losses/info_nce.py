@@ -13,3 +13,4 @@ class InfoNceConfig(LinkLossConfig):
 
     type: Literal["info_nce"]
     temperature: PositiveFloat = 0.1
+    """Scores are divided by it: low ones punish the hardest negatives most."""

@@ -41,9 +41,12 @@ class PhaseConfig(Choice, tag="type"):
     """What is not given is as in `train` (gnn, joint) or `train.lm` (lm, pseudo, student)."""
 
     name: Name
+    """Of the phase: its folder, and its lines in logs."""
     type: str
     epochs: PositiveInt | None = None
+    """Passes over the training rows, at most."""
     batch_size: PositiveInt | None = None
+    """Seeds (nodes or edges) a step."""
     lr: PositiveFloat | None = None
     """Of graph network and head."""
     lm_lr: PositiveFloat | None = None
@@ -51,7 +54,9 @@ class PhaseConfig(Choice, tag="type"):
     schedule: ScheduleConfig | None = None
     """Of all that the phase trains."""
     early_stop: EarlyStopConfig | Literal["off"] | None = None
+    """When to stop; off: never."""
     evaluate_every: PositiveInt | None = None
+    """Epochs between two validations."""
 
     trains_lm: ClassVar[bool] = False
     """Whether it hands on language models that it has changed."""

@@ -17,10 +17,13 @@ class StudentPhase(TextPhaseConfig):
     text_encoder: TextEncoderConfig | None = None
     """The student; default: the model's text encoder, as it was before any training."""
     embedding_loss: Literal["cosine", "mse"] = "cosine"
+    """How the student's vectors are compared with the teacher's."""
     embedding_weight: NonNegativeFloat = 1.0
+    """Of the loss on vectors."""
     label_weight: NonNegativeFloat = 1.0
     """Of the teacher's class probabilities (node classification)."""
     temperature: PositiveFloat = 1.0
+    """Softens the teacher's probabilities: they are those of logits divided by it."""
 
     reads_graph_network: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = True

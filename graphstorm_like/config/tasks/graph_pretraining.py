@@ -47,7 +47,9 @@ class GraphPretrainingConfig(TaskConfig):
     ] = None
     """The relations; 'all' (or null): every one of graph.edges. Reverse types bring nothing new and are not taken."""
     head: LinkHeadConfig = DistMultHeadConfig(type="distmult")
+    """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
+    """How true edges are told from wrong ones."""
     negatives: SharedNegativesConfig = SharedNegativesConfig()
     max_edges_per_relation: PositiveInt | None = None
     """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not

@@ -25,7 +25,9 @@ class NodeLabelConfig(TaskConfig):
     """The label is one of the nodes of one type."""
 
     node_type: Name
+    """The node type that the task is about."""
     label: Name
+    """Which of the node type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 1
     """1: a linear head; more: an MLP."""
 
@@ -37,14 +39,18 @@ class ScoredEdgeInputs(Strict):
     """
 
     features: list[Name] | None = None
+    """Features that the head reads; default: all."""
     text: list[Name] | None = None
+    """Texts that the head reads; default: all."""
 
 
 class EdgeLabelConfig(TaskConfig):
     """The label is one of the edges of one type, read off both ends' vectors, and off the edge itself with `inputs`."""
 
     edge_type: EdgeTypeField
+    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
     label: Name
+    """Which of the edge type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
     """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
     inputs: ScoredEdgeInputs | None = None
@@ -59,8 +65,11 @@ class ClassLabelConfig(Strict):
     """The label is a class."""
 
     class_weights: Literal["none", "balanced"] = "none"
+    """balanced: a rare class weighs as much in the loss as a frequent one."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """This much of the target's probability is spread over all classes."""
     metrics: Annotated[list[ClassMetric], Field(min_length=1)] = ["accuracy", "macro_f1"]
+    """What is measured on validation and test."""
     select_by: ClassMetric = "accuracy"
     """The validation number that early stopping and the best checkpoint follow."""
 

@@ -18,8 +18,12 @@ class LinkPredictionConfig(TaskConfig):
 
     type: Literal["link_prediction"]
     edge_type: EdgeTypeField
+    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
     head: LinkHeadConfig = DotHeadConfig(type="dot")
+    """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
+    """How true edges are told from wrong ones."""
     negatives: NegativesConfig = NegativesConfig()
     ranking: RankingConfig = RankingConfig()
     select_by: Literal["mrr"] = "mrr"
+    """The validation number that early stopping and the best checkpoint follow."""

@@ -33,3 +33,4 @@ class RankingConfig(Strict):
     candidates: PositiveInt | Literal["all"] = "all"
     """all nodes of the target type, or this many drawn uniformly per edge."""
     hits: list[PositiveInt] = [1, 10]
+    """For each k, the share of edges whose true target is among the first k."""

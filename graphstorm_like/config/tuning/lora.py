@@ -16,7 +16,10 @@ class LoraTuning(TuneConfig):
     packages: ClassVar[Mapping[str, str]] = {"peft": "lora"}
     type: Literal["lora"]
     rank: PositiveInt = 8
+    """Of the update; a higher one learns more, and takes more memory."""
     alpha: PositiveFloat = 16.0
+    """The update is scaled by alpha / rank."""
     dropout: Dropout = 0.0
+    """Of the update's input while it learns."""
     modules: list[str] | Literal["all-linear"] = "all-linear"
     """Names of the linear layers, as peft's target_modules."""

@@ -13,3 +13,4 @@ class TopTuning(TuneConfig):
 
     type: Literal["top"]
     layers: PositiveInt = 2
+    """How many of the topmost layers learn."""

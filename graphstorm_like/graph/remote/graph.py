@@ -16,6 +16,7 @@ from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import open_call
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
+from graphstorm_like.graph.verify import verify_graph
 
 
 class RemoteGraph(PartitionedGraph):
@@ -36,6 +37,7 @@ class RemoteGraph(PartitionedGraph):
                 f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
                 f"Set graph.partitions.count, or run gsl partition"
             )
+        verify_graph(path, manifest, [cluster.host])  # servers check what they serve
 
         def open_parts(hidden: HiddenEdges) -> list[Part]:
             connections = {

@@ -24,6 +24,7 @@ from graphstorm_like.graph.partition import Column, HiddenEdges, HopRequest, Par
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session, tune
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.graph.verify import verify_graph
 
 log = logging.getLogger("gsl.server")
 HANDSHAKE_SECONDS, MAX_STRANGERS = 10.0, 64
@@ -44,6 +45,8 @@ class GraphServer:
         check_private(address[0])
         self.folder, self.host, self.shm, self.secret = folder, host, shm, secret
         self.manifest: GraphManifest = read_manifest(folder)
+        if host < len(self.manifest.partitions):
+            verify_graph(folder, self.manifest, [host])
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

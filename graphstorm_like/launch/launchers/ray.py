@@ -23,8 +23,9 @@ from graphstorm_like.launch.plan import STAGES, Job, Ports, plan_processes, stag
 from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.stages import hold_output, writing
-from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopped, Stopping, listening, run_host, with_restarts
+from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopping, listening, run_host, with_restarts
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS, SETTLE_SECONDS = 0.3, 2.0
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from graphstorm_like.modality import TEXT, split_input_name
+
 
 class EdgeHead(nn.Module):
     """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t]: s -> t and t -> s differ.
@@ -29,7 +31,7 @@ class EdgeHead(nn.Module):
         """What edges carry, by name. Text vectors get a norm first: their scale differs between language models."""
         self.names = sorted(widths)
         for name in self.names:
-            norm = [nn.LayerNorm(widths[name])] if name.startswith("text:") else []
+            norm = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
             self.own.append(nn.Sequential(*norm, nn.Linear(widths[name], self.hidden)))
 
     def forward(self, source: Tensor, target: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:

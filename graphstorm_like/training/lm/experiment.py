@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,18 +19,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import Block, Graph, RowType
-from graphstorm_like.inputs.edges import chosen_edge_inputs, give_scored_inputs, scored_inputs
+from graphstorm_like.inputs.build import Sources, graph_inputs
+from graphstorm_like.inputs.choose import all_texts, chosen_edge_inputs, node_texts, scored_inputs
+from graphstorm_like.inputs.edges import give_scored_inputs
 from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, ReorderedVectors, TablePlace, VectorTable
 from graphstorm_like.inputs.rank_rows import RankRows
 from graphstorm_like.inputs.shared_tokens import SharedTokens, training_tokens
-from graphstorm_like.inputs.text import (
-    CachedText,
-    SharedText,
-    TextSource,
-    TextVectors,
-    text_inputs,
-    text_vectors,
-)
+from graphstorm_like.inputs.source import CachedText, SharedText, TextSource, TextVectors
+from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.inputs.trained_texts import (
     FetchTexts,
     SeedsAndNeighbors,
@@ -42,7 +37,9 @@ from graphstorm_like.inputs.trained_texts import (
     replace_rows,
     texts_of,
 )
+from graphstorm_like.modality import TEXT, input_name, split_input_name
 from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
@@ -54,8 +51,6 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 from graphstorm_like.training.experiment import (
     Experiment,
-    Sources,
-    graph_inputs,
     graph_model,
     open_graph,
     seeded_task,
@@ -66,11 +61,9 @@ from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 Tables = Mapping[Place, Mapping[str, VectorTable]]
-"""By place and input name ('text:...')."""
+"""By place and input name."""
 Reading = Callable[[], npt.NDArray[np.floating[Any]]]
 """Waits for rows [N, D] that were asked for."""
-
-_names = itertools.count()
 
 PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
 """Padded tokens of one forward pass: on a CPU few, for its caches."""
@@ -289,7 +282,7 @@ def tokens_of(
 def _by_text(tables: Tables) -> dict[RowType, dict[str, VectorTable]]:
     """Those of nodes and scored edges by the names of the texts."""
     return {
-        place: {name.removeprefix("text:"): table for name, table in by_name.items()}
+        place: {split_input_name(name)[1]: table for name, table in by_name.items()}
         for place, by_name in tables.items()
         if not isinstance(place, Messages)
     }
@@ -330,13 +323,15 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
     half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
     wanted: dict[RowType, list[str]] = {
-        **{t: names for t, names in text_inputs(pipeline, graph.manifest).items() if t in types},
+        **{t: names for t, names in node_texts(pipeline.model, graph.manifest).items() if t in types},
         **{t: names for t, (_, names) in scored_inputs(pipeline.task, graph.manifest).items() if names},
     }
     for row_type, names in wanted.items():
         encoder = lms.of(pipeline.model.encoder_key(row_type))
         stores = {name: tokens_of(pipeline, graph, lms, reporter, row_type, name) for name in names}
-        tables[row_type] = {f"text:{name}": FreshVectors(encoder, store, half) for name, store in stores.items()}
+        tables[row_type] = {
+            input_name(TEXT, name): FreshVectors(encoder, store, half) for name, store in stores.items()
+        }
     modules = text_modules(pipeline, graph, _by_text(tables), hidden).to(device)
     sources: Sources = {t: dict(tables.get(t, {})) for t in types}
     return LmExperiment(
@@ -363,14 +358,18 @@ def aging_tables(
                 store = tokens_of(pipeline, graph, lms, reporter, origin, name)
                 place = table_place(graph, origin, len(made))
                 table = made[origin, name] = AgingVectors(encoder, store, half, first_vectors(source), place)
-            tables[row_type][f"text:{name}"] = table if order is None else ReorderedVectors(table, order)
+            tables[row_type][input_name(TEXT, name)] = table if order is None else ReorderedVectors(table, order)
     messages, scored = chosen_edge_inputs(pipeline.model, graph.manifest), scored_inputs(pipeline.task, graph.manifest)
     places: dict[Place, list[str]] = {
         **{t: list(by_name) for t, by_name in vectors.items() if isinstance(t, str)},
         **{t: texts for t, (_, texts) in scored.items() if texts},
         **{Messages(t): texts for t, (_, texts) in messages.items() if texts},
     }
-    return {p: {f"text:{n}": tables[row_type_of(p)][f"text:{n}"] for n in names} for p, names in places.items()}
+    chosen: dict[Place, dict[str, VectorTable]] = {}
+    for read_at, names in places.items():
+        of_type = tables[row_type_of(read_at)]
+        chosen[read_at] = {name: of_type[name] for name in map(partial(input_name, TEXT), names)}
+    return chosen
 
 
 def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
@@ -378,19 +377,20 @@ def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
     order, so that a name is the same table's everywhere."""
     where = cluster()
     shared = graph if isinstance(graph, PartitionedGraph) else None
-    return TablePlace(number, f"aging:{next(_names)}", row_type, shared, group(), None if where is None else where.shm)
+    return TablePlace(number, TABLE_NAMES.new("aging"), row_type, shared, group(), None if where is None else where.shm)
 
 
 def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; vectors start from the embedding cache."""
     graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
     task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
-    vectors = text_vectors(pipeline, graph, reporter)
-    inputs = graph_inputs(pipeline, graph, vectors)
+    wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)
+    inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
     lms = load_language_models(pipeline)
     tables = aging_tables(pipeline, graph, lms, vectors, reporter)
     sources = {t: {**by_name, **tables.get(input_place(t), {})} for t, by_name in inputs.sources.items()}
-    give_scored_inputs(task, pipeline, graph, _by_text(tables))
+    give_scored_inputs(task, pipeline.task, graph, _by_text(tables), pipeline.seed)
     modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task}).to(device)
     mlm = mlm_term(pipeline, lms)
     return LmExperiment(

@@ -10,6 +10,7 @@ from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.checkpoint import check_folder
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.language_models import encoder_folder
 from graphstorm_like.training.trainer import BEST, LM_FOLDER
@@ -31,11 +32,12 @@ class Lineage:
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
     def after(self, phase: PhaseConfig, folder: Path) -> Lineage:
-        """What comes after a phase that ended in `folder`."""
+        """What comes after a phase that ended in `folder`. DamagedFileError when its language models are damaged."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
         graph = best if phase.trains_graph else self.graph_network
         if not lms.is_dir():
             return Lineage(self.pipeline, self.encoders, self.tuned, graph)
+        check_folder(best)
         return Lineage(self.pipeline, tuned_encoders(phase.encoders_of(self.encoders), lms), lms, graph)
 
     def teacher(self, reporter: Reporter) -> Experiment:

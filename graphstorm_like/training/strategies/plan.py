@@ -14,7 +14,7 @@ from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
-from graphstorm_like.inputs.text import text_inputs
+from graphstorm_like.inputs.choose import node_texts
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.phases.base import phase_pipeline
@@ -96,5 +96,5 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
 
 def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
     """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
-    texts = text_inputs(pipeline, manifest)
+    texts = node_texts(pipeline.model, manifest)
     return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1

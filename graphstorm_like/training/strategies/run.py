@@ -10,18 +10,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.ranks.group import Group
-from graphstorm_like.ranks.torch_group import group
+from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
+from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage, tuned_encoders
@@ -42,10 +43,10 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     for number, phase in enumerate(planned):
         if len(planned) > 1:
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
-        with _alone(phase):
+        with _alone(phase, reporter):
             if fresh and not phase.last and ranks.rank == 0:
                 shutil.rmtree(phase.folder, ignore_errors=True)
-            result = None if fresh else _known(phase, ranks)
+            result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
             if result is None:
                 result = _run(phase, lineage, reporter)
@@ -58,26 +59,37 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     assert result is not None, "a strategy has phases"
     if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+        add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
 
 
-def _known(phase: PlannedPhase, ranks: Group) -> TrainResult | None:
-    """What a phase came to, when it is done: as the first rank finds it."""
-    found = phase.done()
+def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
+    """What a phase came to, when it is done: as the first rank finds it. Damaged results in the cache are removed."""
+    found = phase.done() if ranks.rank == 0 else None
+    if found is not None:
+        try:
+            check_folder(phase.cached / BEST)
+        except DamagedFileError as err:
+            reporter.line(f"phase {phase.config.name} is trained again: {err}")
+            shutil.rmtree(phase.cached, ignore_errors=True)
+            found = None
     written = ranks.from_first(json.dumps(None if found is None else asdict(found)), "phases that are done")
     facts = json.loads(written)
     return None if facts is None else TrainResult(**facts)
 
 
 @contextmanager
-def _alone(phase: PlannedPhase) -> Iterator[None]:
-    """Phases in the cache may be wanted by two runs at once; the last one's folder is locked by its run."""
-    if group().rank > 0 or (phase.last and not phase.cached.is_dir()):
-        yield
-        return
-    phase.cached.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(phase.lock, "training this phase"):
+def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
+    """Phases in the cache may be wanted by two runs at once: the second waits, and says so. The last one's folder is
+    locked by its run."""
+    ranks, what = group(), f"the folder of phase {phase.config.name}"
+    with ExitStack() as stack:
+        ranks.leader_first(what)
+        if ranks.rank == 0 and not (phase.last and not phase.cached.is_dir()):
+            phase.cached.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(phase.lock, "training this phase", LONG_SECONDS, reporter.line))
+        ranks.leader_done(what)
         yield
 
 
@@ -145,6 +157,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
+    check_folder(folder / BEST)
     phases = pipeline.train.phase_list()
     own, lms = phase_pipeline(pipeline, phases[-1]), folder / BEST / LM_FOLDER
     encoders = own.model.text_encoders()

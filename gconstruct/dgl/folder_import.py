@@ -17,16 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gconstruct.build import write_manifest
-from gconstruct.dgl_plan import Plan, RowType, Wishes, plan, plan_from, read_sidecar, survey, told, written
-from gconstruct.engines.arrow.engine import Construction
-from gconstruct.engines.arrow.ids import MAX_INT32_NODES
-from gconstruct.engines.arrow.labels import split_counts
-from gconstruct.engines.arrow.write import file_names, write_columns
-from gconstruct.folder import new_folder, recover
+from gconstruct.csc import position_dtype
+from gconstruct.dgl.plan import Plan, RowType, Wishes, plan, plan_from, read_sidecar, survey, told, written
+from gconstruct.manifest import Construction, write_manifest
 from gconstruct.problems import counted
+from gconstruct.splits import split_counts
+from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.files import file_hash, new_folder, recover_target
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR
@@ -44,7 +43,6 @@ from graphstorm_like.graph.schema import (
     NodeTypeSchema,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     label_column,
     label_split_column,
@@ -81,7 +79,7 @@ def import_dgl(
     say = progress or (lambda _: None)
     started, path = time.perf_counter(), Path(target).absolute()
     folder = DglFolder(config)
-    recover(path)
+    recover_target(path)
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise DataError(f"{path}: must not exist yet (got something there). Remove it, or name another target")
     sidecar, found, wishes = (
@@ -179,7 +177,7 @@ class _Import:
         order = np.argsort(target, kind="stable")  # an exported folder comes back with its edges in their old order
         indptr = np.concatenate([[0], np.cumsum(np.bincount(target - start, minlength=stop - start), dtype=np.int64)])
         counts = [int(self._from.starts(t)[-1]) for t in edge_type[::2]]
-        kind = np.int32 if max(counts) < MAX_INT32_NODES else np.int64
+        kind = position_dtype(*counts)
         rows: Columns = {SOURCE_COLUMN: source[order].astype(kind), TARGET_COLUMN: target[order].astype(kind)}
         rows |= {name: values[order] for name, values in columns.items() if isinstance(values, np.ndarray)}
         file = f"edges/{self._edge_files[edge_type]}"

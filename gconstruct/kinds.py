@@ -17,6 +17,7 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     # use: (rule of its messages, kinds); 'null' and 'text' are checked where values are read
     "id": ("string or integer ids", ("string", "integer")),
     "numeric": ("numbers, or lists of numbers", (*NUMBERS, *(f"list of {k}" for k in NUMBERS))),
+    "scalar": ("numbers", NUMBERS),
     "one_hot": ("strings, integers or booleans", ("string", "integer", "boolean")),
     "multi_hot": ("lists of strings, integers or booleans", ("list of string", "list of integer", "list of boolean")),
     "separated": ("strings", ("string",)),
@@ -31,6 +32,8 @@ _HINTS: dict[tuple[str, str], str] = {
     ("id", "float"): "Cast it to int64 or string: a float is no exact id (pandas makes integers with nulls float)",
     ("id", ""): "Cast it to int64 or string",
     ("numeric", "string"): "Use encode: one_hot, or cast the column to a number",
+    ("scalar", "string"): "Use encode: one_hot, or cast the column to a number",
+    ("scalar", "time"): "Make a number of it first, e.g. days since a fixed date",
     ("numeric", "list of string"): "Use encode: multi_hot, or cast the column to numbers",
     ("numeric", "time"): "Make a number of it first, e.g. days since a fixed date",
     ("one_hot", "float"): "Use encode: numeric, or cast the column to an integer",

@@ -18,18 +18,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.build import current_manifest, write_manifest
-from gconstruct.engines.arrow.attributes import Attributes
-from gconstruct.engines.arrow.edges import sort_edges
-from gconstruct.engines.arrow.engine import Construction
-from gconstruct.engines.arrow.write import file_names, write_columns
-from gconstruct.folder import STITCH_REPORT, check_target, new_folder, recover
-from gconstruct.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
+from gconstruct.attributes import Attributes
+from gconstruct.csc import sort_edges
+from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import open_file
 from gconstruct.problems import counted, shown
+from gconstruct.stitching.neighbourhood import Relation, joins_pair, match, pair_keys, surroundings
+from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, unknown
+from graphstorm_like.files import check_target, file_hash, new_folder, recover_target
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     MANIFEST,
@@ -42,11 +41,11 @@ from graphstorm_like.graph.schema import (
     GraphManifest,
     PartitionSchema,
     feature_column,
-    file_hash,
     indptr_file,
     read_manifest,
     text_column,
 )
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 STITCH_VERSION = 1
@@ -66,8 +65,8 @@ def stitch(config: StitchConfig, *, progress: Progress | None = None, force: boo
     path = _target(config)
     mark = fingerprint(config)
     try:
-        recover(path)
-        manifest = None if force else current_manifest(path, mark)
+        recover_target(path)
+        manifest = None if force else current_manifest(path, mark, say)
         if manifest is not None:
             say(f"{path} is up to date")
             return manifest
@@ -130,6 +129,7 @@ class _Graph:
                 f"{folder}: must have one partition (got {len(self.manifest.partitions)}). "
                 f"Make one of them with: gsl partition {folder} NEW_FOLDER --count 1"
             )
+        verify_graph(self.folder, self.manifest)
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:

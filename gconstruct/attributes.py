@@ -1,0 +1,43 @@
+"""What the rows of a node or edge type carry besides their ids: features, texts, labels and splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from graphstorm_like.graph.schema import NO_LABEL, FeatureSchema, LabelSchema, TextSchema, label_column
+
+
+@dataclass(slots=True)
+class Attributes:
+    """Encoded columns by their name in the graph folder, and what the manifest says about them."""
+
+    columns: dict[str, np.ndarray | pa.Array] = field(default_factory=dict)
+    features: dict[str, FeatureSchema] = field(default_factory=dict)
+    text: dict[str, TextSchema] = field(default_factory=dict)
+    labels: dict[str, LabelSchema] = field(default_factory=dict)
+    split_counts: dict[str, int] | None = None
+    lost_splits: dict[str, int] = field(default_factory=dict)
+    """Rows with a split but no label, by label"""
+
+    def take(self, order: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
+        """The columns in another order of rows."""
+        return {
+            name: values[order] if isinstance(values, np.ndarray) else values.take(pa.array(order))
+            for name, values in self.columns.items()
+        }
+
+    def with_empty_rows(self, count: int) -> dict[str, np.ndarray | pa.Array]:
+        """The columns with `count` rows behind: zero features, no label, no split, empty text."""
+        return {name: _extended(name, values, count) for name, values in self.columns.items()}
+
+
+def _extended(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarray | pa.Array:
+    if isinstance(values, pa.Array):
+        return pa.concat_arrays([values, pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))])
+    fill: float = 0
+    if name.startswith(label_column("")):
+        fill = NO_LABEL if values.dtype == np.int32 else np.nan
+    return np.concatenate([values, np.full((count, *values.shape[1:]), fill, values.dtype)])

@@ -1,0 +1,102 @@
+"""Columns -> dense features, fitted on all rows of a table, or with what was fitted on those of a graph.
+
+Out: numbers (n, width) as they are stored, and a FeatureSchema whose `fitted` holds the configuration and the state of
+the transform: what makes the same feature of new rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from gconstruct.problems import EXAMPLES
+from gconstruct.transforms.base import TRANSFORMS, Transform
+from gconstruct.values import Source
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.bfloat16 import to_bits
+from graphstorm_like.graph.schema import FeatureSchema
+
+
+def transform_of(config: FeatureConfig) -> Transform[Any, Any, Any]:
+    """The transform of a feature."""
+    return TRANSFORMS.of(config)(config)
+
+
+def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, FeatureSchema] | None:
+    """Fit a feature on a column and apply it there; None: the source's problems say why not."""
+    transform = transform_of(config)
+    values = transform.read(source)
+    if values is None:
+        return None
+    state = transform.state(transform.fit(values), source)
+    numbers = None if state is None else transform.apply(values, state, source)
+    stored = None if numbers is None else _stored(numbers, config, source)
+    if state is None or numbers is None or stored is None:
+        return None
+    chosen = config.model_dump(exclude={"dtype"})
+    assert not chosen.keys() & state.keys(), f"{type(transform).__name__}: its state has keys of its configuration"
+    return stored, FeatureSchema(width=numbers.shape[1], dtype=config.dtype, fitted={**chosen, **state})
+
+
+def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
+    """The feature of a graph for other rows, as it is stored: float32, float16, or the bits of bfloat16 (n, width).
+
+    None: the source's problems say why not. Raises DataError when the graph does not tell how its feature was made.
+    """
+    config, source = _config_of(schema, source), replace(source, width=schema.width)
+    state = {key: value for key, value in schema.fitted.items() if key not in type(config).model_fields}
+    transform = transform_of(config)
+    values = transform.read(source)
+    numbers = None if values is None else transform.apply(values, state, source)
+    if numbers is None:
+        return None
+    if numbers.shape[1] != schema.width:
+        rule = f"must give {schema.width} numbers a row, as in the graph (got {numbers.shape[1]})"
+        source.refuse_all(rule, "Correct the table, or train on a graph that was constructed of it")
+        return None
+    return _stored(numbers, config, source)
+
+
+def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:
+    known = members_of(FeatureConfig) or {}
+    config_class = known.get(str(schema.fitted.get("encode")))
+    if config_class is None:
+        raise DataError(
+            f"{source.key}: must be a feature that gsl construct made, with its state in graph.json (got encode "
+            f"{schema.fitted.get('encode')!r}). Construct the graph from tables, or name the plug-in that has it"
+        )
+    chosen = {key: value for key, value in schema.fitted.items() if key in config_class.model_fields}
+    try:
+        config: FeatureConfig = TypeAdapter(FeatureConfig).validate_python({**chosen, "dtype": schema.dtype})
+    except ValidationError as err:
+        raise DataError(
+            f"{source.key}: must have a configuration in graph.json that this version knows (got "
+            f"{err.errors()[0]['msg']}). Construct the graph again"
+        ) from None
+    return config
+
+
+def _stored(numbers: np.ndarray, config: FeatureConfig, source: Source) -> np.ndarray | None:
+    """In the dtype of the configuration; numbers that become infinite in it are a problem."""
+    if config.dtype == "float32":
+        return numbers
+    narrow: np.ndarray
+    if config.dtype == "bfloat16":
+        narrow = to_bits(numbers)
+        infinite, largest = narrow & 0x7FFF == 0x7F80, "3.39e38"
+    else:
+        with np.errstate(over="ignore"):
+            narrow = numbers.astype(np.float16)
+        infinite, largest = np.isinf(narrow), "65,504"
+    large = np.flatnonzero(infinite.any(axis=1))
+    if large.size:
+        examples: list[object] = [float(numbers[row][infinite[row]][0]) for row in large[:EXAMPLES].tolist()]
+        fix = f"Leave out {source.key}.dtype, or set {source.key}.normalize: standard"
+        source.refuse(large, examples, f"at most {largest} as {config.dtype}", fix)
+        return None
+    return narrow

@@ -1,0 +1,89 @@
+"""What a new graph folder holds -> its graph.json, and what an old one's says about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gconstruct.problems import counted
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import file_hash
+from graphstorm_like.graph.schema import (
+    MANIFEST,
+    EdgeTypeSchema,
+    GraphManifest,
+    NodeTypeSchema,
+    PartitionSchema,
+    read_manifest,
+)
+from graphstorm_like.graph.verify import verify_graph
+
+STITCH_REPORT = "stitch.json"
+"""In the folder of a stitched graph, and in those of its partitions."""
+
+
+@dataclass(slots=True)
+class Construction:
+    """What was written into a new folder: an engine's tables, the partitions of a graph, a stitched graph."""
+
+    nodes: dict[str, NodeTypeSchema] = field(default_factory=dict)
+    edges: list[EdgeTypeSchema] = field(default_factory=list)
+    partitions: list[PartitionSchema] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:
+    """Write graph.json over the files of a new graph folder, which get hashed."""
+    files = sorted(p for p in folder.rglob("*.arrow"))
+    manifest = GraphManifest(
+        fingerprint=mark,
+        nodes=made.nodes,
+        edges=made.edges,
+        partitions=made.partitions,
+        hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
+        dropped=made.dropped,
+    )
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(manifest.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest
+
+
+def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = None) -> GraphManifest | None:
+    """The manifest, when it has this fingerprint and its files are as they were written. say: is told of damage."""
+    if not (path / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(path)
+    except DataError:
+        return None
+    if manifest.fingerprint != mark:
+        return None
+    try:
+        verify_graph(path, manifest)
+    except DataError as err:
+        if say is not None:
+            say(f"making the graph again: {err}")
+        return None
+    return manifest
+
+
+def whole_manifest(path: Path) -> GraphManifest:
+    """The manifest of a folder that must be there already."""
+    if not (path / MANIFEST).is_file():
+        raise DataError(
+            f"{path}: must be a graph folder that is there already, for graph.nodes names no tables (got no "
+            f"{MANIFEST} there). Make it, e.g. with gsl stitch, or name its tables in graph.nodes"
+        )
+    manifest = read_manifest(path)
+    missing = [name for name in manifest.hashes if not (path / name).is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
+            f"{missing[0]}). Make or copy the folder again"
+        )
+    verify_graph(path, manifest)
+    return manifest

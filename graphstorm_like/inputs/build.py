@@ -1,0 +1,50 @@
+"""Config + graph folder -> all inputs of a graph model: where their rows come from, and what its encoders must know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.graph.store import Graph, NodeType, RowType
+from graphstorm_like.inputs.choose import chosen_inputs
+from graphstorm_like.inputs.edges import edge_sources
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
+from graphstorm_like.inputs.source import TextVectors
+from graphstorm_like.modality import TEXT, input_name
+from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
+from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+
+Sources = dict[RowType, dict[str, FeatureSource]]
+"""By node or edge type and name of the input."""
+
+
+@dataclass(frozen=True)
+class GraphInputs:
+    """Sources of all inputs of a graph model, and what its encoders must know of them."""
+
+    sources: Sources
+    nodes: dict[NodeType, NodeInputSpec]
+    edges: dict[EdgeType, EdgeInputSpec]
+
+
+def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: int) -> GraphInputs:
+    """Inputs of every node type, and of the edge types that `model.edge_inputs` names. seed: the run's, of the first
+    values of learnable embeddings."""
+    sources: Sources = {}
+    specs: dict[NodeType, NodeInputSpec] = {}
+    for node_type, node in graph.manifest.nodes.items():
+        chosen = chosen_inputs(config, graph.manifest, node_type)
+        inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in chosen.features}
+        widths = {n: node.features[n].width for n in chosen.features}
+        moments = {}
+        for name in chosen.texts:
+            cached, written = vectors[node_type][name], input_name(TEXT, name)
+            inputs[written], widths[written], moments[written] = cached, cached.width, cached.moments()
+        if chosen.embedding:
+            inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
+        sources[node_type] = inputs
+        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments)
+    of_edges, edge_specs = edge_sources(config, graph, vectors)
+    return GraphInputs({**sources, **of_edges}, specs, edge_specs)

@@ -1,0 +1,97 @@
+"""Which features, texts and images of nodes and edges enter model and head."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.tasks.labels import EdgeLabelConfig
+from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import NodeType, RowType
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenInputs:
+    """Names of what enters the model for a node type."""
+
+    features: list[str]
+    texts: list[str]
+    embedding: bool
+    """A learnable vector per node."""
+
+
+def chosen_inputs(config: ModelConfig, manifest: GraphManifest, node_type: NodeType) -> ChosenInputs:
+    """Inputs of a node type: those that `model.inputs` names, or all. DataError for one that the graph has not."""
+    node, wanted = manifest.node(node_type), config.inputs.get(node_type, NodeInputConfig())
+    where = f"graph folder, node type {node_type}"
+    features = _names(where, "feature", wanted.features, node.features)
+    texts = _names(where, "text", wanted.text, node.text)
+    bare = not features and not texts
+    return ChosenInputs(features, texts, bare if wanted.embedding == "auto" else wanted.embedding)
+
+
+def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
+    """(features, texts) that enter the model, for each edge type of `model.edge_inputs`."""
+    chosen = {}
+    for written, wanted in config.edge_inputs.items():
+        source, relation, target = written.split(":")
+        edge = manifest.edge((source, relation, target))
+        where = f"graph folder, edge type {written}"
+        features = _names(where, "feature", wanted.features, edge.features)
+        texts = _names(where, "text", wanted.text, edge.text)
+        if features or texts:
+            chosen[edge.edge_type] = (features, texts)
+    return chosen
+
+
+def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Collection[EdgeType] = ()) -> list[str]:
+    """Edge types that carry features or text of which the model is told nothing. scored: those that a head reads."""
+    return [
+        name
+        for e in manifest.edges
+        if (e.features or e.text) and (name := edge_name(e.edge_type)) not in config.edge_inputs
+        if e.edge_type not in scored and e.reverse not in scored
+    ]
+
+
+def scored_inputs(task: TaskConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
+    """(features, texts) of the scored edges that the task's head reads, by their edge type; nothing without
+    `task.inputs`."""
+    if not isinstance(task, EdgeLabelConfig) or task.inputs is None:
+        return {}
+    edge = manifest.edge(task.edge_type)
+    where = f"graph folder, edge type {edge_name(task.edge_type)}"
+    features = _names(where, "feature", task.inputs.features, edge.features)
+    texts = _names(where, "text", task.inputs.text, edge.text)
+    if not features and not texts:
+        raise DataError(f"{where}: must have features or text for task.inputs to name (got none)")
+    return {task.edge_type: (features, texts)}
+
+
+def node_texts(config: ModelConfig, manifest: GraphManifest) -> dict[NodeType, list[str]]:
+    """Names of the texts of nodes that enter the model, by node type."""
+    chosen = {t: chosen_inputs(config, manifest, t).texts for t in manifest.nodes}
+    return {t: names for t, names in chosen.items() if names}
+
+
+def all_texts(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) -> dict[RowType, list[str]]:
+    """Names of the texts of nodes and edges that enter model or head, by their type."""
+    chosen: dict[RowType, list[str]] = {}
+    chosen.update(node_texts(config, manifest))
+    chosen |= {t: texts for t, (_, texts) in chosen_edge_inputs(config, manifest).items() if texts}
+    for edge_type, (_, texts) in scored_inputs(task, manifest).items():
+        chosen[edge_type] = list(dict.fromkeys([*chosen.get(edge_type, []), *texts]))
+    return chosen
+
+
+def _names(where: str, kind: str, wanted: list[str] | None, known: Mapping[str, object]) -> list[str]:
+    """The names that the configuration wants, all when it does not say."""
+    names = list(known) if wanted is None else wanted
+    for name in names:
+        if name not in known:
+            raise DataError(unknown(where, kind, name, known) + " Run: gsl construct")
+    return names

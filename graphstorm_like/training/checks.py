@@ -1,0 +1,34 @@
+"""What a training needs, looked at before anything of an earlier one is moved or hours of embedding begin."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.device import choose_device
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.inputs.choose import chosen_edge_inputs, node_texts, scored_inputs
+from graphstorm_like.tasks import task_node_types
+from graphstorm_like.training.tracking import check_tracking
+
+
+def check_training(pipeline: Pipeline) -> None:
+    """Raise what the training would end with: a device, a package or a language model that is not there (ConfigError,
+    MissingExtraError), inputs or types that the graph does not have (DataError)."""
+    check_tracking(pipeline.train.track)
+    choose_device(pipeline.train.device)
+    assert pipeline.graph.path is not None, "paths are resolved before"
+    manifest = read_manifest(pipeline.graph.path)
+    task_node_types(pipeline.task, manifest)
+    node_texts(pipeline.model, manifest)
+    chosen_edge_inputs(pipeline.model, manifest)
+    scored_inputs(pipeline.task, manifest)
+    encoders = list(pipeline.model.text_encoders().values())
+    for phase in pipeline.train.phase_list():
+        encoders += phase.own_encoders()
+    if encoders:
+        from graphstorm_like.text.folders import resolve_model_folder
+        from graphstorm_like.text.loading import load_tokenizer
+        from graphstorm_like.text.pooling_files import detect_pooling
+
+        for config in encoders:
+            folder = resolve_model_folder(config.name)
+            load_tokenizer(detect_pooling(folder, config.pooling).transformer_folder, folder)

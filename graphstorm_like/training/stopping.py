@@ -1,0 +1,93 @@
+"""SIGTERM and SIGHUP in a process that runs alone: training writes a resume point, anything else ends at once.
+
+Schedulers announce the end of a job by SIGTERM, a closed terminal by SIGHUP. In the training loop a signal is only
+noted, and acted on between two optimizer steps; a second one ends the process without that. Everywhere else the handler
+raises Stopped: what lies on disk survives a kill, so there is nothing to save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to stop. Like KeyboardInterrupt it is no Exception: nothing went wrong."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class _Requests:
+    """What was asked of this process by signals."""
+
+    deferring = False
+    number = 0
+
+
+_requests = _Requests()
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """While the body runs in the main thread SIGTERM and SIGHUP raise Stopped, at once or where `deferred` ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a forked child, which inherits the handler: signals end it as they would without
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        if _requests.deferring and not _requests.number:
+            _requests.number = number
+            return
+        raise Stopped(number)
+
+    before = {}
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            before[number] = signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _requests.number = 0
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """While the body runs the first signal is only noted, for `requested` to tell."""
+    _requests.deferring = True
+    try:
+        yield
+    finally:
+        _requests.deferring = False
+
+
+@contextlib.contextmanager
+def prompt() -> Iterator[None]:
+    """Within `deferred`: a signal that has come or comes while the body runs raises Stopped at once."""
+    before = _requests.deferring
+    _requests.deferring = False
+    try:
+        if _requests.number:
+            raise Stopped(_requests.number)
+        yield
+    finally:
+        _requests.deferring = before
+
+
+def requested() -> int:
+    """Number of the signal that has come; 0: none has."""
+    return _requests.number

@@ -1,0 +1,71 @@
+"""A graph network of your own: GIN (Xu et al., ICLR 2019), a sum over all relations' neighbours and an MLP a node type.
+
+h_i' = MLP((1 + eps) h_i + sum over relations r, over edges (j -> i) of r, of h_j)
+
+    plugins: [./encoder_gin.py]
+    model: { gnn: { type: gin, hidden: 64 } }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.gnns import GnnConfig
+from graphstorm_like.graph.store import Block, NodeType
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
+from graphstorm_like.models.encoders import GNNS, GraphEncoder
+from graphstorm_like.models.encoders.base import Finish, GraphLayer
+
+
+class GinConfig(GnnConfig):
+    """GIN (Xu et al. 2019) over all relations alike."""
+
+    type: Literal["gin"]
+    learn_eps: bool = True
+    """Learn the weight of a node's own vector."""
+
+
+class GinLayer(GraphLayer):
+    """Hidden of the source nodes [num_src, D] per type -> hidden of the target nodes [num_dst, D]."""
+
+    def __init__(self, config: GinConfig, node_types: Sequence[NodeType], last: bool) -> None:
+        super().__init__()
+        width = config.hidden
+        self.index = {node_type: i for i, node_type in enumerate(node_types)}
+        self.mlps = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)) for _ in node_types
+        )
+        self.eps = nn.Parameter(torch.zeros(len(node_types)), requires_grad=config.learn_eps)
+        self.finish = Finish(width, config.norm, config.dropout, config.residual, last)
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See class."""
+        own = {node_type: hidden[node_type][:count] for node_type, count in block.num_dst.items()}
+        sums = {t: (1.0 + self.eps[self.index[t]]) * h for t, h in own.items()}
+        for (source_type, _, target_type), relation in block.relations.items():
+            ends = torch.repeat_interleave(relation.rows, relation.offsets.diff())
+            messages = hidden[source_type][relation.sources]
+            sums[target_type] = sums[target_type].index_add(0, ends, messages)
+        return {t: self.finish(self.mlps[self.index[t]](total), own[t]) for t, total in sums.items()}
+
+
+@GNNS.register(GinConfig)
+class Gin(GraphEncoder):
+    """A stack of GIN layers. Texts and features of edges are not read."""
+
+    def __init__(
+        self,
+        config: GinConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
+        self.num_hops = config.layers
+        last = config.layers - 1
+        self.layers = nn.ModuleList(GinLayer(config, node_types, i == last) for i in range(config.layers))
