@@ -254,7 +254,7 @@ class Runner:
         """Vectors must come from the weights that they came from in training. Tuned ones lie beside the model."""
         if (best / "lm").is_dir():
             return
-        if read_object(best / "text_models.json") != experiment.text_weights:
+        if read_object(best / "text_models.json") != experiment.artifacts.text_weights:
             raise TrainingError(
                 f"{best}: was trained on vectors of other language model weights than "
                 f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"

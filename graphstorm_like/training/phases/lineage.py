@@ -10,10 +10,10 @@ from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import check_folder
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.language_models import encoder_folder
-from graphstorm_like.training.trainer import BEST, LM_FOLDER
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Lineage:
         """The last graph network with its weights."""
         assert self.graph_network is not None, "checked by the configuration"
         experiment = build_experiment(self.derived(self.pipeline), reporter)
-        experiment.load(self.graph_network)
+        experiment.artifacts.load(self.graph_network)
         return experiment
 
 

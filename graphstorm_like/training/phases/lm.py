@@ -6,7 +6,7 @@ from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
-from graphstorm_like.training.lm.experiment import build_lm_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.lineage import Lineage
 

@@ -10,7 +10,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
-from graphstorm_like.training.lm.experiment import build_lm_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.lineage import Lineage
 
@@ -30,7 +30,7 @@ class Pseudo(Phase[PseudoPhase]):
         labels = PseudoLabels(experiment.task, probabilities, self.config.weight, self.config.min_confidence)
         gold = int(labels.is_gold.sum())
         reporter.line(f"{len(labels.rows) - gold:,} nodes with pseudo labels, {gold:,} with gold ones")
-        return replace(experiment, other_objective=labels)
+        return replace(experiment, learner=replace(experiment.learner, objective=labels))
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
         """See Phase."""

@@ -12,7 +12,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
-from graphstorm_like.training.lm.experiment import build_lm_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage
 
@@ -31,7 +31,8 @@ class Student(Phase[StudentPhase]):
         experiment = build_lm_experiment(self.pipeline(lineage), reporter, hidden=teacher.model.hidden)
         with torch.no_grad():
             experiment.task.load_state_dict(teacher.task.state_dict())
-        return replace(experiment, other_objective=Imitation(self.config, experiment.task, vectors, probabilities))
+        imitation = Imitation(self.config, experiment.task, vectors, probabilities)
+        return replace(experiment, learner=replace(experiment.learner, objective=imitation))
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
         """See Phase."""

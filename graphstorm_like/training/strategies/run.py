@@ -22,13 +22,14 @@ from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
+from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage, tuned_encoders
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
-from graphstorm_like.training.trainer import BEST, LM_FOLDER, Trainer, TrainResult, describe
+from graphstorm_like.training.trainer import Trainer, TrainResult, describe
 
 
 def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
@@ -167,5 +168,5 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
         encoders = tuned_encoders(encoders, lms)
     own = own.model_copy(update={"model": own.model.with_encoders(encoders)})
     experiment = phase_of(phases[-1]).open(own, reporter)
-    experiment.load(folder / BEST)
+    experiment.artifacts.load(folder / BEST)
     return experiment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +23,8 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.lm.experiment import LmExperiment
+from graphstorm_like.training.lm.build import LmExperiment
+from graphstorm_like.training.lm.learner import LmLearner
 from graphstorm_like.training.optim import Optimizers, schedule_factor
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.lineage import Lineage
@@ -41,17 +42,17 @@ def experiment_of(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> Experim
 
 def lm_experiment(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> LmExperiment:
     found = experiment_of(pipeline, phase, **lineage)
-    assert isinstance(found, LmExperiment)
-    return found
+    assert isinstance(found.learner, LmLearner)
+    return cast(LmExperiment, found)
 
 
 def one_step(found: LmExperiment, seeds: int = 32) -> tuple[float, dict[str, Tensor]]:
     """(loss, the language models' gradients) of the first batch."""
-    found.trained.train()
-    stream = found.objective.stream(seeds, 0)
-    batches = found.batches()
-    loss, _ = found.backward(batches.make(stream.ids[:seeds], _at()))
-    grads = {n: p.grad for n, p in found.language_models.named_parameters() if p.grad is not None}
+    found.learner.trained.train()
+    stream = found.learner.objective.stream(seeds, 0)
+    batches = found.learner.batches()
+    loss, _ = found.learner.backward(batches.make(stream.ids[:seeds], _at()))
+    grads = {n: p.grad for n, p in found.learner.language_models.named_parameters() if p.grad is not None}
     assert grads
     return loss, grads
 
@@ -87,8 +88,8 @@ def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pip
     )
     pipeline = configured("joint", f"train.phases={phases}", *schedules, "train.lm.layer_decay=0.5")
     found = lm_experiment(pipeline)
-    optimizers = Optimizers(found.groups(), [], found.pipeline.train)
-    names = {id(p): n for n, p in found.trained.named_parameters()}
+    optimizers = Optimizers(found.learner.groups(), [], found.pipeline.train)
+    names = {id(p): n for n, p in found.learner.trained.named_parameters()}
     own = schedule_factor(ScheduleConfig(type="cosine", warmup_fraction=0.1), 20, 100)
     of_lm = schedule_factor(ScheduleConfig(type="linear", warmup_fraction=0.5), 20, 100)
     assert of_lm == pytest.approx(0.42)
@@ -144,7 +145,7 @@ def test_products_of_the_language_model_are_in_the_precision_of_the_training(
 ) -> None:
     found = lm_experiment(configured("lm_only", f"train.precision={precision}"))
     seen = set()
-    linears = [m for m in found.language_models.of("*").backbone.modules() if isinstance(m, torch.nn.Linear)]
+    linears = [m for m in found.learner.language_models.of("*").backbone.modules() if isinstance(m, torch.nn.Linear)]
     for linear in linears:
         linear.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
     _, grads = one_step(found)
@@ -155,7 +156,7 @@ def test_products_of_the_language_model_are_in_the_precision_of_the_training(
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
 def test_the_pooling_that_was_asked_for_is_trained(configured: Callable[..., Pipeline], pooling: str) -> None:
     found = lm_experiment(configured("lm_only", f"model.text_encoder.pooling={pooling}"))
-    assert found.language_models.of("*").pooling == pooling
+    assert found.learner.language_models.of("*").pooling == pooling
 
 
 class CountsWhatIsSummed(Group):
@@ -173,10 +174,10 @@ class CountsWhatIsSummed(Group):
 def test_ranks_sum_the_gradients_of_what_learns_alone(configured: Callable[..., Pipeline], tune: str) -> None:
     found = lm_experiment(configured("lm_only", *EXACT, f"train.lm.tune={tune}"))
     one_step(found)
-    optimizers, ranks = Optimizers(found.groups(), [], found.pipeline.train), CountsWhatIsSummed()
+    optimizers, ranks = Optimizers(found.learner.groups(), [], found.pipeline.train), CountsWhatIsSummed()
     optimizers.sum_gradients(ranks, optimizers.have_gradients())
-    learns = [p for p in found.trained.parameters() if p.requires_grad and p.grad is not None]
-    frozen = sum(p.numel() for p in found.language_models.parameters() if not p.requires_grad)
+    learns = [p for p in found.learner.trained.parameters() if p.requires_grad and p.grad is not None]
+    frozen = sum(p.numel() for p in found.learner.language_models.parameters() if not p.requires_grad)
     assert ranks.summed == sum(p.numel() for p in learns)
     assert (frozen == 0) == (tune == "{type: full}")
 
@@ -214,9 +215,9 @@ def test_joint_goes_on_from_the_graph_network_before_it(configured: Callable[...
     best = Path(first.output) / "train" / "best"
     cold, warm = (lm_experiment(configured("joint", phases), 1, graph_network=g) for g in (None, best))
     saved = load_file(best / "model.safetensors")
-    for name, value in warm.modules.state_dict().items():
+    for name, value in warm.artifacts.modules.state_dict().items():
         torch.testing.assert_close(value, saved[name], msg=name)
-    assert any(not torch.equal(value, saved[name]) for name, value in cold.modules.state_dict().items())
+    assert any(not torch.equal(value, saved[name]) for name, value in cold.artifacts.modules.state_dict().items())
 
 
 def test_a_vectors_age_is_told(configured: Callable[..., Pipeline]) -> None:
@@ -225,12 +226,12 @@ def test_a_vectors_age_is_told(configured: Callable[..., Pipeline]) -> None:
     for refresh in ("null", "3"):
         phases = f"train.phases=[{{name: joint, type: joint, lm_tokens: 32, refresh_steps: {refresh}}}]"
         found = lm_experiment(configured("joint", phases, *EXACT))
-        batches = found.batches()
+        batches = found.learner.batches()
         ages[refresh] = []
         for step in range(8):
-            found.trained.train()
-            found.backward(batches.make(found.task.rows("train")[:16], _at()))
-            ages[refresh].append(found.stepped(step + 1)["mean_vector_age"])
+            found.learner.trained.train()
+            found.learner.backward(batches.make(found.task.rows("train")[:16], _at()))
+            ages[refresh].append(found.learner.stepped(step + 1)["mean_vector_age"])
     free, bounded = ages["null"], ages["3"]
     assert free[0] == bounded[0] == 0.0
     assert sorted(free) == free
@@ -256,8 +257,8 @@ def test_several_texts_of_a_node_type(tmp_path: Path, model: Path, strategy: str
     """All are trained, each in a table of its own; the saved model gives the validation's score again."""
     pipeline = two_texts(tmp_path, model, f"train.strategy={strategy}")
     found = lm_experiment(pipeline)
-    batch = found.batches().make(found.task.rows("train")[:8], _at())
-    assert set(batch.texts["item"]) == set(found.tables["item"]) == {"text:title", "text:second"}
+    batch = found.learner.batches().make(found.task.rows("train")[:8], _at())
+    assert set(batch.texts["item"]) == set(found.learner.texts.by_place["item"]) == {"text:title", "text:second"}
     assert all(len(texts.at) >= 8 for texts in batch.texts["item"].values())
     train(pipeline, *ALL)
     best = json.loads((Path(pipeline.output) / "train" / "done.json").read_text())["best"]

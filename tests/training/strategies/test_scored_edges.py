@@ -23,7 +23,7 @@ from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.lm.experiment import build_lm_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
@@ -117,13 +117,13 @@ def test_each_review_gets_its_gradient(made: Make) -> None:
     pipeline = made("gradient", TEXT, {"strategy": "lm_only"})
     run_pipeline(pipeline, ("construct",), reporter=QUIET)
     experiment = build_lm_experiment(pipeline, QUIET)
-    ids = experiment.objective.stream(16, 0).epoch_order(0)[:16]
-    experiment.trained.train()
-    experiment.backward(experiment.batches().make(ids, StreamPosition(0, 0)))
-    lm = experiment.language_models
+    ids = experiment.learner.objective.stream(16, 0).epoch_order(0)[:16]
+    experiment.learner.trained.train()
+    experiment.learner.backward(experiment.learner.batches().make(ids, StreamPosition(0, 0)))
+    lm = experiment.learner.language_models
     found = {n: p.grad.clone() for n, p in lm.named_parameters() if p.grad is not None}
     assert found
-    experiment.trained.zero_grad()
+    experiment.learner.trained.zero_grad()
     encoder, graph, task = lm.of(pipeline.model.encoder_key("item")), experiment.graph, experiment.task
     assert isinstance(task, EdgeLabelTask)
 
@@ -258,4 +258,4 @@ def test_a_phase_is_reused_only_where_its_width_fits(made: Make) -> None:
 def test_weights_of_the_language_model_of_reviews_are_remembered(made: Make) -> None:
     pipeline = made("weights", TEXT)
     run_pipeline(pipeline, ("construct",), reporter=QUIET)
-    assert "user:buys:item.text:review" in build_experiment(pipeline, QUIET).text_weights
+    assert "user:buys:item.text:review" in build_experiment(pipeline, QUIET).artifacts.text_weights

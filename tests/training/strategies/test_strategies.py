@@ -25,7 +25,8 @@ from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
+from graphstorm_like.training.lm.build import build_joint_experiment, build_lm_experiment
+from graphstorm_like.training.lm.learner import LmLearner
 from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.strategies.plan import phase_plan
 from graphstorm_like.training.tracking import read_metrics
@@ -124,7 +125,7 @@ def test_joint_leaves_out_target_edges_when_asked(configured: Callable[..., Pipe
     phase = pipeline.train.phase_list()[0]
     assert isinstance(phase, JointPhase)
     experiment = build_joint_experiment(phase_pipeline(pipeline, phase), phase, QUIET)
-    batch = experiment.batches().make(experiment.task.rows("train")[:8], _at())
+    batch = experiment.learner.batches().make(experiment.task.rows("train")[:8], _at())
     ids, targets = batch.input_ids["item"].numpy(), batch.targets
     assert isinstance(targets, EdgeTargets)
     asked = set(zip(ids[targets.sources].tolist(), ids[targets.targets].tolist(), strict=True))
@@ -215,7 +216,7 @@ def stop_in(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     real = Trainer.check_finite
 
     def check(self: Trainer, loss: float, norm: float) -> None:
-        if isinstance(self.experiment, LmExperiment) and self.state.updates == updates:
+        if isinstance(self.learner, LmLearner) and self.state.updates == updates:
             raise Stopped
         real(self, loss, norm)
 
@@ -332,20 +333,20 @@ def test_each_node_type_has_the_right_language_model(tmp_path: Path) -> None:
     pipeline = load_pipeline(tmp_path / "p.yaml")
     train(pipeline, "construct")
     experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
-    kinds = {k: type(experiment.language_models.of(k).backbone).__name__ for k in ("*", "superuser")}
+    kinds = {k: type(experiment.learner.language_models.of(k).backbone).__name__ for k in ("*", "superuser")}
     assert kinds == {"*": "BertModel", "superuser": "MPNetModel"}
     from graphstorm_like.inputs.trained_texts import texts_of
 
-    pipeline_batch = experiment.batches().make(np.arange(8), _at())
+    pipeline_batch = experiment.learner.batches().make(np.arange(8), _at())
     seen: dict[str, list[str]] = {}
     for node_type, _, texts in texts_of(pipeline_batch):
         assert isinstance(node_type, str)
-        for encoder in experiment.language_models.encoders:
+        for encoder in experiment.learner.language_models.encoders:
             encoder.register_forward_pre_hook(
                 lambda module, _, t=node_type: seen.setdefault(t, []).append(type(module.backbone).__name__)
             )
-        experiment._encode(node_type, texts.batches[0])
-        for encoder in experiment.language_models.encoders:
+        experiment.learner.encode(node_type, texts.batches[0])
+        for encoder in experiment.learner.language_models.encoders:
             encoder._forward_pre_hooks.clear()
     assert seen == {"user": ["BertModel"], "superuser": ["MPNetModel"]}
     train(pipeline, *ALL)
@@ -413,7 +414,7 @@ def test_a_trained_phase_is_a_text_encoder_for_other_runs(configured: Callable[.
     second = configured("frozen", f"model.text_encoder.name={folder}", output="second")
     train(second, *ALL)
     assert read_scores(second)["test"]["accuracy"] > 0.9
-    assert Runner(second, QUIET).trained().text_weights["item.text:title"]
+    assert Runner(second, QUIET).trained().artifacts.text_weights["item.text:title"]
 
 
 PRETRAINING = "task={type: graph_pretraining, edge_types: ['item:similar:item'], ranking: {candidates: 20, hits: [1]}}"
@@ -441,7 +442,7 @@ def test_masked_language_modelling_alone(configured: Callable[..., Pipeline]) ->
 
     fresh = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
     saved = load_file(Path(pipeline.output) / "train" / "best" / "model.safetensors")
-    for name, value in fresh.modules.state_dict().items():
+    for name, value in fresh.artifacts.modules.state_dict().items():
         if name.endswith("weight") and value.dim() > 1:
             # Weight decay alone has touched it.
             torch.testing.assert_close(saved[name], value, rtol=0.01, atol=1e-4)
@@ -470,12 +471,12 @@ def test_the_mlm_loss_is_a_mean_over_the_tokens_of_all_ranks(
     found, rank = [], OneOfTwo()
     for ranks in (Group(), rank):
         experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
-        assert experiment.mlm is not None
-        experiment.mlm.group = ranks
-        experiment.trained.train()
-        batch = experiment.batches().make(np.arange(16), _at())
-        loss, _ = experiment.backward(batch.replace(weight=weight))
-        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        assert experiment.learner.mlm is not None
+        experiment.learner.mlm.group = ranks
+        experiment.learner.trained.train()
+        batch = experiment.learner.batches().make(np.arange(16), _at())
+        loss, _ = experiment.learner.backward(batch.replace(weight=weight))
+        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
         assert word is not None
         found.append((word, loss))
     (alone, alone_loss), (one, loss) = found
@@ -502,11 +503,11 @@ def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline])
     gradients = []
     for one in (pipeline, with_mlm, without_task):
         experiment = build_lm_experiment(phase_pipeline(one, one.train.phase_list()[0]), QUIET)
-        experiment.trained.train()
-        batch = experiment.batches().make(np.arange(16), _at())
-        loss, count = experiment.backward(batch)
+        experiment.learner.trained.train()
+        batch = experiment.learner.batches().make(np.arange(16), _at())
+        loss, count = experiment.learner.backward(batch)
         assert count == 16
-        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
         assert word is not None
         gradients.append((word, loss))
     (task, task_loss), (both, both_loss), (mlm, mlm_loss) = gradients
