@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
 """Key of the language model that serves all node types without one of their own: no node type is named so."""
@@ -59,9 +60,15 @@ class ModelConfig(Strict):
     def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
         """Every language model by the path in the YAML where it is configured."""
         return {
-            ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder"): encoder
+            ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder"): encoder
             for key, encoder in self.text_encoders().items()
         }
+
+    def untrainable(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Text encoders that cannot learn: (path in the YAML, message)."""
+        for path, encoder in self.encoder_places().items():
+            if (problem := encoder.cannot_learn()) is not None:
+                yield (*path, "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""

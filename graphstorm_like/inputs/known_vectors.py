@@ -7,14 +7,11 @@ names the folders by what both follow from: the graph's files, the model's files
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from graphstorm_like import __version__
-from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import GraphManifest
@@ -24,8 +21,6 @@ from graphstorm_like.hashing import hash_facts
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache
 
-_NEUTRAL = {"batch_tokens", "workers"}
-
 
 def note_file(
     folder: Path,
@@ -33,21 +28,15 @@ def note_file(
     row_type: RowType,
     name: str,
     part: int | None,
-    config: TextEncoderConfig,
-    device: torch.device,
+    encoder: Mapping[str, Any],
 ) -> Path:
-    """Where the note about the vectors of a text is, in the cache's folder. part: of its rows; None: of all."""
-    from graphstorm_like.text.folders import model_files, resolve_model_folder
-    from graphstorm_like.text.loading import as_dtype
-
-    model = str(resolve_model_folder(config.name))
+    """Where the note about the vectors of a text is, in the cache's folder. part: of its rows; None: of all. encoder:
+    what its vectors follow from."""
     facts = {
-        "versions": [__version__, _version("transformers"), _version("tokenizers")],
+        "version": __version__,
         "graph": sorted(manifest.hashes.items()),
         "texts": [type_name(row_type), name, part],
-        "encoder": config.model_dump(mode="json", exclude=_NEUTRAL),
-        "model": [model, model_files(model)],
-        "dtype": str(as_dtype(config.dtype, device)),
+        "encoder": dict(encoder),
     }
     return folder / f"known-{hash_facts(facts)}.json"
 
@@ -67,10 +56,3 @@ def recall(note: Path) -> EmbeddingCache | None:
 def remember(note: Path, cache: EmbeddingCache) -> None:
     """Write the note."""
     write_json(note, {"tokens": cache.store.folder.name, "vectors": cache.folder.name})
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ import pyarrow as pa
 import torch
 
 from graphstorm_like.config.model import ModelConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
@@ -28,7 +26,7 @@ from graphstorm_like.ranks.torch_group import LONG_SECONDS, cluster, group
 
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache
-    from graphstorm_like.text.encoder import TextEncoder
+    from graphstorm_like.text.encoders import TextEmbedder
 
 
 def text_vectors(
@@ -40,12 +38,15 @@ def text_vectors(
     reporter: Reporter,
 ) -> TextVectors:
     """Vectors of texts (names by node or edge type): from the folder `cache`, or computed now, resuming."""
-    encoders: dict[str, _Encoder] = {}
+    from graphstorm_like.text.encoders import TEXT_ENCODERS
+
+    encoders: dict[str, TextEmbedder] = {}
     vectors: TextVectors = {}
     for row_type, names in wanted.items():
         key = config.encoder_key(row_type)
         if key not in encoders:
-            encoders[key] = _Encoder(config.text_encoders()[key], device)
+            encoder_config = config.text_encoders()[key]
+            encoders[key] = TEXT_ENCODERS.of(encoder_config)(encoder_config, device)
         embedding = _Embedding(graph, encoders[key], cache, reporter)
         vectors[row_type] = {name: embedding.source(row_type, name) for name in names}
     return vectors
@@ -67,29 +68,13 @@ def text_rows(graph: Graph, row_type: RowType) -> tuple[RowType, IntArray | None
     return edge.reverse, order
 
 
-class _Encoder:
-    """A language model that is loaded when it is first needed: vectors that are known need none."""
-
-    def __init__(self, config: TextEncoderConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-
-    @cached_property
-    def model(self) -> TextEncoder:
-        from graphstorm_like.text.encoder import TextEncoder
-
-        config = self.config
-        return TextEncoder.load(
-            config.name, pooling=config.pooling, max_tokens=config.max_tokens, dtype=config.dtype, device=self.device
-        )
-
-
 @dataclass(frozen=True)
 class _Embedding:
     """How texts of one encoder become vectors in the cache. One process of a host embeds, its others wait and find the
     vectors there."""
 
     graph: Graph
-    encoder: _Encoder
+    encoder: TextEmbedder
     cache: Path
     reporter: Reporter
 
@@ -123,60 +108,40 @@ class _Embedding:
         distinct = {fact for fact in ranks.collect(facts, what) if fact}
         if len(distinct) > 1:
             raise DataError(
-                f"text_encoder.name: {self.encoder.config.name} must be the same model in the same precision on all "
-                f"hosts (got {len(distinct)} that differ). Copy its folder anew, or set text_encoder.dtype"
+                f"model.text_encoder: must be the same model in the same precision on all hosts (got {len(distinct)} "
+                f"that differ). Copy its folder anew, or set text_encoder.dtype"
             )
         width, weights = json.loads(distinct.pop())
         return SharedText(graph, row_type, table, width, weights)
 
     def _cached(self, row_type: RowType, name: str, column: Callable[[], pa.Array]) -> EmbeddingCache:
         """Vectors of a text of all rows, or with several hosts of those of this one."""
-        config, ranks, what = self.encoder.config, group(), f"{type_name(row_type)}.{name}"
-        part = None if ranks.hosts == 1 else ranks.host
-        note = note_file(self.cache, self.graph.manifest, row_type, name, part, config, self.encoder.device)
-        if (cache := recall(note)) is None:
-            cache = _compute(self.cache, column(), what, self.encoder, self.reporter)
-            remember(note, cache)
-        tokens = cache.store
-        total = int(tokens.lengths().sum())
-        pieces = f" in {len(cache):,} pieces" if config.chunks else ""
-        self.reporter.line(
-            f"{what}: vectors of {tokens.num_texts:,} distinct texts{pieces} "
-            f"({tokens.meta['truncated_texts']:,} cut), {total:,} tokens, width {cache.dim}"
-        )
+        ranks, what, known = group(), f"{type_name(row_type)}.{name}", self.encoder.known_facts()
+        note = None
+        if known is not None:
+            part = None if ranks.hosts == 1 else ranks.host
+            note = note_file(self.cache, self.graph.manifest, row_type, name, part, known)
+        cache = None if note is None else recall(note)
+        if cache is None:
+            from graphstorm_like.text.encoders import TextJob
+
+            # Other runs may share the cache, and simulated hosts have the same texts.
+            job = TextJob(column(), self.cache, what, self.reporter.follow(), LONG_SECONDS)
+            cache = self.encoder.embed(job)
+            if note is not None:
+                remember(note, cache)
+        self.reporter.line(f"{what}: {self.encoder.describe(cache)}")
         return cache
-
-
-def _compute(folder: Path, texts: pa.Array, what: str, encoder: _Encoder, reporter: Reporter) -> EmbeddingCache:
-    from graphstorm_like.text.cache import embed_all
-    from graphstorm_like.text.tokens import build_token_store
-
-    follow, config = reporter.follow(), encoder.config
-    tokens = build_token_store(
-        texts,
-        encoder.model.tokenizer,
-        folder,
-        encoder.model.max_tokens,
-        progress=partial(follow, f"tokenise {what}"),
-        wait_s=LONG_SECONDS,
-        max_chunks=config.chunks,
-    )
-    return embed_all(
-        encoder.model,
-        tokens,
-        folder,
-        config.batch_tokens,
-        progress=partial(follow, f"embed {what} (tokens)"),
-        wait_s=LONG_SECONDS,  # other runs may share the cache, and simulated hosts have the same texts
-        workers=config.workers,
-    )
 
 
 def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
     """The host's processes map the cache where it lies; of texts in several pieces the means are made once."""
+    from graphstorm_like.text.cache import VECTORS
+    from graphstorm_like.text.tokens import ROW_OF_TEXT
+
     rows = cache.store.row_of_text
     if cache.store.piece_offsets is None:
-        vectors, index = cache.folder / "vectors.f16", cache.store.folder / "row_of_text.bin"
+        vectors, index = cache.folder / VECTORS, cache.store.folder / ROW_OF_TEXT
         publish(shm, SharedTable(name, str(vectors), "<f2", cache.vectors.shape, str(index), rows.dtype.str))
         return
     means = create_rows(shm, name, (len(rows), cache.dim), "<f2")

@@ -246,7 +246,8 @@ def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
     of_phases = [encoder for phase in pipeline.train.phase_list() for encoder in phase.own_encoders()]
-    return sorted({config.name for config in (*configs, *of_phases)})
+    names = (config.model_name for config in (*configs, *of_phases))
+    return sorted({name for name in names if name is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.text.folders import hub_cache_folder, hub_is_offline, installed_folder
@@ -32,7 +32,7 @@ _LEAST_TOKENS = 3
 
 
 def problems_of_encoder(
-    config: TextEncoderConfig, tune: TuneConfig | None = None, where: str = "model.text_encoder"
+    config: HuggingFaceConfig, tune: TuneConfig | None = None, where: str = "model.text_encoder"
 ) -> list[Problem]:
     """Everything that would stop a run at this text encoder, as far as files and installed packages tell.
 
@@ -65,7 +65,7 @@ def _missing_packages(tune: TuneConfig) -> list[Problem]:
     return [("train.lm.tune.type", str(MissingExtraError(tune.type, *item))) for item in missing]
 
 
-def download_notice(config: TextEncoderConfig) -> str | None:
+def download_notice(config: HuggingFaceConfig) -> str | None:
     """What will be downloaded for a text encoder before it can read texts; None when all is here, or nothing may be."""
     try:
         hub_name = installed_folder(config.name) is None
@@ -83,7 +83,7 @@ def _not_in_the_cache(name: str) -> str:
     )
 
 
-def _problems_of_folder(folder: Path, config: TextEncoderConfig, where: str) -> list[Problem]:
+def _problems_of_folder(folder: Path, config: HuggingFaceConfig, where: str) -> list[Problem]:
     try:
         transformer = detect_pooling(folder, config.pooling).transformer_folder
         facts = _read_config(transformer)

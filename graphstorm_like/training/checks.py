@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.inputs.choose import chosen_edge_inputs, node_texts, scored_inputs
+from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.tracking import check_tracking
 
@@ -18,7 +19,8 @@ def check_training(pipeline: Pipeline) -> None:
     assert pipeline.graph.path is not None, "paths are resolved before"
     manifest = read_manifest(pipeline.graph.path)
     task_node_types(pipeline.task, manifest)
-    node_texts(pipeline.model, manifest)
+    for node_type in manifest.nodes:
+        chosen_inputs(pipeline.model, manifest, node_type)
     chosen_edge_inputs(pipeline.model, manifest)
     scored_inputs(pipeline.task, manifest)
     encoders = list(pipeline.model.text_encoders().values())
@@ -29,6 +31,9 @@ def check_training(pipeline: Pipeline) -> None:
         from graphstorm_like.text.loading import load_tokenizer
         from graphstorm_like.text.pooling_files import detect_pooling
 
-        for config in encoders:
+        for any_config in encoders:
+            if any_config.model_name is None:
+                continue
+            config = language_model(any_config)
             folder = resolve_model_folder(config.name)
             load_tokenizer(detect_pooling(folder, config.pooling).transformer_folder, folder)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -243,7 +243,9 @@ class Trainer:
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""
-        chosen_by = {"split": "valid", "epoch": self.state.epoch + 1, **metrics}
+        chosen_by: dict[str, Any] = {"split": "valid", "epoch": self.state.epoch + 1, **metrics}
+        if self.task.protocol:
+            chosen_by["protocol"] = dict(self.task.protocol)
         self.artifacts.save(self.folder, self.experiment.pipeline.model_dump(mode="json"), chosen_by)
 
 
@@ -285,6 +287,7 @@ def describe(experiment: Experiment) -> str:
     if held := experiment.graph.held_out.ends:
         numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
         note += f"; held out to validate on, and no messages: {numbers}"
+    note += "".join(f"; {each}" for each in experiment.task.notes())
     scored = scored_inputs(experiment.pipeline.task, manifest)
     if unread := unread_edge_types(experiment.pipeline.model, manifest, scored):
         note += (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.config.tuning.full import FullTuning
 from graphstorm_like.config.tuning.lora import LoraTuning
 from graphstorm_like.errors import ConfigError
@@ -34,8 +34,8 @@ def test_what_is_said_is_what_loading_says(family: str, tmp_path: Path) -> None:
         assert loaded.position_limit >= 1_000_000
         return
     assert limit == loaded.position_limit
-    assert problems_of_encoder(TextEncoderConfig(name=str(folder), max_tokens=limit)) == []
-    config = TextEncoderConfig(name=str(folder), max_tokens=limit + 1)
+    assert problems_of_encoder(HuggingFaceConfig(name=str(folder), max_tokens=limit)) == []
+    config = HuggingFaceConfig(name=str(folder), max_tokens=limit + 1)
     message = f"must be from 3 to {limit}, the model's positions (got {limit + 1})"
     assert problems_of_encoder(config, where="model.inputs.item.text_encoder") == [
         ("model.inputs.item.text_encoder.max_tokens", message)
@@ -52,14 +52,14 @@ def test_what_is_said_is_what_loading_says(family: str, tmp_path: Path) -> None:
     ],
 )
 def test_missing_models(name: str, message: str) -> None:
-    ((key, text),) = problems_of_encoder(TextEncoderConfig(name=name))
+    ((key, text),) = problems_of_encoder(HuggingFaceConfig(name=name))
     assert key == "model.text_encoder.name"
     assert text.startswith(message)
 
 
 def test_folders_that_cannot_be_loaded(bert_folder: Path, tmp_path: Path) -> None:
     def problem(**settings: Any) -> tuple[str, str]:
-        ((key, message),) = problems_of_encoder(TextEncoderConfig(name=str(tmp_path), max_tokens=8, **settings))
+        ((key, message),) = problems_of_encoder(HuggingFaceConfig(name=str(tmp_path), max_tokens=8, **settings))
         return key.rpartition(".")[2], message
 
     assert problem() == (
@@ -70,7 +70,7 @@ def test_folders_that_cannot_be_loaded(bert_folder: Path, tmp_path: Path) -> Non
     key, message = problem()
     assert (key, "must hold weights as safetensors" in message) == ("name", True)
     (tmp_path / "model.safetensors").touch()
-    assert problems_of_encoder(TextEncoderConfig(name=str(tmp_path), max_tokens=8)) == []
+    assert problems_of_encoder(HuggingFaceConfig(name=str(tmp_path), max_tokens=8)) == []
     for content in ("{", "[]"):
         (tmp_path / "config.json").write_text(content)
         key, message = problem(pooling="mean")
@@ -83,7 +83,7 @@ def test_folders_that_cannot_be_loaded(bert_folder: Path, tmp_path: Path) -> Non
 
 
 def test_packages_that_are_not_installed(bert_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TextEncoderConfig(name=str(bert_folder), max_tokens=8)
+    config = HuggingFaceConfig(name=str(bert_folder), max_tokens=8)
     assert problems_of_encoder(config, LoraTuning(type="lora")) == []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert [key for key, _ in problems_of_encoder(config, FullTuning(type="full"))] == ["model.text_encoder"]
@@ -94,7 +94,7 @@ def test_packages_that_are_not_installed(bert_folder: Path, monkeypatch: pytest.
 
 
 def test_hugging_face_names(bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TextEncoderConfig(name="somebody/some-model", max_tokens=65)
+    config = HuggingFaceConfig(name="somebody/some-model", max_tokens=65)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -123,9 +123,9 @@ def test_hugging_face_names(bert_folder: Path, tmp_path: Path, monkeypatch: pyte
 def test_it_imports_neither_torch_nor_transformers(bert_folder: Path) -> None:
     code = (
         "import sys\n"
-        "from graphstorm_like.config.text_encoder import TextEncoderConfig\n"
+        "from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig\n"
         "from graphstorm_like.text.check import problems_of_encoder\n"
-        "assert problems_of_encoder(TextEncoderConfig(name=sys.argv[1], max_tokens=8)) == []\n"
+        "assert problems_of_encoder(HuggingFaceConfig(name=sys.argv[1], max_tokens=8)) == []\n"
         "assert not {'torch', 'transformers', 'numpy', 'huggingface_hub'} & set(sys.modules)\n"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -14,7 +14,7 @@ from graphstorm_like.config.base import Name, PositiveFloat, PositiveInt
 from graphstorm_like.config.choice import Choice
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 if TYPE_CHECKING:
     from graphstorm_like.config.model import ModelConfig

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from graphstorm_like.config.phases.base import PhaseSurroundings, TextPhaseConfig
-from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 
 
 class PseudoPhase(TextPhaseConfig):
@@ -25,6 +24,6 @@ class PseudoPhase(TextPhaseConfig):
 
     def check(self, around: PhaseSurroundings) -> Iterator[str]:
         """See PhaseConfig."""
-        if not isinstance(around.task, NodeClassificationConfig):
+        if not around.task.classifies_nodes:
             yield f"must be another strategy than glem for {around.task.type}: pseudo labels are classes of nodes"
         yield from super().check(around)

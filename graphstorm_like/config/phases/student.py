@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat
 from graphstorm_like.config.phases.base import PhaseSurroundings, TextPhaseConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 
 class StudentPhase(TextPhaseConfig):

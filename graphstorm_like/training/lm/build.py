@@ -18,7 +18,7 @@ from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.partitioned import PartitionedGraph

@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.model import SHARED
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
+from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.config.tuning.lora import LoraTuning
 from graphstorm_like.config.tuning.top import TopTuning
 from graphstorm_like.errors import ConfigError, MissingExtraError
@@ -57,7 +58,8 @@ class LanguageModels(nn.Module):
     ) -> LanguageModels:
         """Load for training. half: under bfloat16 autocast, where plain attention is faster on short texts."""
         encoders = {}
-        for key, config in configs.items():
+        for key, any_config in configs.items():
+            config = language_model(any_config)
             plain = half and device.type == "cpu" and config.max_tokens <= SHORT
             encoders[key] = TextEncoder.load(
                 config.name,

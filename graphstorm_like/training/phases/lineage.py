@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoder import TextEncoderConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import check_folder

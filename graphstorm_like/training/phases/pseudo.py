@@ -7,7 +7,6 @@ from dataclasses import replace
 from graphstorm_like.config.phases.pseudo import PseudoPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
@@ -22,12 +21,14 @@ class Pseudo(Phase[PseudoPhase]):
     def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
         """Pseudo labels are computed once, before the phase: the graph network does not change in it."""
         teacher = lineage.teacher(reporter)
-        assert isinstance(teacher.task, NodeClassification), "checked by the configuration"
-        node_type = teacher.task.config.node_type
-        probabilities = teacher.task.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
+        classifier = teacher.task.node_classifier
+        assert classifier is not None, "checked by the configuration"
+        node_type = classifier.node_type
+        probabilities = classifier.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
         experiment = build_lm_experiment(self.pipeline(lineage), reporter)
-        assert isinstance(experiment.task, NodeClassification)
-        labels = PseudoLabels(experiment.task, probabilities, self.config.weight, self.config.min_confidence)
+        learner = experiment.task.node_classifier
+        assert learner is not None, "of the same task"
+        labels = PseudoLabels(learner, probabilities, self.config.weight, self.config.min_confidence)
         gold = int(labels.is_gold.sum())
         reporter.line(f"{len(labels.rows) - gold:,} nodes with pseudo labels, {gold:,} with gold ones")
         return replace(experiment, learner=replace(experiment.learner, objective=labels))

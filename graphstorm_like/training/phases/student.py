@@ -9,7 +9,6 @@ import torch
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
@@ -26,8 +25,8 @@ class Student(Phase[StudentPhase]):
         teacher = lineage.teacher(reporter)
         vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
         probabilities = None
-        if isinstance(teacher.task, NodeClassification):
-            probabilities = teacher.task.probabilities(vectors[teacher.task.config.node_type])
+        if (classifier := teacher.task.node_classifier) is not None:
+            probabilities = classifier.probabilities(vectors[classifier.node_type])
         experiment = build_lm_experiment(self.pipeline(lineage), reporter, hidden=teacher.model.hidden)
         with torch.no_grad():
             experiment.task.load_state_dict(teacher.task.state_dict())

@@ -85,7 +85,7 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
         "graph_folder": manifest.hashes,
         "seed": own.seed,
         "model": model,
-        "text_models": {key: model_files(c.name) for key, c in encoders.items()},
+        "text_models": {key: model_files(c.model_name) for key, c in encoders.items() if c.model_name is not None},
         "task": own.task.model_dump(mode="json"),
         "train": own.train.model_dump(mode="json", exclude=NEUTRAL_KEYS | _PLAN_KEYS | phase.unread_settings),
         "phase": phase.model_dump(mode="json", exclude={"name"}),

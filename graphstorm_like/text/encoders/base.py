@@ -1,0 +1,90 @@
+"""A text encoder that does not learn: texts in, vectors out, into the cache.
+
+    @TEXT_ENCODERS.register(HashedWordsConfig)     # a member of TextEncoderConfig, with its tag
+    class HashedWords(FrozenTextEncoder):
+        def __init__(self, config: HashedWordsConfig, device: torch.device) -> None: ...
+
+What must be defined is `width`, `fingerprint` and a call; it needs no tokenizer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from graphstorm_like.registry import Registry
+from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.raw import embed_raw
+
+TEXT_ENCODERS: Registry[Callable[[Any, torch.device], TextEmbedder]] = Registry(
+    "text encoder", "graphstorm_like.text.encoders"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextJob:
+    """One text column whose vectors are wanted."""
+
+    texts: pa.Array
+    """[N] strings; null counts as the empty text."""
+    cache: Path
+    """Folder for what is computed."""
+    what: str
+    """Names the column in progress: 'item.title'."""
+    progress: Callable[[str, int, int], None]
+    """(what, done, of)"""
+    wait_s: float = 0.0
+    """How long to wait for another process that computes the same."""
+
+
+class TextEmbedder(ABC):
+    """A text encoder as the model's inputs see it. Subclasses take (configuration, device to compute on)."""
+
+    @abstractmethod
+    def embed(self, job: TextJob) -> EmbeddingCache:
+        """Vectors of all texts of a column, from the cache or computed now, resuming."""
+
+    def describe(self, cache: EmbeddingCache) -> str:
+        """What a line of the log says of a column's vectors."""
+        return f"vectors of {cache.store.num_texts:,} distinct texts, width {cache.dim}"
+
+    def known_facts(self) -> Mapping[str, Any] | None:
+        """Plain JSON from which the vectors of a graph's texts follow, if it can be had without loading the encoder:
+        then vectors that are in the cache are found without it. None: the texts are hashed each time."""
+        return None
+
+
+class FrozenTextEncoder(TextEmbedder):
+    """See module."""
+
+    batch_size: int = 1024
+    """Texts a call."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """D: numbers a vector."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Equal where equal texts get equal vectors, different elsewhere: it names the vectors in the cache."""
+
+    @abstractmethod
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.floating[Any]]:
+        """[n, D] finite vectors of n distinct texts, the empty one perhaps among them. A vector depends on its text
+        alone, not on the others of the call."""
+
+    def embed(self, job: TextJob) -> EmbeddingCache:
+        """See TextEmbedder."""
+        return embed_raw(
+            self, self.batch_size, job.texts, job.cache, partial(job.progress, f"embed {job.what}"), job.wait_s
+        )

@@ -1,0 +1,83 @@
+"""Hugging Face models: texts are tokenised once, the tokens kept, and vectors made batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.embed import embed_all
+from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.encoders.base import TEXT_ENCODERS, TextEmbedder, TextJob
+from graphstorm_like.text.folders import model_files, resolve_model_folder
+from graphstorm_like.text.loading import as_dtype
+from graphstorm_like.text.tokens import TokenStore, build_token_store
+
+_NEUTRAL = {"batch_tokens", "workers"}
+
+
+@TEXT_ENCODERS.register(HuggingFaceConfig)
+class HuggingFaceText(TextEmbedder):
+    """The model is loaded when it is first needed: vectors that are known need none."""
+
+    def __init__(self, config: HuggingFaceConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+
+    @cached_property
+    def model(self) -> TextEncoder:
+        """The model with its tokenizer."""
+        c = self.config
+        return TextEncoder.load(c.name, pooling=c.pooling, max_tokens=c.max_tokens, dtype=c.dtype, device=self.device)
+
+    def embed(self, job: TextJob) -> EmbeddingCache:
+        """See TextEmbedder."""
+        tokens = build_token_store(
+            job.texts,
+            self.model.tokenizer,
+            job.cache,
+            self.model.max_tokens,
+            progress=partial(job.progress, f"tokenise {job.what}"),
+            wait_s=job.wait_s,
+            max_chunks=self.config.chunks,
+        )
+        return embed_all(
+            self.model,
+            tokens,
+            job.cache,
+            self.config.batch_tokens,
+            progress=partial(job.progress, f"embed {job.what} (tokens)"),
+            wait_s=job.wait_s,
+            workers=self.config.workers,
+        )
+
+    def describe(self, cache: EmbeddingCache) -> str:
+        """See TextEmbedder."""
+        tokens = cache.store
+        assert isinstance(tokens, TokenStore)
+        pieces = f" in {len(cache):,} pieces" if self.config.chunks else ""
+        return (
+            f"vectors of {tokens.num_texts:,} distinct texts{pieces} ({tokens.meta['truncated_texts']:,} cut), "
+            f"{int(tokens.lengths().sum()):,} tokens, width {cache.dim}"
+        )
+
+    def known_facts(self) -> Mapping[str, Any] | None:
+        """See TextEmbedder."""
+        model = str(resolve_model_folder(self.config.name))
+        return {
+            "versions": [_version("transformers"), _version("tokenizers")],
+            "encoder": self.config.model_dump(mode="json", exclude=_NEUTRAL),
+            "model": [model, model_files(model)],
+            "dtype": str(as_dtype(self.config.dtype, self.device)),
+        }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
