@@ -6,7 +6,7 @@ machine, a distributed one. Ids are positions 0..count-1 of a node or edge type;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -18,6 +18,7 @@ import pyarrow as pa
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.pending import Pending
 
 NodeType: TypeAlias = str
 RowType: TypeAlias = NodeType | EdgeType
@@ -149,7 +150,7 @@ class FeatureStore(Protocol):
         """Rows [N, width] of a feature, float32 or float16."""
         ...
 
-    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """Start to read rows of a feature; the result waits for them. What is begun together travels together."""
         ...
 

@@ -5,7 +5,7 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
+from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import (
     EdgeTargets,
     MiniBatch,
@@ -151,7 +152,7 @@ class FeatureSource(Protocol):
         """[N, F] rows."""
         ...
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """Start to read [N, F] rows; the result waits for them."""
         ...
 
@@ -168,30 +169,35 @@ class GraphFeature:
         """[N, F] rows."""
         return self.graph.gather(self.row_type, self.name, ids)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """See FeatureSource."""
         return self.graph.begin_gather(self.row_type, self.name, ids)
 
 
 Sources = Mapping[RowType, Mapping[str, FeatureSource]]
-Fetch = Callable[[], dict[str, Tensor]]
+Fetch = Pending[dict[str, Tensor]]
 
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
     begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
-    return lambda: {name: torch.from_numpy(finish()) for name, finish in begun.items()}
+    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in begun.items()})
 
 
-def begin_edge_inputs(block: Block, sources: Sources) -> Callable[[], Block]:
+def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
     """Start to read the edge inputs of a block's relations; the result is the block with them."""
     begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
-    return lambda: replace(block, relations={t: replace(block.relations[t], inputs=f()) for t, f in begun.items()})
+
+    def read() -> Block:
+        inputs = wait_for_all(begun)
+        return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
+
+    return Pending(read)
 
 
 def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
     """The block with the edge inputs of its relations."""
-    return begin_edge_inputs(block, sources)()
+    return begin_edge_inputs(block, sources).wait()
 
 
 @dataclass(frozen=True)
@@ -210,6 +216,7 @@ class FetchFeatures:
         targets = batch.targets
         if isinstance(targets, EdgeTargets):
             scored = begin_fetch({targets.edge_type: self.scored}, targets.edge_type, targets.ids)
-        features = {t: finish() for t, finish in nodes.items()}
-        made = batch.replace(features=features, blocks=tuple(finish() for finish in blocks))
-        return made.replace(targets=replace(targets, inputs=scored())) if isinstance(targets, EdgeTargets) else made
+        features = wait_for_all(nodes)
+        if isinstance(targets, EdgeTargets):
+            targets = replace(targets, inputs=scored.wait())
+        return batch.replace(features=features, blocks=tuple(block.wait() for block in blocks), targets=targets)

@@ -97,7 +97,7 @@ class LearnableRows:
     def put_into(self, batch: MiniBatch) -> tuple[MiniBatch, dict[NodeType, Tensor]]:
         """The batch with the rows as they are now, and these: leaves, for their gradients."""
         pending = {t: table.begin_rows(batch.input_ids[t].cpu().numpy()) for t, table in self._read_by(batch).items()}
-        leaves = {t: torch.from_numpy(finish()).to(self.device).requires_grad_() for t, finish in pending.items()}
+        leaves = {t: torch.from_numpy(each.wait()).to(self.device).requires_grad_() for t, each in pending.items()}
         features = dict(batch.features)
         for node_type, rows in leaves.items():
             features[node_type] = {**features.get(node_type, {}), EMBEDDING: rows}

@@ -235,11 +235,11 @@ def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmE
     tables = found.learner.texts.by_place
     through, reader = tables[Messages(reverse)]["text:comment"], tables[Messages(forward)]["text:comment"]
     stores = through.tokens
-    fetched = stores.begin_fetch(ids)()
+    fetched = stores.begin_fetch(ids).wait()
     np.testing.assert_array_equal(fetched.pieces[fetched.tokens.row_of_text], number[reverse])
     tokenizer = found.learner.language_models.of("*").tokenizer
     lengths = [len(tokenizer(text, truncation=True, max_length=16)["input_ids"]) for text in texts[reverse]]
-    np.testing.assert_array_equal(stores.begin_lengths(ids)(), lengths)
+    np.testing.assert_array_equal(stores.begin_lengths(ids).wait(), lengths)
     assert isinstance(through, ReorderedVectors)
     some = fetched.pieces[:3]
     through.put(some, torch.full((3, table.width), -5.0))
@@ -255,7 +255,7 @@ def rows_now(found: LmExperiment, table: AgingVectors) -> np.ndarray:
     with torch.inference_mode():
         found.learner.language_models.eval()
         every = np.arange(found.graph.manifest.edge(tuple(REVIEWS.split(":"))).count)
-        fetched = table.tokens.begin_fetch(every)()
+        fetched = table.tokens.begin_fetch(every).wait()
         rows = embed_texts(found.learner.language_models.of("*"), fetched.tokens, np.arange(len(fetched.pieces)))
         return rows[np.argsort(fetched.pieces)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,12 +16,13 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Block, RowType
 from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, ReorderedVectors, VectorTable
 from graphstorm_like.inputs.trained_texts import TextPass, replace_rows
+from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts
 
 Tables = Mapping[Place, Mapping[str, VectorTable]]
 """By place and input name ('text:...')."""
-Reading = Callable[[], npt.NDArray[np.floating[Any]]]
-"""Waits for rows [N, D] that were asked for."""
+Reading = Pending[npt.NDArray[np.floating[Any]]]
+"""Rows [N, D] that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class LearningTables:
         begun = {p: self._begin(p, ids, batch) for p in self.by_place if (ids := batch.rows(p)) is not None}
         outer = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
         for place, by_name in begun.items():
-            vectors = {name: self._vectors(place, name, batch, read(), texts) for name, read in by_name.items()}
+            vectors = {name: self._vectors(place, name, batch, rows.wait(), texts) for name, rows in by_name.items()}
             if isinstance(place, str):
                 features.setdefault(place, {}).update(vectors)
             elif isinstance(place, Messages):
@@ -63,7 +64,7 @@ class LearningTables:
         return torch.from_numpy(rows).to(self.device)
 
     def _read(self, by_name: Mapping[str, Reading]) -> dict[str, Tensor]:
-        return {name: self._tensor(read()) for name, read in by_name.items()}
+        return {name: self._tensor(rows.wait()) for name, rows in by_name.items()}
 
     def _begin(self, place: Place, rows: Tensor, batch: MiniBatch) -> dict[str, Reading]:
         """Ask the tables of a place for vectors of some nodes or edges [N]. Where all are trained, none is read."""
@@ -71,7 +72,7 @@ class LearningTables:
 
         def begin(table: VectorTable, texts: TrainedTexts | None) -> Reading:
             if texts is not None and len(texts.at) == len(ids):
-                return partial(np.zeros, (len(ids), table.width), np.float16)
+                return Pending(partial(np.zeros, (len(ids), table.width), np.float16))
             return table.begin_rows(ids)
 
         return {name: begin(table, trained.get(name)) for name, table in self.by_place[place].items()}
