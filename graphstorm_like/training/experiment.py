@@ -150,9 +150,10 @@ def text_hidden(widths: Mapping[NodeType, Mapping[str, int]], otherwise: int) ->
     return distinct.pop() if len(distinct) == 1 else otherwise
 
 
-def open_graph(pipeline: Pipeline) -> Graph:
-    """The graph of a pipeline without the edges that its task must not see: all of it here, or on several hosts."""
-    assert pipeline.graph.path is not None, "paths are resolved before"
+def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
+    """The graph of a folder without the edges that the task must not see: all of it here, or on several hosts. seed:
+    the run's, which edges are held out follows from it."""
+    assert folder is not None, "paths are resolved before"
     where = cluster()
 
     def open_one(
@@ -162,12 +163,13 @@ def open_graph(pipeline: Pipeline) -> Graph:
             return LocalGraph(folder, hide, held_out)
         return RemoteGraph(folder, hide, held_out, where, group().local_rank)
 
-    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed, open_one)
+    return open_task_graph(task, folder, seed, open_one)
 
 
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[GraphLearner]:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
-    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    device = choose_device(pipeline.train.device)
     # The task first: what is wrong with labels and splits is said before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
@@ -183,29 +185,35 @@ def build_text_experiment(
     pipeline: Pipeline, reporter: Reporter, hidden: int | None = None
 ) -> Experiment[GraphLearner]:
     """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
-    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    device = choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
     scored = scored_inputs(pipeline.task, graph.manifest)
     read = {t: n for t, n in all_texts(pipeline.model, pipeline.task, graph.manifest).items() if t in {*types, *scored}}
     vectors = text_vectors(pipeline.model, read, graph, Path(pipeline.cache), device, reporter)
-    modules = text_modules(pipeline, graph, vectors, hidden)
+    modules = text_modules(pipeline.task, pipeline.seed, graph, vectors, hidden, pipeline.model.gnn.hidden)
     sources: Sources = {t: _by_input_name(vectors.get(t, {})) for t in types}
     return assemble(pipeline, graph, sources, modules.to(device), device)
 
 
 def text_modules(
-    pipeline: Pipeline, graph: Graph, texts: Mapping[RowType, Mapping[str, Sized]], hidden: int | None
+    config: TaskConfig,
+    seed: int,
+    graph: Graph,
+    texts: Mapping[RowType, Mapping[str, Sized]],
+    hidden: int | None,
+    otherwise: int,
 ) -> nn.ModuleDict:
-    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name."""
-    types = task_node_types(pipeline.task, graph.manifest)
+    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name; hidden:
+    the width to map them to; None: they stay as they are, and where they have several, it is `otherwise`."""
     widths = {}
-    for node_type in types:
+    for node_type in task_node_types(config, graph.manifest):
         sources = _by_input_name(texts.get(node_type, {}))
         widths[node_type] = {name: source.width for name, source in sources.items()}
-    width = text_hidden(widths, pipeline.model.gnn.hidden) if hidden is None else hidden
-    task = seeded_task(pipeline.task, pipeline.seed, graph, width)
-    give_scored_inputs(task, pipeline.task, graph, texts, pipeline.seed)
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
+    width = text_hidden(widths, otherwise) if hidden is None else hidden
+    task = seeded_task(config, seed, graph, width)
+    give_scored_inputs(task, config, graph, texts, seed)
+    torch.manual_seed(torch_seed(seed, "model", 0))
     return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})
 
 

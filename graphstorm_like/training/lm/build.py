@@ -188,13 +188,14 @@ def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
 
 def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
     """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
-    graph, device, seed = open_graph(pipeline), choose_device(pipeline.train.device), pipeline.seed
+    seed, device = pipeline.seed, choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
     lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
     half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
     texts = TrainableTexts(pipeline.model, graph, lms, Path(pipeline.cache), half, reporter)
     tables = fresh_tables(texts, pipeline.task, types)
-    modules = text_modules(pipeline, graph, _by_text(tables), hidden).to(device)
+    modules = text_modules(pipeline.task, seed, graph, _by_text(tables), hidden, pipeline.model.gnn.hidden).to(device)
     sources: Sources = {t: dict(tables.get(t, {})) for t in types}
     mlm = mlm_term(pipeline.train.lm.mlm, lms, seed, device)
     experiment = assemble(pipeline, graph, sources, modules, device)
@@ -205,7 +206,8 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
 
 def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; vectors start from the embedding cache."""
-    graph, device, seed = open_graph(pipeline), choose_device(pipeline.train.device), pipeline.seed
+    seed, device = pipeline.seed, choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
     task = seeded_task(pipeline.task, seed, graph, pipeline.model.gnn.hidden)
     wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)

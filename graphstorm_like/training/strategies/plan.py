@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
+from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import NEUTRAL_KEYS
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
@@ -76,7 +78,7 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
             "text_encoder": model["text_encoder"],
             "texts": {t: (i["text"], i["text_encoder"]) for t, i in model["inputs"].items()},
         }
-        if _text_width_is_hidden(own, manifest):
+        if _text_width_is_hidden(own.model, own.task, manifest):
             model["hidden"] = own.model.gnn.hidden
     encoders = phase.encoders_of(own.model.text_encoders())
     plugins = plugin_hashes()
@@ -94,7 +96,7 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
     }
 
 
-def _text_width_is_hidden(pipeline: Pipeline, manifest: GraphManifest) -> bool:
+def _text_width_is_hidden(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) -> bool:
     """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
-    texts = node_texts(pipeline.model, manifest)
-    return len({pipeline.model.encoder_key(t) for t in task_node_types(pipeline.task, manifest) if t in texts}) != 1
+    texts = node_texts(config, manifest)
+    return len({config.encoder_key(t) for t in task_node_types(task, manifest) if t in texts}) != 1
