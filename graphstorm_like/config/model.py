@@ -57,11 +57,18 @@ class ModelConfig(Strict):
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
 
+    def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
+        """Every language model by the path in the YAML where it is configured."""
+        return {
+            ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder"): encoder
+            for key, encoder in self.text_encoders().items()
+        }
+
     def untrainable(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Text encoders that cannot learn: (path in the YAML, message)."""
-        for key, encoder in self.text_encoders().items():
+        for path, encoder in self.encoder_places().items():
             if (problem := encoder.cannot_learn()) is not None:
-                yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
+                yield (*path, "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""

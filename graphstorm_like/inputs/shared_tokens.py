@@ -6,7 +6,6 @@ Texts and their pieces are numbered host by host; a text that two hosts have is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
+from graphstorm_like.pending import Pending
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ragged import ranges
 from graphstorm_like.ranks.names import TABLE_NAMES
@@ -44,25 +44,25 @@ class SharedTokens:
         self._graph, self._row_type, self._table = graph, row_type, table
         self.own, self.piece_starts = own, piece_starts
 
-    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+    def begin_lengths(self, rows: IntArray) -> Pending[IntArray]:
         """See TokenSource."""
-        finish = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
+        pending = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
 
         def read() -> IntArray:
             found = np.empty(len(rows), dtype=np.int64)
-            for _, at, part in finish():
+            for _, at, part in pending.wait():
                 found[at] = part.sizes[part.item_of_row]
             return found
 
-        return read
+        return Pending(read)
 
-    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+    def begin_fetch(self, rows: IntArray) -> Pending[Fetched]:
         """See TokenSource."""
         whole = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows)
         if self.own.piece_offsets is None:
-            return lambda: self._fetched(rows, whole(), None)
+            return Pending(lambda: self._fetched(rows, whole.wait(), None))
         split = self._graph.begin_ragged(self._row_type, f"{self._table}:pieces", rows)
-        return lambda: self._fetched(rows, whole(), split())
+        return Pending(lambda: self._fetched(rows, whole.wait(), split.wait()))
 
     def _fetched(
         self,

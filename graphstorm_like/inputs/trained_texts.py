@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
+from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
@@ -85,7 +86,7 @@ class SeedsAndNeighbors:
         chosen: dict[Place, list[IntArray]] = {}
         left = self.budget
         for (place, positions), lengths in zip(ranked, begun, strict=True):
-            costs = np.sum([read() for read in lengths], axis=0)
+            costs = np.sum([each.wait() for each in lengths], axis=0)
             fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
             chosen.setdefault(place, []).append(positions[:fits])
             left -= int(costs[:fits].sum())
@@ -146,12 +147,15 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[Place, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
+        asked: dict[Place, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
         for place, positions in self.choose(batch).items():
             ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
             asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
         return batch.replace(
-            texts={t: {n: self._texts(at, read()) for n, (at, read) in by_name.items()} for t, by_name in asked.items()}
+            texts={
+                t: {n: self._texts(at, each.wait()) for n, (at, each) in by_name.items()}
+                for t, by_name in asked.items()
+            }
         )
 
     def _texts(self, positions: IntArray, fetched: Fetched) -> TrainedTexts:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.store import Block, NodeType, Relation, RowType, Subgraph
+from graphstorm_like.graph.store import Block, IntArray, NodeType, Relation, RowType, Subgraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def tensor_bytes(value: Any) -> int:
 def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType, Tensor]]:
     """The store's numpy blocks and input ids as tensors, without a copy."""
 
-    def relation(r: Relation) -> Relation:
+    def relation(r: Relation[IntArray]) -> Relation:
         rows, offsets, sources, edge_ids = (
             torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids)
         )

@@ -5,7 +5,7 @@ A stage is deterministic in (batch, position). `gsl show batch` prints the list 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
+from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
 from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.rng import stream
@@ -120,7 +121,7 @@ class FeatureSource(Protocol):
         """[N, F] rows."""
         ...
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """Start to read [N, F] rows; the result waits for them."""
         ...
 
@@ -137,30 +138,35 @@ class GraphFeature:
         """[N, F] rows."""
         return self.graph.gather(self.row_type, self.name, ids)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """See FeatureSource."""
         return self.graph.begin_gather(self.row_type, self.name, ids)
 
 
 Sources = Mapping[RowType, Mapping[str, FeatureSource]]
-Fetch = Callable[[], dict[str, Tensor]]
+Fetch = Pending[dict[str, Tensor]]
 
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
     begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
-    return lambda: {name: torch.from_numpy(finish()) for name, finish in begun.items()}
+    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in begun.items()})
 
 
-def begin_edge_inputs(block: Block, sources: Sources) -> Callable[[], Block]:
+def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
     """Start to read the edge inputs of a block's relations; the result is the block with them."""
     begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
-    return lambda: replace(block, relations={t: replace(block.relations[t], inputs=f()) for t, f in begun.items()})
+
+    def read() -> Block:
+        inputs = wait_for_all(begun)
+        return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
+
+    return Pending(read)
 
 
 def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
     """The block with the edge inputs of its relations."""
-    return begin_edge_inputs(block, sources)()
+    return begin_edge_inputs(block, sources).wait()
 
 
 @dataclass(frozen=True)
@@ -178,9 +184,9 @@ class FetchFeatures:
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
         asked = {} if batch.targets is None else batch.targets.scored
         scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in asked.items()}
-        features = {t: finish() for t, finish in nodes.items()}
+        features = wait_for_all(nodes)
         targets = batch.targets
-        for edge_type, finish in scored.items():
+        for edge_type, inputs in wait_for_all(scored).items():
             assert targets is not None
-            targets = targets.with_inputs(edge_type, finish())
-        return batch.replace(features=features, blocks=tuple(finish() for finish in blocks), targets=targets)
+            targets = targets.with_inputs(edge_type, inputs)
+        return batch.replace(features=features, blocks=tuple(block.wait() for block in blocks), targets=targets)

@@ -24,6 +24,7 @@ from graphstorm_like.arrays import ArrayWriter, map_array, save_array
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.pending import Pending
 from graphstorm_like.ragged import ranges
 from graphstorm_like.text.column import Strings, TextColumn, text_sizes
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
@@ -133,11 +134,11 @@ class Fetched:
 class TokenSource(Protocol):
     """Tokens of a text column, wherever they are."""
 
-    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Callable[[], npt.NDArray[np.int64]]:
+    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Pending[npt.NDArray[np.int64]]:
         """Start to read how many tokens the texts of rows [n] have; the result waits for them [n]."""
         ...
 
-    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
+    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Pending[Fetched]:
         """Start to read the texts of rows [n]; the result waits for them."""
         ...
 
@@ -176,11 +177,11 @@ class TokenStore(TextTokens):
         """Number of input rows N."""
         return int(self.meta["rows"])
 
-    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Callable[[], npt.NDArray[np.int64]]:
+    def begin_lengths(self, rows: npt.NDArray[np.int64]) -> Pending[npt.NDArray[np.int64]]:
         """See TokenSource."""
-        return lambda: self.lengths_of(rows)
+        return Pending(lambda: self.lengths_of(rows))
 
-    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Callable[[], Fetched]:
+    def begin_fetch(self, rows: npt.NDArray[np.int64]) -> Pending[Fetched]:
         """See TokenSource."""
 
         def read() -> Fetched:
@@ -190,7 +191,7 @@ class TokenStore(TextTokens):
             split = None if self.piece_offsets is None else piece_offsets
             return Fetched(TextTokens(tokens, offsets, row_of_text, split, self.facts), pieces)
 
-        return read
+        return Pending(read)
 
 
 def build_token_store(

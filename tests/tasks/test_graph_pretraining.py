@@ -60,7 +60,7 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
     assert all(train[e] and not train[e] & banned[e] for e in task.edge_types)
     asked: dict[tuple[str, str, str], set[tuple[int, int]]] = {e: set() for e in task.edge_types}
     stream = task.stream(256, 0)
-    for batch in epoch_batches(experiment.batches(), stream, 0):
+    for batch in epoch_batches(experiment.learner.batches(), stream, 0):
         for part in link_parts(batch.targets):
             source, _, target = part.edge_type
             assert isinstance(batch.targets, LinkTargets)
@@ -90,8 +90,8 @@ def test_loss_needs_only_vectors_of_seeds(shop_config: Callable[..., Pipeline], 
     config = shop_config("graph_pretraining", model={"gnn": {"type": gnn, "hidden": 16, "layers": 2}})
     experiment, task = made(config)
     stream = task.stream(64, 0)
-    batch = next(epoch_batches(experiment.batches(), stream, 0))
-    found = experiment.model(experiment.with_embeddings(batch)[0])
+    batch = next(epoch_batches(experiment.learner.batches(), stream, 0))
+    found = experiment.model(experiment.learner.embeddings.put_into(batch)[0])
     shapes = {t: v.shape for t, v in found.items() if t in batch.seeds}
     assert shapes == {t: (len(ids), 16) for t, ids in batch.seeds.items()}
     vectors = {t: torch.randn(shape, requires_grad=True) for t, shape in shapes.items()}
@@ -169,10 +169,10 @@ def test_popularity_correction_of_link_prediction(shop_config: Callable[..., Pip
     for wanted in (False, True):
         task = {"negatives": {"uniform": 4, "popularity_correction": wanted}}
         experiment = build_experiment(shop_config("link_prediction", task=task), QUIET)
-        batch = next(epoch_batches(experiment.batches(), experiment.task.stream(32, 0), 0))
+        batch = next(epoch_batches(experiment.learner.batches(), experiment.task.stream(32, 0), 0))
         (part,) = link_parts(batch.targets)
         assert (part.log_q is not None) == wanted
-        assert math.isfinite(experiment.backward(batch)[0])
+        assert math.isfinite(experiment.learner.backward(batch)[0])
     assert part.log_q is not None
     assert part.log_q.shape == (36,)
     assert torch.isfinite(part.log_q).all()

@@ -148,7 +148,7 @@ def test_top_layers(encoder: TextEncoder) -> None:
     assert all(n.startswith("encoder.layer.1.") for n in names)
     with pytest.raises(ConfigError, match=r"train\.lm\.tune\.layers: must be at most 2, the model's layers \(got 9\)"):
         LanguageModels({"*": encoder}, LmConfig(tune=TopTuning(type="top", layers=9)))
-    # And back: a later stage that tunes all really does.
+    # And back: a later phase that tunes all really does.
     LanguageModels({"*": encoder}, LmConfig())
     assert len(learning(encoder)) == len(list(encoder.parameters()))
     assert lms.groups()
