@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig
@@ -108,7 +108,7 @@ class Pipeline(Strict):
     def _model(self, base: Path) -> ModelConfig:
         """With text encoders' folders made absolute."""
         return self.model.with_encoders(
-            {k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()}
+            {k: c.with_paths(lambda path: _under(base, path)) for k, c in self.model.text_encoders().items()}
         )
 
     def _train(self, base: Path) -> TrainConfig:
@@ -116,7 +116,7 @@ class Pipeline(Strict):
         if self.train.stages is None:
             return self.train
         stages = [
-            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(partial(_under, base))})
+            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(lambda path: _under(base, path))})
             if isinstance(stage, StudentPhase) and stage.text_encoder is not None
             else stage
             for stage in self.train.stages
@@ -488,6 +488,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "task"), _check_edge_task),
     (("graph", "task"), _check_pretraining_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
