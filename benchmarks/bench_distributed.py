@@ -2,7 +2,7 @@
 
     python benchmarks/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2
 
-A case is <side>:<hosts>x<trainers a host>; more hosts than one are pretended, each with a METIS partition. Both sides
+A case is <side>:<hosts>x<trainers a host>; more hosts than one are simulated, each with a METIS partition. Both sides
 train sections of packages on the same float32 inputs (MiniLM vectors and the size), splits, RGCN and batches (1,024
 rows of all trainers together). Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's
 tables, and peer:2x... needs root.
@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import yaml
 from measure import table
 from peer_environment import PeerError, environment, peer_python
-from peer_hosts import Hosts, pretended_hosts
+from peer_hosts import Hosts, simulated_hosts
 from peer_measure import Epoch, Run, measure, our_epochs, peer_epochs
 
 from graphstorm_like.errors import GslError
@@ -129,7 +129,7 @@ def peer(options: argparse.Namespace, config: Path, classes: int, hosts: int, tr
     settings = peer_graph.peer_train(classes, options.epochs, None, best=True, more=batch)
     yaml_file = folder / f"{name}.yaml"
     yaml_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    with pretended_hosts(folder / "hosts") if hosts > 1 else nullcontext() as where:
+    with simulated_hosts(folder / "hosts") if hosts > 1 else nullcontext() as where:
         command = [python, "-m", "graphstorm.run.gs_node_classification"]
         command += ["--part-config", str(graph / "deb.json"), "--cf", str(yaml_file), "--use-graphbolt", "true"]
         command += ["--num-trainers", str(trainers), "--num-servers", "1", "--num-samplers", "0"]

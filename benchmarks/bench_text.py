@@ -34,7 +34,7 @@ from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtr
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.text.tokens import as_text_column
+from graphstorm_like.text.column import as_text_column
 
 _TIMEOUT_S = 3600.0
 
@@ -202,7 +202,7 @@ def _largest_child_mb() -> float:
 
 
 def _ours(job: dict[str, Any], c: Competitor, folder: Path) -> Any:
-    from graphstorm_like.text.cache import embed_all
+    from graphstorm_like.text.embed import embed_all
     from graphstorm_like.text.encoder import TextEncoder
     from graphstorm_like.text.tokens import build_token_store
 

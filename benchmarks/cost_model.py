@@ -1,7 +1,7 @@
 """What sampled training over partitions costs, as arithmetic: messages, bytes, CPU seconds, memory, epochs.
 
-In: what a batch is (counts a layer), how many partitions, what a count costs (fitted to `gsl bench sampling`). Out:
-costs of one trainer's batch, of a host, of an epoch. docs/scaling.md derives the formulas and checks them.
+In: what a batch is (counts a layer), how many partitions, what a count costs (fitted to `bench_sampling.py`). Out:
+costs of one trainer's batch, of a host, of an epoch. docs/benchmarks/scaling.md derives the formulas and checks them.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ def trainer_bytes(scene: Scene) -> float:
     return scene.nodes * (position + 4 + 1) + scene.train_nodes * 2 * ID
 
 
-# -- what `gsl bench scaling` prints -----------------------------------------------------------------------------------
+# -- what the command line prints -----------------------------------------------------------------------------------
 
 MEASURED = Costs(
     edge=9.4e-8,
@@ -311,7 +311,7 @@ MEASURED = Costs(
     server_call=(4.3e-5, 3.2e-4),
     header=(81.0, 424.0),
 )
-"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: `gsl bench sampling`, all five runs of docs/scaling.md."""
+"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: all five runs of docs/benchmarks/scaling.md."""
 
 CUT = 0.3
 """Share of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""

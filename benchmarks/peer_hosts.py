@@ -34,7 +34,7 @@ class Hosts:
 
 
 @contextmanager
-def pretended_hosts(folder: Path) -> Iterator[Hosts]:
+def simulated_hosts(folder: Path) -> Iterator[Hosts]:
     """Two hosts; `folder` gets the stand-in for ssh. PeerError where namespaces cannot be made."""
     folder.mkdir(parents=True, exist_ok=True)
     holders: list[subprocess.Popen[str]] = []
@@ -44,7 +44,7 @@ def pretended_hosts(folder: Path) -> Iterator[Hosts]:
             holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             out = holders[-1].stdout
             if out is None or out.readline() != "up\n":
-                raise PeerError("two hosts of the peer: must be root on Linux to pretend them (unshare failed)")
+                raise PeerError("two hosts of the peer: must be root on Linux to simulate them (unshare failed)")
         pids = [str(holder.pid) for holder in holders]
         _call("ip", "link", "add", DEVICE, "netns", pids[0], "type", "veth", "peer", "name", DEVICE, "netns", pids[1])
         addresses = []

@@ -201,14 +201,6 @@ def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> d
     return content
 
 
-def check_size(path: Path, expected: int) -> None:
-    """Raise DataError unless the file has exactly `expected` bytes."""
-    got = path.stat().st_size if path.exists() else None
-    if got != expected:
-        what = "is missing" if got is None else f"must have {expected:,} bytes (got {got:,})"
-        raise DataError(f"{path}: the file {what}. Delete the folder {path.parent} and run again; it will be rebuilt.")
-
-
 def print_waiting(text: str) -> None:
     """A line on standard error, at once."""
     print(text, file=sys.stderr, flush=True)
@@ -296,7 +288,8 @@ def files_below(folder: Path, leave_out: Iterable[str] = ()) -> list[str]:
 
 def record_files(folder: Path, names: Iterable[str], hashes: Mapping[str, str] | None = None) -> dict[str, FileRecord]:
     """Records of files, for `check_files` to compare with. hashes: those that are known already."""
-    known, records = hashes or {}, {}
+    known = hashes or {}
+    records: dict[str, FileRecord] = {}
     for name in names:
         path = folder / name
         records[name] = [*_stamp(path), known.get(name) or file_hash(path)]
@@ -331,8 +324,9 @@ def check_files(
                         f"{folder / name}: must hold what was written into it (its contents have changed). {remedy}"
                     )
                 found[name] = [*stamp, content]
-        for name in todo if look is not None else ():  # only now: a structure is in several files
-            look(name)
+        if look is not None:
+            for name in todo:  # only now: a structure is in several files
+                look(name)
         for name, check in found.items():
             checks[name] = _verified[_key(folder / name)] = check
 
@@ -340,7 +334,7 @@ def check_files(
 def content_records(folder: Path) -> dict[str, FileRecord]:
     """Records of the files in a folder, to be noted in its meta.json when they are complete."""
     names = (path.name for path in folder.iterdir() if path.is_file())
-    return record_files(folder, sorted(set(names) - {"meta.json", "done.u1"}))
+    return record_files(folder, sorted(set(names) - {"meta.json", "done.npy"}))
 
 
 def check_contents(folder: Path, meta: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What an engine must do, and which engines there are: `graph.engine` is a name of this table.
 
 An engine reads the tables and writes the columns of one partition. The rest is shared: which files a table is made of
-(`inputs`), what a column may hold (`kinds`), the form of messages (`problems`), draws of splits (`splits`), features
+(`inputs`), what a column may hold (`kinds`), messages (`rules`), draws of splits (`splits`), features
 (`features`, `transforms`), the order of edges (`csc`), files (`write`), partitions and the manifest.
 """
 

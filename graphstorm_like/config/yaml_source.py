@@ -115,7 +115,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Counts the levels, for composing goes down by recursion."""
         if self._depth >= MAX_DEPTH:
-            raise _too_deep(self.peek_event().start_mark)
+            raise _too_deep(self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -138,7 +138,6 @@ def _too_deep(mark: Any) -> yaml.MarkedYAMLError:
 
 _SCALARS: dict[str, re.Pattern[str]] = {}
 """How values of a type are written, by tag."""
-_KINDS = {yaml.SequenceNode: "seq", yaml.MappingNode: "map"}
 _MAX_DIGITS = 1000
 for _tag, _regex, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -214,7 +213,7 @@ def _check_tag(node: yaml.Node) -> None:
         fits = short == "str" or any(pattern.fullmatch(node.value) for pattern in patterns)
         fits = fits and (short == "str" or len(node.value) <= _MAX_DIGITS)
     else:
-        fits = short == _KINDS[type(node)]
+        fits = short == ("map" if isinstance(node, yaml.MappingNode) else "seq")
     if not fits:
         what = f"{node.value[:40]!r}" if isinstance(node, yaml.ScalarNode) else "what follows it"
         raise yaml.MarkedYAMLError(problem=f"the tag !!{short} does not fit {what}", problem_mark=node.start_mark)

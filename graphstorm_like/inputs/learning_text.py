@@ -25,9 +25,10 @@ from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.shared_tokens import SharedTokens
 from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.ranks.tables import HostRows, rank_bounds
-from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
+from graphstorm_like.text.cache import Vectors, from_pieces
+from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource, TokenStore
+from graphstorm_like.text.tokens import ROW_OF_TEXT, Fetched, TextTokens, TokenSource, TokenStore
 
 NEVER = -1
 CHUNK = 1 << 16
@@ -118,7 +119,7 @@ class AgingVectors:
         folders = [self._own_tokens.key] if group.hosts == 1 else group.collect(self._own_tokens.key, "token stores")
         self.numbering = blake2b(repr(folders[:: group.local_size]).encode(), digest_size=16).digest()
         """What rows are numbered by: those of a resume point may have been by other hosts' stores."""
-        index = (str(self._own_tokens.folder / "row_of_text.bin"), self._own_tokens.row_of_text.dtype.str)
+        index = (str(self._own_tokens.folder / ROW_OF_TEXT), self._own_tokens.row_of_text.dtype.str)
         shape = (len(start), self.width)
         where = f"{type_name(place.row_type)}:{place.name}"
         self._vectors = HostRows(group, place.shm, where, shape, "<f2", index)

@@ -23,7 +23,16 @@ from graphstorm_like.ragged import ranges
 from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import Fetched, TextTokens, TokenStore, build_token_store
+from graphstorm_like.text.tokens import (
+    OFFSETS,
+    PIECE_OFFSETS,
+    ROW_OF_TEXT,
+    TOKENS,
+    Fetched,
+    TextTokens,
+    TokenStore,
+    build_token_store,
+)
 
 
 class SharedTokens:
@@ -122,18 +131,18 @@ def training_tokens(
 
 def _publish(store: TokenStore, shm: Path, name: str) -> None:
     """The host's processes map the store where it lies."""
-    index = (str(store.folder / "row_of_text.bin"), store.meta["row_dtype"])
-    offsets = str(store.folder / "offsets.bin")
+    index = (str(store.folder / ROW_OF_TEXT), store.row_of_text.dtype.str)
+    offsets = str(store.folder / OFFSETS)
     if store.piece_offsets is not None:  # a text's pieces lie one after another
         pieces = f"{name}:pieces"
         lengths = create_rows(shm, f"{pieces}:lengths", (len(store), 1), "<i8")
         lengths[:, 0] = store.lengths()
         file = find(shm, f"{pieces}:lengths").file
-        offsets_of_pieces = str(store.folder / "piece_offsets.bin")
+        offsets_of_pieces = str(store.folder / PIECE_OFFSETS)
         publish(shm, SharedTable(pieces, file, "<i8", lengths.shape, *index, offsets_of_pieces))
         of_texts = create_rows(shm, f"{name}:offsets", (store.num_texts + 1, 1), "<i8")
         of_texts[:, 0] = np.concatenate([[0], np.cumsum(lengths[:, 0])])[store.piece_offsets]
         offsets = find(shm, f"{name}:offsets").file
     shape = (int(store.meta["tokens"]), 1)
-    tokens = str(store.folder / "tokens.bin")
-    publish(shm, SharedTable(f"{name}:tokens", tokens, store.meta["token_dtype"], shape, *index, offsets))
+    tokens = str(store.folder / TOKENS)
+    publish(shm, SharedTable(f"{name}:tokens", tokens, "", shape, *index, offsets))

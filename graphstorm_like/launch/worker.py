@@ -20,7 +20,7 @@ from graphstorm_like.launch.plan import stage_folder
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
-    """Run a process of a job to its end, and end it; the environment says which one (see docs/distributed.md).
+    """Run a process of a job to its end, and end it; the environment says which (docs/operations/distributed.md).
 
     It ends without Python's farewell. After a failure that might wait for processes that never answer, while nobody
     notices; after success some thread of a library may still abort it (seen: gloo, 'terminate called without an active

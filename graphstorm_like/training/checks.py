@@ -7,7 +7,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.inputs.choose import all_texts
+from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.tracking import check_tracking
 
@@ -20,7 +20,10 @@ def check_training(pipeline: Pipeline) -> None:
     assert pipeline.graph.path is not None, "paths are resolved before"
     manifest = read_manifest(pipeline.graph.path)
     task_node_types(pipeline.task, manifest)
-    all_texts(pipeline.model, pipeline.task, manifest)
+    for node_type in manifest.nodes:
+        chosen_inputs(pipeline.model, manifest, node_type)
+    chosen_edge_inputs(pipeline.model, manifest)
+    scored_inputs(pipeline.task, manifest)
     encoders = dict(pipeline.model.text_encoders())
     students = [stage for stage in pipeline.train.stage_list() if isinstance(stage, StudentPhase)]
     encoders |= {f"student {stage.name}": e for stage in students if (e := stage.text_encoder) is not None}

@@ -29,7 +29,7 @@ from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
 from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
-from graphstorm_like.text.cache import embed_texts
+from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs

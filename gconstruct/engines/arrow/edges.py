@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.engines.arrow.attributes import encode_attributes
 from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
 from gconstruct.engines.arrow.read import Table
-from gconstruct.problems import EXAMPLES, Problems, bad_rows, counted, shown
+from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.splits import EDGE_SEPARATOR
 from graphstorm_like.config.graph import EdgeConfig
 
@@ -75,9 +76,7 @@ def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> 
         null = null_mask(values)
         bad |= null
         if config.on_bad_id == "error":
-            fix = f"Drop the rows or set {table.key}.on_bad_id: skip"
-            rule = "non-null: it is an end of an edge"
-            problems.add(bad_rows(table, np.flatnonzero(null), [None] * EXAMPLES, f"column {column!r}", rule, fix))
+            problems.add(rules.null_ends(table, table.key, column, np.flatnonzero(null)))
     if not bad.any():
         return table, {}
     return table.keep(~bad), {"null end": int(np.count_nonzero(bad))}
@@ -92,20 +91,8 @@ def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str
     firsts = np.unique(ends.codes, return_index=True)[1]
     rows = ends.unresolved[np.sort(firsts)[:EXAMPLES]]
     values = table.column(column).take(pa.array(rows)).to_pylist()
-    places = [table.place(int(row)) for row in rows]
-    file, row = places[0]
-    got = f"got {shown(values[0])}"
-    if len(ends.unresolved) > 1:
-        others = [
-            f"{shown(value)} in {'' if other == file else other + ' '}row {number:,}"
-            for value, (other, number) in zip(values[1:], places[1:], strict=True)
-        ]
-        edges = counted(len(ends.unresolved), "edge")
-        got += f"; {edges} with {counted(len(ends.uniques), 'unknown id')}" + "".join(f", {o}" for o in others)
-    return (
-        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({got}). "
-        f"Add the nodes, or set {table.key}.on_unknown_node: drop or create"
-    )
+    counts = len(ends.unresolved), len(ends.uniques)
+    return rules.unknown_nodes(table, table.key, column, node_type, rows, values, *counts)
 
 
 def _hashed_ids(table: Table, config: EdgeConfig) -> pa.Array:

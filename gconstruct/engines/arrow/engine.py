@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.csc import sort_edges
 from gconstruct.engines.arrow.attributes import encode_attributes, encode_images
@@ -101,10 +102,7 @@ class ArrowEngine:
         assert column is not None
         table, dropped = check_ids(table, column, config.on_bad_id == "skip", self._problems)
         if len(table) == 0:
-            self._problems.add(
-                f"{table.label()}: a node table must have at least one row (got none). "
-                f"Leave out graph.nodes.{name}.files to take the ids from edges"
-            )
+            self._problems.add(rules.no_nodes(table, f"graph.nodes.{name}"))
             return
         ids = table.column(column)
         attributes = encode_attributes(table, config, lambda: ids, self._problems)

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gconstruct import rules
 from gconstruct.engines.arrow.read import Table
-from gconstruct.problems import EXAMPLES, Problems, bad_rows
+from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.values import all_integers
 
 
@@ -30,15 +31,12 @@ def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tupl
     dropped: dict[str, int] = {}
     ids = table.column(column)
     null = np.flatnonzero(null_mask(ids)) if ids.null_count else np.empty(0, np.int64)
-    fix = f"Drop the rows or set {table.key}.on_bad_id: skip"
     if null.size and not skip:
-        problems.add(bad_rows(table, null, [None] * EXAMPLES, f"column {column!r}", "non-null: it is the id", fix))
+        problems.add(rules.null_ids(table, table.key, column, null))
     repeated, first_row = _repeated(ids)
     if repeated.size and not skip:
         values = ids.take(pa.array(repeated[:EXAMPLES])).to_pylist()
-        file, row = table.place(first_row)
-        rule = f"unique, for {file} row {row:,} has the first of these ids already"
-        problems.add(bad_rows(table, repeated, values, f"column {column!r}", rule, fix))
+        problems.add(rules.repeated_ids(table, table.key, column, repeated, values, first_row))
     if skip and (null.size or repeated.size):
         dropped = {"null id": int(null.size), "repeated id": int(repeated.size)}
         keep = np.ones(len(table), bool)

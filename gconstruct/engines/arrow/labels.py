@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gconstruct import rules
 from gconstruct.engines.arrow.read import Table
 from gconstruct.hashing import uniform
-from gconstruct.problems import EXAMPLES, Problems, bad_rows
+from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.splits import WRITTEN, draw_splits, split_counts
 from gconstruct.values import all_integers, as_numbers
 from graphstorm_like.config.graph import LabelConfig, SplitConfig
@@ -37,10 +38,7 @@ def encode_label(
     labels, classes = found
     labelled = labels != NO_LABEL if config.kind == "class" else ~np.isnan(labels)
     if len(table) and not labelled.any():
-        problems.add(
-            f"{table.label()}: column {config.column!r} must hold at least one label "
-            f"(got {len(table):,} rows without). Name another column in {key}.column"
-        )
+        problems.add(rules.no_labels(table, key, config.column, len(table)))
         return None
     # Only a split that the user wrote down is lost; a draw was made for every row.
     lost = int(np.count_nonzero(~labelled & (splits > 0))) if config.split.column is not None else 0
@@ -67,20 +65,14 @@ def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) ->
     if numbers is None:
         return None
     values = numbers.to_numpy(zero_copy_only=False)
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        got = values[infinite[:EXAMPLES]].tolist()
-        fix = "Replace it by null to leave the row without a label"
-        problems.add(bad_rows(table, infinite, got, f"column {config.column!r}", "finite", fix))
-        return None
     with np.errstate(over="ignore"):
         labels = values.astype(np.float32)
-    large = np.flatnonzero(np.isinf(labels))
+    infinite = np.flatnonzero(np.isinf(values))
+    large = infinite if infinite.size else np.flatnonzero(np.isinf(labels))
     if large.size:
         got = values[large[:EXAMPLES]].tolist()
-        rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
-        fix = f"Correct the value, or divide the whole column by a number (see {key})"
-        problems.add(bad_rows(table, large, got, f"column {config.column!r}", rule, fix))
+        rule = rules.infinite_labels if infinite.size else rules.large_labels
+        problems.add(rule(table, key, config.column, large, got))
         return None
     return labels, []
 
@@ -106,9 +98,7 @@ def _written_split(table: Table, name: str, key: str, problems: Problems) -> np.
     wrong = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(position)).to_numpy(zero_copy_only=False))
     if wrong.size:
         examples = column.take(pa.array(wrong[:EXAMPLES])).to_pylist()
-        rule = "train, valid (val, validation), test or null"
-        fix = f"Correct the value, or name another column in {key}.column"
-        problems.add(bad_rows(table, wrong, examples, f"column {name!r}", rule, fix))
+        problems.add(rules.unknown_splits(table, key, name, wrong, examples))
         return None
     numbers = np.array([0, *(SPLITS.index(meant) for meant in WRITTEN.values())], np.uint8)
     splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]

@@ -17,6 +17,7 @@ class BucketFeature(FeatureConfig):
 
     encode: Literal["bucket"]
     column: str
+    """The column that holds it."""
     edges: Annotated[list[float], Field(min_length=2)] | None = None
     """Ascending: k edges make k - 1 intervals. An interval holds its lower edge, and not its upper one."""
     buckets: PositiveInt | None = None

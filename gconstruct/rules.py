@@ -1,0 +1,93 @@
+"""What tables must be, in the words of every engine: messages about ids, ends of edges, labels and splits.
+
+`table` places its rows in files, `key` is where the YAML names what breaks a rule; `bad` are rows from 0, `values` what
+the first few of them hold. What columns of features must be stands with their transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gconstruct.problems import EXAMPLES, bad_rows, counted, shown
+from gconstruct.values import Rows
+
+Bad = Sequence[int] | np.ndarray
+Values = Sequence[object]
+
+
+def no_nodes(table: Rows, key: str) -> str:
+    """A node table has no row."""
+    return (
+        f"{table.label()}: a node table must have at least one row (got none). "
+        f"Leave out {key}.files to take the ids from edges"
+    )
+
+
+def null_ids(table: Rows, key: str, column: str, bad: Bad) -> str:
+    """Nodes without an id."""
+    return bad_rows(table, bad, [None] * EXAMPLES, f"column {column!r}", "non-null: it is the id", _skip(key))
+
+
+def repeated_ids(table: Rows, key: str, column: str, bad: Bad, values: Values, first: int) -> str:
+    """Nodes with an id that an earlier row has; `first` is the row that has the first of these ids."""
+    file, row = table.place(first)
+    rule = f"unique, for {file} row {row:,} has the first of these ids already"
+    return bad_rows(table, bad, values, f"column {column!r}", rule, _skip(key))
+
+
+def null_ends(table: Rows, key: str, column: str, bad: Bad) -> str:
+    """Edges without an end."""
+    rule = "non-null: it is an end of an edge"
+    return bad_rows(table, bad, [None] * EXAMPLES, f"column {column!r}", rule, _skip(key))
+
+
+def unknown_nodes(
+    table: Rows, key: str, column: str, node_type: str, bad: Bad, values: Values, edges: int, ids: int
+) -> str:
+    """Ends that the node table lacks: rows with different ids, and the number of all such edges and ids."""
+    places = [table.place(int(row)) for row in bad]
+    file, row = places[0]
+    got = f"got {shown(values[0])}"
+    if edges > 1:
+        others = [
+            f"{shown(value)} in {'' if other == file else other + ' '}row {number:,}"
+            for value, (other, number) in zip(values[1:], places[1:], strict=True)
+        ]
+        got += f"; {counted(edges, 'edge')} with {counted(ids, 'unknown id')}" + "".join(f", {o}" for o in others)
+    return (
+        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({got}). "
+        f"Add the nodes, or set {key}.on_unknown_node: drop or create"
+    )
+
+
+def no_labels(table: Rows, key: str, column: str, rows: int) -> str:
+    """None of the rows has a label."""
+    return (
+        f"{table.label()}: column {column!r} must hold at least one label "
+        f"(got {rows:,} rows without). Name another column in {key}.column"
+    )
+
+
+def infinite_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+    """Labels that are infinite in the table."""
+    fix = "Replace it by null to leave the row without a label"
+    return bad_rows(table, bad, values, f"column {column!r}", "finite", fix)
+
+
+def large_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+    """Labels that would become infinite."""
+    rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
+    fix = f"Correct the value, or divide the whole column by a number (see {key})"
+    return bad_rows(table, bad, values, f"column {column!r}", rule, fix)
+
+
+def unknown_splits(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+    """Words that name no split."""
+    fix = f"Correct the value, or name another column in {key}.column"
+    return bad_rows(table, bad, values, f"column {column!r}", "train, valid (val, validation), test or null", fix)
+
+
+def _skip(key: str) -> str:
+    return f"Drop the rows or set {key}.on_bad_id: skip"
