@@ -94,6 +94,15 @@ def test_what_is_checked_before_anything_runs(tmp_path: Path) -> None:
     pipeline(tmp_path, data)
 
 
+def test_an_image_encoder_of_the_users_own(tmp_path: Path) -> None:
+    write_squares(tmp_path)
+    data = squares(tmp_path, plugins=[str(Path(__file__).with_name("mean_colour.py"))])
+    data["model"]["image_encoder"] = {"type": "mean_colour"}
+    own = pipeline(tmp_path, data)
+    run_pipeline(own, ["construct", "train", "evaluate"], reporter=Reporter(quiet=True))
+    assert read_scores(own)["test"]["accuracy"] > 0.95
+
+
 @pytest.mark.slow
 @pytest.mark.dist
 def test_two_partitions_and_two_ranks(tmp_path: Path) -> None:
