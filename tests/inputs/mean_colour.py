@@ -27,4 +27,4 @@ class MeanColour(ImageEncoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """See ImageEncoder."""
-        return pixels.float().view(len(pixels), -1, 3).mean(dim=1) / 16
+        return (pixels.float().view(len(pixels), -1, 3).mean(dim=1) - 128) / 8
