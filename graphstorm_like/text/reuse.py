@@ -62,11 +62,12 @@ def known_vectors(
             same = all(other.get(key) == meta[key] for key in ("weights", "dim", "normalize"))
             if not (same and other["complete"] and other["texts"]) or other["token_store"] == store.key:
                 continue
-            theirs = EmbeddingCache.open(file.parent, TokenStore.open(caches / f"tokens-{other['token_store']}"))
+            tokens = TokenStore.open(caches / f"tokens-{other['token_store']}")
+            theirs = EmbeddingCache.open(file.parent, tokens)
         except DataError:  # of another version, damaged, or its tokens are gone: then it is no help
             continue
         mine = digests(store) if mine is None else mine
-        their_first, their_second = digests(theirs.store)
+        their_first, their_second = digests(tokens)
         order = np.argsort(their_first)
         at = order[np.minimum(np.searchsorted(their_first, mine[0], sorter=order), len(order) - 1)]
         equal = (their_first[at] == mine[0]) & (their_second[at] == mine[1]) & missing
