@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from measure import exit_with_message, peak_rss_mb, pipeline_of, table
 
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtraError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
@@ -245,9 +246,9 @@ def read_texts(path: str, columns: Sequence[str]) -> pa.ChunkedArray:
 
 def text_table(pipeline: Pipeline, limit: int) -> str:
     """Texts/s of embedding the pipeline's first text column, beside sentence-transformers."""
-    config = pipeline.model.text_encoder
-    if config is None:
+    if pipeline.model.text_encoder is None:
         raise ConfigError("model.text_encoder: must be given to measure text embedding")
+    config = language_model(pipeline.model.text_encoder)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     graph = LocalGraph(str(pipeline.graph.path))
     named = [(t, n) for t, node in graph.manifest.nodes.items() for n in node.text]

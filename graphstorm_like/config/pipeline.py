@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
@@ -318,6 +319,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),

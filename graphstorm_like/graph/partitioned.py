@@ -39,6 +39,7 @@ from graphstorm_like.graph.schema import (
     TARGET_COLUMN,
     GraphManifest,
     feature_column,
+    image_column,
     label_column,
     label_split_column,
     text_column,
@@ -188,6 +189,10 @@ class PartitionedGraph:
     def _is_bfloat16(self, row_type: RowType, name: str) -> bool:
         of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
         return name in of_type.features and of_type.features[name].dtype == "bfloat16"
+
+    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.uint8]]:
+        """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""
+        return self.begin_rows((node_type, image_column(name)), ids)
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
         """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
