@@ -14,7 +14,7 @@ import torch
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
-from graphstorm_like.launch.inspect import show_batch
+from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import link_parts
