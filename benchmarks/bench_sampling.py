@@ -33,8 +33,6 @@ from pydantic import TypeAdapter
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
-from graphstorm_like.config.tasks.labels import NodeLabelConfig
 from graphstorm_like.device import choose_device, set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
@@ -272,9 +270,9 @@ def _seeds(
 
 
 def _row_type(config: TaskConfig) -> RowType:
-    if isinstance(config, GraphPretrainingConfig):
+    if config.row_type is None:
         raise ConfigError("task.type: must be a task on one node or edge type to measure sampling of own seeds")
-    return config.node_type if isinstance(config, NodeLabelConfig) else config.edge_type
+    return config.row_type
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

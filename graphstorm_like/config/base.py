@@ -37,6 +37,14 @@ class KeyedError(ValueError):
         self.key = key
 
 
+class HintedError(ValueError):
+    """Raised by a validator of a value; `hint` is said behind what was got."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class Accepts:
     """Tells editors (JSON Schema) of a short form that a BeforeValidator takes besides the type itself."""
 

@@ -12,7 +12,7 @@ A field of the family looks the tag up when a value is validated, so that member
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -92,8 +92,7 @@ class Choice(Strict):
         family = cls.family
         if family is None or family.root is not cls:
             return handler(core)
-        choices = {value: _named(member) for value, member in family.members.items()}
-        return handler(core_schema.tagged_union_schema(choices, family.tag))
+        return handler(json_choices(cls, family.members))
 
 
 def members_of(config_class: Any) -> Mapping[str, type[Choice]] | None:
@@ -102,6 +101,14 @@ def members_of(config_class: Any) -> Mapping[str, type[Choice]] | None:
         return None
     family = config_class.family
     return family.members if family is not None and family.root is config_class else None
+
+
+def json_choices(root: type[Choice], tags: Container[str]) -> CoreSchema:
+    """For JSON Schema: some members of a family."""
+    family = root.family
+    assert family is not None, "the root of a family"
+    choices = {tag: _named(member) for tag, member in family.members.items() if tag in tags}
+    return core_schema.tagged_union_schema(choices, family.tag)
 
 
 def tag_values(member: type[Choice], tag: str) -> tuple[str, ...]:

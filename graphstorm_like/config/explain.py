@@ -109,6 +109,7 @@ def _rule(detail: ErrorDetails, spot: _Spot) -> _Rule | None:
     hint = _slip(kind, got)
     if kind == "value_error":
         rule = str(ctx["error"]).removeprefix("must ")
+        hint = getattr(ctx["error"], "hint", "") or hint
     elif kind == "literal_error":
         rule = f"be {ctx['expected']}"
         hint = did_you_mean(str(got), [part.strip(" '") for part in ctx["expected"].replace(" or ", ",").split(",")])

@@ -268,3 +268,7 @@ class GraphConfig(Strict):
             if edge.reverse_type is not None:
                 found.append(edge.reverse_type)
         return found
+
+    def edge(self, edge_type: EdgeType) -> EdgeConfig | None:
+        """The entry of `edges` for an edge type; None when there is none, and for reverse types."""
+        return next((edge for edge in self.edges if edge.edge_type == edge_type), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,22 +11,19 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
-from graphstorm_like.config.model import SHARED, EdgeInputConfig, ModelConfig, NodeInputConfig
+from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig
 from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
 from graphstorm_like.config.strategies import trains_lm_alone
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
-from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig, ScoredEdgeInputs
-from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
-from graphstorm_like.config.tasks.node_classification import NodeClassificationConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
-from graphstorm_like.errors import ConfigError, unknown
+from graphstorm_like.errors import ConfigError
 
 
 def _only(*known: str) -> AfterValidator:
@@ -124,10 +121,6 @@ def _under(base: Path, path: str) -> str:
     return str((base / Path(path).expanduser()).absolute())
 
 
-Problem = tuple[tuple[str | int, ...], str]
-"""(path in the YAML, message)"""
-
-
 def cross_check(sections: Mapping[str, Any]) -> Iterator[Problem]:
     """Rules between parts. `sections` holds those parts that are valid by themselves, so that one bad section
     does not hide what is wrong elsewhere."""
@@ -136,16 +129,12 @@ def cross_check(sections: Mapping[str, Any]) -> Iterator[Problem]:
             yield from check(*(sections[n] for n in needs))
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return unknown("", what, name, known).removeprefix(": ")
-
-
 def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
     for i, edge in enumerate(graph.edges):
         for end in ("source", "target"):
             node_type = getattr(edge, end)
             if node_type not in graph.nodes:
-                yield ("graph", "edges", i, end), _unknown("node type", node_type, graph.nodes)
+                yield ("graph", "edges", i, end), unknown_name("node type", node_type, graph.nodes)
         # An end without a table takes its ids from the edges that the other end's table leaves.
         tables = [bool(graph.nodes[t].files) for t in (edge.source, edge.target) if t in graph.nodes]
         if edge.on_unknown_node == "drop" and len(tables) == 2 and not any(tables):
@@ -156,16 +145,11 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
             )
     linked = {t for e in graph.edges for t in (e.source, e.target)}
     for name, node in graph.nodes.items():
-        if not node.files and name not in linked and _ends_known(graph):
+        if not node.files and name not in linked and ends_known(graph):
             yield (
                 ("graph", "nodes", name),
                 "must have 'files', or be the source or target of an edge: there is nothing to take its ids from",
             )
-
-
-def _ends_known(graph: GraphConfig) -> bool:
-    """Whether every edge names known node types; if not, what refers to edge types is wrong only for that."""
-    return all(t in graph.nodes for e in graph.edges for t in (e.source, e.target))
 
 
 def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
@@ -192,60 +176,8 @@ def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
             seen.setdefault(reverse, (i, "the reverse of "))
 
 
-def _check_node_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, NodeLabelConfig):
-        return
-    if task.node_type not in graph.nodes:
-        yield ("task", "node_type"), _unknown("node type", task.node_type, graph.nodes)
-        return
-    yield from _check_label(graph.nodes[task.node_type].labels, task)
-
-
-def _check_label(labels: Mapping[str, LabelConfig], task: NodeLabelConfig | EdgeLabelConfig) -> Iterator[Problem]:
-    kind = "number" if isinstance(task, NumberLabelConfig) else "class"
-    if task.label not in labels:
-        yield ("task", "label"), _unknown("label", task.label, labels)
-    elif labels[task.label].kind != kind:
-        yield (
-            ("task", "label"),
-            f"must be a label of kind {kind} for {task.type} (got '{task.label}' of kind {labels[task.label].kind})",
-        )
-
-
-def _check_edge_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, LinkPredictionConfig | EdgeLabelConfig):
-        return
-    at = ("task", "edge_type")
-    yield from _check_original(graph, task.edge_type, at)
-    for i, edge in enumerate(graph.edges):
-        if edge.edge_type == task.edge_type:
-            if isinstance(task, EdgeLabelConfig):
-                yield from _check_label(edge.labels, task)
-                yield from _check_scored_inputs(edge, task)
-            elif edge.split is None:
-                name = edge_name(edge.edge_type)
-                # The edges of a folder that is there already have no entry to add it to.
-                fix = f". Add graph.edges[{i}].split" if edge.files else ""
-                yield at, f"must be an edge type with a split (got '{name}'){fix}"
-            return
-
-
-def _check_scored_inputs(edge: EdgeConfig, task: Any) -> Iterator[Problem]:
-    if task.inputs is None:
-        return
-    at = ("task", "inputs")
-    yield from _check_input_names(at, task.inputs, edge)
-    features, text = task.inputs.features, task.inputs.text
-    if not (edge.features if features is None else features) and not (edge.text if text is None else text):
-        name = edge_name(edge.edge_type)
-        yield at, f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
-
-
-def _reads_edge_text(graph: GraphConfig, task: Any) -> bool:
-    """Whether the task's head reads a text of the edges that it scores."""
-    if not isinstance(task, EdgeLabelConfig) or task.inputs is None or task.inputs.text == []:
-        return False
-    return any(edge.text for edge in graph.edges if edge.edge_type == task.edge_type)
+def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
+    return below(("task",), task.check(graph))
 
 
 def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
@@ -254,57 +186,21 @@ def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
     return [n for n, wanted in model.edge_inputs.items() if n in known and known[n].text and wanted.text != []]
 
 
-def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: Any) -> Iterator[Problem]:
-    if model.text_encoder is None and _reads_edge_text(graph, task):
+def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: TaskConfig) -> Iterator[Problem]:
+    if model.text_encoder is None and task.reads_edge_text(graph):
         yield (
             ("model", "text_encoder"),
             "must be given, for task.inputs reads text (or leave that out there)",
         )
 
 
-def _check_original(graph: GraphConfig, edge_type: EdgeType, at: tuple[str | int, ...]) -> Iterator[Problem]:
-    """The edge type must be one of graph.edges, not the reverse of one."""
-    originals = [edge.edge_type for edge in graph.edges]
-    if edge_type in originals:
-        return
-    for edge in graph.edges:
-        if edge.reverse_type == edge_type:
-            yield at, f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')"
-            return
-    if _ends_known(graph):
-        yield at, _unknown("edge type", edge_name(edge_type), map(edge_name, originals))
-
-
-def _check_pretraining_task(graph: GraphConfig, task: Any) -> Iterator[Problem]:
-    if not isinstance(task, GraphPretrainingConfig):
-        return
-    if not graph.edges:
-        yield ("task", "type"), "must have edges to learn from: graph.edges is empty"
-    for i, edge_type in enumerate(task.edge_types or ()):
-        at = ("task", "edge_types", i)
-        yield from _check_original(graph, edge_type, at)
-        if edge_type in (task.edge_types or ())[:i]:
-            yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
-
-
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     for name, wanted in model.inputs.items():
         at = ("model", "inputs", name)
         if name not in graph.nodes:
-            yield at, _unknown("node type", name, graph.nodes)
+            yield at, unknown_name("node type", name, graph.nodes)
             continue
-        yield from _check_input_names(at, wanted, graph.nodes[name])
-
-
-def _check_input_names(
-    at: tuple[str, ...], wanted: NodeInputConfig | EdgeInputConfig | ScoredEdgeInputs, known: NodeConfig | EdgeConfig
-) -> Iterator[Problem]:
-    for i, item in enumerate(wanted.features or ()):
-        if item not in known.features:
-            yield (*at, "features", i), _unknown("feature", item, known.features)
-    for i, item in enumerate(wanted.text or ()):
-        if item not in known.text:
-            yield (*at, "text", i), _unknown("text", item, known.text)
+        yield from check_input_names(at, wanted, graph.nodes[name])
 
 
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
@@ -319,12 +215,12 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
     for name, wanted in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
         if name not in known:
-            if _ends_known(graph):
-                yield at, _unknown("edge type", name, known)
+            if ends_known(graph):
+                yield at, unknown_name("edge type", name, known)
         elif not known[name].features and not known[name].text:
             yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
         else:
-            yield from _check_input_names(at, wanted, known[name])
+            yield from check_input_names(at, wanted, known[name])
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -354,7 +250,7 @@ def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
     return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
 
 
-def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: TrainConfig) -> Iterator[Problem]:
+def _check_stages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
     """Stages that train language models need texts to train them on."""
     if train.strategy == "frozen":
         return
@@ -365,13 +261,11 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
         where = at if train.stages is None else ("train", "stages", i)
         learns = stage.task if isinstance(stage, LmPhase) and stage.task is not None else task
         if isinstance(stage, LmPhase) and stage.task is not None:
-            for check in (_check_node_task, _check_edge_task, _check_pretraining_task):
-                for path, message in check(graph, stage.task):
-                    yield (*where, *path), message
+            yield from below(where, _check_task(graph, stage.task))
             yield from _check_scored_text(graph, model, stage.task)
-        if stage.type == "pseudo" and not isinstance(task, NodeClassificationConfig):
+        if stage.type == "pseudo" and not task.classifies_nodes:
             yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
-        of_edges = _reads_edge_text(graph, learns)
+        of_edges = learns.reads_edge_text(graph)
         if stage.type == "student" and of_edges:
             yield (
                 where,
@@ -392,10 +286,10 @@ def _check_stages(graph: GraphConfig, model: ModelConfig, task: Any, train: Trai
 
 
 def _check_joint_messages(
-    graph: GraphConfig, model: ModelConfig, task: Any, stage: JointPhase, where: tuple[str | int, ...]
+    graph: GraphConfig, model: ModelConfig, task: TaskConfig, stage: JointPhase, where: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     """A joint stage without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
-    read, ends = _read_message_texts(graph, model), list(_task_types(graph, task))
+    read, ends = _read_message_texts(graph, model), _task_types(graph, task)
     if not read:
         yield where, "must be another strategy: no text enters the model, so there is no language model to train"
     elif not any(name.rsplit(":", 1)[1] in ends for name in read):
@@ -413,15 +307,9 @@ def _check_joint_messages(
         )
 
 
-def _task_types(graph: GraphConfig, task: Any) -> Iterable[str]:
+def _task_types(graph: GraphConfig, task: TaskConfig) -> tuple[str, ...]:
     """Node types whose vectors a task reads."""
-    if hasattr(task, "node_type"):
-        return (task.node_type,)
-    if isinstance(task, GraphPretrainingConfig):
-        edge_types = task.edge_types or [edge.edge_type for edge in graph.edges]
-    else:
-        edge_types = [task.edge_type]
-    return dict.fromkeys(end for source, _, target in edge_types for end in (source, target))
+    return task.node_types([edge.edge_type for edge in graph.edges])
 
 
 def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
@@ -431,7 +319,7 @@ def _check_fanouts(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -
 def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> Iterator[Problem]:
     for i, name in enumerate(infer.embeddings or ()):
         if name not in graph.nodes:
-            yield ("infer", "embeddings", i), _unknown("node type", name, graph.nodes)
+            yield ("infer", "embeddings", i), unknown_name("node type", name, graph.nodes)
     if infer.fanouts is not None and infer.mode == "layer_wise":
         yield ("infer", "fanouts"), "means nothing with mode: layer_wise, which takes all neighbours. Remove it"
     elif infer.fanouts is not None:
@@ -444,13 +332,13 @@ def _check_fanout_list(
     layers = model.gnn.hops
     if layers and len(fanouts) != layers:
         yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
-    if not _ends_known(graph):
+    if not ends_known(graph):
         return
     known = [edge_name(t) for t in graph.edge_types()]
     for i, fanout in enumerate(fanouts):
         for key in fanout.by_edge_type:
             if key not in known:
-                yield (*at, i, "by_edge_type", key), _unknown("edge type", key, known)
+                yield (*at, i, "by_edge_type", key), unknown_name("edge type", key, known)
 
 
 def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
@@ -477,9 +365,7 @@ def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) 
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
-    (("graph", "task"), _check_node_task),
-    (("graph", "task"), _check_edge_task),
-    (("graph", "task"), _check_pretraining_task),
+    (("graph", "task"), _check_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),

@@ -169,6 +169,9 @@ class InferConfig(Strict):
     """Whether to write what the task predicts."""
     top_k: PositiveInt = 10
     """Link prediction: how many targets a source."""
+    known_pairs: Literal["exclude", "exclude_both_ways", "list"] = "exclude"
+    """Link prediction: whether edges that the graph has, of any split, are among these. exclude_both_ways suits
+    relations without a direction, between nodes of one type: the pairs (target, source) of edges stay out too."""
     batch_size: PositiveInt = 4096
     """Nodes a batch; memory grows with it."""
     fanouts: list[Fanout] | None = None

@@ -6,7 +6,7 @@ between nodes of one type and the same pair in another relation, so that what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,15 @@ MAX_FRACTION = 0.02
 """Of a relation's edges: what is held out is lost to training."""
 
 
-def hold_out(graph: GraphStore, edge_types: Iterable[EdgeType], most: int, seed: int) -> ExcludedEdges:
-    """Ends of at most `most` edges, and at most MAX_FRACTION, of each type; those with the smallest hashes.
+def hold_out(graph: GraphStore, most: Mapping[EdgeType, int], seed: int) -> ExcludedEdges:
+    """Ends of some edges of each type, at most `most` of it and at most MAX_FRACTION; those with the smallest hashes.
 
     Types too small to spare an edge are left out.
     """
     ends = {}
-    for edge_type in edge_types:
+    for edge_type, at_most in most.items():
         source, target = graph.edges(edge_type)
-        count = min(most, int(MAX_FRACTION * len(source)))
+        count = min(at_most, int(MAX_FRACTION * len(source)))
         hashes = pair_hash(source, target, edge_type[0] == edge_type[2], seed)
         if count:
             # Strictly below the next one: of edges with equal hashes all go or none.

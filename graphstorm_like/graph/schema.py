@@ -169,6 +169,10 @@ class GraphManifest(_Model):
                 return edge
         raise DataError(unknown(MANIFEST, "edge type", edge_name(edge_type), self.edge_names()))
 
+    def original_edge_types(self) -> list[EdgeType]:
+        """Edge types that are not the reverses of others."""
+        return [edge.edge_type for edge in self.edges if not edge.is_reverse]
+
     def edge_names(self) -> list[str]:
         """Written forms of all edge types."""
         return [edge_name(e.edge_type) for e in self.edges]

@@ -1,6 +1,8 @@
 """Results as Parquet shards keyed by the user's own ids, with a manifest; whole or not there.
 
 <folder>/embeddings/<node_type>/part-00000.parquet    id, embedding (fixed-size list)
+<folder>/link_vectors/source/part-00000.parquet       id, vector: as the head compares them, where embeddings do not
+                                                      serve; link_vectors/target alike
 <folder>/predictions/part-00000.parquet               what the task predicts
 <folder>/manifest.json                                counts, hashes, model id, columns
 """

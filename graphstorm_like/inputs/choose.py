@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.tasks.labels import EdgeLabelConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import NodeType, RowType
@@ -61,15 +60,17 @@ def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Coll
 def scored_inputs(task: TaskConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
     """(features, texts) of the scored edges that the task's head reads, by their edge type; nothing without
     `task.inputs`."""
-    if not isinstance(task, EdgeLabelConfig) or task.inputs is None:
+    scored = task.scored_inputs()
+    if scored is None:
         return {}
-    edge = manifest.edge(task.edge_type)
-    where = f"graph folder, edge type {edge_name(task.edge_type)}"
-    features = _names(where, "feature", task.inputs.features, edge.features)
-    texts = _names(where, "text", task.inputs.text, edge.text)
+    edge_type, chosen = scored
+    edge = manifest.edge(edge_type)
+    where = f"graph folder, edge type {edge_name(edge_type)}"
+    features = _names(where, "feature", chosen.features, edge.features)
+    texts = _names(where, "text", chosen.text, edge.text)
     if not features and not texts:
         raise DataError(f"{where}: must have features or text for task.inputs to name (got none)")
-    return {task.edge_type: (features, texts)}
+    return {edge_type: (features, texts)}
 
 
 def node_texts(config: ModelConfig, manifest: GraphManifest) -> dict[NodeType, list[str]]:

@@ -16,7 +16,7 @@ from graphstorm_like.modality import TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
-from graphstorm_like.tasks import EdgeLabelTask, Task
+from graphstorm_like.tasks import Task
 
 
 def give_scored_inputs(
@@ -25,7 +25,6 @@ def give_scored_inputs(
     """Let the head read the scored edges, when `task.inputs` says so. texts: where the vectors of texts come from, by
     type and name. seed: the run's, of the head's first weights."""
     for edge_type, (features, names) in scored_inputs(config, graph.manifest).items():
-        assert isinstance(task, EdgeLabelTask)
         known = graph.manifest.edge(edge_type).features
         widths = {name: known[name].width for name in features}
         sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from graphstorm_like.training.experiment import Experiment
 
 METRICS_FILE = MAIN_FILES["evaluate"]
+PROTOCOL = "protocol"
+"""In it, beside the splits: how links were ranked."""
 
 
 @contextmanager
@@ -210,7 +212,8 @@ class Runner:
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         if self.group.rank == 0:
-            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, scores)
+            protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
+            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
@@ -324,6 +327,7 @@ def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
     scores = read_object(path)
     if scores is None:
         raise DataError(f"{path}: must hold the scores of an evaluation. Run: gsl evaluate --fresh")
+    scores.pop(PROTOCOL, None)
     return scores
 
 

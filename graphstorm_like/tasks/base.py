@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.train import FanoutByType
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.config.train import FanoutByType, InferConfig
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
 from graphstorm_like.sampling.stages import FeatureSource, Seeder
+from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
+
+TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstorm_like.tasks")
+"""Called with (config, graph, width of the model's vectors)."""
 
 Mode = Literal["layer_wise", "mini_batch"]
 Lookup = Callable[[NodeType, IntArray | None], Vectors]
@@ -66,6 +71,26 @@ class Objective(Protocol):
         ...
 
 
+class NodeClassifier(Protocol):
+    """What a task gives that predicts classes of nodes: what pseudo labels and soft labels are made of."""
+
+    graph: Graph
+    node_type: NodeType
+    label_smoothing: float
+
+    def training_labels(self) -> tuple[IntArray, IntArray]:
+        """(ids, class indices) of the nodes to learn from."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Vectors [n, D] of nodes -> [n, C]."""
+        ...
+
+    def probabilities(self, vectors: Vectors) -> Vectors:
+        """Vectors [n, D] of nodes -> class probabilities [n, C]."""
+        ...
+
+
 class Task(nn.Module, ABC):
     """Holds the head's parameters. `hidden` is the width of the model's vectors."""
 
@@ -86,6 +111,9 @@ class Task(nn.Module, ABC):
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 
+    protocol: Mapping[str, str | int | bool] = {}
+    """How it is scored, where that is not said by the names of the metrics: stands beside them."""
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("_where", torch.empty(0), persistent=False)
@@ -94,6 +122,11 @@ class Task(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the task computes, also when its head has no parameters."""
         return self.get_buffer("_where").device
+
+    @property
+    def node_classifier(self) -> NodeClassifier | None:
+        """For pseudo labels and distillation; None: the task does not predict classes of nodes."""
+        return None
 
     @property
     @abstractmethod
@@ -123,3 +156,27 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """How validation during training is done."""
+
+    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+        """Inputs of the scored edges, where the configuration names some: their widths, and where rows come from."""
+        self.scored_sources = dict(sources)
+
+    def notes(self) -> Iterator[str]:
+        """What the user should know of the data before training starts. Default: nothing."""
+        return iter(())
+
+    def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
+        """Lines on what a batch is about, beside its seeds and blocks. Default: none."""
+        return iter(())
+
+    def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
+        """What is written of all rows, from vectors [count, D] of all nodes of its types. Only called if `predicts`."""
+        raise NotImplementedError(f"{type(self).__name__} says that it predicts, and must say what")
+
+    def end_vectors(self) -> tuple[EndVectors, ...]:
+        """Vectors to be written beside the embeddings, where the head compares others. Default: none."""
+        return ()
+
+    def results(self, config: InferConfig) -> dict[str, Any]:
+        """What the manifest of the results says of the task. Default: nothing."""
+        return {}

@@ -6,16 +6,17 @@ a GNN (`gnn: none`) that is GaLM's cheap form. The loss needs the vectors of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
-from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.link_heads import LINK_HEADS
@@ -24,20 +25,21 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import MultiLinkSeeder, edge_starts
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
-from graphstorm_like.tasks.base import Evaluation, Task
-from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
-from graphstorm_like.tasks.ranking import ranking_metrics
+from graphstorm_like.tasks.base import TASKS, Evaluation, Task
+from graphstorm_like.tasks.links import (
+    LinkRanker,
+    describe_links,
+    ranking_protocol,
+    self_loop_note,
+    self_loops,
+    sum_of_losses,
+)
+from graphstorm_like.tasks.metrics import Metrics
 
 
-def pretraining_relations(config: GraphPretrainingConfig, manifest: GraphManifest) -> list[EdgeType]:
-    """The edge types of the task: those listed, or all that are no reverses."""
-    if config.edge_types is not None:
-        return list(config.edge_types)
-    return [edge.edge_type for edge in manifest.edges if not edge.is_reverse]
-
-
+@TASKS.register(GraphPretrainingConfig)
 class GraphPretraining(Task):
-    """Several edge types; one head with parameters a relation; mrr and hits@k, the mean over relations.
+    """Several edge types; one head with parameters a relation; metrics of ranks, the mean over relations.
 
     What the graph hides is what is held out: the edges to score where a relation has no split.
     """
@@ -46,8 +48,10 @@ class GraphPretraining(Task):
 
     def __init__(self, config: GraphPretrainingConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
-        self.config, self.graph, self.select_by = config, graph, config.select_by
-        self.edge_types = pretraining_relations(config, graph.manifest)
+        selected = selected_metric(config)
+        self.config, self.graph = config, graph
+        self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
+        self.edge_types = list(config.relations(graph.manifest.original_edge_types()))
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._rows: dict[str, dict[EdgeType, IntArray]] = {"train": {}, "valid": {}, "test": {}}
         for edge_type in self.edge_types:
@@ -66,7 +70,10 @@ class GraphPretraining(Task):
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, self.edge_types)
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
-        self.rankers = {e: LinkRanker(self, graph, e, self.head) for e in self.edge_types}
+        exclude = config.ranking.exclude_source
+        self.rankers = {e: LinkRanker(self, graph, e, self.head, exclude) for e in self.edge_types}
+        self.protocol = ranking_protocol(config.ranking, self.edge_types)
+        self._metrics = Metrics(config.metrics)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -111,10 +118,32 @@ class GraphPretraining(Task):
         for edge_type, rows in self._rows[split].items():
             if len(rows):
                 ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
-                found[edge_type] = ranking_metrics(ranks, self.config.ranking.hits, self.group)
+                found[edge_type] = self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
         names = list(next(iter(found.values())))
         means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in names}
         return means | {f"{name}/{edge_name(e)}": scores[name] for e, scores in found.items() for name in names}
+
+    def notes(self) -> Iterator[str]:
+        """See Task."""
+        for edge_type in self.edge_types:
+            rows = np.concatenate([self._rows[split][edge_type] for split in ("valid", "test")])
+            if loops := self_loops(self.graph, edge_type, rows):
+                yield self_loop_note(edge_type, loops, len(rows))
+
+    def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
+        """See Task."""
+        return describe_links(batch)
+
+    def results(self, config: InferConfig) -> dict[str, Any]:
+        """See Task."""
+        similarity = self.head.plain_similarity
+        if similarity is not None:
+            return {"search": {"vectors": "embeddings", "similarity": similarity}}
+        note = (
+            "the head maps vectors before it compares them (see task.head.* of the weights, and relations.json for "
+            "the rows of parameters a relation): embeddings alone do not rank links as it does"
+        )
+        return {"search": {"vectors": None, "note": note}}
 
 
 def relation_rows(graph: Graph, edge_type: EdgeType) -> dict[str, IntArray]:

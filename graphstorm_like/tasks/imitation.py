@@ -23,7 +23,6 @@ from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
 from graphstorm_like.sampling.stages import some_of
 from graphstorm_like.tasks.base import Task
-from graphstorm_like.tasks.node_classification import NodeClassification
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,11 @@ class Imitation:
         return total, float(count)
 
     def _label_loss(self, student: Tensor, ids: Tensor) -> Tensor:
-        if self.log_probabilities is None or not isinstance(self.task, NodeClassification):
+        classifier = self.task.node_classifier
+        if self.log_probabilities is None or classifier is None:
             return torch.zeros((), device=student.device)
         heat = self.stage.temperature
-        own = F.log_softmax(self.task.head(student).float() / heat, dim=-1)
+        own = F.log_softmax(classifier.logits(student).float() / heat, dim=-1)
         wanted = F.log_softmax(self.log_probabilities[ids.cpu()].to(own.device) / heat, dim=-1)
         loss = F.kl_div(own, wanted, reduction="sum", log_target=True)
         return self.stage.label_weight * heat**2 * loss

@@ -4,18 +4,22 @@ business (`tasks.targets`); here is where it stands: its rows, and the vectors t
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.tasks.labels import ClassLabelConfig, EdgeLabelConfig, NodeLabelConfig, NumberLabelConfig
-from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.config.metrics import selected_metric
+from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
+from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError, unknown
-from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.schema import SPLITS, LabelSchema
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
@@ -23,8 +27,9 @@ from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import EdgeSeeder, FeatureSource, NodeSeeder
-from graphstorm_like.tasks.base import Evaluation, Task
-from graphstorm_like.tasks.targets import ClassTarget, Labels, NumberTarget, Target
+from graphstorm_like.tasks.base import TASKS, Evaluation, Task
+from graphstorm_like.tasks.outputs import Follow, Predictions
+from graphstorm_like.tasks.targets import TARGETS, Labels, Target, has_label
 
 CHUNK = 16_384
 """Rows that a head reads at once: at D = 256 some 50 MB for an edge head."""
@@ -47,9 +52,9 @@ class LabelTask(Task):
         rows: Callable[[str], IntArray],
     ) -> None:
         """Read the label and make the target; DataError when the graph folder does not have it."""
-        assert isinstance(config, ClassLabelConfig | NumberLabelConfig)
-        self.graph, self.select_by = graph, config.select_by
-        kind = "class" if isinstance(config, ClassLabelConfig) else "number"
+        selected = selected_metric(config)
+        self.graph, self.select_by, self.higher_is_better = graph, selected.name, selected.higher_is_better
+        kind = config.label_kind
         if config.label not in known:
             raise DataError(unknown(f"{graph.folder}: {where}", "label", config.label, known) + " Run: gsl construct")
         schema = known[config.label]
@@ -59,7 +64,7 @@ class LabelTask(Task):
                 f"(got {schema.kind}). Run: gsl construct"
             )
         self.labels = read()
-        labelled = self.labels != NO_LABEL if kind == "class" else ~np.isnan(self.labels)
+        labelled = has_label(self.labels)
         # Whatever the split column says: a row without a label is no seed.
         self._rows = {s: (found := rows(s))[labelled[found]] for s in SPLITS[1:]}
         for split, found in self._rows.items():
@@ -69,11 +74,7 @@ class LabelTask(Task):
                     f"(got none). Look at the label's split in the YAML's graph section"
                 )
         train = self.labels[self._rows["train"]]
-        if isinstance(config, ClassLabelConfig):
-            self.target = ClassTarget(config, schema.classes, train)
-        else:
-            self.target = NumberTarget(config, train)
-        self.higher_is_better = self.target.higher_is_better
+        self.target = TARGETS.of(config)(config, schema.classes, train)
 
     def rows(self, split: str) -> IntArray:
         """See Task. Only labelled rows."""
@@ -84,8 +85,35 @@ class LabelTask(Task):
         return Evaluation("mini_batch", fanouts, seed)
 
     @abstractmethod
-    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """Vectors [count, D] of all nodes of the task's types -> what the target predicts for some of its rows."""
+
+    @property
+    @abstractmethod
+    def row_type(self) -> RowType:
+        """Whose label it is."""
+
+    @abstractmethod
+    def keys(self, part: slice) -> dict[str, pa.Array]:
+        """Columns that say which rows these are, with the user's ids."""
+
+    def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
+        """Keys, then the target's columns, then split; a line a node or edge, labelled or not, in the graph's order."""
+        splits = np.zeros(len(self.labels), dtype=np.int64)
+        for split in SPLITS[1:]:
+            splits[self.rows(split)] = SPLITS.index(split)
+        classes = "\n".join(self.target.classes)
+
+        def table(part: slice) -> pa.Table:
+            columns = self.keys(part) | self.target.columns(self.predict_rows(vectors, part), self.labels[part])
+            made = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
+            return made.replace_schema_metadata({"classes": classes}) if classes else made
+
+        return Predictions(self.row_type, table)
+
+    def results(self, config: InferConfig) -> dict[str, Any]:
+        """See Task."""
+        return {"classes": list(self.target.classes)} if self.target.classes else {}
 
     @torch.inference_mode()
     def _predict(self, count: int, outputs: Callable[[slice], Tensor]) -> Vectors:
@@ -100,6 +128,7 @@ class LabelTask(Task):
         return torch.from_numpy(np.asarray(rows)).to(self.device)
 
 
+@TASKS.register(NodeLabelConfig)
 class NodeLabelTask(LabelTask):
     """A label of the nodes of one type."""
 
@@ -140,11 +169,21 @@ class NodeLabelTask(LabelTask):
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
         return self._predict(len(vectors), lambda at: self.head(self._tensor(vectors[at])))
 
-    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""
         return self.predict(vectors[self.node_type][part])
 
+    @property
+    def row_type(self) -> NodeType:
+        """See LabelTask."""
+        return self.node_type
 
+    def keys(self, part: slice) -> dict[str, pa.Array]:
+        """id"""
+        return {"id": self.graph.ids_of(self.node_type, np.arange(part.start, part.stop))}
+
+
+@TASKS.register(EdgeLabelConfig)
 class EdgeLabelTask(LabelTask):
     """A label of the edges of one type, from the vectors of both ends, and from what the edges themselves carry.
 
@@ -168,9 +207,9 @@ class EdgeLabelTask(LabelTask):
         self.head: EdgeHead = EdgeHead(hidden, self.target.width, config.head_layers, config.inputs is not None)
 
     def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
-        """What `task.inputs` names: widths, and where the rows of scored edges come from."""
+        """See Task."""
+        super().read_edges(widths, sources)
         self.head.reads(widths)
-        self.scored_sources = dict(sources)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -213,7 +252,38 @@ class EdgeLabelTask(LabelTask):
 
         return self._predict(len(sources), outputs)
 
-    def predictions(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    @property
+    def row_type(self) -> EdgeType:
+        """See LabelTask."""
+        return self.edge_type
+
+    def keys(self, part: slice) -> dict[str, pa.Array]:
+        """source, target, and parallel: 0 for the first edge between two nodes, in the order of the tables, 1 for the
+        next one."""
+        source, target = self.graph.edges(self.edge_type, np.arange(part.start, part.stop))
+        return {
+            "source": self.graph.ids_of(self.edge_type[0], source),
+            "target": self.graph.ids_of(self.edge_type[2], target),
+            "parallel": pa.array(self._parallel[part]),
+        }
+
+    @cached_property
+    def _parallel(self) -> IntArray:
+        """Number [count] of each edge among those with the same ends, which stand side by side."""
+        source, target = self.graph.edges(self.edge_type)
+        numbers = np.arange(len(source))
+        first = np.ones(len(source), dtype=bool)
+        first[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
+        return (numbers - np.maximum.accumulate(np.where(first, numbers, 0))).astype(np.int64)
+
+    def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
+        """See Task."""
+        targets = batch.targets
+        assert isinstance(targets, EdgeTargets)
+        carried = "".join(f"; {n} {tuple(v.shape)}" for n, v in targets.inputs.items())
+        yield f"edges: {len(targets.labels):,} of {edge_name(targets.edge_type)}{carried}"
+
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""
         edge_ids = np.arange(part.start, part.stop)
         source, target = self.graph.edges(self.edge_type, edge_ids)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.link_prediction import LinkPredictionConfig
-from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -19,17 +22,32 @@ from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
 from graphstorm_like.sampling.stages import LinkSeeder
-from graphstorm_like.tasks.base import Evaluation, Task
-from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
-from graphstorm_like.tasks.ranking import ranking_metrics
+from graphstorm_like.tasks.base import TASKS, Evaluation, Task
+from graphstorm_like.tasks.best_targets import BestTargets
+from graphstorm_like.tasks.links import (
+    LinkRanker,
+    describe_links,
+    ranking_protocol,
+    self_loop_note,
+    self_loops,
+    sum_of_losses,
+)
+from graphstorm_like.tasks.metrics import Metrics
+from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
+
+SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
+"""Folders of vectors as the head compares them."""
 
 
+@TASKS.register(LinkPredictionConfig)
 class LinkPrediction(Task):
-    """One edge type; head and loss by name; mrr and hits@k."""
+    """One edge type; head and loss by name; metrics of ranks."""
 
     def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
-        self.config, self.graph, self.select_by = config, graph, config.select_by
+        selected = selected_metric(config)
+        self.config, self.graph = config, graph
+        self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
         self.edge_type: EdgeType = config.edge_type
         self._rows = {s: graph.edge_rows(self.edge_type, s) for s in ("train", "valid", "test")}
         for split, rows in self._rows.items():
@@ -37,10 +55,23 @@ class LinkPrediction(Task):
                 raise DataError(
                     f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
                 )
+        self._refuse_self_loops()
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
-        self.ranker = LinkRanker(self, graph, self.edge_type, self.head)
+        self.ranker = LinkRanker(self, graph, self.edge_type, self.head, config.ranking.exclude_source)
+        self.protocol = ranking_protocol(config.ranking, [self.edge_type])
+        self._metrics = Metrics(config.metrics)
+
+    def _refuse_self_loops(self) -> None:
+        for split in ("valid", "test"):
+            rows = self._rows[split]
+            if self_loops(self.graph, self.edge_type, rows) == len(rows):
+                raise DataError(
+                    f"{self.graph.folder}: edge type {edge_name(self.edge_type)} must have edges between different "
+                    f"nodes in split {split} (got only edges from a node to itself, which any model ranks first). "
+                    f"Look at the split, and at source_id and target_id, in the YAML's graph section"
+                )
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -67,10 +98,10 @@ class LinkPrediction(Task):
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
-        """Filtered: other known targets of a source, of any split, are no candidates; nor is the source itself."""
+        """Filtered ranking; see `protocol`."""
         find = how.lookup(embedder, self.node_types)
         ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
-        return ranking_metrics(ranks, self.config.ranking.hits, self.group)
+        return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property
     def known(self) -> KnownTargets:
@@ -84,3 +115,39 @@ class LinkPrediction(Task):
     def keys(self, vectors: Vectors) -> Tensor:
         """Vectors [n, D] of targets -> [n, D], ready for inner products."""
         return self.ranker.keys(vectors)
+
+    def notes(self) -> Iterator[str]:
+        """See Task."""
+        rows = np.concatenate([self._rows["valid"], self._rows["test"]])
+        if loops := self_loops(self.graph, self.edge_type, rows):
+            yield self_loop_note(self.edge_type, loops, len(rows))
+
+    def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
+        """See Task."""
+        return describe_links(batch)
+
+    def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
+        """source, target, score, rank: the best targets of each source."""
+        best = BestTargets(self.ranker, vectors, config, follow)
+        return Predictions(self.edge_type[0], best.table, best.k)
+
+    def end_vectors(self) -> tuple[EndVectors, ...]:
+        """Both ends as the head compares them, unless the embeddings themselves serve."""
+        if self.head.plain_similarity is not None:
+            return ()
+        source, _, target = self.edge_type
+        return (
+            EndVectors(SOURCE_VECTORS, source, lambda vectors: self.queries(vectors).cpu().numpy()),
+            EndVectors(TARGET_VECTORS, target, lambda vectors: self.keys(vectors).cpu().numpy()),
+        )
+
+    def results(self, config: InferConfig) -> dict[str, Any]:
+        """search: which vectors to search with, of sources and among targets, and how they are compared."""
+        similarity, (source, _, target) = self.head.plain_similarity, self.edge_type
+        folders = (SOURCE_VECTORS, TARGET_VECTORS)
+        if similarity is not None:
+            folders = (f"embeddings/{source}", f"embeddings/{target}")
+        return {
+            "search": {"source": folders[0], "target": folders[1], "similarity": similarity or "inner_product"},
+            "known_pairs": config.known_pairs,
+        }

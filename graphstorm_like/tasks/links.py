@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.tasks.ranking import RankingConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
@@ -46,12 +47,46 @@ def sum_of_losses(
     return torch.stack(losses).sum(), float(count)
 
 
+def describe_links(batch: MiniBatch) -> Iterator[str]:
+    """Of each relation of a batch: how many scores there are, and how many do not count."""
+    for part in link_parts(batch.targets):
+        yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
+
+
+def ranking_protocol(config: RankingConfig, edge_types: Sequence[EdgeType]) -> dict[str, str | int | bool]:
+    """How links are ranked: without it mrr and hits@k of two sources cannot be compared."""
+    same_type = any(source == target for source, _, target in edge_types)
+    return {
+        "candidates": config.candidates,
+        "filtered": "other known targets of a source, of any split, are no candidates",
+        "source_excluded": config.exclude_source and same_type,
+        "ties": "half of the candidates with an equal score count as better",
+    }
+
+
+def self_loops(graph: Graph, edge_type: EdgeType, rows: IntArray) -> int:
+    """How many of some edges lead from a node to itself."""
+    if edge_type[0] != edge_type[2] or not len(rows):
+        return 0
+    source, target = graph.edges(edge_type, rows)
+    return int((source == target).sum())
+
+
+def self_loop_note(edge_type: EdgeType, loops: int, edges: int) -> str:
+    """What the user should know of them."""
+    return (
+        f"{loops:,} of the {edges:,} edges of {edge_name(edge_type)} to score lead from a node to itself: nothing is "
+        f"as like a node as itself, so that they raise mrr and hits whatever is learnt"
+    )
+
+
 class LinkRanker:
     """Ranks of edges of one type among candidates. Other known targets of a source, of any split, are no candidates;
-    nor is the source itself. It computes where the task is."""
+    nor is, with exclude_source, the source itself. It computes where the task is."""
 
-    def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead) -> None:
+    def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead, exclude_source: bool) -> None:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
+        self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
     def ranks(
         self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
@@ -63,7 +98,7 @@ class LinkRanker:
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
-            return full_ranks(queries, keys, source, target, self.known, self._same_type)
+            return full_ranks(queries, keys, source, target, self.known, self.excludes_source)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
         return self._sampled(find, source, target, group.mine(drawn))
@@ -75,7 +110,7 @@ class LinkRanker:
         keys = source[:, None] * num_targets + candidates
         at = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
         invalid = self._known_keys[at] == keys
-        if self._same_type:
+        if self.excludes_source:
             invalid |= candidates == source[:, None]
         sources, source_at = np.unique(source, return_inverse=True)
         needed, at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
@@ -96,10 +131,6 @@ class LinkRanker:
     def _known_keys(self) -> IntArray:
         source, target = self.graph.edges(self.edge_type)
         return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
-
-    @property
-    def _same_type(self) -> bool:
-        return self.edge_type[0] == self.edge_type[2]
 
     @torch.inference_mode()
     def queries(self, vectors: Vectors) -> Tensor:

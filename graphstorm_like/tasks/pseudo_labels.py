@@ -19,7 +19,7 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
 from graphstorm_like.sampling.stages import NodeSeeder
-from graphstorm_like.tasks.node_classification import NodeClassification
+from graphstorm_like.tasks.base import NodeClassifier
 
 
 class PseudoLabels:
@@ -28,19 +28,21 @@ class PseudoLabels:
 
     def __init__(
         self,
-        task: NodeClassification,
+        task: NodeClassifier,
         probabilities: npt.NDArray[np.float32],
         weight: float,
         min_confidence: float = 0.0,
     ) -> None:
         self.task, self.probabilities = task, torch.from_numpy(probabilities)
-        gold = task.rows("train")
+        gold, labels = task.training_labels()
         self.is_gold = np.zeros(len(probabilities), dtype=bool)
         self.is_gold[gold] = True
+        self._labels = np.zeros(len(probabilities), dtype=np.int64)
+        self._labels[gold] = labels
         others = np.flatnonzero(~self.is_gold & (probabilities.max(axis=1) >= min_confidence))
         if not len(others):
             raise DataError(
-                f"{task.graph.folder}: strategy glem must find nodes of type {task.config.node_type} without a "
+                f"{task.graph.folder}: strategy glem must find nodes of type {task.node_type} without a "
                 f"training label (got none whose pseudo label is as probable as {min_confidence}). Lower min_confidence"
             )
         self.rows = np.concatenate([gold, others])
@@ -54,19 +56,19 @@ class PseudoLabels:
 
     def seeder(self, seed: int, share: Share = ALL_ROWS) -> NodeSeeder:
         """Nodes without their labels: the loss looks them up."""
-        return NodeSeeder(self.task.config.node_type, None, share)
+        return NodeSeeder(self.task.node_type, None, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """(weighted sum over the batch's rows, number of rows)."""
-        node_type = self.task.config.node_type
+        node_type = self.task.node_type
         ids = batch.seeds[node_type].cpu()
-        logits = self.task.head(vectors[node_type]).float()
+        logits = self.task.logits(vectors[node_type]).float()
         gold = torch.from_numpy(self.is_gold[ids.numpy()])
         wanted = self.probabilities[ids]
-        labels = torch.from_numpy(self.task.labels[ids.numpy()].astype(np.int64)[gold.numpy()])
+        labels = torch.from_numpy(self._labels[ids.numpy()][gold.numpy()])
         wanted[gold] = F.one_hot(labels, logits.shape[1]).to(wanted.dtype)
         losses = F.cross_entropy(
-            logits, wanted.to(logits.device), reduction="none", label_smoothing=self.task.config.label_smoothing
+            logits, wanted.to(logits.device), reduction="none", label_smoothing=self.task.label_smoothing
         )
         of_gold, of_pseudo = self.row_weights
         weights = torch.where(gold, torch.tensor(of_gold), torch.tensor(of_pseudo)).to(logits.device)

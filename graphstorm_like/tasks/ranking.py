@@ -5,8 +5,6 @@ rank = 1 + number of candidates scored higher + half of those scored equal, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,7 +12,6 @@ from torch import Tensor
 
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.sampling.known import KnownTargets
 
 
@@ -62,10 +59,3 @@ def _rank(scores: Tensor, best: Tensor) -> npt.NDArray[np.float64]:
     equal = (scores == best).sum(1).double()
     rank: npt.NDArray[np.float64] = (1.0 + higher + 0.5 * equal).cpu().numpy()
     return rank
-
-
-def ranking_metrics(ranks: npt.NDArray[np.float64], hits: Sequence[int], group: Group = ALONE) -> dict[str, float]:
-    """mrr and hits@k, of the ranks [n] that all members of the group have found."""
-    sums = np.array([len(ranks), np.sum(1.0 / ranks), *(np.sum(ranks <= k) for k in hits)], dtype=np.float64)
-    count, *found = group.total(sums, "ranks").tolist()
-    return {name: total / count for name, total in zip(["mrr", *(f"hits@{k}" for k in hits)], found, strict=True)}

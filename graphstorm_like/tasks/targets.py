@@ -6,28 +6,41 @@ The same for nodes and edges. Labels come as the store has them: class indices i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NumberLabelConfig
 from graphstorm_like.errors import TrainingError
+from graphstorm_like.graph.schema import NO_LABEL
 from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.registry import Registry
+from graphstorm_like.tasks.metrics import LabelFacts, Metrics
 
 Labels = npt.NDArray[Any]
+
+TARGETS: Registry[Callable[[Any, Sequence[str], Labels], Target]] = Registry("kind of label")
+"""Called with (config, names of the classes, the training rows' labels)."""
+
+
+def has_label(labels: Labels) -> npt.NDArray[np.bool_]:
+    """[n]: which rows have a label."""
+    labelled: npt.NDArray[np.bool_] = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
+    return labelled
 
 
 class Target(nn.Module, ABC):
     """Made from the training rows' labels. `width`: outputs of the head."""
 
     width: int
-    higher_is_better = True
-    """Whether the metric that selects the model is."""
+    classes: Sequence[str] = ()
+    """Names of the classes, by index; none of numbers."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
@@ -38,16 +51,22 @@ class Target(nn.Module, ABC):
         """outputs [n, width] -> class probabilities [n, width], or numbers [n]."""
 
     @abstractmethod
+    def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
+        """prediction, label (null where there is none), and what else there is to say of n rows; see `predict`."""
+
+    @abstractmethod
     def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
         """Metrics of the configuration, from what `predict` gives for n rows and their labels [n] on every rank."""
 
 
+@TARGETS.register(ClassLabelConfig)
 class ClassTarget(Target):
-    """Cross-entropy over the classes named in the graph's manifest; accuracy and macro-F1."""
+    """Cross-entropy over the classes named in the graph's manifest."""
 
     def __init__(self, config: ClassLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
         self.config, self.classes, self.width = config, list(classes), len(classes)
+        self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes)))
         weights = torch.ones(self.width)
         if config.class_weights == "balanced":
             seen = np.bincount(train, minlength=self.width)
@@ -64,22 +83,32 @@ class ClassTarget(Target):
         """See Target."""
         return outputs.softmax(1)
 
+    def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
+        """prediction and label: names of classes; probability: of the prediction; probabilities: a number a class,
+        under its name."""
+        names = pa.array(self.classes, pa.string())
+        of_classes = [pa.array(np.ascontiguousarray(column)) for column in predicted.T]
+        return {
+            "prediction": names.take(pa.array(predicted.argmax(axis=1))),
+            "probability": pa.array(predicted.max(axis=1)),
+            "probabilities": pa.StructArray.from_arrays(of_classes, names=self.classes),
+            "label": names.take(pa.array(labels, pa.int32(), mask=~has_label(labels))),
+        }
+
     def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
         """See Target."""
-        pairs = labels.astype(np.int64) * self.width + predicted.argmax(axis=1)
-        confusion = np.bincount(pairs, minlength=self.width**2).astype(np.float64)
-        confusion = group.total(confusion, "scores").reshape(self.width, self.width)
-        return classification_metrics(confusion, self.config.metrics)
+        return self._metrics.measure(predicted, labels.astype(np.int64), group)
 
 
+@TARGETS.register(NumberLabelConfig)
 class NumberTarget(Target):
     """Squared or Huber loss on standardised labels; mean and deviation are saved with the weights."""
 
     width = 1
 
-    def __init__(self, config: NumberLabelConfig, train: Labels) -> None:
+    def __init__(self, config: NumberLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
-        self.config, self.higher_is_better = config, config.select_by == "r2"
+        self.config = config
         values = train.astype(np.float64)
         self.register_buffer("mean", torch.tensor(values.mean(), dtype=torch.float32))
         # Of equal labels there is nothing to learn but the mean.
@@ -95,40 +124,15 @@ class NumberTarget(Target):
         """See Target."""
         return outputs.squeeze(1) * self.get_buffer("std") + self.get_buffer("mean")
 
+    def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
+        """prediction and label: numbers."""
+        return {"prediction": pa.array(predicted), "label": pa.array(labels, mask=~has_label(labels))}
+
     def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
         """See Target."""
-        return regression_metrics(predicted, labels, self.config.metrics, group)
-
-
-def classification_metrics(confusion: npt.NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
-    """Metrics by name from counts [labels, predictions]; macro_f1 averages over classes seen in either.
-
-    From counts, for they add up over ranks; on one process the same numbers as torchmetrics'.
-    """
-    right, seen = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
-    f1 = 2.0 * right[seen > 0] / seen[seen > 0]
-    known = {"accuracy": right.sum() / max(confusion.sum(), 1.0), "macro_f1": f1.mean() if len(f1) else 0.0}
-    return {name: float(known[name]) for name in names}
-
-
-def regression_metrics(
-    predicted: Labels, labels: Labels, names: Sequence[str], group: Group = ALONE
-) -> dict[str, float]:
-    """Metrics by name from numbers [n]: rmse, mae, and r2 = 1 - squared errors / those of the labels' mean.
-
-    Of labels that are all equal r2 is 1 when every prediction is right, else 0. Raises TrainingError on NaN.
-    """
-    wanted = labels.astype(np.float64)
-    errors = predicted.astype(np.float64) - wanted
-    if not np.isfinite(errors).all():
-        raise TrainingError("predictions must be finite numbers (got NaN). Lower train.lr or look for extreme features")
-    sums = np.array([len(errors), wanted.sum(), (errors**2).sum(), np.abs(errors).sum()])
-    count, total, squared, absolute = group.total(sums, "scores").tolist()
-    # About the mean of all ranks, not from a sum of squares, whose digits would cancel.
-    spread = float(group.total(np.array([((wanted - total / count) ** 2).sum()]), "scores")[0])
-    known = {
-        "rmse": (squared / count) ** 0.5,
-        "mae": absolute / count,
-        "r2": 1.0 - squared / spread if spread else float(squared == 0.0),
-    }
-    return {name: known[name] for name in names}
+        if not (np.isfinite(predicted).all() and np.isfinite(labels).all()):
+            raise TrainingError(
+                "predictions must be finite numbers (got NaN). Lower train.lr or look for extreme features"
+            )
+        facts = LabelFacts(center=float(self.get_buffer("mean")), spread=float(self.get_buffer("std")))
+        return Metrics(self.config.metrics, facts).measure(predicted, labels, group)

@@ -254,6 +254,8 @@ class Trainer:
             "text_models.json": self.experiment.text_weights,
             "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
         }
+        if self.task.protocol:
+            files["metrics.json"]["protocol"] = dict(self.task.protocol)
         if self.task.relations:
             files[RELATIONS_FILE] = self.task.relations
         if (write := self.experiment.save_text_models()) is not None:
@@ -299,6 +301,7 @@ def describe(experiment: Experiment) -> str:
     if held := experiment.graph.held_out.ends:
         numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
         note += f"; held out to validate on, and no messages: {numbers}"
+    note += "".join(f"; {each}" for each in experiment.task.notes())
     scored = scored_inputs(experiment.pipeline.task, manifest)
     if unread := unread_edge_types(experiment.pipeline.model, manifest, scored):
         note += (

@@ -37,17 +37,17 @@ def messages(graph: LocalGraph, edge_type: tuple[str, str, str]) -> set[tuple[in
 def test_at_most_so_many_and_two_per_cent(shop: tuple[Path, Path], most: int, expected: int) -> None:
     graph = LocalGraph(shop[1])
     assert graph.manifest.edge(BUYS).count == 960
-    ends = hold_out(graph, [BUYS], most, 0).ends
+    ends = hold_out(graph, {BUYS: most}, 0).ends
     # Parallel edges go together, so that it may be a little less.
     assert expected - 3 <= len(ends[BUYS][0]) <= expected
-    again = hold_out(graph, [BUYS], most, 0).ends
+    again = hold_out(graph, {BUYS: most}, 0).ends
     assert (ends[BUYS][0] == again[BUYS][0]).all()
-    assert pairs(*ends[BUYS]) != pairs(*hold_out(graph, [BUYS], most, 1).ends[BUYS])
+    assert pairs(*ends[BUYS]) != pairs(*hold_out(graph, {BUYS: most}, 1).ends[BUYS])
 
 
 def test_small_relations_keep_all(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphstorm_like.graph.holdout.MAX_FRACTION", 0.001)
-    assert hold_out(LocalGraph(shop[1]), [BUYS], 1000, 0).ends == {}
+    assert hold_out(LocalGraph(shop[1]), {BUYS: 1000}, 0).ends == {}
 
 
 def test_hash_is_of_the_pair_and_the_seed() -> None:
@@ -65,14 +65,14 @@ def test_hash_is_of_the_pair_and_the_seed() -> None:
 def test_mirror_images_share_their_fate(shop: tuple[Path, Path]) -> None:
     graph = LocalGraph(shop[1])
     everything = pairs(*graph.edges(SIMILAR))
-    held = pairs(*hold_out(graph, [SIMILAR], 1000, 0).ends[SIMILAR])
+    held = pairs(*hold_out(graph, {SIMILAR: 1000}, 0).ends[SIMILAR])
     assert held
     assert {(t, s) for s, t in held} & everything <= held
 
 
 def test_held_out_edges_are_no_messages_in_either_direction(shop: tuple[Path, Path]) -> None:
     whole = LocalGraph(shop[1])
-    held_out = hold_out(whole, [BUYS], 1000, 0)
+    held_out = hold_out(whole, {BUYS: 1000}, 0)
     held = pairs(*held_out.ends[BUYS])
     assert held <= messages(whole, BUYS)  # the check can fail: they are there before
     assert {(t, s) for s, t in held} <= messages(whole, BOUGHT)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from graphstorm_like.config import Pipeline
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.files import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
@@ -24,6 +26,13 @@ QUIET = Reporter(quiet=True)
 
 def read(folder: Path) -> pa.Table:
     return pa.concat_tables(pq.read_table(p) for p in sorted(folder.glob("*.parquet")))
+
+
+def by_class(table: pa.Table, classes: Sequence[str]) -> np.ndarray:
+    """[n, C]: the columns of `probabilities`, under the names of the classes."""
+    flat = table.flatten()
+    assert [name for name in flat.column_names if "." in name] == [f"probabilities.{name}" for name in classes]
+    return np.stack([flat[f"probabilities.{name}"].to_numpy() for name in classes], axis=1)
 
 
 @pytest.mark.parametrize("mode", ["layer_wise", "mini_batch"])
@@ -43,7 +52,7 @@ def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: 
     if mode == "layer_wise":
         np.testing.assert_allclose(vectors, experiment.embedder().layer_wise(["item"])["item"], atol=1e-6)
     found = read(tmp_path / "out" / "predictions")
-    probabilities = np.stack(found["probabilities"].to_numpy())
+    probabilities = by_class(found, task.classes)
     np.testing.assert_allclose(probabilities, task.probabilities(vectors), atol=1e-5)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
     assert found["prediction"].to_pylist() == [task.classes[i] for i in probabilities.argmax(1)]
@@ -113,7 +122,7 @@ def test_labels_of_edges(
     assert isinstance(task, EdgeLabelTask)
     found = read(tmp_path / "out" / "predictions")
     classes = ["probability", "probabilities"] if kind == "edge_classification" else []
-    assert found.column_names == ["source", "target", "prediction", *classes, "label", "split"]
+    assert found.column_names == ["source", "target", "parallel", "prediction", *classes, "label", "split"]
     # Every edge of the table once, under its own ids, with its own label and split.
     table = pq.read_table(shop[0] / "similar.parquet").to_pydict()
     values = table["trend"] if classes else [None if v is None else np.float32(v) for v in table["gap"]]
@@ -126,8 +135,9 @@ def test_labels_of_edges(
     source, target = (np.array([number[i] for i in rows[end]]) for end in ("source", "target"))
     wanted = task.predict(experiment.embedder().layer_wise(["item"]), source, target, np.arange(len(source)))
     if classes:
-        np.testing.assert_allclose(np.stack(found["probabilities"].to_numpy()), wanted, atol=1e-4)
-        assert rows["prediction"] == [("down", "up")[i] for i in np.stack(rows["probabilities"]).argmax(1)]
+        probabilities = by_class(found, ["down", "up"])
+        np.testing.assert_allclose(probabilities, wanted, atol=1e-4)
+        assert rows["prediction"] == [("down", "up")[i] for i in probabilities.argmax(1)]
         np.testing.assert_allclose(rows["probability"], wanted.max(1), atol=1e-4)
         assert manifest["classes"] == ["down", "up"]
     else:
@@ -169,3 +179,84 @@ def test_sources_with_few_free_targets_get_fewer_rows(shop_config: Callable[...,
     pairs = len(set(zip(source.tolist(), target.tolist())))
     assert len(table) == 240 * 240 - 240 - pairs
     assert np.isfinite(table["score"].to_numpy()).all()
+
+
+HEADS = [
+    {"type": "dot"},
+    {"type": "dot", "normalize": False},
+    {"type": "dot", "directed": True},
+    {"type": "dot", "directed": True, "normalize": False},
+    {"type": "distmult"},
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_nearest_neighbours_of_exported_vectors_are_the_predictions(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, head: dict[str, object]
+) -> None:
+    """With the vectors that the manifest says, compared as it says."""
+    infer = {"top_k": 5, "known_pairs": "list", "shard_rows": 100}
+    config = shop_config("link_prediction", task={"head": head, "ranking": {"exclude_source": False}}, infer=infer)
+    experiment = build_experiment(config, QUIET)
+    if head["type"] == "distmult":  # at their start the weights are 1, and change nothing
+        torch.nn.init.normal_(experiment.task.get_parameter("head.relations"))
+    manifest = export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    search = manifest["search"]
+    source, target = (read(tmp_path / "out" / search[end]) for end in ("source", "target"))
+    queries, keys = (np.stack(table.column(1).to_numpy()) for table in (source, target))
+    if search["similarity"] == "cosine":
+        queries, keys = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (queries, keys))
+    scores = queries @ keys.T
+    nearest = np.sort(scores, axis=1)[:, ::-1][:, :5]
+    predicted = read(tmp_path / "out" / "predictions")
+    np.testing.assert_allclose(predicted["score"].to_numpy().reshape(-1, 5), nearest, atol=1e-4)
+    number = {name: i for i, name in enumerate(target["id"].to_pylist())}
+    places = np.array([number[i] for i in predicted["target"].to_pylist()]).reshape(-1, 5)
+    rows = np.arange(len(scores))[:, None]
+    np.testing.assert_allclose(scores[rows, places], nearest, atol=1e-4)
+    serves = head["type"] == "dot" and not head.get("directed")
+    assert search["source"].startswith("embeddings/" if serves else "link_vectors/")
+    assert any(name.startswith("link_vectors") for name in manifest["tables"]) is not serves
+
+
+def test_repeated_edges_are_told_apart(tmp_path: Path) -> None:
+    """Three reviews of one product by one user, with labels of their own, in the order of the table."""
+    users, items = ["u1", "u1", "u2", "u1", "u2", "u1"], ["a", "b", "a", "a", "b", "a"]
+    split = ["train", "valid", "test", "train", "train", "train"]
+    stars = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    pq.write_table(
+        pa.table({"source": users, "target": items, "stars": stars, "split": split}), tmp_path / "reviews.parquet"
+    )
+    data = {
+        "output": str(tmp_path / "run"),
+        "graph": {
+            "nodes": {"user": {}, "item": {}},
+            "edges": [
+                {
+                    "source": "user",
+                    "relation": "reviews",
+                    "target": "item",
+                    "files": "reviews.parquet",
+                    "labels": {"stars": {"column": "stars", "kind": "number", "split": {"column": "split"}}},
+                }
+            ],
+        },
+        "model": {"gnn": {"type": "rgcn", "hidden": 8}},
+        "task": {"type": "edge_regression", "edge_type": "user:reviews:item", "label": "stars"},
+        "infer": {"shard_rows": 2},
+    }
+    config = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(config.graph)
+    experiment = build_experiment(config, QUIET)
+    export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    rows = read(tmp_path / "out" / "predictions").to_pydict()
+    keys = zip(rows["source"], rows["target"], rows["parallel"], strict=True)
+    found = dict(zip(keys, rows["label"], strict=True))
+    assert found == {
+        ("u1", "a", 0): 1.0,
+        ("u1", "a", 1): 4.0,
+        ("u1", "a", 2): 6.0,
+        ("u1", "b", 0): 2.0,
+        ("u2", "a", 0): 3.0,
+        ("u2", "b", 0): 5.0,
+    }

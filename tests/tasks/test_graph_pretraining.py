@@ -108,7 +108,7 @@ def test_learns_both_relations(shop_config: Callable[..., Pipeline], tmp_path: P
 
 def test_one_relation_of_all_and_all_candidates(shop_config: Callable[..., Pipeline]) -> None:
     config = shop_config(
-        "graph_pretraining", task={"edge_types": [BUYS], "ranking": {"candidates": "all", "hits": [5]}}
+        "graph_pretraining", task={"edge_types": [BUYS], "ranking": {"candidates": "all"}, "metrics": ["mrr", "hits@5"]}
     )
     experiment, task = made(config)
     assert task.node_types == ("user", "item")

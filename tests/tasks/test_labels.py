@@ -108,8 +108,8 @@ def test_scores_are_those_of_the_vectors_of_both_ends(shop_config: Callable[...,
     sampled = task.evaluate(embedder, "test", Evaluation("mini_batch", experiment.pipeline.train.fanouts, 0))
     assert sampled == pytest.approx(exact, rel=1e-4)
     # One row at a time, and in the order of the graph.
-    part = task.predictions(vectors, slice(10, 13))
-    whole = task.predictions(vectors, slice(0, len(task.labels)))
+    part = task.predict_rows(vectors, slice(10, 13))
+    whole = task.predict_rows(vectors, slice(0, len(task.labels)))
     np.testing.assert_allclose(part, whole[10:13], atol=1e-5)
     swapped = task.predict(vectors, target, source, rows)
     assert np.abs(swapped - task.predict(vectors, source, target, rows)).max() > 1e-3

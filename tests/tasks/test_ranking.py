@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.sampling.known import KnownTargets
-from graphstorm_like.tasks.ranking import full_ranks, ranking_metrics, sampled_ranks
+from graphstorm_like.tasks.metrics import Metrics
+from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
 
 
 def slow_rank(scores: np.ndarray, true: int, banned: set[int]) -> float:
@@ -60,7 +62,7 @@ def test_a_constant_score_gains_nothing() -> None:
 
 
 def test_metrics() -> None:
-    found = ranking_metrics(np.array([1.0, 2.0, 10.5]), [1, 10])
+    found = Metrics(RANKING_METRICS).measure(np.array([1.0, 2.0, 10.5]), np.ones(3))
     assert found == {
         "mrr": pytest.approx((1 + 0.5 + 1 / 10.5) / 3),
         "hits@1": pytest.approx(1 / 3),

@@ -35,7 +35,7 @@ def test_learns_classes_from_the_graph(shop_config: Callable[..., Pipeline], tmp
 @pytest.mark.parametrize("head", ["dot", "distmult"])
 @pytest.mark.parametrize("loss", ["info_nce", "cross_entropy"])
 def test_learns_links(shop_config: Callable[..., Pipeline], tmp_path: Path, head: str, loss: str) -> None:
-    task = {"head": {"type": head}, "loss": {"type": loss}, "ranking": {"candidates": "all", "hits": [10]}}
+    task = {"head": {"type": head}, "loss": {"type": loss}, "metrics": ["mrr", "hits@10"]}
     trainer = trainer_of(shop_config("link_prediction", task=task, train={"epochs": 8}), tmp_path)
     how = Evaluation("layer_wise", (), 0)
     before = trainer.task.evaluate(trainer.experiment.embedder(), "valid", how)["mrr"]

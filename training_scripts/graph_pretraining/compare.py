@@ -37,7 +37,7 @@ SECTION = "accuracy", "macro_f1"
 LINKS = [
     "task={type: link_prediction, edge_type: 'program:recommends:program', head: {type: dot, directed: true}, "
     "loss: {type: info_nce, temperature: 0.07}, negatives: {in_batch: false, uniform: 2048}, "
-    "ranking: {candidates: all, hits: [1, 10]}}",
+    "ranking: {candidates: all}}",
     "infer.embeddings=[program]",
 ]
 TUNED = [

@@ -1,11 +1,74 @@
-"""What every task has in its configuration."""
+"""What every task says of itself before a graph is opened. A task overrides what is not so for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from graphstorm_like.config.base import EdgeType, Name, Strict
 from graphstorm_like.config.choice import Choice
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.problems import Problem
+
+
+class ScoredEdgeInputs(Strict):
+    """What the head reads of the edges themselves; default: all their features and texts.
+
+    The label must not be among them, nor what gives it away.
+    """
+
+    features: list[Name] | None = None
+    """Features that the head reads; default: all."""
+    text: list[Name] | None = None
+    """Texts that the head reads; default: all."""
 
 
 class TaskConfig(Choice, tag="type"):
-    """What is predicted, how it is scored, and which number selects the model."""
+    """What is predicted, how it is scored, and which number selects the model.
+
+    Edge types are those of the graph without reverses: an argument `edge_types` lists them all, `has_split` says of
+    each whether its edges have a split.
+    """
 
     type: str
+
+    classifies_nodes: ClassVar[bool] = False
+    """Whether it predicts classes of the nodes of one type, so that there can be pseudo labels."""
+
+    @property
+    def row_type(self) -> str | EdgeType | None:
+        """The node or edge type whose rows are learnt from; None: there are several."""
+        return None
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """Edge types that the task is about; default: none."""
+        return ()
+
+    def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
+        """Node types whose vectors the task reads; default: both ends of its relations."""
+        ends = (end for source, _, target in self.relations(edge_types) for end in (source, target))
+        return tuple(dict.fromkeys(ends))
+
+    def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """Edge types whose validation and test edges must be no messages, with the label whose split says which those
+        are; None: the split of the edges themselves. Default: none."""
+        return {}
+
+    def held_out_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, int]:
+        """Edge types of which edges are set aside to validate on, and at most how many. Default: none."""
+        return {}
+
+    def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
+        """Edge type and inputs of scored edges that the head reads; None: it reads none."""
+        return None
+
+    def reads_edge_text(self, graph: GraphConfig) -> bool:
+        """Whether the head reads a text of the edges that it scores."""
+        scored = self.scored_inputs()
+        if scored is None or scored[1].text == []:
+            return False
+        return any(edge.text for edge in graph.edges if edge.edge_type == scored[0])
+
+    def check(self, graph: GraphConfig) -> Iterator[Problem]:
+        """What does not fit the graph; paths begin at the task. Default: nothing."""
+        return iter(())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from graphstorm_like.config.base import Accepts, EdgeTypeField, PositiveInt
+from graphstorm_like.config.base import Accepts, EdgeType, EdgeTypeField, PositiveInt, edge_name
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
+from graphstorm_like.config.problems import Problem, check_original
 from graphstorm_like.config.tasks.base import TaskConfig
-from graphstorm_like.config.tasks.ranking import NegativesConfig, RankingConfig
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS, NegativesConfig, RankingConfig
 
 
 class SharedNegativesConfig(NegativesConfig):
@@ -59,5 +63,31 @@ class GraphPretrainingConfig(TaskConfig):
     """At most this many edges of a relation, and at most 2 % of them, are held out. A relation with a split column
     holds out its validation and test edges instead."""
     ranking: SampledRankingConfig = SampledRankingConfig()
-    select_by: Literal["mrr"] = "mrr"
-    """The mean over relations."""
+    metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
+    """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
+    select_by: str = "mrr"
+    """The metric, one of `metrics`, whose mean over relations early stopping and the best checkpoint follow."""
+
+    _selectable = model_validator(mode="after")(check_metrics)
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return tuple(edge_types if self.edge_types is None else self.edge_types)
+
+    def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """See TaskConfig."""
+        return {e: None for e in self.relations(list(has_split)) if has_split.get(e)}
+
+    def held_out_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, int]:
+        """See TaskConfig."""
+        return {e: self.validation_edges for e in self.relations(list(has_split)) if not has_split.get(e)}
+
+    def check(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        if not graph.edges:
+            yield ("type",), "must have edges to learn from: graph.edges is empty"
+        for i, edge_type in enumerate(self.edge_types or ()):
+            at = ("edge_types", i)
+            yield from check_original(graph, edge_type, at)
+            if edge_type in (self.edge_types or ())[:i]:
+                yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"

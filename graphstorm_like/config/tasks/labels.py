@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeTypeField, KeyedError, Name, Strict
-from graphstorm_like.config.tasks.base import TaskConfig
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict, edge_name
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig
+from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
+from graphstorm_like.config.metrics.accuracy import AccuracyConfig
+from graphstorm_like.config.metrics.f1 import F1Config
+from graphstorm_like.config.metrics.mae import MaeConfig
+from graphstorm_like.config.metrics.r2 import R2Config
+from graphstorm_like.config.metrics.rmse import RmseConfig
+from graphstorm_like.config.problems import Problem, check_input_names, check_original, unknown_name
+from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig
 
-ClassMetric = Literal["accuracy", "macro_f1"]
-NumberMetric = Literal["rmse", "mae", "r2"]
-
-
-def _select_by_is_measured(config: Any) -> Any:
-    if config.select_by not in config.metrics:
-        given = "" if "select_by" in config.model_fields_set else ", the default"
-        known = " or ".join(map(repr, config.metrics))
-        raise KeyedError("select_by", f"must be one of task.metrics, {known} (got {config.select_by!r}{given})")
-    return config
+LabelKind = Literal["class", "number"]
 
 
 class NodeLabelConfig(TaskConfig):
     """The label is one of the nodes of one type."""
+
+    label_kind: ClassVar[LabelKind]
 
     node_type: Name
     """The node type that the task is about."""
@@ -31,21 +33,27 @@ class NodeLabelConfig(TaskConfig):
     head_layers: Annotated[int, Field(ge=1, le=4)] = 1
     """1: a linear head; more: an MLP."""
 
+    @property
+    def row_type(self) -> str:
+        """See TaskConfig."""
+        return self.node_type
 
-class ScoredEdgeInputs(Strict):
-    """What the head reads of the edges themselves; default: all their features and texts.
+    def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
+        """See TaskConfig."""
+        return (self.node_type,)
 
-    The label must not be among them, nor what gives it away.
-    """
-
-    features: list[Name] | None = None
-    """Features that the head reads; default: all."""
-    text: list[Name] | None = None
-    """Texts that the head reads; default: all."""
+    def check(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        if self.node_type not in graph.nodes:
+            yield ("node_type",), unknown_name("node type", self.node_type, graph.nodes)
+        else:
+            yield from _check_label(self, graph.nodes[self.node_type].labels)
 
 
 class EdgeLabelConfig(TaskConfig):
     """The label is one of the edges of one type, read off both ends' vectors, and off the edge itself with `inputs`."""
+
+    label_kind: ClassVar[LabelKind]
 
     edge_type: EdgeTypeField
     """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
@@ -60,30 +68,89 @@ class EdgeLabelConfig(TaskConfig):
     """A training batch's edges and their reverses are excluded from its message passing, the label's validation and
     test edges from all message passing. false: every edge passes messages, in training and in scoring."""
 
+    @property
+    def row_type(self) -> EdgeType:
+        """See TaskConfig."""
+        return self.edge_type
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return (self.edge_type,)
+
+    def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """See TaskConfig."""
+        return {self.edge_type: self.label} if self.exclude_target_edges else {}
+
+    def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
+        """See TaskConfig."""
+        return None if self.inputs is None else (self.edge_type, self.inputs)
+
+    def check(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        yield from check_original(graph, self.edge_type, ("edge_type",))
+        edge = graph.edge(self.edge_type)
+        if edge is not None:
+            yield from _check_label(self, edge.labels)
+            yield from self._check_inputs(edge)
+
+    def _check_inputs(self, edge: EdgeConfig) -> Iterator[Problem]:
+        if self.inputs is None:
+            return
+        yield from check_input_names(("inputs",), self.inputs, edge)
+        features = edge.features if self.inputs.features is None else self.inputs.features
+        text = edge.text if self.inputs.text is None else self.inputs.text
+        if not features and not text:
+            name = edge_name(edge.edge_type)
+            yield ("inputs",), f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
+
+
+def _check_label(task: NodeLabelConfig | EdgeLabelConfig, labels: Mapping[str, LabelConfig]) -> Iterator[Problem]:
+    """The label must be one of the table's, and of the task's kind."""
+    if task.label not in labels:
+        yield ("label",), unknown_name("label", task.label, labels)
+    elif labels[task.label].kind != task.label_kind:
+        yield (
+            ("label",),
+            f"must be a label of kind {task.label_kind} for {task.type} (got '{task.label}' of kind "
+            f"{labels[task.label].kind})",
+        )
+
 
 class ClassLabelConfig(Strict):
     """The label is a class."""
 
+    label_kind: ClassVar[LabelKind] = "class"
+
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: a rare class weighs as much in the loss as a frequent one."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """This much of the target's probability is spread over all classes."""
-    metrics: Annotated[list[ClassMetric], Field(min_length=1)] = ["accuracy", "macro_f1"]
-    """What is measured on validation and test."""
-    select_by: ClassMetric = "accuracy"
-    """The validation number that early stopping and the best checkpoint follow."""
+    """This much of the label's probability is spread over all classes."""
+    metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("classes")]], Field(min_length=1)] = [
+        AccuracyConfig(type="accuracy"),
+        F1Config(type="macro_f1"),
+    ]
+    """What is measured on validation and test: names, or mappings with `type` and settings."""
+    select_by: str = "accuracy"
+    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
 
-    _selectable = model_validator(mode="after")(_select_by_is_measured)
+    _selectable = model_validator(mode="after")(check_metrics)
 
 
 class NumberLabelConfig(Strict):
     """The label is a number."""
 
+    label_kind: ClassVar[LabelKind] = "number"
+
     loss: Literal["mse", "huber"] = "mse"
     """On labels standardised by the training rows' mean and deviation; huber is linear beyond one deviation."""
-    metrics: Annotated[list[NumberMetric], Field(min_length=1)] = ["rmse", "mae", "r2"]
-    """In the label's own units."""
-    select_by: NumberMetric = "rmse"
-    """The validation number that early stopping and the best checkpoint follow: lowest rmse or mae, highest r2."""
+    metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("numbers")]], Field(min_length=1)] = [
+        RmseConfig(type="rmse"),
+        MaeConfig(type="mae"),
+        R2Config(type="r2"),
+    ]
+    """Names, or mappings with `type` and settings. In the label's own units."""
+    select_by: str = "rmse"
+    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow: lowest rmse
+    or mae, highest r2."""
 
-    _selectable = model_validator(mode="after")(_select_by_is_measured)
+    _selectable = model_validator(mode="after")(check_metrics)

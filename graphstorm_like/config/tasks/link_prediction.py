@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
 
-from graphstorm_like.config.base import EdgeTypeField
+from pydantic import Field, model_validator
+
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, edge_name
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
+from graphstorm_like.config.problems import Problem, check_original
 from graphstorm_like.config.tasks.base import TaskConfig
-from graphstorm_like.config.tasks.ranking import NegativesConfig, RankingConfig
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS, NegativesConfig, RankingConfig
 
 
 class LinkPredictionConfig(TaskConfig):
@@ -25,5 +31,32 @@ class LinkPredictionConfig(TaskConfig):
     """How true edges are told from wrong ones."""
     negatives: NegativesConfig = NegativesConfig()
     ranking: RankingConfig = RankingConfig()
-    select_by: Literal["mrr"] = "mrr"
-    """The validation number that early stopping and the best checkpoint follow."""
+    metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
+    """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
+    select_by: str = "mrr"
+    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
+
+    _selectable = model_validator(mode="after")(check_metrics)
+
+    @property
+    def row_type(self) -> EdgeType:
+        """See TaskConfig."""
+        return self.edge_type
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return (self.edge_type,)
+
+    def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """See TaskConfig."""
+        return {self.edge_type: None}
+
+    def check(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        at = ("edge_type",)
+        yield from check_original(graph, self.edge_type, at)
+        edge = graph.edge(self.edge_type)
+        if edge is not None and edge.split is None:
+            # The edges of a folder that is there already have no entry to add it to.
+            fix = f". Add graph.edges[{graph.edges.index(edge)}].split" if edge.files else ""
+            yield at, f"must be an edge type with a split (got '{edge_name(edge.edge_type)}'){fix}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NodeLabelConfig
 
@@ -11,3 +11,5 @@ class NodeClassificationConfig(ClassLabelConfig, NodeLabelConfig):
     """Predict a class of each node of one type."""
 
     type: Literal["node_classification"]
+
+    classifies_nodes: ClassVar[bool] = True

@@ -7,6 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from graphstorm_like.config.base import PositiveInt, Strict
+from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.config.metrics.hits import HitsConfig
+from graphstorm_like.config.metrics.mrr import MrrConfig
+
+RANKING_METRICS: list[MetricConfig] = [
+    MrrConfig(type="mrr"),
+    HitsConfig(type="hits", k=1),
+    HitsConfig(type="hits", k=10),
+]
 
 
 class NegativesConfig(Strict):
@@ -32,5 +41,7 @@ class RankingConfig(Strict):
 
     candidates: PositiveInt | Literal["all"] = "all"
     """all nodes of the target type, or this many drawn uniformly per edge."""
-    hits: list[PositiveInt] = [1, 10]
-    """For each k, the share of edges whose true target is among the first k."""
+    exclude_source: bool = True
+    """Where both ends are of one node type: whether the source itself is no candidate. true suits relations that no
+    node has to itself (recommendations, citations); false is the protocol of knowledge graphs, whose numbers are lower,
+    for a source is often the likeliest answer."""

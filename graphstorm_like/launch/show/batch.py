@@ -14,7 +14,7 @@ from graphstorm_like.progress import Reporter
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     """The first training batch: each stage with its time and what it added, then forward and backward."""
     from graphstorm_like.device import set_threads
-    from graphstorm_like.sampling.batch import EdgeTargets, StreamPosition, link_parts, tensor_bytes
+    from graphstorm_like.sampling.batch import StreamPosition, tensor_bytes
     from graphstorm_like.training.experiment import build_experiment
 
     set_threads(pipeline.launch.threads)
@@ -40,11 +40,7 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     yield f"loss {loss / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():
         yield f"seeds {node_type}: {len(seeds):,}"
-    if isinstance(batch.targets, EdgeTargets):
-        carried = "".join(f"; {n} {tuple(v.shape)}" for n, v in batch.targets.inputs.items())
-        yield f"edges: {len(batch.targets.labels):,} of {edge_name(batch.targets.edge_type)}{carried}"
-    for part in link_parts(batch.targets):
-        yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
+    yield from experiment.task.describe_batch(batch)
     for node_type, inputs in batch.input_ids.items():
         features = ", ".join(f"{n} {tuple(v.shape)}" for n, v in batch.features.get(node_type, {}).items())
         yield f"input {node_type}: {len(inputs):,} nodes; {features or 'nothing from tables'}"

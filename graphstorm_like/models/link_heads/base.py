@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -20,6 +21,8 @@ LINK_HEADS: Registry[type[LinkHead]] = Registry("link head", "graphstorm_like.mo
 class LinkHead(nn.Module):
     """score(s, t) = <source(h_s), target(h_t)>"""
 
+    plain_similarity: Literal["inner_product", "cosine"] | None = None
+    """How the vectors themselves rank as the head does; None: only those of `source` and `target` do."""
     index: Mapping[EdgeType, int] = MappingProxyType({})
     """Rows of `relations`, where there are parameters a relation."""
 

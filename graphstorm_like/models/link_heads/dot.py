@@ -20,6 +20,8 @@ class DotHead(LinkHead):
         super().__init__()
         self.normalize = config.normalize
         self.ends = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(2)) if config.directed else None
+        if not config.directed:
+            self.plain_similarity = "cosine" if config.normalize else "inner_product"
 
     def _end(self, hidden: Tensor, end: int) -> Tensor:
         mapped = hidden if self.ends is None else self.ends[end](hidden)

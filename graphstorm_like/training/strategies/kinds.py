@@ -14,7 +14,6 @@ from graphstorm_like.config.phases.pseudo import PseudoPhase
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.tasks import NodeClassification
 from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_experiment
@@ -57,12 +56,14 @@ def _joint(stage: JointPhase, pipeline: Pipeline, lineage: Lineage, reporter: Re
 def _pseudo(stage: PseudoPhase, pipeline: Pipeline, lineage: Lineage, reporter: Reporter) -> Experiment:
     """Pseudo labels are computed once, before the stage: the graph network does not change in it."""
     teacher = lineage.teacher(reporter)
-    assert isinstance(teacher.task, NodeClassification), "checked by the configuration"
-    node_type = teacher.task.config.node_type
-    probabilities = teacher.task.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
+    classifier = teacher.task.node_classifier
+    assert classifier is not None, "checked by the configuration"
+    node_type = classifier.node_type
+    probabilities = classifier.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
     experiment = build_lm_experiment(pipeline, reporter)
-    assert isinstance(experiment.task, NodeClassification)
-    labels = PseudoLabels(experiment.task, probabilities, stage.weight, stage.min_confidence)
+    student = experiment.task.node_classifier
+    assert student is not None, "of the same task"
+    labels = PseudoLabels(student, probabilities, stage.weight, stage.min_confidence)
     reporter.line(
         f"{len(labels.rows) - int(labels.is_gold.sum()):,} nodes with pseudo labels, "
         f"{int(labels.is_gold.sum()):,} with gold ones"
@@ -75,8 +76,8 @@ def _student(stage: StudentPhase, lineage: Lineage, reporter: Reporter) -> Exper
     teacher = lineage.teacher(reporter)
     vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
     probabilities = None
-    if isinstance(teacher.task, NodeClassification):
-        probabilities = teacher.task.probabilities(vectors[teacher.task.config.node_type])
+    if (classifier := teacher.task.node_classifier) is not None:
+        probabilities = classifier.probabilities(vectors[classifier.node_type])
     pipeline = student_pipeline(stage_pipeline(lineage.pipeline, stage), stage)
     experiment = build_lm_experiment(pipeline, reporter, hidden=teacher.model.hidden)
     with torch.no_grad():

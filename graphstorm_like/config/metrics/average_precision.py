@@ -1,0 +1,20 @@
+"""`task.metrics`: `average_precision`"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from graphstorm_like.config.metrics.base import Measured, MetricConfig
+
+
+class AveragePrecisionConfig(MetricConfig):
+    """Average precision of each class against the rest, the mean over classes."""
+
+    measures: ClassVar[Measured] = "classes"
+
+    type: Literal["average_precision"]
+    thresholds: Annotated[int, Field(ge=10, le=10_000)] = 200
+    """Probabilities are told apart at this many points from 0 to 1: counts at each add up over ranks, scores would
+    have to be collected."""

@@ -1,0 +1,18 @@
+"""`task.metrics`: `macro_f1` or `micro_f1` or `weighted_f1`"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from graphstorm_like.config.metrics.base import Measured, MetricConfig
+
+
+class F1Config(MetricConfig):
+    """F1 of the likeliest class: the mean over classes (macro; classes that are neither labels nor predictions do not
+    count), weighted by how often a class is the label (weighted), or of all rows together (micro; of one label a row
+    that is the accuracy)."""
+
+    measures: ClassVar[Measured] = "classes"
+
+    type: Literal["macro_f1", "micro_f1", "weighted_f1"]
+    """How classes are averaged."""

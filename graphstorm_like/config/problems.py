@@ -1,0 +1,67 @@
+"""What checks between parts of the configuration report, and the rules that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.errors import unknown
+
+Path = tuple[str | int, ...]
+Problem = tuple[Path, str]
+"""(path in the YAML, message)"""
+
+
+class ChosenInputs(Protocol):
+    """Names of features and texts; None: all that there are."""
+
+    @property
+    def features(self) -> list[str] | None:
+        """Of features."""
+        ...
+
+    @property
+    def text(self) -> list[str] | None:
+        """Of texts."""
+        ...
+
+
+def below(at: Path, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Problems of a part, whose paths begin at the part, with the whole path."""
+    for path, message in problems:
+        yield (*at, *path), message
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """A message that lists the known names and the nearest spelling."""
+    return unknown("", what, name, known).removeprefix(": ")
+
+
+def ends_known(graph: GraphConfig) -> bool:
+    """Whether every edge names known node types; if not, what refers to edge types is wrong only for that."""
+    return all(t in graph.nodes for e in graph.edges for t in (e.source, e.target))
+
+
+def check_original(graph: GraphConfig, edge_type: EdgeType, at: Path) -> Iterator[Problem]:
+    """The edge type must be one of graph.edges, not the reverse of one."""
+    originals = [edge.edge_type for edge in graph.edges]
+    if edge_type in originals:
+        return
+    for edge in graph.edges:
+        if edge.reverse_type == edge_type:
+            yield at, f"must be an edge type of graph.edges (got the reverse of '{edge_name(edge.edge_type)}')"
+            return
+    if ends_known(graph):
+        yield at, unknown_name("edge type", edge_name(edge_type), map(edge_name, originals))
+
+
+def check_input_names(at: Path, chosen: ChosenInputs, known: NodeConfig | EdgeConfig) -> Iterator[Problem]:
+    """Features and texts must be some that the table has."""
+    for i, name in enumerate(chosen.features or ()):
+        if name not in known.features:
+            yield (*at, "features", i), unknown_name("feature", name, known.features)
+    for i, name in enumerate(chosen.text or ()):
+        if name not in known.text:
+            yield (*at, "text", i), unknown_name("text", name, known.text)

@@ -1,0 +1,81 @@
+"""The best targets of each source among all nodes of a type, as a table: what link prediction predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.train import InferConfig
+from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.tasks.links import LinkRanker
+from graphstorm_like.tasks.outputs import Follow
+
+CHUNK_SCORES = 40_000_000
+"""Scores that are in memory at once: 160 MB."""
+
+
+class BestTargets:
+    """`k` targets of every source. vectors: [count, D] of all nodes of both types."""
+
+    def __init__(
+        self, ranker: LinkRanker, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow
+    ) -> None:
+        source, _, target = ranker.edge_type
+        manifest = ranker.graph.manifest
+        self.ranker, self.follow = ranker, follow
+        self.vectors, self.keys = vectors[source], ranker.keys(vectors[target])
+        self.sources = manifest.node(source).count
+        self.k = min(config.top_k, manifest.node(target).count)
+        self.excluded = _excluded(ranker, config)
+
+    def table(self, part: slice) -> pa.Table:
+        """source, target, score, rank of some sources. One with fewer than k free targets gets fewer lines."""
+        rows = np.arange(part.start, part.stop)
+        targets = np.empty((len(rows), self.k), dtype=np.int64)
+        scores = np.empty((len(rows), self.k), dtype=np.float32)
+        chunk = max(1, CHUNK_SCORES // max(1, len(self.keys)))
+        for start in range(0, len(rows), chunk):
+            ids = rows[start : start + chunk]
+            targets[start : start + chunk], scores[start : start + chunk] = self._best(ids)
+            self.follow(f"rank {edge_name(self.ranker.edge_type)}", int(ids[-1]) + 1, self.sources)
+        free = np.flatnonzero(scores.reshape(-1) > float("-inf"))
+        source_type, _, target_type = self.ranker.edge_type
+        graph = self.ranker.graph
+        return pa.table(
+            {
+                "source": graph.ids_of(source_type, np.repeat(rows, self.k)[free]),
+                "target": graph.ids_of(target_type, targets.reshape(-1)[free]),
+                "score": scores.reshape(-1)[free],
+                "rank": np.tile(np.arange(1, self.k + 1, dtype=np.int32), len(rows))[free],
+            }
+        )
+
+    @torch.inference_mode()
+    def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
+        """([n, k] targets, [n, k] scores) of n sources."""
+        scores = self.ranker.queries(self.vectors[ids]) @ self.keys.T
+        for known in self.excluded:
+            rows, targets = known.pairs(ids)
+            scores[torch.from_numpy(rows), torch.from_numpy(targets)] = float("-inf")
+        if self.ranker.excludes_source:
+            scores[torch.arange(len(ids)), torch.from_numpy(ids)] = float("-inf")
+        best = scores.topk(self.k, dim=1)
+        return best.indices.cpu().numpy(), best.values.cpu().numpy()
+
+
+def _excluded(ranker: LinkRanker, config: InferConfig) -> list[KnownTargets]:
+    """Pairs that are no predictions, as `infer.known_pairs` says."""
+    if config.known_pairs == "list":
+        return []
+    excluded = [ranker.known]
+    source_type, _, target_type = ranker.edge_type
+    if config.known_pairs == "exclude_both_ways" and source_type == target_type:
+        source, target = ranker.graph.edges(ranker.edge_type)
+        excluded.append(KnownTargets(target, source, ranker.graph.manifest.node(source_type).count))
+    return excluded

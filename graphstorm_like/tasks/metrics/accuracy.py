@@ -1,0 +1,20 @@
+"""Accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphstorm_like.config.metrics.accuracy import AccuracyConfig
+from graphstorm_like.tasks.metrics.base import METRICS
+from graphstorm_like.tasks.metrics.summed import TorchMetric
+
+
+@METRICS.register(AccuracyConfig)
+class Accuracy(TorchMetric):
+    """Rows whose likeliest class is the right one / rows."""
+
+    def build(self) -> Any:
+        """See TorchMetric."""
+        from torchmetrics.classification import MulticlassAccuracy
+
+        return MulticlassAccuracy(self.facts.classes, average="micro", validate_args=False)

@@ -1,0 +1,22 @@
+"""Average precision, from counts at thresholds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphstorm_like.config.metrics.average_precision import AveragePrecisionConfig
+from graphstorm_like.tasks.metrics.base import METRICS
+from graphstorm_like.tasks.metrics.summed import TorchMetric
+
+
+@METRICS.register(AveragePrecisionConfig)
+class AveragePrecision(TorchMetric):
+    """Average precision of each class against the rest, the mean over classes with a row."""
+
+    config: AveragePrecisionConfig
+
+    def build(self) -> Any:
+        """See TorchMetric."""
+        from torchmetrics.classification import MulticlassAveragePrecision
+
+        return MulticlassAveragePrecision(self.facts.classes, thresholds=self.config.thresholds, validate_args=False)

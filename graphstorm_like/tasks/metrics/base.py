@@ -1,0 +1,63 @@
+"""A metric: a vector of sums that adds over ranks, and its value. Which way is better stands in its configuration.
+
+What is measured, of n rows: classes: probabilities [n, C] and labels [n] int64; numbers: predictions and labels [n];
+ranks: the ranks [n] of the true answers and the best ones that there are, 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.registry import Registry
+
+METRICS: Registry[type[Metric]] = Registry("metric", "graphstorm_like.tasks.metrics")
+
+Numbers = npt.NDArray[Any]
+Sums = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFacts:
+    """What a metric may know of the labels: how many classes; mean and deviation of the numbers to train on."""
+
+    classes: int = 0
+    center: float = 0.0
+    spread: float = 1.0
+
+
+class Metric(ABC):
+    """One number from sums over rows."""
+
+    def __init__(self, config: MetricConfig, facts: LabelFacts) -> None:
+        self.config, self.facts = config, facts
+
+    @abstractmethod
+    def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
+        """[m] of n rows; those of all rows are their sum. n may be 0."""
+
+    @abstractmethod
+    def value(self, sums: Sums) -> float:
+        """Of all rows."""
+
+
+class Metrics:
+    """Several metrics of the same predictions."""
+
+    def __init__(self, configs: Sequence[MetricConfig], facts: LabelFacts | None = None) -> None:
+        known = facts or LabelFacts()
+        self.by_name: dict[str, Metric] = {config.name: METRICS.of(config)(config, known) for config in configs}
+
+    def measure(self, predicted: Numbers, labels: Numbers, group: Group = ALONE) -> dict[str, float]:
+        """Metrics by name, over the rows of all members of the group."""
+        sums = [metric.sums(predicted, labels) for metric in self.by_name.values()]
+        ends = np.cumsum([len(each) for each in sums])
+        totals = np.split(group.total(np.concatenate(sums), "scores"), ends[:-1])
+        return {name: metric.value(own) for (name, metric), own in zip(self.by_name.items(), totals, strict=True)}

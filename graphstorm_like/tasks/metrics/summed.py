@@ -1,0 +1,45 @@
+"""Metrics of torchmetrics whose states add up: the states, one behind the other, are the vector of sums."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+
+from graphstorm_like.tasks.metrics.base import Metric, Numbers, Sums
+
+
+class TorchMetric(Metric):
+    """torchmetrics takes 1.5 s to import: `build` does it, when something is measured."""
+
+    @abstractmethod
+    def build(self) -> Any:
+        """A fresh torchmetrics.Metric. Its states must be tensors that add up (dist_reduce_fx='sum')."""
+
+    def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
+        """See Metric. In float64, of which counts stay exact to 2^53."""
+        metric = self._fresh()
+        if len(labels):
+            metric.update(torch.from_numpy(np.asarray(predicted)), torch.from_numpy(np.asarray(labels)))
+        return np.concatenate([state.double().reshape(-1).numpy() for state in metric.metric_state.values()])
+
+    def value(self, sums: Sums) -> float:
+        """See Metric."""
+        metric, begin = self._fresh(), 0
+        for name, state in metric.metric_state.items():
+            part = torch.from_numpy(sums[begin : begin + state.numel()])
+            setattr(metric, name, part.reshape(state.shape))
+            begin += state.numel()
+        with warnings.catch_warnings():
+            # That it was not updated here, and that classes without a row do not count.
+            warnings.simplefilter("ignore")
+            return float(metric.compute())
+
+    def _fresh(self) -> Any:
+        metric = self.build().set_dtype(torch.float64)
+        for name, state in metric.metric_state.items():
+            assert isinstance(state, torch.Tensor), f"{type(metric).__name__}.{name} must be a tensor that adds up"
+        return metric

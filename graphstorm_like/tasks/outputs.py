@@ -1,0 +1,34 @@
+"""What a task gives to be written for the user: tables of predictions, a part of the rows at a time, and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from graphstorm_like.graph.store import NodeType, RowType
+from graphstorm_like.models.embedding import Vectors
+
+Follow = Callable[[str, int, int], None]
+"""Told of progress: (what, how many are done, of how many)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions for the rows of a node or edge type. table: makes those of some rows, with the user's ids."""
+
+    row_type: RowType
+    table: Callable[[slice], pa.Table]
+    per_row: int = 1
+    """At most so many lines of the table a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndVectors:
+    """Vectors of the nodes of a type as the head compares them. folder: where they are written, among the results.
+    of: the model's vectors [n, D] -> [n, D]."""
+
+    folder: str
+    node_type: NodeType
+    of: Callable[[Vectors], Vectors]

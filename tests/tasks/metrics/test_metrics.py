@@ -1,0 +1,184 @@
+"""Metrics: parts of the rows add up to the whole, the numbers are those of scikit-learn or of a plain formula, and one
+from outside the package is a metric like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.config.metrics.base import Measured
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.group import Group
+from graphstorm_like.tasks import Evaluation
+from graphstorm_like.tasks.metrics import METRICS, LabelFacts, Metric, Metrics, Numbers
+from graphstorm_like.training.experiment import build_experiment
+
+CLASSES, ROWS = 4, 300
+QUIET = Reporter(quiet=True)
+
+
+def config_of(given: dict[str, object]) -> MetricConfig:
+    return TypeAdapter(MetricConfig).validate_python(given)
+
+
+def classes() -> tuple[Numbers, Numbers]:
+    """Probabilities on a grid of hundredths, so that thresholds cut between them, and labels that they tell of."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(CLASSES, size=ROWS)
+    raised = rng.random((ROWS, CLASSES)) + 0.6 * np.eye(CLASSES)[labels]
+    return (raised / raised.sum(axis=1, keepdims=True)).round(2).astype(np.float32), labels
+
+
+def numbers() -> tuple[Numbers, Numbers]:
+    rng = np.random.default_rng(1)
+    labels = rng.normal(50, 4, size=ROWS).astype(np.float32)
+    return labels + rng.normal(size=ROWS).astype(np.float32), labels
+
+
+def ranks() -> tuple[Numbers, Numbers]:
+    return 1 + np.random.default_rng(2).integers(40, size=ROWS) / 2, np.ones(ROWS)
+
+
+CASES = [
+    *(({"type": name}, classes) for name in ("accuracy", "macro_f1", "micro_f1", "weighted_f1")),
+    *(({"type": name, "thresholds": 201}, classes) for name in ("roc_auc", "average_precision")),
+    *(({"type": name}, numbers) for name in ("rmse", "mae", "r2")),
+    ({"type": "mrr"}, ranks),
+    ({"type": "hits", "k": 5}, ranks),
+]
+FACTS = LabelFacts(classes=CLASSES, center=50.0, spread=4.0)
+
+
+class OneOfSeveral(Group):
+    """Has the sums of the others added to its own."""
+
+    size = 2
+
+    def __init__(self, others: np.ndarray) -> None:
+        self.others = others
+
+    def total(self, values: np.ndarray, what: str) -> np.ndarray:
+        return values + self.others
+
+
+@pytest.mark.parametrize(("given", "rows"), CASES, ids=[str(given["type"]) for given, _ in CASES])
+def test_parts_add_up_to_the_whole(given: dict[str, object], rows: Callable[[], tuple[Numbers, Numbers]]) -> None:
+    predicted, labels = rows()
+    metrics = Metrics([config_of(given)], FACTS)
+    (metric,) = metrics.by_name.values()
+    others = metric.sums(predicted[100:], labels[100:]) + metric.sums(predicted[:0], labels[:0])
+    assert others.dtype == np.float64
+    whole = metrics.measure(predicted, labels)
+    assert metrics.measure(predicted[:100], labels[:100], OneOfSeveral(others)) == pytest.approx(whole, rel=1e-12)
+
+
+def test_every_metric_has_a_case() -> None:
+    assert set(METRICS) == {type(config_of(given)) for given, _ in CASES}
+
+
+def test_numbers_are_those_of_scikit_learn() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
+    predicted, labels = classes()
+    found = Metrics([config_of(given) for given, rows in CASES if rows is classes], FACTS).measure(predicted, labels)
+    likeliest = predicted.argmax(axis=1)
+    one_hot = np.eye(CLASSES)[labels]
+    wanted = {f"{a}_f1": sk.f1_score(labels, likeliest, average=a) for a in ("macro", "micro", "weighted")}
+    wanted["accuracy"] = sk.accuracy_score(labels, likeliest)
+    wanted["roc_auc"] = np.mean([sk.roc_auc_score(one_hot[:, c], predicted[:, c]) for c in range(CLASSES)])
+    wanted["average_precision"] = np.mean(
+        [sk.average_precision_score(one_hot[:, c], predicted[:, c]) for c in range(CLASSES)]
+    )
+    assert found == pytest.approx(wanted, abs=1e-6)
+    predicted, labels = numbers()
+    found = Metrics([config_of(given) for given, rows in CASES if rows is numbers], FACTS).measure(predicted, labels)
+    errors = predicted.astype(np.float64) - labels
+    assert found == pytest.approx(
+        {
+            "rmse": np.sqrt(np.mean(errors**2)),
+            "mae": np.mean(np.abs(errors)),
+            "r2": sk.r2_score(labels.astype(np.float64), predicted.astype(np.float64)),
+        },
+        rel=1e-9,
+    )
+
+
+def test_r2_of_large_labels_keeps_its_digits() -> None:
+    """Years in seconds: squares have 19 digits, float64 has 16."""
+    rng = np.random.default_rng(0)
+    labels = 1.7e9 + rng.normal(size=1000)
+    predicted = labels + 0.5 * rng.normal(size=1000)
+    facts = LabelFacts(center=1.7e9, spread=1.0)
+    found = Metrics([config_of({"type": "r2"})], facts).measure(predicted, labels)["r2"]
+    wanted = 1 - np.sum((predicted - labels) ** 2) / np.sum((labels - labels.mean()) ** 2)
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_r2_of_one_row() -> None:
+    metrics = Metrics([config_of({"type": "r2"})])
+    assert metrics.measure(np.array([3.0]), np.array([3.0]))["r2"] == 1.0
+    assert metrics.measure(np.array([3.0]), np.array([4.0]))["r2"] == 0.0
+
+
+def test_names_and_short_forms(shop_config: Callable[..., Pipeline]) -> None:
+    assert [metric.name for metric in RANKING_METRICS] == ["mrr", "hits@1", "hits@10"]
+    task = {"metrics": ["hits@3", {"type": "mrr"}], "select_by": "hits@3"}
+    config = shop_config("link_prediction", task=task)
+    written = config.model_dump(mode="json")
+    assert written["task"]["metrics"] == [{"type": "hits", "k": 3}, {"type": "mrr"}]
+    assert build_pipeline(written) == config
+    with pytest.raises(
+        ConfigError, match=r"select_by: must be one of task.metrics, 'hits@3' or 'mrr' \(got 'hits@10'\)"
+    ):
+        shop_config("link_prediction", task={**task, "select_by": "hits@10"})
+
+
+@pytest.fixture
+def _worst_class() -> Iterator[None]:
+    """A metric of the user's own, for one test: others look at which there are."""
+
+    class WorstClassConfig(MetricConfig):
+        """How many errors the class with the most of them has. Lower is better."""
+
+        measures: ClassVar[Measured] = "classes"
+        higher_is_better: ClassVar[bool] = False
+
+        type: Literal["worst_class"]
+
+    @METRICS.register(WorstClassConfig)
+    class WorstClass(Metric):
+        """Sums: errors of each class."""
+
+        def sums(self, predicted: Numbers, labels: Numbers) -> np.ndarray:
+            wrong = labels[predicted.argmax(axis=1) != labels]
+            return np.bincount(wrong, minlength=self.facts.classes).astype(np.float64)
+
+        def value(self, sums: np.ndarray) -> float:
+            return float(sums.max())
+
+    yield
+    family = MetricConfig.family
+    assert family is not None
+    del family.members["worst_class"], METRICS._operators[WorstClassConfig]
+    family._validator = None
+
+
+@pytest.mark.usefixtures("_worst_class")
+def test_a_metric_from_outside_selects(shop_config: Callable[..., Pipeline]) -> None:
+    config = shop_config(task={"metrics": ["accuracy", "worst_class"], "select_by": "worst_class"})
+    task = build_experiment(config, QUIET).task
+    assert (task.select_by, task.higher_is_better) == ("worst_class", False)
+    experiment = build_experiment(config, QUIET)
+    scores = experiment.task.evaluate(experiment.embedder(), "valid", Evaluation("layer_wise", (), 0))
+    assert set(scores) == {"accuracy", "worst_class"}
+    errors = (1 - scores["accuracy"]) * len(experiment.task.rows("valid"))
+    assert errors / 3 <= scores["worst_class"] <= errors + 1e-9
+    with pytest.raises(ConfigError, match="task.metrics"):
+        shop_config("node_regression", task={"metrics": ["worst_class"], "select_by": "worst_class"})
