@@ -13,6 +13,8 @@ import yaml
 
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
+EXTEND = Path(__file__).parents[2] / "training_scripts" / "extend"
+
 
 def gsl(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "graphstorm_like.cli.main", *words]
