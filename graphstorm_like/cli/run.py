@@ -56,7 +56,7 @@ def _stage_command(stage: str) -> Callable[..., None]:
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
     from graphstorm_like.config import load_pipeline
     from graphstorm_like.launch.launcher import launch
-    from graphstorm_like.launch.plan import STAGES
+    from graphstorm_like.launch.state import STAGES
 
     checked = load_pipeline(pipeline, overrides or ())
     with stopped_by_hand():

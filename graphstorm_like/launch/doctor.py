@@ -14,8 +14,8 @@ from typing import Any
 from graphstorm_like import __version__
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.launchers import LaunchConfig
-from graphstorm_like.launch.inspect import table
 from graphstorm_like.launch.launchers import LAUNCHERS, Extra
+from graphstorm_like.launch.show.table import table
 
 CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
 EXTRAS = (

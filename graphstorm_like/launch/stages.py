@@ -23,7 +23,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.plan import (
+from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.launch.state import (
     BEST,
     DONE_FILE,
     FINGERPRINT_FILE,
@@ -36,7 +37,6 @@ from graphstorm_like.launch.plan import (
     free_name,
     model_id,
     output_records,
-    stage_fingerprint,
     stage_folder,
     stage_problem,
 )

@@ -21,7 +21,7 @@ from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
-from graphstorm_like.launch.inspect import show_batch
+from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses.info_nce import InfoNce

@@ -18,13 +18,10 @@ from graphstorm_like.launch.host import (
     usable_cores,
 )
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher, Source
-from graphstorm_like.launch.plan import (
-    STAGES,
-    Job,
-    Ports,
-)
 from graphstorm_like.launch.prepare import prepare, supervise, write_pipeline
+from graphstorm_like.launch.processes import Job, Ports
 from graphstorm_like.launch.stages import hold_output, run_pipeline, writing
+from graphstorm_like.launch.state import STAGES
 from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
