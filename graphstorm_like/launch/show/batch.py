@@ -1,4 +1,4 @@
-"""A real training batch, stage by stage."""
+"""A real training batch, step by step."""
 
 from __future__ import annotations
 
