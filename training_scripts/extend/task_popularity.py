@@ -1,4 +1,8 @@
-"""A task of the user's own, as a plug-in: how many edges of a type lead to a node. Nothing of the library knows it."""
+"""A task of your own: predict how many edges of a type lead to a node.
+
+plugins: [./task_popularity.py]
+task: { type: popularity, edge_type: "user:buys:item", metrics: [mae, r2] }
+"""
 
 from __future__ import annotations
 
