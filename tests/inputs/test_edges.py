@@ -27,7 +27,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder

@@ -43,7 +43,7 @@ from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.batch import Messages, Place, row_type_of
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, Stage
+from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, Step
 from graphstorm_like.tasks import Task, task_node_types
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
@@ -200,7 +200,7 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
     mlm = mlm_term(pipeline.train.lm.mlm, lms, seed, device)
     experiment = assemble(pipeline, graph, sources, modules, device)
     fetch = FetchTexts(_stores(tables), all_inputs, _piece_tokens(lms, device))
-    steps: list[Stage] = [SeedsOnly(), FetchFeatures({}, _other_scored(experiment.task, tables)), fetch]
+    steps: list[Step] = [SeedsOnly(), FetchFeatures({}, _other_scored(experiment.task, tables)), fetch]
     return _with_learner(experiment, steps, lms, tables, mlm)
 
 
@@ -229,13 +229,13 @@ def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Repo
     fetch_texts = FetchTexts(_stores(tables), choose, _piece_tokens(lms, device))
     fetch_features = FetchFeatures(_given_sources(sources, tables), _other_scored(task, tables))
     sampling = graph_sampling(graph, model, task, pipeline.train, seed)
-    steps: list[Stage] = [sampling, fetch_features, fetch_texts]
+    steps: list[Step] = [sampling, fetch_features, fetch_texts]
     return _with_learner(experiment, steps, lms, tables, mlm, phase.refresh_steps)
 
 
 def _with_learner(
     experiment: Experiment[GraphLearner],
-    steps: Sequence[Stage],
+    steps: Sequence[Step],
     lms: LanguageModels,
     tables: Tables,
     mlm: MlmTerm | None,

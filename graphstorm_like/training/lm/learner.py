@@ -16,7 +16,7 @@ from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import MiniBatch, Place, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.stages import Stage
+from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
@@ -40,7 +40,7 @@ class LmLearner:
     model: LmGnn
     objective: Objective
     embeddings: LearnableRows
-    steps: Sequence[Stage]
+    steps: Sequence[Step]
     train: TrainConfig
     computing: Computing
     language_models: LanguageModels
