@@ -30,8 +30,11 @@ from graphstorm_like.text.tokens import TokenStore
 
 @dataclass(frozen=True)
 class TrainableTexts:
-    """Texts of a graph that language models train on. config: which model reads which; model_of: the model of a key; cache:
-    folder of tokens; half: whether vectors are computed under bfloat16 autocast."""
+    """Texts of a graph that language models train on.
+
+    config: which model reads which; model_of: the model of a key; cache: folder of tokens; half: whether vectors are
+    computed under bfloat16 autocast.
+    """
 
     config: ModelConfig
     graph: Graph
