@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.graph.store import RowType
+from graphstorm_like.inputs.learning_tables import LearningTables
 from graphstorm_like.inputs.rank_rows import RankRows
 from graphstorm_like.inputs.trained_texts import TextPass, texts_of
 from graphstorm_like.models.lm_gnn import LmGnn
@@ -23,7 +24,6 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.learner import Computing, LearnableRows
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
-from graphstorm_like.training.lm.tables import LearningTables
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 
