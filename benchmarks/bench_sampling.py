@@ -252,7 +252,7 @@ def _message_cpu(graph: PartitionedGraph) -> float:
     part = graph.parts[1 + int(np.argmax(sizes[1:]))]
     clock = Clock()
     for _ in range(_PINGS):
-        part.begin_rows((edge_type, TARGET_COLUMN), first_row)()
+        part.begin_rows((edge_type, TARGET_COLUMN), first_row).wait()
     return clock.cpu / (2 * _PINGS)
 
 

@@ -126,8 +126,12 @@ def fingerprint(config: GraphConfig) -> str:
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
     # One partition is one, whatever the method; and its folders are older than `partitions`.
     neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
+    settings = config.model_dump(mode="json", exclude=neutral)
+    for node in settings["nodes"].values():
+        if not node["image"]:
+            del node["image"]  # graph folders are older than images, too
     content: dict[str, Any] = {
-        "config": config.model_dump(mode="json", exclude=neutral),
+        "config": settings,
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],

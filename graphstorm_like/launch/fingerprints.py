@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from graphstorm_like import __version__
-from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
@@ -38,5 +37,6 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
 def _text_models(pipeline: Pipeline) -> list[str]:
     """Names of all language models, students included."""
     configs = list(pipeline.model.text_encoders().values())
-    students = [s.text_encoder for s in pipeline.train.stage_list() if isinstance(s, StudentPhase)]
-    return sorted({c.model_name for c in (*configs, *students) if c is not None and c.model_name is not None})
+    of_phases = [encoder for phase in pipeline.train.phase_list() for encoder in phase.own_encoders()]
+    names = (config.model_name for config in (*configs, *of_phases))
+    return sorted({name for name in names if name is not None})

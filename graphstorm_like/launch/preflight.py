@@ -15,9 +15,7 @@ from pathlib import Path
 
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import SHARED
-from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.strategies import trains_lm_alone
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.config.yaml_source import Origin
@@ -106,7 +104,7 @@ def _why_not_writable(path: str) -> str | None:
 
 def machine_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
     """Text encoders and packages that are not there, and texts longer than an encoder reads."""
-    learns = any(stage.type == "joint" or trains_lm_alone(stage) for stage in pipeline.train.stage_list())
+    learns = any(phase.trains_lm for phase in pipeline.train.phase_list())
     tune = pipeline.train.lm.tune if learns else None
     for where, config in _encoders(pipeline):
         if isinstance(config, HuggingFaceConfig):
@@ -128,9 +126,9 @@ def _encoders(pipeline: Pipeline) -> Iterator[tuple[str, TextEncoderConfig]]:
     """Every text encoder with its dotted key."""
     for name, config in pipeline.model.text_encoders().items():
         yield "model.text_encoder" if name == SHARED else f"model.inputs.{name}.text_encoder", config
-    for i, stage in enumerate(pipeline.train.stages or ()):
-        if isinstance(stage, StudentPhase) and stage.text_encoder is not None:
-            yield f"train.stages[{i}].text_encoder", stage.text_encoder
+    for i, phase in enumerate(pipeline.train.phases or ()):
+        for config in phase.own_encoders():
+            yield f"train.phases[{i}].text_encoder", config
 
 
 def may_have_gpu() -> bool:

@@ -187,7 +187,7 @@ class Embedder:
             sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
             pending = {t: hidden[t].begin_rows(at.numpy()) for t, at in input_ids.items()}
-            source = {t: torch.from_numpy(np.asarray(finish())).to(self.device) for t, finish in pending.items()}
+            source = {t: torch.from_numpy(np.asarray(each.wait())).to(self.device) for t, each in pending.items()}
             block = map_tensors(fetch_edge_inputs(blocks[0], self.sources), lambda t: t.to(self.device))
             out.put(int(ids[0]), layer(block, source)[node_type].float().cpu().numpy())
             self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1 - out.start, out.stop - out.start)

@@ -246,7 +246,7 @@ class EdgeLabelTask(LabelTask):
 
         def outputs(at: slice) -> Tensor:
             begun = {name: source.begin_rows(edge_ids[at]) for name, source in self.scored_sources.items()}
-            inputs = {name: self._tensor(finish()) for name, finish in begun.items()}
+            inputs = {name: self._tensor(each.wait()) for name, each in begun.items()}
             made: Tensor = self.head(self._tensor(of[sources[at]]), self._tensor(to[targets[at]]), inputs)
             return made
 

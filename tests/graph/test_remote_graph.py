@@ -280,7 +280,7 @@ def test_forked_samplers(hosts: tuple[Path, list[Any]]) -> None:
     there = every[0]
     waiting = there.begin_gather("item", "size", np.arange(80))
     assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
-    assert len(waiting()) == 80
+    assert len(waiting.wait()) == 80
     assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
 
 
@@ -300,7 +300,7 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     def child() -> None:
         results.put(there.gather("item", "size", np.arange(80)).tolist())
         try:
-            results.put(sent().tolist())
+            results.put(sent.wait().tolist())
         except LaunchError as err:
             results.put(str(err))
 
@@ -309,8 +309,8 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     assert results.get() == here.gather("item", "size", np.arange(80)).tolist()
     assert "must be asked by the process that waits" in results.get()
     process.join(10)
-    assert_same(here.gather("item", "size", np.arange(80)), sent())
-    assert_same(here.gather("item", "colour", np.arange(80)), queued())
+    assert_same(here.gather("item", "size", np.arange(80)), sent.wait())
+    assert_same(here.gather("item", "colour", np.arange(80)), queued.wait())
 
 
 @pytest.mark.dist
@@ -329,7 +329,7 @@ def test_a_fork_that_asks_one_host_sends_nothing_to_another(hosts: tuple[Path, l
     process.start()
     assert_same(here.gather("item", "size", one), results.get())
     process.join(10)
-    assert_same(here.gather("item", "size", two), queued())
+    assert_same(here.gather("item", "size", two), queued.wait())
     assert_same(here.gather("item", "colour", two), there.gather("item", "colour", two))
 
 

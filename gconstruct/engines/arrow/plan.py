@@ -80,7 +80,8 @@ def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, Tabl
 
 def _node_needs(key: str, node: NodeConfig) -> list[Need]:
     assert node.id is not None
-    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node)]
+    images = [Need(image.column, "image", f"{key}.image.{name}") for name, image in node.image.items()]
+    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node), *images]
 
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
@@ -117,9 +118,17 @@ def _plan(
             if need.column not in plan.columns:
                 column = _column_plan(need, whole, problems)
                 if column is not None:
+                    if need.use == "image" and _is_bytes(need.column, whole):
+                        column.type = pa.large_binary()
                     plan.columns[need.column] = column
         _check_uses(plan, whole, problems)
     return plan
+
+
+def _is_bytes(column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]]) -> bool:
+    """Does a column hold bytes in all files? Elsewhere they are taken for text."""
+    types = [header[column] for _, header in headers]
+    return all(t is not None and (pa.types.is_binary(t) or pa.types.is_large_binary(t)) for t in types)
 
 
 def _has_columns(file: InputFile, header: dict[str, pa.DataType | None], needs: list[Need], problems: Problems) -> bool:

@@ -19,8 +19,8 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
 
     set_threads(pipeline.launch.threads)
     experiment = build_experiment(pipeline, reporter)
-    batches = experiment.batches()
-    stream = experiment.objective.stream(pipeline.train.batch_size, pipeline.seed)
+    batches = experiment.learner.batches()
+    stream = experiment.learner.objective.stream(pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)
     batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
@@ -33,7 +33,7 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
         batch = stage(batch)
         rows.append([type(stage).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
     started = time.perf_counter()
-    loss, count = experiment.backward(batch.to(experiment.device))
+    loss, count = experiment.learner.backward(batch.to(experiment.device))
     rows.append(["forward and backward", _ms(started), ""])
     yield from table(["stage", "ms", "bytes"], rows)
     yield ""

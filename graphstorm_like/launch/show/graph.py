@@ -27,12 +27,12 @@ def show_graph(folder: str | Path) -> Iterator[str]:
             f"{node.count:,}",
             node.id_type,
             ", ".join(f"{n}[{f.width}]" for n, f in node.features.items()) or "-",
-            ", ".join(node.text) or "-",
+            ", ".join([*node.text, *(f"{n} ({i.height} x {i.width})" for n, i in node.image.items())]) or "-",
             ", ".join(f"{n} ({len(v.classes) or 'number'})" for n, v in node.labels.items()) or "-",
         ]
         for name, node in manifest.nodes.items()
     ]
-    yield from table(["node type", "nodes", "id", "features", "text", "labels"], rows)
+    yield from table(["node type", "nodes", "id", "features", "text, images", "labels"], rows)
     yield ""
     rows = [
         [
