@@ -11,9 +11,9 @@ from typing import Any
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
-from gconstruct.problems import Problems, counted
+from gconstruct.problems import Problems, TableError, counted
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
@@ -82,6 +82,22 @@ def build_graph(
         f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
     )
     return manifest
+
+
+def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
+    """What headers and footers of the tables tell before any row is read: files that are not there or cannot be read,
+    unknown columns, columns of a wrong type. (where the YAML names it or '', message) of each."""
+    from gconstruct.engines import engine_for
+
+    if config.is_built:
+        return []
+    try:
+        engine_for(config, lambda _: None).check()
+    except TableError as err:
+        return list(err.problems)
+    except GslError as err:
+        return [("graph", str(err))]
+    return []
 
 
 def is_current(config: GraphConfig) -> bool:
