@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "pending", "files", "arrays", "hashing", "heap", "leash", "ragged", "modality", "progress",
-    "device", "config", "graph", "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference",
-    "launch", "cli",
+    "errors", "registry", "pending", "files", "arrays", "hashing", "allocator", "parent_death", "ranges",
+    "modality", "progress", "device", "config", "graph", "ranks", "sampling", "text", "models", "tasks", "inputs",
+    "training", "inference", "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
