@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
 
 
@@ -169,9 +170,9 @@ class NodeConfig(Strict):
         if self.files and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.files:
-            given = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
-            if given:
-                raise ValueError(f"must have 'files' when it has {', '.join(given)}")
+            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+            if without_files:
+                raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
 
 
@@ -241,8 +242,8 @@ class GraphConfig(Strict):
     """The graph folder; default: `<output>/graph`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
-    engine: Literal["arrow"] = "arrow"
-    """What builds the graph folder."""
+    engine: EngineName = "arrow"
+    """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. Nothing behind a name: a type without a table."""
@@ -276,12 +277,12 @@ class GraphConfig(Strict):
 
     def edge_types(self) -> list[EdgeType]:
         """All edge types, the reverses behind their originals."""
-        found: list[EdgeType] = []
+        edge_types: list[EdgeType] = []
         for edge in self.edges:
-            found.append(edge.edge_type)
+            edge_types.append(edge.edge_type)
             if edge.reverse_type is not None:
-                found.append(edge.reverse_type)
-        return found
+                edge_types.append(edge.reverse_type)
+        return edge_types
 
     def edge(self, edge_type: EdgeType) -> EdgeConfig | None:
         """The entry of `edges` for an edge type; None when there is none, and for reverse types."""

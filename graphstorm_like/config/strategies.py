@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
+from graphstorm_like.config.base import NameIn
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.errors import ConfigError
@@ -58,25 +55,7 @@ for _row in (
     add_strategy(_row)
 
 
-class _InTable:
-    """Validates the name of a strategy when it is read, so that those of plug-ins are known too."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._check)
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "enum": list(_strategies)}
-
-    @staticmethod
-    def _check(value: Any) -> Any:
-        if isinstance(value, str) and value in _strategies:
-            return value
-        *names, last = map(repr, _strategies)
-        expected = f"{', '.join(names)} or {last}"
-        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": expected})
-
-
-StrategyName = Annotated[str, _InTable()]
+StrategyName = Annotated[str, NameIn(_strategies)]
 
 
 def default_phases(strategy: str) -> list[PhaseConfig]:
