@@ -44,12 +44,12 @@ def assign(
 def at_random(counts: Mapping[str, int], partitions: int, seed: int) -> Assignment:
     """Partitions of one type differ by at most one node. Which ones get one more is drawn, too: else small types would
     all lie in the first."""
-    made = {}
+    assignment = {}
     for number, (name, count) in enumerate(counts.items()):
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number])))
         first = rng.integers(partitions)
-        made[name] = rng.permutation((np.arange(count) + first) % partitions).astype(np.int32)
-    return made
+        assignment[name] = rng.permutation((np.arange(count) + first) % partitions).astype(np.int32)
+    return assignment
 
 
 def _metis(
@@ -71,13 +71,13 @@ def _metis(
 
 def _classes(files: GraphFiles, nodes: Mapping[str, NodeTypeSchema]) -> np.ndarray:
     """int64 (all nodes): a number for each node type, and another for those of its nodes that are trained on."""
-    found = [np.empty(0, np.int64)]
+    by_type = [np.empty(0, np.int64)]
     for number, (name, node) in enumerate(nodes.items()):
         trained = np.zeros(node.count, bool)
         for label in node.labels:
             trained |= files.nodes(name).numbers(label_split_column(label)) == SPLITS.index("train")
-        found.append(2 * number + trained)
-    return np.concatenate(found)
+        by_type.append(2 * number + trained)
+    return np.concatenate(by_type)
 
 
 def _undirected(

@@ -43,9 +43,9 @@ def build_graph(
     started = time.perf_counter()
     path = _target(config)
     if config.is_built:
-        taken = whole_manifest(path)
+        existing = whole_manifest(path)
         say(f"{path} is taken as it is")
-        return taken
+        return existing
     files = _input_files(config)
     try:
         recover_target(path)
@@ -63,14 +63,16 @@ def build_graph(
         engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
-            whole = folder if config.partitions.count == 1 else folder / _WHOLE
-            made = engine.run(whole)
+            unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
+            graph = engine.run(unpartitioned)
             del engine  # it holds all ids
-            if whole != folder:
-                made = write_partitions(GraphFiles(whole, made.partitions), made, config.partitions, folder, say)
-                shutil.rmtree(whole)
+            if unpartitioned != folder:
+                graph = write_partitions(
+                    GraphFiles(unpartitioned, graph.partitions), graph, config.partitions, folder, say
+                )
+                shutil.rmtree(unpartitioned)
             record.write(folder)
-            manifest = write_manifest(folder, mark, made)
+            manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "

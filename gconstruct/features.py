@@ -63,8 +63,8 @@ def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
 
 
 def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:
-    known = members_of(FeatureConfig) or {}
-    config_class = known.get(str(schema.fitted.get("encode")))
+    families = members_of(FeatureConfig) or {}
+    config_class = families.get(str(schema.fitted.get("encode")))
     if config_class is None:
         raise DataError(
             f"{source.key}: must be a feature that gsl construct made, with its state in graph.json (got encode "

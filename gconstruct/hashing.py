@@ -73,16 +73,16 @@ def _words(data: pa.Buffer | None, first: int, last: int) -> np.ndarray:
 
 
 def _hash_block(words: np.ndarray, starts: np.ndarray, start_state: int) -> np.ndarray:
-    begin, left = starts[:-1], np.diff(starts)
-    state = _mix(np.uint64(start_state) ^ (left.astype(np.uint64) * np.uint64(_GOLDEN)))
-    active = np.flatnonzero(left > 0)
-    at, left = begin[active], left[active]
+    begin, remaining = starts[:-1], np.diff(starts)
+    state = _mix(np.uint64(start_state) ^ (remaining.astype(np.uint64) * np.uint64(_GOLDEN)))
+    active = np.flatnonzero(remaining > 0)
+    at, remaining = begin[active], remaining[active]
     while active.size:  # once per 8 bytes of the longest string, over those that are long enough
-        unused_bits = (8 * np.maximum(8 - left, 0)).astype(np.uint64)
+        unused_bits = (8 * np.maximum(8 - remaining, 0)).astype(np.uint64)
         word = words[at] & (np.uint64(_MASK) >> unused_bits)
         state[active] = _mix(state[active] ^ word)
-        more = left > 8
-        active, at, left = active[more], at[more] + 8, left[more] - 8
+        more = remaining > 8
+        active, at, remaining = active[more], at[more] + 8, remaining[more] - 8
     return state
 
 

@@ -58,11 +58,11 @@ def encode_image(config: ImageConfig, source: Source, base: str) -> tuple[np.nda
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
         for start in range(0, len(source), _SLAB):
             values = source.values.slice(start, _SLAB).to_pylist()
-            for row, found in zip(itertools.count(start), pool.map(read, values)):
-                if isinstance(found, np.ndarray):
-                    pixels[row] = found.reshape(-1)
-                elif found[1] is not None or config.missing == "error":
-                    problems.setdefault(found[0], []).append((row, found[1]))
+            for row, outcome in zip(itertools.count(start), pool.map(read, values)):
+                if isinstance(outcome, np.ndarray):
+                    pixels[row] = outcome.reshape(-1)
+                elif outcome[1] is not None or config.missing == "error":
+                    problems.setdefault(outcome[0], []).append((row, outcome[1]))
     for rule, cases in problems.items():
         rows, values = [row for row, _ in cases], [value for _, value in cases[:EXAMPLES]]
         source.refuse(rows, values, rule, f"Correct the table or the file. See {source.key}")

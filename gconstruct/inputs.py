@@ -47,7 +47,7 @@ class InputFile:
 
 def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
     """All files of a table. What cannot be found goes to `problems` under the name `where`."""
-    found: dict[str, InputFile] = {}
+    by_path: dict[str, InputFile] = {}
     for pattern in files:
         full = _absolute(pattern, base)
         lookup = _remote if "://" in full else _local
@@ -60,8 +60,8 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
                     f"{where}.files",
                 )
             else:
-                found.setdefault(path, InputFile(path, kind, size, stamp))
-    return list(found.values())
+                by_path.setdefault(path, InputFile(path, kind, size, stamp))
+    return list(by_path.values())
 
 
 def _absolute(path: str, base: str | None) -> str:
@@ -88,8 +88,8 @@ def _format_of(path: str) -> str | None:
 def _in_folder(paths: list[str], file_format: str) -> list[str]:
     """The data files among a folder's: hidden ones, '_SUCCESS' and the like are none."""
     names = sorted(p for p in paths if not os.path.basename(p).startswith((".", "_")))
-    known = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
-    return known if known or file_format == "auto" else names
+    data_files = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
+    return data_files if data_files or file_format == "auto" else names
 
 
 def _no_match(where: str, full: str, kind: str) -> str:
@@ -132,8 +132,8 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
         problems.add(f"{where}: {full} {_missing_package(full, err)}", where)
         return []
     except (OSError, ValueError) as err:
-        said = f"{type(err).__name__}: {err}"
-        problems.add(f"{where}: {full} must be a URL that can be read (got {said}). Check the URL", where)
+        reason = f"{type(err).__name__}: {err}"
+        problems.add(f"{where}: {full} must be a URL that can be read (got {reason}). Check the URL", where)
         return []
     return [(p, int(info.get("size") or 0), _stamp(info)) for p, info in infos]
 

@@ -71,16 +71,16 @@ def kind_of(data_type: pa.DataType) -> str:
 
 def merge_types(types: Iterable[pa.DataType]) -> pa.DataType | None:
     """The one type to which the types of a column in several files are cast, or None when they do not go together."""
-    given = [t for t in types if not pa.types.is_null(t)]
-    kinds = {kind_of(t) for t in given}
+    typed = [t for t in types if not pa.types.is_null(t)]
+    kinds = {kind_of(t) for t in typed}
     if not kinds:
         return pa.null()
     if all(k.startswith("list of ") for k in kinds):
-        values = merge_types([t.value_type for t in given])
+        values = merge_types([t.value_type for t in typed])
         return None if values is None else pa.large_list(values)
     if kinds <= {"integer", "float", "decimal"} and len(kinds) > 1:
         return pa.float64()
-    return _widest(kinds.pop(), given) if len(kinds) == 1 else None
+    return _widest(kinds.pop(), typed) if len(kinds) == 1 else None
 
 
 def _widest(kind: str, types: list[pa.DataType]) -> pa.DataType:
@@ -101,5 +101,5 @@ def accepts(use: str, kind: str) -> bool:
 
 def hint(use: str, kind: str) -> str:
     """What to do about a column of the wrong kind."""
-    found = _HINTS.get((use, kind)) or _HINTS.get((use, ""))
-    return found or f"Name another column, or cast it to {USES[use][0].split(' (')[0]}"
+    advice = _HINTS.get((use, kind)) or _HINTS.get((use, ""))
+    return advice or f"Name another column, or cast it to {USES[use][0].split(' (')[0]}"

@@ -34,16 +34,16 @@ class Construction:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:
+def write_manifest(folder: Path, mark: str, graph: Construction) -> GraphManifest:
     """Write graph.json over the files of a new graph folder, which get hashed."""
     files = sorted(p for p in folder.rglob("*.arrow"))
     manifest = GraphManifest(
         fingerprint=mark,
-        nodes=made.nodes,
-        edges=made.edges,
-        partitions=made.partitions,
+        nodes=graph.nodes,
+        edges=graph.edges,
+        partitions=graph.partitions,
         hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
-        dropped=made.dropped,
+        dropped=graph.dropped,
     )
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:
         file.write(manifest.model_dump_json(indent=2) + "\n")

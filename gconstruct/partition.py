@@ -81,13 +81,13 @@ def partition_graph(
         check_method(config)
         verify_graph(origin, manifest)
         files = GraphFiles(origin, manifest.partitions)
-        made = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
+        graph = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:
-            made = write_partitions(files, made, config, folder, say)
+            graph = write_partitions(files, graph, config, folder, say)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
                 fsync_path(folder / STITCH_REPORT)
-            manifest = write_manifest(folder, mark, made)
+            manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -98,18 +98,18 @@ def partition_graph(
 
 
 def write_partitions(
-    files: GraphFiles, made: Construction, config: PartitionsConfig, folder: Path, say: Progress
+    files: GraphFiles, graph: Construction, config: PartitionsConfig, folder: Path, say: Progress
 ) -> Construction:
     """Write the partitions of an opened graph, which `made` describes, into an empty folder; what is there now."""
     say(
-        f"partitioning {counted(sum(n.count for n in made.nodes.values()), 'node')} and "
-        f"{counted(sum(e.count for e in made.edges), 'edge')} into {config.count} ({config.method})"
+        f"partitioning {counted(sum(n.count for n in graph.nodes.values()), 'node')} and "
+        f"{counted(sum(e.count for e in graph.edges), 'edge')} into {config.count} ({config.method})"
     )
-    numbers = {t: _renumber(p, config.count) for t, p in assign(files, made.nodes, made.edges, config).items()}
-    writer = _Writer(files, made, numbers, folder)
+    numbers = {t: _renumber(p, config.count) for t, p in assign(files, graph.nodes, graph.edges, config).items()}
+    writer = _Writer(files, graph, numbers, folder)
     writer.write()
     say(f"{writer.local_share:.1%} of the edges have their source in their own partition")
-    return Construction(made.nodes, made.edges, writer.partitions, made.dropped)
+    return Construction(graph.nodes, graph.edges, writer.partitions, graph.dropped)
 
 
 class _Numbers(NamedTuple):
@@ -134,9 +134,9 @@ def _renumber(parts: np.ndarray, count: int) -> _Numbers:
 class _Writer:
     """Writes file after file: each type, partition after partition."""
 
-    def __init__(self, files: GraphFiles, made: Construction, numbers: Mapping[str, _Numbers], folder: Path) -> None:
-        self._files, self._made, self._numbers, self._folder = files, made, numbers, folder
-        self._names = made.partitions[0]
+    def __init__(self, files: GraphFiles, graph: Construction, numbers: Mapping[str, _Numbers], folder: Path) -> None:
+        self._files, self._made, self._numbers, self._folder = files, graph, numbers, folder
+        self._names = graph.partitions[0]
         self._count = len(next(iter(numbers.values())).starts) - 1
         self._bytes = [0] * self._count
         self._edge_ranges: list[dict[str, tuple[int, int]]] = [{} for _ in range(self._count)]
@@ -208,9 +208,9 @@ class _Writer:
     def _write(self, p: int, file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
         self._bytes[p] += write_columns(self._folder / f"part-{p}" / file, columns)
 
-    def _check(self, got: int, wanted: int, what: str) -> None:
-        if got != wanted:
-            raise DataError(f"{self._files.folder}: must have {wanted:,} {what} (got {got:,}). Construct it again")
+    def _check(self, actual: int, expected: int, what: str) -> None:
+        if actual != expected:
+            raise DataError(f"{self._files.folder}: must have {expected:,} {what} (got {actual:,}). Construct it again")
 
 
 def _checked(values: dict[str, Any]) -> PartitionsConfig:

@@ -87,15 +87,15 @@ def bad_rows(
     """
     count = len(rows) if count is None else count
     file, row = table.place(int(rows[0]))
-    got = f"got {shown(values[0])}"
+    finding = f"got {shown(values[0])}"
     if count > 1:
         others = []
-        for other, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
-            other_file, other_row = table.place(int(other))
+        for later, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
+            other_file, other_row = table.place(int(later))
             where = f"row {other_row:,}" if other_file == file else f"{other_file} row {other_row:,}"
             others.append(f"{shown(value)} in {where}")
-        got += f"; {count:,} such rows, also {' and '.join(others)}"
-    return f"{file} row {row:,}: {what} must be {rule} ({got}). {fix}"
+        finding += f"; {count:,} such rows, also {' and '.join(others)}"
+    return f"{file} row {row:,}: {what} must be {rule} ({finding}). {fix}"
 
 
 def counted(number: int, what: str, plural: str | None = None) -> str:

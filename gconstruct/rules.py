@@ -49,15 +49,15 @@ def unknown_nodes(
     """Ends that the node table lacks: rows with different ids, and the number of all such edges and ids."""
     places = [table.place(int(row)) for row in bad]
     file, row = places[0]
-    got = f"got {shown(values[0])}"
+    finding = f"got {shown(values[0])}"
     if edges > 1:
         others = [
-            f"{shown(value)} in {'' if other == file else other + ' '}row {number:,}"
-            for value, (other, number) in zip(values[1:], places[1:], strict=True)
+            f"{shown(value)} in {'' if other_file == file else other_file + ' '}row {number:,}"
+            for value, (other_file, number) in zip(values[1:], places[1:], strict=True)
         ]
-        got += f"; {counted(edges, 'edge')} with {counted(ids, 'unknown id')}" + "".join(f", {o}" for o in others)
+        finding += f"; {counted(edges, 'edge')} with {counted(ids, 'unknown id')}" + "".join(f", {o}" for o in others)
     return (
-        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({got}). "
+        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({finding}). "
         f"Add the nodes, or set {key}.on_unknown_node: drop or create"
     )
 

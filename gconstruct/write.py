@@ -27,14 +27,14 @@ def file_names(names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     only in case get a number, for file systems that see no difference.
     """
     out: dict[tuple[str, ...], str] = {}
-    taken: set[str] = set()
+    used_files: set[str] = set()
     for name in names:
         stem = "--".join(re.sub(r"[^A-Za-z0-9_]", lambda m: _percent(m.group()), part) for part in name)
         file, number = stem, 1
-        while file.lower() in taken:
+        while file.lower() in used_files:
             number += 1
             file = f"{stem}~{number}"
-        taken.add(file.lower())
+        used_files.add(file.lower())
         out[name] = f"{file}.arrow"
     return out
 

@@ -61,15 +61,15 @@ class LaunchError(GslError):
     exit_code = 6
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name spelt most like `name`, or None when nothing is close."""
-    hits = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)
+    hits = difflib.get_close_matches(str(name), [str(k) for k in names], n=1, cutoff=0.6)
     return hits[0] if hits else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """' Did you mean 'x'?' or an empty string, for the end of a message."""
-    hit = nearest(name, known)
+    hit = nearest(name, names)
     return f" Did you mean '{hit}'?" if hit else ""
 
 

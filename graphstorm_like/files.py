@@ -123,7 +123,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Its files must be synced when they are written; the entries of its folders are synced here.
     """
-    made = _make_parents(path.parent)
+    parents = _make_parents(path.parent)
     temporary = path.parent / f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -135,7 +135,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process may have put something there
-            for parent in made:
+            for parent in parents:
                 parent.rmdir()
         raise
 
@@ -191,8 +191,8 @@ def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> d
     except (OSError, ValueError) as problem:
         raise DataError(f"{path}: meta.json must be readable JSON (got: {problem}). {remedy}") from problem
     if not isinstance(content, dict) or content.get("kind") != kind:
-        got = content.get("kind") if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{path}: kind must be '{kind}' (got {got!r}). {remedy}")
+        actual = content.get("kind") if isinstance(content, dict) else type(content).__name__
+        raise DataError(f"{path}: kind must be '{kind}' (got {actual!r}). {remedy}")
     if content.get("version") != version:
         raise DataError(f"{path}: version must be {version} (got {content.get('version')!r}). {remedy}")
     missing = [key for key in keys if key not in content]
@@ -288,11 +288,11 @@ def files_below(folder: Path, leave_out: Iterable[str] = ()) -> list[str]:
 
 def record_files(folder: Path, names: Iterable[str], hashes: Mapping[str, str] | None = None) -> dict[str, FileRecord]:
     """Records of files, for `check_files` to compare with. hashes: those that are known already."""
-    known = hashes or {}
+    hash_of = hashes or {}
     records: dict[str, FileRecord] = {}
     for name in names:
         path = folder / name
-        records[name] = [*_stamp(path), known.get(name) or file_hash(path)]
+        records[name] = [*_stamp(path), hash_of.get(name) or file_hash(path)]
     return records
 
 
@@ -312,7 +312,7 @@ def check_files(
         return
     with _earlier_checks(folder, todo, records) as checks:
         todo = [name for name in todo if not _is_checked(folder / name, records[name], checks.get(name))]
-        found: dict[str, list[Any]] = {}
+        checked: dict[str, list[Any]] = {}
         with ThreadPoolExecutor(HASH_THREADS) as pool:
             stamps = [_stamp(folder / name) for name in todo]
             hashed = [records[name][3] is not None for name in todo]
@@ -323,11 +323,11 @@ def check_files(
                     raise DataError(
                         f"{folder / name}: must hold what was written into it (its contents have changed). {remedy}"
                     )
-                found[name] = [*stamp, content]
+                checked[name] = [*stamp, content]
         if look is not None:
             for name in todo:  # only now: a structure is in several files
                 look(name)
-        for name, check in found.items():
+        for name, check in checked.items():
             checks[name] = _verified[_key(folder / name)] = check
 
 
@@ -408,9 +408,9 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
         yield {}
         return
     with contextlib.suppress(OSError, ValueError):  # as long as nothing is new, nobody waits
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if all(_is_checked(folder / name, records[name], found.get(name)) for name in names):
-            yield found
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if all(_is_checked(folder / name, records[name], earlier.get(name)) for name in names):
+            yield earlier
             return
     with contextlib.ExitStack() as stack:
         try:
@@ -436,9 +436,9 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
 
 def _checks_file(folder: Path) -> Path | None:
     """Where checks of a folder's files are remembered; None: nowhere."""
-    whole = Path(os.path.abspath(folder))
-    if os.access(whole.parent, os.W_OK):
-        return whole.parent / f".{whole.name}.checked"
+    absolute = Path(os.path.abspath(folder))
+    if os.access(absolute.parent, os.W_OK):
+        return absolute.parent / f".{absolute.name}.checked"
     user = getattr(os, "getuid", lambda: 0)()
     root = Path(tempfile.gettempdir()) / f"gsl-checked-{user}"
     try:
@@ -448,7 +448,7 @@ def _checks_file(folder: Path) -> Path | None:
         return None
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != user:  # a stranger's
         return None
-    return root / f"{hashlib.blake2b(str(whole).encode(), digest_size=16).hexdigest()}.json"
+    return root / f"{hashlib.blake2b(str(absolute).encode(), digest_size=16).hexdigest()}.json"
 
 
 def path_inside(folder: Path, name: str) -> Path:

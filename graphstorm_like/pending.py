@@ -27,4 +27,4 @@ class Pending(Generic[Answer_co]):
 
 def wait_for_all(pending: Mapping[Key, Pending[Changed]]) -> dict[Key, Changed]:
     """The answers, in the order in which they were asked for."""
-    return {key: each.wait() for key, each in pending.items()}
+    return {key: answer.wait() for key, answer in pending.items()}

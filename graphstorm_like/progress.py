@@ -34,10 +34,12 @@ class ProgressMeter:
         if now - self._last >= LINE_SECONDS:
             self._last = now
             rate = max(done - self._first_done, 1) / max(now - self._started, 1e-9)
-            left = (self._total - done) / rate
+            seconds_left = (self._total - done) / rate
             share = 100 * done / max(self._total, 1)
             speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-            self._reporter.line(f"{self._what}: {share:.0f} % ({speed}/s, {duration(left)} left) {info}".rstrip())
+            self._reporter.line(
+                f"{self._what}: {share:.0f} % ({speed}/s, {duration(seconds_left)} left) {info}".rstrip()
+            )
 
     def close(self) -> None:
         """Take the bar away."""
@@ -105,12 +107,12 @@ class Reporter:
 
 def duration(seconds: float) -> str:
     """'2 h 03 min', '4 min 05 s', '12 s'"""
-    whole = int(seconds + 0.5)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s"
+    total = int(seconds + 0.5)
+    if total >= 3600:
+        return f"{total // 3600} h {total % 3600 // 60:02d} min"
+    if total >= 60:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total} s"
 
 
 def shown(metrics: Mapping[str, float]) -> str:

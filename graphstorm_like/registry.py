@@ -39,9 +39,9 @@ class Registry(Generic[Operator]):
         """Decorator of an operator (a class or a function). An assertion fails when another one is there already."""
 
         def add(operator: Any) -> Any:
-            there = self._operators.get(config_class)
-            assert there is None or _name(there) == _name(operator), (
-                f"two of kind {self.kind} for {config_class.__name__}: {_name(there)} and {_name(operator)}"
+            registered = self._operators.get(config_class)
+            assert registered is None or _name(registered) == _name(operator), (
+                f"two of kind {self.kind} for {config_class.__name__}: {_name(registered)} and {_name(operator)}"
             )
             self._operators[config_class] = operator
             return operator

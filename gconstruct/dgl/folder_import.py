@@ -82,7 +82,7 @@ def import_dgl(
     recover_target(path)
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise DataError(f"{path}: must not exist yet (got something there). Remove it, or name another target")
-    sidecar, found, wishes = (
+    sidecar, tensors, wishes = (
         read_sidecar(folder),
         survey(folder),
         Wishes(tuple(labels), tuple(features), tuple(leave_out), tuple(reverse)),
@@ -92,8 +92,8 @@ def import_dgl(
             f"{folder.folder / SIDECAR}: says what every tensor is, so that --label, --leave-out, --reverse and "
             "--id-mapping must not be given. Remove it to decide anew"
         )
-    made = plan_from(sidecar, folder, found) if sidecar is not None else plan(folder, found, wishes)
-    for line in [*told(made), *made.notes]:
+    new_plan = plan_from(sidecar, folder, tensors) if sidecar is not None else plan(folder, tensors, wishes)
+    for line in [*told(new_plan), *new_plan.notes]:
         say(line)
     mapping = None if id_mapping is None else Path(id_mapping)
     if mapping is None and sidecar is None and (beside := folder.folder / RAW_IDS).is_dir():
@@ -101,7 +101,7 @@ def import_dgl(
     mark = _fingerprint(folder, wishes, mapping)
     try:
         with new_folder(path) as new:
-            manifest = write_manifest(new, mark, _Import(folder, made, mapping, new).write(say))
+            manifest = write_manifest(new, mark, _Import(folder, new_plan, mapping, new).write(say))
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -128,8 +128,8 @@ def _fingerprint(folder: DglFolder, wishes: Wishes, mapping: Path | None) -> str
 class _Import:
     """One folder on its way in."""
 
-    def __init__(self, folder: DglFolder, made: Plan, mapping: Path | None, new: Path) -> None:
-        self._from, self._plan, self._mapping, self._new = folder, made, mapping, new
+    def __init__(self, folder: DglFolder, new_plan: Plan, mapping: Path | None, new: Path) -> None:
+        self._from, self._plan, self._mapping, self._new = folder, new_plan, mapping, new
         self._node_files = file_names((t,) for t in folder.node_types)
         self._edge_files = file_names(folder.edge_types)
         self._splits: dict[RowType, dict[str, np.ndarray]] = {t: {} for t in folder.row_types}
@@ -250,13 +250,13 @@ class _Import:
             mask = tensors[tensor].reshape(rows, -1)
             if mask.shape[1] != 1 or not np.isin(mask, (0, 1)).all():
                 raise DataError(f"{self._from.config}: {written(row_type)}/{tensor} must be a mask: one 0 or 1 a row")
-            taken = mask[:, 0] != 0
-            if (both := int(np.count_nonzero(taken & (split > 0)))) > 0:
+            in_split = mask[:, 0] != 0
+            if (overlap := int(np.count_nonzero(in_split & (split > 0)))) > 0:
                 raise DataError(
-                    f"{self._from.config}: masks of {written(row_type)} must not overlap (got {counted(both, 'row')} "
+                    f"{self._from.config}: masks of {written(row_type)} must not overlap (got {counted(overlap, 'row')} "
                     f"in {tensor} and in another). Mend the masks, or leave one out: --leave-out takes a tensor's name"
                 )
-            split[taken] = SPLITS.index(name)
+            split[in_split] = SPLITS.index(name)
         return split
 
     def _count(self, row_type: RowType, columns: Columns) -> None:
@@ -271,16 +271,16 @@ class _Import:
 
     def _counted(self, row_type: RowType, schema: NodeTypeSchema | EdgeTypeSchema) -> NodeTypeSchema | EdgeTypeSchema:
         """The schema with the counts of what was written."""
-        none, counts = split_counts(np.zeros(0, np.uint8)), {}
-        for column, found in self._splits[row_type].items():
-            counts[column] = dict(zip(SPLITS, found.tolist(), strict=True))
+        no_rows, counts = split_counts(np.zeros(0, np.uint8)), {}
+        for column, rows_by_split in self._splits[row_type].items():
+            counts[column] = dict(zip(SPLITS, rows_by_split.tolist(), strict=True))
         labels = {
-            name: label.model_copy(update={"counts": counts.get(label_split_column(name), none)})
+            name: label.model_copy(update={"counts": counts.get(label_split_column(name), no_rows)})
             for name, label in schema.labels.items()
         }
         changes: dict[str, Any] = {"labels": labels}
         if isinstance(schema, EdgeTypeSchema) and schema.split_counts is not None:
-            changes["split_counts"] = counts.get(SPLIT_COLUMN, none)
+            changes["split_counts"] = counts.get(SPLIT_COLUMN, no_rows)
         if isinstance(row_type, str):
             changes["id_type"] = self._id_types[row_type]
         return schema.model_copy(update=changes)
@@ -296,26 +296,26 @@ class _Import:
         }
         if not pairs:
             return {}
-        wanted = {*pairs, *pairs.values()}
-        keys: dict[EdgeType, list[np.ndarray]] = {t: [] for t in wanted}
+        edge_types = {*pairs, *pairs.values()}
+        keys: dict[EdgeType, list[np.ndarray]] = {t: [] for t in edge_types}
         columns: dict[EdgeType, list[Columns]] = {t: [] for t in pairs.values()}
         for p in range(self._from.num_parts):
             tensors = self._from.tensors(p)
             for edge_type, (source, target) in self._from.edges(p).items():
                 if edge_type in pairs:  # the key of an edge is that of its forward form
                     source, target = target, source
-                if edge_type in wanted:
+                if edge_type in edge_types:
                     forward = pairs.get(edge_type, edge_type)
                     keys[edge_type].append(source * int(self._from.starts(forward[2])[-1]) + target)
                 if edge_type in columns:
-                    found = self._columns(edge_type, tensors[edge_type], len(source))
-                    carried = {n: v for n, v in found.items() if not n.startswith("feature:")}
+                    of_part = self._columns(edge_type, tensors[edge_type], len(source))
+                    carried = {n: v for n, v in of_part.items() if not n.startswith("feature:")}
                     columns[edge_type].append(carried)
         out: dict[EdgeType, Columns] = {}
         for reverse, forward in pairs.items():
-            there, back = (np.concatenate(keys[t]) for t in (forward, reverse))
-            from_row, to_row = (np.argsort(k, kind="stable") for k in (there, back))
-            if not np.array_equal(there[from_row], back[to_row]):
+            forward_keys, reverse_keys = (np.concatenate(keys[t]) for t in (forward, reverse))
+            from_row, to_row = (np.argsort(k, kind="stable") for k in (forward_keys, reverse_keys))
+            if not np.array_equal(forward_keys[from_row], reverse_keys[to_row]):
                 raise DataError(
                     f"--reverse {edge_name(forward)},{edge_name(reverse)}: must hold the same edges, ends swapped "
                     "(got others). Leave the pair out, or make the reverse edges again"
@@ -331,12 +331,12 @@ class _Import:
 
     def _ids(self, say: Callable[[str], None]) -> dict[str, pa.Array]:
         """The user's ids by node type; int64 ones of before partitioning, or DGL's, where there are no others."""
-        folder, found = self._from, {}
+        folder, ids_by_type = self._from, {}
         original = None if self._plan.ids is not None else folder.original_ids()
         for t in folder.node_types:
             count = int(folder.starts(t)[-1])
             if self._plan.ids is not None:
-                found[t] = self._exported(folder.folder / self._plan.ids[t], count)
+                ids_by_type[t] = self._exported(folder.folder / self._plan.ids[t], count)
                 continue
             numbers = np.arange(count) if original is None else original[t]
             files = [] if self._mapping is None else _mapping_files(self._mapping, t)
@@ -345,11 +345,11 @@ class _Import:
                     f"{self._mapping}: ids before partitioning must be known to use it (got neither node_mapping.pt "
                     f"nor part0/orig_nids.dgl in {folder.folder}). Copy them there, or leave out --id-mapping"
                 )
-            found[t] = _mapped(files, numbers, t) if files else pa.array(numbers.astype(np.int64))
+            ids_by_type[t] = _mapped(files, numbers, t) if files else pa.array(numbers.astype(np.int64))
             source = str(self._mapping) if files else "DGL's" if original is None else "those before partitioning"
             say(f"{t}: ids are {source}")
-        self._id_types = {t: "int64" if pa.types.is_integer(ids.type) else "string" for t, ids in found.items()}
-        return found
+        self._id_types = {t: "int64" if pa.types.is_integer(ids.type) else "string" for t, ids in ids_by_type.items()}
+        return ids_by_type
 
     def _exported(self, path: Path, count: int) -> pa.Array:
         ids = _read(path, [ID_COLUMN]).column(ID_COLUMN)

@@ -112,8 +112,8 @@ def read_report(folder: str | Path) -> dict[str, Any]:
 def _target(config: StitchConfig) -> Path:
     path, resolved = Path(config.output).absolute(), Path(config.output).resolve()
     for key in ("application", "corpus"):
-        other = Path(getattr(config, key)).resolve()
-        if resolved.is_relative_to(other) or other.is_relative_to(resolved):
+        source_folder = Path(getattr(config, key)).resolve()
+        if resolved.is_relative_to(source_folder) or source_folder.is_relative_to(resolved):
             raise ConfigError(
                 f"output: must be neither in nor around the folder {key} (got {config.output}). Name another folder"
             )
@@ -205,26 +205,35 @@ class Stitching:
             for name, node in self._corpus.manifest.nodes.items()
         }
         config = self._config
-        taken, reached = surroundings(self._relations, aligned, config.hops, config.max_neighbors, config.seed)
+        followed, reached = surroundings(self._relations, aligned, config.hops, config.max_neighbors, config.seed)
         for name, mask in reached.items():
             rows = np.flatnonzero(mask & ~aligned[name])
             if rows.size:
                 self._add_nodes(name, rows)
-        self._add_edges(taken)
+        self._add_edges(followed)
 
     def _check_names(self) -> list[int]:
         """Numbers of the corpus edge types to take, in the corpus's manifest; ConfigError with all unknown names."""
         problems = []
         graphs = {"application": self._application.manifest, "corpus": self._corpus.manifest}
-        for own, align in self._config.align.items():
-            sides = {"application": (own, align.application_key), "corpus": (align.corpus, align.corpus_key)}
+        for node_type_of_application, align in self._config.align.items():
+            sides = {
+                "application": (node_type_of_application, align.application_key),
+                "corpus": (align.corpus, align.corpus_key),
+            }
             for side, (node_type, key) in sides.items():
-                known = graphs[side].nodes
-                at = f"align.{own}.corpus" if side == "corpus" else f"align.{own}"
-                if node_type not in known:
-                    problems.append(unknown(at, f"node type of the {side}", node_type, known))
-                elif key is not None and key not in known[node_type].text:
-                    problems.append(unknown(f"align.{own}.{side}_key", "text", key, known[node_type].text))
+                nodes = graphs[side].nodes
+                at = (
+                    f"align.{node_type_of_application}.corpus"
+                    if side == "corpus"
+                    else f"align.{node_type_of_application}"
+                )
+                if node_type not in nodes:
+                    problems.append(unknown(at, f"node type of the {side}", node_type, nodes))
+                elif key is not None and key not in nodes[node_type].text:
+                    problems.append(
+                        unknown(f"align.{node_type_of_application}.{side}_key", "text", key, nodes[node_type].text)
+                    )
         edges, names = self._corpus.manifest.edges, self._corpus.manifest.edge_names()
         for field in ("edge_types", "leave_out"):
             for i, edge_type in enumerate(getattr(self._config, field) or ()):
@@ -248,41 +257,44 @@ class Stitching:
     def _align(self) -> None:
         """Fill `_positions` for application types."""
         matches = {}
-        for own, align in self._config.align.items():
-            keys = self._application.key(own, align.application_key), self._corpus.key(align.corpus, align.corpus_key)
-            matches[own] = match(*keys)
+        for node_type, align in self._config.align.items():
+            keys = (
+                self._application.key(node_type, align.application_key),
+                self._corpus.key(align.corpus, align.corpus_key),
+            )
+            matches[node_type] = match(*keys)
         for corpus_type, node in self._corpus.manifest.nodes.items():
-            own_types = [own for own, align in self._config.align.items() if align.corpus == corpus_type]
+            own_types = [node_type for node_type, align in self._config.align.items() if align.corpus == corpus_type]
             claims = np.zeros(node.count, np.int64)
-            for own in own_types:
-                claims[matches[own].other] += 1
-            for own in own_types:
-                alone = claims[matches[own].other] == 1
+            for node_type in own_types:
+                claims[matches[node_type].other] += 1
+            for node_type in own_types:
+                unshared = claims[matches[node_type].other] == 1
                 positions = np.full(node.count, -1, np.int64)
-                positions[matches[own].other[alone]] = matches[own].own[alone]
-                self._positions[corpus_type][own] = positions
-                ambiguous = np.count_nonzero(matches[own].ambiguous) + np.count_nonzero(~alone)
-                self._tell_alignment(own, int(np.count_nonzero(alone)), int(ambiguous))
+                positions[matches[node_type].other[unshared]] = matches[node_type].own[unshared]
+                self._positions[corpus_type][node_type] = positions
+                ambiguous = np.count_nonzero(matches[node_type].ambiguous) + np.count_nonzero(~unshared)
+                self._tell_alignment(node_type, int(np.count_nonzero(unshared)), int(ambiguous))
 
-    def _tell_alignment(self, own: str, aligned: int, ambiguous: int) -> None:
-        align, total = self._config.align[own], self._counts[own]
+    def _tell_alignment(self, node_type: str, aligned: int, ambiguous: int) -> None:
+        align, total = self._config.align[node_type], self._counts[node_type]
         if not aligned:
             keys = (
-                (own, self._application.key(own, align.application_key)),
+                (node_type, self._application.key(node_type, align.application_key)),
                 (align.corpus, self._corpus.key(align.corpus, align.corpus_key)),
             )
             examples = " and ".join(f"{shown(column[0].as_py())} in {n}" for n, column in keys if len(column))
             raise DataError(
-                f"align.{own}: at least one node must align with a corpus node of type {align.corpus!r} (got none of "
+                f"align.{node_type}: at least one node must align with a corpus node of type {align.corpus!r} (got none of "
                 f"{total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold equal keys in "
                 f"application_key and corpus_key"
             )
         rate = aligned / total
-        self._report["aligned"][own] = {
+        self._report["aligned"][node_type] = {
             "corpus": align.corpus, "nodes": total, "aligned": aligned, "ambiguous": ambiguous, "rate": rate
         }  # fmt: skip
         self._say(
-            f"{own}: {aligned:,} of {counted(total, 'node')} aligned with {align.corpus} ({rate:.1%}), "
+            f"{node_type}: {aligned:,} of {counted(total, 'node')} aligned with {align.corpus} ({rate:.1%}), "
             f"{ambiguous:,} ambiguous"
         )
 
@@ -339,27 +351,27 @@ class Stitching:
         self._report["added_nodes"][name] = len(rows)
         self._say(f"{name}: {counted(len(rows), 'node')} added")
 
-    def _add_edges(self, taken: dict[int, np.ndarray]) -> None:
+    def _add_edges(self, followed: dict[int, np.ndarray]) -> None:
         """Sort what was taken by the node types that its ends became."""
-        known = {edge.edge_type for edge in self._application.manifest.edges}
-        for number, mask in taken.items():
+        own_edge_types = {edge.edge_type for edge in self._application.manifest.edges}
+        for number, mask in followed.items():
             edge, relation, rows = self._corpus.manifest.edges[number], self._relations[number], np.flatnonzero(mask)
             source, target = relation.source[rows], relation.target[rows]
             for near, sources in self._positions[relation.source_type].items():
                 for far, targets in self._positions[relation.target_type].items():
-                    there = (sources[source] >= 0) & (targets[target] >= 0)
-                    if not there.any():
+                    both_ends = (sources[source] >= 0) & (targets[target] >= 0)
+                    if not both_ends.any():
                         continue
                     added = _Added(
                         number,
                         (near, f"{self._config.prefix}{edge.edge_type[1]}", far),
                         None if edge.reverse is None else (far, f"{self._config.prefix}{edge.reverse[1]}", near),
-                        rows[there],
-                        sources[source[there]],
-                        targets[target[there]],
+                        rows[both_ends],
+                        sources[source[both_ends]],
+                        targets[target[both_ends]],
                     )
                     for name in added.names:
-                        if name in known:
+                        if name in own_edge_types:
                             raise ConfigError(
                                 f"prefix: must make new edge types (got '{edge_name(name)}', which the application "
                                 f"has already). Choose another prefix than '{self._config.prefix}'"
@@ -372,8 +384,10 @@ class Stitching:
         """Write the partition and the report into an empty folder."""
         for sub in ("nodes", "edges"):
             (folder / _PART / sub).mkdir(parents=True)
-        own, made = self._application.manifest, Construction()
-        edge_types = [edge.edge_type for edge in own.edges] + [name for added in self._added for name in added.names]
+        application, graph = self._application.manifest, Construction()
+        edge_types = [edge.edge_type for edge in application.edges] + [
+            name for added in self._added for name in added.names
+        ]
         names = file_names((t,) for t in self._counts), file_names(edge_types)
         node_files = {t: f"nodes/{names[0][t,]}" for t in self._counts}
         edge_files = {t: f"edges/{names[1][t]}" for t in edge_types}
@@ -381,15 +395,15 @@ class Stitching:
         def write(file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
             self._bytes += write_columns(folder / _PART / file, columns)
 
-        for node_type, node in own.nodes.items():
-            made.nodes[node_type] = node
+        for node_type, node in application.nodes.items():
+            graph.nodes[node_type] = node
             write(node_files[node_type], _columns(self._application.nodes(node_type)))
         for node_type, (corpus_type, rows) in self._rows.items():
             node = self._corpus.manifest.nodes[corpus_type]
-            made.nodes[node_type] = node.model_copy(update={"count": len(rows), "labels": {}})
+            graph.nodes[node_type] = node.model_copy(update={"count": len(rows), "labels": {}})
             write(node_files[node_type], _inputs(self._corpus.nodes(corpus_type), rows, ID_COLUMN))
-        for edge in own.edges:
-            made.edges.append(edge)
+        for edge in application.edges:
+            graph.edges.append(edge)
             write(edge_files[edge.edge_type], _columns(self._application.edges(edge.edge_type)))
             write(indptr_file(edge_files[edge.edge_type]), _columns(self._application.indptr(edge.edge_type)))
         for added in self._added:
@@ -401,7 +415,7 @@ class Stitching:
                 ordered = sort_edges(source, target, *counts, attributes)
                 write(edge_files[name], ordered.columns)
                 write(indptr_file(edge_files[name]), {"indptr": ordered.indptr})
-                made.edges.append(
+                graph.edges.append(
                     EdgeTypeSchema(
                         edge_type=name,
                         count=len(source),
@@ -411,22 +425,22 @@ class Stitching:
                         is_reverse=name != added.edge_type,
                     )
                 )
-        made.partitions.append(
+        graph.partitions.append(
             PartitionSchema(
                 folder=_PART,
-                node_ranges={name: (0, node.count) for name, node in made.nodes.items()},
+                node_ranges={name: (0, node.count) for name, node in graph.nodes.items()},
                 node_files=node_files,
                 edge_files={edge_name(name): file for name, file in edge_files.items()},
                 bytes=self._bytes,
             )
         )
         left_out = {f"corpus edges: repeat {k} edges": v for k, v in self._report["left_out"].items() if v}
-        made.dropped = {**own.dropped, **left_out}
+        graph.dropped = {**application.dropped, **left_out}
         with (folder / STITCH_REPORT).open("w", encoding="utf-8") as report:
             json.dump(self._report, report, indent=2)
             report.flush()
             os.fsync(report.fileno())
-        return made
+        return graph
 
 
 def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:

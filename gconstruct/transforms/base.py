@@ -47,7 +47,7 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
         """Statistics of these rows."""
 
     @abstractmethod
-    def merge(self, one: Statistics, other: Statistics) -> Statistics:
+    def merge(self, first: Statistics, second: Statistics) -> Statistics:
         """Statistics of the rows of both. Sums of floats may differ in their last digit from those of one `fit`."""
 
     @abstractmethod

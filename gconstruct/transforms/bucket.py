@@ -54,9 +54,9 @@ class BucketTransform(Transform[BucketFeature, np.ndarray, Numbers]):
         """What the edges follow from."""
         return self._kept(len(values), values[~np.isnan(values)])
 
-    def merge(self, one: Numbers, other: Numbers) -> Numbers:
+    def merge(self, first: Numbers, second: Numbers) -> Numbers:
         """Of both; exact."""
-        return self._kept(one.rows + other.rows, np.concatenate([one.kept, other.kept]))
+        return self._kept(first.rows + second.rows, np.concatenate([first.kept, second.kept]))
 
     def _kept(self, rows: int, numbers: np.ndarray) -> Numbers:
         if self.config.edges is not None or not numbers.size:

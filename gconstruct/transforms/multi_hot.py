@@ -29,5 +29,5 @@ class MultiHotTransform(CategoryTransform[MultiHotFeature]):
             return Categories.of(len(source), pa.array([], pa.large_string()), np.empty(0, np.int64))
         rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
         strings = pc.utf8_trim_whitespace(pc.cast(column.flatten(), pa.large_string()))
-        given = pc.fill_null(pc.not_equal(strings, ""), False)
-        return Categories.of(len(source), strings.filter(given), rows[given.to_numpy(zero_copy_only=False)])
+        not_empty = pc.fill_null(pc.not_equal(strings, ""), False)
+        return Categories.of(len(source), strings.filter(not_empty), rows[not_empty.to_numpy(zero_copy_only=False)])

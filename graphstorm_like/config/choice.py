@@ -34,10 +34,10 @@ class Family:
     def add(self, member: type[Choice]) -> None:
         """Register a member under each value of its tag. Raises ConfigError when another class has that tag."""
         for value in tag_values(member, self.tag):
-            there = self.members.get(value)
-            if there is not None and not _same_class(there, member):
+            registered = self.members.get(value)
+            if registered is not None and not _same_class(registered, member):
                 raise ConfigError(
-                    f"{self.tag}: {value}: must be one class (got {_place(there)} and {_place(member)}). "
+                    f"{self.tag}: {value}: must be one class (got {_place(registered)} and {_place(member)}). "
                     f"Give one of them another tag"
                 )
             self.members[value] = member
@@ -57,8 +57,8 @@ class Family:
         """The default tag where none is given. A key that looks like a misspelt one stays: the message asks for it."""
         if self.default is None or not isinstance(value, dict):
             return value
-        known = self.members[self.default].model_fields if self.default in self.members else {}
-        if nearest(self.tag, [key for key in value if key == self.tag or key not in known]) is not None:
+        own_keys = self.members[self.default].model_fields if self.default in self.members else {}
+        if nearest(self.tag, [key for key in value if key == self.tag or key not in own_keys]) is not None:
             return value
         return {self.tag: self.default, **value}
 
@@ -137,9 +137,9 @@ def _validates(member: type[Choice]) -> CoreSchema:
     return core_schema.no_info_plain_validator_function(validate)
 
 
-def _same_class(one: type, other: type) -> bool:
+def _same_class(first: type, second: type) -> bool:
     """Is it the same class again, of a module that was imported twice?"""
-    return one.__qualname__ == other.__qualname__ and _file(one) == _file(other)
+    return first.__qualname__ == second.__qualname__ and _file(first) == _file(second)
 
 
 def _file(config_class: type) -> str | None:

@@ -39,23 +39,23 @@ class _Rule(NamedTuple):
 def explain(root: type[BaseModel], error: ValidationError, data: Any) -> list[tuple[KeyPath, str]]:
     """[(path, message)] of every problem that `error` found in `data`; the members of a union share one message."""
     rules: dict[KeyPath, list[_Rule]] = {}
-    whole: list[tuple[KeyPath, str]] = []
+    structural: list[tuple[KeyPath, str]] = []
     for detail in error.errors(include_url=False):
         spot = _locate(root, detail["loc"])
         rule = _rule(detail, spot)
         if rule is None:
-            whole += _structure(detail, spot)
+            structural += _structure(detail, spot)
         else:
             rules.setdefault(_given(spot.path, data), []).append(rule)
-    return _without_echo(whole) + [(path, _join(found)) for path, found in rules.items()]
+    return _without_echo(structural) + [(path, _join(rules_of_path)) for path, rules_of_path in rules.items()]
 
 
-def _join(found: list[_Rule]) -> str:
-    rules = list(dict.fromkeys(r.rule for r in found))
+def _join(rules_of_path: list[_Rule]) -> str:
+    rules = list(dict.fromkeys(r.rule for r in rules_of_path))
     if len(rules) > 1:
         rules = [rule.replace("be ", "", 1).replace("true or false", "true, false") for rule in rules]
-    hints = "".join(dict.fromkeys(r.hint for r in found))
-    text = f"must {'be ' if len(rules) > 1 else ''}{' or '.join(rules)} (got {found[0].got})"
+    hints = "".join(dict.fromkeys(r.hint for r in rules_of_path))
+    text = f"must {'be ' if len(rules) > 1 else ''}{' or '.join(rules)} (got {rules_of_path[0].got})"
     return f"{text}.{hints.removeprefix('.')}" if hints else text
 
 

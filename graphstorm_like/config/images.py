@@ -16,12 +16,12 @@ def check_images(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     """Images that the model reads must be there, and of a size that the image encoder reads."""
     read: list[str] = []
     for node_type, node in graph.nodes.items():
-        wanted = model.inputs.get(node_type, NodeInputConfig()).image
-        for i, name in enumerate(wanted or ()):
+        inputs = model.inputs.get(node_type, NodeInputConfig()).image
+        for i, name in enumerate(inputs or ()):
             if name not in node.image:
                 message = unknown("", "image", name, node.image).removeprefix(": ")
                 yield ("model", "inputs", node_type, "image", i), message
-        names = [name for name in node.image if wanted is None or name in wanted]
+        names = [name for name in node.image if inputs is None or name in inputs]
         read += [node_type] if names else []
         for name in names:
             rule = None if model.image_encoder is None else model.image_encoder.unreadable(*node.image[name].size)

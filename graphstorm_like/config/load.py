@@ -111,7 +111,7 @@ def _must_be_sections(data: Any, where: str) -> None:
 
 def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root:
     """The configuration, or ConfigError with all problems in the order of the file."""
-    data, places, found = source.data, source.places, list(source.problems)
+    data, places, problems = source.data, source.places, list(source.problems)
     checked, explained = None, []
     try:
         checked = root.model_validate(data)
@@ -119,10 +119,10 @@ def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root
         explained = explain(root, err, data)
     crossed = cross_check(_with_built_graph(_valid_sections(data), base)) if root is Pipeline else ()
     for path, message in [*explained, *crossed]:
-        found.append((path, _place(path, places, where), message))
-    if found or checked is None:
-        found.sort(key=lambda problem: problem[1].order)
-        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in found))
+        problems.append((path, _place(path, places, where), message))
+    if problems or checked is None:
+        problems.sort(key=lambda problem: problem[1].order)
+        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in problems))
     return checked
 
 
@@ -132,9 +132,9 @@ def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:
     graph = sections.get("graph")
     if graph is None or not graph.is_built:
         return sections
-    there = describe_folder(base / Path(graph.path).expanduser())
-    rest = {name: section for name, section in sections.items() if name != "graph"}
-    return rest if there is None else {**rest, "graph": there}
+    folder_config = describe_folder(base / Path(graph.path).expanduser())
+    other_sections = {name: section for name, section in sections.items() if name != "graph"}
+    return other_sections if folder_config is None else {**other_sections, "graph": folder_config}
 
 
 def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:

@@ -58,9 +58,9 @@ class ModelConfig(Strict):
 
     def text_encoders(self) -> dict[str, TextEncoderConfig]:
         """Every language model by its key: SHARED, or the node type whose own it is."""
-        found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
-        found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
-        return found
+        encoders = {} if self.text_encoder is None else {SHARED: self.text_encoder}
+        encoders |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
+        return encoders
 
     def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
         """Every language model by the path in the YAML where it is configured."""
@@ -84,8 +84,8 @@ class ModelConfig(Strict):
         """The key of the language model that reads the texts of a node type; of edges it is the shared one."""
         if not isinstance(row_type, str):
             return SHARED
-        own = self.inputs.get(row_type)
-        return SHARED if own is None or own.text_encoder is None else row_type
+        inputs = self.inputs.get(row_type)
+        return SHARED if inputs is None or inputs.text_encoder is None else row_type
 
     def with_encoders(self, changed: dict[str, TextEncoderConfig]) -> ModelConfig:
         """The same model with some language models replaced, by key."""

@@ -24,12 +24,12 @@ from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError
 
 
-def _only(*known: str) -> AfterValidator:
+def _only(*allowed: str) -> AfterValidator:
     """Refuse placeholders that would stay in a path as they are, and URLs."""
 
     def check(path: str) -> str:
-        if any(found not in known for found in re.findall(r"\{\w*\}", path)):
-            raise ValueError(f"must have no placeholder but {' and '.join(known)}")
+        if any(placeholder not in allowed for placeholder in re.findall(r"\{\w*\}", path)):
+            raise ValueError(f"must have no placeholder but {' and '.join(allowed)}")
         if "://" in path:
             raise ValueError(
                 "must be a local folder: weights and vectors are memory-mapped. Copy results when they are done"
@@ -147,27 +147,27 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
 
 
 def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
-    seen: dict[EdgeType, tuple[int, str]] = {}
+    first_entries: dict[EdgeType, tuple[int, str]] = {}
     for i, edge in enumerate(graph.edges):
-        own, reverse = edge.edge_type, edge.reverse_type
-        if own in seen:
-            first, kind = seen[own]
+        edge_type, reverse = edge.edge_type, edge.reverse_type
+        if edge_type in first_entries:
+            first, kind = first_entries[edge_type]
             fix = f"set graph.edges[{first}].reverse: false" if kind else f"add its files to graph.edges[{first}]"
             yield (
                 ("graph", "edges", i),
-                f"must be a new edge type (got '{edge_name(own)}', which is {kind}graph.edges[{first}]). Rename the "
+                f"must be a new edge type (got '{edge_name(edge_type)}', which is {kind}graph.edges[{first}]). Rename the "
                 f"relation, or {fix}",
             )
-        elif reverse is not None and (reverse in seen or reverse == own):
-            first, kind = seen.get(reverse, (i, ""))
+        elif reverse is not None and (reverse in first_entries or reverse == edge_type):
+            first, kind = first_entries.get(reverse, (i, ""))
             yield (
                 ("graph", "edges", i, "reverse"),
                 f"must make a new edge type (got '{edge_name(reverse)}', which is {kind}graph.edges[{first}]). "
                 f"Name another relation, or set reverse: false",
             )
-        seen.setdefault(own, (i, ""))
+        first_entries.setdefault(edge_type, (i, ""))
         if reverse is not None:
-            seen.setdefault(reverse, (i, "the reverse of "))
+            first_entries.setdefault(reverse, (i, "the reverse of "))
 
 
 def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
@@ -176,8 +176,8 @@ def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
 
 def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
     """Names of the edge types whose texts enter messages."""
-    known = _edges_by_name(graph)
-    return [n for n, wanted in model.edge_inputs.items() if n in known and known[n].text and wanted.text != []]
+    edges = _edges_by_name(graph)
+    return [n for n, inputs in model.edge_inputs.items() if n in edges and edges[n].text and inputs.text != []]
 
 
 def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: TaskConfig) -> Iterator[Problem]:
@@ -189,12 +189,12 @@ def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: TaskConfig)
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    for name, wanted in model.inputs.items():
+    for name, inputs in model.inputs.items():
         at = ("model", "inputs", name)
         if name not in graph.nodes:
             yield at, unknown_name("node type", name, graph.nodes)
             continue
-        yield from check_input_names(at, wanted, graph.nodes[name])
+        yield from check_input_names(at, inputs, graph.nodes[name])
 
 
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
@@ -205,16 +205,16 @@ def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
 def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     if model.edge_inputs and model.gnn.hops == 0:
         yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
-    known = _edges_by_name(graph)
-    for name, wanted in model.edge_inputs.items():
+    edges = _edges_by_name(graph)
+    for name, inputs in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
-        if name not in known:
+        if name not in edges:
             if ends_known(graph):
-                yield at, unknown_name("edge type", name, known)
-        elif not known[name].features and not known[name].text:
+                yield at, unknown_name("edge type", name, edges)
+        elif not edges[name].features and not edges[name].text:
             yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
         else:
-            yield from check_input_names(at, wanted, known[name])
+            yield from check_input_names(at, inputs, edges[name])
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -222,7 +222,7 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Prob
     read = {
         n: f"inputs.{n}"
         for n, node in graph.nodes.items()
-        if node.text and (wanted := model.inputs.get(n, NodeInputConfig())).text != [] and wanted.text_encoder is None
+        if node.text and (inputs := model.inputs.get(n, NodeInputConfig())).text != [] and inputs.text_encoder is None
     }
     read |= {
         n: f"edge_inputs.{n}"
@@ -240,8 +240,8 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Prob
 
 def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
     """Whether the model reads a text of a node type."""
-    wanted = model.inputs.get(node_type, NodeInputConfig()).text
-    return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
+    texts = model.inputs.get(node_type, NodeInputConfig()).text
+    return node_type in graph.nodes and bool(graph.nodes[node_type].text if texts is None else texts)
 
 
 def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
@@ -292,11 +292,11 @@ def _check_fanout_list(
         yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
     if not ends_known(graph):
         return
-    known = [edge_name(t) for t in graph.edge_types()]
+    names = [edge_name(t) for t in graph.edge_types()]
     for i, fanout in enumerate(fanouts):
         for key in fanout.by_edge_type:
-            if key not in known:
-                yield (*at, i, "by_edge_type", key), unknown_name("edge type", key, known)
+            if key not in names:
+                yield (*at, i, "by_edge_type", key), unknown_name("edge type", key, names)
 
 
 def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:

@@ -57,14 +57,14 @@ def check_original(graph: GraphConfig, edge_type: EdgeType, at: Path) -> Iterato
         yield at, unknown_name("edge type", edge_name(edge_type), map(edge_name, originals))
 
 
-def check_input_names(at: Path, chosen: ChosenInputs, known: NodeConfig | EdgeConfig) -> Iterator[Problem]:
+def check_input_names(at: Path, chosen: ChosenInputs, table: NodeConfig | EdgeConfig) -> Iterator[Problem]:
     """Features and texts must be some that the table has."""
     for i, name in enumerate(chosen.features or ()):
-        if name not in known.features:
-            yield (*at, "features", i), unknown_name("feature", name, known.features)
+        if name not in table.features:
+            yield (*at, "features", i), unknown_name("feature", name, table.features)
     for i, name in enumerate(chosen.text or ()):
-        if name not in known.text:
-            yield (*at, "text", i), unknown_name("text", name, known.text)
+        if name not in table.text:
+            yield (*at, "text", i), unknown_name("text", name, table.text)
 
 
 def check_split(at: Path, what: str, key: str, split: SplitConfig | None) -> Iterator[Problem]:

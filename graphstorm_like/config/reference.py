@@ -36,13 +36,13 @@ def undescribed_keys(schema: Schema) -> list[str]:
     """
     sections = {"Pipeline": schema, **schema.get("$defs", {})}
     tag_keys = set(_tag_keys(schema))
-    found = []
+    missing = []
     for name, section in sections.items():
         for key, value in section.get("properties", {}).items():
             described = value.get("description") or ("$ref" in value and sections[_def_name(value)].get("description"))
             if not described and not ("const" in value and key in tag_keys):
-                found.append(f"{name}.{key}")
-    return found
+                missing.append(f"{name}.{key}")
+    return missing
 
 
 def _tag_keys(schema: Any) -> Iterator[str]:
@@ -133,8 +133,8 @@ class _Reference:
 
 
 def _bounds(value: Schema) -> str:
-    given = [bound for bound in _BOUNDS if bound in value and abs(value[bound]) < _UNBOUNDED]
-    words = [f"{_BOUNDS[bound]} {value[bound]:g}" for bound in given]
+    bounds = [bound for bound in _BOUNDS if bound in value and abs(value[bound]) < _UNBOUNDED]
+    words = [f"{_BOUNDS[bound]} {value[bound]:g}" for bound in bounds]
     return f", {' and '.join(words)}" if words else ""
 
 

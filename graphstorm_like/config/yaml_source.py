@@ -95,13 +95,13 @@ def parse_value(text: str) -> Any:
 
 
 def _read(source: str, where: str) -> YamlSource:
-    found = YamlSource(None, {}, [])
+    source_yaml = YamlSource(None, {}, [])
     loader = _Loader(source)
     node = loader.get_single_node()
     if node is None:
-        return found
-    _Walk(found, where).visit(node, (), ())
-    return found._replace(data=loader.construct_document(node))
+        return source_yaml
+    _Walk(source_yaml, where).visit(node, (), ())
+    return source_yaml._replace(data=loader.construct_document(node))
 
 
 def _syntax(where: str, err: yaml.MarkedYAMLError) -> str:
@@ -147,12 +147,12 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
-        made = {}
+        mapping = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
-            made[key.value] = self.construct_object(value, deep=deep)
-        return made
+            mapping[key.value] = self.construct_object(value, deep=deep)
+        return mapping
 
 
 def _too_deep(mark: Any) -> yaml.MarkedYAMLError:
@@ -211,15 +211,15 @@ class _Walk:
             self._visit_keys(node, path, above)
 
     def _visit_keys(self, node: yaml.MappingNode, path: KeyPath, above: tuple[int, ...]) -> None:
-        seen: dict[str, int] = {}
+        first_lines: dict[str, int] = {}
         for key, value in node.value:
             if key.tag == _MERGE or not isinstance(key, yaml.ScalarNode):
                 continue
             at, place = (*path, key.value), _place(self.where, key)
-            if key.value in seen:
-                message = f"key is given twice (first in line {seen[key.value]}). Remove one"
+            if key.value in first_lines:
+                message = f"key is given twice (first in line {first_lines[key.value]}). Remove one"
                 self.found.problems.append((at, place, message))
-            seen.setdefault(key.value, place.order)
+            first_lines.setdefault(key.value, place.order)
             self.found.places[at] = place
             self.visit(value, at, above)
 

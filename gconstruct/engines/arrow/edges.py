@@ -44,20 +44,20 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if len(problems) > before:
         return None
     names = ((config.source, config.source_id), (config.target, config.target_id))
-    wanted = [(ids[node_type], table.column(column)) for node_type, column in names]
+    lookups = [(ids[node_type], table.column(column)) for node_type, column in names]
     with ThreadPoolExecutor(2) as pool:  # pyarrow lets go of the GIL
-        source, target = pool.map(lambda end: end[0].find(end[1]), wanted)
-    known = np.ones(len(table), bool)
+        source, target = pool.map(lambda end: end[0].find(end[1]), lookups)
+    keep = np.ones(len(table), bool)
     for ends, (node_type, column) in zip((source, target), names, strict=True):
         if ends.unresolved.size and not _may_create(config, ids[node_type]):
-            known[ends.unresolved] = False
+            keep[ends.unresolved] = False
             if config.on_unknown_node != "drop":
                 problems.add(_unknown_nodes(table, ends, node_type, column))
     if len(problems) > before:
         return None
-    if not known.all():
-        dropped["unknown node"] = int(np.count_nonzero(~known))
-        table, source, target = table.keep(known), source.keep(known), target.keep(known)
+    if not keep.all():
+        dropped["unknown node"] = int(np.count_nonzero(~keep))
+        table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
     attributes = encode_attributes(table, config, lambda: _hashed_ids(table, config), problems)
     if len(problems) > before:
         return None

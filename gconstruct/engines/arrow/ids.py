@@ -107,11 +107,11 @@ class NodeIds:
             rows = np.arange(len(ids), dtype=np.int64)
             codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
             return Ends(np.full(len(ids), -1, np.int64), rows, codes, encoded.dictionary)
-        found = pc.index_in(ids, value_set=self.from_table)
-        if found.null_count == 0:
+        table_rows = pc.index_in(ids, value_set=self.from_table)
+        if table_rows.null_count == 0:
             nothing = np.empty(0, np.int64)
-            return Ends(found.to_numpy(zero_copy_only=False).astype(np.int64), nothing, nothing, ids.slice(0, 0))
-        positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            return Ends(table_rows.to_numpy(zero_copy_only=False).astype(np.int64), nothing, nothing, ids.slice(0, 0))
+        positions = pc.fill_null(table_rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         rows = np.flatnonzero(positions < 0)
         encoded = ids.take(pa.array(rows)).dictionary_encode()
         return Ends(

@@ -31,11 +31,11 @@ def encode_label(
 ) -> tuple[np.ndarray, np.ndarray, LabelSchema, int] | None:
     """(labels, splits, schema, rows with a split but no label), or None (then `problems` says why)."""
     key = f"{table.key}.labels.{name}"
-    found = _classes(table, config) if config.kind == "class" else _numbers(table, config, key, problems)
+    encoded = _classes(table, config) if config.kind == "class" else _numbers(table, config, key, problems)
     splits = encode_split(table, config.split, f"{key}.split", hashed_ids, problems)
-    if found is None or splits is None:
+    if encoded is None or splits is None:
         return None
-    labels, classes = found
+    labels, classes = encoded
     labelled = labels != NO_LABEL if config.kind == "class" else ~np.isnan(labels)
     if len(table) and not labelled.any():
         problems.add(rules.no_labels(table, key, config.column, len(table)))
@@ -70,9 +70,9 @@ def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) ->
     infinite = np.flatnonzero(np.isinf(values))
     large = infinite if infinite.size else np.flatnonzero(np.isinf(labels))
     if large.size:
-        got = values[large[:EXAMPLES]].tolist()
+        examples = values[large[:EXAMPLES]].tolist()
         rule = rules.infinite_labels if infinite.size else rules.large_labels
-        problems.add(rule(table, key, config.column, large, got))
+        problems.add(rule(table, key, config.column, large, examples))
         return None
     return labels, []
 

@@ -54,9 +54,9 @@ class Table:
         column = self.data.column(name)
         if column.num_chunks == 1:
             return column.chunk(0)
-        whole = column.combine_chunks()
-        self.data = self.data.set_column(self.data.schema.get_field_index(name), name, whole)
-        return whole
+        array = column.combine_chunks()
+        self.data = self.data.set_column(self.data.schema.get_field_index(name), name, array)
+        return array
 
     def keep(self, mask: np.ndarray) -> Table:
         """The rows where the mask (bool, rows) is true."""
@@ -141,22 +141,22 @@ def _is_header_alone(file: InputFile) -> bool:
 def _ragged(file: InputFile, options: CsvOptions) -> str | None:
     """Name the lines that have more or fewer fields than the header; read again by Python, for exact line numbers."""
     width = len(csv_header(file, options))
-    found: list[tuple[int, int]] = []
+    uneven: list[tuple[int, int]] = []
     with open_csv(file) as stream:
         lines = csv.reader(_text_lines(stream), delimiter=delimiter(file, options), quotechar=options.quote)
         line_number = 1
         for fields in lines:
             if fields and len(fields) != width:
-                found.append((line_number, len(fields)))
-                if len(found) == EXAMPLES:
+                uneven.append((line_number, len(fields)))
+                if len(uneven) == EXAMPLES:
                     break
             line_number = lines.line_num + 1
-    if not found:
+    if not uneven:
         return None
-    also = "".join(f", {n} in line {line:,}" for line, n in found[1:])
+    also = "".join(f", {n} in line {line:,}" for line, n in uneven[1:])
     return (
-        f"{file.path} line {found[0][0]:,}: a line must have {width} fields, as the header has "
-        f"(got {found[0][1]}{also}). Quote fields that hold {delimiter(file, options)!r}, or set csv.delimiter"
+        f"{file.path} line {uneven[0][0]:,}: a line must have {width} fields, as the header has "
+        f"(got {uneven[0][1]}{also}). Quote fields that hold {delimiter(file, options)!r}, or set csv.delimiter"
     )
 
 

@@ -87,9 +87,9 @@ def check_metrics(config: Any) -> Any:
     if twice is not None:
         raise KeyedError("metrics", f"must name each metric once (got {twice!r} twice)")
     if config.select_by not in names:
-        given = "" if "select_by" in config.model_fields_set else ", the default"
-        known = " or ".join(map(repr, names))
-        raise KeyedError("select_by", f"must be one of task.metrics, {known} (got {config.select_by!r}{given})")
+        origin = "" if "select_by" in config.model_fields_set else ", the default"
+        listed = " or ".join(map(repr, names))
+        raise KeyedError("select_by", f"must be one of task.metrics, {listed} (got {config.select_by!r}{origin})")
     return config
 
 
