@@ -7,6 +7,7 @@ fsspec; everything with '://' goes through it.
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ def _absolute(path: str, base: str | None) -> str:
 
 
 def _listed() -> str:
-    return ", ".join(s for suffixes in SUFFIXES.values() for s in suffixes)
+    return ", ".join(itertools.chain.from_iterable(SUFFIXES.values()))
 
 
 def _format_of(path: str) -> str | None:
@@ -86,10 +87,12 @@ def _format_of(path: str) -> str | None:
 
 
 def _in_folder(paths: list[str], file_format: str) -> list[str]:
-    """The data files among a folder's: hidden ones, '_SUCCESS' and the like are none."""
+    """The data files of a folder, without hidden ones, '_SUCCESS' and the like."""
     names = sorted(p for p in paths if not os.path.basename(p).startswith((".", "_")))
     data_files = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
-    return data_files if data_files or file_format == "auto" else names
+    if file_format == "auto" or data_files:
+        return data_files
+    return names  # of the format that the YAML names, whatever their endings
 
 
 def _no_match(where: str, full: str, kind: str) -> str:
@@ -145,19 +148,14 @@ def _missing_package(full: str, err: ImportError) -> str:
     return f"needs a package that is not installed ({err}). Install it, or copy the files to a local disk"
 
 
+_VERSION_KEYS = (
+    "ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created",
+)  # fmt: skip
+
+
 def _stamp(info: dict[str, Any]) -> str:
-    """What a store tells about a file's version; not all tell the same."""
-    for key in (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "content_md5",
-        "mtime",
-        "LastModified",
-        "last_modified",
-        "updated",
-        "created",
-    ):
+    """What a store tells about a file's version; stores differ in the key."""
+    for key in _VERSION_KEYS:
         if info.get(key):
             return str(info[key])
     return ""

@@ -1,6 +1,6 @@
 """A graph folder's files, memory-mapped: whole tables, whatever the number of its partitions.
 
-Numbers come as numpy (n,) or (n, width), all else as Arrow arrays: the forms that `write_columns` takes.
+Numbers come as numpy (n,) or (n, width), everything else as Arrow arrays: the forms that `write_columns` takes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def open_file(path: Path) -> pa.RecordBatch:
 
 
 class Rows:
-    """A table of n rows, in pieces that follow each other."""
+    """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
         self._pieces = pieces
@@ -44,12 +44,12 @@ class Rows:
         return names
 
     def numbers(self, name: str) -> np.ndarray:
-        """A whole column of numbers (n); no copy when there is one piece."""
+        """A complete column of numbers (n); no copy when there is one piece."""
         columns = [piece.column(name).to_numpy() for piece in self._pieces]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
-        """Some rows of all columns: reads what is taken, and no more."""
+        """Some rows of all columns; nothing else is read."""
         where = np.searchsorted(self._starts, rows, side="right") - 1
         at = [np.flatnonzero(where == p) for p in range(len(self._pieces))] if len(self._pieces) > 1 else []
         return {name: self._take(name, rows, at) for name in self.names}
@@ -69,7 +69,7 @@ class Rows:
 
 
 class GraphFiles:
-    """All partitions of the graph folder `folder`, one behind the other."""
+    """All partitions of the graph folder `folder`, one after another."""
 
     def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
         self.folder, self._partitions = folder, partitions

@@ -73,9 +73,9 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{hit}'?" if hit else ""
 
 
-def unknown(where: str, what: str, name: str, known: Iterable[str]) -> str:
+def unknown(where: str, what: str, name: str, allowed: Iterable[str]) -> str:
     """`where: unknown what 'name' (known: a, b). Did you mean 'a'?`"""
-    names = [str(k) for k in known]
+    names = [str(k) for k in allowed]
     listed = ", ".join(sorted(names)) if names else "none"
     return f"{where}: unknown {what} '{name}' (known: {listed}).{did_you_mean(name, names)}"
 

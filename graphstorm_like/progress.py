@@ -23,19 +23,19 @@ class ProgressMeter:
         self._first_done: int | None = None
         self._bar = reporter.live.add_task(what, total=total, info="") if reporter.live else None
 
-    def update(self, done: int, info: str = "") -> None:
+    def update(self, finished: int, info: str = "") -> None:
         """Now `done` of `total`; `info` is shown behind."""
         if self._first_done is None:
-            self._first_done = done if done < self._total else 0
+            self._first_done = finished if finished < self._total else 0
         if self._reporter.live is not None and self._bar is not None:
-            self._reporter.live.update(self._bar, completed=done, info=info)
+            self._reporter.live.update(self._bar, completed=finished, info=info)
             return
         now = time.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
-            rate = max(done - self._first_done, 1) / max(now - self._started, 1e-9)
-            seconds_left = (self._total - done) / rate
-            share = 100 * done / max(self._total, 1)
+            rate = max(finished - self._first_done, 1) / max(now - self._started, 1e-9)
+            seconds_left = (self._total - finished) / rate
+            share = 100 * finished / max(self._total, 1)
             speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
             self._reporter.line(
                 f"{self._what}: {share:.0f} % ({speed}/s, {duration(seconds_left)} left) {info}".rstrip()

@@ -1,7 +1,7 @@
-"""What becomes of the tensors of a DistDGL folder: features, labels, masks, or nothing.
+"""What each tensor of a DistDGL folder becomes: a feature, a label, a mask, or nothing.
 
-Two ways to know: the file that `gsl export` leaves beside its folders, or the names of the tensors and the user's
-word (`--label`, `--reverse`, `--leave-out`). Out: for each type a schema and the tensors of its columns.
+This is known from the file that `gsl export` leaves beside its folders, or from the names of the tensors and the
+user's options (`--label`, `--reverse`, `--leave-out`). Out: for each type a schema and the tensors of its columns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from graphstorm_like.graph.schema import (
 
 RowType = str | EdgeType
 LABEL_LIKE = ("label", "labels", "y")
-"""Tensors of these names are no features unless the user says so: an answer among the inputs spoils every score."""
+"""Tensors of these names are not features unless the user says so: with the answer among the inputs no score counts."""
 TOKENS = ("input_ids", "attention_mask", "token_type_ids", "valid_len")
 """Tensors of these names are a tokenizer's output: numbers of words, whose size means nothing."""
 BOOKKEEPING = ("orig_id", "orig_ids", "trainer_id")
@@ -43,7 +43,7 @@ _MASK = re.compile(r"^(train|val|test)_mask(_.*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user says of a foreign folder; names are `type/tensor`, edge types source:relation:target."""
+    """The user's options for a foreign folder; names are `type/tensor`, edge types source:relation:target."""
 
     labels: Sequence[str] = ()
     features: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What all partitions say of one tensor."""
+    """One tensor over all partitions."""
 
     shape: tuple[int, ...]
     """of a row"""
@@ -91,28 +91,38 @@ def survey(folder: DglFolder) -> dict[RowType, dict[str, Tensor]]:
     rows = {t: np.diff(folder.ranges(t), axis=1)[:, 0] for t in folder.row_types}
     for p in range(folder.num_parts):
         for row_type, tensors in folder.tensors(p).items():
+            earlier = surveyed[row_type]
             for name, values in tensors.items():
                 if not len(values):
                     continue
-                if values.dtype.kind not in "biuf":
-                    raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
-                low, high = (float(f.reduce(values, axis=None)) if values.size else np.nan for f in (np.fmin, np.fmax))
-                new, old = Tensor(values.shape[1:], values.dtype, low, high, _odd(values)), surveyed[row_type].get(name)
-                if old is not None and (old.shape, old.dtype) != (new.shape, new.dtype):
-                    raise DataError(
-                        f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
-                        f"shape {new.shape}, {new.dtype} in part-{p}, {old.shape}, {old.dtype} before)"
-                    )
-                if old is not None:
-                    low, high = np.fmin(old.low, low), np.fmax(old.high, high)
-                    new = Tensor(new.shape, new.dtype, low, high, old.odd + new.odd)
-                elif rows[row_type][:p].any():
+                if name not in earlier and rows[row_type][:p].any():
                     raise _missing(folder, row_type, name, int(np.flatnonzero(rows[row_type])[0]))
-                surveyed[row_type][name] = new
+                earlier[name] = _merged(folder, row_type, name, values, p, earlier.get(name))
             if rows[row_type][p]:
-                for name in surveyed[row_type].keys() - tensors.keys():
+                for name in earlier.keys() - tensors.keys():
                     raise _missing(folder, row_type, name, p)
     return surveyed
+
+
+def _merged(
+    folder: DglFolder, row_type: RowType, name: str, values: np.ndarray, p: int, earlier: Tensor | None
+) -> Tensor:
+    """A tensor with the values of partition p (at least one row), which must be like those of earlier partitions."""
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
+    low, high = np.nan, np.nan
+    if values.size:
+        low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+    shape, odd = values.shape[1:], _odd(values)
+    if earlier is None:
+        return Tensor(shape, values.dtype, low, high, odd)
+    if (earlier.shape, earlier.dtype) != (shape, values.dtype):
+        raise DataError(
+            f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
+            f"shape {shape}, {values.dtype} in part-{p}, {earlier.shape}, {earlier.dtype} before)"
+        )
+    low, high = np.fmin(earlier.low, low), np.fmax(earlier.high, high)
+    return Tensor(shape, values.dtype, low, high, earlier.odd + odd)
 
 
 def _odd(values: np.ndarray) -> int:
@@ -130,7 +140,7 @@ def _missing(folder: DglFolder, row_type: RowType, name: str, p: int) -> DataErr
 
 
 def read_sidecar(folder: DglFolder) -> Sidecar | None:
-    """What `gsl export` left beside; None in a foreign folder. DataError when it is of another graph."""
+    """The file that `gsl export` wrote; None in a foreign folder. DataError when it describes another graph."""
     path: Path = folder.folder / SIDECAR
     if not path.is_file():
         return None
@@ -172,7 +182,7 @@ def plan_from(sidecar: Sidecar, folder: DglFolder, tensors: Mapping[RowType, Map
 
 
 def plan(folder: DglFolder, tensors: Mapping[RowType, Mapping[str, Tensor]], wishes: Wishes) -> Plan:
-    """By names and the user's word. Raises ConfigError for names that are not there, DataError for tensors that
+    """By names and the user's options. Raises ConfigError for names that do not exist, DataError for tensors that
     cannot be what they are taken for."""
     of_type = {written(t): t for t in folder.row_types}
     labels = _named(of_type, tensors, "--label", wishes.labels)
@@ -229,15 +239,17 @@ def _plan_type(
     edge_masks = dict(mask_names(candidates, None)) if not isinstance(row_type, str) and not labels else {}
     if edge_masks:
         masks[SPLIT_COLUMN] = edge_masks
-    used = {*labels, *(name for taken in masks.values() for name in taken.values())}
+    used = set(labels)
+    for mask_tensors in masks.values():
+        used.update(mask_tensors.values())
     for name in sorted(tensors.keys() - used):
         if (why := _why_left_out(name, tensors[name], chosen)) is not None:
             new_plan.notes.append(f"{where}/{name} is left out: {why}")
             continue
         if tensors[name].odd:
             raise DataError(
-                f"{folder.config}: feature {where}/{name} must be finite (got {counted(tensors[name].odd, 'value')} that "
-                f"are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
+                f"{folder.config}: feature {where}/{name} must be finite (got {counted(tensors[name].odd, 'value')} "
+                f"that are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
                 f"{where}/{name}"
             )
         largest = max(-tensors[name].low, tensors[name].high)
@@ -285,7 +297,8 @@ def _why_left_out(name: str, tensor: Tensor, chosen: _Chosen) -> str | None:
 
 
 def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
-    """Whole numbers are classes, named by their number; negative ones stand for none. Others are numbers."""
+    """Whole numbers are classes, named by their number, and negative ones mean no label. Other numbers are for
+    regression."""
     if not _is_name(name):
         raise DataError(f"{where}: a label's name must be {NAME_RULE}. Rename the tensor")
     if tensor.shape not in ((), (1,)):
@@ -315,7 +328,8 @@ def _plan_reverses(new_plan: Plan, folder: DglFolder, pairs: Sequence[tuple[str,
         assert isinstance(forward_schema, EdgeTypeSchema)
         if forward_schema.count != reverse_schema.count:
             raise DataError(
-                f"--reverse {','.join(pair)}: must have as many edges (got {forward_schema.count:,}, {reverse_schema.count:,})"
+                f"--reverse {','.join(pair)}: must have as many edges (got {forward_schema.count:,}, "
+                f"{reverse_schema.count:,})"
             )
         feature_tensors = {
             column: name for column, name in new_plan.names[reverse].columns.items() if column.startswith("feature:")
@@ -344,7 +358,7 @@ def _plan_reverses(new_plan: Plan, folder: DglFolder, pairs: Sequence[tuple[str,
 
 
 def _twins(schema: EdgeTypeSchema, new_plan: Plan) -> list[str]:
-    """Edge types between the same ends the other way round, with as many edges."""
+    """Edge types in the opposite direction with as many edges."""
     return [
         edge_name(candidate.edge_type)
         for candidate in new_plan.schemas.values()
@@ -366,8 +380,8 @@ def _is_name(value: str) -> bool:
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def told(plan: Plan) -> list[str]:
-    """A line for each type: what of it was taken for what."""
+def summary(plan: Plan) -> list[str]:
+    """A line for each type: its features, labels and splits."""
     lines = []
     for row_type, schema in plan.schemas.items():
         what = [f"features {', '.join(schema.features)}"] if schema.features else []

@@ -1,4 +1,4 @@
-"""Which nodes of a corpus graph stand for nodes of an application, and which corpus edges lie around them.
+"""Which corpus nodes are the same as application nodes, and which corpus edges surround them.
 
 Arrays in, arrays out: n application nodes and m corpus nodes of a type, e edges of a corpus edge type. Nothing loops
 over nodes or edges.
@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 
 
 class Match(NamedTuple):
-    """How n own keys meet m others."""
+    """One-to-one matches of n own keys with m others."""
 
     own: np.ndarray
     """int64 (a): own positions, ascending"""
     other: np.ndarray
-    """int64 (a): the position that each of them equals"""
+    """int64 (a): the position with the same key, for each of them"""
     ambiguous: np.ndarray
-    """bool (n): equals something, but not one to one"""
+    """bool (n): has an equal key, but not one to one"""
 
 
 def match(keys: pa.Array, other_keys: pa.Array) -> Match:
@@ -59,7 +59,7 @@ class Relation:
     target: np.ndarray
     """int (e)"""
     usable: np.ndarray
-    """bool (e): may be followed and taken"""
+    """bool (e): may be followed"""
 
 
 def surroundings(
@@ -71,8 +71,8 @@ def surroundings(
 ) -> tuple[dict[int, np.ndarray], dict[str, np.ndarray]]:
     """Follow edges `hops` times from the aligned nodes, along and against their direction.
 
-    relations: by a number of their own, which draws derive from. aligned: bool (m) by node type. max_neighbors: edges
-    followed per node, relation and direction in a hop. Returns (taken edges, bool (e) by relation; reached nodes,
+    relations: by numbers, which enter the seeds of draws. aligned: bool (m) by node type. max_neighbors: edges
+    followed per node, relation and direction in a hop. Returns (followed edges, bool (e) by relation; reached nodes,
     aligned ones included, bool (m) by node type). Each node is expanded once, in the hop after it was reached.
     """
     reached = {name: mask.copy() for name, mask in aligned.items()}
@@ -97,7 +97,7 @@ def surroundings(
 
 
 def draw_each(nodes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """int64: rows such that every node (n, repeated) keeps at most `count` of its rows, drawn uniformly."""
+    """int64: at most `count` rows of every node, drawn uniformly. nodes (n): the node of each row."""
     order = np.lexsort((rng.random(len(nodes)), nodes))
     ordered = nodes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(nodes)])
@@ -106,7 +106,7 @@ def draw_each(nodes: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 
 
 def pair_keys(source: np.ndarray, target: np.ndarray, num_targets: int) -> np.ndarray:
-    """int64 (e): one number a pair of nodes"""
+    """int64 (e): one number per pair of nodes"""
     keys: np.ndarray = source.astype(np.int64) * num_targets + target
     return keys
 

@@ -15,9 +15,9 @@ _PART = re.compile(r"'([^']+)'|\[(\d+)\]|([^.\[\]']+)")
 
 
 def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | None = None) -> None:
-    """Set one value in place; the value is YAML. Sections that are missing are made, list entries are not.
+    """Set one value in place; the value is YAML. Missing sections are created, missing list entries are not.
 
-    Raises ConfigError when the form is wrong or the place does not exist. An unknown key is found later, when the
+    Raises ConfigError when the form is wrong or the place does not exist. An unknown key is reported later, when the
     whole tree is checked; `places` then says that it came from this override.
     """
     where = f"override '{text}'"
@@ -38,8 +38,9 @@ def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | Non
     _must_hold(section, path[:-1], path[-1], where)
     section[path[-1]] = value
     if places is not None:
-        for old in [p for p in places if p[: len(path)] == path]:
-            del places[old]
+        replaced = [place for place in places if place[: len(path)] == path]
+        for place in replaced:
+            del places[place]
         places[path] = SourceLine(sys.maxsize, where)
 
 
@@ -53,12 +54,9 @@ def _must_hold(section: Any, at: KeyPath, part: str | int, where: str) -> None:
         raise ConfigError(
             f"{where}: {dotted((*at, part))} does not exist ({dotted(at)} has {len(section)} entries, counted from 0)"
         )
-    kind = (
-        "a section"
-        if isinstance(section, dict)
-        else "a list"
-        if isinstance(section, list)
-        else f"the value {section!r}"
-    )
-    fix = " Give the entry's number: [0]" if isinstance(section, list) else ""
+    kind, fix = f"the value {section!r}", ""
+    if isinstance(section, dict):
+        kind = "a section"
+    elif isinstance(section, list):
+        kind, fix = "a list", " Give the entry's number: [0]"
     raise ConfigError(f"{where}: {dotted(at) or 'the pipeline'} is {kind}, which has no {dotted((part,))}.{fix}")

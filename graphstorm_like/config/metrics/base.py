@@ -53,10 +53,10 @@ class MetricsOf:
             return {"type": tag} | (_first_setting(tag, setting) if "@" in value else {})
         if not isinstance(value, dict):
             raise ValueError("must be the name of a metric, or a mapping with the key 'type'")
-        given = value.get("type")
-        if isinstance(given, str) and given not in self.names():
-            hint = did_you_mean(given, self.names())
-            raise KeyedError("type", f"must be {self._listed()} (got {given!r}).{hint}")
+        written_tag = value.get("type")
+        if isinstance(written_tag, str) and written_tag not in self.names():
+            hint = did_you_mean(written_tag, self.names())
+            raise KeyedError("type", f"must be {self._listed()} (got {written_tag!r}).{hint}")
         return value
 
     def _listed(self) -> str:
