@@ -31,7 +31,7 @@ class Attributes:
         return columns
 
     def with_empty_rows(self, count: int) -> dict[str, np.ndarray | pa.Array]:
-        """The columns with `count` more rows at the end: zero features, black images, no label, no split, empty text."""
+        """The columns with `count` rows added: zero features, black images, no label, no split, empty text."""
         return {name: _extended(name, values, count) for name, values in self.columns.items()}
 
 

@@ -103,7 +103,7 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
 
 def is_current(config: GraphConfig) -> bool:
-    """Whether the graph folder is complete and of this configuration and these input files; False if inputs are missing."""
+    """Whether the graph folder is complete and of this configuration and these inputs; False if inputs are missing."""
     try:
         return current_manifest(_target(config), fingerprint(config)) is not None
     except DataError:

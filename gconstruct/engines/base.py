@@ -1,6 +1,6 @@
 """What an engine must do. `graph.engine` names one; `add_engine` in graphstorm_like.config.engines adds another.
 
-An engine reads the tables and writes the columns of one partition. The rest is shared: which files a table is made of
+An engine reads the tables and writes the columns of one partition. The rest is shared: the files of a table
 (`inputs`), what a column may hold (`kinds`), messages (`rules`), draws of splits (`splits`), features
 (`features`, `transforms`), the order of edges (`csc`), files (`write`), partitions and the manifest.
 """
@@ -26,7 +26,7 @@ class Engine(Protocol):
     """One construction. Made with (GraphConfig, Progress)."""
 
     def check(self) -> None:
-        """Look at headers only. Raises DataError that names every file, column and type that is wrong."""
+        """Read headers only. Raises DataError that names every wrong file, column and type."""
         ...
 
     def run(self, folder: Path) -> Construction:

@@ -284,8 +284,8 @@ class Stitching:
             )
             examples = " and ".join(f"{shown(column[0].as_py())} in {n}" for n, column in keys if len(column))
             raise DataError(
-                f"align.{node_type}: at least one node must align with a corpus node of type {align.corpus!r} (got none "
-                f"of {total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold equal keys in "
+                f"align.{node_type}: at least one node must align with a corpus node of type {align.corpus!r} (got "
+                f"none of {total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold equal keys in "
                 f"application_key and corpus_key"
             )
         rate = aligned / total

@@ -21,20 +21,20 @@ Config = TypeVar("Config", OneHotFeature, MultiHotFeature)
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """Of n rows."""
+    """The categories of n rows."""
 
     count: int
     """n"""
     names: pa.Array
-    """large_string: the different ones"""
+    """large_string: distinct names"""
     codes: np.ndarray
     """int (k): positions in `names`"""
     rows: np.ndarray
-    """int (k): the row that has each of them"""
+    """int (k): the row of each of them"""
 
     @classmethod
     def of(cls, count: int, strings: pa.Array, rows: np.ndarray | None = None) -> Categories:
-        """Of large_strings. `rows` (one a string) is None when string i belongs to row i; nulls are in no row."""
+        """From large_strings. rows: the row of each string; None: string i is of row i. Nulls are left out."""
         encoded = strings.dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
         present = np.flatnonzero(codes >= 0)
@@ -43,7 +43,7 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Frequencies:
-    """How often each category comes."""
+    """How often each category occurs."""
 
     rows: int
     table: pa.Table
@@ -51,10 +51,10 @@ class Frequencies:
 
 
 class CategoryTransform(Transform[Config, Categories, Frequencies]):
-    """Base of both: they differ in how a column is read."""
+    """Base of one_hot and multi_hot, which differ in how a column is read."""
 
     def fit(self, values: Categories) -> Frequencies:
-        """Counts."""
+        """Count the categories."""
         counts = np.bincount(values.codes, minlength=len(values.names))
         return Frequencies(values.count, pa.table({"name": values.names, "count": counts}))
 
@@ -75,7 +75,7 @@ class CategoryTransform(Transform[Config, Categories, Frequencies]):
         return {"categories": names, "other": OTHER if len(table) > keep else None}
 
     def apply(self, values: Categories, state: dict[str, Any], source: Source) -> np.ndarray:
-        """A category that is not kept is in the last column, if there is one for others; else in none."""
+        """A category that is not kept goes to the column for others, if there is one, else to none."""
         categories, has_other = pa.array(state["categories"], pa.large_string()), state["other"] is not None
         out = np.zeros((values.count, max(1, len(categories) + has_other)), np.float32)
         place = pc.index_in(values.names, value_set=categories)

@@ -1,7 +1,6 @@
 """Numbers, normalised: (x - shift) / scale.
 
-In: a column of numbers, or of lists of one length. Rows are worked on in blocks, so that float64 intermediates stay
-small.
+In: a column of numbers, or of lists of one length. Rows are processed in blocks to keep float64 intermediates small.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from gconstruct.values import Source, as_numbers
 from graphstorm_like.config.features.numeric import NumericFeature
 
 _LARGEST_TO_FIT = 1e140
-"""Squares of such numbers, added over 1e27 rows, are a float64: beyond it mean and std become infinite."""
+"""The squares of 1e27 such numbers still add up to a finite float64; beyond it mean and std become infinite."""
 _BLOCK_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of the numbers that are there, by position of the list: arrays (width)."""
+    """Statistics of the numbers that are not missing, by position in the list: arrays (width)."""
 
     rows: int
     """with and without numbers"""
@@ -47,7 +46,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
     use = "numeric"
 
     def read(self, source: Source) -> np.ndarray | None:
-        """Numbers that are not finite, missing, negative (for log1p) or too large are told."""
+        """Numbers that are infinite, missing, negative (for log1p) or too large are reported."""
         values: np.ndarray | None
         if pa.types.is_null(source.values.type):
             values = np.full((len(source), source.width or 1), np.nan)
@@ -83,7 +82,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
         return len(source.problems) == before
 
     def fit(self, values: np.ndarray) -> Moments:
-        """Two passes: the squares are taken from the mean of all rows."""
+        """Two passes: the squared distances need the mean of all rows."""
         width = values.shape[1]
         count, total = np.zeros(width), np.zeros(width)
         low, high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -132,7 +131,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
         return {name: fitted[name].tolist() for name in names}
 
     def apply(self, values: np.ndarray, state: dict[str, Any], source: Source) -> np.ndarray | None:
-        """Numbers that float32 cannot hold are told."""
+        """Numbers that float32 cannot hold are reported."""
         width, config = values.shape[1], self.config
         shift, scale, fill = np.zeros(width), np.ones(width), np.zeros(width)
         if config.normalize == "standard":
@@ -147,7 +146,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
             return None
         scale = np.where(scale > 0, scale, 1.0)
         out = np.empty(values.shape, np.float32)
-        with np.errstate(over="ignore"):  # what becomes infinite is told
+        with np.errstate(over="ignore"):  # what becomes infinite is reported
             for rows, block in self._blocks(values):
                 out[rows] = (np.where(np.isnan(block), fill, block) - shift) / scale
         infinite = np.flatnonzero(np.isinf(out).any(axis=1))
@@ -214,13 +213,13 @@ def _examples(values: np.ndarray, rows: np.ndarray, is_bad: Callable[[np.ndarray
 
 
 def _first_value(numbers: np.ndarray, is_bad: np.ndarray) -> object:
-    """The first bad number of a row; null when there is none and what replaces it is too large."""
+    """The first bad number of a row; None when it is missing and what replaces it is too large."""
     number = float(numbers[is_bad][0])
     return None if np.isnan(number) else number
 
 
 def _raw_missing(source: Source, row: int) -> object:
-    """What stands for 'no number' in the table: null or NaN, perhaps within a list."""
+    """How 'no number' is written in the table: null or NaN, perhaps within a list."""
     value = source.values[row].as_py()
     is_null = None in value if isinstance(value, list) else value is None
     return None if is_null else Unquoted("NaN")

@@ -1,6 +1,6 @@
 """Headers of CSV files and footers of Parquet files: column names and types, without reading rows.
 
-A column of a CSV file has no type (None): its values are strings until a use says what they stand for.
+A column of a CSV file has no type (None): its values are strings until it is known how they are used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def peek(
 
 
 def unreadable(file: InputFile, err: BaseException) -> str:
-    """Why a file cannot be read as what its name says, as far as its first and last bytes tell."""
+    """Why a file cannot be read in its format, as far as its first and last bytes show."""
     if isinstance(err, PermissionError | FileNotFoundError):
         return f"{file.path}: must be readable (got: {err.strerror}). Check that it is there, and its permissions"
     reason = (str(err).strip() or type(err).__name__).splitlines()[0].split(". ")[0]
@@ -77,7 +77,7 @@ def open_parquet(file: InputFile) -> pq.ParquetFile:
 
 
 def is_gzip(file: InputFile) -> bool:
-    """By its name"""
+    """Whether it is compressed, by its name."""
     return file.path.lower().endswith(".gz")
 
 

@@ -1,7 +1,7 @@
-"""What is read from which table, and of which type: checked on headers and footers before any row is read.
+"""The columns that are read from each table and their types, checked on headers and footers before any row is read.
 
-In: GraphConfig. Out: one TablePlan a table, its columns with the Arrow type they are cast to. All that is wrong with
-files, column names and types is told at once.
+In: GraphConfig. Out: one TablePlan per table, its columns with the Arrow type they are cast to. All problems with
+files, column names and types are reported together.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ColumnPlan:
     dtype: str
     """The first file that gives the column a type, and that type, for messages"""
     why: str = ""
-    """What asks for this type, for messages about values that cannot be cast"""
+    """The reason for this type, for messages about values that cannot be cast"""
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ def _plan(
 
 
 def _is_bytes(column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]]) -> bool:
-    """Does a column hold bytes in all files? Elsewhere they are taken for text."""
+    """Whether a column holds bytes in all files. Outside of images, bytes are read as text."""
     types = [header[column] for _, header in headers]
     return all(t is not None and (pa.types.is_binary(t) or pa.types.is_large_binary(t)) for t in types)
 
@@ -182,8 +182,8 @@ def _check_uses(
 def _agree_on_ids(
     node_type: str, config: GraphConfig, nodes: dict[str, TablePlan], edges: list[TablePlan], problems: Problems
 ) -> None:
-    """Give all id columns of a node type one type. CSV has none of its own, so it follows the others; CSV alone
-    stays text, and is made int64 in the end when every id is an integer."""
+    """Give all id columns of a node type one type. CSV columns take the type of the others; if there are only CSV
+    columns they are text here, and int64 in the end when every id is an integer."""
     id_columns: list[tuple[str, ColumnPlan]] = []
     if node_type in nodes:
         column = config.nodes[node_type].id
