@@ -191,7 +191,8 @@ class Stitching:
 
     def prepare(self) -> None:
         """Align nodes, follow edges, and number the nodes that were reached. Raises ConfigError or DataError."""
-        numbers = self._check_names()
+        self._check_names()
+        numbers = self._chosen_relations()
         self._align()
         for number in numbers:
             edge_type = self._corpus.manifest.edges[number].edge_type
@@ -213,8 +214,8 @@ class Stitching:
                 self._add_nodes(name, rows)
         self._add_edges(followed)
 
-    def _check_names(self) -> list[int]:
-        """Numbers of the corpus edge types to take, in the corpus's manifest; ConfigError with all unknown names."""
+    def _check_names(self) -> None:
+        """Raises ConfigError with all names that the graphs do not have."""
         problems = []
         graphs = {"application": self._application.manifest, "corpus": self._corpus.manifest}
         for own_type, align in self._config.align.items():
@@ -229,7 +230,7 @@ class Stitching:
                     problems.append(unknown(at, f"node type of the {side}", node_type, nodes))
                 elif key is not None and key not in nodes[node_type].text:
                     problems.append(unknown(f"{where}.{side}_key", "text", key, nodes[node_type].text))
-        edges, names = self._corpus.manifest.edges, self._corpus.manifest.edge_names()
+        names = self._corpus.manifest.edge_names()
         for field in ("edge_types", "leave_out"):
             for i, edge_type in enumerate(getattr(self._config, field) or ()):
                 if edge_name(edge_type) not in names:
@@ -237,19 +238,23 @@ class Stitching:
         if problems:
             raise ConfigError(problems)
 
+    def _chosen_relations(self) -> list[int]:
+        """Numbers of the corpus edge types to add, in the corpus's manifest. Raises ConfigError when there are none."""
+
         def is_in(edge: EdgeTypeSchema, edge_types: list[EdgeType]) -> bool:
             return edge.edge_type in edge_types or edge.reverse in edge_types
 
         chosen, left_out = self._config.edge_types, self._config.leave_out
         numbers = []
-        for number, edge in enumerate(edges):
+        for number, edge in enumerate(self._corpus.manifest.edges):
             if edge.is_reverse or is_in(edge, left_out):
                 continue
             if chosen is None or is_in(edge, chosen):
                 numbers.append(number)
         if not numbers:
             raise ConfigError(
-                f"edge_types, leave_out: must leave at least one corpus edge type (got none of {', '.join(names)})"
+                f"edge_types, leave_out: must leave at least one corpus edge type (got none of "
+                f"{', '.join(self._corpus.manifest.edge_names())})"
             )
         return numbers
 
@@ -285,8 +290,8 @@ class Stitching:
             examples = " and ".join(f"{shown(column[0].as_py())} in {n}" for n, column in keys if len(column))
             raise DataError(
                 f"align.{node_type}: at least one node must align with a corpus node of type {align.corpus!r} (got "
-                f"none of {total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold equal keys in "
-                f"application_key and corpus_key"
+                f"none of {total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold "
+                f"equal keys in application_key and corpus_key"
             )
         rate = aligned / total
         self._report["aligned"][node_type] = {
