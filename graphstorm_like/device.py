@@ -46,5 +46,5 @@ def amx_in_hardware(device: torch.device) -> bool:
 
 
 def _cpu_has(check: str) -> bool:
-    """What a private function of torch.cpu says; it may be absent in some version of torch."""
+    """The answer of a private function of torch.cpu; False in versions of torch that lack it."""
     return bool(getattr(torch.cpu, check, bool)())

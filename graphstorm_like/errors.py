@@ -1,7 +1,7 @@
-"""Exceptions that speak to the user, and the one message builder behind them.
+"""Exceptions with messages for users, and the functions that build these messages.
 
-Every message answers four questions: where, what rule, what was got, what to do.
-Programming mistakes of our own use `assert`; anything a user can cause uses these.
+Every message answers four questions: where, which rule, what the value was, what to do.
+Programming mistakes of our own use `assert`; these are for everything that a user can cause.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TrainingError(GslError):
 
 
 class DamagedFileError(TrainingError):
-    """Weights that cannot be read, as against weights of another model."""
+    """Weights that cannot be read, in contrast to weights of another model."""
 
 
 class LaunchError(GslError):

@@ -15,7 +15,7 @@ LINE_SECONDS = 10.0
 
 
 class ProgressMeter:
-    """One piece of work of known size. `update` may be called as often as one likes."""
+    """One piece of work of known size. `update` may be called at any rate."""
 
     def __init__(self, reporter: Reporter, what: str, total: int) -> None:
         self._reporter, self._what, self._total = reporter, what, total
@@ -48,12 +48,12 @@ class ProgressMeter:
 
 
 LOG_ONLY = "\x1f"
-"""What begins a line that a supervisor writes into the process's log, and does not show."""
+"""Prefix of lines that a supervisor writes into the process's log but does not show."""
 
 
 class Reporter:
-    """Where lines and bars go. quiet: nowhere. log_only: into the log of a rank that is not the first, whose lines
-    would say again what the first one says."""
+    """Prints lines and bars. quiet: nothing. log_only: only into the log, for ranks other than the first, whose lines
+    would repeat those of the first."""
 
     def __init__(self, quiet: bool = False, log_only: bool = False) -> None:
         self.quiet, self._prefix = quiet, LOG_ONLY if log_only else ""
@@ -65,16 +65,16 @@ class Reporter:
         self.console.print(f"{self._prefix}{text}", markup=False)
 
     def follow(self) -> Callable[[str, int, int], None]:
-        """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""
+        """A callback (what, done, total) that shows each `what` as a meter of its own until it is done."""
         open_meters: dict[str, ExitStack] = {}
         meters: dict[str, ProgressMeter] = {}
 
-        def update(what: str, done: int, of: int) -> None:
+        def update(what: str, done: int, total: int) -> None:
             if what not in meters:
                 open_meters[what] = ExitStack()
-                meters[what] = open_meters[what].enter_context(self.meter(what, of))
+                meters[what] = open_meters[what].enter_context(self.meter(what, total))
             meters[what].update(done)
-            if done >= of:
+            if done >= total:
                 open_meters.pop(what).close()
                 del meters[what]
 

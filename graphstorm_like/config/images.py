@@ -1,4 +1,4 @@
-"""Rules between the images of the graph's tables and what of the model reads them."""
+"""Rules between the images of the graph's tables and the parts of the model that read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Problem = tuple[tuple[str | int, ...], str]
 
 
 def check_images(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    """Images that the model reads must be there, and of a size that the image encoder reads."""
+    """Images that the model reads must exist, with a size that the image encoder accepts."""
     read: list[str] = []
     for node_type, node in graph.nodes.items():
         inputs = model.inputs.get(node_type, NodeInputConfig()).image

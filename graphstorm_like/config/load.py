@@ -80,7 +80,7 @@ def _overridden(source: YamlSource, overrides: Sequence[str]) -> YamlSource:
 
 
 def _find_plugins(data: Any, base: Path) -> None:
-    """Make the names of plug-ins' files absolute: they are imported while the pipeline is checked."""
+    """Make the paths of plug-in files absolute: plug-ins are imported while the pipeline is checked."""
     names = data.get("plugins")
     if isinstance(names, list):
         data["plugins"] = [
@@ -127,8 +127,8 @@ def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root
 
 
 def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:
-    """A graph folder that is there already stands for the tables. One that is not there yet: the rules that need it
-    wait until it is, for no stage runs without it."""
+    """An existing graph folder takes the place of the tables. If it does not exist yet, the rules that need it are
+    checked later, since no stage runs without it."""
     graph = sections.get("graph")
     if graph is None or not graph.is_built:
         return sections
@@ -138,8 +138,8 @@ def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:
-    """Those sections that are valid by themselves. Defaults are filled in, unless an unknown section may be the
-    misspelt one."""
+    """The sections that are valid by themselves. Defaults are filled in, unless an unknown section may be a
+    misspelling."""
     sections: dict[str, Any] = {}
     misspelt = not data.keys() <= Pipeline.model_fields.keys()
     for name, field in Pipeline.model_fields.items():
@@ -156,7 +156,7 @@ def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(path: KeyPath, places: dict[KeyPath, SourceLine], where: str) -> SourceLine:
-    """The place of the deepest part of `path` that was given; no line when that is the file as a whole."""
+    """The place of the deepest part of `path` that was given; without a line if that is the file as a whole."""
     while path and path not in places:
         path = path[:-1]
     return places[path] if path else SourceLine(0, where)

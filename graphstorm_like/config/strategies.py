@@ -1,4 +1,4 @@
-"""`train.strategy`: which phases follow each other. A strategy is a row of a table, to which plug-ins may add."""
+"""`train.strategy`: the order of the phases. A strategy is a row of a table, to which plug-ins may add."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Strategy:
 
     name: str
     default: tuple[str, ...]
-    """Types of its phases when `train.phases` is not given; none: it must be given."""
+    """Types of its phases when `train.phases` is not given; empty: it must be given."""
     order: str | None = None
-    """Regular expression of the types that `train.phases` may have, with a blank between two; None: any order in which
-    each phase has what it needs."""
+    """Regular expression for the types of `train.phases`, joined by blanks; None: any order in which each phase has
+    what it needs."""
     order_in_words: str = ""
 
 
