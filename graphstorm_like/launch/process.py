@@ -54,8 +54,9 @@ class Failure:
 
     @property
     def rank(self) -> int:
-        """Lower: more of a cause. Who could not hear from others, or broke off with them, mostly is a consequence."""
-        return {LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
+        """Lower: more of a cause. Who could not hear from others, or broke off with them, mostly is a consequence:
+        libraries also abort when a connection is lost."""
+        return {LaunchError.exit_code: 2, -signal.SIGABRT: 2, 1: 1}.get(self.code, 0)
 
     def message(self) -> str:
         """For people, over several lines."""
@@ -92,6 +93,8 @@ class Process:
     def __init__(self, plan: ProcessPlan, log: Path, say: Say) -> None:
         self.plan, self.log = plan, log
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.silent_since = float("inf")
+        """When its lines ended, which is when it did, unless a child of it lives on."""
         command = [*GSL, *plan.command[1:]] if plan.command[0] == "gsl" else list(plan.command)
         try:
             self._popen = subprocess.Popen(
@@ -161,6 +164,7 @@ class Process:
                     continue
                 with contextlib.suppress(OSError, ValueError):
                     say(f"{prefix} {line}")
+        self.silent_since = time.monotonic()
 
 
 def _environment(plan: ProcessPlan) -> dict[str, str]:

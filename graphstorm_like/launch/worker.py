@@ -17,6 +17,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
 from graphstorm_like.errors import ConfigError, GslError, LaunchError
 from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.progress import LOG_ONLY
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
@@ -33,6 +34,9 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
             _serve(read_pipeline(pipeline_file))
         else:
             raise LaunchError(f"--role: must be 'trainer' or 'server' (got '{role}')")
+    except LaunchError as err:
+        # Mostly the consequence of another process's end. Who watches all of them shows it if nobody had a cause.
+        _leave("\n".join(f"{LOG_ONLY}{line}" for line in f"error: {err}".splitlines()), err.exit_code)
     except GslError as err:
         _leave(f"error: {err}", err.exit_code)
     except Exception:
