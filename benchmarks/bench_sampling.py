@@ -50,7 +50,7 @@ from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, SampleNeighbors, Sources
+from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, SampleNeighbors, Sources
 from graphstorm_like.tasks import Task, open_graph
 from graphstorm_like.training.experiment import seeded_task
 

@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
     @show.command("batch")
     def batch(pipeline: Yaml, overrides: Overrides = None) -> None:
-        """One real training batch: every stage with its time and bytes, shapes, loss."""
+        """One real training batch: every step with its time and bytes, shapes, loss."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.show.batch import show_batch
         from graphstorm_like.progress import Reporter

@@ -190,7 +190,7 @@ class PartitionedGraph:
         of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
         return name in of_type.features and of_type.features[name].dtype == "bfloat16"
 
-    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.uint8]]:
+    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""
         return self.begin_rows((node_type, image_column(name)), ids)
 

@@ -160,7 +160,7 @@ class FeatureStore(Protocol):
         """Start to read rows of a feature; the result waits for them. What is begun together travels together."""
         ...
 
-    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.uint8]]:
+    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.uint8]]:
         """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""
         ...
 

@@ -16,7 +16,7 @@ from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.image_encoders import ImageInputSpec
 from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
-from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+from graphstorm_like.sampling.steps import FeatureSource, GraphFeature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 """By node or edge type and name of the input."""

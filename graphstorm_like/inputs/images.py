@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.pending import Pending
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class GraphImage:
 
     def rows(self, ids: IntArray) -> npt.NDArray[Any]:
         """uint8 [N, H * W * 3], RGB, row by row."""
-        return self.begin_rows(ids)()
+        return self.begin_rows(ids).wait()
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[Any]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[Any]]:
         """See FeatureSource."""
         return self.graph.begin_pixels(self.node_type, self.name, ids)

@@ -13,7 +13,7 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import find
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.pending import Pending
-from graphstorm_like.sampling.stages import FeatureSource
+from graphstorm_like.sampling.steps import FeatureSource
 
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache

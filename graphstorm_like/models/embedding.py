@@ -27,7 +27,7 @@ from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]

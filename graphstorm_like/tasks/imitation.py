@@ -21,7 +21,7 @@ from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
-from graphstorm_like.sampling.stages import some_of
+from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import Task
 
 

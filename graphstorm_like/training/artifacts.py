@@ -14,7 +14,7 @@ from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.inputs.rank_rows import row_files
 from graphstorm_like.inputs.source import TextSource
 from graphstorm_like.ranks.group import Group
-from graphstorm_like.sampling.stages import FeatureSource
+from graphstorm_like.sampling.steps import FeatureSource
 from graphstorm_like.training.checkpoint import MODEL_FILE, check_folder, load_weights, write_folder
 
 BEST = "best"

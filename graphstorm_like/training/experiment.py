@@ -36,7 +36,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import FeatureSource, FetchFeatures, SampleNeighbors
+from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, SampleNeighbors
 from graphstorm_like.tasks import Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
 from graphstorm_like.training.artifacts import Artifacts, text_weights

@@ -19,7 +19,7 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import Stage
+from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
@@ -123,7 +123,7 @@ class GraphLearner:
     model: LmGnn
     task: Task
     embeddings: LearnableRows
-    steps: Sequence[Stage]
+    steps: Sequence[Step]
     train: TrainConfig
     computing: Computing
 

@@ -39,7 +39,7 @@ def config(folder: Path, column: pa.Array, **image: object) -> GraphConfig:
 def read(folder: Path) -> np.ndarray:
     graph = LocalGraph(folder)
     count = graph.manifest.node("node").count
-    return graph.begin_pixels("node", "photo", np.arange(count))().reshape(count, 4, 8, 3)
+    return graph.begin_pixels("node", "photo", np.arange(count)).wait().reshape(count, 4, 8, 3)
 
 
 def test_bytes(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from graphstorm_like.ranks.tables import RowTable, row_bounds
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.seeds import SeedStream
-from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
 from .serving import clusters
@@ -199,8 +199,8 @@ def batches(graph: Any) -> tuple[BatchPipeline, SeedStream]:
         "item": {name: GraphFeature(graph, "item", name) for name in ("size", "colour")},
         LINK: {"number": GraphFeature(graph, LINK, "number")},
     }
-    stages = [SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3), FetchFeatures(sources)]
-    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), stages), SeedStream(np.arange(80), 32, 3)
+    steps = [SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3), FetchFeatures(sources)]
+    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), steps), SeedStream(np.arange(80), 32, 3)
 
 
 def tensors(batch: MiniBatch) -> list[torch.Tensor]:

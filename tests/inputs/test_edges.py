@@ -19,6 +19,7 @@ from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.inputs.choose import chosen_edge_inputs, unread_edge_types
+from graphstorm_like.inputs.learning_tables import with_inputs
 from graphstorm_like.inputs.learning_text import AgingVectors, ReorderedVectors
 from graphstorm_like.inputs.source import CachedText
 from graphstorm_like.inputs.text import text_rows
@@ -27,13 +28,12 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.build import LmExperiment, build_joint_experiment
-from graphstorm_like.training.lm.tables import with_inputs
 from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe

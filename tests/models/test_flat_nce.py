@@ -109,6 +109,6 @@ def test_tasks_learn_by_it(shop_config: Callable[..., Pipeline], kind: str) -> N
     for loss in ("info_nce", "flat_nce"):
         experiment = build_experiment(shop_config(kind, task={"loss": {"type": loss}}), Reporter(quiet=True))
         assert type(experiment.task.link_loss) is LINK_LOSSES.of(experiment.task.config.loss)  # type: ignore[union-attr,arg-type]
-        batch = next(epoch_batches(experiment.batches(), experiment.task.stream(64, 0), 0))
-        losses[loss] = experiment.backward(batch)[0]
+        batch = next(epoch_batches(experiment.learner.batches(), experiment.task.stream(64, 0), 0))
+        losses[loss] = experiment.learner.backward(batch)[0]
     assert losses["flat_nce"] == pytest.approx(losses["info_nce"], rel=1e-4)

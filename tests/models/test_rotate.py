@@ -103,7 +103,7 @@ def test_link_prediction_trains_ranks_and_exports(
     run_pipeline(config, ["train", "evaluate", "infer"], reporter=QUIET)
     assert read_scores(config)["test"]["mrr"] > 1.5 * at_random
     experiment = build_experiment(config, QUIET)
-    experiment.load(tmp_path / "run/train/best")
+    experiment.artifacts.load(tmp_path / "run/train/best")
     trained = experiment.task
     assert isinstance(trained, LinkPrediction)
     rows = pq.read_table(tmp_path / "run/infer/predictions").to_pylist()
@@ -146,8 +146,8 @@ def test_ranks_among_all_are_those_of_the_scores(shop_config: Callable[..., Pipe
 
 def test_pretraining_on_many_relations(shop_config: Callable[..., Pipeline]) -> None:
     experiment = build_experiment(shop_config("graph_pretraining", task={"head": {"type": "rotate"}}), QUIET)
-    batch = next(epoch_batches(experiment.batches(), experiment.task.stream(64, 0), 0))
-    total, count = experiment.backward(batch)
+    batch = next(epoch_batches(experiment.learner.batches(), experiment.task.stream(64, 0), 0))
+    total, count = experiment.learner.backward(batch)
     assert math.isfinite(total)
     assert count == 64
     assert experiment.task.relations == ("user:buys:item", "item:similar:item")

@@ -29,7 +29,7 @@ from graphstorm_like.sampling.links import (
     target_frequencies,
 )
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import SampleNeighbors
+from graphstorm_like.sampling.steps import SampleNeighbors
 from graphstorm_like.tasks.links import sum_of_losses
 
 R, Q = ("a", "r", "b"), ("a", "q", "b")

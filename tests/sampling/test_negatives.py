@@ -159,8 +159,8 @@ def test_a_kind_of_ones_own(shop_config: Callable[..., Pipeline]) -> None:
     task = {"negatives": {"type": "next_ones", "count": 3, "in_batch": False}}
     experiment = build_experiment(shop_config("link_prediction", task=task), Reporter(quiet=True))
     ids = experiment.task.rows("train")[:5]
-    batch = experiment.batches().make(ids, StreamPosition(0, 0))
+    batch = experiment.learner.batches().make(ids, StreamPosition(0, 0))
     assert isinstance(batch.targets, LinkTargets)
     pool = batch.seeds["item"][batch.targets.pools["item"].mine].tolist()
     assert pool[5:] == [(target + 1) % 240 for target in pool[:3]]
-    assert math.isfinite(experiment.backward(batch)[0])
+    assert math.isfinite(experiment.learner.backward(batch)[0])

@@ -22,7 +22,7 @@ from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.trainer import describe
 
-from ..sampling.test_stages import REVERSE, SIMILAR, message_pairs
+from ..sampling.test_steps import REVERSE, SIMILAR, message_pairs
 
 QUIET = Reporter(quiet=True)
 FIRST = StreamPosition(0, 0)

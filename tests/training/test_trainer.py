@@ -50,10 +50,10 @@ def test_the_last_group_of_an_epoch_is_not_lost(
     shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Steps that are no multiple of `accumulate`: the rest are an optimizer step too, and every row is trained."""
-    config = shop_config(train={"epochs": 2, "batch_size": 7, "accumulate": 3, "workers": workers})
+    config = shop_config(train={"epochs": 2, "batch_size": 7, "accumulate": 4, "workers": workers})
     trainer = trainer_of(config, tmp_path)
     steps, rows = trainer.stream.steps, trainer.task.rows("train")
-    assert steps % 3 != 0
+    assert steps % 4 != 0
     sizes: list[int] = []
     seeds: list[int] = []
     update = Trainer.update
@@ -67,7 +67,7 @@ def test_the_last_group_of_an_epoch_is_not_lost(
 
     monkeypatch.setattr(Trainer, "update", record)
     result = trainer.train()
-    of_an_epoch = [3] * (steps // 3) + [steps % 3]
+    of_an_epoch = [4] * (steps // 4) + [steps % 4]
     assert sizes == of_an_epoch * 2
     assert result.updates == len(sizes)
     assert sorted(seeds) == sorted(rows.tolist() * 2)

@@ -79,8 +79,7 @@ class HostSupervisor:
 
     def address(self) -> str:
         """IP address of this node. Raises LaunchError when the world reaches it."""
-        import ray
-
+        ray: Any = _ray()
         found = str(ray.util.get_node_ip_address())
         check_private(found)
         return found

@@ -1,4 +1,4 @@
-"""A real training batch, stage by stage."""
+"""A real training batch, step by step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphstorm_like.progress import Reporter
 
 
 def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
-    """The first training batch: each stage with its time and what it added, then forward and backward."""
+    """The first training batch: each step with its time and what it added, then forward and backward."""
     from graphstorm_like.device import set_threads
     from graphstorm_like.sampling.batch import StreamPosition, tensor_bytes
     from graphstorm_like.training.experiment import build_experiment
@@ -28,14 +28,14 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     started = time.perf_counter()
     batch = batches.seeder(ids, position)
     rows.append([type(batches.seeder).__name__, _ms(started), f"{tensor_bytes(batch):,}"])
-    for stage in batches.stages:
+    for step in batches.steps:
         started, before = time.perf_counter(), tensor_bytes(batch)
-        batch = stage(batch)
-        rows.append([type(stage).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
+        batch = step(batch)
+        rows.append([type(step).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
     started = time.perf_counter()
     loss, count = experiment.learner.backward(batch.to(experiment.device))
     rows.append(["forward and backward", _ms(started), ""])
-    yield from table(["stage", "ms", "bytes"], rows)
+    yield from table(["step", "ms", "bytes"], rows)
     yield ""
     yield f"loss {loss / count:.4f} over {count:g}"
     for node_type, seeds in batch.seeds.items():

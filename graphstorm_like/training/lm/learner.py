@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.graph.store import RowType
+from graphstorm_like.inputs.learning_tables import LearningTables
 from graphstorm_like.inputs.rank_rows import RankRows
 from graphstorm_like.inputs.trained_texts import TextPass, texts_of
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import MiniBatch, Place, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.stages import Stage
+from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.learner import Computing, LearnableRows
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
-from graphstorm_like.training.lm.tables import LearningTables
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 
@@ -40,7 +40,7 @@ class LmLearner:
     model: LmGnn
     objective: Objective
     embeddings: LearnableRows
-    steps: Sequence[Stage]
+    steps: Sequence[Step]
     train: TrainConfig
     computing: Computing
     language_models: LanguageModels

@@ -32,7 +32,7 @@ from graphstorm_like.training.strategies.plan import phase_plan
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
-from ...sampling.test_stages import SIMILAR, message_pairs
+from ...sampling.test_steps import SIMILAR, message_pairs
 
 QUIET = Reporter(quiet=True)
 

@@ -1,6 +1,6 @@
 """What happens to a batch: a visible list of callables, MiniBatch -> MiniBatch.
 
-A stage is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
+A step is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALONE, Share
 
 
-class Stage(Protocol):
+class Step(Protocol):
     """One step of making a batch."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:

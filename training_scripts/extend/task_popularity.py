@@ -1,4 +1,8 @@
-"""A task of the user's own, as a plug-in: how many edges of a type lead to a node. Nothing of the library knows it."""
+"""A task of your own: predict how many edges of a type lead to a node.
+
+plugins: [./task_popularity.py]
+task: { type: popularity, edge_type: "user:buys:item", metrics: [mae, r2] }
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch, NodeTargets
 from graphstorm_like.sampling.seeds import ALONE, Share
-from graphstorm_like.sampling.stages import NodeSeeder
+from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Follow, Predictions

@@ -13,6 +13,8 @@ import yaml
 
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
+EXTEND = Path(__file__).parents[2] / "training_scripts" / "extend"
+
 
 def gsl(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "graphstorm_like.cli.main", *words]
@@ -21,9 +23,12 @@ def gsl(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_task_of_ones_own(tmp_path: Path) -> None:
     path = write_shop_pipeline(tmp_path)
-    shutil.copy(Path(__file__).with_name("popularity.py"), tmp_path / "own_popularity.py")
+    shutil.copy(
+        Path(__file__).parents[2] / "training_scripts" / "extend" / "task_popularity.py",
+        tmp_path / "task_popularity.py",
+    )
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    data["plugins"] = ["./own_popularity.py"]
+    data["plugins"] = ["./task_popularity.py"]
     data["task"] = {"type": "popularity", "edge_type": "user:buys:item", "metrics": ["mae", "r2"]}
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     refused = gsl("validate", str(path), "task.edge_type=user:bys:item")

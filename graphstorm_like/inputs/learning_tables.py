@@ -20,7 +20,7 @@ from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts
 
 Tables = Mapping[Place, Mapping[str, VectorTable]]
-"""By place and input name ('text:...')."""
+"""By place and input name."""
 Reading = Pending[npt.NDArray[np.floating[Any]]]
 """Rows [N, D] that were asked for."""
 

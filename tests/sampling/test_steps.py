@@ -15,7 +15,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import Block
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, StreamPosition, Targets, link_parts
 from graphstorm_like.sampling.links import LinkSeeder
-from graphstorm_like.sampling.stages import SampleNeighbors
+from graphstorm_like.sampling.steps import SampleNeighbors
 
 SIMILAR = ("item", "similar", "item")
 REVERSE = ("item", "similar_rev", "item")
