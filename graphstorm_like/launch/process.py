@@ -26,6 +26,8 @@ GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 """What a plan calls `gsl`: it need not be on the PATH, and must be of this Python."""
 
 TAIL_LINES = 20
+LOST_RANK = 75
+"""Exit status of a trainer that did not hear from the others; the job then ends with that of a LaunchError."""
 
 Say = Callable[[str], None]
 
@@ -56,7 +58,7 @@ class Failure:
     def rank(self) -> int:
         """Lower: more of a cause. Who could not hear from others, or broke off with them, mostly is a consequence:
         libraries also abort when a connection is lost."""
-        return {LaunchError.exit_code: 2, -signal.SIGABRT: 2, 1: 1}.get(self.code, 0)
+        return {LOST_RANK: 3, -signal.SIGABRT: 3, LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
 
     def message(self) -> str:
         """For people, over several lines."""
@@ -83,6 +85,8 @@ def _how(code: int) -> str:
             name = f"signal {-code}"
         memory = ", as the kernel does when memory is short" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{memory}"
+    if code == LOST_RANK:
+        return "lost the other trainers"
     known = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
     return f"ended with status {code}{known}" if code else "ended before the trainers did"
 

@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.ranks.group import ALONE, Group
@@ -113,7 +113,7 @@ class TorchGroup(Group):
             yield
         except (RuntimeError, ValueError, LaunchError) as err:
             reason = _plain_reason(err)
-            raise LaunchError(
+            raise LostRankError(
                 f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within "
                 f"{seconds or self.timeout_seconds:g} s ({reason}). The first process that failed says why"
             ) from err

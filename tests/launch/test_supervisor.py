@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.process import LOST_RANK, Failure
 from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
 from graphstorm_like.training.stopping import Stopped
@@ -327,18 +327,28 @@ def test_an_abort_is_a_consequence(tmp_path: Path) -> None:
     assert failure.process == "trainer 1 on host 0"
 
 
+def test_who_lost_a_server_says_more_than_who_lost_that_rank(tmp_path: Path) -> None:
+    lost_rank = process(f"raise SystemExit({LOST_RANK})", 0)
+    lost_server = process("import time; time.sleep(0.5); raise SystemExit(6)", 1)
+    failure = run([lost_rank, lost_server, process(SLEEP, 2)], tmp_path, settle=2.0)
+    assert failure.process == "trainer 1 on host 0"
+    failure = run([lost_rank, process(SLEEP, 1)], tmp_path, settle=0.1)
+    assert "trainer 0 on host 0: must run to its end, but lost the other trainers." in failure.message()
+    assert (failure.exit_code, failure.may_pass) == (6, True)
+
+
 def test_a_lost_rank_is_in_the_log_only(tmp_path: Path) -> None:
     """Its error would come before the cause: who watches all ranks shows one of them, with its last lines."""
     code = (
-        "from graphstorm_like.errors import LaunchError\n"
+        "from graphstorm_like.errors import LostRankError\n"
         "from graphstorm_like.launch import worker\n"
-        "def lost(*_): raise LaunchError('rank 0 of 2, scores: must hear from all ranks')\n"
+        "def lost(*_): raise LostRankError('rank 0 of 2, scores: must hear from all ranks')\n"
         "worker.read_pipeline = lost\n"
         "worker.run_worker('trainer', None, [], False, False)\n"
     )
     said = Terminal()
     failure = run([process(code)], tmp_path, said, settle=0.1)
     assert said.lines == []
-    assert failure.code == 6
+    assert (failure.code, failure.exit_code) == (LOST_RANK, 6)
     assert failure.message().endswith("\nerror: rank 0 of 2, scores: must hear from all ranks")
     assert logged(tmp_path / "trainer-h0-0.log") == ["error: rank 0 of 2, scores: must hear from all ranks"]
