@@ -1,4 +1,4 @@
-"""What a step of each kind of stage costs: the graph network on cached vectors, the language model alone, both end to
+"""What a step of each kind of phase costs: the graph network on cached vectors, the language model alone, both end to
 end.
 
     python benchmarks/bench_lm.py training_scripts/debian_packages/pipeline.yaml train.lm.dropout=0.0
@@ -18,28 +18,26 @@ from typing import Any
 from bench_gnn import drive
 from measure import Clock, exit_with_message, peak_rss_mb, pipeline_of, pipeline_parser, table
 
+from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.phases import PhaseConfig
-from graphstorm_like.config.phases.gnn import GnnPhase
-from graphstorm_like.config.phases.joint import JointPhase
-from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.train import CheckpointConfig
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 
-KINDS: dict[str, PhaseConfig] = {
-    "gnn": GnnPhase(name="gnn", type="gnn"),
-    "lm": LmPhase(name="lm", type="lm"),
-    "joint": JointPhase(name="joint", type="joint"),
-}
+
+def measurable_phases() -> dict[str, PhaseConfig]:
+    """Phases by their types that can be measured by themselves: all but those that need a teacher."""
+    types: Any = members_of(PhaseConfig)
+    return {kind: config(name=kind, type=kind) for kind, config in types.items() if not config.needs_teacher}
 
 
 def strategies_table(pipeline: Pipeline, steps: int) -> str:
-    """One row a kind of stage: seconds and CPU seconds a step, texts that got gradients a CPU second, peak memory."""
+    """One row a kind of phase: seconds and CPU seconds a step, texts that got gradients a CPU second, peak memory."""
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     rows = []
-    for kind in KINDS:
+    for kind in measurable_phases():
         command = [sys.executable, __file__, "--worker", kind, str(steps)]
         done = subprocess.run(command, input=pipeline.model_dump_json(), capture_output=True, text=True, timeout=7200)
         if done.returncode != 0:
@@ -52,8 +50,8 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     """A row, measured in this process: `steps` steps after two that are not timed."""
     from graphstorm_like.device import set_threads
     from graphstorm_like.inputs.trained_texts import texts_of, token_count
-    from graphstorm_like.training.strategies.kinds import build_stage
-    from graphstorm_like.training.strategies.lineage import Lineage
+    from graphstorm_like.training.phases.base import phase_of
+    from graphstorm_like.training.phases.lineage import Lineage
     from graphstorm_like.training.trainer import Trainer
 
     set_threads(pipeline.launch.threads)
@@ -62,7 +60,8 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     pipeline = pipeline.model_copy(
         update={"train": pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})}
     )
-    experiment = build_stage(KINDS[kind], Lineage(pipeline, pipeline.model.text_encoders()), quiet)
+    lineage = Lineage(pipeline, pipeline.model.text_encoders())
+    experiment = phase_of(measurable_phases()[kind]).build(lineage, quiet)
     trainer = Trainer(experiment, Path("unused"), quiet)
     seeds = texts = tokens = 0
     clock: Clock | None = None
@@ -77,7 +76,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     assert clock is not None, "there are at least three steps"
     wall, cpu = clock.wall, clock.cpu
     return {
-        "stage": kind,
+        "phase": kind,
         "seeds a step": f"{seeds / steps:,.0f}",
         "texts trained": f"{texts / steps:,.0f}",
         "tokens trained": f"{tokens / steps:,.0f}",

@@ -50,7 +50,7 @@ from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, SampleNeighbors, Sources
+from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, SampleNeighbors, Sources
 from graphstorm_like.tasks import Task, open_graph
 from graphstorm_like.training.experiment import seeded_task
 
@@ -252,7 +252,7 @@ def _message_cpu(graph: PartitionedGraph) -> float:
     part = graph.parts[1 + int(np.argmax(sizes[1:]))]
     clock = Clock()
     for _ in range(_PINGS):
-        part.begin_rows((edge_type, TARGET_COLUMN), first_row)()
+        part.begin_rows((edge_type, TARGET_COLUMN), first_row).wait()
     return clock.cpu / (2 * _PINGS)
 
 

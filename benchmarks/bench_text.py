@@ -30,11 +30,12 @@ import pyarrow.parquet as pq
 from measure import exit_with_message, peak_rss_mb, pipeline_of, table
 
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtraError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.text.tokens import as_text_column
+from graphstorm_like.text.column import as_text_column
 
 _TIMEOUT_S = 3600.0
 
@@ -202,7 +203,7 @@ def _largest_child_mb() -> float:
 
 
 def _ours(job: dict[str, Any], c: Competitor, folder: Path) -> Any:
-    from graphstorm_like.text.cache import embed_all
+    from graphstorm_like.text.embed import embed_all
     from graphstorm_like.text.encoder import TextEncoder
     from graphstorm_like.text.tokens import build_token_store
 
@@ -245,9 +246,9 @@ def read_texts(path: str, columns: Sequence[str]) -> pa.ChunkedArray:
 
 def text_table(pipeline: Pipeline, limit: int) -> str:
     """Texts/s of embedding the pipeline's first text column, beside sentence-transformers."""
-    config = pipeline.model.text_encoder
-    if config is None:
+    if pipeline.model.text_encoder is None:
         raise ConfigError("model.text_encoder: must be given to measure text embedding")
+    config = language_model(pipeline.model.text_encoder)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     graph = LocalGraph(str(pipeline.graph.path))
     named = [(t, n) for t, node in graph.manifest.nodes.items() for n in node.text]

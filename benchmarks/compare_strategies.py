@@ -3,7 +3,7 @@
     python benchmarks/compare_strategies.py --packages 5000 --output runs/strategies
 
 Sections of packages (nc_section); the packages with the smallest hash of their names, the relations among them, and
-their sources and maintainers. Texts are cut to 64 tokens. Validation selects; test is scored once a run. Stages that a
+their sources and maintainers. Texts are cut to 64 tokens. Validation selects; test is scored once a run. Phases that a
 strategy shares with one before it (the tuned language model) are not run again: the CPU minutes say what came on top.
 """
 
@@ -27,20 +27,20 @@ GNN = "{name: gnn, type: gnn}"
 STRATEGIES = {
     "text only, frozen": ["model.gnn={type: none, hidden: 256, layers: 2, dropout: 0.5}"],
     "frozen": [],
-    "staged": ["train.strategy=staged", f"train.stages=[{LM}, {GNN}]"],
-    "lm_only": ["train.strategy=lm_only", f"train.stages=[{LM}]"],
+    "staged": ["train.strategy=staged", f"train.phases=[{LM}, {GNN}]"],
+    "lm_only": ["train.strategy=lm_only", f"train.phases=[{LM}]"],
     "joint after staged": [
         "train.strategy=joint",
-        f"train.stages=[{LM}, {GNN}, {{name: joint, type: joint, epochs: 2, lr: 3e-4, lm_lr: 2e-5}}]",
+        f"train.phases=[{LM}, {GNN}, {{name: joint, type: joint, epochs: 2, lr: 3e-4, lm_lr: 2e-5}}]",
     ],
-    "joint, cold": ["train.strategy=joint", "train.stages=[{name: joint, type: joint, epochs: 3, batch_size: 256}]"],
+    "joint, cold": ["train.strategy=joint", "train.phases=[{name: joint, type: joint, epochs: 3, batch_size: 256}]"],
     "glem": [
         "train.strategy=glem",
-        f"train.stages=[{LM}, {GNN}, {{name: pseudo, type: pseudo, epochs: 1}}, {{name: gnn2, type: gnn}}]",
+        f"train.phases=[{LM}, {GNN}, {{name: pseudo, type: pseudo, epochs: 1}}, {{name: gnn2, type: gnn}}]",
     ],
     "distill after staged": [
         "train.strategy=distill",
-        f"train.stages=[{LM}, {GNN}, {{name: student, type: student, epochs: 2}}]",
+        f"train.phases=[{LM}, {GNN}, {{name: student, type: student, epochs: 2}}]",
     ],
 }
 COMMON = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError
-from graphstorm_like.launch.inspect import table
+from graphstorm_like.launch.show.table import table
 
 __all__ = ["Clock", "exit_with_message", "peak_rss_mb", "pipeline_of", "pipeline_parser", "table"]
 

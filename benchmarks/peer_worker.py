@@ -19,7 +19,7 @@ def ours(texts: str, out: str, job: str) -> None:
     """Vectors of the column `text` [N, D] float16, in the order of the rows. Without `cache` nothing is reused."""
     import torch
 
-    from graphstorm_like.text.cache import embed_all
+    from graphstorm_like.text.embed import embed_all
     from graphstorm_like.text.encoder import TextEncoder
     from graphstorm_like.text.tokens import build_token_store
 

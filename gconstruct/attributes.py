@@ -1,4 +1,4 @@
-"""What the rows of a node or edge type carry besides their ids: features, texts, labels and splits."""
+"""What the rows of a node or edge type carry besides their ids: features, texts, images, labels and splits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.schema import NO_LABEL, FeatureSchema, LabelSchema, TextSchema, label_column
+from graphstorm_like.graph.schema import NO_LABEL, FeatureSchema, ImageSchema, LabelSchema, TextSchema, label_column
 
 
 @dataclass(slots=True)
@@ -17,6 +17,7 @@ class Attributes:
     columns: dict[str, np.ndarray | pa.Array] = field(default_factory=dict)
     features: dict[str, FeatureSchema] = field(default_factory=dict)
     text: dict[str, TextSchema] = field(default_factory=dict)
+    image: dict[str, ImageSchema] = field(default_factory=dict)
     labels: dict[str, LabelSchema] = field(default_factory=dict)
     split_counts: dict[str, int] | None = None
     lost_splits: dict[str, int] = field(default_factory=dict)
@@ -30,7 +31,7 @@ class Attributes:
         }
 
     def with_empty_rows(self, count: int) -> dict[str, np.ndarray | pa.Array]:
-        """The columns with `count` rows behind: zero features, no label, no split, empty text."""
+        """The columns with `count` rows behind: zero features, black images, no label, no split, empty text."""
         return {name: _extended(name, values, count) for name, values in self.columns.items()}
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
-from gconstruct.problems import Problems, counted
+from gconstruct.problems import Problems, TableError, counted
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
@@ -84,6 +84,22 @@ def build_graph(
     return manifest
 
 
+def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
+    """What headers and footers of the tables tell before any row is read: files that are not there or cannot be read,
+    unknown columns, columns of a wrong type. (where the YAML names it or '', message) of each."""
+    from gconstruct.engines import engine_for
+
+    if config.is_built:
+        return []
+    try:
+        engine_for(config, lambda _: None).check()
+    except TableError as err:
+        return list(err.problems)
+    except GslError as err:
+        return [("graph", str(err))]
+    return []
+
+
 def is_current(config: GraphConfig) -> bool:
     """Is the graph folder whole, and of this configuration and these input files? Missing inputs: no."""
     try:
@@ -110,8 +126,12 @@ def fingerprint(config: GraphConfig) -> str:
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
     # One partition is one, whatever the method; and its folders are older than `partitions`.
     neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
+    settings = config.model_dump(mode="json", exclude=neutral)
+    for node in settings["nodes"].values():
+        if not node["image"]:
+            del node["image"]  # graph folders are older than images, too
     content: dict[str, Any] = {
-        "config": config.model_dump(mode="json", exclude=neutral),
+        "config": settings,
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],

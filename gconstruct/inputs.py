@@ -56,7 +56,8 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
             if kind is None:
                 problems.add(
                     f"{path}: the file name must end with {_listed()} (got {os.path.basename(path)!r}). "
-                    f"Rename it, or set {where}.format"
+                    f"Rename it, or set {where}.format",
+                    f"{where}.files",
                 )
             else:
                 found.setdefault(path, InputFile(path, kind, size, stamp))
@@ -107,7 +108,7 @@ def _local(where: str, full: str, file_format: str, problems: Problems) -> list[
     else:
         paths, rule = [], "be a file, glob or folder that exists (got nothing there)"
     if not paths:
-        problems.add(_no_match(where, full, rule))
+        problems.add(_no_match(where, full, rule), where)
     stats = [(p, os.stat(p)) for p in paths]
     return [(p, s.st_size, str(s.st_mtime_ns)) for p, s in stats]
 
@@ -125,13 +126,14 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
         else:
             paths, rule = [path] if fs.exists(path) else [], "be a file, glob or folder that exists (got nothing there)"
         if not paths:
-            problems.add(_no_match(where, full, rule))
+            problems.add(_no_match(where, full, rule), where)
         infos = [(fs.unstrip_protocol(p), fs.info(p)) for p in paths]
     except ImportError as err:
-        problems.add(f"{where}: {full} {_missing_package(full, err)}")
+        problems.add(f"{where}: {full} {_missing_package(full, err)}", where)
         return []
     except (OSError, ValueError) as err:
-        problems.add(f"{where}: {full} must be a URL that can be read (got {type(err).__name__}: {err}). Check the URL")
+        said = f"{type(err).__name__}: {err}"
+        problems.add(f"{where}: {full} must be a URL that can be read (got {said}). Check the URL", where)
         return []
     return [(p, int(info.get("size") or 0), _stamp(info)) for p, info in infos]
 

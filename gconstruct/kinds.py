@@ -22,6 +22,7 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "multi_hot": ("lists of strings, integers or booleans", ("list of string", "list of integer", "list of boolean")),
     "separated": ("strings", ("string",)),
     "text": ("strings, numbers, booleans or dates", _SCALARS),
+    "image": ("bytes of images, or paths of files", ("string",)),
     "class": ("strings, integers or booleans", ("string", "integer", "boolean")),
     "number": ("numbers", NUMBERS),
     "split": ("strings (train, valid, test)", ("string",)),

@@ -29,27 +29,38 @@ class Placed(Protocol):
         ...
 
 
+class TableError(DataError):
+    """Input tables hold something that breaks a rule. Carries every problem, with where the YAML names what it is
+    about (empty: nowhere)."""
+
+    def __init__(self, messages: Sequence[str], keys: Sequence[str]) -> None:
+        self.problems = tuple(zip(keys, messages, strict=True))
+        head = "" if len(messages) == 1 else f"{len(messages):,} problems in the input tables:\n"
+        more = len(messages) - _TOLD
+        tail = f"\n... and {more:,} more" if more > 0 else ""
+        super().__init__(head + "\n".join(messages[:_TOLD]) + tail)
+
+
 class Problems:
-    """Messages found so far; one DataError tells them all."""
+    """Messages found so far; one TableError tells them all."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self._keys: list[str] = []
 
-    def add(self, message: str) -> None:
-        """Remember a message, once."""
+    def add(self, message: str, key: str = "") -> None:
+        """Remember a message, once. key: where the YAML names what it is about."""
         if message not in self.messages:
             self.messages.append(message)
+            self._keys.append(key)
 
     def __len__(self) -> int:
         return len(self.messages)
 
     def raise_if_any(self) -> None:
-        """Raise a DataError when there is something to tell."""
+        """Raise a TableError when there is something to tell."""
         if self.messages:
-            head = "" if len(self.messages) == 1 else f"{len(self.messages):,} problems in the input tables:\n"
-            more = len(self.messages) - _TOLD
-            tail = f"\n... and {more:,} more" if more > 0 else ""
-            raise DataError(head + "\n".join(self.messages[:_TOLD]) + tail)
+            raise TableError(self.messages, self._keys)
 
 
 def shown(value: object) -> str:

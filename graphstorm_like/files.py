@@ -201,14 +201,6 @@ def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> d
     return content
 
 
-def check_size(path: Path, expected: int) -> None:
-    """Raise DataError unless the file has exactly `expected` bytes."""
-    got = path.stat().st_size if path.exists() else None
-    if got != expected:
-        what = "is missing" if got is None else f"must have {expected:,} bytes (got {got:,})"
-        raise DataError(f"{path}: the file {what}. Delete the folder {path.parent} and run again; it will be rebuilt.")
-
-
 def print_waiting(text: str) -> None:
     """A line on standard error, at once."""
     print(text, file=sys.stderr, flush=True)
@@ -342,7 +334,7 @@ def check_files(
 def content_records(folder: Path) -> dict[str, FileRecord]:
     """Records of the files in a folder, to be noted in its meta.json when they are complete."""
     names = (path.name for path in folder.iterdir() if path.is_file())
-    return record_files(folder, sorted(set(names) - {"meta.json", "done.u1"}))
+    return record_files(folder, sorted(set(names) - {"meta.json", "done.npy"}))
 
 
 def check_contents(folder: Path, meta: Mapping[str, Any]) -> None:

@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "files", "hashing", "heap", "leash", "ragged", "modality", "progress", "device", "config",
-    "graph", "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference", "launch", "cli",
+    "errors", "registry", "pending", "files", "arrays", "hashing", "heap", "leash", "ragged", "modality", "progress",
+    "device", "config", "graph", "ranks", "sampling", "text", "models", "tasks", "inputs", "training", "inference",
+    "launch", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
@@ -34,7 +35,7 @@ GCONSTRUCT_MAY = (
 
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
-    "pandas", "numba", "psutil", "peft",
+    "pandas", "numba", "psutil", "peft", "PIL",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

@@ -41,6 +41,7 @@ from graphstorm_like.graph.schema import (
     GraphManifest,
     PartitionSchema,
     feature_column,
+    image_column,
     indptr_file,
     read_manifest,
     text_column,
@@ -433,7 +434,7 @@ def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 
 
 def _inputs(batch: pa.RecordBatch, rows: np.ndarray, *more: str) -> dict[str, np.ndarray | pa.Array]:
-    """Rows of what a model reads: features and texts, no labels and no splits."""
-    prefixes = (feature_column(""), text_column(""))
+    """Rows of what a model reads: features, texts and images, no labels and no splits."""
+    prefixes = (feature_column(""), text_column(""), image_column(""))
     index = pa.array(rows)
     return {n: c.take(index) for n, c in _columns(batch).items() if n in more or n.startswith(prefixes)}

@@ -22,17 +22,20 @@ def add_to(app: typer.Typer) -> None:
         quiet: Quiet = False,
     ) -> None:
         """All stages, where --on or launch.on says: this machine, a Ray cluster, a Slurm cluster, your own launcher."""
-        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.config.load import load_with_origin
         from graphstorm_like.launch.launcher import launcher_of
         from graphstorm_like.launch.launchers import Source
+        from graphstorm_like.launch.preflight import check_run
+        from graphstorm_like.launch.state import STAGES
 
         changes = [*(overrides or ()), *([f"launch.on={on}"] if on else [])]
         changes += [f"launch.address={address}"] if address else []
-        checked = load_pipeline(pipeline, changes)
+        checked, origin = load_with_origin(pipeline, changes)
         launcher, source = launcher_of(checked), Source(pipeline, changes)
         if show:
             typer.echo(launcher.request(checked, source, fresh, quiet), nl=False)
             return
+        check_run(checked, STAGES, fresh, origin)
         with stopped_by_hand():
             answer = launcher.submit(checked, source, fresh, quiet)
         if answer is not None:

@@ -54,10 +54,12 @@ def _stage_command(stage: str) -> Callable[..., None]:
 
 
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
-    from graphstorm_like.config import load_pipeline
+    from graphstorm_like.config.load import load_with_origin
     from graphstorm_like.launch.launcher import launch
-    from graphstorm_like.launch.plan import STAGES
+    from graphstorm_like.launch.preflight import check_run
+    from graphstorm_like.launch.state import STAGES
 
-    checked = load_pipeline(pipeline, overrides or ())
+    checked, origin = load_with_origin(pipeline, overrides or ())
+    check_run(checked, stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)

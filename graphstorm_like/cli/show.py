@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Types, counts, features, labels and splits of a constructed graph."""
         from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.inspect import show_graph
+        from graphstorm_like.launch.show.graph import show_graph
 
         if folder.endswith((".yaml", ".yml")):
             folder = str(load_pipeline(folder, overrides or ()).graph.path)
@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
     @show.command("batch")
     def batch(pipeline: Yaml, overrides: Overrides = None) -> None:
-        """One real training batch: every stage with its time and bytes, shapes, loss."""
+        """One real training batch: every step with its time and bytes, shapes, loss."""
         from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.inspect import show_batch
+        from graphstorm_like.launch.show.batch import show_batch
         from graphstorm_like.progress import Reporter
 
         for line in show_batch(load_pipeline(pipeline, overrides or ()), Reporter()):
@@ -40,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
     def plan(pipeline: Yaml, overrides: Overrides = None) -> None:
         """Stages, whether they are up to date, and which process runs what."""
         from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.inspect import show_plan
+        from graphstorm_like.launch.show.plan import show_plan
 
         for line in show_plan(load_pipeline(pipeline, overrides or ()), str(pipeline)):
             typer.echo(line)

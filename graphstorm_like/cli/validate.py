@@ -15,11 +15,18 @@ def add_to(app: typer.Typer) -> None:
         pipeline: Yaml,
         overrides: Overrides = None,
         resolved: bool = typer.Option(False, "--resolved", help="Print the whole configuration, defaults filled in."),
+        tables: bool = typer.Option(
+            True, "--tables/--no-tables", help="Also look at the headers of the tables: columns and their types."
+        ),
     ) -> None:
-        """Check the YAML: every problem at once, with line, allowed values and nearest spelling."""
-        from graphstorm_like.config import load_pipeline
+        """Check the YAML, and that this machine and the tables have what it names: every problem at once, with line,
+        allowed values and nearest spelling."""
+        from graphstorm_like.config.load import load_with_origin
+        from graphstorm_like.launch.preflight import check_all
 
-        checked = load_pipeline(pipeline, overrides or ())
+        checked, origin = load_with_origin(pipeline, overrides or ())
+        for notice in check_all(checked, origin, tables):
+            typer.echo(notice, err=True)
         if resolved:
             import yaml
 

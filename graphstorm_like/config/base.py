@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -18,6 +19,9 @@ class Strict(BaseModel):
 
     Types are taken at their word: '8', 8.0 and true are no whole numbers, 2020 is no text.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions and what they are called now: the message that refuses them says so."""
 
     model_config = ConfigDict(
         extra="forbid",

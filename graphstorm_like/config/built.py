@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.features.numeric import NumericFeature
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig, SplitConfig, TextConfig
+from graphstorm_like.config.graph import (
+    EdgeConfig,
+    GraphConfig,
+    ImageConfig,
+    LabelConfig,
+    NodeConfig,
+    SplitConfig,
+    TextConfig,
+)
 
 
 def describe_folder(folder: Path) -> GraphConfig | None:
@@ -27,7 +35,11 @@ def describe_folder(folder: Path) -> GraphConfig | None:
 
 
 def _node(entry: dict[str, Any]) -> NodeConfig:
-    return NodeConfig.model_construct(files=["graph.json"], **_attributes(entry))
+    images = {
+        name: ImageConfig.model_construct(column=name, size=[image["height"], image["width"]])
+        for name, image in entry.get("image", {}).items()
+    }
+    return NodeConfig.model_construct(files=["graph.json"], image=images, **_attributes(entry))
 
 
 def _attributes(entry: dict[str, Any]) -> dict[str, Any]:

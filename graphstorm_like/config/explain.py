@@ -85,7 +85,9 @@ def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
 
 def _unknown_key(key: str, known: list[str], spot: _Spot) -> str:
     of = f" for {_tag_field(spot.owner)} {spot.tag}" if spot.tag else ""
-    return f"unknown key{of} (known: {', '.join(known)}).{did_you_mean(key, known)}"
+    present_name = getattr(spot.owner, "renamed_keys", {}).get(key)
+    hint = did_you_mean(key, known) if present_name is None else f" Did you mean '{present_name}'?"
+    return f"unknown key{of} (known: {', '.join(known)}).{hint}"
 
 
 def _without_echo(found: list[tuple[KeyPath, str]]) -> list[tuple[KeyPath, str]]:

@@ -105,6 +105,18 @@ class TextConfig(Strict):
         return [str(name) for _, name, _, _ in fields]
 
 
+class ImageConfig(Strict):
+    """One image a row, PNG or JPEG. Its pixels are kept in the graph folder, H * W * 3 bytes a row."""
+
+    column: str
+    """A column of the images' bytes, or of paths of local files: absolute, or from `graph.base`. Construction
+    watches the table, not the files that it names."""
+    size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    """[height, width] in pixels, to which images are resized; multiples of the image encoder's patch."""
+    missing: Literal["error", "zero"] = "error"
+    """A null: stop, or take a black image."""
+
+
 class LabelConfig(Strict):
     """What is to be predicted about a node or an edge."""
 
@@ -145,6 +157,8 @@ class NodeConfig(Strict):
     """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
     text: dict[Name, TextConfig] = {}
     """Texts of a row, by names of your own."""
+    image: dict[Name, ImageConfig] = {}
+    """Images of a node, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
     on_bad_id: Literal["error", "skip"] = "error"
@@ -155,7 +169,7 @@ class NodeConfig(Strict):
         if self.files and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.files:
-            given = [k for k in ("id", "features", "text", "labels") if getattr(self, k)]
+            given = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
             if given:
                 raise ValueError(f"must have 'files' when it has {', '.join(given)}")
         return self

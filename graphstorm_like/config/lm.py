@@ -25,14 +25,14 @@ class MlmConfig(Strict):
 
 
 class LmConfig(Strict):
-    """How stages that train the language model do it."""
+    """How phases that train the language model do it."""
 
     tune: TuneConfig = FullTuning(type="full")
     """Which weights of the language model learn."""
     epochs: PositiveInt = 2
     """Of phases that train the language model alone."""
     batch_size: PositiveInt = 64
-    """Seeds (nodes or edges) a step of stages of type lm, pseudo and student."""
+    """Seeds (nodes or edges) a step of phases of type lm, pseudo and student."""
     lr: PositiveFloat = 5e-5
     """Of the language model; full tuning wants 1e-5 to 1e-4, LoRA ten times as much."""
     head_lr: PositiveFloat = 1e-3
@@ -42,7 +42,7 @@ class LmConfig(Strict):
     weight_decay: NonNegativeFloat = 0.01
     """Of the language model's matrices (AdamW)."""
     schedule: ScheduleConfig = ScheduleConfig(type="linear", warmup_fraction=0.1)
-    """Of the language model's learning rate in all stages that train it; in those of type lm, pseudo and student of the
+    """Of the language model's learning rate in all phases that train it; in those of type lm, pseudo and student of the
     head's too."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig(patience=2)
     """When phases that train the language model alone stop; null: never early."""

@@ -18,7 +18,7 @@ from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
 from graphstorm_like.config.plugins import is_file
 from graphstorm_like.config.stitch import StitchConfig
-from graphstorm_like.config.yaml_source import MAX_CHARACTERS, KeyPath, Place, YamlSource, dotted, parse_yaml
+from graphstorm_like.config.yaml_source import MAX_CHARACTERS, KeyPath, Origin, Place, YamlSource, dotted, parse_yaml
 from graphstorm_like.errors import ConfigError, did_you_mean
 
 Found = tuple[KeyPath, Place, str]
@@ -32,6 +32,11 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
     Raises ConfigError with every problem found: YAML syntax, repeated and unknown keys, wrong values, and
     references between sections. Relative paths are resolved against the YAML's folder.
     """
+    return load_with_origin(path, overrides)[0]
+
+
+def load_with_origin(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Pipeline, Origin]:
+    """As `load_pipeline`, and where each value was given."""
     path = Path(path)
     source = parse_yaml(_read(path), str(path))
     if source.data is None:
@@ -40,7 +45,8 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
     base = path.absolute().parent
     source = _overridden(source, overrides)
     _find_plugins(source.data, base)
-    return _check(Pipeline, source, str(path), base).with_absolute_paths(base)
+    pipeline = _check(Pipeline, source, str(path), base).with_absolute_paths(base)
+    return pipeline, Origin(str(path), source.places)
 
 
 def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:

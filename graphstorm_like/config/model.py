@@ -8,6 +8,7 @@ from typing import Any, Literal
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
+from graphstorm_like.config.image_encoders import ImageEncoderConfig
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
@@ -15,16 +16,18 @@ SHARED = "*"
 
 
 class NodeInputConfig(Strict):
-    """What of a node type enters the model; default: all its features and texts."""
+    """What of a node type enters the model; default: all its features, texts and images."""
 
     features: list[Name] | None = None
     """Features that enter; default: all."""
     text: list[Name] | None = None
     """Texts that enter; default: all. []: none."""
+    image: list[Name] | None = None
+    """Images that enter; default: all. []: none."""
     text_encoder: TextEncoderConfig | None = None
     """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
-    """A learnable vector per node. auto: only for types that have neither features nor text."""
+    """A learnable vector per node. auto: only for types that have neither features nor text nor images."""
 
 
 class EdgeInputConfig(Strict):
@@ -37,10 +40,12 @@ class EdgeInputConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """text -> vectors; (text vectors, features, learnable embeddings) -> input; input -> GNN."""
+    """text, images -> vectors; (vectors, features, learnable embeddings) -> input; input -> GNN."""
 
     text_encoder: TextEncoderConfig | None = None
     """The language model that reads all texts of types without one of their own; null: no text is read."""
+    image_encoder: ImageEncoderConfig | None = None
+    """What makes vectors of images; null: no image is read."""
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
     edge_inputs: dict[str, EdgeInputConfig] = {}
@@ -57,11 +62,18 @@ class ModelConfig(Strict):
         found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
         return found
 
+    def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
+        """Every language model by the path in the YAML where it is configured."""
+        return {
+            ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder"): encoder
+            for key, encoder in self.text_encoders().items()
+        }
+
     def untrainable(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Text encoders that cannot learn: (path in the YAML, message)."""
-        for key, encoder in self.text_encoders().items():
+        for path, encoder in self.encoder_places().items():
             if (problem := encoder.cannot_learn()) is not None:
-                yield ("model", *(() if key == SHARED else ("inputs", key)), "text_encoder", "type"), problem
+                yield (*path, "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
         """All that results depend on: not the number of processes that compute them."""

@@ -12,15 +12,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
-from graphstorm_like.config.model import SHARED, ModelConfig, NodeInputConfig
-from graphstorm_like.config.phases.joint import JointPhase
-from graphstorm_like.config.phases.lm import LmPhase
-from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.config.phases.base import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
-from graphstorm_like.config.strategies import trains_lm_alone
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError
@@ -102,16 +100,12 @@ class Pipeline(Strict):
         )
 
     def _train(self, base: Path) -> TrainConfig:
-        """The same for the students of `train.stages`."""
-        if self.train.stages is None:
+        """The same for language models that phases name."""
+        if self.train.phases is None:
             return self.train
-        stages = [
-            stage.model_copy(update={"text_encoder": stage.text_encoder.with_paths(partial(_under, base))})
-            if isinstance(stage, StudentPhase) and stage.text_encoder is not None
-            else stage
-            for stage in self.train.stages
-        ]
-        return self.train.model_copy(update={"stages": stages})
+        absolute = partial(_under, base)
+        phases = [phase.with_own_encoders(lambda encoder: encoder.with_paths(absolute)) for phase in self.train.phases]
+        return self.train.model_copy(update={"phases": phases})
 
 
 def _under(base: Path, path: str) -> str:
@@ -250,61 +244,25 @@ def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
     return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
 
 
-def _check_stages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
-    """Stages that train language models need texts to train them on."""
-    if train.strategy == "frozen":
-        return
-    if any(stage.type == "joint" or trains_lm_alone(stage) for stage in train.stage_list()):
+def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
+    """Each phase checks what is about it; a task of its own is checked like the pipeline's."""
+    if any(phase.trains_lm for phase in train.phase_list()):
         yield from model.untrainable()
-    at: tuple[str | int, ...] = ("train", "strategy")
-    for i, stage in enumerate(train.stage_list()):
-        where = at if train.stages is None else ("train", "stages", i)
-        learns = stage.task if isinstance(stage, LmPhase) and stage.task is not None else task
-        if isinstance(stage, LmPhase) and stage.task is not None:
-            yield from below(where, _check_task(graph, stage.task))
-            yield from _check_scored_text(graph, model, stage.task)
-        if stage.type == "pseudo" and not task.classifies_nodes:
-            yield where, f"must be another strategy than glem for {task.type}: pseudo labels are classes of nodes"
-        of_edges = learns.reads_edge_text(graph)
-        if stage.type == "student" and of_edges:
-            yield (
-                where,
-                "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
-                "task.inputs",
-            )
-        if stage.type == "joint" and not of_edges and not any(_read_text(graph, model, t) for t in graph.nodes):
-            yield from _check_joint_messages(graph, model, task, stage, where)
-        if not trains_lm_alone(stage):
-            continue
-        for node_type in _task_types(graph, learns):
-            if node_type in graph.nodes and not of_edges and not _read_text(graph, model, node_type):
-                yield (
-                    where,
-                    f"must be frozen, or '{node_type}' must have a text: stage {stage.name} trains the language model "
-                    f"on it. Add graph.nodes.{node_type}.text, or look at model.inputs.{node_type}.text",
-                )
-
-
-def _check_joint_messages(
-    graph: GraphConfig, model: ModelConfig, task: TaskConfig, stage: JointPhase, where: tuple[str | int, ...]
-) -> Iterator[Problem]:
-    """A joint stage without texts of nodes and scored edges: it trains texts of edges next to the seeds."""
-    read, ends = _read_message_texts(graph, model), _task_types(graph, task)
-    if not read:
-        yield where, "must be another strategy: no text enters the model, so there is no language model to train"
-    elif not any(name.rsplit(":", 1)[1] in ends for name in read):
-        targets = " or ".join(f"'{end}'" for end in ends)
-        yield (
-            where,
-            f"must be another strategy, or model.edge_inputs must read texts of edges that lead to {targets} (got "
-            f"{', '.join(read)}): the language model learns from those next to the seeds",
+    for i, phase in enumerate(train.phase_list()):
+        where: tuple[str | int, ...] = ("train", "strategy") if train.phases is None else ("train", "phases", i)
+        learns = phase.task_of(task)
+        if learns is not task:
+            yield from below(where, _check_task(graph, learns))
+            yield from _check_scored_text(graph, model, learns)
+        around = PhaseSurroundings(
+            task=learns,
+            task_node_types=tuple(t for t in _task_types(graph, learns) if t in graph.nodes),
+            text_node_types={t for t in graph.nodes if _read_text(graph, model, t)},
+            reads_edge_text=learns.reads_edge_text(graph),
+            message_texts=tuple(_read_message_texts(graph, model)),
         )
-    elif stage.neighbors == 0:
-        yield (
-            where,
-            f"must have neighbors of 1 or more for stage {stage.name}: the only texts are of edges, and without "
-            f"neighbors none is trained",
-        )
+        for message in phase.check(around):
+            yield where, message
 
 
 def _task_types(graph: GraphConfig, task: TaskConfig) -> tuple[str, ...]:
@@ -351,15 +309,9 @@ def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
         )
 
 
-def _check_pieces(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
-    if launch.hosts > 1 and any(stage.type == "joint" for stage in train.stage_list()):
-        for key, encoder in model.text_encoders().items():
-            if encoder.chunks is not None:
-                at = ("model", "text_encoder") if key == SHARED else ("model", "inputs", key, "text_encoder")
-                yield (
-                    (*at, "long_texts"),
-                    "must be truncate for a joint stage on several hosts (got 'chunk'). Set it, or train on one host",
-                )
+def _check_phases_on_hosts(model: ModelConfig, train: TrainConfig, launch: LaunchConfig) -> Iterator[Problem]:
+    for phase in train.phase_list():
+        yield from phase.check_hosts(model, launch.hosts)
 
 
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
@@ -367,12 +319,13 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph", "task"), _check_task),
     (("graph", "model"), _check_inputs),
+    (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
-    (("graph", "model", "task", "train"), _check_stages),
+    (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
-    (("model", "train", "launch"), _check_pieces),
+    (("model", "train", "launch"), _check_phases_on_hosts),
 ]

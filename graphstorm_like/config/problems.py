@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig, SplitConfig
 from graphstorm_like.errors import unknown
 
 Path = tuple[str | int, ...]
@@ -65,3 +65,16 @@ def check_input_names(at: Path, chosen: ChosenInputs, known: NodeConfig | EdgeCo
     for i, name in enumerate(chosen.text or ()):
         if name not in known.text:
             yield (*at, "text", i), unknown_name("text", name, known.text)
+
+
+def check_split(at: Path, what: str, key: str, split: SplitConfig | None) -> Iterator[Problem]:
+    """A drawn split must leave no part empty: training, validation and test each need rows.
+
+    what: 'a label', 'an edge type'; key: where the split stands in the YAML.
+    """
+    if split is None:
+        return
+    shares = {"train": split.train, "valid": split.valid, "test": split.test}
+    empty = [f"{key}.{name}: 0" for name, share in shares.items() if share == 0.0]
+    if empty:
+        yield at, f"must be {what} with rows to train on, to validate on and to test on (got {' and '.join(empty)})"

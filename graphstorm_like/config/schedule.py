@@ -1,4 +1,4 @@
-"""What every training stage has: a learning rate over time, and when to stop."""
+"""What every training phase has: a learning rate over time, and when to stop."""
 
 from __future__ import annotations
 

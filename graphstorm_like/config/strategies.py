@@ -1,66 +1,119 @@
-"""`train.strategy`: which phases follow each other."""
+"""`train.strategy`: which phases follow each other. A strategy is a row of a table, to which plug-ins may add."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.phases import PhaseConfig
-from graphstorm_like.config.phases.gnn import GnnPhase
-from graphstorm_like.config.phases.joint import JointPhase
-from graphstorm_like.config.phases.lm import LmPhase
-from graphstorm_like.config.phases.pseudo import PseudoPhase
-from graphstorm_like.config.phases.student import StudentPhase
-
-Strategy = Literal["frozen", "lm_only", "staged", "joint", "glem", "distill"]
+from graphstorm_like.errors import ConfigError
 
 
-_DEFAULTS: dict[str, tuple[str, ...]] = {
-    "frozen": ("gnn",),
-    "lm_only": ("lm",),
-    "staged": ("lm", "gnn"),
-    "joint": ("joint",),
-    "glem": ("lm", "gnn", "pseudo", "gnn"),
-    "distill": ("gnn", "student"),
-}
-_FORMS: dict[str, tuple[str, str]] = {
-    "frozen": (r"gnn", "gnn"),
-    "lm_only": (r"(lm )*lm", "lm, once or more"),
-    "staged": (r"(lm )+gnn( joint)?", "lm (once or more), gnn, and then joint or not"),
-    "joint": (r"(lm )*(gnn )?joint", "joint, with lm and gnn before it or not"),
-    "glem": (r"(lm )*gnn( pseudo gnn)+", "lm or not, gnn, then pseudo and gnn, once or more"),
-    "distill": (r"(lm )*gnn( joint)? student", "lm or not, gnn, joint or not, student"),
-}
-_TYPES: dict[str, type[GnnPhase | LmPhase | PseudoPhase | JointPhase | StudentPhase]] = {
-    "gnn": GnnPhase,
-    "lm": LmPhase,
-    "pseudo": PseudoPhase,
-    "joint": JointPhase,
-    "student": StudentPhase,
-}
-_TRAINS_LM = ("lm", "pseudo", "student")
+@dataclass(frozen=True)
+class Strategy:
+    """A row of the table."""
+
+    name: str
+    default: tuple[str, ...]
+    """Types of its phases when `train.phases` is not given; none: it must be given."""
+    order: str | None = None
+    """Regular expression of the types that `train.phases` may have, with a blank between two; None: any order in which
+    each phase has what it needs."""
+    order_in_words: str = ""
 
 
-def default_stages(strategy: Strategy) -> list[PhaseConfig]:
-    """The stages of a strategy, named by their types; a second one of a type is gnn2."""
-    found: list[PhaseConfig] = []
-    for kind in _DEFAULTS[strategy]:
-        before = sum(stage.type == kind for stage in found)
-        found.append(_TYPES[kind](name=f"{kind}{before + 1}" if before else kind, type=kind))  # type: ignore[arg-type]
-    return found
+_strategies: dict[str, Strategy] = {}
 
 
-def wrong_stages(strategy: Strategy, stages: list[PhaseConfig]) -> str | None:
-    """What is wrong with a list of stages, or None."""
-    form, words = _FORMS[strategy]
-    types = [stage.type for stage in stages]
-    if not re.fullmatch(form, " ".join(types)):
-        return f"must be of the types {words} for strategy {strategy} (got {', '.join(types) or 'none'})"
-    names = [stage.name for stage in stages]
+def add_strategy(strategy: Strategy) -> None:
+    """Let `train.strategy` choose it. Raises ConfigError when another one has its name."""
+    if _strategies.setdefault(strategy.name, strategy) != strategy:
+        raise ConfigError(
+            f"strategy: {strategy.name}: must be one strategy (got another one of that name). Give one of them another "
+            f"name"
+        )
+
+
+for _row in (
+    Strategy("frozen", ("gnn",), r"gnn", "gnn"),
+    Strategy("lm_only", ("lm",), r"(lm )*lm", "lm, once or more"),
+    Strategy("staged", ("lm", "gnn"), r"(lm )+gnn( joint)?", "lm (once or more), gnn, and then joint or not"),
+    Strategy("joint", ("joint",), r"(lm )*(gnn )?joint", "joint, with lm and gnn before it or not"),
+    Strategy(
+        "glem",
+        ("lm", "gnn", "pseudo", "gnn"),
+        r"(lm )*gnn( pseudo gnn)+",
+        "lm or not, gnn, then pseudo and gnn, once or more",
+    ),
+    Strategy("distill", ("gnn", "student"), r"(lm )*gnn( joint)? student", "lm or not, gnn, joint or not, student"),
+    Strategy("custom", ()),
+):
+    add_strategy(_row)
+
+
+class _InTable:
+    """Validates the name of a strategy when it is read, so that those of plug-ins are known too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(_strategies)}
+
+    @staticmethod
+    def _check(value: Any) -> Any:
+        if isinstance(value, str) and value in _strategies:
+            return value
+        *names, last = map(repr, _strategies)
+        expected = f"{', '.join(names)} or {last}"
+        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": expected})
+
+
+StrategyName = Annotated[str, _InTable()]
+
+
+def default_phases(strategy: str) -> list[PhaseConfig]:
+    """The phases of a strategy, named by their types; a second one of a type is gnn2."""
+    types = members_of(PhaseConfig)
+    assert types is not None
+    phases: list[PhaseConfig] = []
+    for kind in _strategies[strategy].default:
+        before = sum(phase.type == kind for phase in phases)
+        name = f"{kind}{before + 1}" if before else kind
+        phases.append(types[kind].model_validate({"name": name, "type": kind}))  # type: ignore[arg-type]
+    return phases
+
+
+def wrong_phases(strategy: str, phases: Sequence[PhaseConfig] | None) -> str | None:
+    """What is wrong with the list of phases of a strategy, or None. phases: None when the list is not given."""
+    row = _strategies[strategy]
+    if phases is None:
+        return None if row.default else f"must be given for strategy {strategy}: the phases in order"
+    types = [phase.type for phase in phases]
+    if not phases or (row.order is not None and not re.fullmatch(row.order, " ".join(types))):
+        rule = f"be of the types {row.order_in_words}" if row.order is not None else "have a phase or more"
+        return f"must {rule} for strategy {strategy} (got {', '.join(types) or 'none'})"
+    names = [phase.name for phase in phases]
     twice = next((name for name in names if names.count(name) > 1), None)
-    return None if twice is None else f"must have names of their own (got '{twice}' twice)"
+    return _without_teacher(phases) if twice is None else f"must have names of their own (got '{twice}' twice)"
 
 
-def trains_lm_alone(stage: PhaseConfig) -> bool:
-    """Whether a stage trains a language model without a graph network."""
-    return stage.type in _TRAINS_LM
+def _without_teacher(phases: Sequence[PhaseConfig]) -> str | None:
+    """The first phase that needs a graph network which learnt on the present language models, and finds none."""
+    has_teacher = False
+    for phase in phases:
+        if phase.needs_teacher and not has_teacher:
+            return (
+                f"must have a phase that trains a graph network (gnn or joint) before phase {phase.name}, and none "
+                f"between them that changes the language model alone: {phase.type} learns from that graph network"
+            )
+        if phase.trains_graph or phase.trains_lm:
+            has_teacher = phase.trains_graph
+    return None

@@ -20,7 +20,7 @@ from graphstorm_like.config.base import (
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.strategies import Strategy, default_stages, trains_lm_alone, wrong_stages
+from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """What of `train:` changes how a run goes but not what comes out of it."""
@@ -73,13 +73,16 @@ class TrackConfig(Strict):
 class TrainConfig(Strict):
     """One training run."""
 
-    strategy: Strategy = "frozen"
+    renamed_keys = {"stages": "phases"}
+
+    strategy: StrategyName = "frozen"
     """frozen: text vectors are computed once, the GNN trains on them. lm_only: the language model with a head. staged:
     first that, then a GNN on its vectors. joint: both end to end. glem: both in turn, with pseudo labels. distill: a
-    GNN, then a language model that imitates it."""
-    stages: list[PhaseConfig] | None = None
-    """The strategy's stages in order, each with its own epochs, learning rates and early stop; default: one of each
-    type. A stage that is up to date is not run again, also when another pipeline with the same `cache` made it."""
+    GNN, then a language model that imitates it. custom: the phases that `phases` lists, in any order in which each
+    has what it needs."""
+    phases: list[PhaseConfig] | None = None
+    """The strategy's phases in order, each with its own epochs, learning rates and early stop; default: one of each
+    type. A phase that is up to date is not run again, also when another pipeline with the same `cache` made it."""
     lm: LmConfig = LmConfig()
     """How the language model is tuned, where it is."""
     epochs: PositiveInt = 10
@@ -121,8 +124,8 @@ class TrainConfig(Strict):
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
             )
-        if self.stages is not None and (wrong := wrong_stages(self.strategy, self.stages)) is not None:
-            raise KeyedError("stages", wrong)
+        if (wrong := wrong_phases(self.strategy, self.phases)) is not None:
+            raise KeyedError("phases", wrong)
         return self
 
     def with_fanouts(self, hops: int) -> TrainConfig:
@@ -131,31 +134,9 @@ class TrainConfig(Strict):
             return self
         return self.model_copy(update={"fanouts": [FanoutByType(default=10)] * hops})
 
-    def stage_list(self) -> list[PhaseConfig]:
-        """The stages that run, in order."""
-        return default_stages(self.strategy) if self.stages is None else self.stages
-
-    def of_stage(self, stage: PhaseConfig) -> TrainConfig:
-        """These settings with what a stage sets otherwise."""
-        changes: dict[str, Any] = {}
-        if trains_lm_alone(stage):
-            changes = {
-                "epochs": self.lm.epochs,
-                "batch_size": self.lm.batch_size,
-                "lr": self.lm.head_lr,
-                "schedule": self.lm.schedule,
-                "early_stop": self.lm.early_stop,
-            }
-        for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
-            if (value := getattr(stage, name)) is not None:
-                changes[name] = None if value == "off" else value
-        of_lm = {"lr": stage.lm_lr, "schedule": stage.schedule}
-        if of_lm := {name: value for name, value in of_lm.items() if value is not None}:
-            changes["lm"] = self.lm.model_copy(update=of_lm)
-        changes["evaluate_every"] = min(
-            changes.get("evaluate_every", self.evaluate_every), changes.get("epochs", self.epochs)
-        )
-        return self.model_copy(update=changes)
+    def phase_list(self) -> list[PhaseConfig]:
+        """The phases that run, in order."""
+        return default_phases(self.strategy) if self.phases is None else self.phases
 
 
 class InferConfig(Strict):

@@ -37,6 +37,29 @@ class YamlSource(NamedTuple):
     """Repeated keys: the file can be read, but not as its writer thinks."""
 
 
+class Origin:
+    """Where the values of a configuration were given, for problems that are found when it is valid already."""
+
+    def __init__(self, where: str, places: dict[KeyPath, Place]) -> None:
+        self._whole = Place(0, where)
+        self._places = {_plain(path): place for path, place in places.items() if path}
+
+    def place(self, key: str) -> Place:
+        """Of a key such as 'graph.edges[2].source', or of the deepest part of it that was given; no line when none
+        was."""
+        while key and key not in self._places:
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return self._places[key] if key else self._whole
+
+
+def _plain(path: KeyPath) -> str:
+    """Like `dotted`, without quotes."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
 def dotted(path: KeyPath) -> str:
     """('graph', 'edges', 2, 'source') -> 'graph.edges[2].source'; a key with a dot in it is quoted."""
     text = ""

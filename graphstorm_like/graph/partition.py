@@ -7,7 +7,7 @@ validation or test edges are hidden from training. Several threads may ask.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -31,6 +31,7 @@ from graphstorm_like.graph.schema import (
 )
 from graphstorm_like.graph.shared import Ragged, SharedRows, find, is_there
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
+from graphstorm_like.pending import Pending
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 SHARED = "shared:"
@@ -56,15 +57,15 @@ class Part(Protocol):
     """What a graph asks of a partition, near or far. `begin_...` starts and gives what waits for the answer, so that
     several partitions work at once. Hops have global source ids; edge ids are rows of the partition."""
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
         """One hop a request."""
         ...
 
-    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+    def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """Some rows of a column: numpy [n] or [n, width], or an Arrow array of strings."""
         ...
 
-    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Pending[Ragged]:
         """Items that some rows of a shared table have; values: with their numbers."""
         ...
 
@@ -181,22 +182,22 @@ class Partition:
             self._shared_rows = {**kept, name: found}
         return found
 
-    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+    def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """See Part."""
 
         def read() -> Any:
             whole = self._shared(column) if column[1].startswith(SHARED) else self.column(column)
             return whole.take(pa.array(rows)) if isinstance(whole, pa.Array) else whole[rows]
 
-        return read
+        return Pending(read)
 
-    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Pending[Ragged]:
         """See Part."""
-        return lambda: self._shared(column).ragged(rows, values)
+        return Pending(lambda: self._shared(column).ragged(rows, values))
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
         """See Part. Draws are made in the order of the requests."""
-        return lambda: self._hops(requests, draw)
+        return Pending(lambda: self._hops(requests, draw))
 
     def _hops(self, requests: Sequence[HopRequest], draw: Draw) -> list[Hop]:
         rng = np.random.Generator(np.random.Philox(draw)) if isinstance(draw, int) else draw

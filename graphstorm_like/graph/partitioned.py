@@ -39,12 +39,14 @@ from graphstorm_like.graph.schema import (
     TARGET_COLUMN,
     GraphManifest,
     feature_column,
+    image_column,
     label_column,
     label_split_column,
     text_column,
 )
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
+from graphstorm_like.pending import Pending
 
 
 class PartitionedGraph:
@@ -94,7 +96,7 @@ class PartitionedGraph:
             raise IndexError(f"{type_name(row_type)}: ids must be in 0..{self.starts(row_type)[-1] - 1}")
         return where
 
-    def begin_rows(self, column: Column, ids: IntArray) -> Callable[[], Any]:
+    def begin_rows(self, column: Column, ids: IntArray) -> Pending[Any]:
         """Start to read some rows of a column; the result waits for them."""
         if len(self.parts) == 1:
             return self.parts[0].begin_rows(column, ids)
@@ -105,8 +107,8 @@ class PartitionedGraph:
             if len(at) or p == 0
         }
 
-        def finish() -> Any:
-            found = self.finish(pending)
+        def read() -> Any:
+            found = self.answers(pending)
             order = np.concatenate([where[p] for p in pending])
             if isinstance(found[0], pa.Array):
                 back = np.empty(len(order), dtype=np.int64)
@@ -117,26 +119,30 @@ class PartitionedGraph:
                 out[where[p]] = rows
             return out
 
-        return finish
+        return Pending(read)
 
-    def finish(self, pending: Mapping[int, Callable[[], Any]]) -> list[Any]:
+    def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """Answers of partitions, in order. Those of other hosts are worked on there meanwhile."""
-        return [read() for read in pending.values()]
+        return [each.wait() for each in pending.values()]
 
-    def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
+    def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read rows of a table that every host has, published as 'type:name', for its partition."""
         return self.begin_rows((row_type, SHARED + name), ids)
 
     def begin_ragged(
         self, row_type: RowType, name: str, ids: IntArray, values: bool = True
-    ) -> Callable[[], list[tuple[int, IntArray, Ragged]]]:
+    ) -> Pending[list[tuple[int, IntArray, Ragged]]]:
         """Start to read what some rows have in a shared table of items: (partition, positions in `ids`, items) of each
         partition that holds any. Every answer numbers its partition's items from 0."""
         starts = self.starts(row_type)
         where = {p: at for p, at in enumerate(self.split(row_type, ids)) if len(at)}
         column = (row_type, SHARED + name)
         pending = {p: self.parts[p].begin_ragged(column, ids[at] - starts[p], values) for p, at in where.items()}
-        return lambda: [(p, at, found) for (p, at), found in zip(where.items(), self.finish(pending), strict=True)]
+
+        def read() -> list[tuple[int, IntArray, Ragged]]:
+            return [(p, at, found) for (p, at), found in zip(where.items(), self.answers(pending), strict=True)]
+
+        return Pending(read)
 
     def column(self, column: Column) -> npt.NDArray[Any]:
         """A whole column of numbers, of all partitions."""
@@ -158,7 +164,7 @@ class PartitionedGraph:
 
     def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
         """The user's own ids of some nodes."""
-        found = self.begin_rows((node_type, ID_COLUMN), ids)()
+        found = self.begin_rows((node_type, ID_COLUMN), ids).wait()
         return found if isinstance(found, pa.Array) else pa.array(found)
 
     def text(self, row_type: RowType, name: str) -> pa.Array:
@@ -172,17 +178,21 @@ class PartitionedGraph:
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature, float32 or float16."""
-        found: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids)()
+        found: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids).wait()
         return found
 
-    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], Any]:
+    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read rows of a feature; the result waits for them [N, width]."""
-        read = self.begin_rows((row_type, feature_column(name)), ids)
-        return (lambda: from_bits(read())) if self._is_bfloat16(row_type, name) else read
+        pending = self.begin_rows((row_type, feature_column(name)), ids)
+        return pending.then(from_bits) if self._is_bfloat16(row_type, name) else pending
 
     def _is_bfloat16(self, row_type: RowType, name: str) -> bool:
         of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
         return name in of_type.features and of_type.features[name].dtype == "bfloat16"
+
+    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[Any]:
+        """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""
+        return self.begin_rows((node_type, image_column(name)), ids)
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
         """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
@@ -200,7 +210,7 @@ class PartitionedGraph:
         if edge_ids is None:
             source, target = (self.column(c) for c in columns)
         else:
-            source, target = (finish() for finish in [self.begin_rows(c, edge_ids) for c in columns])
+            source, target = (each.wait() for each in [self.begin_rows(c, edge_ids) for c in columns])
         return source.astype(np.int64), target.astype(np.int64)
 
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
@@ -243,7 +253,7 @@ class PartitionedGraph:
 
         def hops(wanted: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
             if len(self.parts) == 1:
-                return self.parts[0].begin_hops([HopRequest(*w) for w in wanted], rng)()
+                return self.parts[0].begin_hops([HopRequest(*w) for w in wanted], rng).wait()
             return self._hops(wanted, rng.integers(2**63, size=len(self.parts)).tolist())
 
         edge_types = [e.edge_type for e in self.manifest.edges]
@@ -252,14 +262,14 @@ class PartitionedGraph:
     def _hops(self, wanted: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
         """One question to each partition; every partition draws from a seed of its own."""
         where = [self.split(edge_type[2], ids) for edge_type, ids, _ in wanted]
-        pending: dict[int, Callable[[], list[Hop]]] = {}
+        pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
             requests = [
                 HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
                 for (edge_type, ids, fanout), at in zip(wanted, where, strict=True)
             ]
             pending[p] = part.begin_hops(requests, seeds[p])
-        found = self.finish(pending)
+        found = self.answers(pending)
         return [
             merge_hops([of_part[i] for of_part in found], where[i], self.starts(edge_type)[:-1].tolist())
             for i, (edge_type, _, _) in enumerate(wanted)

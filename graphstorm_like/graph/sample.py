@@ -164,12 +164,12 @@ def sample_blocks(
 ) -> Subgraph:
     """Layer by layer from the seeds outwards; `hops` draws the edges of a layer, here they get local numbers."""
     numbering.start(seeds)
-    blocks: list[Block] = []
+    blocks: list[Block[IntArray]] = []
     for fanout in fanouts:
         num_dst = {t: n for t, n in numbering.size.items() if n}
         targets = numbering.ids()
         wanted = [(e, targets[e[2]], k) for e in edge_types if e[2] in targets and (k := fanout.of(e))]
-        relations: dict[EdgeType, Relation] = {}
+        relations: dict[EdgeType, Relation[IntArray]] = {}
         for (edge_type, ids, _), found in zip(wanted, hops(wanted), strict=True):
             if exclude is not None and edge_type in exclude.ends:
                 found = drop_excluded(found, ids, exclude.ends[edge_type], counts[edge_type[0]])

@@ -3,7 +3,7 @@
 A graph folder is
 
     graph.json                          this manifest
-    part-0/nodes/<file>.arrow           one row a node: original id, features, labels, splits, texts
+    part-0/nodes/<file>.arrow           one row a node: original id, features, labels, splits, texts, images
     part-0/edges/<file>.arrow           one row an edge, sorted by target: source, target, features, label, split
     part-0/edges/<file>.indptr.arrow    where each target's edges start (CSC index pointers)
 
@@ -17,11 +17,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from graphstorm_like.config.base import EdgeType, Name, edge_name
 from graphstorm_like.errors import DataError, unknown
-from graphstorm_like.modality import TEXT, input_name
+from graphstorm_like.modality import IMAGE, TEXT, input_name
 
 SCHEMA_VERSION = 1
 MANIFEST = "graph.json"
@@ -45,6 +45,11 @@ def feature_column(name: str) -> str:
 def text_column(name: str) -> str:
     """Arrow column of a text: large_string."""
     return input_name(TEXT, name)
+
+
+def image_column(name: str) -> str:
+    """Arrow column of an image: fixed-size list of uint8, height * width * 3, RGB row by row."""
+    return input_name(IMAGE, name)
 
 
 def label_column(name: str) -> str:
@@ -89,6 +94,13 @@ class TextSchema(_Model):
     template: str | None = None
 
 
+class ImageSchema(_Model):
+    """An image column: its size in pixels."""
+
+    height: Annotated[int, Field(gt=0)]
+    width: Annotated[int, Field(gt=0)]
+
+
 class LabelSchema(_Model):
     """A label and how many rows of each split carry it."""
 
@@ -104,6 +116,7 @@ class NodeTypeSchema(_Model):
     id_type: Literal["string", "int64"]
     features: dict[Name, FeatureSchema] = {}
     text: dict[Name, TextSchema] = {}
+    image: dict[Name, ImageSchema] = {}
     labels: dict[Name, LabelSchema] = {}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphstorm_like.arrays import map_array
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import reserve, write_json
 from graphstorm_like.graph.store import IntArray
@@ -27,6 +28,7 @@ _REMEDY = "Free shared memory (a container gets more with --shm-size), or set GS
 @dataclass(frozen=True, slots=True)
 class SharedTable:
     """rows [n, width] of `dtype` in `file`; with `index`, a file of `index_dtype` numbers, row i is rows[index[i]].
+    Of .npy files the dtype is their own.
 
     offsets: a file of int64, with which it is a table of items of many numbers each: item k is rows[offsets[k]:
     offsets[k + 1]], and row i is item index[i].
@@ -90,6 +92,8 @@ class SharedRows:
 
 
 def _map(file: str, dtype: str, mode: Any) -> npt.NDArray[Any]:
+    if file.endswith(".npy"):  # says itself what it holds
+        return map_array(Path(file), mode=mode)
     if Path(file).stat().st_size == 0:
         return np.zeros(0, dtype=dtype)
     return np.memmap(file, dtype=dtype, mode=mode)

@@ -6,24 +6,31 @@ machine, a distributed one. Ids are positions 0..count-1 of a node or edge type;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from typing_extensions import TypeVar
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.pending import Pending
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NodeType: TypeAlias = str
 RowType: TypeAlias = NodeType | EdgeType
 """Whose rows carry features and texts: the nodes or the edges of a type."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
 NodeIds: TypeAlias = dict[NodeType, IntArray]
+Array = TypeVar("Array", default="Tensor")
+"""What blocks consist of: numpy arrays in a store, tensors in a MiniBatch."""
 
 
 def type_name(row_type: RowType) -> str:
@@ -56,21 +63,21 @@ class ExcludedEdges:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Generic[Array]):
     """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes.
 
     inputs: by name a row [E, F] of each edge, in the order of edge_ids; what of the edges enters the model.
     """
 
-    rows: Any
-    offsets: Any
-    sources: Any
-    edge_ids: Any
-    inputs: dict[str, Any] = field(default_factory=dict)
+    rows: Array
+    offsets: Array
+    sources: Array
+    edge_ids: Array
+    inputs: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Block(Generic[Array]):
     """One GNN layer's computation: from num_src nodes of each type to the first num_dst of them.
 
     Target nodes are a prefix of the source nodes of their type. Relations without an edge are absent.
@@ -79,14 +86,14 @@ class Block:
 
     num_src: dict[NodeType, int]
     num_dst: dict[NodeType, int]
-    relations: dict[EdgeType, Relation]
+    relations: dict[EdgeType, Relation[Array]]
 
 
 @dataclass(frozen=True, slots=True)
 class Subgraph:
     """Blocks from the outermost layer to the one next to the seeds; input_ids are the source nodes of the first."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block[IntArray], ...]
     input_ids: NodeIds
 
 
@@ -149,8 +156,12 @@ class FeatureStore(Protocol):
         """Rows [N, width] of a feature, float32 or float16."""
         ...
 
-    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+    def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """Start to read rows of a feature; the result waits for them. What is begun together travels together."""
+        ...
+
+    def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.uint8]]:
+        """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""
         ...
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:

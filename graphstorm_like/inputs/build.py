@@ -9,12 +9,14 @@ from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
 from graphstorm_like.inputs.edges import edge_sources
+from graphstorm_like.inputs.images import GraphImage
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.inputs.source import TextVectors
-from graphstorm_like.modality import TEXT, input_name
+from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.models.image_encoders import ImageInputSpec
 from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
-from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+from graphstorm_like.sampling.steps import FeatureSource, GraphFeature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 """By node or edge type and name of the input."""
@@ -42,9 +44,15 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         for name in chosen.texts:
             cached, written = vectors[node_type][name], input_name(TEXT, name)
             inputs[written], widths[written], moments[written] = cached, cached.width, cached.moments()
+        images = {}
+        for name in chosen.images:
+            assert config.image_encoder is not None, "checked by the configuration"
+            size, written = node.image[name], input_name(IMAGE, name)
+            inputs[written] = GraphImage(graph, node_type, name)
+            images[written] = ImageInputSpec(config.image_encoder, size.height, size.width)
         if chosen.embedding:
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments)
+        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)

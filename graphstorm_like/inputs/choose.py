@@ -19,6 +19,7 @@ class ChosenInputs:
 
     features: list[str]
     texts: list[str]
+    images: list[str]
     embedding: bool
     """A learnable vector per node."""
 
@@ -29,8 +30,9 @@ def chosen_inputs(config: ModelConfig, manifest: GraphManifest, node_type: NodeT
     where = f"graph folder, node type {node_type}"
     features = _names(where, "feature", wanted.features, node.features)
     texts = _names(where, "text", wanted.text, node.text)
-    bare = not features and not texts
-    return ChosenInputs(features, texts, bare if wanted.embedding == "auto" else wanted.embedding)
+    images = _names(where, "image", wanted.image, node.image)
+    bare = not features and not texts and not images
+    return ChosenInputs(features, texts, images, bare if wanted.embedding == "auto" else wanted.embedding)
 
 
 def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:

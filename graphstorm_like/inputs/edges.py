@@ -15,7 +15,7 @@ from graphstorm_like.inputs.source import Sized, TextSource
 from graphstorm_like.modality import TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.stages import FeatureSource, GraphFeature
+from graphstorm_like.sampling.steps import FeatureSource, GraphFeature
 from graphstorm_like.tasks import Task
 
 

@@ -7,7 +7,6 @@ it, read as they are: training end to end, where `refresh_steps` bounds their ag
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -23,11 +22,13 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.shared_tokens import SharedTokens
+from graphstorm_like.pending import Pending
 from graphstorm_like.ranks.group import ALONE, Group
 from graphstorm_like.ranks.tables import HostRows, rank_bounds
-from graphstorm_like.text.cache import Vectors, embed_texts, from_pieces
+from graphstorm_like.text.cache import Vectors, from_pieces
+from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource, TokenStore
+from graphstorm_like.text.tokens import ROW_OF_TEXT, Fetched, TextTokens, TokenSource, TokenStore
 
 NEVER = -1
 CHUNK = 1 << 16
@@ -60,7 +61,7 @@ class FreshVectors:
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows of nodes or edges."""
-        fetched = self.tokens.begin_fetch(ids)()
+        fetched = self.tokens.begin_fetch(ids).wait()
         slots = np.array([self._slots.get(piece, -1) for piece in fetched.pieces.tolist()], dtype=np.int64)
         missing = np.flatnonzero(slots < 0)
         if len(missing):
@@ -74,14 +75,14 @@ class FreshVectors:
         texts = fetched.tokens.row_of_text
         return from_pieces(fetched.tokens, self._vectors[slots], texts, self._encoder.normalize)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
-        return partial(self.rows, ids)
+        return Pending(partial(self.rows, ids))
 
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table of a job lies. number: of the table among its stage's, which names its files; name: in shared
+    """Where a table of a job lies. number: of the table among its phase's, which names its files; name: in shared
     memory, used once a job; graph: whose servers answer for it."""
 
     number: int = 0
@@ -118,7 +119,7 @@ class AgingVectors:
         folders = [self._own_tokens.key] if group.hosts == 1 else group.collect(self._own_tokens.key, "token stores")
         self.numbering = blake2b(repr(folders[:: group.local_size]).encode(), digest_size=16).digest()
         """What rows are numbered by: those of a resume point may have been by other hosts' stores."""
-        index = (str(self._own_tokens.folder / "row_of_text.bin"), self._own_tokens.row_of_text.dtype.str)
+        index = (str(self._own_tokens.folder / ROW_OF_TEXT), self._own_tokens.row_of_text.dtype.str)
         shape = (len(start), self.width)
         where = f"{type_name(place.row_type)}:{place.name}"
         self._vectors = HostRows(group, place.shm, where, shape, "<f2", index)
@@ -134,25 +135,25 @@ class AgingVectors:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
         if isinstance(self.tokens, TokenStore):
-            return partial(self._rows_here, self.tokens, ids)
+            return Pending(partial(self._rows_here, self.tokens, ids))
         graph, row_type = self._place.graph, self._place.row_type
         assert graph is not None
         vectors = graph.begin_shared(row_type, self._place.name, ids)
         computed = graph.begin_shared(row_type, f"{self._place.name}:computed", ids)
 
-        def finish() -> npt.NDArray[np.floating[Any]]:
-            found: npt.NDArray[np.float16] = vectors()
-            self._note_ages(computed()[:, 0])
+        def receive() -> npt.NDArray[np.floating[Any]]:
+            found: npt.NDArray[np.float16] = vectors.wait()
+            self._note_ages(computed.wait()[:, 0])
             return found
 
-        return finish
+        return Pending(receive)
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows of nodes or edges."""
-        return self.begin_rows(ids)()
+        return self.begin_rows(ids).wait()
 
     def _rows_here(self, tokens: TokenStore, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         texts = np.asarray(tokens.row_of_text[ids], dtype=np.int64)
@@ -254,11 +255,11 @@ class ReorderedTokens:
     tokens: TokenSource
     order: IntArray
 
-    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+    def begin_lengths(self, rows: IntArray) -> Pending[IntArray]:
         """See TokenSource."""
         return self.tokens.begin_lengths(self.order[rows])
 
-    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+    def begin_fetch(self, rows: IntArray) -> Pending[Fetched]:
         """See TokenSource."""
         return self.tokens.begin_fetch(self.order[rows])
 
@@ -273,13 +274,13 @@ class ReorderedVectors:
         self.table, self.width, self.tokens = table, table.width, ReorderedTokens(table.tokens, order)
         self._order = order
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
         return self.table.begin_rows(self._order[ids])
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows."""
-        return self.begin_rows(ids)()
+        return self.begin_rows(ids).wait()
 
     def put(self, pieces: IntArray, vectors: Tensor) -> None:
         """See AgingVectors."""

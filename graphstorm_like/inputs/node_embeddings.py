@@ -6,7 +6,6 @@ seed and the row, whatever the number of ranks; so is what lies on disk: a file 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.row_adam import row_adam
+from graphstorm_like.pending import Pending
 from graphstorm_like.ranks.tables import FloatRows, RowTable
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.rng import stream
@@ -53,7 +53,7 @@ class NodeEmbeddings:
         """[N, width] rows of nodes."""
         return self.table.rows(ids)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], FloatRows]:
+    def begin_rows(self, ids: IntArray) -> Pending[FloatRows]:
         """See FeatureSource."""
         return self.table.begin_rows(ids)
 

@@ -6,7 +6,6 @@ Texts and their pieces are numbered host by host; a text that two hosts have is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,22 @@ from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
+from graphstorm_like.pending import Pending
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ragged import ranges
 from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.text.tokens import Fetched, TextTokens, TokenStore, build_token_store
+from graphstorm_like.text.tokens import (
+    OFFSETS,
+    PIECE_OFFSETS,
+    ROW_OF_TEXT,
+    TOKENS,
+    Fetched,
+    TextTokens,
+    TokenStore,
+    build_token_store,
+)
 
 
 class SharedTokens:
@@ -35,25 +44,25 @@ class SharedTokens:
         self._graph, self._row_type, self._table = graph, row_type, table
         self.own, self.piece_starts = own, piece_starts
 
-    def begin_lengths(self, rows: IntArray) -> Callable[[], IntArray]:
+    def begin_lengths(self, rows: IntArray) -> Pending[IntArray]:
         """See TokenSource."""
-        finish = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
+        pending = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
 
         def read() -> IntArray:
             found = np.empty(len(rows), dtype=np.int64)
-            for _, at, part in finish():
+            for _, at, part in pending.wait():
                 found[at] = part.sizes[part.item_of_row]
             return found
 
-        return read
+        return Pending(read)
 
-    def begin_fetch(self, rows: IntArray) -> Callable[[], Fetched]:
+    def begin_fetch(self, rows: IntArray) -> Pending[Fetched]:
         """See TokenSource."""
         whole = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows)
         if self.own.piece_offsets is None:
-            return lambda: self._fetched(rows, whole(), None)
+            return Pending(lambda: self._fetched(rows, whole.wait(), None))
         split = self._graph.begin_ragged(self._row_type, f"{self._table}:pieces", rows)
-        return lambda: self._fetched(rows, whole(), split())
+        return Pending(lambda: self._fetched(rows, whole.wait(), split.wait()))
 
     def _fetched(
         self,
@@ -122,18 +131,18 @@ def training_tokens(
 
 def _publish(store: TokenStore, shm: Path, name: str) -> None:
     """The host's processes map the store where it lies."""
-    index = (str(store.folder / "row_of_text.bin"), store.meta["row_dtype"])
-    offsets = str(store.folder / "offsets.bin")
+    index = (str(store.folder / ROW_OF_TEXT), store.row_of_text.dtype.str)
+    offsets = str(store.folder / OFFSETS)
     if store.piece_offsets is not None:  # a text's pieces lie one after another
         pieces = f"{name}:pieces"
         lengths = create_rows(shm, f"{pieces}:lengths", (len(store), 1), "<i8")
         lengths[:, 0] = store.lengths()
         file = find(shm, f"{pieces}:lengths").file
-        offsets_of_pieces = str(store.folder / "piece_offsets.bin")
+        offsets_of_pieces = str(store.folder / PIECE_OFFSETS)
         publish(shm, SharedTable(pieces, file, "<i8", lengths.shape, *index, offsets_of_pieces))
         of_texts = create_rows(shm, f"{name}:offsets", (store.num_texts + 1, 1), "<i8")
         of_texts[:, 0] = np.concatenate([[0], np.cumsum(lengths[:, 0])])[store.piece_offsets]
         offsets = find(shm, f"{name}:offsets").file
     shape = (int(store.meta["tokens"]), 1)
-    tokens = str(store.folder / "tokens.bin")
-    publish(shm, SharedTable(f"{name}:tokens", tokens, store.meta["token_dtype"], shape, *index, offsets))
+    tokens = str(store.folder / TOKENS)
+    publish(shm, SharedTable(f"{name}:tokens", tokens, "", shape, *index, offsets))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +12,8 @@ import numpy.typing as npt
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import find
 from graphstorm_like.graph.store import IntArray, RowType, type_name
-from graphstorm_like.sampling.stages import FeatureSource
+from graphstorm_like.pending import Pending
+from graphstorm_like.sampling.steps import FeatureSource
 
 if TYPE_CHECKING:
     from graphstorm_like.text.cache import EmbeddingCache
@@ -39,12 +39,12 @@ class TextSource(ABC):
     """Rows."""
 
     @abstractmethod
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, D] float16 rows."""
-        return self.begin_rows(ids)()
+        return self.begin_rows(ids).wait()
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(mean, standard deviation) [D], over evenly chosen rows."""
@@ -61,9 +61,9 @@ class CachedText(TextSource):
         self.weights, self.width = str(cache.meta["weights"]), cache.dim
         self.count = cache.store.num_rows if order is None else len(order)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
-        return lambda: self.cache.gather(ids if self.order is None else self.order[ids])
+        return Pending(lambda: self.cache.gather(ids if self.order is None else self.order[ids]))
 
 
 class SharedText(TextSource):
@@ -73,7 +73,7 @@ class SharedText(TextSource):
         self._graph, self._row_type, self._table = graph, row_type, table
         self.weights, self.width, self.count = weights, width, int(graph.starts(row_type)[-1])
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""
         return self._graph.begin_shared(self._row_type, self._table, ids)
 

@@ -136,9 +136,12 @@ class _Embedding:
 
 def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
     """The host's processes map the cache where it lies; of texts in several pieces the means are made once."""
+    from graphstorm_like.text.cache import VECTORS
+    from graphstorm_like.text.tokens import ROW_OF_TEXT
+
     rows = cache.store.row_of_text
     if cache.store.piece_offsets is None:
-        vectors, index = cache.folder / "vectors.f16", cache.store.folder / "row_of_text.bin"
+        vectors, index = cache.folder / VECTORS, cache.store.folder / ROW_OF_TEXT
         publish(shm, SharedTable(name, str(vectors), "<f2", cache.vectors.shape, str(index), rows.dtype.str))
         return
     means = create_rows(shm, name, (len(rows), cache.dim), "<f2")

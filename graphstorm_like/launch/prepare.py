@@ -10,17 +10,10 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.plan import (
-    Job,
-    Ports,
-    check_stages,
-    is_done,
-    plan_processes,
-    stage_folder,
-    stage_mark,
-)
 from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.processes import Job, Ports, plan_processes
 from graphstorm_like.launch.stages import Runner, bring_back
+from graphstorm_like.launch.state import check_stages, is_done, stage_folder, stage_mark
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
 from graphstorm_like.progress import Reporter
 

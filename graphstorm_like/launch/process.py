@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.errors import GslError, LaunchError
-from graphstorm_like.launch.plan import ProcessPlan
+from graphstorm_like.launch.processes import ProcessPlan
 from graphstorm_like.leash import Leash
 from graphstorm_like.progress import LOG_ONLY
 

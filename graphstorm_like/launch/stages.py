@@ -23,7 +23,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.plan import (
+from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.launch.state import (
     BEST,
     DONE_FILE,
     FINGERPRINT_FILE,
@@ -36,7 +37,6 @@ from graphstorm_like.launch.plan import (
     free_name,
     model_id,
     output_records,
-    stage_fingerprint,
     stage_folder,
     stage_problem,
 )
@@ -178,7 +178,7 @@ class Runner:
         """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
         from graphstorm_like.device import set_threads
         from graphstorm_like.training.checks import check_training
-        from graphstorm_like.training.strategies import run_stages
+        from graphstorm_like.training.strategies import run_phases
 
         check_training(self.pipeline)  # before a finished training makes room for one that cannot start
         folder, aside = stage_folder(self.pipeline, "train"), None
@@ -194,7 +194,7 @@ class Runner:
         self.group.barrier("the start of training")
         set_threads(self.pipeline.launch.threads)
         try:
-            result = run_stages(self.pipeline, folder, self.reporter, self.fresh)
+            result = run_phases(self.pipeline, folder, self.reporter, self.fresh)
         except BaseException:
             if aside is not None and not self.fresh:
                 self._undo_set_aside(folder, aside)
@@ -257,7 +257,7 @@ class Runner:
         """Vectors must come from the weights that they came from in training. Tuned ones lie beside the model."""
         if (best / "lm").is_dir():
             return
-        if read_object(best / "text_models.json") != experiment.text_weights:
+        if read_object(best / "text_models.json") != experiment.artifacts.text_weights:
             raise TrainingError(
                 f"{best}: was trained on vectors of other language model weights than "
                 f"{getattr(self.pipeline.model.text_encoder, 'name', 'none')} has now. Train again: gsl train --fresh"

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from graphstorm_like.launch.host import host_folder
-from graphstorm_like.launch.plan import Job, ProcessPlan
 from graphstorm_like.launch.process import Failure, Process, Say
+from graphstorm_like.launch.processes import Job, ProcessPlan
 from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS = 0.1

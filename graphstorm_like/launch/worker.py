@@ -16,7 +16,7 @@ from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
 from graphstorm_like.errors import ConfigError, GslError, LaunchError
-from graphstorm_like.launch.plan import stage_folder
+from graphstorm_like.launch.state import stage_folder
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:

@@ -27,7 +27,7 @@ from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
@@ -187,7 +187,7 @@ class Embedder:
             sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
             pending = {t: hidden[t].begin_rows(at.numpy()) for t, at in input_ids.items()}
-            source = {t: torch.from_numpy(np.asarray(finish())).to(self.device) for t, finish in pending.items()}
+            source = {t: torch.from_numpy(np.asarray(each.wait())).to(self.device) for t, each in pending.items()}
             block = map_tensors(fetch_edge_inputs(blocks[0], self.sources), lambda t: t.to(self.device))
             out.put(int(ids[0]), layer(block, source)[node_type].float().cpu().numpy())
             self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1 - out.start, out.stop - out.start)

@@ -1,4 +1,4 @@
-"""Everything known of a node -> one vector: text vectors, features, a learnable embedding, fused by a sum of
+"""Everything known of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
 projections (the same as a projection of their concatenation), then norm, ReLU, dropout."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.models.dropout import dropout
+from graphstorm_like.models.image_encoders import ImageInputSpec, ImageProjection
 
 EMBEDDING = "@embedding"
 """Name of the input that holds rows of a learnable embedding; no feature of the user's is called so."""
@@ -30,6 +31,8 @@ class NodeInputSpec:
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     """(mean, standard deviation) [F] of inputs that come as they are: text vectors. Most language models put all texts
     into a narrow cone of small entries; unless that is taken out, a GNN learns slowly from what is left."""
+    images: Mapping[str, ImageInputSpec] = field(default_factory=dict)
+    """Inputs that are pixels, by name."""
 
 
 class InputProjection(nn.Module):
@@ -60,10 +63,13 @@ class NodeInput(nn.Module):
 
     def __init__(self, spec: NodeInputSpec, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.names = sorted(spec.widths)
-        self.projections = nn.ModuleList(
-            InputProjection(spec.widths[n], hidden, spec.moments.get(n)) for n in self.names
-        )
+        self.names = sorted([*spec.widths, *spec.images])
+        self.projections = nn.ModuleList()
+        for name in self.names:
+            if name in spec.images:
+                self.projections.append(ImageProjection(spec.images[name], hidden))
+            else:
+                self.projections.append(InputProjection(spec.widths[name], hidden, spec.moments.get(name)))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
         if not self.names and not self.has_embedding:

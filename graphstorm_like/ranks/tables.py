@@ -7,7 +7,6 @@ which its ranks map; other hosts ask its servers. A rank sees what others have w
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from graphstorm_like.files import reserve
 from graphstorm_like.graph.partitioned import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.pending import Pending
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.names import TABLE_NAMES
 
@@ -108,16 +108,16 @@ class RowTable:
         assert self.start <= first <= self.stop - len(rows), "another rank's rows"
         self.own[first - self.start : first - self.start + len(rows)] = rows
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], FloatRows]:
+    def begin_rows(self, ids: IntArray) -> Pending[FloatRows]:
         """Start to read rows [N, width]; the result waits for them."""
         if self._group.hosts == 1:
-            return lambda: self._here[ids]
+            return Pending(lambda: self._here[ids])
         assert isinstance(self._graph, PartitionedGraph)
         return self._graph.begin_shared(self._node_type, self._name, ids)
 
     def rows(self, ids: IntArray) -> FloatRows:
         """[N, width] rows of nodes."""
-        return self.begin_rows(ids)()
+        return self.begin_rows(ids).wait()
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -1,12 +1,12 @@
 """MiniBatch: all that one training or inference step needs, for any graph.
 
-Legend of shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive edges, K extra negatives.
+Legend of shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive edges, C candidates.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.store import Block, NodeType, Relation, RowType, Subgraph
+from graphstorm_like.graph.store import Block, IntArray, NodeType, Relation, RowType, Subgraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,38 @@ class StreamPosition:
     step: int
 
 
+class Targets:
+    """What a step asks of its seeds. Each seeder brings a frozen dataclass of its own, which derives from this one and
+    says what the rest of a step must know of it; of other seeders' it need not know.
+
+    Tensors in its fields, also inside of dicts, tuples and dataclasses, move with the batch. Rows are those of this
+    rank alone: the seeder has cut the step's.
+    """
+
+    __slots__ = ()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        """The same with every tensor changed: on a device, in pinned memory."""
+        changed: Targets = _map_fields(self, change)
+        return changed
+
+    @property
+    def scored(self) -> Mapping[EdgeType, Tensor]:
+        """Ids [B] of the edges, by type, of which the head reads what they themselves carry."""
+        return {}
+
+    def with_inputs(self, edge_type: EdgeType, inputs: Mapping[str, Tensor]) -> Targets:
+        """A copy with rows [B, F], by name, of scored edges."""
+        raise NotImplementedError(f"{type(self).__name__} scores no edges")
+
+    @property
+    def links(self) -> tuple[RelationLinks, ...]:
+        """The relations of which there are links to tell from wrong ones."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
-class NodeTargets:
+class NodeTargets(Targets):
     """What is asked of the seeds of one node type: labels [S] (int64 class index, or float32 number)."""
 
     node_type: NodeType
@@ -35,7 +65,7 @@ class NodeTargets:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeTargets:
+class EdgeTargets(Targets):
     """B labelled edges of one type: ends as positions in the seeds, labels [B] as in NodeTargets, edge ids [B]."""
 
     edge_type: EdgeType
@@ -46,42 +76,14 @@ class EdgeTargets:
     inputs: dict[str, Tensor] = field(default_factory=dict)
     """[B, F]: what the edges themselves carry, by name; texts as vectors, named `text:<name>`."""
 
+    @property
+    def scored(self) -> Mapping[EdgeType, Tensor]:
+        """See Targets."""
+        return {self.edge_type: self.ids}
 
-@dataclass(frozen=True, slots=True)
-class LinkTargets:
-    """B edges of one type as positions in the seeds, and K negative targets shared by the batch.
-
-    In a job of several ranks each has the B edges of its share, K is what other ranks have too, and `targets` and
-    `negatives` are positions in the batch's Pool of the target type.
-
-    mask [B, B + K] is True where candidate j (the target of edge j, then the extra negatives) is no negative of source
-    i: another known true target, or the source itself. The true pairs (i, i) are False.
-    log_q [B + K]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
-    """
-
-    edge_type: EdgeType
-    sources: Tensor
-    targets: Tensor
-    negatives: Tensor
-    mask: Tensor
-    log_q: Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MultiLinkTargets:
-    """Edges of several relations. Targets of one relation are negatives of others with the same target type."""
-
-    parts: tuple[LinkTargets, ...]
-
-
-Targets: TypeAlias = NodeTargets | EdgeTargets | LinkTargets | MultiLinkTargets
-
-
-def link_parts(targets: Targets | None) -> tuple[LinkTargets, ...]:
-    """The relations of which a batch holds links to tell from wrong ones; none for tasks on labels."""
-    if isinstance(targets, MultiLinkTargets):
-        return targets.parts
-    return (targets,) if isinstance(targets, LinkTargets) else ()
+    def with_inputs(self, edge_type: EdgeType, inputs: Mapping[str, Tensor]) -> EdgeTargets:
+        """See Targets."""
+        return dataclasses.replace(self, inputs={**self.inputs, **inputs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,47 @@ class Pool:
 
     mine: Tensor
     sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelationLinks:
+    """B edges of one type, this rank's, and the rows of the target type's Pool that are their candidates.
+
+    sources [B]: positions in the seeds. columns: slices of the pool, one after the other C candidates; these begin with
+    the targets of the B edges, so that candidate i is the true one of source i.
+    mask [B, C] is True where candidate j is no negative of source i: another known true target, or the source itself.
+    The true pairs (i, i) are False.
+    log_q [C]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
+    """
+
+    edge_type: EdgeType
+    sources: Tensor
+    columns: tuple[slice, ...]
+    mask: Tensor
+    log_q: Tensor | None = None
+
+    def candidates(self, pool: Tensor, dim: int = 0) -> Tensor:
+        """What lies in the order of the pool [.., pool, ..] -> in the order of the candidates [.., C, ..]."""
+        pieces = [pool.narrow(dim, c.start, c.stop - c.start) for c in self.columns]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTargets(Targets):
+    """Edges of some relations to tell from wrong ones. Relations with the same target type share their candidates."""
+
+    parts: tuple[RelationLinks, ...]
+    pools: dict[NodeType, Pool]
+
+    @property
+    def links(self) -> tuple[RelationLinks, ...]:
+        """See Targets."""
+        return self.parts
+
+
+def link_parts(targets: Targets | None) -> tuple[RelationLinks, ...]:
+    """The relations of which a batch holds links to tell from wrong ones; none for tasks on labels."""
+    return () if targets is None else targets.links
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +178,6 @@ class MiniBatch:
     targets: Targets | None = None
     asked: dict[EdgeType, tuple[Tensor, Tensor]] = field(default_factory=dict)
     """(source ids, target ids) of the edges that the step, on all ranks, is about."""
-    pools: dict[NodeType, Pool] = field(default_factory=dict)
-    """Where links are learnt by several ranks together."""
     weight: float = 1.0
     """0: nothing was left for this rank, which goes through the motions that others wait for."""
     blocks: tuple[Block, ...] = ()
@@ -159,8 +200,7 @@ class MiniBatch:
         if isinstance(place, Messages):
             relation = self.blocks[-1].relations.get(place.edge_type) if self.blocks else None
             return None if relation is None else relation.edge_ids
-        targets = self.targets
-        return targets.ids if isinstance(targets, EdgeTargets) and targets.edge_type == place else None
+        return None if self.targets is None else self.targets.scored.get(place)
 
     def to(self, device: torch.device) -> MiniBatch:
         """Every tensor on a device."""
@@ -176,10 +216,17 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return {k: map_tensors(v, change) for k, v in value.items()}
     if isinstance(value, tuple):
         return tuple(map_tensors(v, change) for v in value)
+    if isinstance(value, Targets):
+        return value.map(change)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: map_tensors(getattr(value, f.name), change) for f in dataclasses.fields(value)}
-        return type(value)(**changed)
+        return _map_fields(value, change)
     return value
+
+
+def _map_fields(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A dataclass with every tensor in its fields changed."""
+    changed = {f.name: map_tensors(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+    return type(value)(**changed)
 
 
 def tensor_bytes(value: Any) -> int:
@@ -198,7 +245,7 @@ def tensor_bytes(value: Any) -> int:
 def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType, Tensor]]:
     """The store's numpy blocks and input ids as tensors, without a copy."""
 
-    def relation(r: Relation) -> Relation:
+    def relation(r: Relation[IntArray]) -> Relation:
         rows, offsets, sources, edge_ids = (
             torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids)
         )

@@ -1,8 +1,10 @@
 """Batches of edges to learn from, of one relation or of several that share their candidates.
 
 In: ids of edges, numbered through all relations (`edge_starts`). Out: a MiniBatch whose seeds are the distinct ends and
-the negatives, with MultiLinkTargets. Candidates of a relation: its own targets, then (in-batch) the targets that other
-relations have of the same node type, then uniform ones.
+the negatives, with LinkTargets. The candidates of a node type are one pool: the targets of all edges that lead to it,
+and the drawn nodes. A relation takes its own targets first, then (in-batch) all the rest of the pool, or the drawn
+nodes alone. Several ranks make the vectors of the pool together, each of its edges' targets and of its share of the
+drawn nodes, so that the loss is that of one process.
 """
 
 from __future__ import annotations
@@ -16,16 +18,14 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.tasks.ranking import NegativesConfig
+from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, MultiLinkTargets, Pool, StreamPosition
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition
 from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALONE, Share
-
-Ends = dict[EdgeType, tuple[IntArray, IntArray]]
-"""(source ids, target ids) of a step's edges, of all ranks, by relation."""
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
@@ -34,17 +34,77 @@ def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntA
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Candidates of a node type of a step: ids [C], the rank that makes the vectors of each, where they stand when
-    the ranks' vectors lie one below the other, and how many each rank makes."""
+class RelationEdges:
+    """A step's edges of one relation, of all ranks: ids of sources and targets, and which of the edges are this
+    rank's."""
+
+    edge_type: EdgeType
+    source: IntArray
+    target: IntArray
+    mine: slice
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates of a node type of a step, rank after rank: of each rank the targets of its edges, relation by
+    relation, then its share of the drawn nodes.
+
+    ids [C]. starts [ranks, relations + 1]: where each of these pieces begins; the drawn nodes are the last.
+    """
 
     ids: IntArray
-    rank_of: IntArray
-    places: IntArray
-    sizes: tuple[int, ...]
+    starts: IntArray
+    edge_types: tuple[EdgeType, ...]
+    rank: int
+
+    @staticmethod
+    def of(edges: Sequence[RelationEdges], drawn: IntArray, share: Share) -> Candidates:
+        """The candidates of relations that lead to one node type."""
+        pieces = [*(e.target for e in edges), drawn]
+        ranks = np.concatenate([share.ranks(len(piece)) for piece in pieces])
+        piece_of = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+        order = np.argsort(ranks, kind="stable")
+        counts = np.bincount(ranks * len(pieces) + piece_of, minlength=share.size * len(pieces))
+        starts = (np.cumsum(counts) - counts).reshape(share.size, len(pieces))
+        return Candidates(np.concatenate(pieces)[order], starts, tuple(e.edge_type for e in edges), share.rank)
+
+    @property
+    def mine(self) -> slice:
+        """Those whose vectors this rank makes."""
+        return self._piece(self.rank, 0, len(self.edge_types) + 1)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many each rank makes."""
+        return tuple(np.diff([*self.starts[:, 0], len(self.ids)]).tolist())
+
+    def own(self, edge_type: EdgeType) -> slice:
+        """The targets of this rank's edges of a relation."""
+        return self._piece(self.rank, self.edge_types.index(edge_type), 1)
+
+    def drawn(self) -> list[slice]:
+        """The drawn nodes, by the rank that makes their vectors."""
+        return [self._piece(rank, len(self.edge_types), 1) for rank in range(len(self.starts))]
+
+    def columns(self, edge_type: EdgeType, in_batch: bool) -> tuple[slice, ...]:
+        """What the edges of a relation have to choose from, their own targets first."""
+        own = self.own(edge_type)
+        others = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
+        columns = [own]
+        for piece in others:
+            if piece.start == columns[-1].stop:
+                columns[-1] = slice(columns[-1].start, piece.stop)  # what lies together need not be copied
+            elif piece.stop > piece.start:
+                columns.append(piece)
+        return tuple(columns)
+
+    def _piece(self, rank: int, first: int, count: int) -> slice:
+        bounds = [*self.starts.ravel().tolist(), len(self.ids)]
+        at = rank * self.starts.shape[1] + first
+        return slice(bounds[at], bounds[at + count])
 
 
-class MultiLinkSeeder:
+class LinkSeeder:
     """Seeds are the ends of a batch of edges and of the negatives drawn for it.
 
     train: the training edges of each relation; only these count as known, so that nothing is told of held-out ones.
@@ -60,11 +120,12 @@ class MultiLinkSeeder:
         share: Share = ALONE,
         most: int | None = None,
     ) -> None:
-        self.graph, self.negatives, self.seed, self.share = graph, negatives, seed, share
+        self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._known = {e: KnownTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._known)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
@@ -72,81 +133,51 @@ class MultiLinkSeeder:
                 self._frequencies[node_type] = target_frequencies(into, self._counts[node_type], most)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Numbers of edges -> distinct end nodes, with positions of sources, targets and negatives of each relation."""
-        alone = self.share.size == 1
+        """Numbers of edges -> distinct end nodes, and of each relation the sources and its candidates in the pools."""
+        edges = self._edges(ids)
+        pools = self._pools(edges, position)
+        nodes = [(e.edge_type[0], e.source[e.mine]) for e in edges]
+        nodes += [(t, pool.ids[pool.mine]) for t, pool in pools.items()]
+        nodes += [(e.edge_type[0], e.source[:1]) for e in edges]  # so that no rank is without seeds
+        seeds, at = number_nodes(nodes)
+        parts = [self._part(e, sources, pools[e.edge_type[2]]) for e, sources in zip(edges, at, strict=False)]
+        of_pools = zip(pools.items(), at[len(edges) :], strict=False)
+        targets = LinkTargets(tuple(parts), {t: Pool(mine, pool.sizes) for (t, pool), mine in of_pools})
+        return MiniBatch(
+            seeds={t: seeds[t] for t in dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))},
+            position=position,
+            targets=targets,
+            asked={e.edge_type: (torch.from_numpy(e.source), torch.from_numpy(e.target)) for e in edges},
+        )
+
+    def _edges(self, ids: IntArray) -> list[RelationEdges]:
+        """The step's edges by relation; every rank gets the same, and takes a block of each relation's."""
         relation = np.searchsorted(self._starts, ids, side="right") - 1
-        rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
-        ends: Ends = {}
+        edges = []
         for r in np.unique(relation).tolist():
-            rows = ids[relation == r] - self._starts[r]
-            ends[self.edge_types[r]] = self.graph.edges(self.edge_types[r], rows if alone else np.sort(rows))
-        target_types = dict.fromkeys(e[2] for e in ends)
-        drawn = {t: rng.integers(self._counts[t], size=self.negatives.uniform) for t in target_types}
-        batch = self._alone(ends, drawn, position) if alone else self._shared(ends, drawn, position)
-        asked = {e: (torch.from_numpy(source), torch.from_numpy(target)) for e, (source, target) in ends.items()}
-        return batch.replace(asked=asked)
+            edge_type = self.edge_types[r]
+            rows = self.share.arranged(ids[relation == r] - self._starts[r])
+            first, last = np.searchsorted(self.share.ranks(len(rows)), [self.share.rank, self.share.rank + 1])
+            edges.append(RelationEdges(edge_type, *self.graph.edges(edge_type, rows), slice(int(first), int(last))))
+        return edges
 
-    def _alone(self, ends: Ends, drawn: Mapping[NodeType, IntArray], position: StreamPosition) -> MiniBatch:
-        nodes: list[tuple[NodeType, IntArray]] = []
-        for edge_type, (source, target) in ends.items():
-            kin = [e for e in ends if e != edge_type and e[2] == edge_type[2]] if self.negatives.in_batch else []
-            extra = np.concatenate([*(ends[e][1] for e in kin), drawn[edge_type[2]]])
-            nodes += [(edge_type[0], source), (edge_type[2], target), (edge_type[2], extra)]
-        seeds, at = number_nodes(nodes)
-        parts = []
-        for i, (edge_type, (source, target)) in enumerate(ends.items()):
-            candidates = np.concatenate([target, nodes[3 * i + 2][1]])
-            sources, targets, negatives = at[3 * i : 3 * i + 3]
-            parts.append(self._part(edge_type, (source, target), candidates, sources, targets, negatives))
-        return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)))
+    def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
+        """The candidates of each target type; negatives are drawn in the order of these."""
+        rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
+        pools = {}
+        for node_type in dict.fromkeys(e.edge_type[2] for e in edges):
+            into = [e for e in edges if e.edge_type[2] == node_type]
+            drawn = self.negatives.draw(node_type, {e.edge_type: (e.source, e.target) for e in into}, rng)
+            pools[node_type] = Candidates.of(into, self.share.arranged(drawn), self.share)
+        return pools
 
-    def _shared(self, ends: Ends, drawn: Mapping[NodeType, IntArray], position: StreamPosition) -> MiniBatch:
-        """The sources of this rank's edges against the candidates of all ranks, each of which makes the vectors of its
-        edges' targets and of its share of the drawn nodes. The loss is that of one process which has them all; only
-        the order of the columns differs."""
-        rank_of = {e: self.share.ranks(len(source)) for e, (source, _) in ends.items()}
-        pools = {t: self._pool(t, ends, rank_of, np.sort(ids)) for t, ids in drawn.items()}
-        nodes = [(e[0], source[rank_of[e] == self.share.rank]) for e, (source, _) in ends.items()]
-        nodes += [(t, pool.ids[pool.rank_of == self.share.rank]) for t, pool in pools.items()]
-        nodes += [(e[0], source[:1]) for e, (source, _) in ends.items()]  # so that no rank is without seeds
-        seeds, at = number_nodes(nodes)
-        parts, first = [], dict.fromkeys(pools, 0)
-        for i, (edge_type, (source, target)) in enumerate(ends.items()):
-            pool, mine = pools[edge_type[2]], rank_of[edge_type] == self.share.rank
-            own = first[edge_type[2]] + np.arange(len(target))
-            first[edge_type[2]] += len(target)
-            uniform = np.arange(len(pool.ids) - len(drawn[edge_type[2]]), len(pool.ids))
-            others = own[:0]
-            if self.negatives.in_batch:
-                others = np.concatenate([own[~mine], np.setdiff1d(np.arange(len(pool.ids) - len(uniform)), own)])
-            columns = np.concatenate([own[mine], others, uniform])
-            where, count = torch.from_numpy(pool.places[columns]), int(mine.sum())
-            of_edges = source[mine], target[mine]
-            parts.append(self._part(edge_type, of_edges, pool.ids[columns], at[i], where[:count], where[count:]))
-        made = {t: Pool(at[len(ends) + i], pool.sizes) for i, (t, pool) in enumerate(pools.items())}
-        return MiniBatch(seeds=seeds, position=position, targets=MultiLinkTargets(tuple(parts)), pools=made)
-
-    def _pool(
-        self, node_type: NodeType, ends: Ends, rank_of: Mapping[EdgeType, IntArray], drawn: IntArray
-    ) -> _Candidates:
-        of_type = [e for e in ends if e[2] == node_type]
-        ids = np.concatenate([*(ends[e][1] for e in of_type), drawn])
-        ranks = np.concatenate([*(rank_of[e] for e in of_type), self.share.ranks(len(drawn))])
-        places = np.empty(len(ids), dtype=np.int64)
-        places[np.argsort(ranks, kind="stable")] = np.arange(len(ids))
-        return _Candidates(ids, ranks, places, tuple(np.bincount(ranks, minlength=self.share.size).tolist()))
-
-    def _part(
-        self,
-        edge_type: EdgeType,
-        ends: tuple[IntArray, IntArray],
-        candidates: IntArray,
-        sources: Tensor,
-        targets: Tensor,
-        negatives: Tensor,
-    ) -> LinkTargets:
-        mask = torch.from_numpy(self._mask(edge_type, *ends, candidates))
-        return LinkTargets(edge_type, sources, targets, negatives, mask, self._log_q(edge_type[2], candidates))
+    def _part(self, edges: RelationEdges, sources: Tensor, pool: Candidates) -> RelationLinks:
+        columns = pool.columns(edges.edge_type, self.config.in_batch)
+        candidates = np.concatenate([pool.ids[piece] for piece in columns])
+        mask = self._mask(edges.edge_type, edges.source[edges.mine], edges.target[edges.mine], candidates)
+        drawn = sum(piece.stop - piece.start for piece in pool.drawn())
+        log_q = self._log_q(edges.edge_type[2], candidates, drawn)
+        return RelationLinks(edges.edge_type, sources, columns, torch.from_numpy(mask), log_q)
 
     def _mask(
         self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray
@@ -158,13 +189,19 @@ class MultiLinkSeeder:
         np.fill_diagonal(mask[:, : len(source)], False)
         return mask
 
-    def _log_q(self, node_type: NodeType, candidates: IntArray) -> Tensor | None:
-        if node_type not in self._frequencies:
+    def _log_q(self, node_type: NodeType, candidates: IntArray, drawn: int) -> Tensor | None:
+        """[C]: see RelationLinks; `drawn` of the candidates are."""
+        if not self.config.popularity_correction:
             return None
-        uniform = self.negatives.uniform
-        in_batch = len(candidates) - uniform
-        share = self._frequencies[node_type][candidates]
-        return torch.from_numpy(log_sampling_ratio(share, in_batch, uniform, self._counts[node_type])).float()
+        chances = self.negatives.chances(node_type, candidates)
+        if self.config.in_batch:
+            frequencies, in_batch = self._frequencies[node_type][candidates], len(candidates) - drawn
+        elif chances is None:
+            return None
+        else:
+            frequencies, in_batch = np.zeros(len(candidates)), 0
+        ratio = log_sampling_ratio(frequencies, in_batch, drawn, self._counts[node_type], chances)
+        return torch.from_numpy(ratio).float()
 
 
 def target_frequencies(
@@ -182,15 +219,21 @@ def target_frequencies(
 
 
 def log_sampling_ratio(
-    frequencies: npt.NDArray[np.float64], in_batch: int, uniform: int, num_targets: int
+    frequencies: npt.NDArray[np.float64],
+    in_batch: int,
+    drawn: int,
+    num_targets: int,
+    chances: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """log of how often a node with the given frequency is expected among the candidates, `in_batch` targets and
-    `uniform` random nodes, as against uniform drawing alone (a constant that the softmax does not see).
+    """log of how often nodes with the given frequencies are expected among the candidates, `in_batch` targets and
+    `drawn` nodes, as against uniform drawing alone (a constant that the softmax does not see).
 
-    The log Q of Yi et al. (RecSys 2019), for the mixture of both kinds (Yang et al., WWW 2020 companion).
+    chances: of the nodes in one draw; None: uniform. The log Q of Yi et al. (RecSys 2019), for the mixture of both
+    kinds (Yang et al., WWW 2020 companion).
     """
-    expected = in_batch * frequencies + uniform / num_targets
-    ratio: npt.NDArray[np.float64] = np.log(expected * num_targets / (in_batch + uniform))
+    of_drawn = drawn / num_targets if chances is None else drawn * chances
+    expected = in_batch * frequencies + of_drawn
+    ratio: npt.NDArray[np.float64] = np.log(expected * num_targets / (in_batch + drawn))
     return ratio
 
 

@@ -20,21 +20,21 @@ from graphstorm_like.graph.store import IntArray
 from graphstorm_like.leash import Leash
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import SeedStream
-from graphstorm_like.sampling.stages import Seeder, Stage
+from graphstorm_like.sampling.steps import Seeder, Step
 
 
 @dataclass(frozen=True)
 class BatchPipeline:
-    """seeder, then the stages, in this order."""
+    """seeder, then the steps, in this order."""
 
     seeder: Seeder
-    stages: Sequence[Stage]
+    steps: Sequence[Step]
 
     def make(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """The batch of some ids at a position."""
         made = self.seeder(ids, position)
-        for stage in self.stages:
-            made = stage(made)
+        for step in self.steps:
+            made = step(made)
         return made
 
 

@@ -22,10 +22,12 @@ class Share:
 
     def of(self, rows: IntArray) -> IntArray:
         """Its rows."""
-        if self.size == 1:
-            return rows
-        mine: IntArray = np.sort(rows)[self.ranks(len(rows)) == self.rank]
+        mine: IntArray = self.arranged(rows)[self.ranks(len(rows)) == self.rank]
         return mine
+
+    def arranged(self, rows: IntArray) -> IntArray:
+        """The rows in the order in which ranks take them: ascending; one rank takes them as they come."""
+        return rows if self.size == 1 else np.sort(rows)
 
     def ranks(self, count: int) -> IntArray:
         """[count]: which rank takes each of so many ascending rows."""

@@ -18,7 +18,7 @@ from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
-from graphstorm_like.sampling.stages import FeatureSource, Seeder
+from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
 
 TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstorm_like.tasks")

@@ -59,7 +59,7 @@ class BestTargets:
     @torch.inference_mode()
     def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
         """([n, k] targets, [n, k] scores) of n sources."""
-        scores = self.ranker.queries(self.vectors[ids]) @ self.keys.T
+        scores = self.ranker.scores(self.ranker.queries(self.vectors[ids]), self.keys)
         for known in self.excluded:
             rows, targets = known.pairs(ids)
             scores[torch.from_numpy(rows), torch.from_numpy(targets)] = float("-inf")

@@ -21,7 +21,7 @@ from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
-from graphstorm_like.sampling.stages import some_of
+from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import Task
 
 
@@ -50,12 +50,12 @@ class Imitation:
 
     def __init__(
         self,
-        stage: StudentPhase,
+        phase: StudentPhase,
         task: Task,
         teacher: Mapping[NodeType, Vectors],
         probabilities: Vectors | None,
     ) -> None:
-        self.stage, self.task = stage, task
+        self.phase, self.task = phase, task
         self.teacher = {t: torch.from_numpy(np.asarray(v)) for t, v in teacher.items()}
         self.mean_square = {t: float(v.square().mean()) for t, v in self.teacher.items()}
         self.log_probabilities = None if probabilities is None else torch.from_numpy(probabilities).clamp(1e-8).log()
@@ -77,11 +77,11 @@ class Imitation:
         for node_type, ids in batch.seeds.items():
             student = vectors[node_type].float()
             wanted = self.teacher[node_type][ids.cpu()].to(student.device)
-            if self.stage.embedding_loss == "cosine":
+            if self.phase.embedding_loss == "cosine":
                 distance = 1.0 - F.cosine_similarity(student, wanted, dim=-1)
             else:
                 distance = (student - wanted).square().mean(dim=-1) / self.mean_square[node_type]
-            total = total + self.stage.embedding_weight * distance.sum() + self._label_loss(student, ids)
+            total = total + self.phase.embedding_weight * distance.sum() + self._label_loss(student, ids)
             count += len(ids)
         return total, float(count)
 
@@ -89,8 +89,8 @@ class Imitation:
         classifier = self.task.node_classifier
         if self.log_probabilities is None or classifier is None:
             return torch.zeros((), device=student.device)
-        heat = self.stage.temperature
+        heat = self.phase.temperature
         own = F.log_softmax(classifier.logits(student).float() / heat, dim=-1)
         wanted = F.log_softmax(self.log_probabilities[ids.cpu()].to(own.device) / heat, dim=-1)
         loss = F.kl_div(own, wanted, reduction="sum", log_target=True)
-        return self.stage.label_weight * heat**2 * loss
+        return self.phase.label_weight * heat**2 * loss

@@ -26,7 +26,7 @@ from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import EdgeSeeder, FeatureSource, NodeSeeder
+from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.outputs import Follow, Predictions
 from graphstorm_like.tasks.targets import TARGETS, Labels, Target, has_label
@@ -246,7 +246,7 @@ class EdgeLabelTask(LabelTask):
 
         def outputs(at: slice) -> Tensor:
             begun = {name: source.begin_rows(edge_ids[at]) for name, source in self.scored_sources.items()}
-            inputs = {name: self._tensor(finish()) for name, finish in begun.items()}
+            inputs = {name: self._tensor(each.wait()) for name, each in begun.items()}
             made: Tensor = self.head(self._tensor(of[sources[at]]), self._tensor(to[targets[at]]), inputs)
             return made
 

@@ -19,9 +19,9 @@ from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import LinkSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.links import (
@@ -84,10 +84,8 @@ class LinkPrediction(Task):
 
     def seeder(self, seed: int, share: Share = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
-        negatives = self.config.negatives
-        correct = negatives.popularity_correction and negatives.in_batch
-        train, uniform = self._rows["train"], negatives.uniform
-        return LinkSeeder(self.graph, self.edge_type, train, uniform, seed, share, correct, negatives.in_batch)
+        train = {self.edge_type: self._rows["train"]}
+        return LinkSeeder(self.graph, train, self.config.negatives, seed, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -132,8 +130,8 @@ class LinkPrediction(Task):
         return Predictions(self.edge_type[0], best.table, best.k)
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
-        """Both ends as the head compares them, unless the embeddings themselves serve."""
-        if self.head.plain_similarity is not None:
+        """Both ends as the head compares them, unless the embeddings themselves serve, or no index can search them."""
+        if self.head.plain_similarity is not None or not self.head.is_inner_product:
             return ()
         source, _, target = self.edge_type
         return (
@@ -144,6 +142,9 @@ class LinkPrediction(Task):
     def results(self, config: InferConfig) -> dict[str, Any]:
         """search: which vectors to search with, of sources and among targets, and how they are compared."""
         similarity, (source, _, target) = self.head.plain_similarity, self.edge_type
+        if not self.head.is_inner_product:
+            note = "the head's scores are no inner products: what it ranks best is in the predictions alone"
+            return {"search": {"vectors": None, "note": note}, "known_pairs": config.known_pairs}
         folders = (SOURCE_VECTORS, TARGET_VECTORS)
         if similarity is not None:
             folders = (f"embeddings/{source}", f"embeddings/{target}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -17,11 +17,11 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import MiniBatch, link_parts
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, link_parts
 from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.tasks.base import Lookup, Task
-from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
+from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
 
 
 def sum_of_losses(
@@ -31,20 +31,36 @@ def sum_of_losses(
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
     """
+    assert isinstance(batch.targets, LinkTargets)
     nothing = next(iter(vectors.values()))[:0]  # of types of which other ranks have vectors, and this one none
-    vectors = {t: vectors.get(t, nothing) for part in link_parts(batch.targets) for t in part.edge_type[::2]}
-    candidates = dict(vectors)
-    for node_type, pool in sorted(batch.pools.items()):
-        what = f"candidates of step {batch.position.step + 1}"
-        candidates[node_type] = task.group.gather_rows(vectors[node_type][pool.mine], pool.sizes, what)
+    what = f"candidates of step {batch.position.step + 1}"
+    pools = {
+        node_type: task.group.gather_rows(vectors.get(node_type, nothing)[pool.mine], pool.sizes, what)
+        for node_type, pool in sorted(batch.targets.pools.items())
+    }
+    # Rows are taken once a node type, and not once a relation: with many relations that would be most of the step.
+    of_sources = source_rows(vectors, batch.targets.parts)
+    scores: dict[EdgeType, Tensor] = {}
+    for node_type, pool in pools.items():
+        sources = {e: rows for e, rows in of_sources.items() if e[2] == node_type}
+        scores |= head.scores_of_relations(sources, pool)
     losses, count = [], 0
-    for part in link_parts(batch.targets):
-        source, _, target = part.edge_type
-        queries = head.source(vectors[source][part.sources], part.edge_type)
-        keys = head.target(candidates[target][torch.cat([part.targets, part.negatives])], part.edge_type)
-        losses.append(loss(queries @ keys.T, part.mask, in_batch, part.log_q))
+    for part in batch.targets.parts:
+        of_candidates = part.candidates(scores[part.edge_type], dim=1)
+        losses.append(loss(of_candidates, part.mask, in_batch, part.log_q))
         count += len(part.sources)
     return torch.stack(losses).sum(), float(count)
+
+
+def source_rows(vectors: Mapping[NodeType, Tensor], parts: Sequence[RelationLinks]) -> dict[EdgeType, Tensor]:
+    """Vectors [B, D] of the sources of each relation's edges, from those of the seeds [S, D] by type."""
+    rows: dict[EdgeType, Tensor] = {}
+    for node_type in dict.fromkeys(part.edge_type[0] for part in parts):
+        of_type = [part for part in parts if part.edge_type[0] == node_type]
+        every = vectors[node_type][torch.cat([part.sources for part in of_type])]
+        pieces = torch.split(every, [len(part.sources) for part in of_type])
+        rows.update(zip((part.edge_type for part in of_type), pieces, strict=True))
+    return rows
 
 
 def describe_links(batch: MiniBatch) -> Iterator[str]:
@@ -98,7 +114,7 @@ class LinkRanker:
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
-            return full_ranks(queries, keys, source, target, self.known, self.excludes_source)
+            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
         return self._sampled(find, source, target, group.mine(drawn))
@@ -120,6 +136,7 @@ class LinkRanker:
             at[: len(target)],
             at[len(target) :].reshape(candidates.shape),
             invalid,
+            self.pair_scores,
         )
 
     @cached_property
@@ -134,14 +151,29 @@ class LinkRanker:
 
     @torch.inference_mode()
     def queries(self, vectors: Vectors) -> Tensor:
-        """Vectors [n, D] of sources -> [n, D], ready for inner products."""
+        """Vectors [n, D] of sources -> [n, D], ready to be scored: for inner products where the head is one."""
         return self._mapped(vectors, self.head.source)
 
     @torch.inference_mode()
     def keys(self, vectors: Vectors) -> Tensor:
-        """Vectors [n, D] of targets -> [n, D], ready for inner products."""
+        """Vectors [n, D] of targets -> [n, D], ready to be scored."""
         return self._mapped(vectors, self.head.target)
+
+    @torch.inference_mode()
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """[n, D] and [m, D] -> [n, m] scores of all pairs."""
+        if self.head.is_inner_product:
+            return products(queries, keys)
+        return self.head.scores(queries, keys, self.edge_type)
+
+    @torch.inference_mode()
+    def pair_scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """[..., D] and [..., D], which may broadcast -> [...] the score of each pair."""
+        if self.head.is_inner_product:
+            return pair_products(queries, keys)
+        return self.head.pair_scores(queries, keys, self.edge_type)
 
     def _mapped(self, vectors: Vectors, end: Callable[[Tensor, EdgeType], Tensor]) -> Tensor:
         self.head.eval()
-        return end(torch.from_numpy(np.asarray(vectors)).to(self.task.device), self.edge_type).float()
+        rows = torch.from_numpy(np.asarray(vectors)).to(self.task.device)
+        return (end(rows, self.edge_type) if self.head.is_inner_product else rows).float()

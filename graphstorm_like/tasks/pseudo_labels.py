@@ -18,7 +18,7 @@ from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
 from graphstorm_like.sampling.seeds import SeedStream, Share
-from graphstorm_like.sampling.stages import NodeSeeder
+from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import NodeClassifier
 
 

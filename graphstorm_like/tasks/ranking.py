@@ -5,6 +5,8 @@ rank = 1 + number of candidates scored higher + half of those scored equal, so t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,17 +16,36 @@ from graphstorm_like.errors import TrainingError
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.sampling.known import KnownTargets
 
+Scores = Callable[[Tensor, Tensor], Tensor]
+"""Rows of queries, rows of keys -> scores."""
+
+
+def products(queries: Tensor, keys: Tensor) -> Tensor:
+    """[n, D] and [m, D] -> [n, m] inner products of all pairs."""
+    return queries @ keys.T
+
+
+def pair_products(queries: Tensor, keys: Tensor) -> Tensor:
+    """[..., D] and [..., D] -> [...] inner products of the pairs."""
+    return (queries * keys).sum(dim=-1)
+
 
 @torch.inference_mode()
 def full_ranks(
-    queries: Tensor, keys: Tensor, sources: IntArray, targets: IntArray, known: KnownTargets, exclude_self: bool
+    queries: Tensor,
+    keys: Tensor,
+    sources: IntArray,
+    targets: IntArray,
+    known: KnownTargets,
+    exclude_self: bool,
+    score: Scores = products,
 ) -> npt.NDArray[np.float64]:
     """Filtered rank of each of B true targets among all N candidates. queries [B, D], keys [N, D]."""
     ranks = np.empty(len(sources))
     chunk = max(1, 40_000_000 // max(1, len(keys)))
     for start in range(0, len(sources), chunk):
         stop = min(start + chunk, len(sources))
-        scores = queries[start:stop] @ keys.T
+        scores = score(queries[start:stop], keys)
         true = torch.from_numpy(targets[start:stop]).to(scores.device)
         best = scores.gather(1, true[:, None]).clone()
         rows, other = known.pairs(sources[start:stop])
@@ -37,7 +58,12 @@ def full_ranks(
 
 @torch.inference_mode()
 def sampled_ranks(
-    queries: Tensor, keys: Tensor, true: IntArray, candidates: IntArray, invalid: npt.NDArray[np.bool_]
+    queries: Tensor,
+    keys: Tensor,
+    true: IntArray,
+    candidates: IntArray,
+    invalid: npt.NDArray[np.bool_],
+    score: Scores = pair_products,
 ) -> npt.NDArray[np.float64]:
     """Rank of each true target among its own candidates. true [B] and candidates [B, C] are rows of keys."""
     ranks = np.empty(len(true))
@@ -46,7 +72,7 @@ def sampled_ranks(
         # The true target goes through the same sum as the others, and not through a matrix product, whose tiles round
         # differently: equal vectors must score equal to the last bit.
         columns = torch.from_numpy(np.concatenate([true[part, None], candidates[part]], axis=1))
-        scores = (queries[part, None] * keys[columns]).sum(dim=2)
+        scores = score(queries[part, None], keys[columns])
         banned = torch.from_numpy(invalid[part]).to(scores.device)
         ranks[part] = _rank(scores[:, 1:].masked_fill(banned, float("-inf")), scores[:, :1])
     return ranks

@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from graphstorm_like.text.pooling_files import POOLER, PoolingChoice
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 # Models without numbered positions (T5, for one) read any length.
 _NO_LIMIT = 1_000_000
+_ONE_THREAD = threading.RLock()
 
 
 def load_tokenizer(folder: Path, parent: Path) -> Any:
@@ -139,15 +141,20 @@ def _transformers() -> Any:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[Any]:
-    """The transformers package, without load reports and progress bars: what matters in them is checked and raised."""
+    """The transformers package, without load reports and progress bars: what matters in them is checked and raised.
+
+    One thread at a time: while it loads a model, transformers replaces functions of its own classes for the whole
+    process, and two threads that load at once leave them replaced (models then lose their tied weights).
+    """
     transformers = _transformers()
     logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield transformers
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    with _ONE_THREAD:
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield transformers
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()

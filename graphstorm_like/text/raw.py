@@ -1,6 +1,6 @@
 """Texts as they are, for encoders without tokens: every distinct text once, its vectors in the same cache.
 
-In: a string column of N rows. Out: a folder with `row_of_text.bin` int64 [N] -> distinct texts, and an embedding cache.
+In: a string column of N rows. Out: a folder with `row_of_text.npy` int64 [N] -> distinct texts, and an embedding cache.
 The distinct texts themselves are in memory while they are embedded; the folder keeps only their hash.
 """
 
@@ -13,15 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from graphstorm_like.arrays import map_array, save_array
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import check_size, exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.text.batching import Indices
 from graphstorm_like.text.cache import EmbeddingCache, Vectors, filled_cache, open_for_writing, write_results
-from graphstorm_like.text.tokens import Progress, as_text_column, text_column_hash
+from graphstorm_like.text.column import TextColumn
+from graphstorm_like.text.tokens import ROW_OF_TEXT, Progress
 
-KIND, VERSION = "distinct texts", 1
+KIND, VERSION = "distinct texts", 2
 _META_KEYS = ("key", "rows", "texts")
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -51,10 +52,7 @@ class DistinctTexts:
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder, self.key = folder, str(meta["key"])
         self.num_rows, self.num_texts = int(meta["rows"]), int(meta["texts"])
-        file = folder / "row_of_text.bin"
-        check_size(file, 8 * self.num_rows)
-        empty = np.zeros(0, dtype=np.int64)
-        self.row_of_text = np.memmap(file, dtype=np.int64, mode="r") if self.num_rows else empty
+        self.row_of_text = map_array(folder / ROW_OF_TEXT, (self.num_rows,))
         """int64 [N]: the distinct text of every row."""
 
     @classmethod
@@ -80,13 +78,12 @@ def embed_raw(
 ) -> EmbeddingCache:
     """Vectors of every distinct text of a column [N]: from the cache, or computed `batch_size` texts at a time. A sweep
     that was stopped goes on. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
-    column = as_text_column(texts)
-    key = text_column_hash(column)
-    folder = cache / f"texts-{key}"
+    column = TextColumn(texts)
+    folder = cache / f"texts-{column.hash}"
     if not folder.exists():
         with exclusive(folder.with_name(folder.name + ".lock"), "finding the distinct texts", max(wait_s, 60.0)):
             if not folder.exists():
-                _write_distinct(column, folder, key)
+                _write_distinct(column, folder)
     store = DistinctTexts.open(folder)
     facts = {"weights": encoder.fingerprint(), "dim": encoder.width, "normalize": False}
 
@@ -105,26 +102,26 @@ def embed_raw(
     return filled_cache(store, facts, cache, fill, wait_s)
 
 
-def _distinct(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pa.Array]:
+def _distinct(column: TextColumn) -> tuple[npt.NDArray[np.int64], pa.ChunkedArray]:
     """(number [N] of each row's text, the distinct texts in the order of their first rows); null is the empty text."""
-    encoded = pc.fill_null(column.cast(pa.large_string()), "").combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    slabs = list(column.distinct()[1])
+    numbers = np.concatenate([np.zeros(0, dtype=np.int64), *(of_rows for of_rows, _ in slabs)])
+    return numbers, pa.chunked_array([new for _, new in slabs], type=pa.large_string())
 
 
-def _write_distinct(column: pa.ChunkedArray, folder: Path, key: str) -> None:
+def _write_distinct(column: TextColumn, folder: Path) -> None:
     numbers, texts = _distinct(column)
     temporary = folder.with_name(f"{folder.name}.tmp")  # ours alone: we hold the lock
     temporary.mkdir(exist_ok=True)
-    numbers.tofile(temporary / "row_of_text.bin")
-    fsync_path(temporary / "row_of_text.bin")
-    meta = {"kind": KIND, "version": VERSION, "key": key, "rows": len(numbers), "texts": len(texts)}
+    save_array(temporary / ROW_OF_TEXT, numbers)
+    meta = {"kind": KIND, "version": VERSION, "key": column.hash, "rows": len(numbers), "texts": len(texts)}
     write_json(temporary / "meta.json", meta)
     temporary.rename(folder)
     fsync_path(folder.parent)
 
 
 def _compute(
-    encoder: Encodes, batch_size: int, column: pa.ChunkedArray, missing: npt.NDArray[np.int64]
+    encoder: Encodes, batch_size: int, column: TextColumn, missing: npt.NDArray[np.int64]
 ) -> Generator[tuple[Indices, Vectors], None, None]:
     _, texts = _distinct(column)
     for start in range(0, len(missing), batch_size):

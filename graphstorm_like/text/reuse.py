@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import check_contents, read_meta
+from graphstorm_like.files import read_meta
+from graphstorm_like.text.cache import KIND, VERSION, EmbeddingCache
 from graphstorm_like.text.tokens import TokenStore
 
 SLAB_TOKENS = 1 << 21
@@ -50,30 +51,29 @@ def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def known_vectors(
-    caches: Path, meta: dict[str, Any], store: TokenStore, kind: str, version: int
+    caches: Path, meta: dict[str, Any], store: TokenStore
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
     """(pieces [n] of a store, their vectors [n, D]) out of other complete caches that `meta` could be of."""
     mine: Digests | None = None
     missing = np.ones(len(store), dtype=bool)
     for file in sorted(caches.glob("vectors-*/meta.json")):
         try:
-            other = read_meta(file.parent, kind, version, ("weights", "token_store", "complete", "dim", "texts"))
+            other = read_meta(file.parent, KIND, VERSION, ("weights", "token_store", "complete", "dim", "texts"))
             same = all(other.get(key) == meta[key] for key in ("weights", "dim", "normalize"))
             if not (same and other["complete"] and other["texts"]) or other["token_store"] == store.key:
                 continue
-            check_contents(file.parent, other)
-            theirs = TokenStore.open(caches / f"tokens-{other['token_store']}")
-        except DataError:  # of another version, or its tokens are gone: then it is no help
+            tokens = TokenStore.open(caches / f"tokens-{other['token_store']}")
+            theirs = EmbeddingCache.open(file.parent, tokens)
+        except DataError:  # of another version, damaged, or its tokens are gone: then it is no help
             continue
         mine = digests(store) if mine is None else mine
-        their_first, their_second = digests(theirs)
+        their_first, their_second = digests(tokens)
         order = np.argsort(their_first)
         at = order[np.minimum(np.searchsorted(their_first, mine[0], sorter=order), len(order) - 1)]
         equal = (their_first[at] == mine[0]) & (their_second[at] == mine[1]) & missing
         pieces = np.flatnonzero(equal)
         if len(pieces):
-            vectors = np.memmap(file.with_name("vectors.f16"), dtype=np.float16, mode="r")
-            yield pieces, vectors.reshape(-1, meta["dim"])[at[pieces]]
+            yield pieces, theirs.vectors[at[pieces]]
             missing[pieces] = False
         if not missing.any():
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.device import choose_device
@@ -24,15 +23,15 @@ def check_training(pipeline: Pipeline) -> None:
         chosen_inputs(pipeline.model, manifest, node_type)
     chosen_edge_inputs(pipeline.model, manifest)
     scored_inputs(pipeline.task, manifest)
-    encoders = dict(pipeline.model.text_encoders())
-    students = [stage for stage in pipeline.train.stage_list() if isinstance(stage, StudentPhase)]
-    encoders |= {f"student {stage.name}": e for stage in students if (e := stage.text_encoder) is not None}
+    encoders = list(pipeline.model.text_encoders().values())
+    for phase in pipeline.train.phase_list():
+        encoders += phase.own_encoders()
     if encoders:
         from graphstorm_like.text.folders import resolve_model_folder
         from graphstorm_like.text.loading import load_tokenizer
         from graphstorm_like.text.pooling_files import detect_pooling
 
-        for any_config in encoders.values():
+        for any_config in encoders:
             if any_config.model_name is None:
                 continue
             config = language_model(any_config)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from typing_extensions import TypeVar
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.device import choose_device, uses_bfloat16
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.graph import RemoteGraph
-from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType, RowType, type_name
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.store import ExcludedEdges, Graph, NodeType, RowType
 from graphstorm_like.inputs.build import GraphInputs, Sources, graph_inputs
 from graphstorm_like.inputs.choose import all_texts, scored_inputs
 from graphstorm_like.inputs.edges import give_scored_inputs
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
-from graphstorm_like.inputs.rank_rows import RankRows
-from graphstorm_like.inputs.source import Sized, TextSource
+from graphstorm_like.inputs.source import Sized
 from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.modality import TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -30,153 +34,39 @@ from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.models.text_model import TextModel
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.torch_group import cluster, group
-from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import FetchFeatures, SampleNeighbors
-from graphstorm_like.tasks import Objective, Task, build_task, task_node_types
+from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, SampleNeighbors
+from graphstorm_like.tasks import Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
-from graphstorm_like.training.checkpoint import MODEL_FILE, check_folder, load_weights
-from graphstorm_like.training.optim import ParameterGroup, module_groups
+from graphstorm_like.training.artifacts import Artifacts, text_weights
+from graphstorm_like.training.learner import Computing, GraphLearner, LearnableRows, Learner
 
 Source = TypeVar("Source")
 
 
+Learner_co = TypeVar("Learner_co", bound=Learner, default=Learner, covariant=True)
+
+
 @dataclass(frozen=True)
-class Experiment:
-    """A model and its task over a graph, on a device. `modules` holds both: what validation selects and is saved."""
+class Experiment(Generic[Learner_co]):
+    """A model and its task over a graph: what training and inference run on.
+
+    sources: where its inputs come from. learner: how it is trained. artifacts: what of it is saved.
+    """
 
     pipeline: Pipeline
     graph: Graph
     sources: Sources
-    modules: nn.ModuleDict
-    device: torch.device
+    model: LmGnn
+    task: Task
+    learner: Learner_co
+    artifacts: Artifacts
 
     @property
-    def model(self) -> LmGnn:
-        """Inputs and graph encoder."""
-        model = self.modules["model"]
-        assert isinstance(model, LmGnn)
-        return model
-
-    @property
-    def task(self) -> Task:
-        """Head, loss and metrics."""
-        task = self.modules["task"]
-        assert isinstance(task, Task)
-        return task
-
-    @property
-    def objective(self) -> Objective:
-        """What training minimises."""
-        return self.task
-
-    @property
-    def half(self) -> bool:
-        """Whether products run under bfloat16 autocast."""
-        return uses_bfloat16(self.pipeline.train.precision, self.device)
-
-    @property
-    def embeddings(self) -> dict[NodeType, NodeEmbeddings]:
-        """Learnable vectors of nodes, by type."""
-        found = {str(t): by_name.get(EMBEDDING) for t, by_name in self.sources.items()}
-        return {t: table for t, table in found.items() if isinstance(table, NodeEmbeddings)}
-
-    # -- what the training loop asks; experiments whose language model learns answer otherwise ----------------------
-
-    @property
-    def trained(self) -> nn.Module:
-        """All modules that a resume point holds: `modules`, and what else changes in training."""
-        return self.modules
-
-    @property
-    def tables_in_training(self) -> list[RankRows]:
-        """Tables that a resume point holds."""
-        return list(self.embeddings.values())
-
-    def batches(self) -> BatchPipeline:
-        """Seeder and stages of training batches."""
-        return BatchPipeline(
-            self.objective.seeder(self.pipeline.seed, self.share),
-            [self._sampling(), FetchFeatures(self._settled(), self.task.scored_sources)],
-        )
-
-    @property
-    def share(self) -> Share:
-        """This rank's part of every step."""
-        return Share(self.task.group.rank, self.task.group.size)
-
-    def _sampling(self) -> SampleNeighbors:
-        return SampleNeighbors(
-            self.graph,
-            self.pipeline.train.fanouts[: self.model.gnn.num_hops],
-            self.pipeline.seed,
-            self.share.rank,
-            exclude_targets=self.task.exclude_targets,
-        )
-
-    def _settled(self) -> Sources:
-        """All inputs but learnable embeddings: sampler processes run ahead and must not see them age."""
-        return {t: {n: s for n, s in by_name.items() if n != EMBEDDING} for t, by_name in self.sources.items()}
-
-    def groups(self) -> list[ParameterGroup]:
-        """Dense parameters that learn."""
-        return module_groups(self.modules, self.pipeline.train)
-
-    def backward(self, batch: MiniBatch) -> tuple[float, float]:
-        """Forward and backward of one batch, which is on the device: (sum of losses, their weight)."""
-        torch.manual_seed(self._dropout_seed(batch))
-        batch, leaves = self.with_embeddings(batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            loss, count = self.objective.loss(self.model(batch), batch)
-        (loss * batch.weight).backward()  # type: ignore[no-untyped-call]
-        self._touch(batch, leaves)
-        return loss.item() * batch.weight, count * batch.weight
-
-    def _dropout_seed(self, batch: MiniBatch, *piece: int) -> int:
-        """Of a batch, or a piece of one; every rank's is its own."""
-        own = (self.share.rank,) if self.share.rank else ()
-        return torch_seed(self.pipeline.seed, "dropout", batch.position.epoch, batch.position.step, *piece, *own)
-
-    def with_embeddings(self, batch: MiniBatch) -> tuple[MiniBatch, dict[NodeType, Tensor]]:
-        """The batch with rows of learnable embeddings as they are now, and these: leaves, for their gradients."""
-        pending = {t: table.begin_rows(batch.input_ids[t].cpu().numpy()) for t, table in self._embedded(batch).items()}
-        leaves = {t: torch.from_numpy(finish()).to(self.device).requires_grad_() for t, finish in pending.items()}
-        features = dict(batch.features)
-        for node_type, rows in leaves.items():
-            features[node_type] = {**features.get(node_type, {}), EMBEDDING: rows}
-        return batch.replace(features=features), leaves
-
-    def _embedded(self, batch: MiniBatch) -> dict[NodeType, NodeEmbeddings]:
-        return {t: table for t, table in self.embeddings.items() if t in batch.input_ids}
-
-    def _touch(self, batch: MiniBatch, leaves: Mapping[NodeType, Tensor]) -> None:
-        for node_type, table in self._embedded(batch).items():
-            table.touched(batch.input_ids[node_type], leaves[node_type].grad)
-
-    def stepped(self, updates: int) -> dict[str, float]:
-        """After an optimizer step, of which there were `updates`: numbers for the log."""
-        return {}
-
-    def before_validation(self) -> None:
-        """Whatever is out of date is made up to date: validation must see what inference will."""
-
-    def at(self, updates: int) -> None:
-        """Training stands at `updates` steps: said at the start and after a resume."""
-
-    def save_text_models(self) -> Callable[[Path], None] | None:
-        """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
-        return None
-
-    def load(self, folder: Path) -> None:
-        """Take the weights that training left in a `best/` folder; TrainingError names what is damaged or does not
-        fit."""
-        check_folder(folder)
-        load_weights(folder / MODEL_FILE, self.modules)
-        for table in self.embeddings.values():
-            table.load(folder)
-        self.task.group.barrier("loading weights")
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.task.device
 
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
         """For vectors of many nodes. memo: see Embedder."""
@@ -194,44 +84,76 @@ class Experiment:
             None if (where := cluster()) is None else where.shm,
         )
 
-    @property
-    def text_weights(self) -> dict[str, str]:
-        """Fingerprint of the language model behind each text input: its weights may change under one name."""
-        scored = dict.fromkeys(scored_inputs(self.pipeline.task, self.graph.manifest), self.task.scored_sources)
-        return {
-            f"{type_name(t)}.{name}": source.weights
-            for by_type in (self.sources, scored)
-            for t, inputs in by_type.items()
-            for name, source in inputs.items()
-            if isinstance(source, TextSource)
-        }
+
+def assemble(
+    pipeline: Pipeline, graph: Graph, sources: Sources, modules: nn.ModuleDict, device: torch.device
+) -> Experiment[GraphLearner]:
+    """The experiment of model and task, which are the `modules`, on a device."""
+    model, task = modules["model"], modules["task"]
+    assert isinstance(model, LmGnn)
+    assert isinstance(task, Task)
+    embeddings = learnable_rows(sources)
+    half, share = uses_bfloat16(pipeline.train.precision, device), Share(task.group.rank, task.group.size)
+    learner = GraphLearner(
+        modules,
+        model,
+        task,
+        LearnableRows(embeddings, device),
+        [
+            graph_sampling(graph, model, task, pipeline.train, pipeline.seed),
+            FetchFeatures(settled(sources), task.scored_sources),
+        ],
+        pipeline.train,
+        Computing(device, half, pipeline.seed, share),
+    )
+    scored: dict[RowType, Mapping[str, FeatureSource]] = {}
+    for edge_type in scored_inputs(pipeline.task, graph.manifest):
+        scored[edge_type] = task.scored_sources
+    artifacts = Artifacts(modules, embeddings, text_weights(sources, scored), task.relations, task.group)
+    return Experiment(pipeline, graph, sources, model, task, learner, artifacts)
 
 
-def graph_model(pipeline: Pipeline, graph: Graph, inputs: GraphInputs) -> LmGnn:
+def graph_sampling(graph: Graph, model: LmGnn, task: Task, train: TrainConfig, seed: int) -> SampleNeighbors:
+    """Samples the neighbours of training batches. seed: the run's."""
+    fanouts = train.fanouts[: model.gnn.num_hops]
+    return SampleNeighbors(graph, fanouts, seed, task.group.rank, exclude_targets=task.exclude_targets)
+
+
+def learnable_rows(sources: Sources) -> dict[NodeType, NodeEmbeddings]:
+    """Tables of learnable vectors of nodes, by type."""
+    tables = {str(row_type): by_name.get(EMBEDDING) for row_type, by_name in sources.items()}
+    return {node_type: table for node_type, table in tables.items() if isinstance(table, NodeEmbeddings)}
+
+
+def settled(sources: Sources) -> Sources:
+    """All inputs but learnable embeddings: sampler processes run ahead and must not see them age."""
+    return {t: {n: s for n, s in by_name.items() if n != EMBEDDING} for t, by_name in sources.items()}
+
+
+def graph_model(config: ModelConfig, seed: int, manifest: GraphManifest, inputs: GraphInputs) -> LmGnn:
     """The graph model with seeded weights."""
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
-    return LmGnn(pipeline.model, inputs.nodes, [e.edge_type for e in graph.manifest.edges], inputs.edges)
+    torch.manual_seed(torch_seed(seed, "model", 0))
+    return LmGnn(config, inputs.nodes, [e.edge_type for e in manifest.edges], inputs.edges)
 
 
-def seeded_task(pipeline: Pipeline, graph: Graph, hidden: int) -> Task:
-    """The task with a head of seeded weights."""
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 1))
-    task = build_task(pipeline.task, graph, hidden)
+def seeded_task(config: TaskConfig, seed: int, graph: Graph, hidden: int) -> Task:
+    """The task with a head of seeded weights, on vectors of width `hidden`."""
+    torch.manual_seed(torch_seed(seed, "model", 1))
+    task = build_task(config, graph, hidden)
     task.group = group()
     return task
 
 
-def text_hidden(pipeline: Pipeline, widths: dict[NodeType, dict[str, int]], hidden: int | None) -> int:
-    """Width of a text model's vectors: as asked for, the language model's, or, if they differ, the GNN's."""
+def text_hidden(widths: Mapping[NodeType, Mapping[str, int]], otherwise: int) -> int:
+    """Width of a text model's vectors: the language model's, or, if there are several, `otherwise`."""
     distinct = {w for by_name in widths.values() for w in by_name.values()}
-    if hidden is not None:
-        return hidden
-    return distinct.pop() if len(distinct) == 1 else pipeline.model.gnn.hidden
+    return distinct.pop() if len(distinct) == 1 else otherwise
 
 
-def open_graph(pipeline: Pipeline) -> Graph:
-    """The graph of a pipeline without the edges that its task must not see: all of it here, or on several hosts."""
-    assert pipeline.graph.path is not None, "paths are resolved before"
+def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
+    """The graph of a folder without the edges that the task must not see: all of it here, or on several hosts. seed:
+    the run's, which edges are held out follows from it."""
+    assert folder is not None, "paths are resolved before"
     where = cluster()
 
     def open_one(
@@ -241,47 +163,57 @@ def open_graph(pipeline: Pipeline) -> Graph:
             return LocalGraph(folder, hide, held_out)
         return RemoteGraph(folder, hide, held_out, where, group().local_rank)
 
-    return open_task_graph(pipeline.task, pipeline.graph.path, pipeline.seed, open_one)
+    return open_task_graph(task, folder, seed, open_one)
 
 
-def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment:
+def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[GraphLearner]:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
-    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    device = choose_device(pipeline.train.device)
     # The task first: what is wrong with labels and splits is said before hours of embedding.
-    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
+    task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)
     inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
     give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
-    modules = nn.ModuleDict({"model": graph_model(pipeline, graph, inputs), "task": task})
-    return Experiment(pipeline, graph, inputs.sources, modules.to(device), device)
+    model = graph_model(pipeline.model, pipeline.seed, graph.manifest, inputs)
+    modules = nn.ModuleDict({"model": model, "task": task})
+    return assemble(pipeline, graph, inputs.sources, modules.to(device), device)
 
 
-def build_text_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> Experiment:
+def build_text_experiment(
+    pipeline: Pipeline, reporter: Reporter, hidden: int | None = None
+) -> Experiment[GraphLearner]:
     """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
-    graph, device = open_graph(pipeline), choose_device(pipeline.train.device)
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    device = choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
     scored = scored_inputs(pipeline.task, graph.manifest)
     read = {t: n for t, n in all_texts(pipeline.model, pipeline.task, graph.manifest).items() if t in {*types, *scored}}
     vectors = text_vectors(pipeline.model, read, graph, Path(pipeline.cache), device, reporter)
-    modules = text_modules(pipeline, graph, vectors, hidden)
+    modules = text_modules(pipeline.task, pipeline.seed, graph, vectors, hidden, pipeline.model.gnn.hidden)
     sources: Sources = {t: _by_input_name(vectors.get(t, {})) for t in types}
-    return Experiment(pipeline, graph, sources, modules.to(device), device)
+    return assemble(pipeline, graph, sources, modules.to(device), device)
 
 
 def text_modules(
-    pipeline: Pipeline, graph: Graph, texts: Mapping[RowType, Mapping[str, Sized]], hidden: int | None
+    config: TaskConfig,
+    seed: int,
+    graph: Graph,
+    texts: Mapping[RowType, Mapping[str, Sized]],
+    hidden: int | None,
+    otherwise: int,
 ) -> nn.ModuleDict:
-    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name."""
-    types = task_node_types(pipeline.task, graph.manifest)
+    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name; hidden:
+    the width to map them to; None: they stay as they are, and where they have several, it is `otherwise`."""
     widths = {}
-    for node_type in types:
+    for node_type in task_node_types(config, graph.manifest):
         sources = _by_input_name(texts.get(node_type, {}))
         widths[node_type] = {name: source.width for name, source in sources.items()}
-    width = text_hidden(pipeline, widths, hidden)
-    task = seeded_task(pipeline, graph, width)
-    give_scored_inputs(task, pipeline.task, graph, texts, pipeline.seed)
-    torch.manual_seed(torch_seed(pipeline.seed, "model", 0))
+    width = text_hidden(widths, otherwise) if hidden is None else hidden
+    task = seeded_task(config, seed, graph, width)
+    give_scored_inputs(task, config, graph, texts, seed)
+    torch.manual_seed(torch_seed(seed, "model", 0))
     return nn.ModuleDict({"model": TextModel(widths, width, project=hidden is not None), "task": task})
 
 

@@ -21,21 +21,15 @@ from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
-from graphstorm_like.inputs.rank_rows import row_files
 from graphstorm_like.progress import Meter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
-from graphstorm_like.training.checkpoint import MODEL_FILE, Checkpoints, TrainState, check_folder, write_folder
+from graphstorm_like.training.artifacts import BEST
+from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_folder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.stopping import Stopped, deferred, prompt, requested
 from graphstorm_like.training.tracking import Tracker
-
-BEST = "best"
-LM_FOLDER = "lm"
-"""In `best/`: the language models, where training changed them."""
-RELATIONS_FILE = "relations.json"
-"""In `best/`: edge types, in the order of the rows of task.head.relations [R, D] in model.safetensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +52,12 @@ class Trainer:
         pipeline = experiment.pipeline
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
-        self.stream = experiment.objective.stream(self.config.batch_size, self.seed)
-        self.batches = experiment.batches()
+        self.learner, self.artifacts = experiment.learner, experiment.artifacts
+        self.stream = self.learner.objective.stream(self.config.batch_size, self.seed)
+        self.batches = self.learner.batches()
         self.ranks = experiment.task.group
-        self.embeddings, self.tables = list(experiment.embeddings.values()), experiment.tables_in_training
-        self.optimizers = Optimizers(experiment.groups(), self.embeddings, self.config)
+        self.tables = list(self.learner.tables)
+        self.optimizers = Optimizers(self.learner.groups(), list(self.artifacts.embeddings.values()), self.config)
         self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks, reporter.line)
         self.state = TrainState()
         self.tracker: Tracker
@@ -98,14 +93,14 @@ class Trainer:
         """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
         if self.ranks.rank == 0 and self.folder.exists():
             recover(self.folder)
-        loaded = self.checkpoints.load(self.experiment.trained, self.tables)
+        loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
             if self.state.best is not None:
                 check_folder(self.folder / BEST)
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
-        self.experiment.at(self.state.updates)
+        self.learner.at(self.state.updates)
         self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates, self.ranks.rank == 0)
         self.ranks.barrier("the start of training")
 
@@ -155,10 +150,10 @@ class Trainer:
         state = self.state
         what = f"epoch {state.epoch + 1}, step {group[-1].position.step + 1}"
         lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
-        self.experiment.trained.train()
+        self.learner.trained.train()
         total, weight = 0.0, 0.0
         for batch in group:
-            loss, count = self.experiment.backward(batch.to(self.device))
+            loss, count = self.learner.backward(batch.to(self.device))
             total, weight = total + loss, weight + count
         seeds = sum(len(ids) for batch in group for ids in batch.seeds.values())
         sums = np.array([total, weight, seeds, *self.optimizers.have_gradients()])
@@ -172,7 +167,7 @@ class Trainer:
         self.optimizers.step()
         state.step = group[-1].position.step + 1
         state.updates += 1
-        extra = self.experiment.stepped(state.updates)
+        extra = self.learner.stepped(state.updates)
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         loss_now = total / max(weight, 1e-12)
         now = time.monotonic()
@@ -220,7 +215,7 @@ class Trainer:
         """Score the validation split; save the model when it is the best so far. Returns a line's part."""
         state = self.state
         started = time.monotonic()
-        self.experiment.before_validation()
+        self.learner.before_validation()
         how = self.task.evaluation(self.config.fanouts, self.seed)
         try:
             with prompt():  # it changes nothing that a resume point holds, and may take long
@@ -244,23 +239,14 @@ class Trainer:
 
     def save(self) -> None:
         """Write a resume point."""
-        self.checkpoints.save(self.state, self.experiment.trained, self.optimizers.state_dict(), self.tables)
+        self.checkpoints.save(self.state, self.learner.trained, self.optimizers.state_dict(), self.tables)
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""
-        files: dict[str, Any] = {
-            MODEL_FILE: self.experiment.modules.state_dict(),
-            "config.json": self.experiment.pipeline.model_dump(mode="json"),
-            "text_models.json": self.experiment.text_weights,
-            "metrics.json": {"split": "valid", "epoch": self.state.epoch + 1, **metrics},
-        }
+        chosen_by: dict[str, Any] = {"split": "valid", "epoch": self.state.epoch + 1, **metrics}
         if self.task.protocol:
-            files["metrics.json"]["protocol"] = dict(self.task.protocol)
-        if self.task.relations:
-            files[RELATIONS_FILE] = self.task.relations
-        if (write := self.experiment.save_text_models()) is not None:
-            files[LM_FOLDER] = write
-        write_folder(self.folder / BEST, files, self.ranks, row_files(self.embeddings, moments=False))
+            chosen_by["protocol"] = dict(self.task.protocol)
+        self.artifacts.save(self.folder, self.experiment.pipeline.model_dump(mode="json"), chosen_by)
 
 
 def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
@@ -287,7 +273,7 @@ def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
 def describe(experiment: Experiment) -> str:
     """One line about sizes and memory, before training starts."""
     manifest = experiment.graph.manifest
-    parameters = sum(p.numel() for p in experiment.trained.parameters() if p.requires_grad)
+    parameters = sum(p.numel() for p in experiment.learner.trained.parameters() if p.requires_grad)
     # Weight, gradient and the two moments of Adam, float32 each.
     memory = 16 * parameters / 1e9
     hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)

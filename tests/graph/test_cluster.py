@@ -85,7 +85,7 @@ def test_servers_speak_the_other_internet_protocol_too(folder: Path, tmp_path: P
     thread.start()
     part = client(folder, server.address)
     expected = LocalGraph(folder).gather("item", "price", np.arange(3))
-    assert part.begin_rows(("item", "feature:price"), np.arange(3))().tolist() == expected.tolist()
+    assert part.begin_rows(("item", "feature:price"), np.arange(3)).wait().tolist() == expected.tolist()
     close([part])
     server.stop()
     thread.join(10)
@@ -114,9 +114,9 @@ def test_a_server_ends_when_it_is_told_to(folder: Path, tmp_path: Path) -> None:
         part = client(folder, ("127.0.0.1", port))
         expected = LocalGraph(folder).gather("item", "price", np.arange(3))
         # It connects before the server is up, and tries again.
-        assert part.begin_rows(("item", "feature:price"), np.arange(3))().tolist() == expected.tolist()
+        assert part.begin_rows(("item", "feature:price"), np.arange(3)).wait().tolist() == expected.tolist()
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20) == ("ended\n", None)
         assert process.returncode == 0
     with pytest.raises(LaunchError, match="must stay connected"):
-        part.begin_rows(("item", "feature:price"), np.arange(3))()
+        part.begin_rows(("item", "feature:price"), np.arange(3)).wait()

@@ -411,8 +411,8 @@ def test_from_the_command_line(parted: dict[int, Path], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_foreign_folder_is_trained_on(tmp_path: Path) -> None:
-    from graphstorm_like.launch.plan import STAGES
     from graphstorm_like.launch.stages import run_pipeline
+    from graphstorm_like.launch.state import STAGES
     from graphstorm_like.progress import Reporter
 
     config, *_ = dgl_partitions(tmp_path / "dgl", foreign_graph(), 2, "random")

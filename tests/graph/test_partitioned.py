@@ -16,7 +16,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitions import partition_report
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
-from graphstorm_like.launch.inspect import show_graph
+from graphstorm_like.launch.show.graph import show_graph
 
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
 

@@ -30,7 +30,7 @@ from graphstorm_like.ranks.tables import RowTable, row_bounds
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.seeds import SeedStream
-from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
 from .serving import clusters
@@ -199,8 +199,8 @@ def batches(graph: Any) -> tuple[BatchPipeline, SeedStream]:
         "item": {name: GraphFeature(graph, "item", name) for name in ("size", "colour")},
         LINK: {"number": GraphFeature(graph, LINK, "number")},
     }
-    stages = [SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3), FetchFeatures(sources)]
-    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), stages), SeedStream(np.arange(80), 32, 3)
+    steps = [SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3), FetchFeatures(sources)]
+    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), steps), SeedStream(np.arange(80), 32, 3)
 
 
 def tensors(batch: MiniBatch) -> list[torch.Tensor]:
@@ -280,7 +280,7 @@ def test_forked_samplers(hosts: tuple[Path, list[Any]]) -> None:
     there = every[0]
     waiting = there.begin_gather("item", "size", np.arange(80))
     assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
-    assert len(waiting()) == 80
+    assert len(waiting.wait()) == 80
     assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
 
 
@@ -300,7 +300,7 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     def child() -> None:
         results.put(there.gather("item", "size", np.arange(80)).tolist())
         try:
-            results.put(sent().tolist())
+            results.put(sent.wait().tolist())
         except LaunchError as err:
             results.put(str(err))
 
@@ -309,8 +309,8 @@ def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> No
     assert results.get() == here.gather("item", "size", np.arange(80)).tolist()
     assert "must be asked by the process that waits" in results.get()
     process.join(10)
-    assert_same(here.gather("item", "size", np.arange(80)), sent())
-    assert_same(here.gather("item", "colour", np.arange(80)), queued())
+    assert_same(here.gather("item", "size", np.arange(80)), sent.wait())
+    assert_same(here.gather("item", "colour", np.arange(80)), queued.wait())
 
 
 @pytest.mark.dist
@@ -329,7 +329,7 @@ def test_a_fork_that_asks_one_host_sends_nothing_to_another(hosts: tuple[Path, l
     process.start()
     assert_same(here.gather("item", "size", one), results.get())
     process.join(10)
-    assert_same(here.gather("item", "size", two), queued())
+    assert_same(here.gather("item", "size", two), queued.wait())
     assert_same(here.gather("item", "colour", two), there.gather("item", "colour", two))
 
 

@@ -57,9 +57,9 @@ def works(folder: Path, part: RemotePart) -> None:
     here = Partition(folder, read_manifest(folder), 0, NOTHING)
     rows = np.arange(5)
     request = [HopRequest(LINK, rows, 2)]
-    for one, two in zip(part.begin_hops(request, 3)(), here.begin_hops(request, 3)(), strict=True):
+    for one, two in zip(part.begin_hops(request, 3).wait(), here.begin_hops(request, 3).wait(), strict=True):
         assert (one.sources.tolist(), one.edge_ids.tolist()) == (two.sources.tolist(), two.edge_ids.tolist())
-    assert part.begin_rows(SIZE, rows)().tolist() == here.begin_rows(SIZE, rows)().tolist()
+    assert part.begin_rows(SIZE, rows).wait().tolist() == here.begin_rows(SIZE, rows).wait().tolist()
 
 
 def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -208,12 +208,12 @@ def test_a_bad_frame_ends_its_connection_only(folder: Path, server: GraphServer,
 def test_unknown_columns_are_told_of(
     folder: Path, server: GraphServer, part: RemotePart, column: Any, message: str
 ) -> None:
-    for ask in (lambda: part.begin_rows(column, np.arange(2))(), lambda: part.column(column)):
+    for ask in (lambda: part.begin_rows(column, np.arange(2)).wait(), lambda: part.column(column)):
         with pytest.raises(DataError, match=f"graph server 127.0.0.1:{server.address[1]}: .*"):
             ask()
         works(folder, part)
     with pytest.raises(DataError, match=message):
-        part.begin_rows(column, np.arange(2))()
+        part.begin_rows(column, np.arange(2)).wait()
 
 
 def test_questions_that_are_none(folder: Path, part: RemotePart) -> None:
@@ -224,22 +224,22 @@ def test_questions_that_are_none(folder: Path, part: RemotePart) -> None:
             ask(connection.ask(call, []))
         works(folder, part)
     with pytest.raises(DataError, match="IndexError"):
-        part.begin_rows(SIZE, np.array([10**9]))()
+        part.begin_rows(SIZE, np.array([10**9])).wait()
     works(folder, part)
 
 
 def test_one_bad_question_of_several(folder: Path, part: RemotePart) -> None:
     good, bad, also = (part.begin_rows(("item", f"feature:{n}"), np.arange(3)) for n in ("size", "bad", "colour"))
     with pytest.raises(DataError, match="unknown feature"):
-        bad()
-    assert (len(good()), len(also())) == (3, 3)
+        bad.wait()
+    assert (len(good.wait()), len(also.wait())) == (3, 3)
 
 
 def test_what_cannot_be_sent_is_told_of(folder: Path, part: RemotePart, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Partition, "column", lambda *_: np.array([{}, []], dtype=object))
         with pytest.raises(DataError, match="arrays of object cannot be sent"):
-            part.begin_rows(SIZE, np.arange(2))()
+            part.begin_rows(SIZE, np.arange(2)).wait()
     works(folder, part)
 
 
@@ -377,7 +377,11 @@ def test_lost_servers(folder: Path, after: Callable[[Session], None], message: s
         part = client(folder, address, timeout=0.3)
         start = time.monotonic()
         read = part.begin_rows(SIZE, np.arange(2))
-        for again in [read, read, lambda: part.begin_rows(SIZE, np.arange(2))(), lambda: part.column(SIZE)]:
+
+        def ask_anew() -> None:
+            part.begin_rows(SIZE, np.arange(2)).wait()
+
+        for again in [read.wait, read.wait, ask_anew, lambda: part.column(SIZE)]:
             with pytest.raises(LaunchError, match=message):  # again and again the same
                 again()
         assert time.monotonic() - start < 3
@@ -422,7 +426,7 @@ def test_an_interrupt_does_not_leave_half_an_answer(
     with monkeypatch.context() as patch:
         patch.setattr(Session, "receive", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            read()
+            read.wait()
     with pytest.raises(LaunchError, match="was interrupted"):
         works(folder, part)
 

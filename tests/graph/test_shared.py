@@ -152,7 +152,7 @@ def test_threads_open_and_drop_tables(shop: tuple[Path, Path], tmp_path: Path, m
                 name = f"{number}.{turn}"
                 create_rows(tmp_path, f"item:{name}", (4, 1), "<f4")[:] = number
                 for _ in range(2):
-                    found = part.begin_rows(("item", f"shared:{name}"), np.arange(4))()
+                    found = part.begin_rows(("item", f"shared:{name}"), np.arange(4)).wait()
                     assert (found == number).all()
                 drop(tmp_path, f"item:{name}")
         except Exception as err:
@@ -168,7 +168,7 @@ def test_threads_open_and_drop_tables(shop: tuple[Path, Path], tmp_path: Path, m
             thread.join(60)
     assert failed == []
     create_rows(tmp_path, "item:last", (4, 1), "<f4")
-    part.begin_rows(("item", "shared:last"), np.arange(4))()
+    part.begin_rows(("item", "shared:last"), np.arange(4)).wait()
     assert list(part._shared_rows) == ["item:last"]  # what was dropped is let go
 
 
@@ -197,7 +197,7 @@ def test_a_table_of_a_process_alone(shop: tuple[Path, Path], tmp_path: Path, in_
     table.put(0, whole[:5])
     table.put(5, whole[5:])
     ids = np.random.default_rng(1).integers(count, size=30)
-    assert table.rows(ids).tolist() == whole[ids].tolist() == table.begin_rows(ids)().tolist()
+    assert table.rows(ids).tolist() == whole[ids].tolist() == table.begin_rows(ids).wait().tolist()
     assert table[ids].tolist() == whole[ids].tolist()
     assert table[2:9].tolist() == whole[2:9].tolist()
     assert np.asarray(table, dtype=np.float64).dtype == np.float64

@@ -19,6 +19,7 @@ from graphstorm_like.config.phases.joint import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.inputs.choose import chosen_edge_inputs, unread_edge_types
+from graphstorm_like.inputs.learning_tables import with_inputs
 from graphstorm_like.inputs.learning_text import AgingVectors, ReorderedVectors
 from graphstorm_like.inputs.source import CachedText
 from graphstorm_like.inputs.text import text_rows
@@ -27,13 +28,13 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
-from graphstorm_like.text.cache import embed_texts
+from graphstorm_like.text.embed import embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment, build_experiment
-from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, with_inputs
-from graphstorm_like.training.strategies.kinds import stage_pipeline
+from graphstorm_like.training.lm.build import LmExperiment, build_joint_experiment
+from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe
 
@@ -117,9 +118,9 @@ def test_what_only_edges_say_is_learnt(
 
 
 def full_batch(found: Experiment, node_type: str) -> np.ndarray:
-    stages = [SampleNeighbors(found.graph, [ALL, ALL], 0), FetchFeatures(found.sources)]
+    steps = [SampleNeighbors(found.graph, [ALL, ALL], 0), FetchFeatures(found.sources)]
     ids = np.arange(found.graph.manifest.node(node_type).count)
-    batch = BatchPipeline(NodeSeeder(node_type, None), stages).make(ids, StreamPosition(0, 0))
+    batch = BatchPipeline(NodeSeeder(node_type, None), steps).make(ids, StreamPosition(0, 0))
     with torch.inference_mode():
         return found.model.eval()(batch)[node_type].numpy()
 
@@ -149,15 +150,15 @@ JOINT = {"strategy": "joint", "precision": "float32", "lm": {"lr": 0.003, "dropo
 @pytest.fixture
 def joint(make: Callable[..., Pipeline]) -> Callable[..., tuple[Pipeline, LmExperiment]]:
     def build(
-        gnn: str, stage: dict[str, object], read: tuple[str, ...] = (REVIEWS, REVERSE)
+        gnn: str, phase: dict[str, object], read: tuple[str, ...] = (REVIEWS, REVERSE)
     ) -> tuple[Pipeline, LmExperiment]:
-        stages = [{"name": "joint", "type": "joint", **stage}]
-        pipeline = make(gnn, BOTH, 4, **JOINT, stages=stages)
+        phases = [{"name": "joint", "type": "joint", **phase}]
+        pipeline = make(gnn, BOTH, 4, **JOINT, phases=phases)
         wanted = {name: config for name, config in pipeline.model.edge_inputs.items() if name in read}
         pipeline = pipeline.model_copy(update={"model": pipeline.model.model_copy(update={"edge_inputs": wanted})})
-        (one,) = pipeline.train.stage_list()
+        (one,) = pipeline.train.phase_list()
         assert isinstance(one, JointPhase)
-        return pipeline, build_joint_experiment(stage_pipeline(pipeline, one), one, QUIET)
+        return pipeline, build_joint_experiment(phase_pipeline(pipeline, one), one, QUIET)
 
     return build
 
@@ -182,18 +183,18 @@ def test_texts_of_messages_get_their_gradient(
     """The language model's gradient is that of the loss with the edges next to the seeds encoded by hand."""
     _, found = joint(gnn, {"neighbors": 10**6})
     if seeds == "user":
-        found = replace(found, other_objective=SquaresOfUsers())
-    batch = found.batches().make(np.arange(12), StreamPosition(0, 0))
+        found = replace(found, learner=replace(found.learner, objective=SquaresOfUsers()))
+    batch = found.learner.batches().make(np.arange(12), StreamPosition(0, 0))
     next_to_seeds = tuple((REVIEWS if seeds == "item" else REVERSE).split(":"))
     assert {place: list(by_name) for place, by_name in batch.texts.items()} == {
         Messages(next_to_seeds): ["text:comment"]
     }
-    found.trained.train()
-    found.backward(batch)
-    lm = found.language_models
+    found.learner.trained.train()
+    found.learner.backward(batch)
+    lm = found.learner.language_models
     gradients = {n: p.grad.clone() for n, p in lm.named_parameters() if p.grad is not None}
     assert gradients
-    found.trained.zero_grad()
+    found.learner.trained.zero_grad()
     encoder = lm.of("*")
 
     def vector(text: str) -> torch.Tensor:
@@ -212,7 +213,7 @@ def test_texts_of_messages_get_their_gradient(
                 inputs[edge_type] = {"text:comment": torch.stack([vector(texts[e]) for e in relation.edge_ids])}
         blocks.append(with_inputs(block, inputs))
     by_hand = batch.replace(blocks=tuple(blocks))
-    loss, _ = found.objective.loss(found.model(by_hand), by_hand)
+    loss, _ = found.learner.objective.loss(found.model(by_hand), by_hand)
     loss.backward()
     for name, parameter in lm.named_parameters():
         if name in gradients:
@@ -222,7 +223,7 @@ def test_texts_of_messages_get_their_gradient(
 def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmExperiment]]) -> None:
     """Both find their own text's row in it, and what a step puts through one is what the other reads after it."""
     _, found = joint("rgcn", {"neighbors": 10**6})
-    (table,) = found.tables_in_training
+    (table,) = found.learner.tables
     assert isinstance(table, AgingVectors)
     forward, reverse = (tuple(name.split(":")) for name in (REVIEWS, REVERSE))
     ids = np.arange(found.graph.manifest.edge(forward).count)
@@ -231,17 +232,18 @@ def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmE
     number = {t: found.sources[t]["text:comment"].rows(ids)[:, 0] for t in (forward, reverse)}
     of_text = dict(zip(texts[forward], number[forward], strict=True))
     assert number[reverse].tolist() == [of_text[text] for text in texts[reverse]]
-    stores = found.tables[Messages(reverse)]["text:comment"].tokens
-    through, reader = found.tables[Messages(reverse)]["text:comment"], found.tables[Messages(forward)]["text:comment"]
-    fetched = stores.begin_fetch(ids)()
+    tables = found.learner.texts.by_place
+    through, reader = tables[Messages(reverse)]["text:comment"], tables[Messages(forward)]["text:comment"]
+    stores = through.tokens
+    fetched = stores.begin_fetch(ids).wait()
     np.testing.assert_array_equal(fetched.pieces[fetched.tokens.row_of_text], number[reverse])
-    tokenizer = found.language_models.of("*").tokenizer
+    tokenizer = found.learner.language_models.of("*").tokenizer
     lengths = [len(tokenizer(text, truncation=True, max_length=16)["input_ids"]) for text in texts[reverse]]
-    np.testing.assert_array_equal(stores.begin_lengths(ids)(), lengths)
+    np.testing.assert_array_equal(stores.begin_lengths(ids).wait(), lengths)
     assert isinstance(through, ReorderedVectors)
     some = fetched.pieces[:3]
     through.put(some, torch.full((3, table.width), -5.0))
-    found.stepped(1)
+    found.learner.stepped(1)
     assert table.own[some, 0].tolist() == [-5.0] * 3
     changed = np.isin(reader.rows(ids)[:, 0], -5.0)
     assert set(np.array(texts[forward])[changed]) == {
@@ -251,10 +253,10 @@ def test_both_directions_have_one_table(joint: Callable[..., tuple[Pipeline, LmE
 
 def rows_now(found: LmExperiment, table: AgingVectors) -> np.ndarray:
     with torch.inference_mode():
-        found.language_models.eval()
+        found.learner.language_models.eval()
         every = np.arange(found.graph.manifest.edge(tuple(REVIEWS.split(":"))).count)
-        fetched = table.tokens.begin_fetch(every)()
-        rows = embed_texts(found.language_models.of("*"), fetched.tokens, np.arange(len(fetched.pieces)))
+        fetched = table.tokens.begin_fetch(every).wait()
+        rows = embed_texts(found.learner.language_models.of("*"), fetched.tokens, np.arange(len(fetched.pieces)))
         return rows[np.argsort(fetched.pieces)]
 
 
@@ -265,47 +267,47 @@ def test_vectors_age_and_are_made_anew(
     """Also when the reverse alone reads them: ages are told, the sweep computes each row in time, and before a
     validation all rows are those of the present weights."""
     _, found = joint("rgcn", {"refresh_steps": 4, "lm_tokens": 50}, read)
-    (table,) = found.tables_in_training
+    (table,) = found.learner.tables
     assert isinstance(table, AgingVectors)
     ages = []
     for step in range(1, 9):
-        found.backward(found.batches().make(np.arange(16), StreamPosition(0, step)))
-        ages.append(found.stepped(step)["mean_vector_age"])
+        found.learner.backward(found.learner.batches().make(np.arange(16), StreamPosition(0, step)))
+        ages.append(found.learner.stepped(step)["mean_vector_age"])
         assert (step - table.own_computed).max() <= min(step, 4)
     assert ages[0] == 0.0
     assert 0.5 < max(ages) <= 4
     with torch.no_grad():
-        for parameter in found.language_models.parameters():
+        for parameter in found.learner.language_models.parameters():
             parameter.mul_(1.1)
     assert np.abs(table.own - rows_now(found, table)).max() > 0.01
-    found.at(9)
-    found.before_validation()
+    found.learner.at(9)
+    found.learner.before_validation()
     np.testing.assert_allclose(table.own, rows_now(found, table), atol=2e-3)
     assert (table.own_computed == 9).all()
 
 
 @pytest.mark.parametrize(
-    ("stage", "read", "message"),
+    ("phase", "read", "message"),
     [
         ({}, {}, "no text enters the model, so there is no language model to train"),
         ({}, {REVERSE: {}}, r"must read texts of edges that lead to 'item' \(got item:reviews_rev:user\)"),
-        ({"neighbors": 0}, BOTH, "must have neighbors of 1 or more for stage a"),
+        ({"neighbors": 0}, BOTH, "must have neighbors of 1 or more for phase a"),
     ],
     ids=["none", "elsewhere", "no-neighbors"],
 )
-def test_a_joint_stage_without_texts_to_train_is_refused(
-    make: Callable[..., Pipeline], stage: dict[str, object], read: dict[str, object], message: str
+def test_a_joint_phase_without_texts_to_train_is_refused(
+    make: Callable[..., Pipeline], phase: dict[str, object], read: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        make("rgcn", read, 4, strategy="joint", stages=[{"name": "a", "type": "joint", **stage}])
+        make("rgcn", read, 4, strategy="joint", phases=[{"name": "a", "type": "joint", **phase}])
 
 
-@pytest.mark.parametrize("stage", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
+@pytest.mark.parametrize("phase", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
 def test_what_validation_sees_is_what_inference_will(
-    joint: Callable[..., tuple[Pipeline, LmExperiment]], stage: dict[str, object]
+    joint: Callable[..., tuple[Pipeline, LmExperiment]], phase: dict[str, object]
 ) -> None:
-    pipeline, found = joint("rgcn", stage)
-    before = {n: p.detach().clone() for n, p in found.language_models.named_parameters()}
+    pipeline, found = joint("rgcn", phase)
+    before = {n: p.detach().clone() for n, p in found.learner.language_models.named_parameters()}
     run_pipeline(pipeline, ("construct", "train", "evaluate"), reporter=QUIET)
     records = read_metrics(Path(pipeline.output) / "train")
     best = max(r["accuracy"] for r in records if r["kind"] == "valid")
@@ -348,7 +350,7 @@ def test_joint_resumed_is_uninterrupted(
 
 
 def training_batch(found: Experiment) -> MiniBatch:
-    return found.batches().make(np.arange(8), StreamPosition(0, 0))
+    return found.learner.batches().make(np.arange(8), StreamPosition(0, 0))
 
 
 def test_a_batch_holds_the_rows_of_its_edges(make: Callable[..., Pipeline]) -> None:
@@ -378,7 +380,7 @@ def test_a_reverse_shares_the_vectors_of_its_original(make: Callable[..., Pipeli
     np.testing.assert_array_equal(other.rows(np.arange(len(back))), np.stack([vector_of[text] for text in back]))
     assert text_rows(found.graph, "item") == ("item", None)
     assert text_rows(found.graph, forward) == (forward, None)
-    assert found.text_weights.keys() == {f"{REVIEWS}.text:comment", f"{REVERSE}.text:comment"}
+    assert found.artifacts.text_weights.keys() == {f"{REVIEWS}.text:comment", f"{REVERSE}.text:comment"}
 
 
 def test_what_is_not_read_is_said(make: Callable[..., Pipeline]) -> None:

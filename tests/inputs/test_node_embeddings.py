@@ -24,7 +24,7 @@ def test_first_values_depend_on_seed_and_row_only(graph: LocalGraph, monkeypatch
     monkeypatch.setattr(module, "CHUNK", 7)  # several streams
     one, other = NodeEmbeddings(graph, "user", 64, 1), NodeEmbeddings(graph, "user", 64, 1)
     ids = np.array([30, 2, 2])
-    assert (one.rows(ids) == other.begin_rows(ids)()).all()
+    assert (one.rows(ids) == other.begin_rows(ids).wait()).all()
     assert (one.rows(ids) != NodeEmbeddings(graph, "user", 64, 2).rows(ids)).any()
     assert (one.rows(ids)[0] != one.rows(ids)[1]).any()
     assert np.linalg.norm(one.table[:], axis=1).mean() == pytest.approx(1.0, abs=0.1)

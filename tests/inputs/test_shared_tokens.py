@@ -77,23 +77,23 @@ def texts_of(fetched: Fetched) -> list[list[list[int]]]:
 def test_every_host_reads_any_text(made: Made, chunks: int | None, rows: list[int]) -> None:
     one, every = made[chunks]
     ids = np.array(rows, dtype=np.int64)
-    wanted = texts_of(one.begin_fetch(ids)())
+    wanted = texts_of(one.begin_fetch(ids).wait())
     for tokens in every:
-        fetched = tokens.begin_fetch(ids)()
+        fetched = tokens.begin_fetch(ids).wait()
         assert texts_of(fetched) == wanted
-        assert tokens.begin_lengths(ids)().tolist() == one.lengths_of(ids).tolist()
+        assert tokens.begin_lengths(ids).wait().tolist() == one.lengths_of(ids).tolist()
         assert len(np.unique(fetched.pieces)) == len(fetched.pieces) == len(fetched.tokens)
-        assert fetched.pieces.tolist() == every[0].begin_fetch(ids)().pieces.tolist()
+        assert fetched.pieces.tolist() == every[0].begin_fetch(ids).wait().pieces.tolist()
         pieces, offsets = fetched.tokens.pieces(fetched.tokens.row_of_text)
         if len(ids):
-            alone = [tokens.begin_fetch(ids[i : i + 1])().pieces.tolist() for i in range(len(ids))]
+            alone = [tokens.begin_fetch(ids[i : i + 1]).wait().pieces.tolist() for i in range(len(ids))]
             assert [part.tolist() for part in np.split(fetched.pieces[pieces], offsets[1:-1])] == alone
 
 
 def test_pieces_are_numbered_host_by_host(made: Made) -> None:
     for _, every in made.values():
         starts = every[0].piece_starts
-        everything = every[1].begin_fetch(np.arange(240))()
+        everything = every[1].begin_fetch(np.arange(240)).wait()
         assert sorted(everything.pieces.tolist()) == list(range(int(starts[-1])))
         for host, tokens in enumerate(every):
             assert starts[host + 1] - starts[host] == len(tokens.own)
@@ -122,7 +122,7 @@ def test_a_table_over_hosts(hosts: tuple[Path, list[Cluster]], made: Made, encod
     rng = np.random.default_rng(trainers)
     puts = [[rng.choice(size, 9, replace=False) for _ in range(HOSTS * trainers)] for _ in range(4)]
     ids = rng.permutation(240)
-    piece_of = tokens[0].begin_fetch(ids)()
+    piece_of = tokens[0].begin_fetch(ids).wait()
     pieces = piece_of.pieces[piece_of.tokens.row_of_text]
 
     def work(group: Lockstep) -> list[tuple[list[float], int]]:

@@ -16,7 +16,7 @@ from graphstorm_like.inputs.trained_texts import (
     all_inputs,
     replace_rows,
 )
-from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, StreamPosition
+from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, Pool, RelationLinks, StreamPosition
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
@@ -139,9 +139,9 @@ def test_texts_of_edges_next_to_the_seeds_come_between_seeds_and_neighbours(stor
 
 
 def test_ends_of_links_come_before_negatives(store: TokenStore) -> None:
-    targets = LinkTargets(
-        ("item", "r", "item"), torch.tensor([4]), torch.tensor([2]), torch.tensor([0, 1, 3]), torch.zeros(1, 4).bool()
-    )
+    columns = (slice(0, 1), slice(1, 4))
+    links = RelationLinks(("item", "r", "item"), torch.tensor([4]), columns, torch.zeros(1, 4).bool())
+    targets = LinkTargets((links,), {"item": Pool(torch.tensor([2, 0, 1, 3]), (4,))})
     asked = {("item", "r", "item"): (torch.tensor([4]), torch.tensor([2]))}
     batch = graph_batch(seeds=5, targets=targets).replace(asked=asked)
     for seed in range(10):

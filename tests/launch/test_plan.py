@@ -10,13 +10,9 @@ import pytest
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.remote.cluster import Cluster
-from graphstorm_like.launch.inspect import show_plan
-from graphstorm_like.launch.plan import (
-    Job,
-    Ports,
-    plan_processes,
-    stage_fingerprint,
-)
+from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.launch.processes import Job, Ports, plan_processes
+from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 

@@ -13,9 +13,12 @@ import pytest
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, TrainingError
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
-from graphstorm_like.launch.plan import is_done, stage_fingerprint
+from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.launch.show.batch import show_batch
+from graphstorm_like.launch.show.graph import show_graph
+from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.launch.state import is_done
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 

@@ -20,9 +20,9 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline, load_stitch
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.launch.inspect import show_graph
-from graphstorm_like.launch.plan import is_done
+from graphstorm_like.launch.show.graph import show_graph
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.launch.state import is_done
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 
 from .test_stages import Lines

@@ -16,8 +16,8 @@ from typing import Literal
 import pytest
 
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.launch.plan import Job, Ports, ProcessPlan
 from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
 from graphstorm_like.training.stopping import Stopped
 from tests.launch.faults import hear_signals

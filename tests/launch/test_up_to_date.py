@@ -13,9 +13,9 @@ import pytest
 
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, GslError, TrainingError
-from graphstorm_like.launch.inspect import show_plan
-from graphstorm_like.launch.plan import STAGES, is_done, stage_problem
+from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.launch.state import STAGES, is_done, stage_problem
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 from .test_stages import Lines

@@ -16,7 +16,7 @@ from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
-from graphstorm_like.sampling.stages import FetchFeatures, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.training.experiment import Experiment, build_experiment
 
 ALL = FanoutByType(default=-1)
@@ -29,9 +29,9 @@ def experiment(make: Callable[..., Pipeline], gnn: str, task: str = "node_classi
 
 def full_batch(found: Experiment, node_type: str) -> np.ndarray:
     hops = found.model.gnn.num_hops
-    stages = [SampleNeighbors(found.graph, [ALL] * hops, 0), FetchFeatures(found.sources)]
+    steps = [SampleNeighbors(found.graph, [ALL] * hops, 0), FetchFeatures(found.sources)]
     ids = np.arange(found.graph.manifest.node(node_type).count)
-    batch = BatchPipeline(NodeSeeder(node_type, None), stages).make(ids, StreamPosition(0, 0))
+    batch = BatchPipeline(NodeSeeder(node_type, None), steps).make(ids, StreamPosition(0, 0))
     with torch.inference_mode():
         return found.model.eval()(batch)[node_type].numpy()
 

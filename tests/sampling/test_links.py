@@ -14,22 +14,22 @@ import torch
 
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.tasks.ranking import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses.info_nce import InfoNce
 from graphstorm_like.ranks.group import ALONE, Group
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, StreamPosition, link_parts
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, StreamPosition, link_parts
 from graphstorm_like.sampling.links import (
-    MultiLinkSeeder,
+    LinkSeeder,
     edge_starts,
     log_sampling_ratio,
     number_nodes,
     target_frequencies,
 )
 from graphstorm_like.sampling.seeds import Share
-from graphstorm_like.sampling.stages import LinkSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import SampleNeighbors
 from graphstorm_like.tasks.links import sum_of_losses
 
 R, Q = ("a", "r", "b"), ("a", "q", "b")
@@ -74,15 +74,16 @@ def numbers(graph: LocalGraph, wanted: dict[tuple[str, str, str], list[tuple[int
 def batch_of(graph: LocalGraph, **negatives: object) -> MiniBatch:
     """r: a0 -> b0, a1 -> b1; q: a0 -> b3, a2 -> b1; every edge is a training edge."""
     train = {e: np.arange(3) for e in (R, Q)}
-    seeder = MultiLinkSeeder(graph, train, NegativesConfig(**negatives), seed=1)  # type: ignore[arg-type]
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", **negatives), seed=1)  # type: ignore[arg-type]
     return seeder(numbers(graph, {R: [(0, 0), (1, 1)], Q: [(0, 3), (2, 1)]}), START)
 
 
-def nodes(batch: MiniBatch, part: LinkTargets) -> tuple[list[int], list[int]]:
+def nodes(batch: MiniBatch, part: RelationLinks) -> tuple[list[int], list[int]]:
     """Node ids of (sources, candidates)."""
+    assert isinstance(batch.targets, LinkTargets)
     source, _, target = part.edge_type
-    at = torch.cat([part.targets, part.negatives])
-    return batch.seeds[source][part.sources].tolist(), batch.seeds[target][at].tolist()
+    pool = batch.seeds[target][batch.targets.pools[target].mine]
+    return batch.seeds[source][part.sources].tolist(), part.candidates(pool).tolist()
 
 
 def test_candidates_are_shared_and_masked_by_relation(graph: LocalGraph) -> None:
@@ -102,8 +103,9 @@ def test_candidates_are_shared_and_masked_by_relation(graph: LocalGraph) -> None
 def test_without_in_batch_each_relation_has_uniform_negatives_alone(graph: LocalGraph) -> None:
     batch = batch_of(graph, in_batch=False, uniform=5, popularity_correction=True)
     r, q = link_parts(batch.targets)
-    assert [len(p.negatives) for p in (r, q)] == [5, 5]
-    assert r.negatives.tolist() == q.negatives.tolist()  # drawn once for the target type
+    drawn = [nodes(batch, p)[1][len(p.sources) :] for p in (r, q)]
+    assert len(drawn[0]) == 5
+    assert drawn[0] == drawn[1]  # drawn once for the target type
     assert r.log_q is None
 
 
@@ -156,7 +158,7 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     train = {e: np.arange(3) for e in (R, Q)}
 
     def batch_for(share: Share) -> MiniBatch:
-        return MultiLinkSeeder(graph, train, NegativesConfig(**options), 1, share)(ids, START)  # type: ignore[arg-type]
+        return LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", **options), 1, share)(ids, START)  # type: ignore[arg-type]
 
     def loss_of(batch: MiniBatch, group: Group) -> tuple[torch.Tensor, float]:
         vectors = {t: tables[t][at] for t, at in batch.seeds.items()}
@@ -165,7 +167,7 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     alone, count = loss_of(batch_for(Share()), ALONE)
     wanted = torch.autograd.grad(alone, list(tables.values()))
     batches = [batch_for(Share(rank, size)) for rank in range(size)]
-    pools = [tables["b"][b.seeds["b"]][b.pools["b"].mine] for b in batches]
+    pools = [tables["b"][b.seeds["b"]][b.targets.pools["b"].mine] for b in batches]  # type: ignore[union-attr]
     found = [loss_of(batch, Pretended(pools)) for batch in batches]
     together = torch.stack([one for one, _ in found]).sum()
     assert sum(n for _, n in found) == count
@@ -193,14 +195,16 @@ def test_number_nodes() -> None:
 
 
 def test_one_relation_corrects_too(graph: LocalGraph) -> None:
-    seeder = LinkSeeder(graph, R, np.arange(3), uniform=2, seed=0, popularity_correction=True)
+    seeder = LinkSeeder(
+        graph, {R: np.arange(3)}, UniformNegativesConfig(type="uniform", uniform=2, popularity_correction=True), seed=0
+    )
     batch = seeder(np.arange(3), START)
-    assert isinstance(batch.targets, LinkTargets)
-    _, candidates = nodes(batch, batch.targets)
+    (part,) = link_parts(batch.targets)
+    _, candidates = nodes(batch, part)
     frequency = [1 / 3, 1 / 3, 1 / 3, 0]
     want = log_sampling_ratio(np.array([frequency[c] for c in candidates]), 3, 2, 4)
-    assert batch.targets.log_q is not None
-    assert batch.targets.log_q.tolist() == pytest.approx(want.tolist())
+    assert part.log_q is not None
+    assert part.log_q.tolist() == pytest.approx(want.tolist())
 
 
 SIMILAR, BUYS = ("item", "similar", "item"), ("user", "buys", "item")
@@ -211,7 +215,7 @@ REVERSES = {SIMILAR: ("item", "similar_rev", "item"), BUYS: ("item", "buys_rev",
 def test_no_target_edge_of_any_relation_is_a_message(shop: tuple[Path, Path], exclude: bool) -> None:
     graph = LocalGraph(shop[1])
     train = {e: np.arange(graph.manifest.edge(e).count) for e in (BUYS, SIMILAR)}
-    seeder = MultiLinkSeeder(graph, train, NegativesConfig(uniform=4), seed=1)
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", uniform=4), seed=1)
     ids = np.random.default_rng(0).permutation(sum(map(len, train.values())))[:64]
     sampler = SampleNeighbors(graph, [FanoutByType(default=-1)] * 2, seed=1, exclude_targets=exclude)
     batch = sampler(seeder(ids, START))
@@ -220,8 +224,9 @@ def test_no_target_edge_of_any_relation_is_a_message(shop: tuple[Path, Path], ex
     assert sum(len(p.sources) for p in parts) == 64
     leaked = 0
     for part in parts:
-        s_type, _, t_type = part.edge_type
-        source, target = batch.seeds[s_type][part.sources], batch.seeds[t_type][part.targets]
+        s_type = part.edge_type[0]
+        source = batch.seeds[s_type][part.sources]
+        target = torch.tensor(nodes(batch, part)[1][: len(source)])
         chosen = ids[(ids >= len(train[BUYS])) == (part.edge_type == SIMILAR)]
         edge_ids = chosen - (len(train[BUYS]) if part.edge_type == SIMILAR else 0)
         for got, want in zip((source, target), graph.edges(part.edge_type, edge_ids)):
@@ -240,7 +245,7 @@ def test_no_target_edge_of_any_relation_is_a_message(shop: tuple[Path, Path], ex
 
 def test_a_batch_is_a_function_of_its_position(graph: LocalGraph) -> None:
     train = {e: np.arange(3) for e in (R, Q)}
-    seeder = MultiLinkSeeder(graph, train, NegativesConfig(uniform=50), seed=1)
+    seeder = LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", uniform=50), seed=1)
 
     def drawn(step: int) -> list[list[int]]:
         batch = seeder(np.array([0, 4]), StreamPosition(0, step))

@@ -21,7 +21,7 @@ from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensor
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
-from graphstorm_like.sampling.stages import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
+from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 
 @given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 5), st.integers(0, 5))
@@ -78,12 +78,12 @@ def test_capped_epochs_take_so_many_of_each_group() -> None:
 @pytest.fixture
 def pipeline(shop: tuple[Path, Path]) -> tuple[BatchPipeline, SeedStream]:
     graph = LocalGraph(shop[1])
-    stages = [
+    steps = [
         SampleNeighbors(graph, [FanoutByType(default=3)] * 2, seed=3),
         FetchFeatures({"item": {"price": GraphFeature(graph, "item", "price")}}),
     ]
     rows = graph.label_rows("item", "kind", "train")
-    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), stages), SeedStream(rows, 32, 3)
+    return BatchPipeline(NodeSeeder("item", graph.label("item", "kind")), steps), SeedStream(rows, 32, 3)
 
 
 def assert_equal(a: MiniBatch, b: MiniBatch) -> None:
@@ -123,7 +123,7 @@ class _Dies:
 @pytest.mark.dist
 def test_a_killed_sampler_process_is_an_error_not_a_hang(pipeline: tuple[BatchPipeline, SeedStream]) -> None:
     made, seeds = pipeline
-    dying = BatchPipeline(made.seeder, [*made.stages, _Dies()])
+    dying = BatchPipeline(made.seeder, [*made.steps, _Dies()])
     with pytest.raises(LaunchError, match="sampler processes must deliver a batch within 30 s"):
         list(epoch_batches(dying, seeds, 0, workers=1, timeout_seconds=30))
 
@@ -160,7 +160,7 @@ def test_the_error_of_a_killed_sampler_process_comes_where_a_batch_is_asked_for(
     pipeline: tuple[BatchPipeline, SeedStream],
 ) -> None:
     made, seeds = pipeline
-    batches = epoch_batches(BatchPipeline(made.seeder, [*made.stages, _IsSlow()]), seeds, 0, workers=1)
+    batches = epoch_batches(BatchPipeline(made.seeder, [*made.steps, _IsSlow()]), seeds, 0, workers=1)
     next(batches)
     (sampler,) = multiprocessing.active_children()
     assert sampler.pid is not None

@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from graphstorm_like.config import Pipeline
+from graphstorm_like.config.link_heads import LinkHeadConfig
+from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
+from graphstorm_like.config.link_heads.dot import DotHeadConfig
+from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
-from graphstorm_like.launch.inspect import show_batch
+from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.models.link_heads import LINK_HEADS
+from graphstorm_like.models.losses.info_nce import InfoNce
 from graphstorm_like.progress import Reporter
-from graphstorm_like.sampling.batch import link_parts
+from graphstorm_like.ranks.group import ALONE
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition, link_parts
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
+from graphstorm_like.tasks.links import sum_of_losses
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.trainer import Trainer, describe
 
@@ -49,10 +60,12 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
     assert all(train[e] and not train[e] & banned[e] for e in task.edge_types)
     asked: dict[tuple[str, str, str], set[tuple[int, int]]] = {e: set() for e in task.edge_types}
     stream = task.stream(256, 0)
-    for batch in epoch_batches(experiment.batches(), stream, 0):
+    for batch in epoch_batches(experiment.learner.batches(), stream, 0):
         for part in link_parts(batch.targets):
-            ends = [batch.seeds[part.edge_type[i]][at].tolist() for i, at in ((0, part.sources), (2, part.targets))]
-            asked[part.edge_type] |= set(zip(*ends))
+            source, _, target = part.edge_type
+            assert isinstance(batch.targets, LinkTargets)
+            candidates = part.candidates(batch.seeds[target][batch.targets.pools[target].mine])
+            asked[part.edge_type] |= set(zip(batch.seeds[source][part.sources].tolist(), candidates.tolist()))
         ids = {t: i.numpy() for t, i in batch.input_ids.items()}
         for edge_type in task.edge_types:
             for way in (edge_type, REVERSES[edge_type]):
@@ -77,8 +90,8 @@ def test_loss_needs_only_vectors_of_seeds(shop_config: Callable[..., Pipeline], 
     config = shop_config("graph_pretraining", model={"gnn": {"type": gnn, "hidden": 16, "layers": 2}})
     experiment, task = made(config)
     stream = task.stream(64, 0)
-    batch = next(epoch_batches(experiment.batches(), stream, 0))
-    found = experiment.model(experiment.with_embeddings(batch)[0])
+    batch = next(epoch_batches(experiment.learner.batches(), stream, 0))
+    found = experiment.model(experiment.learner.embeddings.put_into(batch)[0])
     shapes = {t: v.shape for t, v in found.items() if t in batch.seeds}
     assert shapes == {t: (len(ids), 16) for t, ids in batch.seeds.items()}
     vectors = {t: torch.randn(shape, requires_grad=True) for t, shape in shapes.items()}
@@ -142,7 +155,7 @@ def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path)
     export(experiment, tmp_path / "again", "id", experiment.embedder(), reporter)
     assert "predictions: none, graph_pretraining has none to give; embeddings are written" in said
     shown = "\n".join(show_batch(shop_config("graph_pretraining"), QUIET))
-    assert "MultiLinkSeeder" in shown
+    assert "LinkSeeder" in shown
     assert "scores user:buys:item: (" in shown
 
 
@@ -156,10 +169,60 @@ def test_popularity_correction_of_link_prediction(shop_config: Callable[..., Pip
     for wanted in (False, True):
         task = {"negatives": {"uniform": 4, "popularity_correction": wanted}}
         experiment = build_experiment(shop_config("link_prediction", task=task), QUIET)
-        batch = next(epoch_batches(experiment.batches(), experiment.task.stream(32, 0), 0))
+        batch = next(epoch_batches(experiment.learner.batches(), experiment.task.stream(32, 0), 0))
         (part,) = link_parts(batch.targets)
         assert (part.log_q is not None) == wanted
-        assert math.isfinite(experiment.backward(batch)[0])
+        assert math.isfinite(experiment.learner.backward(batch)[0])
     assert part.log_q is not None
     assert part.log_q.shape == (36,)
     assert torch.isfinite(part.log_q).all()
+
+
+class Gathers(TorchDispatchMode):
+    """Counts how often rows are taken out of tensors by their positions, and how many numbers that takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten.index.Tensor, torch.ops.aten.index_select.default, torch.ops.aten.embedding.default):
+            self.count += 1
+            self.numbers += made.numel()
+        return made
+
+
+@pytest.mark.parametrize("head", [DistMultHeadConfig(type="distmult"), DotHeadConfig(type="dot", directed=True)])
+def test_rows_are_gathered_once_a_node_type_and_not_once_a_relation(head: LinkHeadConfig) -> None:
+    """Of 30 relations among the same nodes: the sources and the candidates are each taken once."""
+    relations = [("n", f"r{i}", "n") for i in range(30)]
+    torch.manual_seed(0)
+    seeds, batch_size, width = 50, 4, 8
+    pool = torch.randint(seeds, (len(relations) * batch_size + 16,))
+    parts = []
+    for i, edge_type in enumerate(relations):
+        own = slice(i * batch_size, (i + 1) * batch_size)
+        columns = (own, slice(0, own.start), slice(own.stop, len(pool)))
+        mask = torch.zeros(batch_size, len(pool), dtype=torch.bool)
+        parts.append(RelationLinks(edge_type, torch.randint(seeds, (batch_size,)), columns, mask))
+    targets = LinkTargets(tuple(parts), {"n": Pool(pool, (len(pool),))})
+    batch = MiniBatch({"n": torch.arange(seeds)}, StreamPosition(0, 0), targets)
+    vectors = {"n": torch.randn(seeds, width, requires_grad=True)}
+    scorer = LINK_HEADS.of(head)(head, width, relations)
+    loss = InfoNce(InfoNceConfig(type="info_nce"))
+    task = SimpleNamespace(group=ALONE)
+    with Gathers() as gathers:
+        total, count = sum_of_losses(task, scorer, loss, vectors, batch, True)  # type: ignore[arg-type]
+    assert count == len(relations) * batch_size
+    assert gathers.count == 2
+    assert gathers.numbers == width * (len(pool) + len(relations) * batch_size)
+    one_by_one = [
+        loss(
+            scorer.scores(vectors["n"][part.sources], part.candidates(vectors["n"][pool]), part.edge_type),
+            part.mask,
+            True,
+        )
+        for part in parts
+    ]
+    assert total.item() == pytest.approx(torch.stack(one_by_one).sum().item(), rel=1e-6)

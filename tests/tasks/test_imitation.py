@@ -24,8 +24,8 @@ def loss_of(monkeypatch: pytest.MonkeyPatch, probabilities: np.ndarray | None = 
     nn.Module.__init__(task)
     task.head = nn.Identity()
     monkeypatch.setattr(Task, "device", torch.device("cpu"))
-    stage = StudentPhase(name="s", type="student", **settings)  # type: ignore[arg-type]
-    imitation = Imitation(stage, task, {"item": TEACHER}, probabilities)
+    phase = StudentPhase(name="s", type="student", **settings)  # type: ignore[arg-type]
+    imitation = Imitation(phase, task, {"item": TEACHER}, probabilities)
     batch = imitation.seeder(0)(IDS, StreamPosition(0, 0))
     total, count = imitation.loss({"item": STUDENT}, batch)
     assert count == 2.0

@@ -22,7 +22,7 @@ from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.trainer import describe
 
-from ..sampling.test_stages import REVERSE, SIMILAR, message_pairs
+from ..sampling.test_steps import REVERSE, SIMILAR, message_pairs
 
 QUIET = Reporter(quiet=True)
 FIRST = StreamPosition(0, 0)
@@ -71,7 +71,7 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
     experiment = build_experiment(config, QUIET)
     graph, task = experiment.graph, experiment.task
     chosen = np.random.default_rng(0).choice(task.rows("train"), size=64, replace=False)
-    batch = experiment.batches().make(chosen, FIRST)
+    batch = experiment.learner.batches().make(chosen, FIRST)
     ids = batch.input_ids["item"].numpy()
     messages = message_pairs(batch.blocks, ids, SIMILAR) + [
         (s, t) for t, s in message_pairs(batch.blocks, ids, REVERSE)
@@ -128,7 +128,7 @@ def test_labels_are_no_inputs(shop: tuple[Path, Path], tmp_path: Path) -> None:
         pipeline = pipeline.with_absolute_paths(tmp_path)
         build_graph(pipeline.graph)
         experiment = build_experiment(pipeline, QUIET)
-        return experiment.batches().make(experiment.task.rows("train")[:32], FIRST)
+        return experiment.learner.batches().make(experiment.task.rows("train")[:32], FIRST)
 
     first, second = batch(0), batch(1)
     assert isinstance(first.targets, EdgeTargets)

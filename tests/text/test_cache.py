@@ -17,8 +17,10 @@ import torch
 from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.files import exclusive
 from graphstorm_like.text import cache as cache_module
+from graphstorm_like.text import embed as embed_module
 from graphstorm_like.text.batching import collate
-from graphstorm_like.text.cache import EmbeddingCache, embed_all, embed_batches, embed_texts
+from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.embed import embed_all, embed_batches, embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 
@@ -56,7 +58,7 @@ def test_cache_holds_the_encoder_s_vectors(bert: TextEncoder, store: TokenStore,
     np.testing.assert_array_equal(gathered, cache.vectors[store.row_of_text[rows]])
     tokens = int(store.lengths().sum())
     assert seen[-1] == (tokens, tokens)
-    assert {p.name for p in cache.folder.iterdir()} == {"vectors.f16", "meta.json"}
+    assert {p.name for p in cache.folder.iterdir()} == {"vectors.npy", "meta.json"}
 
 
 def test_complete_cache_is_reused(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
@@ -73,11 +75,10 @@ def test_complete_cache_is_reused(bert: TextEncoder, store: TokenStore, tmp_path
 def test_vectors_of_nan_and_changed_tokens_are_refused(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
     """Of the right size: only their hash tells."""
     cache = embed_all(bert, store, tmp_path)
-    path = cache.folder / "vectors.f16"
-    path.write_bytes(np.full(cache.vectors.shape, np.nan, dtype=np.float16).tobytes())
-    with pytest.raises(DataError, match=r"vectors\.f16: must hold what was written .*Delete the folder"):
+    np.save(cache.folder / "vectors.npy", np.full(cache.vectors.shape, np.nan, dtype=np.float16))
+    with pytest.raises(DataError, match=r"vectors\.npy: must hold what was written .*Delete the folder"):
         embed_all(bert, store, tmp_path)
-    for name in ("tokens.bin", "offsets.bin", "row_of_text.bin"):
+    for name in ("tokens.npy", "offsets.npy", "row_of_text.npy"):
         path = store.folder / name
         before = path.read_bytes()
         path.write_bytes(bytes(len(before)))
@@ -87,12 +88,34 @@ def test_vectors_of_nan_and_changed_tokens_are_refused(bert: TextEncoder, store:
     TokenStore.open(store.folder)
 
 
-def test_a_cache_of_an_earlier_version_is_read(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
+def test_caches_of_an_earlier_version_are_passed_over(bert: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
     cache = embed_all(bert, store, tmp_path)
-    meta = json.loads((cache.folder / "meta.json").read_text())
-    del meta["normalize"]
-    (cache.folder / "meta.json").write_text(json.dumps(meta))
-    assert np.array_equal(embed_all(bert, store, tmp_path).gather([0, 1]), cache.gather([0, 1]))
+    for folder, change in ((cache.folder, {"version": 1}), (store.folder, {"version": 1})):
+        earlier = folder.with_name(f"{folder.name}0")
+        earlier.mkdir()
+        meta = json.loads((folder / "meta.json").read_text())
+        (earlier / "meta.json").write_text(json.dumps({**meta, **change}))
+    more = build_token_store(["graph", "something else"], bert.tokenizer, tmp_path, 40)
+    assert len(embed_all(bert, more, tmp_path)) == 2
+
+
+def count_of(marks: Path) -> int:
+    """Marks that are set in a file that another process may be making."""
+    try:
+        return int(np.load(marks).sum())
+    except (OSError, ValueError, EOFError):
+        return 0
+
+
+def test_vectors_are_mapped_and_any_reader_of_npy_reads_them(
+    bert: TextEncoder, store: TokenStore, tmp_path: Path
+) -> None:
+    cache = embed_all(bert, store, tmp_path)
+    assert isinstance(cache.vectors, np.memmap)
+    assert not cache.vectors.flags.owndata
+    loaded = np.load(cache.folder / "vectors.npy")
+    assert (loaded.dtype, loaded.shape) == (np.float16, (len(store), bert.dim))
+    assert np.array_equal(loaded, cache.vectors)
 
 
 def test_interrupted_sweep_resumes_to_the_same_file(
@@ -107,17 +130,17 @@ def test_interrupted_sweep_resumes_to_the_same_file(
     folder = next(p for p in (tmp_path / "cut").iterdir() if p.is_dir())
     with pytest.raises(DataError, match="has not ended"):
         EmbeddingCache.open(folder, store)
-    done = int((np.fromfile(folder / "done.u1", dtype=np.uint8) != 0).sum())
+    done = int((np.load(folder / "done.npy") != 0).sum())
     assert 0 < done < len(store)
     counter = Counter(again)
     resumed = embed_all(again, store, tmp_path / "cut", max_tokens_per_batch=128)
     assert counter.texts == len(store) - done
-    assert (resumed.folder / "vectors.f16").read_bytes() == (whole.folder / "vectors.f16").read_bytes()
+    assert (resumed.folder / "vectors.npy").read_bytes() == (whole.folder / "vectors.npy").read_bytes()
 
 
 SWEEP = """
 import sys, time, torch
-from graphstorm_like.text import cache
+from graphstorm_like.text import cache, embed
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 model, tokens, target = sys.argv[1:]
@@ -126,7 +149,7 @@ cache._FLUSH_EVERY_S = 0.0
 encoder = TextEncoder.load(model, dtype="float32")
 encoder.register_forward_pre_hook(lambda *_: time.sleep(0.05))
 print("start", flush=True)
-cache.embed_all(encoder, TokenStore.open(tokens), target, max_tokens_per_batch=64)
+embed.embed_all(encoder, TokenStore.open(tokens), target, max_tokens_per_batch=64)
 """
 
 
@@ -138,20 +161,20 @@ def test_killed_sweep_resumes_to_the_same_file(
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", SWEEP, str(bert_folder), str(store.folder), str(target)]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as sweep:
-        marks = target / whole.folder.name / "done.u1"
+        marks = target / whole.folder.name / "done.npy"
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (marks.exists() and any(marks.read_bytes())):
+        while time.monotonic() < deadline and not (count_of(marks)):
             time.sleep(0.02)
         with pytest.raises(DataError, match=r"process \d+ on .* is already filling this embedding cache"):
             embed_all(bert, store, target, max_tokens_per_batch=64)
         sweep.send_signal(signal.SIGKILL)
         sweep.wait(timeout=30)
-    done = sum(marks.read_bytes())
+    done = count_of(marks)
     assert 0 < done < len(store)
     counter = Counter(bert)
     resumed = embed_all(bert, store, target, max_tokens_per_batch=64)
     assert counter.texts == len(store) - done
-    assert (resumed.folder / "vectors.f16").read_bytes() == (whole.folder / "vectors.f16").read_bytes()
+    assert (resumed.folder / "vectors.npy").read_bytes() == (whole.folder / "vectors.npy").read_bytes()
 
 
 def test_resume_with_another_budget_computes_only_what_is_missing(
@@ -163,7 +186,7 @@ def test_resume_with_another_budget_computes_only_what_is_missing(
     with pytest.raises(RuntimeError):
         embed_all(broken, store, tmp_path, max_tokens_per_batch=128)
     folder = next(p for p in tmp_path.iterdir() if p.name.startswith("vectors-") and p.is_dir())
-    done = int((np.fromfile(folder / "done.u1", dtype=np.uint8) != 0).sum())
+    done = int((np.load(folder / "done.npy") != 0).sum())
     counter = Counter(bert)
     cache = embed_all(bert, store, tmp_path, max_tokens_per_batch=90)
     assert counter.texts == len(store) - done
@@ -175,8 +198,8 @@ def test_resume_with_another_budget_computes_only_what_is_missing(
     [
         ("meta.json", "[", "readable JSON"),
         ("meta.json", '{"kind": "token store"}', "kind must be 'embedding cache'"),
-        ("vectors.f16", "short", "must have .* bytes"),
-        ("vectors.f16", None, "is missing"),
+        ("vectors.npy", "short", "must have .* bytes"),
+        ("vectors.npy", None, "is missing"),
     ],
 )
 def test_damage_is_named(
@@ -241,8 +264,8 @@ def test_troubles_are_named(
     long = build_token_store(texts, bert.tokenizer, tmp_path, 100)
     with pytest.raises(ConfigError, match=r"max_tokens must be at most 64, the encoder's positions \(got 100\)"):
         embed_all(bert, long, tmp_path)
-    monkeypatch.setattr(cache_module, "_COLLATE_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(cache_module, "collate", lambda *_, **__: time.sleep(0.3))
+    monkeypatch.setattr(embed_module, "_COLLATE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(embed_module, "collate", lambda *_, **__: time.sleep(0.3))
     with pytest.raises(GslError, match=r"text collate: batch 0 of \d+ did not come within"):
         embed_all(bert, store, tmp_path)
     monkeypatch.undo()

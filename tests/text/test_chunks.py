@@ -14,7 +14,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model, tiny_tokenizer
 from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text.batching import collate, collate_rows, text_vectors
-from graphstorm_like.text.cache import embed_all
+from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 from tests.text.test_cache import Counter
@@ -98,9 +98,9 @@ def test_short_texts_are_bit_equal_to_truncate(bert: TextEncoder, texts: pa.Chun
     plain = build_token_store(texts, bert.tokenizer, tmp_path / "plain", 64)
     chunked = build_token_store(texts, bert.tokenizer, tmp_path / "chunk", 64, max_chunks=8)
     assert plain.meta["truncated_texts"] == 0
-    for name in ("tokens.bin", "offsets.bin", "row_of_text.bin"):
+    for name in ("tokens.npy", "offsets.npy", "row_of_text.npy"):
         assert (plain.folder / name).read_bytes() == (chunked.folder / name).read_bytes()
-    assert not (plain.folder / "piece_offsets.bin").exists()
+    assert not (plain.folder / "piece_offsets.npy").exists()
     assert chunked.piece_offsets is not None
     assert chunked.piece_offsets.tolist() == list(range(len(plain) + 1))
     caches = [embed_all(bert, store, tmp_path / "vectors") for store in (plain, chunked)]
@@ -145,8 +145,8 @@ def test_store_and_cache_are_reused_by_question(bert: TextEncoder, tmp_path: Pat
     store = TokenStore.open(build(bert.tokenizer, tmp_path).folder)
     first = embed_all(bert, store, tmp_path)
     assert embed_all(bert, store, tmp_path).folder == first.folder
-    (store.folder / "piece_offsets.bin").unlink()
-    with pytest.raises(DataError, match="piece_offsets.bin: the file is missing"):
+    (store.folder / "piece_offsets.npy").unlink()
+    with pytest.raises(DataError, match="piece_offsets.npy: the file is missing"):
         TokenStore.open(store.folder)
 
 
@@ -160,11 +160,11 @@ def test_interrupted_sweep_over_pieces_resumes_to_the_same_file(
     Counter(broken, fail_at=3)
     with pytest.raises(RuntimeError, match="power"):
         embed_all(broken, store, tmp_path / "cut", max_tokens_per_batch=12)
-    marks = np.fromfile(tmp_path / "cut" / whole.folder.name / "done.u1", dtype=np.uint8)
+    marks = np.load(tmp_path / "cut" / whole.folder.name / "done.npy")
     assert len(marks) == len(store) > store.num_texts
     assert 0 < (marks != 0).sum() < len(store)
     resumed = embed_all(bert, store, tmp_path / "cut", max_tokens_per_batch=12)
-    assert (resumed.folder / "vectors.f16").read_bytes() == (whole.folder / "vectors.f16").read_bytes()
+    assert (resumed.folder / "vectors.npy").read_bytes() == (whole.folder / "vectors.npy").read_bytes()
 
 
 def test_gradient_flows_to_all_pieces_by_their_weight(bert: TextEncoder, tmp_path: Path) -> None:

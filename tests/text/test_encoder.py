@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from graphstorm_like.text import encoder as module
 from graphstorm_like.text.batching import collate
 from graphstorm_like.text.encoder import SHORT, TextEncoder
 from graphstorm_like.text.folders import resolve_model_folder
+from graphstorm_like.text.loading import quiet_transformers
 from graphstorm_like.text.pooling_files import POOLING_NAMES
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 
@@ -208,3 +211,26 @@ def test_packaged_minilm_agrees_with_sentence_transformers(tmp_path: Path) -> No
     store = open_store(encoder, tmp_path)
     ours = encoder(collate(store, store.row_of_text)).numpy()
     assert (ours * theirs).sum(axis=1).min() > 0.99999
+
+
+def test_one_thread_loads_at_a_time(tmp_path: Path) -> None:
+    """transformers patches its own classes while it loads; threads that do so at once leave T5 without tied weights."""
+    folder = tiny_text_model(tmp_path, "t5")
+    inside, entered = threading.Event(), threading.Event()
+
+    def load() -> None:
+        inside.wait(10)
+        with quiet_transformers():
+            entered.set()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    with quiet_transformers():
+        inside.set()
+        with quiet_transformers():  # the same thread may go on
+            assert not entered.wait(0.2)
+    assert entered.wait(10)
+    thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        encoders = list(pool.map(lambda _: TextEncoder.load(folder), range(12)))
+    assert all(e.backbone.shared.weight is e.backbone.encoder.embed_tokens.weight for e in encoders)  # type: ignore

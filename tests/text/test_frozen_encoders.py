@@ -20,7 +20,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.text.encoders import FrozenTextEncoder, TextJob
 
-PLUGIN = Path(__file__).with_name("hashed_words.py")
+PLUGIN = Path(__file__).parents[2] / "training_scripts" / "extend" / "text_encoder_hashed_words.py"
 TEXTS = pa.array(["red shoes", None, "blue shoes", "", "red shoes", "a hat"], pa.large_string())
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from graphstorm_like.text import reuse
-from graphstorm_like.text.cache import EmbeddingCache, embed_all
+from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import build_token_store
 

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from graphstorm_like.errors import DataError
 from graphstorm_like.testing.text import tiny_tokenizer
+from graphstorm_like.text import column as column_module
 from graphstorm_like.text import tokens as tokens_module
+from graphstorm_like.text.column import TextColumn
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokenizing import tokenizer_fingerprint
-from graphstorm_like.text.tokens import TokenStore, build_token_store, text_column_hash
+from graphstorm_like.text.tokens import TokenStore, build_token_store
 
 
 def reference(tokenizer: Any, text: str | None, max_tokens: int) -> list[int]:
@@ -61,7 +63,7 @@ def test_a_text_without_tokens_gets_one(tmp_path: Path) -> None:
     pick=st.randoms(use_true_random=False),
 )
 @settings(max_examples=40, deadline=None)
-def test_ragged_round_trip(texts: list[str | None], cuts: list[int], pick: Any, tmp_path_factory: Any) -> None:
+def test_round_trip(texts: list[str | None], cuts: list[int], pick: Any, tmp_path_factory: Any) -> None:
     tokenizer = tiny_tokenizer("bert")
     bounds = [0, *sorted(min(c, len(texts)) for c in cuts), len(texts)]
     chunks = [pa.array(texts[a:b], type=pa.string()) for a, b in itertools.pairwise(bounds)]
@@ -79,7 +81,7 @@ def test_dedup_across_slabs_keeps_first_order(
     bert: TextEncoder, texts: pa.ChunkedArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = build_token_store(texts, bert.tokenizer, tmp_path / "whole", 20)
-    monkeypatch.setattr(tokens_module, "_SLAB_ROWS", 7)
+    monkeypatch.setattr(column_module, "_SLAB_ROWS", 7)
     monkeypatch.setattr(tokens_module, "_TOKENIZE_BATCH", 3)
     slabs = build_token_store(texts, bert.tokenizer, tmp_path / "slabs", 20)
     assert rows_of(slabs) == rows_of(whole)
@@ -101,11 +103,11 @@ def test_second_call_reuses_and_changes_make_another(bert: TextEncoder, tmp_path
 
 def test_column_hash_ignores_chunks_and_slices_but_not_content() -> None:
     rows = ["a", None, "", "bc", "d"]
-    whole = text_column_hash(pa.array(rows))
+    whole = TextColumn(pa.array(rows)).hash
     chunks = pa.chunked_array([pa.array(rows[:2]), pa.array([], pa.string()), pa.array(rows[2:])])
     sliced = pa.array(["zz", *rows, "y"], type=pa.large_string()).slice(1, 5)
     coded = pa.array(rows).dictionary_encode()
-    assert {text_column_hash(x) for x in (rows, chunks, sliced, coded)} == {whole}
+    assert {TextColumn(x).hash for x in (rows, chunks, sliced, coded)} == {whole}
     # A null may have bytes of its own in the buffer; they are no content.
     hidden = pa.LargeStringArray.from_buffers(
         5,
@@ -114,9 +116,9 @@ def test_column_hash_ignores_chunks_and_slices_but_not_content() -> None:
         pa.array([True, False, True, True, True]).buffers()[1],
     )
     assert hidden.to_pylist() == rows
-    assert text_column_hash(hidden) == whole
+    assert TextColumn(hidden).hash == whole
     for other in (["a", "", None, "bc", "d"], ["a", None, "b", "c", "d"], ["a", None, "", "b", "cd"], rows[:4]):
-        assert text_column_hash(other) != whole
+        assert TextColumn(other).hash != whole
 
 
 def test_fingerprint_ignores_call_state_but_not_vocabulary() -> None:
@@ -170,11 +172,12 @@ def test_numbers_are_no_texts(bert: TextEncoder, tmp_path: Path) -> None:
     [
         ("meta.json", "{", "meta.json must be readable JSON"),
         ("meta.json", '{"kind": "other"}', "kind must be 'token store' .got 'other'"),
-        ("meta.json", '{"kind": "token store", "version": 99}', "version must be 1 .got 99"),
-        ("meta.json", '{"kind": "token store", "version": 1}', "the keys key, rows"),
+        ("meta.json", '{"kind": "token store", "version": 99}', "version must be 2 .got 99"),
+        ("meta.json", '{"kind": "token store", "version": 2}', "the keys key, rows"),
         ("meta.json", None, "the file is missing"),
-        ("tokens.bin", "x", "must have .* bytes"),
-        ("offsets.bin", None, "the file is missing"),
+        ("tokens.npy", "x", "must have .* bytes"),
+        ("tokens.npy", "", "must have .* bytes"),
+        ("offsets.npy", None, "the file is missing"),
     ],
 )
 def test_damage_is_named(bert: TextEncoder, tmp_path: Path, file: str, content: str | None, message: str) -> None:
@@ -182,6 +185,55 @@ def test_damage_is_named(bert: TextEncoder, tmp_path: Path, file: str, content: 
     (folder / file).unlink() if content is None else (folder / file).write_text(content)
     with pytest.raises(DataError, match=f"{message}.*Delete the folder"):
         TokenStore.open(folder)
+
+
+def test_arrays_that_do_not_belong_together_are_named(bert: TextEncoder, tmp_path: Path) -> None:
+    """Whatever the notes of the files' contents say: no index reaches beyond an array."""
+    folder = build_token_store(["a b", "b", "a b"], bert.tokenizer, tmp_path, 8).folder
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "files": {}}))
+    TokenStore.open(folder)
+    for name, values, message in (
+        ("row_of_text.npy", [0, 1], r"must hold an array of shape \(3,\) \(got \(2,\)\)"),
+        ("tokens.npy", [1, 2], r"must hold an array of shape \(7,\) \(got \(2,\)\)"),
+        ("offsets.npy", [0, 4], r"must hold an array of shape \(3,\) \(got \(2,\)\)"),
+        ("offsets.npy", [0, 4, 6], "must end with 7, the number of tokens .got 6"),
+    ):
+        whole = (folder / name).read_bytes()
+        np.save(folder / name, np.array(values))
+        with pytest.raises(DataError, match=f"{name}: {message}.*Delete the folder"):
+            TokenStore.open(folder)
+        (folder / name).write_bytes(whole)
+
+
+def test_a_store_is_mapped_and_any_reader_of_npy_reads_it(bert: TextEncoder, tmp_path: Path) -> None:
+    store = build_token_store(["a b", "b", "a b"], bert.tokenizer, tmp_path, 8, max_chunks=2)
+    arrays = {name: np.load(store.folder / f"{name}.npy") for name in ("tokens", "offsets", "row_of_text")}
+    assert {name: (a.dtype.name, a.shape) for name, a in arrays.items()} == {
+        "tokens": ("uint16", (7,)),
+        "offsets": ("int64", (3,)),
+        "row_of_text": ("int32", (3,)),
+    }
+    mapped = (store._tokens, store._offsets, store.row_of_text, store.piece_offsets)
+    assert all(isinstance(array, np.memmap) and not array.flags.owndata for array in mapped)
+
+
+def test_every_text_is_hashed_once(bert: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass gives the store's name and tells equal texts; a store that is there costs no more than that."""
+    hashed: list[int] = []
+    digests = column_module._digests
+
+    def spy(distinct: pa.Array) -> Any:
+        hashed.append(len(distinct))
+        return digests(distinct)
+
+    monkeypatch.setattr(column_module, "_digests", spy)
+    monkeypatch.setattr(column_module, "_SLAB_ROWS", 3)
+    texts = ["a", "b", "a", "c", "b", None]
+    build_token_store(texts, bert.tokenizer, tmp_path, 8)
+    assert hashed == [2, 3]
+    build_token_store(texts, bert.tokenizer, tmp_path, 8)
+    assert hashed == [2, 3, 2, 3]
 
 
 def test_failed_build_leaves_nothing(bert: TextEncoder, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text import cache as cache_module
 from graphstorm_like.text import workers as workers_module
-from graphstorm_like.text.cache import embed_all
+from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 
@@ -46,8 +46,8 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def content(cache: Any) -> bytes:
-    assert {p.name for p in cache.folder.iterdir()} == {"vectors.f16", "meta.json"}
-    return (cache.folder / "vectors.f16").read_bytes()
+    assert {p.name for p in cache.folder.iterdir()} == {"vectors.npy", "meta.json"}
+    return (cache.folder / "vectors.npy").read_bytes()
 
 
 def alive(pid: int) -> bool:
@@ -126,7 +126,7 @@ def test_killed_worker_is_named_and_the_next_run_completes(
     assert not alive(pool[1].process.pid)
     folder = tmp_path / "cut" / whole.folder.name
     assert not (folder / "workers").exists()
-    assert 0 < sum((folder / "done.u1").read_bytes()) < len(store)
+    assert 0 < np.load(folder / "done.npy").sum() < len(store)
     assert content(embed_all(bert, store, tmp_path / "cut", 64, workers=2)) == content(whole)
 
 
@@ -154,7 +154,7 @@ def test_troubles_of_a_worker_reach_the_user_and_end_the_others(
 SWEEP = """
 import sys, time
 from graphstorm_like.text import workers
-from graphstorm_like.text.cache import embed_all
+from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 model, tokens, target = sys.argv[1:]

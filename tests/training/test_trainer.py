@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.progress import Reporter
+from graphstorm_like.progress import Meter, Reporter
+from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.tracking import read_metrics
@@ -41,6 +43,34 @@ def test_learns_links(shop_config: Callable[..., Pipeline], tmp_path: Path, head
     before = trainer.task.evaluate(trainer.experiment.embedder(), "valid", how)["mrr"]
     result = trainer.train()
     assert result.best > max(0.06, 1.3 * before)  # ranks at random: about .025
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_last_group_of_an_epoch_is_not_lost(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Steps that are no multiple of `accumulate`: the rest are an optimizer step too, and every row is trained."""
+    config = shop_config(train={"epochs": 2, "batch_size": 7, "accumulate": 4, "workers": workers})
+    trainer = trainer_of(config, tmp_path)
+    steps, rows = trainer.stream.steps, trainer.task.rows("train")
+    assert steps % 4 != 0
+    sizes: list[int] = []
+    seeds: list[int] = []
+    update = Trainer.update
+
+    def record(self: Trainer, group: list[MiniBatch], meter: Meter) -> None:
+        before = [p.detach().clone() for p in self.model.parameters()]
+        update(self, group, meter)
+        assert any(not torch.equal(old, new) for old, new in zip(before, self.model.parameters(), strict=True))
+        sizes.append(len(group))
+        seeds.extend(node for batch in group for node in batch.seeds["item"].tolist())
+
+    monkeypatch.setattr(Trainer, "update", record)
+    result = trainer.train()
+    of_an_epoch = [4] * (steps // 4) + [steps % 4]
+    assert sizes == of_an_epoch * 2
+    assert result.updates == len(sizes)
+    assert sorted(seeds) == sorted(rows.tolist() * 2)
 
 
 NEW = [("node_regression", "rgcn"), ("node_regression", "sage")] + [

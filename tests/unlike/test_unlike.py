@@ -19,7 +19,9 @@ from gconstruct.partition import partition_graph
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.launch.inspect import show_batch, show_graph, show_plan
+from graphstorm_like.launch.show.batch import show_batch
+from graphstorm_like.launch.show.graph import show_graph
+from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing import ranks

@@ -12,7 +12,7 @@ from typing import Literal
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.launch.launchers import LAUNCHERS, Launcher
-from graphstorm_like.launch.plan import STAGES
+from graphstorm_like.launch.state import STAGES
 
 
 class PrintLaunchConfig(LaunchConfig):

@@ -28,7 +28,7 @@ PRE_TRAINING = {
     "GALM": [],
     "GALM, co-trained": [
         "train.strategy=staged",
-        "train.stages=[{name: lm, type: lm}, {name: gnn, type: gnn, epochs: 2}, "
+        "train.phases=[{name: lm, type: lm}, {name: gnn, type: gnn, epochs: 2}, "
         "{name: both, type: joint, epochs: 1, lm_lr: 2e-5, lr: 3e-4, lm_tokens: 16384}]",
         "train.batch_size=512",
     ],

@@ -7,12 +7,14 @@ from gconstruct.engines.arrow.labels import HashedIds, encode_label, encode_spli
 from gconstruct.engines.arrow.read import Table
 from gconstruct.engines.arrow.texts import encode_text
 from gconstruct.features import encode_feature, transform_of
+from gconstruct.images import encode_image
 from gconstruct.problems import Problems
 from gconstruct.splits import split_counts
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     feature_column,
+    image_column,
     label_column,
     label_split_column,
     text_column,
@@ -42,3 +44,11 @@ def encode_attributes(
         if splits is not None:
             out.columns[SPLIT_COLUMN], out.split_counts = splits, split_counts(splits)
     return out
+
+
+def encode_images(table: Table, config: NodeConfig, base: str, out: Attributes, problems: Problems) -> None:
+    """Add the images of a node table. base: folder where relative paths of images start."""
+    for name, image in config.image.items():
+        encoded = encode_image(image, table.source(image.column, f"{table.key}.image.{name}", problems), base)
+        if encoded is not None:
+            out.columns[image_column(name)], out.image[name] = encoded

@@ -17,7 +17,7 @@ import pyarrow as pa
 from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.csc import sort_edges
-from gconstruct.engines.arrow.attributes import encode_attributes
+from gconstruct.engines.arrow.attributes import encode_attributes, encode_images
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
 from gconstruct.engines.arrow.plan import TablePlan, plan_tables
@@ -106,6 +106,7 @@ class ArrowEngine:
             return
         ids = table.column(column)
         attributes = encode_attributes(table, config, lambda: ids, self._problems)
+        encode_images(table, config, self._config.base or ".", attributes, self._problems)
         if self._problems:
             return
         self._count_dropped(f"nodes.{name}", dropped, attributes)
@@ -158,6 +159,7 @@ class ArrowEngine:
             id_type=id_type,
             features=attributes.features,
             text=attributes.text,
+            image=attributes.image,
             labels=attributes.labels,
         )
         if created or ids.from_table is None:

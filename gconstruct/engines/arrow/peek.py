@@ -22,20 +22,24 @@ _PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 READ_ERRORS = (pa.ArrowException, OSError, EOFError, zlib.error)
 
 
-def peek(file: InputFile, options: CsvOptions, problems: Problems) -> dict[str, pa.DataType | None] | None:
-    """Types by column name, or None when the file cannot be read (then `problems` says why)."""
+def peek(
+    file: InputFile, options: CsvOptions, problems: Problems, key: str = ""
+) -> dict[str, pa.DataType | None] | None:
+    """Types by column name, or None when the file cannot be read (then `problems` says why). key: where the YAML names
+    the file."""
     if file.size == 0:
-        problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). Write it again, or leave it out")
+        fix = "Write it again, or leave it out"
+        problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). {fix}", key)
         return None
     try:
         found = _peek_parquet(file) if file.format == "parquet" else _peek_csv(file, options)
     except READ_ERRORS as err:
-        problems.add(unreadable(file, err))
+        problems.add(unreadable(file, err), key)
         return None
     names = [name for name, _ in found]
     repeated = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
     if repeated:
-        problems.add(f"{file.path}: column names must be unique (got {repeated[0]!r} more than once). Rename them")
+        problems.add(f"{file.path}: column names must be unique (got {repeated[0]!r} more than once). Rename them", key)
         return None
     return dict(found)
 

@@ -80,7 +80,8 @@ def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, Tabl
 
 def _node_needs(key: str, node: NodeConfig) -> list[Need]:
     assert node.id is not None
-    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node)]
+    images = [Need(image.column, "image", f"{key}.image.{name}") for name, image in node.image.items()]
+    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node), *images]
 
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
@@ -108,30 +109,39 @@ def _plan(
     plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
     headers: list[tuple[InputFile, dict[str, pa.DataType | None]]] = []
     for file in plan.files:
-        header = peek(file, table.csv, problems)
+        header = peek(file, table.csv, problems, f"{key}.files")
         if header is not None:
             headers.append((file, header))
     whole = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
-    if len(whole) == len(plan.files):
+    if whole and len(whole) == len(plan.files):
         for need in needs:
             if need.column not in plan.columns:
-                column = _column_plan(need.column, whole, problems)
+                column = _column_plan(need, whole, problems)
                 if column is not None:
+                    if need.use == "image" and _is_bytes(need.column, whole):
+                        column.type = pa.large_binary()
                     plan.columns[need.column] = column
         _check_uses(plan, whole, problems)
     return plan
 
 
+def _is_bytes(column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]]) -> bool:
+    """Does a column hold bytes in all files? Elsewhere they are taken for text."""
+    types = [header[column] for _, header in headers]
+    return all(t is not None and (pa.types.is_binary(t) or pa.types.is_large_binary(t)) for t in types)
+
+
 def _has_columns(file: InputFile, header: dict[str, pa.DataType | None], needs: list[Need], problems: Problems) -> bool:
     missing = {need.column: need.key for need in reversed(needs) if need.column not in header}
     for column, key in reversed(missing.items()):
-        problems.add(f"{key}: {unknown(file.path, 'column', column, header)}")
+        problems.add(f"{key}: {unknown(file.path, 'column', column, header)}", key)
     return not missing
 
 
 def _column_plan(
-    column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
+    need: Need, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
 ) -> ColumnPlan | None:
+    column = need.column
     typed = [(file, header[column]) for file, header in headers if header[column] is not None]
     if not typed:
         return ColumnPlan(pa.large_string(), True, headers[0][0].path, "CSV text")
@@ -143,7 +153,8 @@ def _column_plan(
         other_file, other_type = next((f, t) for f, t in with_values if kind_of(t) != first_kind)
         problems.add(
             f"{other_file.path}: column {column!r} must be of one type in all files of a table "
-            f"(got {other_type}; {first_file.path} has {first_type}). Cast one of them"
+            f"(got {other_type}; {first_file.path} has {first_type}). Cast one of them",
+            need.key,
         )
         return None
     mixed = len(typed) < len(headers)
@@ -162,7 +173,8 @@ def _check_uses(
                 got = "CSV text" if data_type is None else data_type
                 problems.add(
                     f"{file.path}: column {need.column!r} must hold {USES[need.use][0]} (got {got}). "
-                    f"{hint(need.use, kind)}. See {need.key}"
+                    f"{hint(need.use, kind)}. See {need.key}",
+                    need.key,
                 )
                 break
 
@@ -191,7 +203,8 @@ def _agree_on_ids(
             problems.add(
                 f"{other.file}: column {column!r} must have ids of the same type as column {first_column!r} of "
                 f"{first.file} ({first.dtype}), for both name nodes of type {node_type!r} (got {other.dtype}). "
-                "Cast one of them to the other's type"
+                "Cast one of them to the other's type",
+                f"graph.nodes.{node_type}",
             )
     for _, follower in found:
         if follower.untyped or pa.types.is_null(follower.type):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.phases.base import PhaseConfig
 
@@ -11,3 +11,6 @@ class GnnPhase(PhaseConfig):
     """A fresh graph network on vectors of the language model, which are computed once."""
 
     type: Literal["gnn"]
+
+    trains_graph: ClassVar[bool] = True
+    unread_settings: ClassVar[frozenset[str]] = frozenset({"lm"})

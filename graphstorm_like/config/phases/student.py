@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat
-from graphstorm_like.config.phases.base import PhaseConfig
+from graphstorm_like.config.phases.base import PhaseSurroundings, TextPhaseConfig
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 
-class StudentPhase(PhaseConfig):
+class StudentPhase(TextPhaseConfig):
     """A language model learns to give the graph network's vectors from text alone: for nodes without neighbours."""
 
     type: Literal["student"]
@@ -23,3 +24,29 @@ class StudentPhase(PhaseConfig):
     """Of the teacher's class probabilities (node classification)."""
     temperature: PositiveFloat = 1.0
     """Softens the teacher's probabilities: they are those of logits divided by it."""
+
+    reads_graph_network: ClassVar[bool] = True
+    needs_teacher: ClassVar[bool] = True
+
+    def encoders_of(self, present: Mapping[str, TextEncoderConfig]) -> dict[str, TextEncoderConfig]:
+        """See PhaseConfig."""
+        return dict(present) if self.text_encoder is None else dict.fromkeys(present, self.text_encoder)
+
+    def own_encoders(self) -> list[TextEncoderConfig]:
+        """See PhaseConfig."""
+        return [] if self.text_encoder is None else [self.text_encoder]
+
+    def with_own_encoders(self, change: Callable[[TextEncoderConfig], TextEncoderConfig]) -> StudentPhase:
+        """See PhaseConfig."""
+        if self.text_encoder is None:
+            return self
+        return self.model_copy(update={"text_encoder": change(self.text_encoder)})
+
+    def check(self, around: PhaseSurroundings) -> Iterator[str]:
+        """See PhaseConfig."""
+        if around.reads_edge_text:
+            yield (
+                "must be another strategy: a student reads texts of nodes, no others. Or leave the text out of "
+                "task.inputs"
+            )
+        yield from super().check(around)

@@ -14,17 +14,11 @@ from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
+from graphstorm_like.config.negatives import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.problems import Problem, check_original
 from graphstorm_like.config.tasks.base import TaskConfig
-from graphstorm_like.config.tasks.ranking import RANKING_METRICS, NegativesConfig, RankingConfig
-
-
-class SharedNegativesConfig(NegativesConfig):
-    """Where wrong targets come from: the batch's other edges of any relation into the same node type, and uniform ones.
-    Known true targets of a relation are masked, not punished."""
-
-    popularity_correction: bool = True
-    """Subtract from each score the log of how often its target is drawn (Yi et al., RecSys 2019)."""
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 
 class SampledRankingConfig(RankingConfig):
@@ -41,6 +35,11 @@ def _all_or_list(value: Any) -> Any:
     return None if value == "all" else value
 
 
+def _corrected(value: Any) -> Any:
+    """Negatives with popularity_correction, unless it is said."""
+    return {"popularity_correction": True, **value} if isinstance(value, dict) else value
+
+
 class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
     al., KDD 2023), before it serves other tasks. Some edges are held out to validate on, and
@@ -55,7 +54,10 @@ class GraphPretrainingConfig(TaskConfig):
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are told from wrong ones."""
-    negatives: SharedNegativesConfig = SharedNegativesConfig()
+    negatives: Annotated[NegativesConfig, BeforeValidator(_corrected)] = UniformNegativesConfig(
+        type="uniform", popularity_correction=True
+    )
+    """What true edges are told from; with popularity_correction, unless it is turned off."""
     max_edges_per_relation: PositiveInt | None = None
     """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not
     drown the small ones."""

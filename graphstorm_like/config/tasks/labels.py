@@ -15,7 +15,7 @@ from graphstorm_like.config.metrics.f1 import F1Config
 from graphstorm_like.config.metrics.mae import MaeConfig
 from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.config.metrics.rmse import RmseConfig
-from graphstorm_like.config.problems import Problem, check_input_names, check_original, unknown_name
+from graphstorm_like.config.problems import Problem, check_input_names, check_original, check_split, unknown_name
 from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig
 
 LabelKind = Literal["class", "number"]
@@ -47,7 +47,7 @@ class NodeLabelConfig(TaskConfig):
         if self.node_type not in graph.nodes:
             yield ("node_type",), unknown_name("node type", self.node_type, graph.nodes)
         else:
-            yield from _check_label(self, graph.nodes[self.node_type].labels)
+            yield from _check_label(self, graph.nodes[self.node_type].labels, f"graph.nodes.{self.node_type}")
 
 
 class EdgeLabelConfig(TaskConfig):
@@ -90,7 +90,7 @@ class EdgeLabelConfig(TaskConfig):
         yield from check_original(graph, self.edge_type, ("edge_type",))
         edge = graph.edge(self.edge_type)
         if edge is not None:
-            yield from _check_label(self, edge.labels)
+            yield from _check_label(self, edge.labels, f"graph.edges[{graph.edges.index(edge)}]")
             yield from self._check_inputs(edge)
 
     def _check_inputs(self, edge: EdgeConfig) -> Iterator[Problem]:
@@ -104,8 +104,10 @@ class EdgeLabelConfig(TaskConfig):
             yield ("inputs",), f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
 
 
-def _check_label(task: NodeLabelConfig | EdgeLabelConfig, labels: Mapping[str, LabelConfig]) -> Iterator[Problem]:
-    """The label must be one of the table's, and of the task's kind."""
+def _check_label(
+    task: NodeLabelConfig | EdgeLabelConfig, labels: Mapping[str, LabelConfig], table: str
+) -> Iterator[Problem]:
+    """The label must be one of the table's, of the task's kind, and have rows in every split. table: its key."""
     if task.label not in labels:
         yield ("label",), unknown_name("label", task.label, labels)
     elif labels[task.label].kind != task.label_kind:
@@ -114,6 +116,9 @@ def _check_label(task: NodeLabelConfig | EdgeLabelConfig, labels: Mapping[str, L
             f"must be a label of kind {task.label_kind} for {task.type} (got '{task.label}' of kind "
             f"{labels[task.label].kind})",
         )
+    else:
+        key = f"{table}.labels.{task.label}.split"
+        yield from check_split(("label",), "a label", key, labels[task.label].split)
 
 
 class ClassLabelConfig(Strict):

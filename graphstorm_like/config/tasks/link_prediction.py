@@ -14,9 +14,11 @@ from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
-from graphstorm_like.config.problems import Problem, check_original
+from graphstorm_like.config.negatives import NegativesConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.problems import Problem, check_original, check_split
 from graphstorm_like.config.tasks.base import TaskConfig
-from graphstorm_like.config.tasks.ranking import RANKING_METRICS, NegativesConfig, RankingConfig
+from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 
 class LinkPredictionConfig(TaskConfig):
@@ -29,7 +31,8 @@ class LinkPredictionConfig(TaskConfig):
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are told from wrong ones."""
-    negatives: NegativesConfig = NegativesConfig()
+    negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
+    """What true edges are told from."""
     ranking: RankingConfig = RankingConfig()
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
@@ -60,3 +63,5 @@ class LinkPredictionConfig(TaskConfig):
             # The edges of a folder that is there already have no entry to add it to.
             fix = f". Add graph.edges[{graph.edges.index(edge)}].split" if edge.files else ""
             yield at, f"must be an edge type with a split (got '{edge_name(edge.edge_type)}'){fix}"
+        elif edge is not None:
+            yield from check_split(at, "an edge type", f"graph.edges[{graph.edges.index(edge)}].split", edge.split)

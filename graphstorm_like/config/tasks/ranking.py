@@ -1,10 +1,8 @@
-"""Parts of the tasks about links: negatives to learn from, candidates to rank among."""
+"""What tasks about links share: the candidates to rank among."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field, model_validator
+from typing import Literal
 
 from graphstorm_like.config.base import PositiveInt, Strict
 from graphstorm_like.config.metrics import MetricConfig
@@ -16,24 +14,6 @@ RANKING_METRICS: list[MetricConfig] = [
     HitsConfig(type="hits", k=1),
     HitsConfig(type="hits", k=10),
 ]
-
-
-class NegativesConfig(Strict):
-    """Where wrong targets come from. Known true targets among them are masked, not punished."""
-
-    in_batch: bool = True
-    """The other edges' targets."""
-    uniform: Annotated[int, Field(ge=0)] = 0
-    """This many targets drawn uniformly, shared by the batch."""
-    popularity_correction: bool = False
-    """Subtract from each score the log of how often its target is drawn (Yi et al., RecSys 2019): without it, in-batch
-    negatives teach a model to mark down what is popular. Changes nothing without in_batch."""
-
-    @model_validator(mode="after")
-    def _some(self) -> NegativesConfig:
-        if not self.in_batch and self.uniform == 0:
-            raise ValueError("must have in_batch: true or uniform > 0: without negatives there is nothing to learn")
-        return self
 
 
 class RankingConfig(Strict):

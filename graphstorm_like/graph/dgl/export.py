@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,11 @@ class _Export:
         self.node_map, self.edge_map = self._ranges(self.node_types), self._ranges(self.edge_types)
 
     def left_out(self) -> list[str]:
-        """One line for each type that has texts."""
-        texts: Mapping[str, Any] = {name: node.text for name, node in self.manifest.nodes.items()}
-        texts = {**texts, **{edge_name(e.edge_type): e.text for e in self.manifest.edges}}
-        return [f"{name}: left out, for DGL holds no texts: {', '.join(text)}" for name, text in texts.items() if text]
+        """One line for each type that has texts or images."""
+        left: dict[str, list[str]] = {name: [*node.text, *node.image] for name, node in self.manifest.nodes.items()}
+        left |= {edge_name(edge.edge_type): list(edge.text) for edge in self.manifest.edges}
+        why = "left out, for DGL holds neither texts nor images"
+        return [f"{name}: {why}: {', '.join(columns)}" for name, columns in left.items() if columns]
 
     def _ranges(self, types: list[Any]) -> dict[RowType, IntArray]:
         """[P, 2] by type: homogeneous ids, through the types within each partition."""
@@ -247,6 +248,6 @@ def _outside(ids: list[IntArray], start: int, stop: int) -> IntArray:
 
 
 def _without_text(manifest: GraphManifest) -> GraphManifest:
-    nodes = {name: node.model_copy(update={"text": {}}) for name, node in manifest.nodes.items()}
+    nodes = {name: node.model_copy(update={"text": {}, "image": {}}) for name, node in manifest.nodes.items()}
     edges = [edge.model_copy(update={"text": {}}) for edge in manifest.edges]
     return manifest.model_copy(update={"nodes": nodes, "edges": edges})

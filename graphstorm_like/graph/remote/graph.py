@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from graphstorm_like.graph.remote.server import open_call
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
 from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.pending import Pending
 
 
 class RemoteGraph(PartitionedGraph):
@@ -60,12 +61,12 @@ class RemoteGraph(PartitionedGraph):
 
         super().__init__(path, manifest, hide, held_out, open_parts)
 
-    def finish(self, pending: Mapping[int, Callable[[], Any]]) -> list[Any]:
+    def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """The others work on their questions while this host does its own part."""
         self.client.flush()
         host = self._cluster.host
-        here = pending[host]() if host in pending else None
-        return [here if p == host else read() for p, read in pending.items()]
+        here = pending[host].wait() if host in pending else None
+        return [here if p == host else each.wait() for p, each in pending.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes connect anew."""

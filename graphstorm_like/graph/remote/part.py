@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from graphstorm_like.graph.partition import Column, Draw, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
+from graphstorm_like.pending import Pending
 
 
 class RemotePart:
@@ -20,35 +21,35 @@ class RemotePart:
     def __init__(self, client: Client, connection: Connection) -> None:
         self._client, self._connection = client, connection
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Callable[[], list[Hop]]:
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
         """See Part. draw: a seed."""
         assert isinstance(draw, int)
         asked = [i for i, r in enumerate(requests) if len(r.rows)]
         empty = np.zeros(0, dtype=np.int64)
         nothing = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
         if not asked:
-            return lambda: [nothing] * len(requests)
+            return Pending(lambda: [nothing] * len(requests))
         call = {"do": "hops", "seed": draw, "of": [[list(requests[i].edge_type), requests[i].fanout] for i in asked]}
         ticket = self._connection.ask(call, [requests[i].rows for i in asked])
 
-        def finish() -> list[Hop]:
+        def receive() -> list[Hop]:
             arrays = self._client.result(ticket)
             hops = [nothing] * len(requests)
             for n, i in enumerate(asked):
                 hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
             return hops
 
-        return finish
+        return Pending(receive)
 
-    def begin_rows(self, column: Column, rows: IntArray) -> Callable[[], Any]:
+    def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """See Part."""
         ticket = self._connection.ask({"do": "rows", "column": _json(column)}, [rows])
-        return lambda: self._client.result(ticket)[0]
+        return Pending(lambda: self._client.result(ticket)[0])
 
-    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Callable[[], Ragged]:
+    def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Pending[Ragged]:
         """See Part."""
         ticket = self._connection.ask({"do": "ragged", "column": _json(column), "values": values}, [rows])
-        return lambda: Ragged(*self._client.result(ticket))
+        return Pending(lambda: Ragged(*self._client.result(ticket)))
 
     def column(self, column: Column) -> Any:
         """See Part. In pieces, so that no message is larger than the network likes."""

@@ -212,12 +212,12 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
                 HopRequest(tuple(edge_type), rows, fanout)
                 for (edge_type, fanout), rows in zip(call["of"], arrays, strict=True)
             ]
-            hops = partition.begin_hops(requests, int(call["seed"]))()
+            hops = partition.begin_hops(requests, int(call["seed"])).wait()
             return [a for hop in hops for a in (hop.rows, hop.offsets, hop.sources, hop.edge_ids)]
         case "rows":
-            return [partition.begin_rows(_column(call), arrays[0])()]
+            return [partition.begin_rows(_column(call), arrays[0]).wait()]
         case "ragged":
-            found = partition.begin_ragged(_column(call), arrays[0], bool(call["values"]))()
+            found = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
             return [found.item_of_row, found.items, found.starts, found.sizes, found.values]
         case "column":
             whole, start = partition.column(_column(call)), call["start"]

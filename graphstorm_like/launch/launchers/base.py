@@ -14,7 +14,8 @@ from typing import Any
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.launch.host import usable_cores
-from graphstorm_like.launch.plan import STAGES, ProcessPlan, plan_processes, sketch_job
+from graphstorm_like.launch.processes import ProcessPlan, plan_processes, sketch_job
+from graphstorm_like.launch.state import STAGES
 from graphstorm_like.registry import Registry
 
 

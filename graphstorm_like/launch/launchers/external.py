@@ -8,7 +8,7 @@ from graphstorm_like.config.launchers.external import ExternalLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher
-from graphstorm_like.launch.plan import STAGES
+from graphstorm_like.launch.state import STAGES
 
 
 @LAUNCHERS.register(ExternalLaunchConfig)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,13 +17,11 @@ from graphstorm_like.launch.host import (
     usable_cores,
 )
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher, Source
-from graphstorm_like.launch.plan import (
-    STAGES,
-    Job,
-    Ports,
-)
+from graphstorm_like.launch.preflight import may_have_gpu
 from graphstorm_like.launch.prepare import prepare, supervise, write_pipeline
+from graphstorm_like.launch.processes import Job, Ports
 from graphstorm_like.launch.stages import hold_output, run_pipeline, writing
+from graphstorm_like.launch.state import STAGES
 from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
@@ -77,13 +74,9 @@ class LocalLauncher(Launcher):
         return super().submit(pipeline, source, fresh, quiet)
 
 
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Of NVIDIA, AMD, and Windows' Linux: without any, torch need not be asked."""
-
-
 def count_gpus(hosts: int) -> int:
     """GPUs of this machine; only where hosts are pretended on it does it matter, and torch takes a second to load."""
-    if hosts == 1 or (sys.platform == "linux" and not any(Path(device).exists() for device in _GPU_DEVICES)):
+    if hosts == 1 or not may_have_gpu():
         return 0
     import torch
 

@@ -19,10 +19,11 @@ from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher
-from graphstorm_like.launch.plan import STAGES, Job, Ports, plan_processes, stage_mark
 from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
 from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.processes import Job, Ports, plan_processes
 from graphstorm_like.launch.stages import hold_output, writing
+from graphstorm_like.launch.state import STAGES, stage_mark
 from graphstorm_like.launch.supervisor import GRACE_SECONDS, Stopping, listening, run_host, with_restarts
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.stopping import Stopped
@@ -78,8 +79,7 @@ class HostSupervisor:
 
     def address(self) -> str:
         """IP address of this node. Raises LaunchError when the world reaches it."""
-        import ray
-
+        ray: Any = _ray()
         found = str(ray.util.get_node_ip_address())
         check_private(found)
         return found

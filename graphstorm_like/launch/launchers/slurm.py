@@ -16,7 +16,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.host import job_name, own_address, resolve
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Launcher, Source
-from graphstorm_like.launch.plan import STAGES
+from graphstorm_like.launch.state import STAGES
 
 SCRIPT = """\
 #!/bin/bash

@@ -20,6 +20,8 @@ class DistMultHead(LinkHead):
     w_r starts at 1: a dot product, from which the relations learn to differ.
     """
 
+    targets_alike = True
+
     def __init__(self, config: DistMultHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
         super().__init__()
         self.normalize = config.normalize

@@ -16,6 +16,8 @@ from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
 class DotHead(LinkHead):
     """score(s, t) = <P_s h_s, P_t h_t>, of unit length when `normalize`; P = I unless `directed`."""
 
+    targets_alike = True
+
     def __init__(self, config: DotHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
         super().__init__()
         self.normalize = config.normalize

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
-from graphstorm_like.text.cache import EmbeddingCache, embed_all
+from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.embed import embed_all
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.encoders.base import TEXT_ENCODERS, TextEmbedder, TextJob
 from graphstorm_like.text.folders import model_files, resolve_model_folder

@@ -1,4 +1,4 @@
-"""The masked-language-model term of a stage: a head a language model, on the texts of the batch."""
+"""The masked-language-model term of a phase: a head a language model, on the texts of the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphstorm_like.training.lm.language_models import LanguageModels
 
 
 class MlmTerm(nn.Module):
-    """Its heads learn with the language models; nothing but the stage itself needs them afterwards."""
+    """Its heads learn with the language models; nothing but the phase itself needs them afterwards."""
 
     def __init__(self, config: MlmConfig, language_models: LanguageModels, group: Group = ALONE) -> None:
         super().__init__()

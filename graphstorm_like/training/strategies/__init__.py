@@ -1,5 +1,6 @@
-"""Strategies: the stages of a training, one small module a kind, all over the one training loop."""
+"""Strategies: the phases of a training, planned and run one after the other."""
 
-from graphstorm_like.training.strategies.run import final_experiment, run_stages, stage_plan
+from graphstorm_like.training.strategies.plan import phase_plan
+from graphstorm_like.training.strategies.run import final_experiment, run_phases
 
-__all__ = ["final_experiment", "run_stages", "stage_plan"]
+__all__ = ["final_experiment", "phase_plan", "run_phases"]

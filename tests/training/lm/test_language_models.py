@@ -62,7 +62,7 @@ def test_every_family_learns(family: tuple[str, Path], tmp_path: Path, tune: str
     for _ in range(2):  # LoRA's first factor has no gradient until the second has moved
         encoder(batch).square().sum().backward()
         if tune != "lora":
-            assert all(p.grad is not None for p in learning(encoder).values())
+            assert [n for n, p in learning(encoder).items() if p.grad is None] == []
         optimizer.step()
         optimizer.zero_grad()
     moved = {n for n, p in encoder.named_parameters() if not torch.equal(p, before[n])}
@@ -148,7 +148,7 @@ def test_top_layers(encoder: TextEncoder) -> None:
     assert all(n.startswith("encoder.layer.1.") for n in names)
     with pytest.raises(ConfigError, match=r"train\.lm\.tune\.layers: must be at most 2, the model's layers \(got 9\)"):
         LanguageModels({"*": encoder}, LmConfig(tune=TopTuning(type="top", layers=9)))
-    # And back: a later stage that tunes all really does.
+    # And back: a later phase that tunes all really does.
     LanguageModels({"*": encoder}, LmConfig())
     assert len(learning(encoder)) == len(list(encoder.parameters()))
     assert lms.groups()

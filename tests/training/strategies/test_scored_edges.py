@@ -23,7 +23,7 @@ from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.training.experiment import build_experiment
-from graphstorm_like.training.lm.experiment import build_lm_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
@@ -117,13 +117,13 @@ def test_each_review_gets_its_gradient(made: Make) -> None:
     pipeline = made("gradient", TEXT, {"strategy": "lm_only"})
     run_pipeline(pipeline, ("construct",), reporter=QUIET)
     experiment = build_lm_experiment(pipeline, QUIET)
-    ids = experiment.objective.stream(16, 0).epoch_order(0)[:16]
-    experiment.trained.train()
-    experiment.backward(experiment.batches().make(ids, StreamPosition(0, 0)))
-    lm = experiment.language_models
+    ids = experiment.learner.objective.stream(16, 0).epoch_order(0)[:16]
+    experiment.learner.trained.train()
+    experiment.learner.backward(experiment.learner.batches().make(ids, StreamPosition(0, 0)))
+    lm = experiment.learner.language_models
     found = {n: p.grad.clone() for n, p in lm.named_parameters() if p.grad is not None}
     assert found
-    experiment.trained.zero_grad()
+    experiment.learner.trained.zero_grad()
     encoder, graph, task = lm.of(pipeline.model.encoder_key("item")), experiment.graph, experiment.task
     assert isinstance(task, EdgeLabelTask)
 
@@ -148,13 +148,13 @@ def test_each_review_gets_its_gradient(made: Make) -> None:
             torch.testing.assert_close(found[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=name)
 
 
-@pytest.mark.parametrize("stage", ["lm", "joint"])
-def test_resumed_is_uninterrupted(made: Make, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+@pytest.mark.parametrize("phase", ["lm", "joint"])
+def test_resumed_is_uninterrupted(made: Make, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     ends = []
     for name in ("whole", "broken"):
-        strategy = "lm_only" if stage == "lm" else "joint"
+        strategy = "lm_only" if phase == "lm" else "joint"
         changes = {"strategy": strategy, "checkpoint": {"every_steps": 3}, "track": {"every_steps": 1}, "epochs": 2}
-        pipeline = made(f"{stage}-{name}", TEXT, changes).model_copy(update={"cache": f"{stage}-{name}"})
+        pipeline = made(f"{phase}-{name}", TEXT, changes).model_copy(update={"cache": f"{phase}-{name}"})
         pipeline = pipeline.with_absolute_paths(Path(pipeline.output).parent)
         if name == "broken":
             real = Trainer.check_finite
@@ -221,14 +221,14 @@ def test_what_does_not_fit_is_refused(made: Make, inputs: Any, train: dict[str, 
 
 
 def test_without_a_text_encoder_nobody_reads_reviews(made: Make) -> None:
-    """Neither for the pipeline's task nor for a stage's own."""
+    """Neither for the pipeline's task nor for a phase's own."""
     data = made("bad", TEXT).model_dump(mode="json")
     data["model"] |= {"text_encoder": None, "inputs": {"item": {"text": []}}}
     with pytest.raises(ConfigError, match=r"model\.text_encoder.*task\.inputs reads text"):
         build_pipeline(data)
     own = {"name": "lm", "type": "lm", "task": data["task"]}
     data["task"] = {"type": "node_classification", "node_type": "item", "label": "kind"}
-    data["train"] |= {"strategy": "staged", "stages": [own, {"name": "gnn", "type": "gnn"}]}
+    data["train"] |= {"strategy": "staged", "phases": [own, {"name": "gnn", "type": "gnn"}]}
     with pytest.raises(ConfigError, match=r"model\.text_encoder.*task\.inputs reads text"):
         build_pipeline(data)
 
@@ -240,15 +240,15 @@ def test_features_of_scored_edges_need_no_text_encoder(made: Make) -> None:
     run_pipeline(build_pipeline(data), ("construct", "train"), reporter=QUIET)
 
 
-def test_pieces_are_refused_in_joint_stages_over_hosts(made: Make) -> None:
+def test_pieces_are_refused_in_joint_phases_over_hosts(made: Make) -> None:
     data = made("bad", TEXT, {"strategy": "joint"}, partitions=2).model_dump(mode="json")
     data["launch"] |= {"hosts": 2}
     data["model"]["text_encoder"]["long_texts"] = "chunk"
-    with pytest.raises(ConfigError, match=r"text_encoder\.long_texts: must be truncate for a joint stage on several"):
+    with pytest.raises(ConfigError, match=r"text_encoder\.long_texts: must be truncate for a joint phase on several"):
         build_pipeline(data)
 
 
-def test_a_stage_is_reused_only_where_its_width_fits(made: Make) -> None:
+def test_a_phase_is_reused_only_where_its_width_fits(made: Make) -> None:
     """Where no end has a text, a language model's head has the graph network's width."""
 
     def of_width(output: str, hidden: int, strategy: str) -> Pipeline:
@@ -265,4 +265,4 @@ def test_a_stage_is_reused_only_where_its_width_fits(made: Make) -> None:
 def test_weights_of_the_language_model_of_reviews_are_remembered(made: Make) -> None:
     pipeline = made("weights", TEXT)
     run_pipeline(pipeline, ("construct",), reporter=QUIET)
-    assert "user:buys:item.text:review" in build_experiment(pipeline, QUIET).text_weights
+    assert "user:buys:item.text:review" in build_experiment(pipeline, QUIET).artifacts.text_weights

@@ -1,4 +1,4 @@
-"""The real thing: `gsl train` killed by SIGKILL inside every stage of a strategy, against one that was left alone."""
+"""The real thing: `gsl train` killed by SIGKILL inside every phase of a strategy, against one that was left alone."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ KILLS = """
 import os, signal, sys
 from graphstorm_like.cli.main import main
 from graphstorm_like.training.trainer import Trainer
-update, (stage, at) = Trainer.update, os.environ["KILL_AT"].split(":")
+update, (phase, at) = Trainer.update, os.environ["KILL_AT"].split(":")
 def until(self, *rest):
     update(self, *rest)  # a moment later than any resume point: what came after the last one is lost
-    if stage in str(self.folder) and self.state.updates == int(at):
+    if phase in str(self.folder) and self.state.updates == int(at):
         os.kill(os.getpid(), signal.SIGKILL)
 Trainer.update = until
 main()
 """
-"""gsl that kills itself after an update of a stage, wherever its sampler process and its collating thread are."""
+"""gsl that kills itself after an update of a phase, wherever its sampler process and its collating thread are."""
 
-STAGES = {
+PHASES = {
     "joint": ["lm", "gnn", "joint"],
     "glem": ["lm", "gnn", "pseudo", "gnn2"],
     "distill": ["lm", "gnn", "student"],
@@ -51,28 +51,28 @@ def gsl(command: str, arguments: list[str], kill_at: str = "nothing:0") -> int:
 
 
 def results(cache: Path, output: Path) -> dict[str, object]:
-    """Losses, scores and weights of every stage."""
+    """Losses, scores and weights of every phase."""
     found: dict[str, object] = {}
-    for stage in [*cache.glob("stage-*"), output / "train"]:
-        if not stage.is_dir():
+    for phase in [*cache.glob("phase-*"), output / "train"]:
+        if not phase.is_dir():
             continue
-        name = stage.name.rpartition("-")[0]
-        found[name] = [(r["kind"], r["update"], r.get("loss"), r.get("accuracy")) for r in read_metrics(stage)]
-        for file in sorted((stage / "best").rglob("*.safetensors")):
+        name = phase.name.rpartition("-")[0]
+        found[name] = [(r["kind"], r["update"], r.get("loss"), r.get("accuracy")) for r in read_metrics(phase)]
+        for file in sorted((phase / "best").rglob("*.safetensors")):
             weights = {k: (v.shape, v.tobytes()) for k, v in load_file(file).items()}
-            found[f"{name}/{file.relative_to(stage)}"] = weights
+            found[f"{name}/{file.relative_to(phase)}"] = weights
     return found
 
 
-@pytest.mark.parametrize("strategy", STAGES)
-def test_killed_inside_every_stage(tmp_path: Path, strategy: str) -> None:
+@pytest.mark.parametrize("strategy", PHASES)
+def test_killed_inside_every_phase(tmp_path: Path, strategy: str) -> None:
     model = tiny_text_model(tmp_path / "lm")
     yaml = str(write_shop_pipeline(tmp_path, text_model=str(model)))
-    types = {name: name.rstrip("2") for name in STAGES[strategy]}
+    types = {name: name.rstrip("2") for name in PHASES[strategy]}
     common = [
         yaml,
         f"train.strategy={strategy}",
-        f"train.stages=[{', '.join(f'{{name: {name}, type: {kind}, epochs: 2}}' for name, kind in types.items())}]",
+        f"train.phases=[{', '.join(f'{{name: {name}, type: {kind}, epochs: 2}}' for name, kind in types.items())}]",
         "train.lm.lr=0.002",
         "train.lm.batch_size=32",
         "train.checkpoint.every_steps=2",
@@ -86,18 +86,18 @@ def test_killed_inside_every_stage(tmp_path: Path, strategy: str) -> None:
     for name in ("whole", "broken"):
         settings = [*common, f"output={tmp_path}/{name}", f"cache={tmp_path}/cache-{name}"]
         if name == "broken":
-            for stage in STAGES[strategy]:
-                folder = "train" if stage == STAGES[strategy][-1] else f"stage-{stage}-"
+            for phase in PHASES[strategy]:
+                folder = "train" if phase == PHASES[strategy][-1] else f"phase-{phase}-"
                 for at in (3, 7):
                     assert gsl("train", settings, f"{folder}:{at}") == -signal.SIGKILL
         assert gsl("train", settings) == 0
         ends[name] = results(tmp_path / f"cache-{name}", tmp_path / name)
     assert ends["whole"].keys() == ends["broken"].keys()
     *_, last = types
-    cached = {f"stage-{name}" for name, kind in types.items() if name != last or kind != "gnn"}
+    cached = {f"phase-{name}" for name, kind in types.items() if name != last or kind != "gnn"}
     assert {name for name in ends["whole"] if "/" not in name} == {"", *cached}
-    if f"stage-{last}" in cached:
-        assert ends["whole"][f"stage-{last}"] == ends["whole"][""]
+    if f"phase-{last}" in cached:
+        assert ends["whole"][f"phase-{last}"] == ends["whole"][""]
     for name, values in ends["whole"].items():
         assert values == ends["broken"][name], name
     assert not list(tmp_path.rglob(".writing-*"))

@@ -1,4 +1,4 @@
-"""Every strategy from tables to scores; stages are reused, resumed bit for bit, and train what they say."""
+"""Every strategy from tables to scores; phases are reused, resumed bit for bit, and train what they say."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.lm.experiment import LmExperiment, build_joint_experiment, build_lm_experiment
-from graphstorm_like.training.strategies.kinds import stage_pipeline
-from graphstorm_like.training.strategies.run import stage_plan
+from graphstorm_like.training.lm.build import build_joint_experiment, build_lm_experiment
+from graphstorm_like.training.lm.learner import LmLearner
+from graphstorm_like.training.phases.base import phase_pipeline
+from graphstorm_like.training.strategies.plan import phase_plan
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 
-from ...sampling.test_stages import SIMILAR, message_pairs
+from ...sampling.test_steps import SIMILAR, message_pairs
 
 QUIET = Reporter(quiet=True)
 
@@ -121,10 +122,10 @@ def test_joint_leaves_out_target_edges_when_asked(configured: Callable[..., Pipe
         "joint", f"task.exclude_target_edges={exclude}", "train.fanouts=[-1, -1]", task="edge_regression"
     )
     train(pipeline, "construct")
-    stage = pipeline.train.stage_list()[0]
-    assert isinstance(stage, JointPhase)
-    experiment = build_joint_experiment(stage_pipeline(pipeline, stage), stage, QUIET)
-    batch = experiment.batches().make(experiment.task.rows("train")[:8], _at())
+    phase = pipeline.train.phase_list()[0]
+    assert isinstance(phase, JointPhase)
+    experiment = build_joint_experiment(phase_pipeline(pipeline, phase), phase, QUIET)
+    batch = experiment.learner.batches().make(experiment.task.rows("train")[:8], _at())
     ids, targets = batch.input_ids["item"].numpy(), batch.targets
     assert isinstance(targets, EdgeTargets)
     asked = set(zip(ids[targets.sources].tolist(), ids[targets.targets].tolist(), strict=True))
@@ -153,18 +154,18 @@ def test_scores_are_those_that_validation_saw(configured: Callable[..., Pipeline
 
 def test_stages_are_reused_by_other_pipelines(configured: Callable[..., Pipeline]) -> None:
     first = train(configured("staged"))
-    assert any("stage 1 of 2, lm" in line for line in first)
-    assert not any("up to date" in line for line in first if "stage" in line)
+    assert any("phase 1 of 2, lm" in line for line in first)
+    assert not any("up to date" in line for line in first if "phase" in line)
     # Another graph network, another output: the language model is the same.
     again = train(configured("staged", "model.gnn.hidden=8", output="other"))
 
     def reused(lines: list[str]) -> bool:
-        return any(line.startswith("stage lm: up to date") for line in lines)
+        return any(line.startswith("phase lm: up to date") for line in lines)
 
     assert reused(again)
     assert reused(train(configured("glem")))
     assert not reused(train(configured("staged", "train.lm.epochs=1", output="third")))
-    # What was a first stage there is the last one here.
+    # What was a first phase there is the last one here.
     alone = configured("lm_only")
     assert reused(train(alone, *ALL))
     assert read_scores(alone)["test"]["accuracy"] > 0.75
@@ -173,30 +174,30 @@ def test_stages_are_reused_by_other_pipelines(configured: Callable[..., Pipeline
     assert not reused(lines.said)
 
 
-def test_a_last_stage_is_reused_where_it_is_not_the_last(configured: Callable[..., Pipeline]) -> None:
-    """What lm_only made is the first stage of staged, also when its output is no more."""
+def test_a_last_phase_is_reused_where_it_is_not_the_last(configured: Callable[..., Pipeline]) -> None:
+    """What lm_only made is the first phase of staged, also when its output is no more."""
     alone = configured("lm_only", "train.lm.epochs=1")
     train(alone)
     weights = (Path(alone.output) / "train" / "best" / "model.safetensors").read_bytes()
     train(configured("lm_only", "train.lm.epochs=1", "train.lm.head_lr=0.1"))
     lines = train(configured("staged", "train.lm.epochs=1", "train.epochs=1"))
-    assert any(line.startswith("stage lm: up to date") for line in lines)
-    found = [f.read_bytes() for f in Path(alone.cache).glob("stage-lm-*/best/model.safetensors")]
+    assert any(line.startswith("phase lm: up to date") for line in lines)
+    found = [f.read_bytes() for f in Path(alone.cache).glob("phase-lm-*/best/model.safetensors")]
     assert len(found) == 2
     assert weights in found
 
 
-def test_a_last_stage_that_another_run_trains_is_left_to_it(configured: Callable[..., Pipeline]) -> None:
+def test_a_last_phase_that_another_run_trains_is_left_to_it(configured: Callable[..., Pipeline]) -> None:
     pipeline = configured("lm_only", "train.lm.epochs=1")
     train(pipeline, "construct")
-    (stage,) = stage_plan(pipeline, Path(pipeline.output) / "train", read_manifest(str(pipeline.graph.path)))
-    with exclusive(stage.lock, "training this stage"):
+    (phase,) = phase_plan(pipeline, Path(pipeline.output) / "train", read_manifest(str(pipeline.graph.path)))
+    with exclusive(phase.lock, "training this phase"):
         train(pipeline)
-    assert (stage.folder / "best").is_dir()
-    assert not stage.cached.exists()
+    assert (phase.folder / "best").is_dir()
+    assert not phase.cached.exists()
 
 
-STAGES = {
+PHASES = {
     "lm": "[{name: a, type: lm}]",
     "links": "[{name: a, type: lm, task: {type: link_prediction, edge_type: 'item:similar:item', "
     "ranking: {candidates: 10}}}]",
@@ -215,7 +216,7 @@ def stop_in(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     real = Trainer.check_finite
 
     def check(self: Trainer, loss: float, norm: float) -> None:
-        if isinstance(self.experiment, LmExperiment) and self.state.updates == updates:
+        if isinstance(self.learner, LmLearner) and self.state.updates == updates:
             raise Stopped
         real(self, loss, norm)
 
@@ -223,9 +224,9 @@ def stop_in(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
 
 
 def results(pipeline: Pipeline) -> dict[str, Any]:
-    """Losses and weights of every stage, by name."""
+    """Losses and weights of every phase, by name."""
     found: dict[str, Any] = {}
-    for metrics in [*Path(pipeline.cache).glob("stage-*"), Path(pipeline.output) / "train"]:
+    for metrics in [*Path(pipeline.cache).glob("phase-*"), Path(pipeline.output) / "train"]:
         if not (metrics / "metrics.jsonl").exists():
             continue
         name = metrics.name.rsplit("-", 1)[0]
@@ -238,16 +239,16 @@ def results(pipeline: Pipeline) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("phase", PHASES)
 def test_resumed_is_uninterrupted(
-    configured: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    configured: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
-    """Killed within each kind of stage: optimizer states of both models, table and ages come back."""
+    """Killed within each kind of phase: optimizer states of both models, table and ages come back."""
 
     def config(name: str) -> Pipeline:
         pipeline = configured(
-            STRATEGY_OF[stage],
-            f"train.stages={STAGES[stage]}",
+            STRATEGY_OF[phase],
+            f"train.phases={PHASES[phase]}",
             "train.checkpoint.every_steps=3",
             "train.track.every_steps=1",
             "train.epochs=2",
@@ -271,7 +272,7 @@ def test_resumed_is_uninterrupted(
 
 
 def test_the_language_model_learns_only_where_it_should(configured: Callable[..., Pipeline]) -> None:
-    """Frozen: in no optimizer, no gradient. After that a stage that tunes it does tune it."""
+    """Frozen: in no optimizer, no gradient. After that a phase that tunes it does tune it."""
     pipeline = configured("staged")
     lines = train(pipeline)
     sizes = [line.split("; ")[1].split(" parameters")[0] for line in lines if " parameters that learn" in line]
@@ -331,21 +332,21 @@ def test_each_node_type_has_the_right_language_model(tmp_path: Path) -> None:
     )
     pipeline = load_pipeline(tmp_path / "p.yaml")
     train(pipeline, "construct")
-    experiment = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
-    kinds = {k: type(experiment.language_models.of(k).backbone).__name__ for k in ("*", "superuser")}
+    experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
+    kinds = {k: type(experiment.learner.language_models.of(k).backbone).__name__ for k in ("*", "superuser")}
     assert kinds == {"*": "BertModel", "superuser": "MPNetModel"}
     from graphstorm_like.inputs.trained_texts import texts_of
 
-    pipeline_batch = experiment.batches().make(np.arange(8), _at())
+    pipeline_batch = experiment.learner.batches().make(np.arange(8), _at())
     seen: dict[str, list[str]] = {}
     for node_type, _, texts in texts_of(pipeline_batch):
         assert isinstance(node_type, str)
-        for encoder in experiment.language_models.encoders:
+        for encoder in experiment.learner.language_models.encoders:
             encoder.register_forward_pre_hook(
                 lambda module, _, t=node_type: seen.setdefault(t, []).append(type(module.backbone).__name__)
             )
-        experiment._encode(node_type, texts.batches[0])
-        for encoder in experiment.language_models.encoders:
+        experiment.learner.encode(node_type, texts.batches[0])
+        for encoder in experiment.learner.language_models.encoders:
             encoder._forward_pre_hooks.clear()
     assert seen == {"user": ["BertModel"], "superuser": ["MPNetModel"]}
     train(pipeline, *ALL)
@@ -361,13 +362,13 @@ def _at() -> Any:
 
 
 def test_gold_and_pseudo_labels(configured: Callable[..., Pipeline]) -> None:
-    """Test labels are never read: with all of them changed, the pseudo stage trains the same."""
+    """Test labels are never read: with all of them changed, the pseudo phase trains the same."""
     from graphstorm_like.tasks import NodeClassification
     from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 
     pipeline = configured("lm_only")
     train(pipeline, "construct")
-    experiment = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
+    experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
     task = experiment.task
     assert isinstance(task, NodeClassification)
     count = len(task.labels)
@@ -393,25 +394,27 @@ def test_gold_and_pseudo_labels(configured: Callable[..., Pipeline]) -> None:
     assert float(labels.loss(vectors, batch)[0].detach()) == float(loss.detach())
 
 
-def test_strategies_check_their_stages(configured: Callable[..., Pipeline]) -> None:
-    with pytest.raises(ConfigError, match=r"train\.stages: must be of the types gnn for strategy frozen \(got lm\)"):
-        configured("frozen", "train.stages=[{name: a, type: lm}]")
-    with pytest.raises(ConfigError, match=r"train\.stages: must have names of their own \(got 'a' twice\)"):
-        configured("staged", "train.stages=[{name: a, type: lm}, {name: a, type: gnn}]")
+def test_strategies_check_their_phases(configured: Callable[..., Pipeline]) -> None:
+    with pytest.raises(ConfigError, match=r"train\.phases: must be of the types gnn for strategy frozen \(got lm\)"):
+        configured("frozen", "train.phases=[{name: a, type: lm}]")
+    with pytest.raises(ConfigError, match=r"train\.phases: must have names of their own \(got 'a' twice\)"):
+        configured("staged", "train.phases=[{name: a, type: lm}, {name: a, type: gnn}]")
+    with pytest.raises(ConfigError, match=r"train\.stages: unknown key \(known: .*\)\. Did you mean 'phases'\?"):
+        configured("lm_only", "train.stages=[{name: a, type: lm}]")
     with pytest.raises(ConfigError, match="pseudo labels are classes of nodes"):
         configured("glem", task="link_prediction")
     with pytest.raises(ConfigError, match="must be frozen, or 'item' must have a text"):
         configured("lm_only", "model.inputs.item.text=[]")
 
 
-def test_a_trained_stage_is_a_text_encoder_for_other_runs(configured: Callable[..., Pipeline]) -> None:
+def test_a_trained_phase_is_a_text_encoder_for_other_runs(configured: Callable[..., Pipeline]) -> None:
     first = configured("lm_only")
     train(first)
     folder = Path(first.output) / "train" / "best" / "lm" / "shared"
     second = configured("frozen", f"model.text_encoder.name={folder}", output="second")
     train(second, *ALL)
     assert read_scores(second)["test"]["accuracy"] > 0.9
-    assert Runner(second, QUIET).trained().text_weights["item.text:title"]
+    assert Runner(second, QUIET).trained().artifacts.text_weights["item.text:title"]
 
 
 PRETRAINING = "task={type: graph_pretraining, edge_types: ['item:similar:item'], ranking: {candidates: 20}}"
@@ -420,8 +423,8 @@ PRETRAINING = "task={type: graph_pretraining, edge_types: ['item:similar:item'],
 @pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
 def test_pre_training_on_a_graph(configured: Callable[..., Pipeline], strategy: str) -> None:
     """GaLM: without a graph network, and co-training in three steps; with masked language modelling beside it."""
-    stages = "train.stages=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
-    changes = [PRETRAINING, "train.lm.mlm={weight: 0.1}", *([stages] if strategy == "staged" else [])]
+    phases = "train.phases=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
+    changes = [PRETRAINING, "train.lm.mlm={weight: 0.1}", *([phases] if strategy == "staged" else [])]
     pipeline = configured(strategy, *changes, task="link_prediction")
     train(pipeline, *ALL)
     scores = read_scores(pipeline)
@@ -437,9 +440,9 @@ def test_masked_language_modelling_alone(configured: Callable[..., Pipeline]) ->
     assert found[-1] < 0.8 * found[0]
     from safetensors.torch import load_file
 
-    fresh = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
+    fresh = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
     saved = load_file(Path(pipeline.output) / "train" / "best" / "model.safetensors")
-    for name, value in fresh.modules.state_dict().items():
+    for name, value in fresh.artifacts.modules.state_dict().items():
         if name.endswith("weight") and value.dim() > 1:
             # Weight decay alone has touched it.
             torch.testing.assert_close(saved[name], value, rtol=0.01, atol=1e-4)
@@ -467,13 +470,13 @@ def test_the_mlm_loss_is_a_mean_over_the_tokens_of_all_ranks(
     train(pipeline, "construct")
     found, rank = [], OneOfTwo()
     for ranks in (Group(), rank):
-        experiment = build_lm_experiment(stage_pipeline(pipeline, pipeline.train.stage_list()[0]), QUIET)
-        assert experiment.mlm is not None
-        experiment.mlm.group = ranks
-        experiment.trained.train()
-        batch = experiment.batches().make(np.arange(16), _at())
-        loss, _ = experiment.backward(batch.replace(weight=weight))
-        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
+        assert experiment.learner.mlm is not None
+        experiment.learner.mlm.group = ranks
+        experiment.learner.trained.train()
+        batch = experiment.learner.batches().make(np.arange(16), _at())
+        loss, _ = experiment.learner.backward(batch.replace(weight=weight))
+        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
         assert word is not None
         found.append((word, loss))
     (alone, alone_loss), (one, loss) = found
@@ -499,12 +502,12 @@ def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline])
     )
     gradients = []
     for one in (pipeline, with_mlm, without_task):
-        experiment = build_lm_experiment(stage_pipeline(one, one.train.stage_list()[0]), QUIET)
-        experiment.trained.train()
-        batch = experiment.batches().make(np.arange(16), _at())
-        loss, count = experiment.backward(batch)
+        experiment = build_lm_experiment(phase_pipeline(one, one.train.phase_list()[0]), QUIET)
+        experiment.learner.trained.train()
+        batch = experiment.learner.batches().make(np.arange(16), _at())
+        loss, count = experiment.learner.backward(batch)
         assert count == 16
-        word = experiment.language_models.of("*").backbone.get_input_embeddings().weight.grad
+        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
         assert word is not None
         gradients.append((word, loss))
     (task, task_loss), (both, both_loss), (mlm, mlm_loss) = gradients

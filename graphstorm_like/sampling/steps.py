@@ -1,11 +1,11 @@
 """What happens to a batch: a visible list of callables, MiniBatch -> MiniBatch.
 
-A stage is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
+A step is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,23 +15,16 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.tasks.ranking import NegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
-from graphstorm_like.sampling.batch import (
-    EdgeTargets,
-    MiniBatch,
-    NodeTargets,
-    StreamPosition,
-    link_parts,
-    torch_subgraph,
-)
-from graphstorm_like.sampling.links import MultiLinkSeeder, number_nodes
+from graphstorm_like.pending import Pending, wait_for_all
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
+from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALONE, Share
 
 
-class Stage(Protocol):
+class Step(Protocol):
     """One step of making a batch."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
@@ -87,7 +80,7 @@ class EdgeSeeder:
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""
-        ids = ids if self.share.size == 1 else np.sort(ids)
+        ids = self.share.arranged(ids)
         source, target = self.graph.edges(self.edge_type, ids)
         asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
@@ -95,29 +88,6 @@ class EdgeSeeder:
         own = ids[mine]
         targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[own]), torch.from_numpy(own))
         return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
-
-
-class LinkSeeder:
-    """Edges of one type; see MultiLinkSeeder."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        edge_type: EdgeType,
-        known_ids: IntArray,
-        uniform: int,
-        seed: int,
-        share: Share = ALONE,
-        popularity_correction: bool = False,
-        in_batch: bool = True,
-    ) -> None:
-        negatives = NegativesConfig(uniform=uniform, popularity_correction=popularity_correction, in_batch=in_batch)
-        self._seeder = MultiLinkSeeder(graph, {edge_type: known_ids}, negatives, seed, share)
-
-    def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Edge ids -> distinct end nodes, with positions of sources, targets and negatives."""
-        batch = self._seeder(ids, position)
-        return batch.replace(targets=link_parts(batch.targets)[0])
 
 
 @dataclass(frozen=True)
@@ -151,7 +121,7 @@ class FeatureSource(Protocol):
         """[N, F] rows."""
         ...
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """Start to read [N, F] rows; the result waits for them."""
         ...
 
@@ -168,30 +138,35 @@ class GraphFeature:
         """[N, F] rows."""
         return self.graph.gather(self.row_type, self.name, ids)
 
-    def begin_rows(self, ids: IntArray) -> Callable[[], npt.NDArray[np.float32]]:
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """See FeatureSource."""
         return self.graph.begin_gather(self.row_type, self.name, ids)
 
 
 Sources = Mapping[RowType, Mapping[str, FeatureSource]]
-Fetch = Callable[[], dict[str, Tensor]]
+Fetch = Pending[dict[str, Tensor]]
 
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
     begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
-    return lambda: {name: torch.from_numpy(finish()) for name, finish in begun.items()}
+    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in begun.items()})
 
 
-def begin_edge_inputs(block: Block, sources: Sources) -> Callable[[], Block]:
+def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
     """Start to read the edge inputs of a block's relations; the result is the block with them."""
     begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
-    return lambda: replace(block, relations={t: replace(block.relations[t], inputs=f()) for t, f in begun.items()})
+
+    def read() -> Block:
+        inputs = wait_for_all(begun)
+        return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
+
+    return Pending(read)
 
 
 def fetch_edge_inputs(block: Block, sources: Sources) -> Block:
     """The block with the edge inputs of its relations."""
-    return begin_edge_inputs(block, sources)()
+    return begin_edge_inputs(block, sources).wait()
 
 
 @dataclass(frozen=True)
@@ -207,9 +182,11 @@ class FetchFeatures:
         # All is begun before anything is waited for: rows on other hosts come in one answer a host.
         nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
+        asked = {} if batch.targets is None else batch.targets.scored
+        scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in asked.items()}
+        features = wait_for_all(nodes)
         targets = batch.targets
-        if isinstance(targets, EdgeTargets):
-            scored = begin_fetch({targets.edge_type: self.scored}, targets.edge_type, targets.ids)
-        features = {t: finish() for t, finish in nodes.items()}
-        made = batch.replace(features=features, blocks=tuple(finish() for finish in blocks))
-        return made.replace(targets=replace(targets, inputs=scored())) if isinstance(targets, EdgeTargets) else made
+        for edge_type, inputs in wait_for_all(scored).items():
+            assert targets is not None
+            targets = targets.with_inputs(edge_type, inputs)
+        return batch.replace(features=features, blocks=tuple(block.wait() for block in blocks), targets=targets)

@@ -1,4 +1,8 @@
-"""A plug-in: texts -> how often words of each hash occur. It needs no tokenizer and learns nothing."""
+"""A text encoder of your own: how often words of each hash occur. It needs no tokenizer and learns nothing.
+
+plugins: [./text_encoder_hashed_words.py]
+model: { text_encoder: { type: hashed_words, width: 64 } }
+"""
 
 from __future__ import annotations
 

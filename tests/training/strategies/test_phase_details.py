@@ -1,11 +1,11 @@
-"""What a stage takes from the configuration and from the stages before it, each seen where it takes effect."""
+"""What a phase takes from the configuration and from the phases before it, each seen where it takes effect."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,35 +23,36 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.lm.experiment import LmExperiment
+from graphstorm_like.training.lm.build import LmExperiment
+from graphstorm_like.training.lm.learner import LmLearner
 from graphstorm_like.training.optim import Optimizers, schedule_factor
-from graphstorm_like.training.strategies.kinds import build_stage, stage_pipeline
-from graphstorm_like.training.strategies.lineage import Lineage
+from graphstorm_like.training.phases.base import phase_of, phase_pipeline
+from graphstorm_like.training.phases.lineage import Lineage
 
 from .test_strategies import ALL, PRETRAINING, QUIET, Stopped, results, stop_in, train
 
 EXACT = ("train.precision=float32", "train.lm.dropout=0.0")
 
 
-def experiment_of(pipeline: Pipeline, stage: int = 0, **lineage: Any) -> Experiment:
+def experiment_of(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> Experiment:
     train(pipeline, "construct")
     found = Lineage(pipeline, pipeline.model.text_encoders(), **lineage)
-    return build_stage(pipeline.train.stage_list()[stage], found, QUIET)
+    return phase_of(pipeline.train.phase_list()[phase]).build(found, QUIET)
 
 
-def lm_experiment(pipeline: Pipeline, stage: int = 0, **lineage: Any) -> LmExperiment:
-    found = experiment_of(pipeline, stage, **lineage)
-    assert isinstance(found, LmExperiment)
-    return found
+def lm_experiment(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> LmExperiment:
+    found = experiment_of(pipeline, phase, **lineage)
+    assert isinstance(found.learner, LmLearner)
+    return cast(LmExperiment, found)
 
 
 def one_step(found: LmExperiment, seeds: int = 32) -> tuple[float, dict[str, Tensor]]:
     """(loss, the language models' gradients) of the first batch."""
-    found.trained.train()
-    stream = found.objective.stream(seeds, 0)
-    batches = found.batches()
-    loss, _ = found.backward(batches.make(stream.ids[:seeds], _at()))
-    grads = {n: p.grad for n, p in found.language_models.named_parameters() if p.grad is not None}
+    found.learner.trained.train()
+    stream = found.learner.objective.stream(seeds, 0)
+    batches = found.learner.batches()
+    loss, _ = found.learner.backward(batches.make(stream.ids[:seeds], _at()))
+    grads = {n: p.grad for n, p in found.learner.language_models.named_parameters() if p.grad is not None}
     assert grads
     return loss, grads
 
@@ -78,17 +79,17 @@ def test_gradients_do_not_depend_on_the_memory_for_activations(configured: Calla
 
 
 def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pipeline]) -> None:
-    """In a joint stage: the graph network's from the stage, the language model's from the stage, its warm-up from
+    """In a joint phase: the graph network's from the phase, the language model's from the phase, its warm-up from
     train.lm.schedule."""
-    stages = "[{name: joint, type: joint, lr: 0.004, lm_lr: 0.0002}]"
+    phases = "[{name: joint, type: joint, lr: 0.004, lm_lr: 0.0002}]"
     schedules = (
         "train.schedule={type: cosine, warmup_fraction: 0.1}",
         "train.lm.schedule={type: linear, warmup_fraction: 0.5}",
     )
-    pipeline = configured("joint", f"train.stages={stages}", *schedules, "train.lm.layer_decay=0.5")
+    pipeline = configured("joint", f"train.phases={phases}", *schedules, "train.lm.layer_decay=0.5")
     found = lm_experiment(pipeline)
-    optimizers = Optimizers(found.groups(), [], found.pipeline.train)
-    names = {id(p): n for n, p in found.trained.named_parameters()}
+    optimizers = Optimizers(found.learner.groups(), [], found.pipeline.train)
+    names = {id(p): n for n, p in found.learner.trained.named_parameters()}
     own = schedule_factor(ScheduleConfig(type="cosine", warmup_fraction=0.1), 20, 100)
     of_lm = schedule_factor(ScheduleConfig(type="linear", warmup_fraction=0.5), 20, 100)
     assert of_lm == pytest.approx(0.42)
@@ -107,14 +108,14 @@ def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pip
     assert seen == {0, 2}
 
 
-def test_a_stages_own_settings(configured: Callable[..., Pipeline]) -> None:
-    """What a stage says counts for it alone; its schedule for all that it trains; 'off' means no early stop."""
-    stages = (
+def test_a_phases_own_settings(configured: Callable[..., Pipeline]) -> None:
+    """What a phase says counts for it alone; its schedule for all that it trains; 'off' means no early stop."""
+    phases = (
         "[{name: a, type: lm, epochs: 3, lr: 0.02, lm_lr: 0.001, batch_size: 8, early_stop: off, "
         "schedule: {type: constant}}, {name: b, type: gnn, early_stop: {patience: 1}}]"
     )
-    pipeline = configured("staged", f"train.stages={stages}", "train.epochs=7", "train.lr=0.5")
-    lm, gnn = (stage_pipeline(pipeline, stage).train for stage in pipeline.train.stage_list())
+    pipeline = configured("staged", f"train.phases={phases}", "train.epochs=7", "train.lr=0.5")
+    lm, gnn = (phase_pipeline(pipeline, phase).train for phase in pipeline.train.phase_list())
     assert (lm.epochs, lm.lr, lm.lm.lr, lm.batch_size, lm.early_stop) == (3, 0.02, 0.001, 8, None)
     assert lm.schedule.type == lm.lm.schedule.type == "constant"
     assert (gnn.epochs, gnn.lr, gnn.schedule.type) == (7, 0.5, "cosine")
@@ -144,7 +145,7 @@ def test_products_of_the_language_model_are_in_the_precision_of_the_training(
 ) -> None:
     found = lm_experiment(configured("lm_only", f"train.precision={precision}"))
     seen = set()
-    linears = [m for m in found.language_models.of("*").backbone.modules() if isinstance(m, torch.nn.Linear)]
+    linears = [m for m in found.learner.language_models.of("*").backbone.modules() if isinstance(m, torch.nn.Linear)]
     for linear in linears:
         linear.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
     _, grads = one_step(found)
@@ -155,7 +156,7 @@ def test_products_of_the_language_model_are_in_the_precision_of_the_training(
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
 def test_the_pooling_that_was_asked_for_is_trained(configured: Callable[..., Pipeline], pooling: str) -> None:
     found = lm_experiment(configured("lm_only", f"model.text_encoder.pooling={pooling}"))
-    assert found.language_models.of("*").pooling == pooling
+    assert found.learner.language_models.of("*").pooling == pooling
 
 
 class CountsWhatIsSummed(Group):
@@ -173,10 +174,10 @@ class CountsWhatIsSummed(Group):
 def test_ranks_sum_the_gradients_of_what_learns_alone(configured: Callable[..., Pipeline], tune: str) -> None:
     found = lm_experiment(configured("lm_only", *EXACT, f"train.lm.tune={tune}"))
     one_step(found)
-    optimizers, ranks = Optimizers(found.groups(), [], found.pipeline.train), CountsWhatIsSummed()
+    optimizers, ranks = Optimizers(found.learner.groups(), [], found.pipeline.train), CountsWhatIsSummed()
     optimizers.sum_gradients(ranks, optimizers.have_gradients())
-    learns = [p for p in found.trained.parameters() if p.requires_grad and p.grad is not None]
-    frozen = sum(p.numel() for p in found.language_models.parameters() if not p.requires_grad)
+    learns = [p for p in found.learner.trained.parameters() if p.requires_grad and p.grad is not None]
+    frozen = sum(p.numel() for p in found.learner.language_models.parameters() if not p.requires_grad)
     assert ranks.summed == sum(p.numel() for p in learns)
     assert (frozen == 0) == (tune == "{type: full}")
 
@@ -208,29 +209,29 @@ def test_parts_of_a_language_model_resume(
 
 
 def test_joint_goes_on_from_the_graph_network_before_it(configured: Callable[..., Pipeline]) -> None:
-    stages = "train.stages=[{name: gnn, type: gnn}, {name: joint, type: joint}]"
+    phases = "train.phases=[{name: gnn, type: gnn}, {name: joint, type: joint}]"
     first = configured("frozen", output="first")
     train(first)
     best = Path(first.output) / "train" / "best"
-    cold, warm = (lm_experiment(configured("joint", stages), 1, graph_network=g) for g in (None, best))
+    cold, warm = (lm_experiment(configured("joint", phases), 1, graph_network=g) for g in (None, best))
     saved = load_file(best / "model.safetensors")
-    for name, value in warm.modules.state_dict().items():
+    for name, value in warm.artifacts.modules.state_dict().items():
         torch.testing.assert_close(value, saved[name], msg=name)
-    assert any(not torch.equal(value, saved[name]) for name, value in cold.modules.state_dict().items())
+    assert any(not torch.equal(value, saved[name]) for name, value in cold.artifacts.modules.state_dict().items())
 
 
 def test_a_vectors_age_is_told(configured: Callable[..., Pipeline]) -> None:
     """Few tokens a step: what is not computed gets older by one a step. With refresh_steps no row gets older."""
     ages: dict[str, list[float]] = {}
     for refresh in ("null", "3"):
-        stages = f"train.stages=[{{name: joint, type: joint, lm_tokens: 32, refresh_steps: {refresh}}}]"
-        found = lm_experiment(configured("joint", stages, *EXACT))
-        batches = found.batches()
+        phases = f"train.phases=[{{name: joint, type: joint, lm_tokens: 32, refresh_steps: {refresh}}}]"
+        found = lm_experiment(configured("joint", phases, *EXACT))
+        batches = found.learner.batches()
         ages[refresh] = []
         for step in range(8):
-            found.trained.train()
-            found.backward(batches.make(found.task.rows("train")[:16], _at()))
-            ages[refresh].append(found.stepped(step + 1)["mean_vector_age"])
+            found.learner.trained.train()
+            found.learner.backward(batches.make(found.task.rows("train")[:16], _at()))
+            ages[refresh].append(found.learner.stepped(step + 1)["mean_vector_age"])
     free, bounded = ages["null"], ages["3"]
     assert free[0] == bounded[0] == 0.0
     assert sorted(free) == free
@@ -256,8 +257,8 @@ def test_several_texts_of_a_node_type(tmp_path: Path, model: Path, strategy: str
     """All are trained, each in a table of its own; the saved model gives the validation's score again."""
     pipeline = two_texts(tmp_path, model, f"train.strategy={strategy}")
     found = lm_experiment(pipeline)
-    batch = found.batches().make(found.task.rows("train")[:8], _at())
-    assert set(batch.texts["item"]) == set(found.tables["item"]) == {"text:title", "text:second"}
+    batch = found.learner.batches().make(found.task.rows("train")[:8], _at())
+    assert set(batch.texts["item"]) == set(found.learner.texts.by_place["item"]) == {"text:title", "text:second"}
     assert all(len(texts.at) >= 8 for texts in batch.texts["item"].values())
     train(pipeline, *ALL)
     best = json.loads((Path(pipeline.output) / "train" / "done.json").read_text())["best"]
@@ -269,7 +270,7 @@ def test_a_student_of_another_kind(configured: Callable[..., Pipeline], tmp_path
     """Any encoder learns to give the teacher's vectors, of its own width before the head."""
     other = tiny_text_model(tmp_path / "student", "distilbert")
     student = f"{{name: student, type: student, text_encoder: {{name: '{other}', max_tokens: 16}}}}"
-    pipeline = configured("distill", f"train.stages=[{{name: gnn, type: gnn}}, {student}]", "train.lm.epochs=4")
+    pipeline = configured("distill", f"train.phases=[{{name: gnn, type: gnn}}, {student}]", "train.lm.epochs=4")
     train(pipeline, *ALL)
     assert read_scores(pipeline)["test"]["accuracy"] > 0.75
     saved = TextEncoder.load(Path(pipeline.output) / "train" / "best" / "lm" / "shared")
@@ -277,17 +278,17 @@ def test_a_student_of_another_kind(configured: Callable[..., Pipeline], tmp_path
     assert Runner(pipeline, QUIET).trained().model.hidden == pipeline.model.gnn.hidden
 
 
-def test_a_graph_aware_stage_before_the_task(configured: Callable[..., Pipeline]) -> None:
+def test_a_graph_aware_phase_before_the_task(configured: Callable[..., Pipeline]) -> None:
     """The README's staged example: links, then the task, then a graph network, then both."""
     links = "{name: links, type: lm, epochs: 1, task: {type: graph_pretraining, edge_types: ['item:similar:item'], "
     links += "ranking: {candidates: 10}}}"
-    stages = f"[{links}, {{name: task, type: lm}}, {{name: gnn, type: gnn}}, {{name: both, type: joint, epochs: 1}}]"
-    pipeline = configured("staged", f"train.stages={stages}")
+    phases = f"[{links}, {{name: task, type: lm}}, {{name: gnn, type: gnn}}, {{name: both, type: joint, epochs: 1}}]"
+    pipeline = configured("staged", f"train.phases={phases}")
     lines = train(pipeline, *ALL)
-    assert [line.split(": ")[0] for line in lines if line.startswith("stage ")] == [
-        f"stage {i} of 4, {name}" for i, name in enumerate(("links", "task", "gnn", "both"), 1)
+    assert [line.split(": ")[0] for line in lines if line.startswith("phase ")] == [
+        f"phase {i} of 4, {name}" for i, name in enumerate(("links", "task", "gnn", "both"), 1)
     ]
-    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("stage-*") if f.is_dir()}
+    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("phase-*") if f.is_dir()}
     assert json.loads((found["links"] / "best/metrics.json").read_text())["mrr"] > 0.2
     tuned = {n: TextEncoder.load(found[n] / "best/lm/shared").weights_fingerprint() for n in ("links", "task")}
     original = TextEncoder.load(pipeline.model.text_encoders()["*"].name).weights_fingerprint()
@@ -299,10 +300,10 @@ def test_a_graph_aware_stage_before_the_task(configured: Callable[..., Pipeline]
 def test_co_training_in_three_steps(configured: Callable[..., Pipeline], gnn: str) -> None:
     """GALM: the language model on links; frozen, while the graph network warms up; both. The relation parameters are
     saved under their names."""
-    stages = "train.stages=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
-    pipeline = configured("staged", PRETRAINING, stages, f"model.gnn.type={gnn}", task="link_prediction")
+    phases = "train.phases=[{name: lm, type: lm}, {name: warm, type: gnn}, {name: both, type: joint}]"
+    pipeline = configured("staged", PRETRAINING, phases, f"model.gnn.type={gnn}", task="link_prediction")
     train(pipeline, *ALL)
-    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("stage-*") if f.is_dir()}
+    found = {f.name.split("-")[1]: f for f in Path(pipeline.cache).glob("phase-*") if f.is_dir()}
     assert not (found["warm"] / "best" / "lm").exists()
     best = Path(pipeline.output) / "train" / "best"
     first, last = (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import Block
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, StreamPosition
-from graphstorm_like.sampling.stages import LinkSeeder, SampleNeighbors
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, StreamPosition, Targets, link_parts
+from graphstorm_like.sampling.links import LinkSeeder
+from graphstorm_like.sampling.steps import SampleNeighbors
 
 SIMILAR = ("item", "similar", "item")
 REVERSE = ("item", "similar_rev", "item")
@@ -32,9 +36,18 @@ def link_batch(shop: tuple[Path, Path], exclude: bool, uniform: int = 8) -> tupl
     graph = LocalGraph(shop[1], hide=[SIMILAR])
     train = graph.edge_rows(SIMILAR, "train")
     chosen = np.random.default_rng(0).choice(train, size=64, replace=False)
-    seeder = LinkSeeder(graph, SIMILAR, train, uniform=uniform, seed=1)
+    seeder = LinkSeeder(graph, {SIMILAR: train}, UniformNegativesConfig(type="uniform", uniform=uniform), seed=1)
     sampler = SampleNeighbors(graph, [FanoutByType(default=-1)] * 2, seed=1, exclude_targets=exclude)
     return graph, chosen, sampler(seeder(chosen, StreamPosition(0, 0)))
+
+
+def ends(batch: MiniBatch) -> tuple[RelationLinks, np.ndarray, np.ndarray]:
+    """(the one relation's links, ids of its sources, ids of its candidates)."""
+    assert isinstance(batch.targets, LinkTargets)
+    (part,) = link_parts(batch.targets)
+    seeds = batch.seeds["item"]
+    candidates = part.candidates(seeds[batch.targets.pools["item"].mine])
+    return part, seeds[part.sources].numpy(), candidates.numpy()
 
 
 @pytest.mark.parametrize("exclude", [True, False])
@@ -56,25 +69,20 @@ def test_target_edges_are_in_no_block(shop: tuple[Path, Path], exclude: bool) ->
 def test_targets_point_at_the_right_nodes(shop: tuple[Path, Path]) -> None:
     graph, chosen, batch = link_batch(shop, True)
     source, target = graph.edges(SIMILAR, chosen)
-    seeds, targets = batch.seeds["item"].numpy(), batch.targets
-    assert isinstance(targets, LinkTargets)
-    assert (seeds[targets.sources.numpy()] == source).all()
-    assert (seeds[targets.targets.numpy()] == target).all()
-    assert len(np.unique(seeds)) == len(seeds)
-    assert len(targets.negatives) == 8
+    _, sources, candidates = ends(batch)
+    assert (sources == source).all()
+    assert (candidates[: len(target)] == target).all()
+    assert len(batch.seeds["item"].unique()) == len(batch.seeds["item"])
+    assert len(candidates) == len(target) + 8
 
 
 def test_mask_is_known_targets_own_target_and_self(shop: tuple[Path, Path]) -> None:
     graph, chosen, batch = link_batch(shop, True, uniform=200)
-    targets = batch.targets
-    assert isinstance(targets, LinkTargets)
-    seeds = batch.seeds["item"].numpy()
+    part, s, candidates = ends(batch)
     known = set(zip(*(x.tolist() for x in graph.edges(SIMILAR, graph.edge_rows(SIMILAR, "train"))), strict=True))
-    s = seeds[targets.sources.numpy()]
-    candidates = seeds[np.concatenate([targets.targets.numpy(), targets.negatives.numpy()])]
     want = np.array([[(a, b) in known or a == b for b in candidates.tolist()] for a in s.tolist()])
     np.fill_diagonal(want[:, : len(s)], False)
-    np.testing.assert_array_equal(targets.mask.numpy(), want)
+    np.testing.assert_array_equal(part.mask.numpy(), want)
     assert want[:, len(s) :].any()
     assert want[:, : len(s)].any()
 
@@ -82,11 +90,29 @@ def test_mask_is_known_targets_own_target_and_self(shop: tuple[Path, Path]) -> N
 def test_negatives_are_a_function_of_the_position(shop: tuple[Path, Path]) -> None:
     graph = LocalGraph(shop[1])
     train = graph.edge_rows(SIMILAR, "train")
-    seeder = LinkSeeder(graph, SIMILAR, train, uniform=50, seed=1)
+    seeder = LinkSeeder(graph, {SIMILAR: train}, UniformNegativesConfig(type="uniform", uniform=50), seed=1)
 
     def drawn(step: int) -> list[int]:
         batch = seeder(train[:4], StreamPosition(0, step))
-        assert isinstance(batch.targets, LinkTargets)
-        return batch.seeds["item"][batch.targets.negatives].tolist()
+        return ends(batch)[2][4:].tolist()
 
     assert drawn(3) == drawn(3) != drawn(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairTargets(Targets):
+    """What a seeder of the user's own may ask."""
+
+    pairs: tuple[torch.Tensor, dict[str, torch.Tensor]]
+    name: str
+
+
+def test_targets_of_a_seeder_of_ones_own_move_with_the_batch() -> None:
+    targets = PairTargets((torch.zeros(2), {"weights": torch.ones(3)}), "mine")
+    batch = MiniBatch({"item": torch.arange(2)}, StreamPosition(0, 0), targets).to(torch.device("meta"))
+    assert isinstance(batch.targets, PairTargets)
+    first, others = batch.targets.pairs
+    assert first.device.type == others["weights"].device.type == "meta"
+    assert batch.targets.name == "mine"
+    assert link_parts(batch.targets) == ()
+    assert batch.rows(SIMILAR) is None

@@ -1,4 +1,4 @@
-"""What stages hand on: the language models as they are now, and the last graph network."""
+"""What phases hand on: the language models as they are now, and the last graph network."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import check_folder
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.language_models import encoder_folder
-from graphstorm_like.training.trainer import BEST, LM_FOLDER
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,26 @@ class Lineage:
     tuned: Path | None = None
     """Folder of language models that training made; None: they are those of the configuration."""
     graph_network: Path | None = None
-    """`best/` of the last stage that trained one."""
+    """`best/` of the last phase that trained one."""
 
     def derived(self, pipeline: Pipeline) -> Pipeline:
-        """A stage's pipeline with the language models as they are now."""
+        """A phase's pipeline with the language models as they are now."""
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
-    def after(self, folder: Path, trains_graph: bool) -> Lineage:
-        """What comes after a stage that ended in `folder`. DamagedFileError when its language models are damaged."""
+    def after(self, phase: PhaseConfig, folder: Path) -> Lineage:
+        """What comes after a phase that ended in `folder`. DamagedFileError when its language models are damaged."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
-        graph = best if trains_graph else self.graph_network
+        graph = best if phase.trains_graph else self.graph_network
         if not lms.is_dir():
             return Lineage(self.pipeline, self.encoders, self.tuned, graph)
         check_folder(best)
-        return Lineage(self.pipeline, tuned_encoders(self.encoders, lms), lms, graph)
+        return Lineage(self.pipeline, tuned_encoders(phase.encoders_of(self.encoders), lms), lms, graph)
 
     def teacher(self, reporter: Reporter) -> Experiment:
         """The last graph network with its weights."""
         assert self.graph_network is not None, "checked by the configuration"
         experiment = build_experiment(self.derived(self.pipeline), reporter)
-        experiment.load(self.graph_network)
+        experiment.artifacts.load(self.graph_network)
         return experiment
 
 

@@ -1,0 +1,43 @@
+"""Pixel embeddings of patches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from graphstorm_like.config.base import Fraction, KeyedError, PositiveInt
+from graphstorm_like.config.image_encoders.base import ImageEncoderConfig
+
+
+class PixelPatchConfig(ImageEncoderConfig):
+    """A linear map of the pixels of each patch, and a small transformer over the patches: no pretrained vision encoder
+    (Tuna-2, arXiv 2604.24763)."""
+
+    type: Literal["pixel_patch"]
+    patch: PositiveInt = 16
+    """Height and width of a patch in pixels; it must divide those of the images."""
+    width: PositiveInt = 128
+    """Numbers a patch, and of the image's vector."""
+    layers: Annotated[int, Field(ge=0)] = 1
+    """Of the transformer. With 0 patches do not see each other, and time and memory are least."""
+    heads: PositiveInt = 4
+    """`width` is divided among them."""
+    pool: Literal["mean", "max"] = "mean"
+    """How the patches' vectors become one."""
+    mask_probability: Fraction = 0.5
+    """Share of the images of a training batch in which patches are masked. 0: never."""
+    max_mask_ratio: Fraction = 0.5
+    """Of such an image a share of the patches is masked that is drawn evenly from 0 to this."""
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> PixelPatchConfig:
+        if self.width % self.heads:
+            raise KeyedError("heads", f"must divide width, {self.width} (got {self.heads})")
+        return self
+
+    def unreadable(self, height: int, width: int) -> str | None:
+        """Both sides must be multiples of the patch."""
+        if height % self.patch or width % self.patch:
+            return f"must be multiples of model.image_encoder.patch, {self.patch} (got [{height}, {width}])"
+        return None

@@ -1,0 +1,28 @@
+"""Pixels of nodes, read from the graph folder batch by batch like features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.pending import Pending
+
+
+@dataclass(frozen=True)
+class GraphImage:
+    """A FeatureSource of an image column, whose rows are bytes, not floating numbers."""
+
+    graph: Graph
+    node_type: NodeType
+    name: str
+
+    def rows(self, ids: IntArray) -> npt.NDArray[Any]:
+        """uint8 [N, H * W * 3], RGB, row by row."""
+        return self.begin_rows(ids).wait()
+
+    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[Any]]:
+        """See FeatureSource."""
+        return self.graph.begin_pixels(self.node_type, self.name, ids)

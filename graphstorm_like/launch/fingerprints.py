@@ -1,0 +1,42 @@
+"""What a stage's results depend on, as one hash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphstorm_like import __version__
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.plugins import plugin_hashes
+from graphstorm_like.config.train import NEUTRAL_KEYS
+from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.hashing import hash_facts
+from graphstorm_like.text.folders import model_files
+
+# What of `infer:` the scores depend on.
+_SCORED_BY = {"mode", "fanouts"}
+
+
+def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -> str:
+    """Hash of all that a stage's results depend on: the graph's contents, the configuration, the version."""
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "graph": manifest.hashes,
+        "seed": pipeline.seed,
+        "model": pipeline.model.dump_results(),
+        "text_models": {name: model_files(name) for name in _text_models(pipeline)},
+        "task": pipeline.task.model_dump(mode="json"),
+        "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
+    }
+    if plugins := plugin_hashes():
+        facts["plugins"] = plugins
+    if stage != "train":
+        facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
+    return hash_facts(facts)
+
+
+def _text_models(pipeline: Pipeline) -> list[str]:
+    """Names of all language models, students included."""
+    configs = list(pipeline.model.text_encoders().values())
+    of_phases = [encoder for phase in pipeline.train.phase_list() for encoder in phase.own_encoders()]
+    names = (config.model_name for config in (*configs, *of_phases))
+    return sorted({name for name in names if name is not None})

@@ -1,0 +1,169 @@
+"""What would stop a run, found before anything is built: text encoders, packages, device, folders, headers of tables.
+
+Everything is told at once. torch is not imported, and pyarrow only for the tables: `gsl validate` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from graphstorm_like.config.launchers.local import LocalLaunchConfig
+from graphstorm_like.config.model import SHARED
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoders import TextEncoderConfig
+from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.yaml_source import Origin
+from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
+from graphstorm_like.text.check import download_notice, problems_of_encoder
+
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA, AMD, and Windows' Linux: without any, torch need not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A problem. key: where the YAML names what it is about; text: the whole message, without the YAML's line."""
+
+    key: str
+    text: str
+
+
+def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Origin) -> None:
+    """Before `gsl run`, `construct`, `train` and `launch` begin. Raises ConfigError with everything that would stop
+    them later; headers of tables are looked at only when there is something else to report, for construction begins
+    with them. Where other machines do the work, they look at their packages and devices themselves."""
+    from graphstorm_like.launch.state import is_done
+
+    needed = [stage for stage in ("construct", "train") if stage in stages]
+    needed = [stage for stage in needed if fresh or not is_done(pipeline, stage)]
+    if not needed:
+        return
+    here = isinstance(pipeline.launch, LocalLaunchConfig)
+    troubles = [*folder_troubles(pipeline)]
+    if here:
+        troubles += machine_troubles(pipeline)
+    if here and "train" in stages:
+        troubles += device_troubles(pipeline)
+    if troubles and "construct" in needed:
+        troubles += table_troubles(pipeline)
+    raise_troubles(troubles, origin)
+
+
+def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
+    """For `gsl validate`: notices on what a run will do, e.g. download a model. Raises ConfigError with all that would
+    stop it. tables: whether to look at headers of the tables."""
+    troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline)]
+    if isinstance(pipeline.launch, LocalLaunchConfig):
+        troubles += device_troubles(pipeline)
+    else:
+        troubles += _launcher_troubles(pipeline)
+    if tables:
+        troubles += table_troubles(pipeline)
+    raise_troubles(troubles, origin)
+    notices = [download_notice(config) for _, config in _encoders(pipeline) if isinstance(config, HuggingFaceConfig)]
+    return [notice for notice in dict.fromkeys(notices) if notice is not None]
+
+
+def raise_troubles(troubles: Sequence[Trouble], origin: Origin) -> None:
+    """Raise one ConfigError, in the order of the YAML, when there is something to tell."""
+    if not troubles:
+        return
+    placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda one: one[0].order)
+    raise ConfigError(dict.fromkeys(f"{place.text}: {text}" for place, text in placed))
+
+
+def folder_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
+    """Folders that cannot be written to. What lies in the output folder is not looked at again."""
+    folders = {"output": pipeline.output, "cache": pipeline.cache}
+    if not pipeline.graph.is_built and pipeline.graph.path is not None and "://" not in pipeline.graph.path:
+        folders["graph.path"] = str(Path(pipeline.graph.path).parent)
+    for key, folder in folders.items():
+        if key != "output" and Path(folder).is_relative_to(pipeline.output):
+            continue
+        if (reason := _why_not_writable(folder)) is not None:
+            yield Trouble(key, f"{key}: must be a folder that can be written to (got {reason}). Choose another one")
+
+
+def _why_not_writable(path: str) -> str | None:
+    """Why no files can be made in a folder, which need not be there yet; None when they can."""
+    folder = Path(path)
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"'{path}', but '{folder}' is no folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"'{path}', but '{folder}' may not be written to"
+    return None
+
+
+def machine_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
+    """Text encoders and packages that are not there, and texts longer than an encoder reads."""
+    learns = any(phase.trains_lm for phase in pipeline.train.phase_list())
+    tune = pipeline.train.lm.tune if learns else None
+    for where, config in _encoders(pipeline):
+        if isinstance(config, HuggingFaceConfig):
+            for key, message in problems_of_encoder(config, tune, where):
+                yield Trouble(key, f"{key}: {message}")
+    if pipeline.train.track.tensorboard and find_spec("tensorboard") is None:
+        key = "train.track.tensorboard"
+        yield Trouble(key, str(MissingExtraError(key, "tensorboard", "track")))
+    if pipeline.graph.partitions.count > 1 and not pipeline.graph.is_built:
+        from gconstruct.assign import check_method
+
+        try:
+            check_method(pipeline.graph.partitions)
+        except GslError as err:
+            yield Trouble("graph.partitions.method", str(err))
+
+
+def _encoders(pipeline: Pipeline) -> Iterator[tuple[str, TextEncoderConfig]]:
+    """Every text encoder with its dotted key."""
+    for name, config in pipeline.model.text_encoders().items():
+        yield "model.text_encoder" if name == SHARED else f"model.inputs.{name}.text_encoder", config
+    for i, phase in enumerate(pipeline.train.phases or ()):
+        for config in phase.own_encoders():
+            yield f"train.phases[{i}].text_encoder", config
+
+
+def may_have_gpu() -> bool:
+    """Whether torch may see a GPU, as far as the system's device files tell."""
+    return sys.platform != "linux" or any(Path(device).exists() for device in GPU_DEVICES)
+
+
+def device_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
+    """A GPU that is asked for and cannot be there. What only torch can tell is found when training starts."""
+    if pipeline.train.device != "cuda":
+        return
+    reason = None if may_have_gpu() else "there is no GPU"
+    try:
+        if version("torch").endswith("+cpu"):
+            reason = reason or "torch is installed without CUDA"
+    except PackageNotFoundError:
+        reason = reason or "torch is not installed"
+    if reason is not None:
+        key = "train.device"
+        yield Trouble(key, f"{key}: must be cpu or auto on this machine (got 'cuda', but {reason})")
+
+
+def _launcher_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
+    """Packages of a launcher that are not there."""
+    from graphstorm_like.launch.launcher import launcher_of
+
+    for extra in launcher_of(pipeline).extras:
+        if find_spec(extra.module) is None:
+            what = f"launch.on: {pipeline.launch.on}"
+            yield Trouble("launch.on", str(MissingExtraError(what, extra.module, extra.name)))
+
+
+def table_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
+    """What headers of the tables tell: see gconstruct.table_problems."""
+    from gconstruct import table_problems
+
+    for key, message in table_problems(pipeline.graph):
+        yield Trouble(key, message)

@@ -1,0 +1,63 @@
+"""The plan: stages with their state, and the processes that `gsl run` starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
+from graphstorm_like.launch.launcher import planned_processes
+from graphstorm_like.launch.show.table import table
+from graphstorm_like.launch.state import STAGES, earlier_run, is_done, stage_folder
+
+
+def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
+    """Stages with their state, and processes."""
+    rows = []
+    for stage in STAGES:
+        state = "up to date" if is_done(pipeline, stage) else "to do"
+        if state == "to do" and stage == "train" and (earlier := earlier_run(pipeline)) is not None:
+            state = f"to take from {earlier.name}"
+        rows.append([stage, state, str(stage_folder(pipeline, stage))])
+    yield from table(["stage", "state", "folder"], rows)
+    yield ""
+    yield from _processes(pipeline, yaml)
+
+
+def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
+    """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
+    launch = pipeline.launch
+    plans = planned_processes(pipeline, yaml, _manifest(pipeline))
+    rows = [
+        [
+            f"{plan.role} {plan.number}",
+            str(plan.host),
+            plan.address,
+            str(plan.cores or "all"),
+            "-" if plan.memory is None else f"{plan.memory / 1e9:.1f} GB",
+        ]
+        for plan in plans
+    ]
+    yield from table(["process", "host", "address", "threads", "memory"], rows)
+    yield ""
+    for role, command in {plan.role: plan.command for plan in plans}.items():
+        yield f"{role}: {' '.join(command)}"
+    alike = {k: v for k, v in plans[0].environment.items() if all(p.environment.get(k) == v for p in plans)}
+    yield f"environment of all: {_shown(alike)}"
+    for plan in plans if len(plans) > 1 else []:
+        own = {k: v for k, v in plan.environment.items() if k not in alike}
+        yield f"of {plan.role} {plan.number}: {_shown(own)}"
+    if launch.port is None and len(plans) > 1:
+        yield "port 0: a free one, chosen at the start"
+
+
+def _shown(environment: dict[str, str]) -> str:
+    return " ".join(f"{k}={v}" for k, v in environment.items()) or "-"
+
+
+def _manifest(pipeline: Pipeline) -> GraphManifest | None:
+    try:
+        return read_manifest(stage_folder(pipeline, "construct"))
+    except DataError:
+        return None

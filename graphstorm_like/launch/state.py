@@ -1,0 +1,190 @@
+"""The stages of a pipeline: where their results lie, whether those are up to date, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import ConfigError, DataError, did_you_mean
+from graphstorm_like.files import (
+    FileRecord,
+    check_files,
+    check_saved,
+    file_hash,
+    file_records,
+    files_below,
+    read_object,
+    record_files,
+)
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.launch.fingerprints import stage_fingerprint
+
+STAGES = ("construct", "train", "evaluate", "infer")
+DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
+MAIN_FILES = {"train": f"{BEST}/model.safetensors", "evaluate": "metrics.json", "infer": "manifest.json"}
+"""Without which a stage has no results."""
+
+
+def check_stages(names: Sequence[str]) -> list[str]:
+    """Stage names in the order of the pipeline; ConfigError on an unknown one."""
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(f"unknown stage '{name}' (known: {', '.join(STAGES)}).{did_you_mean(name, STAGES)}")
+    return [s for s in STAGES if s in names]
+
+
+def stage_folder(pipeline: Pipeline, stage: str) -> Path:
+    """Where a stage's results lie."""
+    if stage == "construct":
+        assert pipeline.graph.path is not None
+        return Path(pipeline.graph.path)
+    return Path(pipeline.output) / stage
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a stage is not up to date. damaged: it has been, but its files are not what it wrote."""
+
+    text: str
+    damaged: bool = False
+
+
+def is_done(pipeline: Pipeline, stage: str) -> bool:
+    """Whether a stage's results are there, whole, and belong to the present configuration and data."""
+    return stage_problem(pipeline, stage) is None
+
+
+def stage_problem(pipeline: Pipeline, stage: str) -> Problem | None:
+    """Why a stage must run, if it must: what it depends on has changed, or its results are missing or damaged.
+
+    Sizes are compared each time, contents once a file and modification time (see `files.check_files`).
+    """
+    if stage == "construct":
+        from gconstruct import is_current
+
+        return (
+            None if is_current(pipeline.graph) else Problem("its tables or settings have changed, or it is not whole")
+        )
+    if (problem := _graph_problem(pipeline)) is not None:
+        return problem
+    folder = stage_folder(pipeline, stage)
+    done = read_object(folder / DONE_FILE)
+    if done is None:
+        return Problem(f"{folder / DONE_FILE} is not there: it has not ended")
+    if done.get("fingerprint") != stage_fingerprint(
+        pipeline, stage, read_manifest(stage_folder(pipeline, "construct"))
+    ):
+        return Problem("the configuration, the graph or the version has changed since")
+    if stage != "train":
+        if (problem := stage_problem(pipeline, "train")) is not None:
+            return Problem(f"the training before it is not up to date: {problem.text}")
+        # Scores and exports belong to weights, not to a configuration that may have been trained anew.
+        if done.get("model") != model_id(pipeline):
+            return Problem("it is of other weights")
+    return _output_problem(folder, stage, done)
+
+
+def _graph_problem(pipeline: Pipeline) -> Problem | None:
+    """Why no stage can be up to date on the graph folder. Without its tables a folder is taken as it is."""
+    from gconstruct import fingerprint
+
+    folder = stage_folder(pipeline, "construct")
+    try:
+        manifest = read_manifest(folder)
+        verify_graph(folder, manifest)
+    except DataError as err:
+        return Problem(str(err))
+    try:
+        wanted = fingerprint(pipeline.graph)
+    except DataError:
+        return None
+    if manifest.fingerprint != wanted:
+        return Problem("the tables or the graph section have changed since the graph was made")
+    return None
+
+
+def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Problem | None:
+    """Which of a stage's files is missing or not what it wrote."""
+    again = "Train again: gsl train --fresh" if stage == "train" else f"Run: gsl {stage}"
+    if not (folder / MAIN_FILES[stage]).is_file():
+        work = {"train": "training", "evaluate": "evaluation", "infer": "inference"}[stage]
+        return Problem(f"{folder / MAIN_FILES[stage]}: is missing, though {work} is finished. {again}", damaged=True)
+    try:
+        if stage == "train":
+            check_saved(folder / BEST, again)
+        check_files(folder, file_records(folder / DONE_FILE, done), again)
+    except (DataError, OSError) as err:
+        return Problem(str(err), damaged=True)
+    return None
+
+
+def output_records(folder: Path, stage: str) -> dict[str, FileRecord]:
+    """Records of the files that a stage has written, for done.json. What training saves has records of its own;
+    hashes of exported tables are those that their writers have noted."""
+    if stage == "train":
+        return {}
+    manifest = read_object(folder / MAIN_FILES["infer"]) or {}
+    tables = manifest.get("tables", {}).values() if stage == "infer" else ()
+    hashes = {shard["file"]: shard["blake2b"] for table in tables for shard in table["shards"]}
+    return record_files(folder, files_below(folder, (DONE_FILE,)), hashes)
+
+
+def folder_fingerprint(folder: Path) -> str | None:
+    """Of the training that a folder holds, finished or not; None when there is none."""
+    fingerprint = (read_object(folder / FINGERPRINT_FILE) or {}).get("fingerprint")
+    return fingerprint if isinstance(fingerprint, str) else None
+
+
+def earlier_run(pipeline: Pipeline) -> Path | None:
+    """The training of this very configuration that was set aside as train.1, train.2 ... when another one took its
+    place; None when it is in its place, or there is none. A finished one, the last of several."""
+    folder = stage_folder(pipeline, "train")
+    if _graph_problem(pipeline) is not None:
+        return None
+    wanted = stage_fingerprint(pipeline, "train", read_manifest(stage_folder(pipeline, "construct")))
+    if folder_fingerprint(folder) == wanted:
+        return None
+    aside = [path for path in folder.parent.glob(f"{folder.name}.*") if path.suffix[1:].isdigit()]
+    found = [path for path in aside if folder_fingerprint(path) == wanted]
+    return max(found, key=lambda path: ((path / DONE_FILE).is_file(), int(path.suffix[1:])), default=None)
+
+
+def free_name(folder: Path) -> Path:
+    """train.1, train.2 ...: the first name that is not taken."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    return target
+
+
+def stage_mark(pipeline: Pipeline, stage: str) -> tuple[int | None, int | None]:
+    """Changes when a stage begins anew: its folder is set aside, or its results are declared void."""
+    folder = stage_folder(pipeline, stage)
+    return (
+        folder.stat().st_ino if folder.exists() else None,
+        (folder / DONE_FILE).stat().st_mtime_ns if (folder / DONE_FILE).exists() else None,
+    )
+
+
+def best_weights(pipeline: Pipeline) -> Path:
+    """The weights that validation chose."""
+    return stage_folder(pipeline, "train") / MAIN_FILES["train"]
+
+
+def model_id(pipeline: Pipeline) -> str | None:
+    """Hash of the best weights, node embeddings included; None when there are none, or not what was saved."""
+    path = best_weights(pipeline)
+    if not path.is_file():
+        return None
+    try:
+        noted = check_saved(path.parent, "")
+    except DataError:
+        return None
+    files = [path, *sorted(path.parent.glob("embedding-*.safetensors"))]
+    hashes = [noted.get(file.name) or file_hash(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,149 @@
+"""Heterogeneous graph transformer (Hu et al., WWW 2020).
+
+h_i' = A_c(i) gelu( ||_k  sum over edges e = (j -> i), of all relations, of  a_ek m_ek )
+a_ek = softmax over all edges into i, of  mu_rk (q_ik . k_ek) / sqrt(D / heads)
+q_i = Q_c(i) h_i,   k_e = W_r (K_c(j) h_j) + U_r x_e,   m_e = V_r (M_c(j) h_j) + U'_r x_e
+
+for heads k, joined (||), c(i) the type of node i and r the relation of e; x_e are edge inputs, where r has them. Q, K,
+M and A, with a bias each, are one per node type; W and V, a matrix a head, and the prior mu, a number a head that
+starts at 1, are one per relation. The residual, norm and dropout that follow are those of the other networks; the
+relative time encoding of the paper is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.gnns.hgt import HgtConfig
+from graphstorm_like.graph.store import Block, NodeType, Relation
+from graphstorm_like.models.aggregate import TargetSums, relation_sources, weighted_sums
+from graphstorm_like.models.dropout import dropout
+from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+
+
+@dataclass(frozen=True, slots=True)
+class RelationMessages:
+    """Of one relation's E edges, by heads: scores [E, heads], messages [S, D], which of these each edge takes [E], and
+    the row of its target [E]."""
+
+    relation: Relation
+    scores: Tensor
+    messages: Tensor
+    at: Tensor
+    rows: Tensor
+
+
+class HgtLayer(GraphLayer):
+    """One heterogeneous attention."""
+
+    def __init__(
+        self,
+        config: HgtConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec],
+        last: bool,
+    ) -> None:
+        super().__init__()
+        hidden, self.heads, width = config.hidden, config.heads, config.hidden // config.heads
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.node_index = {t: i for i, t in enumerate(node_types)}
+        self.queries = nn.ModuleList(nn.Linear(hidden, hidden) for _ in node_types)
+        self.keys_and_messages = nn.ModuleList(nn.Linear(hidden, 2 * hidden) for _ in node_types)
+        self.outputs = nn.ModuleList(nn.Linear(hidden, hidden) for _ in node_types)
+        self.of_keys = head_matrices(len(edge_types), config.heads, width)
+        self.of_messages = head_matrices(len(edge_types), config.heads, width)
+        self.priors = nn.Parameter(torch.ones(len(edge_types), config.heads))
+        self.attention_dropout = config.attention_dropout
+        self.edges = EdgeInputs(edge_inputs, 2 * hidden)
+        self.finish = Finish(hidden, config.norm, config.dropout, config.residual, last)
+
+    def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
+        """See GraphLayer."""
+        own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
+        into: dict[NodeType, list[RelationMessages]] = {t: [] for t in own}
+        target_types = dict.fromkeys(e[2] for e in block.relations)
+        queries = {t: self.queries[self.node_index[t]](own[t]) for t in target_types}
+        source_types = dict.fromkeys(e[0] for e in block.relations)
+        of_types = {t: self.keys_and_messages[self.node_index[t]](hidden[t]) for t in source_types}
+        for edge_type, sources, at in relation_sources(block, of_types):
+            relation = block.relations[edge_type]
+            into[edge_type[2]].append(self._relation(edge_type, relation, sources, at, queries[edge_type[2]]))
+        return {t: self._node_type(t, relations, own[t]) for t, relations in into.items()}
+
+    def _relation(
+        self, edge_type: EdgeType, relation: Relation, sources: Tensor, at: Tensor, queries: Tensor
+    ) -> RelationMessages:
+        """sources [S, 2 D]: keys and messages of the distinct sources; queries [n, D] of the target type's nodes."""
+        i = self.index[edge_type]
+        keys, messages = (
+            torch.einsum("nhd,hde->nhe", part.reshape(len(part), self.heads, -1), matrices[i]).flatten(1)
+            for part, matrices in zip(sources.chunk(2, dim=1), (self.of_keys, self.of_messages), strict=True)
+        )
+        rows = relation.rows.repeat_interleave(relation.offsets.diff())
+        keys, message_at = F.embedding(at, keys), at
+        of_edges = self.edges.each(edge_type, relation)
+        if of_edges is not None:  # no two edges from one source say the same
+            key_inputs, message_inputs = of_edges.chunk(2, dim=1)
+            keys, messages = keys + key_inputs, F.embedding(at, messages) + message_inputs
+            message_at = torch.arange(len(at), device=at.device)
+        products = (F.embedding(rows, queries) * keys).view(len(rows), self.heads, -1).sum(dim=-1)
+        scores = products.float() * (self.priors[i] / (keys.shape[1] // self.heads) ** 0.5)
+        return RelationMessages(relation, scores, messages, message_at, rows)
+
+    def _node_type(self, node_type: NodeType, relations: Sequence[RelationMessages], own: Tensor) -> Tensor:
+        """[n, D] of the target nodes of a type. Its attention is shared by all relations into it."""
+        sums, start = TargetSums(), own.new_zeros(own.shape, dtype=torch.float32)
+        if relations:
+            weights = row_softmax(torch.cat([r.scores for r in relations]), torch.cat([r.rows for r in relations]), own)
+            weights = dropout(weights, self.attention_dropout, self.training)
+            for r, part in zip(relations, torch.split(weights, [len(r.rows) for r in relations]), strict=True):
+                received = weighted_sums(r.messages.float(), r.at, r.relation.offsets, part)
+                sums.add(node_type, r.relation.rows, received)
+        received = F.gelu(sums.onto(node_type, start))
+        new: Tensor = self.finish(self.outputs[self.node_index[node_type]](received), own)
+        return new
+
+
+def head_matrices(relations: int, heads: int, width: int) -> nn.Parameter:
+    """[relations, heads, width, width]: a matrix a relation and head."""
+    matrices = torch.empty(relations, heads, width, width)
+    for matrix in matrices.view(-1, width, width):
+        nn.init.xavier_uniform_(matrix)
+    return nn.Parameter(matrices)
+
+
+def row_softmax(scores: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
+    """Softmax of scores [E, heads] among the edges of the same row of targets [n, ...], in whatever order they come."""
+    shape = (len(targets), scores.shape[1])
+    where = rows[:, None].expand_as(scores)
+    top = scores.new_full(shape, float("-inf")).scatter_reduce(0, where, scores.detach(), "amax")
+    weights = (scores - top[rows]).exp()
+    totals = scores.new_zeros(shape).index_add(0, rows, weights)
+    return weights / totals[rows]
+
+
+@GNNS.register(HgtConfig)
+class Hgt(GraphEncoder):
+    """A stack of heterogeneous attentions."""
+
+    def __init__(
+        self,
+        config: HgtConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
+        self.num_hops = config.layers
+        self.layers = nn.ModuleList(
+            HgtLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
+            for i in range(config.layers)
+        )

@@ -1,0 +1,63 @@
+"""RotatE (Sun et al., ICLR 2019): relations as rotations in the complex plane.
+
+score(s, r, t) = gamma - sum_d | h_sd e^(i theta_rd) - h_td |
+
+The first half of a vector holds the real parts of its D / 2 complex coordinates, the second half the imaginary ones.
+The norm is the sum of the coordinates' moduli, as in the authors' code. Angles start uniform in [-pi, pi].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+
+
+@LINK_HEADS.register(RotateHeadConfig)
+class RotateHead(LinkHead):
+    """See module. ConfigError when the vectors have an odd width."""
+
+    is_inner_product = False
+    targets_alike = True
+
+    def __init__(self, config: RotateHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
+        super().__init__()
+        if hidden % 2:
+            raise ConfigError(
+                f"model.gnn.hidden: must be even for task.head.type rotate, whose coordinates are pairs of numbers "
+                f"(got {hidden}). Set model.gnn.hidden={hidden + 1}"
+            )
+        self.gamma, self.normalize = config.gamma, config.normalize
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        self.relations = nn.Parameter(torch.empty(len(edge_types), hidden // 2).uniform_(-math.pi, math.pi))
+
+    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead: the turned vectors."""
+        real, imaginary = self._end(hidden).chunk(2, dim=-1)
+        angles = self.relations[self.index[edge_type]]
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)
+
+    def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        return self._end(hidden)
+
+    def pair_scores(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        apart = self.source(source, edge_type) - self.target(target, edge_type)
+        # Not hypot, whose gradient at 0 is NaN.
+        moduli = torch.linalg.vector_norm(torch.stack(apart.chunk(2, dim=-1)), dim=0)
+        scores: Tensor = self.gamma - moduli.sum(dim=-1)
+        return scores
+
+    def _end(self, hidden: Tensor) -> Tensor:
+        hidden = hidden.float()
+        return F.normalize(hidden, dim=-1) if self.normalize else hidden

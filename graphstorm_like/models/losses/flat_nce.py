@@ -1,0 +1,45 @@
+"""FlatNCE (Chen et al. 2021, "Simpler, Faster, Stronger"): the log odds of the negatives, learnt without saturation.
+
+v_i = log sum_{j negative of i} exp( (s_ij - s_ii) / T ),   loss_i = exp(v_i - stop(v_i)), stop: without gradient
+
+with s_ij / T - log q_j where q is given. InfoNCE is log(1 + exp(v_i)), whose gradient is that of v_i times 1 - p_i, for
+p_i the probability of the true target: once p_i rounds to 1 nothing is left of it. Here the gradient is that of v_i:
+weights over the negatives alone, which sum to 1, and -1 for the true target. The value would be 1 throughout; InfoNCE's
+stands in its place, without a gradient. A row without negatives counts nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+
+
+@LINK_LOSSES.register(FlatNceConfig)
+class FlatNce(LinkLoss):
+    """See module."""
+
+    def __init__(self, config: FlatNceConfig) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+        """See LinkLoss."""
+        logits = scores.float() / self.temperature
+        if log_q is not None:
+            logits = logits - log_q
+        # The true pair must not be among the negatives: with it the gradient would be InfoNCE's again.
+        no_negative = ignored(mask, in_batch) | _true_pairs(mask)
+        some = ~no_negative.all(dim=1)  # of nothing the log sum is -inf, and its gradient NaN
+        negatives = logits[some].masked_fill(no_negative[some], float("-inf"))
+        odds = torch.logsumexp(negatives - logits.diagonal()[some, None], dim=1)
+        info_nce = F.softplus(odds.detach())
+        return (info_nce + torch.exp(odds - odds.detach()) - 1.0).sum()
+
+
+def _true_pairs(mask: Tensor) -> Tensor:
+    """[B, C]: where candidate i is the target of row i."""
+    return torch.eye(*mask.shape, dtype=torch.bool, device=mask.device)

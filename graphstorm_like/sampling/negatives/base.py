@@ -1,0 +1,45 @@
+"""What draws the negatives that a step's edges share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.registry import Registry
+from graphstorm_like.sampling.known import KnownTargets
+
+NEGATIVES: Registry[type[Negatives]] = Registry("negatives", "graphstorm_like.sampling.negatives")
+
+
+class Negatives:
+    """Made once a training, with the configuration, the graph and the training edges of the task's relations.
+
+    Every rank draws for the whole step, and must draw the same: nothing may count but the arguments.
+    """
+
+    def __init__(self, config: Any, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+        """known: training edges by relation; held-out ones are in none of them."""
+
+    def draw(
+        self,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """Node ids [K] of a type, for a step with these edges (sources, targets) that lead to it. Ids may repeat.
+
+        True targets need not be kept out: each relation masks its own.
+        """
+        raise NotImplementedError
+
+    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
+        """[n] how likely one draw is to be each of some nodes; None: all nodes of the type are drawn alike.
+
+        Read for `popularity_correction`, of drawn nodes and of the edges' targets.
+        """
+        return None

@@ -1,0 +1,51 @@
+"""Negatives drawn in proportion to degree ** exponent, as word2vec draws words (Mikolov et al., NeurIPS 2013).
+
+The degree of a node is the number of training edges, of all relations of the task, that lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+
+
+@NEGATIVES.register(PopularityNegativesConfig)
+class PopularityNegatives(Negatives):
+    """See module."""
+
+    def __init__(self, config: PopularityNegativesConfig, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+        self.count = config.count
+        self._up_to: dict[NodeType, npt.NDArray[np.float64]] = {}
+        for node_type in dict.fromkeys(e[2] for e in known):
+            degrees = np.zeros(graph.manifest.node(node_type).count)
+            for edge_type, edges in known.items():
+                if edge_type[2] == node_type:
+                    degrees += np.bincount(edges.targets, minlength=len(degrees))
+            weights = np.where(degrees > 0, degrees**config.exponent, 0.0)
+            self._up_to[node_type] = np.concatenate([[0.0], np.cumsum(weights)])
+
+    def draw(
+        self,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
+        up_to = self._up_to[node_type]
+        at = rng.random(self.count) * up_to[-1]
+        drawn: IntArray = np.searchsorted(up_to, at, side="right") - 1
+        return drawn
+
+    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64]:
+        """See Negatives."""
+        up_to = self._up_to[node_type]
+        found: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
+        return found

@@ -1,0 +1,31 @@
+"""Negatives of which every node of the target type is one as likely as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+
+
+@NEGATIVES.register(UniformNegativesConfig)
+class UniformNegatives(Negatives):
+    """See module."""
+
+    def __init__(self, config: UniformNegativesConfig, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+        self.count = config.uniform
+        self._nodes = {e[2]: graph.manifest.node(e[2]).count for e in known}
+
+    def draw(
+        self,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
+        return rng.integers(self._nodes[node_type], size=self.count)

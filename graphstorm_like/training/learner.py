@@ -1,0 +1,171 @@
+"""What the training loop asks of what it trains, and the learner of a graph network on given inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.train import TrainConfig
+from graphstorm_like.graph.store import NodeType
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
+from graphstorm_like.inputs.rank_rows import RankRows
+from graphstorm_like.models.inputs import EMBEDDING
+from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.steps import Step
+from graphstorm_like.tasks import Objective, Task
+from graphstorm_like.training.optim import ParameterGroup, module_groups
+
+
+class Learner(Protocol):
+    """Takes a batch, and adds to gradients."""
+
+    @property
+    def objective(self) -> Objective:
+        """What training minimises."""
+        ...
+
+    @property
+    def trained(self) -> nn.Module:
+        """All modules that a resume point holds."""
+        ...
+
+    @property
+    def tables(self) -> Sequence[RankRows]:
+        """Tables that a resume point holds."""
+        ...
+
+    def batches(self) -> BatchPipeline:
+        """Makes training batches."""
+        ...
+
+    def groups(self) -> list[ParameterGroup]:
+        """Dense parameters that learn."""
+        ...
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """Forward and backward of one batch, which is on the device: (sum of losses, their weight)."""
+        ...
+
+    def at(self, updates: int) -> None:
+        """Training stands at `updates` steps: said at the start and after a resume."""
+        ...
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """After an optimizer step, of which there were `updates`: numbers for the log."""
+        ...
+
+    def before_validation(self) -> None:
+        """Whatever is out of date is made up to date: validation must see what inference will."""
+        ...
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where and how a learner computes. half: whether products run under bfloat16 autocast; seed: the run's; share:
+    this rank's part of every step."""
+
+    device: torch.device
+    half: bool
+    seed: int
+    share: Share
+
+    def autocast(self) -> torch.autocast:
+        """For forward passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    def dropout_seed(self, batch: MiniBatch, *piece: int) -> int:
+        """Of a batch, or a piece of one; every rank's is its own."""
+        own = (self.share.rank,) if self.share.rank else ()
+        return torch_seed(self.seed, "dropout", batch.position.epoch, batch.position.step, *piece, *own)
+
+
+@dataclass(frozen=True)
+class LearnableRows:
+    """Learnable vectors of nodes as inputs of a batch. tables: by node type."""
+
+    tables: Mapping[NodeType, NodeEmbeddings]
+    device: torch.device
+
+    def put_into(self, batch: MiniBatch) -> tuple[MiniBatch, dict[NodeType, Tensor]]:
+        """The batch with the rows as they are now, and these: leaves, for their gradients."""
+        pending = {t: table.begin_rows(batch.input_ids[t].cpu().numpy()) for t, table in self._read_by(batch).items()}
+        leaves = {t: torch.from_numpy(each.wait()).to(self.device).requires_grad_() for t, each in pending.items()}
+        features = dict(batch.features)
+        for node_type, rows in leaves.items():
+            features[node_type] = {**features.get(node_type, {}), EMBEDDING: rows}
+        return batch.replace(features=features), leaves
+
+    def keep_gradients(self, batch: MiniBatch, leaves: Mapping[NodeType, Tensor]) -> None:
+        """After a backward pass, for the next step."""
+        for node_type, table in self._read_by(batch).items():
+            table.touched(batch.input_ids[node_type], leaves[node_type].grad)
+
+    def _read_by(self, batch: MiniBatch) -> dict[NodeType, NodeEmbeddings]:
+        return {t: table for t, table in self.tables.items() if t in batch.input_ids}
+
+
+@dataclass(frozen=True)
+class GraphLearner:
+    """A Learner of model and head, on inputs that do not change.
+
+    modules: both of them. steps: what happens to a batch after its seeds are chosen.
+    """
+
+    modules: nn.ModuleDict
+    model: LmGnn
+    task: Task
+    embeddings: LearnableRows
+    steps: Sequence[Step]
+    train: TrainConfig
+    computing: Computing
+
+    @property
+    def objective(self) -> Objective:
+        """See Learner."""
+        return self.task
+
+    @property
+    def trained(self) -> nn.Module:
+        """See Learner."""
+        return self.modules
+
+    @property
+    def tables(self) -> Sequence[RankRows]:
+        """See Learner."""
+        return list(self.embeddings.tables.values())
+
+    def batches(self) -> BatchPipeline:
+        """See Learner."""
+        return BatchPipeline(self.objective.seeder(self.computing.seed, self.computing.share), self.steps)
+
+    def groups(self) -> list[ParameterGroup]:
+        """See Learner."""
+        return module_groups(self.modules, self.train)
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """See Learner."""
+        torch.manual_seed(self.computing.dropout_seed(batch))
+        batch, leaves = self.embeddings.put_into(batch)
+        with self.computing.autocast():
+            loss, count = self.objective.loss(self.model(batch), batch)
+        (loss * batch.weight).backward()  # type: ignore[no-untyped-call]
+        self.embeddings.keep_gradients(batch, leaves)
+        return loss.item() * batch.weight, count * batch.weight
+
+    def at(self, updates: int) -> None:
+        """See Learner."""
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """See Learner."""
+        return {}
+
+    def before_validation(self) -> None:
+        """See Learner."""

@@ -1,0 +1,142 @@
+"""The learner of language models, with what is on top of them: a head alone, or a graph network and a head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.train import TrainConfig
+from graphstorm_like.graph.store import RowType
+from graphstorm_like.inputs.learning_tables import LearningTables
+from graphstorm_like.inputs.rank_rows import RankRows
+from graphstorm_like.inputs.trained_texts import TextPass, texts_of
+from graphstorm_like.models.lm_gnn import LmGnn
+from graphstorm_like.sampling.batch import MiniBatch, Place, row_type_of
+from graphstorm_like.sampling.loader import BatchPipeline
+from graphstorm_like.sampling.rng import stream, torch_seed
+from graphstorm_like.sampling.steps import Step
+from graphstorm_like.tasks import Objective
+from graphstorm_like.text.batching import TextBatch
+from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.training.learner import Computing, LearnableRows
+from graphstorm_like.training.lm.language_models import LanguageModels
+from graphstorm_like.training.lm.mlm_term import MlmTerm
+from graphstorm_like.training.optim import ParameterGroup, module_groups
+
+
+@dataclass(frozen=True)
+class LmLearner:
+    """A Learner whose batches bring texts, which language models encode anew.
+
+    modules: model and head. steps: what happens to a batch after its seeds are chosen; vectors of texts are put in
+    later, by `backward`, for sampler processes must not see them age. encoder_key: of the language model that reads a
+    node or edge type's texts.
+    """
+
+    modules: nn.ModuleDict
+    model: LmGnn
+    objective: Objective
+    embeddings: LearnableRows
+    steps: Sequence[Step]
+    train: TrainConfig
+    computing: Computing
+    language_models: LanguageModels
+    texts: LearningTables
+    encoder_key: Callable[[RowType], str]
+    mlm: MlmTerm | None = None
+    refresh_steps: int | None = None
+    """No vector in a table gets older than this many steps; None: they do until validation."""
+
+    @property
+    def trained(self) -> nn.Module:
+        """See Learner."""
+        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models}
+        return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
+
+    @property
+    def tables(self) -> Sequence[RankRows]:
+        """See Learner."""
+        return [*self.embeddings.tables.values(), *self.texts.aging()]
+
+    def batches(self) -> BatchPipeline:
+        """See Learner."""
+        return BatchPipeline(self.objective.seeder(self.computing.seed, self.computing.share), self.steps)
+
+    def groups(self) -> list[ParameterGroup]:
+        """See Learner."""
+        heads = [] if self.mlm is None else module_groups(self.mlm, self.train)
+        return [*module_groups(self.modules, self.train), *self.language_models.groups(), *heads]
+
+    def backward(self, batch: MiniBatch) -> tuple[float, float]:
+        """See Learner. What is computed is written back into the tables."""
+        term, computing = self.mlm, self.computing
+        seeds = batch.weight * sum(len(ids) for ids in batch.seeds.values())
+        if term is not None and term.config.task_weight == 0.0:
+            return self._mlm_loss(term, batch, seeds), seeds
+
+        def seed_of(piece: int) -> int:
+            return computing.dropout_seed(batch, piece)
+
+        def normalizes(place: Place) -> bool:
+            return self._encoder(place).normalize
+
+        texts = TextPass(self.encode, self.language_models.activation_tokens(computing.device), seed_of, normalizes)
+        given, leaves = self.embeddings.put_into(batch)
+        with computing.autocast():
+            given = self.texts.put_into(given, texts)
+            torch.manual_seed(computing.dropout_seed(batch))
+            loss, count = self.objective.loss(self.model(given), given)
+            loss, count = loss * batch.weight, count * batch.weight
+            if term is not None:
+                loss = loss * term.config.task_weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.embeddings.keep_gradients(batch, leaves)
+        with computing.autocast():
+            texts.backward()
+        return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
+
+    def encode(self, place: Place, batch: TextBatch) -> Tensor:
+        """Vectors [U, D] of texts of nodes or edges."""
+        vectors: Tensor = self._encoder(place)(batch)
+        return vectors
+
+    def _encoder(self, place: Place) -> TextEncoder:
+        return self.language_models.of(self.encoder_key(row_type_of(place)))
+
+    def _mlm_loss(self, term: MlmTerm, batch: MiniBatch, count: float) -> float:
+        """Adds the gradients of the masked-language-model term; its loss, on the scale of the task's."""
+        epoch, step, seed = batch.position.epoch, batch.position.step, self.computing.seed
+        pieces = [
+            (self.encoder_key(row_type_of(place)), piece)
+            for place, _, chosen in texts_of(batch)
+            for piece in chosen.batches
+        ]
+
+        def seed_of(piece: int) -> int:
+            return torch_seed(seed, "mask", epoch, step, piece)
+
+        return term.backward(pieces, count, stream(seed, "mask", epoch, step), seed_of, self.computing.half)
+
+    def at(self, updates: int) -> None:
+        """See Learner."""
+        for table in self.texts.each_once():
+            table.at(updates)
+
+    def stepped(self, updates: int) -> dict[str, float]:
+        """See Learner."""
+        tables = self.texts.aging()
+        if not tables:
+            self.at(updates)
+            return {}
+        for table in tables:
+            table.stepped(updates, self.refresh_steps)
+        read = [table.ages_read() for table in tables]
+        return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
+
+    def before_validation(self) -> None:
+        """See Learner. Rows that the present weights gave are not computed again."""
+        for table in self.texts.aging():
+            table.refresh_all()

@@ -1,0 +1,23 @@
+"""Phase gnn: a fresh graph network on the vectors of the language models as they are now."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.phases.gnn import GnnPhase
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.phases.base import PHASES, Phase
+from graphstorm_like.training.phases.lineage import Lineage
+
+
+@PHASES.register(GnnPhase)
+class Gnn(Phase[GnnPhase]):
+    """See GnnPhase."""
+
+    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_experiment(self.pipeline(lineage), reporter)
+
+    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_experiment(pipeline, reporter)

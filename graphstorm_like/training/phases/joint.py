@@ -1,0 +1,27 @@
+"""Phase joint: graph network and language models end to end."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.lm.build import build_joint_experiment
+from graphstorm_like.training.phases.base import PHASES, Phase
+from graphstorm_like.training.phases.lineage import Lineage
+
+
+@PHASES.register(JointPhase)
+class Joint(Phase[JointPhase]):
+    """See JointPhase."""
+
+    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+        """From the graph network before it, if there is one: a cold one would send noise into the language model."""
+        experiment = build_joint_experiment(self.pipeline(lineage), self.config, reporter)
+        if lineage.graph_network is not None:
+            experiment.artifacts.load(lineage.graph_network)
+        return experiment
+
+    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_experiment(pipeline, reporter)

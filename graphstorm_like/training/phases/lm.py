@@ -1,0 +1,24 @@
+"""Phase lm: the language models with a head on their vectors."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.phases.lm import LmPhase
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
+from graphstorm_like.training.experiment import Experiment, build_text_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
+from graphstorm_like.training.phases.base import PHASES, Phase
+from graphstorm_like.training.phases.lineage import Lineage
+
+
+@PHASES.register(LmPhase)
+class Lm(Phase[LmPhase]):
+    """See LmPhase."""
+
+    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_lm_experiment(self.pipeline(lineage), reporter)
+
+    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_text_experiment(pipeline, reporter)

@@ -1,0 +1,44 @@
+"""Phase student: language models learn to give the graph network's vectors from text alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.progress import Reporter
+from graphstorm_like.tasks.imitation import Imitation
+from graphstorm_like.training.experiment import Experiment, build_text_experiment
+from graphstorm_like.training.lm.build import build_lm_experiment
+from graphstorm_like.training.phases.base import PHASES, Phase, phase_pipeline
+from graphstorm_like.training.phases.lineage import Lineage
+
+
+@PHASES.register(StudentPhase)
+class Student(Phase[StudentPhase]):
+    """See StudentPhase."""
+
+    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+        """The teacher's vectors are computed once; its head is where the student's starts."""
+        teacher = lineage.teacher(reporter)
+        vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
+        probabilities = None
+        if (classifier := teacher.task.node_classifier) is not None:
+            probabilities = classifier.probabilities(vectors[classifier.node_type])
+        experiment = build_lm_experiment(self.pipeline(lineage), reporter, hidden=teacher.model.hidden)
+        with torch.no_grad():
+            experiment.task.load_state_dict(teacher.task.state_dict())
+        imitation = Imitation(self.config, experiment.task, vectors, probabilities)
+        return replace(experiment, learner=replace(experiment.learner, objective=imitation))
+
+    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+        """See Phase."""
+        return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden)
+
+    def pipeline(self, lineage: Lineage) -> Pipeline:
+        """Students start from models of the configuration, not from those that the teacher was trained on."""
+        pipeline = phase_pipeline(lineage.pipeline, self.config)
+        students = self.config.encoders_of(pipeline.model.text_encoders())
+        return pipeline.model_copy(update={"model": pipeline.model.with_encoders(students)})
