@@ -51,7 +51,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     from graphstorm_like.device import set_threads
     from graphstorm_like.inputs.trained_texts import texts_of, token_count
     from graphstorm_like.training.phases.base import phase_of
-    from graphstorm_like.training.phases.lineage import Lineage
+    from graphstorm_like.training.phases.handover import Handover
     from graphstorm_like.training.trainer import Trainer
 
     set_threads(pipeline.launch.threads)
@@ -60,7 +60,7 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     pipeline = pipeline.model_copy(
         update={"train": pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})}
     )
-    lineage = Lineage(pipeline, pipeline.model.text_encoders())
+    lineage = Handover(pipeline, pipeline.model.text_encoders())
     experiment = phase_of(measurable_phases()[kind]).build(lineage, quiet)
     trainer = Trainer(experiment, Path("unused"), quiet)
     seeds = texts = tokens = 0

@@ -314,7 +314,7 @@ MEASURED = Costs(
 """2026-11-24, a core of an EPYC (Zen 5) on a busy machine: all five runs of docs/benchmarks/scaling.md."""
 
 CUT = 0.3
-"""Share of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""
+"""RankSlice of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""
 
 
 def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:

@@ -14,7 +14,7 @@ LINE_SECONDS = 10.0
 """Not on a terminal: at most one line in this many seconds."""
 
 
-class Meter:
+class ProgressMeter:
     """One piece of work of known size. `update` may be called as often as one likes."""
 
     def __init__(self, reporter: Reporter, what: str, total: int) -> None:
@@ -65,7 +65,7 @@ class Reporter:
     def follow(self) -> Callable[[str, int, int], None]:
         """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""
         open_meters: dict[str, ExitStack] = {}
-        meters: dict[str, Meter] = {}
+        meters: dict[str, ProgressMeter] = {}
 
         def update(what: str, done: int, of: int) -> None:
             if what not in meters:
@@ -79,8 +79,8 @@ class Reporter:
         return update
 
     @contextmanager
-    def meter(self, what: str, total: int) -> Iterator[Meter]:
-        """A Meter for the duration of a with block."""
+    def meter(self, what: str, total: int) -> Iterator[ProgressMeter]:
+        """A ProgressMeter for the duration of a with block."""
         started_here = False
         if self.live is None and not self.quiet and sys.stdout.isatty():
             columns = (
@@ -93,7 +93,7 @@ class Reporter:
             self.live = Progress(*columns, console=self.console, transient=True)
             self.live.start()
             started_here = True
-        meter = Meter(self, what, total)
+        meter = ProgressMeter(self, what, total)
         try:
             yield meter
         finally:

@@ -18,10 +18,18 @@ from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
 from graphstorm_like.config.plugins import is_file
 from graphstorm_like.config.stitch import StitchConfig
-from graphstorm_like.config.yaml_source import MAX_CHARACTERS, KeyPath, Origin, Place, YamlSource, dotted, parse_yaml
+from graphstorm_like.config.yaml_source import (
+    MAX_CHARACTERS,
+    KeyPath,
+    Origin,
+    SourceLine,
+    YamlSource,
+    dotted,
+    parse_yaml,
+)
 from graphstorm_like.errors import ConfigError, did_you_mean
 
-Found = tuple[KeyPath, Place, str]
+Found = tuple[KeyPath, SourceLine, str]
 """A problem: (path in the tree, where that was given, message)"""
 Root = TypeVar("Root", bound=Strict)
 
@@ -147,11 +155,11 @@ def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:
     return sections
 
 
-def _place(path: KeyPath, places: dict[KeyPath, Place], where: str) -> Place:
+def _place(path: KeyPath, places: dict[KeyPath, SourceLine], where: str) -> SourceLine:
     """The place of the deepest part of `path` that was given; no line when that is the file as a whole."""
     while path and path not in places:
         path = path[:-1]
-    return places[path] if path else Place(0, where)
+    return places[path] if path else SourceLine(0, where)
 
 
 def _head(path: KeyPath) -> str:

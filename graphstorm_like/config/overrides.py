@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from graphstorm_like.config.yaml_source import KeyPath, Place, dotted, parse_value
+from graphstorm_like.config.yaml_source import KeyPath, SourceLine, dotted, parse_value
 from graphstorm_like.errors import ConfigError
 
 _KEY = r"(?:[^.\[\]='\s]+|'[^']+')"
@@ -14,7 +14,7 @@ _FORM = re.compile(rf"({_KEY}(?:\.{_KEY}|\[\d+\])*)=(.*)", re.DOTALL)
 _PART = re.compile(r"'([^']+)'|\[(\d+)\]|([^.\[\]']+)")
 
 
-def apply_override(data: Any, text: str, places: dict[KeyPath, Place] | None = None) -> None:
+def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | None = None) -> None:
     """Set one value in place; the value is YAML. Sections that are missing are made, list entries are not.
 
     Raises ConfigError when the form is wrong or the place does not exist. An unknown key is found later, when the
@@ -40,7 +40,7 @@ def apply_override(data: Any, text: str, places: dict[KeyPath, Place] | None = N
     if places is not None:
         for old in [p for p in places if p[: len(path)] == path]:
             del places[old]
-        places[path] = Place(sys.maxsize, where)
+        places[path] = SourceLine(sys.maxsize, where)
 
 
 def _must_hold(here: Any, at: KeyPath, part: str | int, where: str) -> None:

@@ -21,7 +21,7 @@ MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 16 << 20, 64, 250_000
 take all memory."""
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """Where a value was given; places sort in the order of the file, overrides last."""
 
     order: int
@@ -32,19 +32,19 @@ class YamlSource(NamedTuple):
     """A parsed YAML file."""
 
     data: Any
-    places: dict[KeyPath, Place]
-    problems: list[tuple[KeyPath, Place, str]]
+    places: dict[KeyPath, SourceLine]
+    problems: list[tuple[KeyPath, SourceLine, str]]
     """Repeated keys: the file can be read, but not as its writer thinks."""
 
 
 class Origin:
     """Where the values of a configuration were given, for problems that are found when it is valid already."""
 
-    def __init__(self, where: str, places: dict[KeyPath, Place]) -> None:
-        self._whole = Place(0, where)
+    def __init__(self, where: str, places: dict[KeyPath, SourceLine]) -> None:
+        self._whole = SourceLine(0, where)
         self._places = {_plain(path): place for path, place in places.items() if path}
 
-    def place(self, key: str) -> Place:
+    def place(self, key: str) -> SourceLine:
         """Of a key such as 'graph.edges[2].source', or of the deepest part of it that was given; no line when none
         was."""
         while key and key not in self._places:
@@ -242,6 +242,6 @@ def _check_tag(node: yaml.Node) -> None:
         raise yaml.MarkedYAMLError(problem=f"the tag !!{short} does not fit {what}", problem_mark=node.start_mark)
 
 
-def _place(where: str, node: yaml.Node) -> Place:
+def _place(where: str, node: yaml.Node) -> SourceLine:
     line = node.start_mark.line + 1
-    return Place(line, f"{where}:{line}")
+    return SourceLine(line, f"{where}:{line}")

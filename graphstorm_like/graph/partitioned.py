@@ -30,7 +30,7 @@ from graphstorm_like.graph.partition import (
     hidden_edges,
     node_ids,
 )
-from graphstorm_like.graph.sample import Numbering, merge_hops, sample_blocks
+from graphstorm_like.graph.sample import BatchPositions, merge_hops, sample_blocks
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     SOURCE_COLUMN,
@@ -71,7 +71,7 @@ class PartitionedGraph:
         self.held_out = ExcludedEdges({}) if held_out is None else held_out
         self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
         self._counts = {name: node.count for name, node in manifest.nodes.items()}
-        self._numbering = Numbering(self._counts)
+        self._numbering = BatchPositions(self._counts)
         self._starts: dict[RowType, IntArray] = {
             t: np.array([0, *(p.node_ranges[t][1] for p in manifest.partitions)]) for t in manifest.nodes
         }

@@ -76,7 +76,7 @@ def drop_excluded(hop: Hop, targets: IntArray, ends: tuple[IntArray, IntArray], 
 DENSE_NODES = 1 << 27
 
 
-class Numbering:
+class BatchPositions:
     """Gives the nodes of a batch positions 0, 1, ... in order of arrival, per type.
 
     A scratch array of four bytes a node makes look-up and de-duplication linear; it is cleaned after each batch. Of a
@@ -154,7 +154,7 @@ Hops = Callable[[Sequence[tuple[EdgeType, IntArray, int]]], list[Hop]]
 
 
 def sample_blocks(
-    numbering: Numbering,
+    numbering: BatchPositions,
     edge_types: Sequence[EdgeType],
     counts: Mapping[NodeType, int],
     seeds: NodeIds,

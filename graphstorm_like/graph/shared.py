@@ -20,7 +20,7 @@ from graphstorm_like.arrays import map_array
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import reserve, write_json
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.ragged import ranges
+from graphstorm_like.ranges import ranges
 
 _REMEDY = "Free shared memory (a container gets more with --shm-size), or set GSL_SHM_ROOT to a folder with room"
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.files import file_hash, fsync_path, path_inside, replace_folder
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 MANIFEST_FILE = "manifest.json"
 
@@ -33,7 +33,7 @@ class ResultFolder:
     its own shards.
     """
 
-    def __init__(self, target: Path, group: Group = ALONE) -> None:
+    def __init__(self, target: Path, group: Group = SINGLE_PROCESS) -> None:
         self.target, self.group = target, group
         self._temporary = target.parent / f".writing-{target.name}"
         self._tables: dict[str, dict[str, Any]] = {}

@@ -17,9 +17,9 @@ from graphstorm_like.graph.store import Block, RowType
 from graphstorm_like.inputs.learning_text import AgingVectors, FreshVectors, ReorderedVectors, VectorTable
 from graphstorm_like.inputs.trained_texts import TextPass, replace_rows
 from graphstorm_like.pending import Pending
-from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts
+from graphstorm_like.sampling.batch import Messages, MiniBatch, TextPlace, TrainedTexts
 
-Tables = Mapping[Place, Mapping[str, VectorTable]]
+Tables = Mapping[TextPlace, Mapping[str, VectorTable]]
 """By place and input name."""
 Reading = Pending[npt.NDArray[np.floating[Any]]]
 """Rows [N, D] that were asked for."""
@@ -66,7 +66,7 @@ class LearningTables:
     def _read(self, by_name: Mapping[str, Reading]) -> dict[str, Tensor]:
         return {name: self._tensor(rows.wait()) for name, rows in by_name.items()}
 
-    def _begin(self, place: Place, rows: Tensor, batch: MiniBatch) -> dict[str, Reading]:
+    def _begin(self, place: TextPlace, rows: Tensor, batch: MiniBatch) -> dict[str, Reading]:
         """Ask the tables of a place for vectors of some nodes or edges [N]. Where all are trained, none is read."""
         ids, trained = rows.cpu().numpy(), batch.texts.get(place, {})
 
@@ -84,7 +84,7 @@ class LearningTables:
         return {p.edge_type: self._begin(p, r.edge_ids, untrained) for p, r in relations.items()}
 
     def _vectors(
-        self, place: Place, name: str, batch: MiniBatch, old: npt.NDArray[np.floating[Any]], texts: TextPass
+        self, place: TextPlace, name: str, batch: MiniBatch, old: npt.NDArray[np.floating[Any]], texts: TextPass
     ) -> Tensor:
         """[N, D] vectors of nodes or edges: what was read, but for trained texts, whose have gradients. What is
         computed is put into the table."""
@@ -97,7 +97,7 @@ class LearningTables:
         return replace_rows(self._tensor(old), trained.at, vectors)
 
 
-def input_place(row_type: RowType) -> Place:
+def input_place(row_type: RowType) -> TextPlace:
     """Where inputs of the graph network belong to."""
     return row_type if isinstance(row_type, str) else Messages(row_type)
 

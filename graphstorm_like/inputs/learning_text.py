@@ -23,7 +23,7 @@ from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.shared_tokens import SharedTokens
 from graphstorm_like.pending import Pending
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.ranks.tables import HostRows, rank_bounds
 from graphstorm_like.text.cache import Vectors, from_pieces
 from graphstorm_like.text.embed import embed_texts
@@ -89,7 +89,7 @@ class TablePlace:
     name: str = "aging"
     row_type: RowType = ""
     graph: PartitionedGraph | None = None
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
     shm: Path | None = None
 
 

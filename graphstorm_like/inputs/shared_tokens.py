@@ -19,7 +19,7 @@ from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find,
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
 from graphstorm_like.pending import Pending
 from graphstorm_like.progress import Reporter
-from graphstorm_like.ragged import ranges
+from graphstorm_like.ranges import ranges
 from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.text.encoder import TextEncoder

@@ -23,7 +23,7 @@ from graphstorm_like.modality import TEXT, input_name, split_input_name
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.names import TABLE_NAMES
 from graphstorm_like.ranks.torch_group import cluster, group
-from graphstorm_like.sampling.batch import Messages, Place, row_type_of
+from graphstorm_like.sampling.batch import Messages, TextPlace, row_type_of
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
 
@@ -74,14 +74,14 @@ def first_vectors(source: TextSource) -> npt.NDArray[np.float16]:
 
 def fresh_tables(
     texts: TrainableTexts, task: TaskConfig, types: Collection[NodeType]
-) -> dict[Place, dict[str, VectorTable]]:
+) -> dict[TextPlace, dict[str, VectorTable]]:
     """Of the texts of some node types, and of those of scored edges that the task's head reads."""
     manifest = texts.graph.manifest
     wanted: dict[RowType, list[str]] = {
         **{t: names for t, names in node_texts(texts.config, manifest).items() if t in types},
         **{t: names for t, (_, names) in scored_inputs(task, manifest).items() if names},
     }
-    tables: dict[Place, dict[str, VectorTable]] = {}
+    tables: dict[TextPlace, dict[str, VectorTable]] = {}
     for row_type, names in wanted.items():
         encoder = texts.encoder(row_type)
         stores = {name: texts.tokens(row_type, name) for name in names}
@@ -91,7 +91,9 @@ def fresh_tables(
     return tables
 
 
-def aging_tables(texts: TrainableTexts, task: TaskConfig, vectors: TextVectors) -> dict[Place, dict[str, VectorTable]]:
+def aging_tables(
+    texts: TrainableTexts, task: TaskConfig, vectors: TextVectors
+) -> dict[TextPlace, dict[str, VectorTable]]:
     """Of every text that enters model and head. vectors: what they are at first."""
     manifest = texts.graph.manifest
     originals: dict[tuple[RowType, str], AgingVectors] = {}
@@ -110,12 +112,12 @@ def aging_tables(texts: TrainableTexts, task: TaskConfig, vectors: TextVectors) 
                 originals[origin, name] = table
             tables[row_type][input_name(TEXT, name)] = table if order is None else ReorderedVectors(table, order)
     messages, scored = chosen_edge_inputs(texts.config, manifest), scored_inputs(task, manifest)
-    places: dict[Place, list[str]] = {
+    places: dict[TextPlace, list[str]] = {
         **{t: list(by_name) for t, by_name in vectors.items() if isinstance(t, str)},
         **{t: names for t, (_, names) in scored.items() if names},
         **{Messages(t): names for t, (_, names) in messages.items() if names},
     }
-    chosen: dict[Place, dict[str, VectorTable]] = {}
+    chosen: dict[TextPlace, dict[str, VectorTable]] = {}
     for read_at, names in places.items():
         of_type = tables[row_type_of(read_at)]
         chosen[read_at] = {name: of_type[name] for name in map(partial(input_name, TEXT), names)}

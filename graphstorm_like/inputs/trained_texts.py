@@ -17,14 +17,14 @@ from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.pending import Pending
-from graphstorm_like.sampling.batch import Messages, MiniBatch, Place, TrainedTexts, link_parts
+from graphstorm_like.sampling.batch import Messages, MiniBatch, TextPlace, TrainedTexts, link_parts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 
-TextStores = Mapping[Place, Mapping[str, TokenSource]]
+TextStores = Mapping[TextPlace, Mapping[str, TokenSource]]
 """By place and input name."""
-Choice = Callable[[MiniBatch], dict[Place, IntArray]]
+Choice = Callable[[MiniBatch], dict[TextPlace, IntArray]]
 """Positions in each place whose texts are trained."""
 
 
@@ -37,13 +37,13 @@ class SeedsOnly:
         return batch.replace(input_ids=batch.seeds)
 
 
-def all_inputs(batch: MiniBatch) -> dict[Place, IntArray]:
+def all_inputs(batch: MiniBatch) -> dict[TextPlace, IntArray]:
     """A Choice: every input node, and every edge that is scored."""
-    rows: dict[Place, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
+    rows: dict[TextPlace, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
     return rows | _scored_edges(batch)
 
 
-def _scored_edges(batch: MiniBatch) -> dict[Place, IntArray]:
+def _scored_edges(batch: MiniBatch) -> dict[TextPlace, IntArray]:
     scored = {} if batch.targets is None else batch.targets.scored
     return {edge_type: np.arange(len(ids)) for edge_type, ids in scored.items()}
 
@@ -64,7 +64,7 @@ class SeedsAndNeighbors:
     seed: int
     rank: int = 0
 
-    def __call__(self, batch: MiniBatch) -> dict[Place, IntArray]:
+    def __call__(self, batch: MiniBatch) -> dict[TextPlace, IntArray]:
         """See class."""
         rng = stream(self.seed, "texts", self.rank, batch.position.epoch, batch.position.step)
         ranked = [
@@ -83,7 +83,7 @@ class SeedsAndNeighbors:
             [store.begin_lengths(_ids(batch, place)[positions]) for store in self.stores[place].values()]
             for place, positions in ranked
         ]
-        chosen: dict[Place, list[IntArray]] = {}
+        chosen: dict[TextPlace, list[IntArray]] = {}
         left = self.budget
         for (place, positions), lengths in zip(ranked, begun, strict=True):
             costs = np.sum([each.wait() for each in lengths], axis=0)
@@ -94,8 +94,8 @@ class SeedsAndNeighbors:
                 break  # what ranks lower gets no more
         return {place: np.concatenate(parts) for place, parts in chosen.items()}
 
-    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
-        ranked: dict[Place, IntArray] = {}
+    def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[TextPlace, IntArray]:
+        ranked: dict[TextPlace, IntArray] = {}
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
@@ -110,7 +110,7 @@ class SeedsAndNeighbors:
     def _most(self, batch: MiniBatch) -> int:
         return self.neighbors * sum(len(ids) for ids in batch.seeds.values())
 
-    def _messages(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
+    def _messages(self, batch: MiniBatch, rng: np.random.Generator) -> dict[TextPlace, IntArray]:
         relations = batch.blocks[-1].relations if batch.blocks else {}
         return {
             place: rng.permutation(len(relation.edge_ids))[: self._most(batch)]
@@ -118,11 +118,11 @@ class SeedsAndNeighbors:
             if (place := Messages(edge_type)) in self.stores
         }
 
-    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[Place, IntArray]:
+    def _neighbors(self, batch: MiniBatch, rng: np.random.Generator) -> dict[TextPlace, IntArray]:
         if not batch.blocks or not self.neighbors:
             return {}
         block = batch.blocks[-1]  # next to the seeds: its source nodes are the seeds, then their neighbours
-        ranked: dict[Place, IntArray] = {}
+        ranked: dict[TextPlace, IntArray] = {}
         for t, count in block.num_src.items():
             first = len(batch.seeds.get(t, ()))
             order = first + rng.permutation(count - first)
@@ -147,7 +147,7 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[Place, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
+        asked: dict[TextPlace, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
         for place, positions in self.choose(batch).items():
             ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
             asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
@@ -216,16 +216,16 @@ class TextPass:
 
     def __init__(
         self,
-        encode: Callable[[Place, TextBatch], Tensor],
+        encode: Callable[[TextPlace, TextBatch], Tensor],
         activation_tokens: int,
         seed_of: Callable[[int], int],
-        normalizes: Callable[[Place], bool],
+        normalizes: Callable[[TextPlace], bool],
     ) -> None:
         self._encode, self._left, self._seed_of, self._normalizes = encode, activation_tokens, seed_of, normalizes
         self._later: list[_Later] = []
         self._pieces = 0
 
-    def vectors(self, place: Place, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
+    def vectors(self, place: TextPlace, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
         """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
         distinct, nodes = [], []
         for batch in texts.batches:
@@ -234,7 +234,7 @@ class TextPass:
             nodes.append(text_vectors(found, batch, self._normalizes(place)))
         return torch.cat(distinct), torch.cat(nodes)
 
-    def _piece(self, place: Place, batch: TextBatch) -> Tensor:
+    def _piece(self, place: TextPlace, batch: TextBatch) -> Tensor:
         seed, tokens = self._seed_of(self._pieces), batch.input_ids.numel()
         self._pieces += 1
 
@@ -260,7 +260,7 @@ class TextPass:
         self._later.clear()
 
 
-def _ids(batch: MiniBatch, place: Place) -> IntArray:
+def _ids(batch: MiniBatch, place: TextPlace) -> IntArray:
     """Ids of what a batch has of a place."""
     rows = batch.rows(place)
     assert rows is not None
@@ -274,7 +274,7 @@ def replace_rows(rows: Tensor, at: Tensor, vectors: Tensor) -> Tensor:
     return rows.to(vectors.dtype).index_copy(0, at, vectors)
 
 
-def texts_of(batch: MiniBatch) -> Sequence[tuple[Place, str, TrainedTexts]]:
+def texts_of(batch: MiniBatch) -> Sequence[tuple[TextPlace, str, TrainedTexts]]:
     """All trained texts of a batch."""
     return [(place, name, texts) for place, inputs in batch.texts.items() for name, texts in inputs.items()]
 

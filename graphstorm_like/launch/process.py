@@ -19,7 +19,7 @@ from pathlib import Path
 
 from graphstorm_like.errors import GslError, LaunchError
 from graphstorm_like.launch.processes import ProcessPlan
-from graphstorm_like.leash import Leash
+from graphstorm_like.parent_death import DieWithParent
 from graphstorm_like.progress import LOG_ONLY
 
 GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
@@ -101,7 +101,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=Leash(),
+                preexec_fn=DieWithParent(),
             )
         except (OSError, subprocess.SubprocessError) as err:
             raise LaunchError(f"{self.name}: must be a process that can be started ({err})") from err

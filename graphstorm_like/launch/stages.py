@@ -41,7 +41,7 @@ from graphstorm_like.launch.state import (
     stage_problem,
 )
 from graphstorm_like.progress import Reporter, duration, shown
-from graphstorm_like.ranks.group import ALONE
+from graphstorm_like.ranks.group import SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
@@ -149,7 +149,7 @@ class Runner:
         """The ranks that run these stages together; the first one writes what only one may write."""
         # A launcher, which is in no group, must not wait a second for torch before it starts those who are.
         module = sys.modules.get("graphstorm_like.ranks.torch_group")
-        return ALONE if module is None else module.group()
+        return SINGLE_PROCESS if module is None else module.group()
 
     def _check_graph(self) -> None:
         """The graph of a single stage must be that of the configuration, if its tables are here to tell."""

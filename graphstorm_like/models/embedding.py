@@ -22,7 +22,7 @@ from graphstorm_like.files import SCRATCH
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
@@ -67,7 +67,7 @@ class Embedder:
     progress: Progress | None = None
     scratch: Path | None = None
     memo: dict[NodeType, Vectors] | None = None
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
     shm: Path | None = None
 
     @torch.inference_mode()

@@ -16,7 +16,7 @@ from graphstorm_like.models.encoders.base import GraphEncoder
 from graphstorm_like.models.lm_gnn import LmGnn
 
 
-class Same(nn.Module):
+class SharedVector(nn.Module):
     """One learnt vector for all nodes of a type that has no text: what is told of them stands elsewhere."""
 
     def __init__(self, hidden: int) -> None:
@@ -38,7 +38,7 @@ class TextInputs(nn.Module):
         self.maps = nn.ModuleList()
         for by_name in widths.values():
             if not by_name:
-                self.maps.append(Same(hidden))
+                self.maps.append(SharedVector(hidden))
                 continue
             (width,) = set(by_name.values())  # one language model a node type
             parts: list[nn.Module] = [nn.LayerNorm(width)]

@@ -72,4 +72,4 @@ class Group:
         return rows
 
 
-ALONE = Group()
+SINGLE_PROCESS = Group()

@@ -25,12 +25,12 @@ from torch import Tensor
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 LONG_SECONDS = 7 * 86_400.0
 """For work that one process of a host does for all: the supervisor ends the job when that one dies."""
 
-_group: Group = ALONE
+_group: Group = SINGLE_PROCESS
 _cluster: Cluster | None = None
 
 
@@ -77,7 +77,7 @@ def stop() -> None:
     global _group, _cluster
     if isinstance(_group, TorchGroup):
         dist.destroy_process_group()
-    _group, _cluster = ALONE, None
+    _group, _cluster = SINGLE_PROCESS, None
 
 
 class TorchGroup(Group):

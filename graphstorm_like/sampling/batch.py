@@ -87,7 +87,7 @@ class EdgeTargets(Targets):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class CandidatePool:
     """Candidates of one node type of a step, of all ranks: their vectors [C, D] are gathered, rank after rank.
 
     mine [C of this rank]: positions in the seeds. sizes: how many each rank brings.
@@ -99,7 +99,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class RelationLinks:
-    """B edges of one type, this rank's, and the rows of the target type's Pool that are their candidates.
+    """B edges of one type, this rank's, and the rows of the target type's CandidatePool that are their candidates.
 
     sources [B]: positions in the seeds. columns: slices of the pool, one after the other C candidates; these begin with
     the targets of the B edges, so that candidate i is the true one of source i.
@@ -125,7 +125,7 @@ class LinkTargets(Targets):
     """Edges of some relations to tell from wrong ones. Relations with the same target type share their candidates."""
 
     parts: tuple[RelationLinks, ...]
-    pools: dict[NodeType, Pool]
+    pools: dict[NodeType, CandidatePool]
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:
@@ -145,11 +145,11 @@ class Messages:
     edge_type: EdgeType
 
 
-Place: TypeAlias = RowType | Messages
+TextPlace: TypeAlias = RowType | Messages
 """A node type: its input nodes. An edge type: the edges that are scored. Messages: the edges next to the seeds."""
 
 
-def row_type_of(place: Place) -> RowType:
+def row_type_of(place: TextPlace) -> RowType:
     """The node or edge type of a place."""
     return place.edge_type if isinstance(place, Messages) else place
 
@@ -186,14 +186,14 @@ class MiniBatch:
     """[N] node ids; the seeds come first."""
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
-    texts: dict[Place, dict[str, TrainedTexts]] = field(default_factory=dict)
+    texts: dict[TextPlace, dict[str, TrainedTexts]] = field(default_factory=dict)
     """By the same names: texts for a language model that learns. Their vectors replace rows of the inputs."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def rows(self, place: Place) -> Tensor | None:
+    def rows(self, place: TextPlace) -> Tensor | None:
         """Ids of the nodes or edges of a place; None when there are none."""
         if isinstance(place, str):
             return self.input_ids.get(place)

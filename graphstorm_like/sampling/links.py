@@ -21,11 +21,11 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.batch import CandidatePool, LinkTargets, MiniBatch, RelationLinks, StreamPosition
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.seeds import ALONE, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
@@ -58,7 +58,7 @@ class Candidates:
     rank: int
 
     @staticmethod
-    def of(edges: Sequence[RelationEdges], drawn: IntArray, share: Share) -> Candidates:
+    def of(edges: Sequence[RelationEdges], drawn: IntArray, share: RankSlice) -> Candidates:
         """The candidates of relations that lead to one node type."""
         pieces = [*(e.target for e in edges), drawn]
         ranks = np.concatenate([share.ranks(len(piece)) for piece in pieces])
@@ -117,14 +117,14 @@ class LinkSeeder:
         train: Mapping[EdgeType, IntArray],
         negatives: NegativesConfig,
         seed: int,
-        share: Share = ALONE,
+        share: RankSlice = ALL_ROWS,
         most: int | None = None,
     ) -> None:
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._known = {e: KnownTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self._known = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._known)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
@@ -142,7 +142,7 @@ class LinkSeeder:
         seeds, at = number_nodes(nodes)
         parts = [self._part(e, sources, pools[e.edge_type[2]]) for e, sources in zip(edges, at, strict=False)]
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
-        targets = LinkTargets(tuple(parts), {t: Pool(mine, pool.sizes) for (t, pool), mine in of_pools})
+        targets = LinkTargets(tuple(parts), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
         return MiniBatch(
             seeds={t: seeds[t] for t in dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))},
             position=position,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.leash import Leash
+from graphstorm_like.parent_death import DieWithParent
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.steps import Seeder, Step
@@ -58,7 +58,7 @@ class _Steps(Dataset[MiniBatch]):
 class _Begin:
     """What a sampler process does first. It computes with one thread: the cores are for training."""
 
-    leash: Leash
+    leash: DieWithParent
     """torch's own look at whether the parent lives misses one that died before the first look."""
 
     def __call__(self, _worker: int) -> None:
@@ -134,7 +134,7 @@ def epoch_batches(
         num_workers=workers,
         prefetch_factor=4,
         timeout=timeout_seconds,
-        worker_init_fn=_Begin(Leash()),
+        worker_init_fn=_Begin(DieWithParent()),
         # fork shares the opened graph; elsewhere it is opened anew in each process.
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
     )

@@ -11,7 +11,7 @@ from graphstorm_like.sampling.rng import stream
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RankSlice:
     """The part of a step's rows that a rank of `size` takes: a block of their ascending ids.
 
     Ids are counted partition by partition, and so are ranks: most of a rank's rows lie on its own host.
@@ -34,12 +34,12 @@ class Share:
         return (np.arange(count) * self.size) // max(count, 1)
 
 
-ALONE = Share()
+ALL_ROWS = RankSlice()
 
 
 @dataclass(frozen=True, slots=True)
 class SeedStream:
-    """Batches of `ids` (node ids or edge ids), of all ranks together: each takes its Share of a batch.
+    """Batches of `ids` (node ids or edge ids), of all ranks together: each takes its RankSlice of a batch.
 
     With shuffle each epoch is a new permutation, drawn from (seed, epoch) alone. So any number of ranks takes the same
     steps over the same rows, and every row comes exactly once.

@@ -21,7 +21,7 @@ from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
 from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.seeds import ALONE, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 
 
 class Step(Protocol):
@@ -46,7 +46,7 @@ class NodeSeeder:
 
     node_type: NodeType
     labels: npt.NDArray[Any] | None
-    share: Share = ALONE
+    share: RankSlice = ALL_ROWS
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Node ids -> seeds with their labels."""
@@ -58,7 +58,7 @@ class NodeSeeder:
         return MiniBatch(seeds=seeds, position=position, targets=targets, weight=weight)
 
 
-def some_of(share: Share, ids: IntArray) -> tuple[IntArray, float]:
+def some_of(share: RankSlice, ids: IntArray) -> tuple[IntArray, float]:
     """(a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count: (id, 0.0)."""
     mine = share.of(ids)
     return (mine, 1.0) if len(mine) else (ids[:1], 0.0)
@@ -76,7 +76,7 @@ class EdgeSeeder:
     graph: Graph
     edge_type: EdgeType
     labels: npt.NDArray[Any]
-    share: Share = ALONE
+    share: RankSlice = ALL_ROWS
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Edge ids -> distinct end nodes, and the edges' labels."""

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import SeedStream, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
 
@@ -62,7 +61,7 @@ class Objective(Protocol):
         """Which training rows come when."""
         ...
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> Seeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> Seeder:
         """Makes training batches."""
         ...
 
@@ -102,7 +101,7 @@ class Task(nn.Module, ABC):
     """Whether a training batch's own edges, if it is about edges, are no messages in it."""
     scored_splits: tuple[str, ...] = ("valid", "test")
     """What `gsl evaluate` scores."""
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
     """The ranks that train together: they share a step's rows, and a split's when it is scored."""
     scored_sources: Mapping[str, FeatureSource] = {}
     """Where what scored edges themselves carry comes from, by name."""
@@ -142,7 +141,7 @@ class Task(nn.Module, ABC):
         return SeedStream(self.rows("train"), batch_size, seed)
 
     @abstractmethod
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> Seeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> Seeder:
         """Makes training batches, of a rank's share of a step's rows."""
 
     @abstractmethod

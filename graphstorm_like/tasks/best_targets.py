@@ -12,7 +12,7 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.train import InferConfig
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.links import LinkRanker
 from graphstorm_like.tasks.outputs import Follow
 
@@ -69,7 +69,7 @@ class BestTargets:
         return best.indices.cpu().numpy(), best.values.cpu().numpy()
 
 
-def _excluded(ranker: LinkRanker, config: InferConfig) -> list[KnownTargets]:
+def _excluded(ranker: LinkRanker, config: InferConfig) -> list[TrueTargets]:
     """Pairs that are no predictions, as `infer.known_pairs` says."""
     if config.known_pairs == "list":
         return []
@@ -77,5 +77,5 @@ def _excluded(ranker: LinkRanker, config: InferConfig) -> list[KnownTargets]:
     source_type, _, target_type = ranker.edge_type
     if config.known_pairs == "exclude_both_ways" and source_type == target_type:
         source, target = ranker.graph.edges(ranker.edge_type)
-        excluded.append(KnownTargets(target, source, ranker.graph.manifest.node(source_type).count))
+        excluded.append(TrueTargets(target, source, ranker.graph.manifest.node(source_type).count))
     return excluded

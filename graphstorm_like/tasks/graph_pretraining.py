@@ -23,8 +23,7 @@ from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.links import (
     LinkRanker,
@@ -97,7 +96,7 @@ class GraphPretraining(Task):
         groups = tuple(len(rows) for rows in self._rows["train"].values())
         return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=most)
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> LinkSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: what is held out stays unseen."""
         return LinkSeeder(
             self.graph, self._rows["train"], self.config.negatives, seed, share, self.config.max_edges_per_relation

@@ -19,8 +19,7 @@ from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import SeedStream, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import Task
 
@@ -31,7 +30,7 @@ class TypedSeeder:
 
     starts: Mapping[NodeType, int]
     counts: Mapping[NodeType, int]
-    share: Share = ALL_ROWS
+    share: RankSlice = ALL_ROWS
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """Rows -> seeds by type."""
@@ -67,7 +66,7 @@ class Imitation:
         """Over all nodes: the teacher needs no labels."""
         return SeedStream(self.rows, batch_size, seed)
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> TypedSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> TypedSeeder:
         """See TypedSeeder."""
         return replace(self._seeder, share=share)
 

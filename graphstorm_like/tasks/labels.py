@@ -24,12 +24,11 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.links import number_nodes
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.outputs import Follow, Predictions
-from graphstorm_like.tasks.targets import TARGETS, Labels, Target, has_label
+from graphstorm_like.tasks.targets import TARGETS, Labels, LabelTarget, has_label
 
 CHUNK = 16_384
 """Rows that a head reads at once: at D = 256 some 50 MB for an edge head."""
@@ -39,7 +38,7 @@ class LabelTask(Task):
     """labels [count] of all nodes or edges of the type; target: loss, predictions and metrics; head: its outputs."""
 
     labels: Labels
-    target: Target
+    target: LabelTarget
     head: nn.Module
 
     def _start(
@@ -150,7 +149,7 @@ class NodeLabelTask(LabelTask):
         """See Task."""
         return (self.node_type,)
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> NodeSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """See Task."""
         return NodeSeeder(self.node_type, self.labels, share)
 
@@ -216,7 +215,7 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> EdgeSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
         return EdgeSeeder(self.graph, self.edge_type, self.labels, share)
 

@@ -18,10 +18,9 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.links import LinkSeeder
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
+from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.links import (
@@ -82,7 +81,7 @@ class LinkPrediction(Task):
         """See Task."""
         return self._rows[split]
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> LinkSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
         return LinkSeeder(self.graph, train, self.config.negatives, seed, share)
@@ -102,7 +101,7 @@ class LinkPrediction(Task):
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property
-    def known(self) -> KnownTargets:
+    def known(self) -> TrueTargets:
         """True targets of every source, of any split."""
         return self.ranker.known
 

@@ -18,8 +18,8 @@ from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, link_parts
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.rng import stream
+from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
 from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
 
@@ -140,9 +140,9 @@ class LinkRanker:
         )
 
     @cached_property
-    def known(self) -> KnownTargets:
+    def known(self) -> TrueTargets:
         """True targets of every source, of any split."""
-        return KnownTargets(*self.graph.edges(self.edge_type), self.graph.manifest.node(self.edge_type[0]).count)
+        return TrueTargets(*self.graph.edges(self.edge_type), self.graph.manifest.node(self.edge_type[0]).count)
 
     @cached_property
     def _known_keys(self) -> IntArray:

@@ -16,8 +16,7 @@ from torch import Tensor
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import ALONE as ALL_ROWS
-from graphstorm_like.sampling.seeds import SeedStream, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import NodeClassifier
 
@@ -54,7 +53,7 @@ class PseudoLabels:
         """Over gold nodes and pseudo-labelled ones."""
         return SeedStream(self.rows, batch_size, seed)
 
-    def seeder(self, seed: int, share: Share = ALL_ROWS) -> NodeSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """Nodes without their labels: the loss looks them up."""
         return NodeSeeder(self.task.node_type, None, share)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 Scores = Callable[[Tensor, Tensor], Tensor]
 """Rows of queries, rows of keys -> scores."""
@@ -36,7 +36,7 @@ def full_ranks(
     keys: Tensor,
     sources: IntArray,
     targets: IntArray,
-    known: KnownTargets,
+    known: TrueTargets,
     exclude_self: bool,
     score: Scores = products,
 ) -> npt.NDArray[np.float64]:

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NumberLabelConfig
 from graphstorm_like.errors import TrainingError
 from graphstorm_like.graph.schema import NO_LABEL
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.tasks.metrics import LabelFacts, Metrics
 
 Labels = npt.NDArray[Any]
 
-TARGETS: Registry[Callable[[Any, Sequence[str], Labels], Target]] = Registry("kind of label")
+TARGETS: Registry[Callable[[Any, Sequence[str], Labels], LabelTarget]] = Registry("kind of label")
 """Called with (config, names of the classes, the training rows' labels)."""
 
 
@@ -35,7 +35,7 @@ def has_label(labels: Labels) -> npt.NDArray[np.bool_]:
     return labelled
 
 
-class Target(nn.Module, ABC):
+class LabelTarget(nn.Module, ABC):
     """Made from the training rows' labels. `width`: outputs of the head."""
 
     width: int
@@ -55,12 +55,14 @@ class Target(nn.Module, ABC):
         """prediction, label (null where there is none), and what else there is to say of n rows; see `predict`."""
 
     @abstractmethod
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
+    def metrics(
+        self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = SINGLE_PROCESS
+    ) -> dict[str, float]:
         """Metrics of the configuration, from what `predict` gives for n rows and their labels [n] on every rank."""
 
 
 @TARGETS.register(ClassLabelConfig)
-class ClassTarget(Target):
+class ClassTarget(LabelTarget):
     """Cross-entropy over the classes named in the graph's manifest."""
 
     def __init__(self, config: ClassLabelConfig, classes: Sequence[str], train: Labels) -> None:
@@ -74,13 +76,13 @@ class ClassTarget(Target):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-        """See Target."""
+        """See LabelTarget."""
         weights = self.get_buffer("class_weights")
         loss = F.cross_entropy(outputs, labels, weights, reduction="sum", label_smoothing=self.config.label_smoothing)
         return loss, float(weights[labels].sum())
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """See Target."""
+        """See LabelTarget."""
         return outputs.softmax(1)
 
     def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
@@ -95,13 +97,15 @@ class ClassTarget(Target):
             "label": names.take(pa.array(labels, pa.int32(), mask=~has_label(labels))),
         }
 
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
-        """See Target."""
+    def metrics(
+        self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = SINGLE_PROCESS
+    ) -> dict[str, float]:
+        """See LabelTarget."""
         return self._metrics.measure(predicted, labels.astype(np.int64), group)
 
 
 @TARGETS.register(NumberLabelConfig)
-class NumberTarget(Target):
+class NumberTarget(LabelTarget):
     """Squared or Huber loss on standardised labels; mean and deviation are saved with the weights."""
 
     width = 1
@@ -115,21 +119,23 @@ class NumberTarget(Target):
         self.register_buffer("std", torch.tensor(values.std() or 1.0, dtype=torch.float32))
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-        """See Target."""
+        """See LabelTarget."""
         wanted = (labels - self.get_buffer("mean")) / self.get_buffer("std")
         measure = F.mse_loss if self.config.loss == "mse" else F.huber_loss
         return measure(outputs.squeeze(1), wanted, reduction="sum"), float(len(labels))
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """See Target."""
+        """See LabelTarget."""
         return outputs.squeeze(1) * self.get_buffer("std") + self.get_buffer("mean")
 
     def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
         """prediction and label: numbers."""
         return {"prediction": pa.array(predicted), "label": pa.array(labels, mask=~has_label(labels))}
 
-    def metrics(self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = ALONE) -> dict[str, float]:
-        """See Target."""
+    def metrics(
+        self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = SINGLE_PROCESS
+    ) -> dict[str, float]:
+        """See LabelTarget."""
         if not (np.isfinite(predicted).all() and np.isfinite(labels).all()):
             raise TrainingError(
                 "predictions must be finite numbers (got NaN). Lower train.lr or look for extreme features"

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from graphstorm_like.allocator import keep_freed_memory
 from graphstorm_like.errors import ConfigError, GslError, must_be
-from graphstorm_like.heap import keep_heap
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.cache import (
     EmbeddingCache,
@@ -100,7 +100,7 @@ def embed_batches(
     encoder.to(target).eval()
     texts = batches if ids is None else [ids[batch] for batch in batches]
     waiting: tuple[Indices, torch.Tensor] | None = None
-    with keep_heap() if target.type == "cpu" else contextlib.nullcontext():
+    with keep_freed_memory() if target.type == "cpu" else contextlib.nullcontext():
         for batch, padded in zip(batches, _prefetch(store, texts, pin=target.type == "cuda"), strict=True):
             with torch.inference_mode():
                 vectors = encoder(padded.to(target, non_blocking=True))

@@ -25,7 +25,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.pending import Pending
-from graphstorm_like.ragged import ranges
+from graphstorm_like.ranges import ranges
 from graphstorm_like.text.column import Strings, TextColumn, text_sizes
 from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts, tokenizer_fingerprint
 

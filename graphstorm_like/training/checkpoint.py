@@ -35,7 +35,7 @@ from graphstorm_like.files import (
     write_hashes,
 )
 from graphstorm_like.inputs.rank_rows import RankRows, row_files
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 MODEL_FILE = "model.safetensors"
 _REMEDY = "Copy it anew from where it is whole, or train again with --fresh"
@@ -62,7 +62,7 @@ class TrainState:
 
 
 def write_folder(
-    target: Path, files: Mapping[str, Any], group: Group = ALONE, parts: Mapping[str, Any] | None = None
+    target: Path, files: Mapping[str, Any], group: Group = SINGLE_PROCESS, parts: Mapping[str, Any] | None = None
 ) -> None:
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
     a folder, else JSON) as `target`. Of `files` those of the first rank are written, of `parts` every rank's.
@@ -130,7 +130,7 @@ class Checkpoints:
     rows of the tables, and any number of ranks can go on from it."""
 
     def __init__(
-        self, folder: Path, keep: int, group: Group = ALONE, say: Callable[[str], None] = lambda _: None
+        self, folder: Path, keep: int, group: Group = SINGLE_PROCESS, say: Callable[[str], None] = lambda _: None
     ) -> None:
         self.folder, self.keep, self.group, self.say = folder, keep, group, say
 

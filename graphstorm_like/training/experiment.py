@@ -35,7 +35,7 @@ from graphstorm_like.models.text_model import TextModel
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, SampleNeighbors
 from graphstorm_like.tasks import Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
@@ -93,7 +93,7 @@ def assemble(
     assert isinstance(model, LmGnn)
     assert isinstance(task, Task)
     embeddings = learnable_rows(sources)
-    half, share = uses_bfloat16(pipeline.train.precision, device), Share(task.group.rank, task.group.size)
+    half, share = uses_bfloat16(pipeline.train.precision, device), RankSlice(task.group.rank, task.group.size)
     learner = GraphLearner(
         modules,
         model,

@@ -18,7 +18,7 @@ from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.training.optim import ParameterGroup, module_groups
@@ -75,7 +75,7 @@ class Computing:
     device: torch.device
     half: bool
     seed: int
-    share: Share
+    share: RankSlice
 
     def autocast(self) -> torch.autocast:
         """For forward passes."""

@@ -21,7 +21,7 @@ from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
-from graphstorm_like.progress import Meter, Reporter, duration, shown
+from graphstorm_like.progress import ProgressMeter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.artifacts import BEST
@@ -145,7 +145,7 @@ class Trainer:
         self.reporter.line(f"{name}: wrote a resume point at update {self.state.updates:,}")
         raise Stopped(number)
 
-    def update(self, group: list[MiniBatch], meter: Meter) -> None:
+    def update(self, group: list[MiniBatch], meter: ProgressMeter) -> None:
         """One optimizer step: forward, backward, sum over ranks, divide by the count, clip, check, step."""
         state = self.state
         what = f"epoch {state.epoch + 1}, step {group[-1].position.step + 1}"

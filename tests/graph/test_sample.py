@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph import sample
-from graphstorm_like.graph.sample import Numbering, draw_distinct, drop_excluded, sample_blocks, sample_hop
+from graphstorm_like.graph.sample import BatchPositions, draw_distinct, drop_excluded, sample_blocks, sample_hop
 from graphstorm_like.graph.store import ExcludedEdges, Hop
 
 
@@ -84,7 +84,7 @@ def test_excluded_edges_go_with_all_parallel_ones() -> None:
 @pytest.mark.parametrize("dense_nodes", [10, 0])
 def test_numbering_is_a_bijection_in_order_of_arrival(monkeypatch: pytest.MonkeyPatch, dense_nodes: int) -> None:
     monkeypatch.setattr(sample, "DENSE_NODES", dense_nodes)
-    numbering = Numbering({"a": 10})
+    numbering = BatchPositions({"a": 10})
     for _ in range(2):  # the second batch must not see the first
         numbering.start({"a": np.array([7, 3])})
         assert numbering.positions("a", np.array([3, 5, 5, 9, 7, 5])).tolist()[0] == 1
@@ -98,7 +98,7 @@ def test_numbering_is_a_bijection_in_order_of_arrival(monkeypatch: pytest.Monkey
 @given(st.lists(st.integers(0, 30), max_size=10, unique=True), st.lists(st.lists(st.integers(0, 30)), max_size=4))
 def test_large_types_are_numbered_alike(seeds: list[int], parts: list[list[int]]) -> None:
     """Sorted look-up: seeds first, in their order; every id one place."""
-    dense, large = Numbering({"a": 31}), Numbering({"a": sample.DENSE_NODES + 1})
+    dense, large = BatchPositions({"a": 31}), BatchPositions({"a": sample.DENSE_NODES + 1})
     for numbering in (dense, large):
         numbering.start({"a": np.array(seeds, dtype=np.int64)})
     for part in parts:
@@ -112,7 +112,7 @@ def test_large_types_are_numbered_alike(seeds: list[int], parts: list[list[int]]
 
 def test_seeds_must_be_distinct() -> None:
     with pytest.raises(AssertionError, match="distinct"):
-        Numbering({"a": 10}).start({"a": np.array([1, 1])})
+        BatchPositions({"a": 10}).start({"a": np.array([1, 1])})
 
 
 def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
@@ -124,7 +124,9 @@ def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
 
     counts = {"a": 4, "b": 2}
     all_of = FanoutByType(default=-1)
-    made = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of, all_of], hops, None)
+    made = sample_blocks(
+        BatchPositions(counts), list(edges), counts, {"a": np.array([0])}, [all_of, all_of], hops, None
+    )
     outer, inner = made.blocks
     assert inner.num_dst == {"a": 1}
     assert inner.num_src == {"a": 2} == outer.num_dst
@@ -136,7 +138,7 @@ def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
     assert relation.rows.tolist() == [0, 1]
     assert relation.sources.tolist() == [1, 2]
     excluded = ExcludedEdges({("a", "x", "a"): (np.array([1]), np.array([0]))})
-    cut = sample_blocks(Numbering(counts), list(edges), counts, {"a": np.array([0])}, [all_of], hops, excluded)
+    cut = sample_blocks(BatchPositions(counts), list(edges), counts, {"a": np.array([0])}, [all_of], hops, excluded)
     assert not cut.blocks[0].relations
 
 

@@ -26,7 +26,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition import HiddenEdges, Partition, _plain
 from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, publish
 from graphstorm_like.ranks import tables as tables_module
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.ranks.names import TableNames
 from graphstorm_like.ranks.tables import RowTable, row_bounds
 
@@ -189,7 +189,7 @@ def test_features_of_any_width_are_read_as_they_lie(kind: pa.DataType) -> None:
 @pytest.mark.parametrize("in_file", [False, True])
 def test_a_table_of_a_process_alone(shop: tuple[Path, Path], tmp_path: Path, in_file: bool) -> None:
     graph, file = LocalGraph(shop[1]), tmp_path / "rows" if in_file else None
-    table = RowTable(graph, "item", 4, ALONE, None, file)
+    table = RowTable(graph, "item", 4, SINGLE_PROCESS, None, file)
     count = graph.manifest.node("item").count
     assert (table.is_whole, table.start, table.stop, len(table), table.shape) == (True, 0, count, count, (count, 4))
     assert not np.asarray(table).any()
@@ -210,7 +210,7 @@ def test_a_table_of_a_process_alone(shop: tuple[Path, Path], tmp_path: Path, in_
 
 @pytest.mark.parametrize("width", [0, 1])
 def test_empty_tables(shop: tuple[Path, Path], tmp_path: Path, width: int) -> None:
-    table = RowTable(LocalGraph(shop[1]), "item", width, ALONE, None, tmp_path / "rows")
+    table = RowTable(LocalGraph(shop[1]), "item", width, SINGLE_PROCESS, None, tmp_path / "rows")
     assert table.rows(np.array([0, 1])).shape == (2, width)
     assert table.rows(np.zeros(0, np.int64)).shape == (0, width)
 

@@ -27,7 +27,7 @@ from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import Messages, MiniBatch, StreamPosition
 from graphstorm_like.sampling.loader import BatchPipeline
-from graphstorm_like.sampling.seeds import ALONE, SeedStream, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.embed import embed_texts
@@ -169,7 +169,7 @@ class SquaresOfUsers:
     def stream(self, batch_size: int, seed: int) -> SeedStream:
         return SeedStream(np.arange(12), batch_size, seed)
 
-    def seeder(self, seed: int, share: Share = ALONE) -> NodeSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         return NodeSeeder("user", None)
 
     def loss(self, vectors: dict[str, torch.Tensor], batch: MiniBatch) -> tuple[torch.Tensor, float]:

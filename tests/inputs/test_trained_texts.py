@@ -16,7 +16,15 @@ from graphstorm_like.inputs.trained_texts import (
     all_inputs,
     replace_rows,
 )
-from graphstorm_like.sampling.batch import LinkTargets, Messages, MiniBatch, Place, Pool, RelationLinks, StreamPosition
+from graphstorm_like.sampling.batch import (
+    CandidatePool,
+    LinkTargets,
+    Messages,
+    MiniBatch,
+    RelationLinks,
+    StreamPosition,
+    TextPlace,
+)
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore
@@ -58,7 +66,7 @@ def test_gradients_are_those_of_one_pass(
     for budget in (10**6, kept):
         calls = []
 
-        def encode(place: Place, batch: TextBatch, calls: list[int] = calls) -> torch.Tensor:
+        def encode(place: TextPlace, batch: TextBatch, calls: list[int] = calls) -> torch.Tensor:
             calls.append(1)
             vectors: torch.Tensor = encoder(batch)
             return vectors
@@ -125,7 +133,7 @@ def test_neighbours_by_weight(store: TokenStore) -> None:
 
 def test_texts_of_edges_next_to_the_seeds_come_between_seeds_and_neighbours(store: TokenStore) -> None:
     edges = Messages(("item", "r", "item"))
-    stores: dict[Place, dict[str, TokenStore]] = {"item": {"text:title": store}, edges: {"text:note": store}}
+    stores: dict[TextPlace, dict[str, TokenStore]] = {"item": {"text:title": store}, edges: {"text:note": store}}
     lengths = store.lengths_of(np.arange(7))
     for seed in range(10):
         chosen = SeedsAndNeighbors(stores, 1, "random", 10**6, seed)(graph_batch())
@@ -141,7 +149,7 @@ def test_texts_of_edges_next_to_the_seeds_come_between_seeds_and_neighbours(stor
 def test_ends_of_links_come_before_negatives(store: TokenStore) -> None:
     columns = (slice(0, 1), slice(1, 4))
     links = RelationLinks(("item", "r", "item"), torch.tensor([4]), columns, torch.zeros(1, 4).bool())
-    targets = LinkTargets((links,), {"item": Pool(torch.tensor([2, 0, 1, 3]), (4,))})
+    targets = LinkTargets((links,), {"item": CandidatePool(torch.tensor([2, 0, 1, 3]), (4,))})
     asked = {("item", "r", "item"): (torch.tensor([4]), torch.tensor([2]))}
     batch = graph_batch(seeds=5, targets=targets).replace(asked=asked)
     for seed in range(10):

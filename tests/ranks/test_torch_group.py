@@ -30,7 +30,7 @@ def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> list[bool]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setattr(torch_group, "TorchGroup", lambda seconds, where, cuda: used.append(cuda))
-    monkeypatch.setattr(torch_group, "_group", torch_group.ALONE)
+    monkeypatch.setattr(torch_group, "_group", torch_group.SINGLE_PROCESS)
     return used
 
 

@@ -19,7 +19,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses.info_nce import InfoNce
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, StreamPosition, link_parts
 from graphstorm_like.sampling.links import (
     LinkSeeder,
@@ -28,7 +28,7 @@ from graphstorm_like.sampling.links import (
     number_nodes,
     target_frequencies,
 )
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import SampleNeighbors
 from graphstorm_like.tasks.links import sum_of_losses
 
@@ -118,7 +118,7 @@ def test_loss_known_answer(graph: LocalGraph) -> None:
     }
     head = DotHead(DotHeadConfig(type="dot", normalize=False), 1, [R, Q])
     loss = InfoNce(InfoNceConfig(type="info_nce", temperature=0.5))
-    found, count = sum_of_losses(SimpleNamespace(group=ALONE), head, loss, vectors, batch, True)  # type: ignore[arg-type]
+    found, count = sum_of_losses(SimpleNamespace(group=SINGLE_PROCESS), head, loss, vectors, batch, True)  # type: ignore[arg-type]
     frequency = {0: 2 / 6, 1: 2 / 6, 2: 1 / 6, 3: 1 / 6}
 
     def row(source: int, target: int, others: list[int]) -> float:
@@ -157,16 +157,16 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     in_batch = bool(options.get("in_batch", True))
     train = {e: np.arange(3) for e in (R, Q)}
 
-    def batch_for(share: Share) -> MiniBatch:
+    def batch_for(share: RankSlice) -> MiniBatch:
         return LinkSeeder(graph, train, UniformNegativesConfig(type="uniform", **options), 1, share)(ids, START)  # type: ignore[arg-type]
 
     def loss_of(batch: MiniBatch, group: Group) -> tuple[torch.Tensor, float]:
         vectors = {t: tables[t][at] for t, at in batch.seeds.items()}
         return sum_of_losses(SimpleNamespace(group=group), head, loss, vectors, batch, in_batch)  # type: ignore[arg-type]
 
-    alone, count = loss_of(batch_for(Share()), ALONE)
+    alone, count = loss_of(batch_for(RankSlice()), SINGLE_PROCESS)
     wanted = torch.autograd.grad(alone, list(tables.values()))
-    batches = [batch_for(Share(rank, size)) for rank in range(size)]
+    batches = [batch_for(RankSlice(rank, size)) for rank in range(size)]
     pools = [tables["b"][b.seeds["b"]][b.targets.pools["b"].mine] for b in batches]  # type: ignore[union-attr]
     found = [loss_of(batch, Pretended(pools)) for batch in batches]
     together = torch.stack([one for one, _ in found]).sum()

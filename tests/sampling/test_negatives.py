@@ -22,11 +22,11 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.losses.info_nce import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_parts
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.links import LinkSeeder, log_sampling_ratio
 from graphstorm_like.sampling.negatives import NEGATIVES, Negatives
 from graphstorm_like.sampling.negatives.popularity import PopularityNegatives
-from graphstorm_like.sampling.seeds import Share
+from graphstorm_like.sampling.seeds import RankSlice
+from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.training.experiment import build_experiment
 
 SIMILAR = ("item", "similar", "item")
@@ -54,7 +54,7 @@ def test_other_keys_are_refused(shop_config: Callable[..., Pipeline]) -> None:
 def popularity(exponent: float = 0.75, count: int = 40_000) -> PopularityNegatives:
     """Degrees of b: 16, 1, 0, 4 over two relations."""
     targets = {("a", "r", "b"): [0] * 12 + [1] + [3] * 3, ("c", "q", "b"): [0] * 4 + [3]}
-    known = {e: KnownTargets(np.zeros(len(t), dtype=np.int64), np.array(t), 1) for e, t in targets.items()}
+    known = {e: TrueTargets(np.zeros(len(t), dtype=np.int64), np.array(t), 1) for e, t in targets.items()}
     config = PopularityNegativesConfig(type="popularity", exponent=exponent, count=count)
     return PopularityNegatives(config, _Nodes(4), known)  # type: ignore[arg-type]
 
@@ -98,7 +98,7 @@ def test_every_rank_draws_the_same_and_the_correction_knows_how(shop: tuple[Path
     config = PopularityNegativesConfig(type="popularity", count=32, in_batch=in_batch, popularity_correction=True)
     ids = train[SIMILAR][:20]
     drawn, log_q = [], []
-    for share in (Share(), Share(0, 2), Share(1, 2)):
+    for share in (RankSlice(), RankSlice(0, 2), RankSlice(1, 2)):
         seeder = LinkSeeder(graph, train, config, 1, share)
         batch = seeder(ids, StreamPosition(0, 0))
         assert isinstance(batch.targets, LinkTargets)

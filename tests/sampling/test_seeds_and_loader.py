@@ -20,7 +20,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors, tensor_bytes
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.seeds import CappedSeedStream, SeedStream, Share
+from graphstorm_like.sampling.seeds import CappedSeedStream, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 
@@ -31,7 +31,7 @@ def test_ranks_share_every_step(n: int, batch: int, world: int, epoch: int) -> N
     assert sorted(order.tolist()) == ids.tolist()
     for start in range(0, n, batch):
         step = order[start : start + batch]
-        parts = [Share(rank, world).of(step) for rank in range(world)]
+        parts = [RankSlice(rank, world).of(step) for rank in range(world)]
         assert sorted(np.concatenate(parts).tolist()) == sorted(step.tolist())
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
         if world > 1:
@@ -39,8 +39,10 @@ def test_ranks_share_every_step(n: int, batch: int, world: int, epoch: int) -> N
 
 
 def test_a_rank_without_rows_gets_one_that_does_not_count() -> None:
-    seeder = NodeSeeder("item", np.arange(10), Share(2, 3))
-    found = [NodeSeeder("item", np.arange(10), Share(r, 3))(np.array([7, 4]), StreamPosition(0, 0)) for r in range(3)]
+    seeder = NodeSeeder("item", np.arange(10), RankSlice(2, 3))
+    found = [
+        NodeSeeder("item", np.arange(10), RankSlice(r, 3))(np.array([7, 4]), StreamPosition(0, 0)) for r in range(3)
+    ]
     assert sorted((b.seeds["item"].tolist(), b.weight) for b in found) == [([4], 1.0), ([7], 0.0), ([7], 1.0)]
     batch = seeder(np.array([4, 7, 5, 1]), StreamPosition(0, 0))
     assert (batch.seeds["item"].tolist(), batch.weight) == ([7], 1.0)

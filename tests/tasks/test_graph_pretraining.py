@@ -26,8 +26,15 @@ from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses.info_nce import InfoNce
 from graphstorm_like.progress import Reporter
-from graphstorm_like.ranks.group import ALONE
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, Pool, RelationLinks, StreamPosition, link_parts
+from graphstorm_like.ranks.group import SINGLE_PROCESS
+from graphstorm_like.sampling.batch import (
+    CandidatePool,
+    LinkTargets,
+    MiniBatch,
+    RelationLinks,
+    StreamPosition,
+    link_parts,
+)
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import GraphPretraining
 from graphstorm_like.tasks.links import sum_of_losses
@@ -206,12 +213,12 @@ def test_rows_are_gathered_once_a_node_type_and_not_once_a_relation(head: LinkHe
         columns = (own, slice(0, own.start), slice(own.stop, len(pool)))
         mask = torch.zeros(batch_size, len(pool), dtype=torch.bool)
         parts.append(RelationLinks(edge_type, torch.randint(seeds, (batch_size,)), columns, mask))
-    targets = LinkTargets(tuple(parts), {"n": Pool(pool, (len(pool),))})
+    targets = LinkTargets(tuple(parts), {"n": CandidatePool(pool, (len(pool),))})
     batch = MiniBatch({"n": torch.arange(seeds)}, StreamPosition(0, 0), targets)
     vectors = {"n": torch.randn(seeds, width, requires_grad=True)}
     scorer = LINK_HEADS.of(head)(head, width, relations)
     loss = InfoNce(InfoNceConfig(type="info_nce"))
-    task = SimpleNamespace(group=ALONE)
+    task = SimpleNamespace(group=SINGLE_PROCESS)
     with Gathers() as gathers:
         total, count = sum_of_losses(task, scorer, loss, vectors, batch, True)  # type: ignore[arg-type]
     assert count == len(relations) * batch_size

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
 
@@ -30,7 +30,7 @@ def test_full_ranks(nodes: int, edges: int, seed: int, exclude_self: bool) -> No
         source, target = source[keep], target[keep]
     # Small integers: ties are common.
     vectors = torch.from_numpy(rng.integers(-1, 2, size=(nodes, 3))).float()
-    known = KnownTargets(source, target, nodes)
+    known = TrueTargets(source, target, nodes)
     got = full_ranks(vectors[source], vectors, source, target, known, exclude_self)
     for i, (s, t) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
         banned = {b for a, b in zip(source.tolist(), target.tolist(), strict=True) if a == s and b != t}
@@ -39,7 +39,7 @@ def test_full_ranks(nodes: int, edges: int, seed: int, exclude_self: bool) -> No
 
 
 def test_known_targets_of_sources_without_any() -> None:
-    known = KnownTargets(np.array([2, 0, 2]), np.array([5, 6, 7]), 4)
+    known = TrueTargets(np.array([2, 0, 2]), np.array([5, 6, 7]), 4)
     rows, targets = known.pairs(np.array([1, 2, 3, 0]))
     assert rows.tolist() == [1, 1, 3]
     assert targets.tolist() == [5, 7, 6]
@@ -57,7 +57,7 @@ def test_a_constant_score_gains_nothing() -> None:
     n = 101
     keys = torch.zeros(n, 2)
     source, target = np.array([0]), np.array([5])
-    rank = full_ranks(keys[:1], keys, source, target, KnownTargets(source, target, n), False)
+    rank = full_ranks(keys[:1], keys, source, target, TrueTargets(source, target, n), False)
     assert rank.tolist() == [51.0]
 
 
@@ -83,4 +83,4 @@ def test_nan_scores_are_refused() -> None:
     keys = torch.full((5, 2), float("nan"))
     source, target = np.array([0]), np.array([1])
     with pytest.raises(TrainingError, match="scores must be numbers"):
-        full_ranks(keys[:1], keys, source, target, KnownTargets(source, target, 5), True)
+        full_ranks(keys[:1], keys, source, target, TrueTargets(source, target, 5), True)

@@ -12,7 +12,7 @@ import torch
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.progress import Meter, Reporter
+from graphstorm_like.progress import ProgressMeter, Reporter
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
@@ -58,7 +58,7 @@ def test_the_last_group_of_an_epoch_is_not_lost(
     seeds: list[int] = []
     update = Trainer.update
 
-    def record(self: Trainer, group: list[MiniBatch], meter: Meter) -> None:
+    def record(self: Trainer, group: list[MiniBatch], meter: ProgressMeter) -> None:
         before = [p.detach().clone() for p in self.model.parameters()]
         update(self, group, meter)
         assert any(not torch.equal(old, new) for old, new in zip(before, self.model.parameters(), strict=True))

@@ -19,7 +19,7 @@ from graphstorm_like.config.gnns import GnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
 from graphstorm_like.models.encoders import GNNS, GraphEncoder
-from graphstorm_like.models.encoders.base import Finish, GraphLayer
+from graphstorm_like.models.encoders.base import GraphLayer, LayerOutput
 
 
 class GinConfig(GnnConfig):
@@ -41,7 +41,7 @@ class GinLayer(GraphLayer):
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)) for _ in node_types
         )
         self.eps = nn.Parameter(torch.zeros(len(node_types)), requires_grad=config.learn_eps)
-        self.finish = Finish(width, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(width, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See class."""

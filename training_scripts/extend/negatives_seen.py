@@ -14,8 +14,8 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType, PositiveInt
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.negatives import NEGATIVES, Negatives
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 class SeenNegativesConfig(NegativesConfig):
@@ -30,7 +30,7 @@ class SeenNegativesConfig(NegativesConfig):
 class SeenNegatives(Negatives):
     """See module."""
 
-    def __init__(self, config: SeenNegativesConfig, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+    def __init__(self, config: SeenNegativesConfig, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
         self.count = config.count
         self.counts = {edge_type[2]: graph.manifest.node(edge_type[2]).count for edge_type in known}
         self.seen: dict[NodeType, IntArray] = {}

@@ -17,7 +17,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 class PolishPhase(PhaseConfig):
@@ -35,7 +35,7 @@ class PolishPhase(PhaseConfig):
 class Polish(Phase[PolishPhase]):
     """See PolishPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """The weights of the phase before."""
         experiment = build_experiment(self.pipeline(lineage), reporter)
         assert lineage.graph_network is not None, "needs_teacher"

@@ -25,7 +25,7 @@ from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.sampling.batch import MiniBatch, NodeTargets
-from graphstorm_like.sampling.seeds import ALONE, Share
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.metrics import Metrics
@@ -79,7 +79,7 @@ class Popularity(Task):
         places = {"valid": [3], "test": [4], "train": [0, 1, 2]}
         return every[np.isin(every % 5, places[split])]
 
-    def seeder(self, seed: int, share: Share = ALONE) -> NodeSeeder:
+    def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         return NodeSeeder(self.node_type, self.labels, share)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:

@@ -50,7 +50,7 @@ class GraphEncoder(nn.Module):
         return hidden
 
 
-class Finish(nn.Module):
+class LayerOutput(nn.Module):
     """What follows a layer's sum: residual, norm, ReLU, dropout; the last layer has neither ReLU nor dropout."""
 
     def __init__(self, hidden: int, norm: str, dropout: float, residual: bool, last: bool) -> None:

@@ -25,7 +25,7 @@ from graphstorm_like.graph.store import Block, NodeType, Relation
 from graphstorm_like.models.aggregate import TargetSums, relation_sources, weighted_sums
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class HgtLayer(GraphLayer):
         self.priors = nn.Parameter(torch.ones(len(edge_types), config.heads))
         self.attention_dropout = config.attention_dropout
         self.edges = EdgeInputs(edge_inputs, 2 * hidden)
-        self.finish = Finish(hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""

@@ -10,7 +10,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns.none import NoGnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder
+from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, LayerOutput
 
 
 @GNNS.register(NoGnnConfig)
@@ -28,7 +28,7 @@ class NoGnn(GraphEncoder):
         self.num_hops = 0
         self.layers = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in range(config.layers))
         self.finishes = nn.ModuleList(
-            Finish(config.hidden, config.norm, config.dropout, config.residual, last=i == config.layers - 1)
+            LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last=i == config.layers - 1)
             for i in range(config.layers)
         )
 

@@ -22,7 +22,7 @@ from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
 SLOPE = 0.2
@@ -50,7 +50,7 @@ class RgatLayer(GraphLayer):
         self.attention_dropout = config.attention_dropout
         self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
         self.edges = EdgeInputs(edge_inputs, config.hidden)
-        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""

@@ -18,7 +18,7 @@ from graphstorm_like.config.gnns.rgcn import RgcnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
 
 
 class RelationMatrices(nn.Module):
@@ -56,7 +56,7 @@ class RgcnLayer(GraphLayer):
         self.matrices = RelationMatrices(len(edge_types), config.hidden, config.bases)
         self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
         self.edges = EdgeInputs(edge_inputs, config.hidden)
-        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""

@@ -19,7 +19,7 @@ from graphstorm_like.config.gnns.sage import SageConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, Finish, GraphEncoder, GraphLayer
+from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
 
@@ -40,7 +40,7 @@ class SageLayer(GraphLayer):
         self.matrices = RelationMatrices(len(edge_types), config.hidden, None)
         self.merge = nn.ModuleList(nn.Linear(2 * config.hidden, config.hidden) for _ in node_types)
         self.edges = EdgeInputs(edge_inputs, config.hidden)
-        self.finish = Finish(config.hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""

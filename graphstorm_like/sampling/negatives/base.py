@@ -11,7 +11,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.registry import Registry
-from graphstorm_like.sampling.known import KnownTargets
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 NEGATIVES: Registry[type[Negatives]] = Registry("negatives", "graphstorm_like.sampling.negatives")
 
@@ -22,7 +22,7 @@ class Negatives:
     Every rank draws for the whole step, and must draw the same: nothing may count but the arguments.
     """
 
-    def __init__(self, config: Any, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+    def __init__(self, config: Any, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
         """known: training edges by relation; held-out ones are in none of them."""
 
     def draw(

@@ -13,15 +13,15 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 @NEGATIVES.register(PopularityNegativesConfig)
 class PopularityNegatives(Negatives):
     """See module."""
 
-    def __init__(self, config: PopularityNegativesConfig, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+    def __init__(self, config: PopularityNegativesConfig, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
         self.count = config.count
         self._up_to: dict[NodeType, npt.NDArray[np.float64]] = {}
         for node_type in dict.fromkeys(e[2] for e in known):

@@ -9,15 +9,15 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.known import KnownTargets
 from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 @NEGATIVES.register(UniformNegativesConfig)
 class UniformNegatives(Negatives):
     """See module."""
 
-    def __init__(self, config: UniformNegativesConfig, graph: Graph, known: Mapping[EdgeType, KnownTargets]) -> None:
+    def __init__(self, config: UniformNegativesConfig, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
         self.count = config.uniform
         self._nodes = {e[2]: graph.manifest.node(e[2]).count for e in known}
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 
 METRICS: Registry[type[Metric]] = Registry("metric", "graphstorm_like.tasks.metrics")
@@ -55,7 +55,7 @@ class Metrics:
         known = facts or LabelFacts()
         self.by_name: dict[str, Metric] = {config.name: METRICS.of(config)(config, known) for config in configs}
 
-    def measure(self, predicted: Numbers, labels: Numbers, group: Group = ALONE) -> dict[str, float]:
+    def measure(self, predicted: Numbers, labels: Numbers, group: Group = SINGLE_PROCESS) -> dict[str, float]:
         """Metrics by name, over the rows of all members of the group."""
         sums = [metric.sums(predicted, labels) for metric in self.by_name.values()]
         ends = np.cumsum([len(each) for each in sums])

@@ -14,7 +14,7 @@ from graphstorm_like.inputs.learning_tables import LearningTables
 from graphstorm_like.inputs.rank_rows import RankRows
 from graphstorm_like.inputs.trained_texts import TextPass, texts_of
 from graphstorm_like.models.lm_gnn import LmGnn
-from graphstorm_like.sampling.batch import MiniBatch, Place, row_type_of
+from graphstorm_like.sampling.batch import MiniBatch, TextPlace, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.steps import Step
@@ -80,7 +80,7 @@ class LmLearner:
         def seed_of(piece: int) -> int:
             return computing.dropout_seed(batch, piece)
 
-        def normalizes(place: Place) -> bool:
+        def normalizes(place: TextPlace) -> bool:
             return self._encoder(place).normalize
 
         texts = TextPass(self.encode, self.language_models.activation_tokens(computing.device), seed_of, normalizes)
@@ -98,12 +98,12 @@ class LmLearner:
             texts.backward()
         return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
 
-    def encode(self, place: Place, batch: TextBatch) -> Tensor:
+    def encode(self, place: TextPlace, batch: TextBatch) -> Tensor:
         """Vectors [U, D] of texts of nodes or edges."""
         vectors: Tensor = self._encoder(place)(batch)
         return vectors
 
-    def _encoder(self, place: Place) -> TextEncoder:
+    def _encoder(self, place: TextPlace) -> TextEncoder:
         return self.language_models.of(self.encoder_key(row_type_of(place)))
 
     def _mlm_loss(self, term: MlmTerm, batch: MiniBatch, count: float) -> float:

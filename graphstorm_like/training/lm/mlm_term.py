@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.lm import MlmConfig
-from graphstorm_like.ranks.group import ALONE, Group
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.mlm import MaskedLmHead, Vocabulary, input_embeddings, mask_tokens
 from graphstorm_like.training.lm.language_models import LanguageModels
@@ -18,7 +18,7 @@ from graphstorm_like.training.lm.language_models import LanguageModels
 class MlmTerm(nn.Module):
     """Its heads learn with the language models; nothing but the phase itself needs them afterwards."""
 
-    def __init__(self, config: MlmConfig, language_models: LanguageModels, group: Group = ALONE) -> None:
+    def __init__(self, config: MlmConfig, language_models: LanguageModels, group: Group = SINGLE_PROCESS) -> None:
         super().__init__()
         self.config, self.index, self.group = config, language_models.index, group
         # Not registered: the language models are modules of their own elsewhere.

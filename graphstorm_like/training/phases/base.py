@@ -10,7 +10,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.registry import Registry
 from graphstorm_like.training.experiment import Experiment
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 Config = TypeVar("Config", bound=PhaseConfig)
 
@@ -22,7 +22,7 @@ class Phase(ABC, Generic[Config]):
         self.config = config
 
     @abstractmethod
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """What the phase trains. lineage: what the phases before it hand on."""
 
     @abstractmethod
@@ -32,7 +32,7 @@ class Phase(ABC, Generic[Config]):
         pipeline: as the phase sees it, with the language models that it left.
         """
 
-    def pipeline(self, lineage: Lineage) -> Pipeline:
+    def pipeline(self, lineage: Handover) -> Pipeline:
         """The pipeline as this phase sees it, with the language models as they are now."""
         return lineage.derived(phase_pipeline(lineage.pipeline, self.config))
 

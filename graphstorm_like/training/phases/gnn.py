@@ -7,14 +7,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 @PHASES.register(GnnPhase)
 class Gnn(Phase[GnnPhase]):
     """See GnnPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """See Phase."""
         return build_experiment(self.pipeline(lineage), reporter)
 

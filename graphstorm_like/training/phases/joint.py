@@ -8,14 +8,14 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.lm.build import build_joint_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 @PHASES.register(JointPhase)
 class Joint(Phase[JointPhase]):
     """See JointPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """From the graph network before it, if there is one: a cold one would send noise into the language model."""
         experiment = build_joint_experiment(self.pipeline(lineage), self.config, reporter)
         if lineage.graph_network is not None:

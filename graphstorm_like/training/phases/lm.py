@@ -8,14 +8,14 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 @PHASES.register(LmPhase)
 class Lm(Phase[LmPhase]):
     """See LmPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """See Phase."""
         return build_lm_experiment(self.pipeline(lineage), reporter)
 

@@ -11,14 +11,14 @@ from graphstorm_like.tasks.pseudo_labels import PseudoLabels
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 @PHASES.register(PseudoPhase)
 class Pseudo(Phase[PseudoPhase]):
     """See PseudoPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """Pseudo labels are computed once, before the phase: the graph network does not change in it."""
         teacher = lineage.teacher(reporter)
         classifier = teacher.task.node_classifier

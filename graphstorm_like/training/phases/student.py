@@ -13,14 +13,14 @@ from graphstorm_like.tasks.imitation import Imitation
 from graphstorm_like.training.experiment import Experiment, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase, phase_pipeline
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 
 @PHASES.register(StudentPhase)
 class Student(Phase[StudentPhase]):
     """See StudentPhase."""
 
-    def build(self, lineage: Lineage, reporter: Reporter) -> Experiment:
+    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
         """The teacher's vectors are computed once; its head is where the student's starts."""
         teacher = lineage.teacher(reporter)
         vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
@@ -37,7 +37,7 @@ class Student(Phase[StudentPhase]):
         """See Phase."""
         return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden)
 
-    def pipeline(self, lineage: Lineage) -> Pipeline:
+    def pipeline(self, lineage: Handover) -> Pipeline:
         """Students start from models of the configuration, not from those that the teacher was trained on."""
         pipeline = phase_pipeline(lineage.pipeline, self.config)
         students = self.config.encoders_of(pipeline.model.text_encoders())

@@ -26,7 +26,7 @@ from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
-from graphstorm_like.training.phases.lineage import Lineage, tuned_encoders
+from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import Trainer, TrainResult, describe
@@ -39,7 +39,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     """
     assert pipeline.graph.path is not None
     planned = phase_plan(pipeline, folder, read_manifest(pipeline.graph.path))
-    lineage, ranks = Lineage(pipeline, pipeline.model.text_encoders()), group()
+    lineage, ranks = Handover(pipeline, pipeline.model.text_encoders()), group()
     result: TrainResult | None = None
     for number, phase in enumerate(planned):
         if len(planned) > 1:
@@ -94,7 +94,7 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
         yield
 
 
-def _run(phase: PlannedPhase, lineage: Lineage, reporter: Reporter) -> TrainResult:
+def _run(phase: PlannedPhase, lineage: Handover, reporter: Reporter) -> TrainResult:
     experiment = phase_of(phase.config).build(lineage, reporter)
     reporter.line(describe(experiment))
     result = Trainer(experiment, phase.folder, reporter).train()

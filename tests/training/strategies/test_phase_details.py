@@ -27,7 +27,7 @@ from graphstorm_like.training.lm.build import LmExperiment
 from graphstorm_like.training.lm.learner import LmLearner
 from graphstorm_like.training.optim import Optimizers, schedule_factor
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
-from graphstorm_like.training.phases.lineage import Lineage
+from graphstorm_like.training.phases.handover import Handover
 
 from .test_strategies import ALL, PRETRAINING, QUIET, Stopped, results, stop_in, train
 
@@ -36,7 +36,7 @@ EXACT = ("train.precision=float32", "train.lm.dropout=0.0")
 
 def experiment_of(pipeline: Pipeline, phase: int = 0, **lineage: Any) -> Experiment:
     train(pipeline, "construct")
-    found = Lineage(pipeline, pipeline.model.text_encoders(), **lineage)
+    found = Handover(pipeline, pipeline.model.text_encoders(), **lineage)
     return phase_of(pipeline.train.phase_list()[phase]).build(found, QUIET)
 
 

@@ -17,7 +17,7 @@ _NEVER = (1 << 31) - 1
 
 
 @contextlib.contextmanager
-def keep_heap() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Inside, freed memory stays with the process. No effect where the C library is not glibc."""
     try:
         libc = ctypes.CDLL("libc.so.6")

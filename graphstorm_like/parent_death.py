@@ -14,7 +14,7 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform.startswith("lin
 
 
 @dataclass(frozen=True, slots=True)
-class Leash:
+class DieWithParent:
     """Made by the parent, called by the child before anything else: asks for a death signal, and looks whether it is
     too late. Holds as long as the thread lives that started the child. No effect where there is no such signal."""
 

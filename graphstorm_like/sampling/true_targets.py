@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.ragged import ranges
+from graphstorm_like.ranges import ranges
 
 
-class KnownTargets:
+class TrueTargets:
     """For each source its known true targets, as CSR; built from edge ends."""
 
     def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:

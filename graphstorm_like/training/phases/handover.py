@@ -17,7 +17,7 @@ from graphstorm_like.training.lm.language_models import encoder_folder
 
 
 @dataclass(frozen=True)
-class Lineage:
+class Handover:
     """pipeline: the whole one, as configured. encoders: its language models, tuned ones by their folders."""
 
     pipeline: Pipeline
@@ -31,14 +31,14 @@ class Lineage:
         """A phase's pipeline with the language models as they are now."""
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
-    def after(self, phase: PhaseConfig, folder: Path) -> Lineage:
+    def after(self, phase: PhaseConfig, folder: Path) -> Handover:
         """What comes after a phase that ended in `folder`. DamagedFileError when its language models are damaged."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
         graph = best if phase.trains_graph else self.graph_network
         if not lms.is_dir():
-            return Lineage(self.pipeline, self.encoders, self.tuned, graph)
+            return Handover(self.pipeline, self.encoders, self.tuned, graph)
         check_folder(best)
-        return Lineage(self.pipeline, tuned_encoders(phase.encoders_of(self.encoders), lms), lms, graph)
+        return Handover(self.pipeline, tuned_encoders(phase.encoders_of(self.encoders), lms), lms, graph)
 
     def teacher(self, reporter: Reporter) -> Experiment:
         """The last graph network with its weights."""
