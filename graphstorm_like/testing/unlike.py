@@ -105,7 +105,7 @@ def tiny(folder: Path, rng: Rng) -> Unlike:
     split = ["train"] * 6 + ["valid"] * 2 + ["test"] * 2 + [None, "test"]
     nodes = {"t": node_table(folder, "t", ids, label=label, split=split)}
     edges = [edge_table(folder, "t:next:t", ids[:10], ids[1:11])]
-    metrics = ["accuracy", "macro_f1", "roc_auc", "average_precision"]
+    metrics = ["accuracy", "macro_f1", {"type": "roc_auc"}, {"type": "average_precision"}]
     task = classify("t", class_weights="balanced", metrics=metrics)
     return Unlike(exact_pipeline(folder, nodes, edges, task, batch_size=4096), {"t": ids})
 
