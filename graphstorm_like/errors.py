@@ -61,6 +61,10 @@ class LaunchError(GslError):
     exit_code = 6
 
 
+class LostRankError(LaunchError):
+    """The other ranks no longer answer, usually because one of them failed."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name spelt most like `name`, or None when nothing is close."""
     hits = difflib.get_close_matches(str(name), [str(k) for k in names], n=1, cutoff=0.6)

@@ -26,7 +26,7 @@ from typing import IO, Any
 from graphstorm_like.errors import DataError
 
 SAY_SECONDS, ORPHAN_SECONDS = 60.0, 600.0
-"""Time between messages while waiting for another process; time for which a lock may outlive the process that took it."""
+"""Time between messages while waiting for another process; how long a lock may outlive the process that took it."""
 
 TEMPORARY, SET_ASIDE, SCRATCH = ".writing-", ".old-", ".vectors-"
 """Prefixes of a folder that is being written, of one that is being replaced, and of scratch space."""
@@ -79,7 +79,7 @@ def replace_folder(new: Path, target: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Clean up after a kill: a folder that a swap set aside is restored if its successor is missing, the rest is deleted."""
+    """Clean up after a kill: a folder that a swap set aside is restored if its successor is missing; the rest goes."""
     for leftover in [*folder.glob(f"{SET_ASIDE}*"), *folder.glob(f"{TEMPORARY}*")]:
         original = folder / leftover.name.removeprefix(SET_ASIDE)
         if leftover.name.startswith(SET_ASIDE) and not original.exists():
@@ -402,7 +402,7 @@ def _is_checked(path: Path, record: FileRecord, check: Any) -> bool:
 
 @contextlib.contextmanager
 def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, FileRecord]) -> Iterator[dict[str, Any]]:
-    """Records of verified files by name; those that the body adds are saved. One process of a host at a time has them."""
+    """Records of verified files by name; those that the body adds are saved. One process of a host at a time."""
     path = _checks_file(folder)
     if path is None:
         yield {}

@@ -1,4 +1,4 @@
-"""gsl schema: what may stand in the pipeline YAML, for editors (JSON Schema) and for people (Markdown)."""
+"""gsl schema: the keys of the pipeline YAML, for editors (JSON Schema) and for people (Markdown)."""
 
 from __future__ import annotations
 

@@ -50,11 +50,11 @@ class SplitConfig(Strict):
     column: str | None = None
     """A column with the values train, valid (val, validation) and test; a null row is in no split."""
     train: Fraction | None = None
-    """Share of the rows for training (drawn splits)."""
+    """Share of rows for training (drawn splits)."""
     valid: Fraction | None = None
-    """Share of the rows for validation (drawn splits)."""
+    """Share of rows for validation (drawn splits)."""
     test: Fraction | None = None
-    """Share of the rows for the test (drawn splits)."""
+    """Share of rows for the test (drawn splits)."""
     group_by: str | None = None
     """Rows with the same value in this column get the same split (drawn splits only)."""
     seed: int = 0

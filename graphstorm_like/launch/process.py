@@ -26,6 +26,8 @@ GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 """What a plan calls `gsl`: it need not be on the PATH, and must be of this Python."""
 
 TAIL_LINES = 20
+LOST_RANK = 75
+"""Exit status of a trainer that did not hear from the others; the job then ends with that of a LaunchError."""
 
 Say = Callable[[str], None]
 
@@ -54,8 +56,9 @@ class Failure:
 
     @property
     def rank(self) -> int:
-        """Lower: more of a cause. Who could not hear from others, or broke off with them, mostly is a consequence."""
-        return {LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
+        """Lower: more of a cause. Who could not hear from others, or broke off with them, mostly is a consequence:
+        libraries also abort when a connection is lost."""
+        return {LOST_RANK: 3, -signal.SIGABRT: 3, LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
 
     def message(self) -> str:
         """For people, over several lines."""
@@ -82,6 +85,8 @@ def _how(code: int) -> str:
             name = f"signal {-code}"
         memory = ", as the kernel does when memory is short" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{memory}"
+    if code == LOST_RANK:
+        return "lost the other trainers"
     known = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
     return f"ended with status {code}{known}" if code else "ended before the trainers did"
 
@@ -92,6 +97,8 @@ class Process:
     def __init__(self, plan: ProcessPlan, log: Path, say: Say) -> None:
         self.plan, self.log = plan, log
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.silent_since = float("inf")
+        """When its lines ended, which is when it did, unless a child of it lives on."""
         command = [*GSL, *plan.command[1:]] if plan.command[0] == "gsl" else list(plan.command)
         try:
             self._popen = subprocess.Popen(
@@ -161,6 +168,7 @@ class Process:
                     continue
                 with contextlib.suppress(OSError, ValueError):
                     say(f"{prefix} {line}")
+        self.silent_since = time.monotonic()
 
 
 def _environment(plan: ProcessPlan) -> dict[str, str]:

@@ -112,7 +112,7 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
                 deadline = deadline or time.monotonic() + settle
         if seen:
             # The earliest; but who only lost sight of others waits a little for the one that was lost.
-            process, code = min(seen, key=lambda one: one[0].failure(one[1]).rank)
+            process, code = min(seen, key=lambda one: (one[0].failure(one[1]).rank, one[0].silent_since))
             if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(seen) == len(running):
                 process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
                 process.read_to_end()
