@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.partition import HiddenEdges, Partition
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
 from graphstorm_like.graph.verify import verify_graph

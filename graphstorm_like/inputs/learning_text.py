@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.shared_tokens import SharedTokens

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.shared import find
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.pending import Pending

@@ -14,7 +14,7 @@ import torch
 
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import SharedTable, create_rows, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name

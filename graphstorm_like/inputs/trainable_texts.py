@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_edge_inputs, node_texts, scored_inputs
 from graphstorm_like.inputs.learning_tables import Tables

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.files import reserve
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.pending import Pending

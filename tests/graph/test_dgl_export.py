@@ -25,7 +25,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.dgl.export import export_dgl
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.partition_reader import Partition
 from graphstorm_like.testing.graphs import shop_pipeline
 
 from .dgl_folders import SIMILAR

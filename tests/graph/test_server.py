@@ -16,7 +16,7 @@ import pytest
 
 from gconstruct.partition import partition_graph
 from graphstorm_like.errors import DataError, LaunchError
-from graphstorm_like.graph.partition import HIDDEN, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import HIDDEN, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote import client as client_module
 from graphstorm_like.graph.remote import server as server_module
 from graphstorm_like.graph.remote.part import RemotePart

@@ -28,7 +28,7 @@ from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.partition_reader import Partition
 from graphstorm_like.graph.schema import SOURCE_COLUMN, SPLITS, TARGET_COLUMN, GraphManifest
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.partition import HiddenEdges, Part, Partition
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partition_reader import HiddenEdges, Part, Partition
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.part import RemotePart

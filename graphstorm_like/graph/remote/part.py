@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.partition import Column, Draw, HopRequest
+from graphstorm_like.graph.partition_reader import Column, Draw, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graphstorm_like.errors import DataError, GslError, LaunchError
-from graphstorm_like.graph.partition import Column, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session, tune
 from graphstorm_like.graph.schema import GraphManifest, read_manifest

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from graphstorm_like.config.base import edge_name
-from graphstorm_like.graph.partitions import partition_report
+from graphstorm_like.graph.partition_report import partition_report
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.show.table import table
 

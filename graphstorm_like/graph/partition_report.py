@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from graphstorm_like.config.base import edge_name
-from graphstorm_like.graph.partition import HiddenEdges, Partition
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
 from graphstorm_like.graph.schema import SOURCE_COLUMN, read_manifest
 
 

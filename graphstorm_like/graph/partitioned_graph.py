@@ -18,7 +18,7 @@ import pyarrow as pa
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.bfloat16 import from_bits
-from graphstorm_like.graph.partition import (
+from graphstorm_like.graph.partition_reader import (
     DEGREES,
     HIDDEN,
     SHARED,
