@@ -1,4 +1,4 @@
-"""The embedded store: a graph folder, memory-mapped, in this process. No server, no copy."""
+"""The local graph store: a graph folder, memory-mapped in this process. No server, no copy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from graphstorm_like.graph.verify import verify_graph
 
 
 class LocalGraph(PartitionedGraph):
-    """All partitions of a graph folder that lies here. See PartitionedGraph for `hide` and `held_out`.
+    """All partitions of a graph folder on this machine. See PartitionedGraph for `hide` and `held_out`.
 
-    DataError names a file that is not what was written: see verify_graph.
+    DataError names a file that differs from what was written: see verify_graph.
     """
 
     def __init__(
@@ -35,5 +35,5 @@ class LocalGraph(PartitionedGraph):
         super().__init__(path, manifest, hide, held_out, open_parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sampler processes open the folder anew instead of copying memory maps."""
+        """Sampler processes open the folder themselves instead of copying memory maps."""
         return (LocalGraph, (self.folder, self.hide, self.held_out))

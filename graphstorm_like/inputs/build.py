@@ -42,14 +42,14 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         widths = {n: node.features[n].width for n in chosen.features}
         moments = {}
         for name in chosen.texts:
-            cached, written = vectors[node_type][name], input_name(TEXT, name)
-            inputs[written], widths[written], moments[written] = cached, cached.width, cached.moments()
+            cached, full_name = vectors[node_type][name], input_name(TEXT, name)
+            inputs[full_name], widths[full_name], moments[full_name] = cached, cached.width, cached.moments()
         images = {}
         for name in chosen.images:
             assert config.image_encoder is not None, "checked by the configuration"
-            size, written = node.image[name], input_name(IMAGE, name)
-            inputs[written] = GraphImage(graph, node_type, name)
-            images[written] = ImageInputSpec(config.image_encoder, size.height, size.width)
+            size, full_name = node.image[name], input_name(IMAGE, name)
+            inputs[full_name] = GraphImage(graph, node_type, name)
+            images[full_name] = ImageInputSpec(config.image_encoder, size.height, size.width)
         if chosen.embedding:
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         sources[node_type] = inputs

@@ -26,24 +26,26 @@ class ChosenInputs:
 
 def chosen_inputs(config: ModelConfig, manifest: GraphManifest, node_type: NodeType) -> ChosenInputs:
     """Inputs of a node type: those that `model.inputs` names, or all. DataError for one that the graph has not."""
-    node, wanted = manifest.node(node_type), config.inputs.get(node_type, NodeInputConfig())
+    node, configured = manifest.node(node_type), config.inputs.get(node_type, NodeInputConfig())
     where = f"graph folder, node type {node_type}"
-    features = _names(where, "feature", wanted.features, node.features)
-    texts = _names(where, "text", wanted.text, node.text)
-    images = _names(where, "image", wanted.image, node.image)
-    bare = not features and not texts and not images
-    return ChosenInputs(features, texts, images, bare if wanted.embedding == "auto" else wanted.embedding)
+    features = _names(where, "feature", configured.features, node.features)
+    texts = _names(where, "text", configured.text, node.text)
+    images = _names(where, "image", configured.image, node.image)
+    has_nothing_else = not features and not texts and not images
+    return ChosenInputs(
+        features, texts, images, has_nothing_else if configured.embedding == "auto" else configured.embedding
+    )
 
 
 def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
     """(features, texts) that enter the model, for each edge type of `model.edge_inputs`."""
     chosen = {}
-    for written, wanted in config.edge_inputs.items():
-        source, relation, target = written.split(":")
+    for type_name, configured in config.edge_inputs.items():
+        source, relation, target = type_name.split(":")
         edge = manifest.edge((source, relation, target))
-        where = f"graph folder, edge type {written}"
-        features = _names(where, "feature", wanted.features, edge.features)
-        texts = _names(where, "text", wanted.text, edge.text)
+        where = f"graph folder, edge type {type_name}"
+        features = _names(where, "feature", configured.features, edge.features)
+        texts = _names(where, "text", configured.text, edge.text)
         if features or texts:
             chosen[edge.edge_type] = (features, texts)
     return chosen
@@ -91,10 +93,10 @@ def all_texts(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) ->
     return chosen
 
 
-def _names(where: str, kind: str, wanted: list[str] | None, known: Mapping[str, object]) -> list[str]:
+def _names(where: str, kind: str, configured: list[str] | None, available: Mapping[str, object]) -> list[str]:
     """The names that the configuration wants, all when it does not say."""
-    names = list(known) if wanted is None else wanted
+    names = list(available) if configured is None else configured
     for name in names:
-        if name not in known:
-            raise DataError(unknown(where, kind, name, known) + " Run: gsl construct")
+        if name not in available:
+            raise DataError(unknown(where, kind, name, available) + " Run: gsl construct")
     return names

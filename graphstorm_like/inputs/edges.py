@@ -25,13 +25,13 @@ def give_scored_inputs(
     """Let the head read the scored edges, when `task.inputs` says so. texts: where the vectors of texts come from, by
     type and name. seed: the run's, of the head's first weights."""
     for edge_type, (features, names) in scored_inputs(config, graph.manifest).items():
-        known = graph.manifest.edge(edge_type).features
-        widths = {name: known[name].width for name in features}
+        schemas = graph.manifest.edge(edge_type).features
+        widths = {name: schemas[name].width for name in features}
         sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}
         for name in names:
-            written = input_name(TEXT, name)
-            sources[written] = texts[edge_type][name]
-            widths[written] = texts[edge_type][name].width
+            full_name = input_name(TEXT, name)
+            sources[full_name] = texts[edge_type][name]
+            widths[full_name] = texts[edge_type][name].width
         torch.manual_seed(torch_seed(seed, "model", 4))
         task.read_edges(widths, sources)
 

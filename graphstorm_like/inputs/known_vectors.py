@@ -47,8 +47,8 @@ def recall(note: Path) -> EmbeddingCache | None:
     from graphstorm_like.text.tokens import TokenStore
 
     try:
-        named = json.loads(note.read_text(encoding="utf-8"))
-        return EmbeddingCache.open(note.parent / named["vectors"], TokenStore.open(note.parent / named["tokens"]))
+        folders = json.loads(note.read_text(encoding="utf-8"))
+        return EmbeddingCache.open(note.parent / folders["vectors"], TokenStore.open(note.parent / folders["tokens"]))
     except (OSError, ValueError, KeyError, TypeError, DataError):
         return None
 

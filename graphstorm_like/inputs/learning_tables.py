@@ -34,8 +34,8 @@ class LearningTables:
 
     def each_once(self) -> list[FreshVectors | AgingVectors]:
         """Every table once, though several places read it, or one by other ids alone."""
-        every = [table for by_name in self.by_place.values() for table in by_name.values()]
-        return list(dict.fromkeys(t.table if isinstance(t, ReorderedVectors) else t for t in every))
+        tables = [table for by_name in self.by_place.values() for table in by_name.values()]
+        return list(dict.fromkeys(t.table if isinstance(t, ReorderedVectors) else t for t in tables))
 
     def aging(self) -> list[AgingVectors]:
         """Those whose rows are read as they are."""
@@ -46,9 +46,9 @@ class LearningTables:
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
         targets, messages = batch.targets, {}
         # All is begun before anything is waited for: rows on other hosts come in one answer a host.
-        begun = {p: self._begin(p, ids, batch) for p in self.by_place if (ids := batch.rows(p)) is not None}
-        outer = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
-        for place, by_name in begun.items():
+        pending = {p: self._begin(p, ids, batch) for p in self.by_place if (ids := batch.rows(p)) is not None}
+        pending_messages = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
+        for place, by_name in pending.items():
             vectors = {name: self._vectors(place, name, batch, rows.wait(), texts) for name, rows in by_name.items()}
             if isinstance(place, str):
                 features.setdefault(place, {}).update(vectors)
@@ -56,8 +56,8 @@ class LearningTables:
                 messages[place.edge_type] = vectors
             elif targets is not None:
                 targets = targets.with_inputs(place, vectors)
-        untrained = [{t: self._read(by_name) for t, by_name in by_type.items()} for by_type in outer]
-        blocks = [with_inputs(b, found) for b, found in zip(batch.blocks, [*untrained, messages], strict=False)]
+        untrained = [{t: self._read(by_name) for t, by_name in by_type.items()} for by_type in pending_messages]
+        blocks = [with_inputs(b, inputs) for b, inputs in zip(batch.blocks, [*untrained, messages], strict=False)]
         return batch.replace(features=features, targets=targets, blocks=tuple(blocks))
 
     def _tensor(self, rows: npt.NDArray[np.floating[Any]]) -> Tensor:

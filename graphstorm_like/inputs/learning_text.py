@@ -145,9 +145,9 @@ class AgingVectors:
         computed = graph.begin_shared(row_type, f"{self._place.name}:computed", ids)
 
         def receive() -> npt.NDArray[np.floating[Any]]:
-            found: npt.NDArray[np.float16] = vectors.wait()
+            rows: npt.NDArray[np.float16] = vectors.wait()
             self._note_ages(computed.wait()[:, 0])
-            return found
+            return rows
 
         return Pending(receive)
 
@@ -165,8 +165,8 @@ class AgingVectors:
 
     def ages_read(self) -> tuple[int, int]:
         """(sum of ages in steps, number) of the rows read since the last call."""
-        found, self._read = self._read, (0, 0)
-        return found
+        ages, self._read = self._read, (0, 0)
+        return ages
 
     # -- writing: others read between two steps only -------------------------------------------------------------
 
@@ -211,9 +211,9 @@ class AgingVectors:
 
     def _refresh(self, own: IntArray) -> None:
         for i in range(0, len(own), CHUNK):
-            some = own[i : i + CHUNK]
-            pieces = some + (self.start - self._host_start)
-            self._write(some, _compute(self._encoder, self._own_tokens, pieces, self._autocast))
+            chunk = own[i : i + CHUNK]
+            pieces = chunk + (self.start - self._host_start)
+            self._write(chunk, _compute(self._encoder, self._own_tokens, pieces, self._autocast))
 
     def _write(self, own: IntArray, rows: Vectors) -> None:
         self.own[own] = rows
@@ -239,8 +239,8 @@ class AgingVectors:
     def load(self, folder: Path) -> None:
         """See RankRows. Where texts were numbered otherwise (on another number of hosts), `at` computes all rows."""
         stem, what = self._stem, "vectors of texts"
-        told = read_rows(folder, stem, (0, 0), {}, what, ["numbering"])["numbering"]
-        self._is_foreign = any(numbering.numpy().tobytes() != self.numbering for numbering in told)
+        numberings = read_rows(folder, stem, (0, 0), {}, what, ["numbering"])["numbering"]
+        self._is_foreign = any(numbering.numpy().tobytes() != self.numbering for numbering in numberings)
         if self._is_foreign:
             self.own_computed[:] = NEVER
         else:

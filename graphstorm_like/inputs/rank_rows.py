@@ -50,15 +50,15 @@ def read_rows(
     others: Sequence[str] = (),
 ) -> dict[str, list[Tensor]]:
     """Fill targets [stop - start, ...] with rows start..stop - 1 = `bounds` of the tensors of these names, where files
-    have them; the first must be there whole. Gives the tensors named in `others`, of each file that has them."""
+    have them; the first must be there completely. Gives the tensors named in `others`, of each file that has them."""
     start, stop = bounds
-    there, found = 0, {name: list[Tensor]() for name in others}
+    rows_read, other_tensors = 0, {name: list[Tensor]() for name in others}
     for path in sorted(folder.glob(f"{stem}-*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
                 names = set(file.keys())
                 for name in names & set(others):
-                    found[name].append(file.get_tensor(name))
+                    other_tensors[name].append(file.get_tensor(name))
                 for i, (name, target) in enumerate(targets.items()):
                     if name not in names:
                         continue
@@ -71,11 +71,11 @@ def read_rows(
                     low, high = max(first, start), min(first + count, stop)
                     if low < high:
                         target[low - start : high - start] = rows[low - first : high - first]
-                        there += high - low if i == 0 else 0
+                        rows_read += high - low if i == 0 else 0
         except (OSError, SafetensorError) as err:
             raise DamagedFileError(f"{path}: must be a whole safetensors file ({err})") from err
-    if targets and there != stop - start:
+    if targets and rows_read != stop - start:
         raise DamagedFileError(
-            f"{folder}: must hold {what}, rows {start:,} to {stop:,} (found {there:,}). Train again with --fresh"
+            f"{folder}: must hold {what}, rows {start:,} to {stop:,} (found {rows_read:,}). Train again with --fresh"
         )
-    return found
+    return other_tensors

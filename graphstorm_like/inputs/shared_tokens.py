@@ -49,10 +49,10 @@ class SharedTokens:
         pending = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
 
         def read() -> IntArray:
-            found = np.empty(len(rows), dtype=np.int64)
+            lengths = np.empty(len(rows), dtype=np.int64)
             for _, at, part in pending.wait():
-                found[at] = part.sizes[part.item_of_row]
-            return found
+                lengths[at] = part.sizes[part.item_of_row]
+            return lengths
 
         return Pending(read)
 
@@ -70,20 +70,20 @@ class SharedTokens:
         whole: list[tuple[int, IntArray, Ragged]],
         split: list[tuple[int, IntArray, Ragged]] | None,
     ) -> Fetched:
-        row_of_text, before = np.empty(len(rows), dtype=np.int64), 0
+        row_of_text, texts_before = np.empty(len(rows), dtype=np.int64), 0
         for _, at, part in whole:
-            row_of_text[at] = part.item_of_row + before
-            before += len(part.items)
+            row_of_text[at] = part.item_of_row + texts_before
+            texts_before += len(part.items)
         tokens = np.concatenate([np.zeros(0, dtype=np.uint16), *(part.values for _, _, part in whole)])
         of_pieces = whole if split is None else split
-        none = np.zeros(0, dtype=np.int64)
-        sizes = np.concatenate([none, *(part.sizes for _, _, part in of_pieces)])
+        no_numbers = np.zeros(0, dtype=np.int64)
+        sizes = np.concatenate([no_numbers, *(part.sizes for _, _, part in of_pieces)])
         if split is None:
             lengths, piece_offsets = sizes, None
-            pieces = np.concatenate([none, *(part.items + self.piece_starts[p] for p, _, part in whole)])
+            pieces = np.concatenate([no_numbers, *(part.items + self.piece_starts[p] for p, _, part in whole)])
         else:
-            lengths = np.concatenate([none, *(part.values for _, _, part in split)])
-            first = np.concatenate([none, *(part.starts + self.piece_starts[p] for p, _, part in split)])
+            lengths = np.concatenate([no_numbers, *(part.values for _, _, part in split)])
+            first = np.concatenate([no_numbers, *(part.starts + self.piece_starts[p] for p, _, part in split)])
             pieces, piece_offsets = ranges(first, sizes)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Fetched(TextTokens(tokens, offsets, row_of_text, piece_offsets, self.own.facts), pieces)
@@ -114,13 +114,13 @@ def training_tokens(
         ranks.leader_done(what)
         return store
     assert isinstance(graph, PartitionedGraph)
-    table, told = TABLE_NAMES.new(f"tokens:{name}"), ""
+    table, own_facts = TABLE_NAMES.new(f"tokens:{name}"), ""
     if ranks.leads_host:
         own = build(graph.parts[ranks.host].column((row_type, text_column(name))))
         _publish(own, where.shm, f"{type_name(row_type)}:{table}")
-        told = json.dumps([len(own), own.meta["tokenizer"], str(own.folder)])
+        own_facts = json.dumps([len(own), own.meta["tokenizer"], str(own.folder)])
     ranks.leader_done(what)
-    facts = [json.loads(fact) for fact in ranks.collect(told, what) if fact]
+    facts = [json.loads(fact) for fact in ranks.collect(own_facts, what) if fact]
     if len({tokenizer for _, tokenizer, _ in facts}) > 1:
         raise DataError(
             "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder anew"

@@ -116,11 +116,11 @@ class _Embedding:
 
     def _cached(self, row_type: RowType, name: str, column: Callable[[], pa.Array]) -> EmbeddingCache:
         """Vectors of a text of all rows, or with several hosts of those of this one."""
-        ranks, what, known = group(), f"{type_name(row_type)}.{name}", self.encoder.known_facts()
+        ranks, what, encoder_facts = group(), f"{type_name(row_type)}.{name}", self.encoder.known_facts()
         note = None
-        if known is not None:
+        if encoder_facts is not None:
             part = None if ranks.hosts == 1 else ranks.host
-            note = note_file(self.cache, self.graph.manifest, row_type, name, part, known)
+            note = note_file(self.cache, self.graph.manifest, row_type, name, part, encoder_facts)
         cache = None if note is None else recall(note)
         if cache is None:
             from graphstorm_like.text.encoders import TextJob

@@ -77,12 +77,12 @@ def fresh_tables(
 ) -> dict[TextPlace, dict[str, VectorTable]]:
     """Of the texts of some node types, and of those of scored edges that the task's head reads."""
     manifest = texts.graph.manifest
-    wanted: dict[RowType, list[str]] = {
+    names_by_type: dict[RowType, list[str]] = {
         **{t: names for t, names in node_texts(texts.config, manifest).items() if t in types},
         **{t: names for t, (_, names) in scored_inputs(task, manifest).items() if names},
     }
     tables: dict[TextPlace, dict[str, VectorTable]] = {}
-    for row_type, names in wanted.items():
+    for row_type, names in names_by_type.items():
         encoder = texts.encoder(row_type)
         stores = {name: texts.tokens(row_type, name) for name in names}
         tables[row_type] = {

@@ -79,17 +79,17 @@ class SeedsAndNeighbors:
             if place in self.stores and len(positions)
         ]
         # All is begun before anything is waited for: lengths on other hosts come in one answer a host.
-        begun = [
+        pending_lengths = [
             [store.begin_lengths(_ids(batch, place)[positions]) for store in self.stores[place].values()]
             for place, positions in ranked
         ]
         chosen: dict[TextPlace, list[IntArray]] = {}
-        left = self.budget
-        for (place, positions), lengths in zip(ranked, begun, strict=True):
+        tokens_left = self.budget
+        for (place, positions), lengths in zip(ranked, pending_lengths, strict=True):
             costs = np.sum([each.wait() for each in lengths], axis=0)
-            fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
+            fits = int(np.searchsorted(np.cumsum(costs), tokens_left, side="right"))
             chosen.setdefault(place, []).append(positions[:fits])
-            left -= int(costs[:fits].sum())
+            tokens_left -= int(costs[:fits].sum())
             if fits < len(positions):
                 break  # what ranks lower gets no more
         return {place: np.concatenate(parts) for place, parts in chosen.items()}
@@ -100,9 +100,9 @@ class SeedsAndNeighbors:
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
             for edge_type, (source, target) in batch.asked.items() if link_parts(batch.targets) else ():
-                for end, asked in ((0, source), (2, target)):
+                for end, end_ids in ((0, source), (2, target)):
                     if edge_type[end] == t:
-                        positive |= np.isin(ids.numpy(), asked.numpy())
+                        positive |= np.isin(ids.numpy(), end_ids.numpy())
             order = order[np.argsort(~positive[order], kind="stable")]
             ranked[t] = order
         return ranked
@@ -147,14 +147,14 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[TextPlace, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
+        pending: dict[TextPlace, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
         for place, positions in self.choose(batch).items():
             ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
-            asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
+            pending[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
         return batch.replace(
             texts={
                 t: {n: self._texts(at, each.wait()) for n, (at, each) in by_name.items()}
-                for t, by_name in asked.items()
+                for t, by_name in pending.items()
             }
         )
 
@@ -173,11 +173,11 @@ class FetchTexts:
             batches.append(collate_rows(tokens, nodes))
             at.append(positions[nodes])
             order.append(fetched.pieces[tokens.pieces(np.sort(part))[0]])
-        none = np.zeros(0, dtype=np.int64)
+        no_rows = np.zeros(0, dtype=np.int64)
         return TrainedTexts(
-            torch.from_numpy(np.concatenate([none, *at])),
+            torch.from_numpy(np.concatenate([no_rows, *at])),
             tuple(batches),
-            torch.from_numpy(np.concatenate([none, *order])),
+            torch.from_numpy(np.concatenate([no_rows, *order])),
         )
 
     def _parts(self, tokens: TextTokens) -> list[IntArray]:
@@ -229,9 +229,9 @@ class TextPass:
         """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
         distinct, nodes = [], []
         for batch in texts.batches:
-            found = self._piece(place, batch)
-            distinct.append(found.detach())
-            nodes.append(text_vectors(found, batch, self._normalizes(place)))
+            piece_vectors = self._piece(place, batch)
+            distinct.append(piece_vectors.detach())
+            nodes.append(text_vectors(piece_vectors, batch, self._normalizes(place)))
         return torch.cat(distinct), torch.cat(nodes)
 
     def _piece(self, place: TextPlace, batch: TextBatch) -> Tensor:

@@ -39,9 +39,9 @@ def examine() -> Iterator[str]:
     rows = []
     launchers = [LAUNCHERS.of(config)(config) for config in _default_configs()]
     for extra in (*EXTRAS, *(extra for launcher in launchers for extra in launcher.extras)):
-        there = find_spec(extra.module) is not None
+        is_installed = find_spec(extra.module) is not None
         rows.append(
-            [extra.name, "installed" if there else f"pip install 'graphstorm-like[{extra.name}]'", extra.purpose]
+            [extra.name, "installed" if is_installed else f"pip install 'graphstorm-like[{extra.name}]'", extra.purpose]
         )
     yield from table(["extra", "state", "for"], rows)
     yield ""
@@ -95,5 +95,5 @@ def _memory() -> Iterator[str]:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    kilobytes = {name: int(size.split()[0]) for name, _, size in (line.partition(":") for line in lines)}
     yield (f"memory: {kilobytes['MemAvailable'] / 1e6:,.1f} GB available of {kilobytes['MemTotal'] / 1e6:,.1f} GB")

@@ -104,8 +104,8 @@ def sweep(root: Path) -> None:
     for folder in root.glob("gsl-*-h*"):
         with contextlib.suppress(OSError):
             state = folder.lstat()
-            ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
-            if ours and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
+            is_own = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
+            if is_own and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
                 _remove_dead(folder)
 
 
@@ -125,13 +125,13 @@ def _remove_dead(folder: Path) -> bool:
 def free_ports(address: str, count: int) -> list[int]:
     """Ports of an address that nobody listens on now. All are held until all are found, so that they differ."""
     with contextlib.ExitStack() as stack:
-        found = []
+        ports = []
         for _ in range(count):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            one.bind((address, 0))
-            found.append(int(one.getsockname()[1]))
-        return found
+            listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.bind((address, 0))
+            ports.append(int(listener.getsockname()[1]))
+        return ports
 
 
 def usable_cores() -> int:
@@ -153,10 +153,10 @@ def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
 
 def _resolve(name: str) -> str:
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as err:
         raise LaunchError(f"host '{name}': must have an address ({err}). Give --addresses") from None
-    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    addresses = [str(entry[4][0]) for entry in sorted(entries, key=lambda entry: entry[0] != socket.AF_INET)]
     # A machine's own name is often in /etc/hosts as 127.0.1.1, which the others cannot reach.
     outward = [a for a in addresses if not a.startswith("127.") and a != "::1"]
     for address in outward or addresses:
@@ -169,12 +169,12 @@ def _resolve(name: str) -> str:
 
 def own_address(peer: str) -> str:
     """The address of this machine that faces a peer: of a datagram socket, which sends nothing to connect."""
-    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as one:
+    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            one.connect((peer, 9))
+            probe.connect((peer, 9))
         except OSError as err:
             raise LaunchError(f"host {peer}: must be reachable ({err})") from None
-        address = str(one.getsockname()[0])
+        address = str(probe.getsockname()[0])
     check_private(address)
     return address
 
@@ -193,10 +193,10 @@ def interface_of(address: str) -> str | None:
 
     if address.startswith("127."):
         return "lo"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             with contextlib.suppress(OSError):
-                answer = fcntl.ioctl(one.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
+                answer = fcntl.ioctl(probe.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
                 if socket.inet_ntoa(answer[20:24]) == address:
                     return name
     return None

@@ -61,7 +61,7 @@ def run_one_host(
             "and put it on each host"
         )
     secret = new_secret() if secret_file is None else read_secret(secret_file)
-    rest = [stage for stage in check_stages(stages) if stage != "construct"]
+    remaining = [stage for stage in check_stages(stages) if stage != "construct"]
     check_partitions(pipeline)
     root, base_port = memory_root(), config.port
     servers = config.servers if config.hosts > 1 else 0
@@ -69,7 +69,7 @@ def run_one_host(
     base = Job(
         name=job_name(pipeline.name, mark or blake2b(pipeline.output.encode(), digest_size=4).hexdigest()),
         pipeline_file=str(write_pipeline(pipeline, f"pipeline-h{index}.json")),
-        stages=tuple(rest),
+        stages=tuple(remaining),
         addresses=addresses,
         ports=Ports(0, ()),
         shm=str(root),

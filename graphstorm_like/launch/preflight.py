@@ -44,11 +44,11 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     needed = [stage for stage in needed if fresh or not is_done(pipeline, stage)]
     if not needed:
         return
-    here = isinstance(pipeline.launch, LocalLaunchConfig)
+    runs_here = isinstance(pipeline.launch, LocalLaunchConfig)
     troubles = [*folder_troubles(pipeline)]
-    if here:
+    if runs_here:
         troubles += machine_troubles(pipeline)
-    if here and "train" in stages:
+    if runs_here and "train" in stages:
         troubles += device_troubles(pipeline)
     if troubles and "construct" in needed:
         troubles += table_troubles(pipeline)
@@ -74,7 +74,7 @@ def raise_troubles(troubles: Sequence[Trouble], origin: Origin) -> None:
     """Raise one ConfigError, in the order of the YAML, when there is something to tell."""
     if not troubles:
         return
-    placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda one: one[0].order)
+    placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda pair: pair[0].order)
     raise ConfigError(dict.fromkeys(f"{place.text}: {text}" for place, text in placed))
 
 

@@ -50,29 +50,29 @@ def prepare(pipeline: Pipeline, stages: Sequence[str], fresh: bool, reporter: Re
 
     Raises DataError when the graph does not fit the hosts. The output folder must be held.
     """
-    wanted = check_stages(stages)
-    if "construct" in wanted:
+    names = check_stages(stages)
+    if "construct" in names:
         Runner(pipeline, reporter, fresh, locked=True).run(["construct"])
-    rest = [stage for stage in wanted if stage != "construct"]
-    if not rest:
+    remaining = [stage for stage in names if stage != "construct"]
+    if not remaining:
         return []
     check_partitions(pipeline)
     if not fresh:
         bring_back(pipeline, reporter)
-    if not fresh and all(is_done(pipeline, stage) for stage in rest):
-        for stage in rest:
+    if not fresh and all(is_done(pipeline, stage) for stage in remaining):
+        for stage in remaining:
             reporter.line(f"{stage}: up to date ({stage_folder(pipeline, stage)})")
         return []
-    return rest
+    return remaining
 
 
 def check_partitions(pipeline: Pipeline) -> None:
     """Each host owns a partition: as many of one as of the other. One host reads any number."""
     folder, hosts = stage_folder(pipeline, "construct"), pipeline.launch.hosts
-    found = len(read_manifest(folder).partitions)
-    if hosts > 1 and found != hosts:
+    partitions = len(read_manifest(folder).partitions)
+    if hosts > 1 and partitions != hosts:
         raise DataError(
-            f"{folder}: must have a partition for each of launch.hosts, {hosts} (got {found}). Set "
+            f"{folder}: must have a partition for each of launch.hosts, {hosts} (got {partitions}). Set "
             f"graph.partitions.count: {hosts}, or run: gsl partition {folder} TARGET --count {hosts}"
         )
 

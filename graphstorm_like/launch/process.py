@@ -59,9 +59,9 @@ class Failure:
 
     def message(self) -> str:
         """For people, over several lines."""
-        said = f"Its last lines (all: {self.log}):" if self.tail else f"It said nothing ({self.log})"
+        introduction = f"Its last lines (all: {self.log}):" if self.tail else f"It said nothing ({self.log})"
         return "\n".join(
-            [f"{self.process}: must run to its end, but {self.how or _how(self.code)}. {said}", *self.tail]
+            [f"{self.process}: must run to its end, but {self.how or _how(self.code)}. {introduction}", *self.tail]
         )
 
     def error(self) -> LaunchError:
@@ -82,8 +82,8 @@ def _how(code: int) -> str:
             name = f"signal {-code}"
         memory = ", as the kernel does when memory is short" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{memory}"
-    known = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
-    return f"ended with status {code}{known}" if code else "ended before the trainers did"
+    meaning = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
+    return f"ended with status {code}{meaning}" if code else "ended before the trainers did"
 
 
 class Process:
@@ -120,10 +120,10 @@ class Process:
             return self._popen.returncode
         if not hasattr(os, "waitid"):
             return self._popen.poll()
-        found = os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is None:
+        status = os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if status is None:
             return None
-        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+        return status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
 
     def signal_group(self, number: int) -> None:
         """Signal the process and what it has started."""

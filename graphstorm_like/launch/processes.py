@@ -32,8 +32,10 @@ class Ports:
     @classmethod
     def of(cls, ports: Sequence[int], hosts: int, servers: int) -> Ports:
         """The first for the rendezvous, the rest for the `servers` of each host."""
-        rest = ports[1:]
-        return cls(ports[0], tuple(tuple(rest[h * servers : (h + 1) * servers]) for h in range(hosts) if servers))
+        server_ports = ports[1:]
+        return cls(
+            ports[0], tuple(tuple(server_ports[h * servers : (h + 1) * servers]) for h in range(hosts) if servers)
+        )
 
 
 @dataclass(frozen=True, slots=True)

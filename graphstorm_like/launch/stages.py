@@ -103,9 +103,9 @@ class Runner:
 
         Raises DataError at once when another process runs in the same output folder.
         """
-        wanted = check_stages(stages)
+        ordered = check_stages(stages)
         with writing(Path(self.pipeline.output)), nullcontext() if self.locked else hold_output(self.pipeline):
-            self._run(wanted)
+            self._run(ordered)
 
     def _run(self, stages: list[str]) -> None:
         actions: dict[str, Callable[[], None]] = {
@@ -157,11 +157,11 @@ class Runner:
 
         manifest = read_manifest(stage_folder(self.pipeline, "construct"))
         try:
-            wanted = fingerprint(self.pipeline.graph)
+            current = fingerprint(self.pipeline.graph)
         except DataError:
             self.reporter.line("the tables of the graph are not here: taking the graph folder as it is")
             return
-        if manifest.fingerprint != wanted:
+        if manifest.fingerprint != current:
             raise DataError(
                 f"{self.pipeline.graph.path}: must be of the present tables and `graph` section, which have changed "
                 f"since. Run: gsl construct"
@@ -268,8 +268,8 @@ class Runner:
 
     def _set_aside(self, folder: Path, fingerprint: str) -> Path | None:
         """Another configuration's run (or, with `fresh`, this one's) moves to train.1, train.2, ...: the new name."""
-        there = folder_fingerprint(folder)
-        if there is None or (there == fingerprint and not self.fresh):
+        earlier = folder_fingerprint(folder)
+        if earlier is None or (earlier == fingerprint and not self.fresh):
             return None
         target = free_name(folder)
         folder.rename(target)
@@ -333,17 +333,17 @@ def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
 
 def versions(folder: Path) -> dict[str, str | None]:
     """Versions of what computes, and the git commit of the folder the pipeline runs in, if any."""
-    found: dict[str, str | None] = {"graphstorm-like": __version__, "python": platform.python_version()}
+    versions_by_name: dict[str, str | None] = {"graphstorm-like": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "pyarrow", "transformers"):
         try:
-            found[package] = version(package)
+            versions_by_name[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
+            versions_by_name[package] = None
     try:
         git = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
         )
-        found["git_commit"] = git.stdout.strip()
+        versions_by_name["git_commit"] = git.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        found["git_commit"] = None
-    return found
+        versions_by_name["git_commit"] = None
+    return versions_by_name

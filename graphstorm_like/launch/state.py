@@ -100,24 +100,24 @@ def _graph_problem(pipeline: Pipeline) -> Problem | None:
     except DataError as err:
         return Problem(str(err))
     try:
-        wanted = fingerprint(pipeline.graph)
+        current = fingerprint(pipeline.graph)
     except DataError:
         return None
-    if manifest.fingerprint != wanted:
+    if manifest.fingerprint != current:
         return Problem("the tables or the graph section have changed since the graph was made")
     return None
 
 
 def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Problem | None:
     """Which of a stage's files is missing or not what it wrote."""
-    again = "Train again: gsl train --fresh" if stage == "train" else f"Run: gsl {stage}"
+    remedy = "Train again: gsl train --fresh" if stage == "train" else f"Run: gsl {stage}"
     if not (folder / MAIN_FILES[stage]).is_file():
         work = {"train": "training", "evaluate": "evaluation", "infer": "inference"}[stage]
-        return Problem(f"{folder / MAIN_FILES[stage]}: is missing, though {work} is finished. {again}", damaged=True)
+        return Problem(f"{folder / MAIN_FILES[stage]}: is missing, though {work} is finished. {remedy}", damaged=True)
     try:
         if stage == "train":
-            check_saved(folder / BEST, again)
-        check_files(folder, file_records(folder / DONE_FILE, done), again)
+            check_saved(folder / BEST, remedy)
+        check_files(folder, file_records(folder / DONE_FILE, done), remedy)
     except (DataError, OSError) as err:
         return Problem(str(err), damaged=True)
     return None
@@ -146,12 +146,12 @@ def earlier_run(pipeline: Pipeline) -> Path | None:
     folder = stage_folder(pipeline, "train")
     if _graph_problem(pipeline) is not None:
         return None
-    wanted = stage_fingerprint(pipeline, "train", read_manifest(stage_folder(pipeline, "construct")))
-    if folder_fingerprint(folder) == wanted:
+    current = stage_fingerprint(pipeline, "train", read_manifest(stage_folder(pipeline, "construct")))
+    if folder_fingerprint(folder) == current:
         return None
     aside = [path for path in folder.parent.glob(f"{folder.name}.*") if path.suffix[1:].isdigit()]
-    found = [path for path in aside if folder_fingerprint(path) == wanted]
-    return max(found, key=lambda path: ((path / DONE_FILE).is_file(), int(path.suffix[1:])), default=None)
+    matching = [path for path in aside if folder_fingerprint(path) == current]
+    return max(matching, key=lambda path: ((path / DONE_FILE).is_file(), int(path.suffix[1:])), default=None)
 
 
 def free_name(folder: Path) -> Path:
@@ -182,9 +182,9 @@ def model_id(pipeline: Pipeline) -> str | None:
     if not path.is_file():
         return None
     try:
-        noted = check_saved(path.parent, "")
+        saved_hashes = check_saved(path.parent, "")
     except DataError:
         return None
     files = [path, *sorted(path.parent.glob("embedding-*.safetensors"))]
-    hashes = [noted.get(file.name) or file_hash(file) for file in files]
+    hashes = [saved_hashes.get(file.name) or file_hash(file) for file in files]
     return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

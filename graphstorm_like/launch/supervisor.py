@@ -44,14 +44,14 @@ def listening() -> Iterator[Stopping]:
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
-    before = {}
+    old_handlers = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup, and shells for what runs in the background
-            before[number] = signal.signal(number, stopping.ask)
+            old_handlers[number] = signal.signal(number, stopping.ask)
     try:
         yield stopping
     finally:
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 
@@ -100,20 +100,20 @@ def run_processes(
 
 def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Failure | None:
     """Until all trainers have ended well, or any process otherwise."""
-    seen: list[tuple[Process, int]] = []
+    failed: list[tuple[Process, int]] = []
     deadline = 0.0
     while True:
         stopping.check()
-        known = [process for process, _ in seen]
+        reported = [process for process, _ in failed]
         for process in running:
-            code = None if process in known else process.ended()
+            code = None if process in reported else process.ended()
             if code or (code == 0 and process.plan.role != "trainer"):
-                seen.append((process, code))
+                failed.append((process, code))
                 deadline = deadline or time.monotonic() + settle
-        if seen:
+        if failed:
             # The earliest; but who only lost sight of others waits a little for the one that was lost.
-            process, code = min(seen, key=lambda one: one[0].failure(one[1]).rank)
-            if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(seen) == len(running):
+            process, code = min(failed, key=lambda pair: pair[0].failure(pair[1]).rank)
+            if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(failed) == len(running):
                 process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
                 process.read_to_end()
                 return process.failure(code)

@@ -124,8 +124,8 @@ class RowTable:
 
     def __getitem__(self, rows: slice | IntArray) -> FloatRows:
         if self._group.hosts == 1:
-            found: FloatRows = self._here[rows]
-            return found
+            chosen: FloatRows = self._here[rows]
+            return chosen
         return self.rows(np.arange(len(self))[rows] if isinstance(rows, slice) else rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:

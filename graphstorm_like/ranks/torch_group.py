@@ -93,8 +93,8 @@ class TorchGroup(Group):
         if cuda:
             torch.cuda.set_device(self.local_rank)
         # A host that has lost the others notices up to a timeout later than they: they wait for it that much longer.
-        again = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
-        patience = timeout_seconds * (2 if again else 1)
+        is_restart = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
+        patience = timeout_seconds * (2 if is_restart else 1)
         with self._named("joining the group", patience):
             self._store = _meet(self.rank, self.size, patience)
             dist.init_process_group(
@@ -212,19 +212,19 @@ def _meet(rank: int, size: int, seconds: float) -> Any:
     started = time.monotonic()
     # torch's own tries come at ever longer intervals, and would miss a network that is back.
     connect((address, port), seconds, "rank 0 at").close()
-    left = max(seconds - (time.monotonic() - started), 1.0)
+    seconds_left = max(seconds - (time.monotonic() - started), 1.0)
     # torch has no timeout for somebody who takes the connection and says nothing: a frozen rank 0, a stranger.
-    found: queue.Queue[Any] = queue.Queue()
+    results: queue.Queue[Any] = queue.Queue()
 
     def join() -> None:
         try:
-            found.put(store(address, port, size, False, datetime.timedelta(seconds=left)))
+            results.put(store(address, port, size, False, datetime.timedelta(seconds=seconds_left)))
         except RuntimeError as err:
-            found.put(err)
+            results.put(err)
 
     threading.Thread(target=join, daemon=True, name="rendezvous").start()
     try:
-        answer = found.get(timeout=left + 1.0)
+        answer = results.get(timeout=seconds_left + 1.0)
     except queue.Empty:
         raise RuntimeError(f"rank 0 at {address}:{port} takes connections, and does not answer") from None
     if isinstance(answer, RuntimeError):

@@ -211,11 +211,11 @@ def target_frequencies(
 
     targets: of the training edges of each relation; an epoch takes at most `most` of each.
     """
-    taken = [len(t) if most is None else min(len(t), most) for t in targets]
+    counts = [len(t) if most is None else min(len(t), most) for t in targets]
     expected = np.zeros(num_targets)
-    for of_relation, count in zip(targets, taken, strict=True):
+    for of_relation, count in zip(targets, counts, strict=True):
         expected += np.bincount(of_relation, minlength=num_targets) * (count / max(len(of_relation), 1))
-    return expected / max(sum(taken), 1)
+    return expected / max(sum(counts), 1)
 
 
 def log_sampling_ratio(

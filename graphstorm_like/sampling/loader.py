@@ -32,10 +32,10 @@ class BatchPipeline:
 
     def make(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """The batch of some ids at a position."""
-        made = self.seeder(ids, position)
+        batch = self.seeder(ids, position)
         for step in self.steps:
-            made = step(made)
-        return made
+            batch = step(batch)
+        return batch
 
 
 class _Steps(Dataset[MiniBatch]):

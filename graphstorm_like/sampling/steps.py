@@ -82,12 +82,20 @@ class EdgeSeeder:
         """Edge ids -> distinct end nodes, and the edges' labels."""
         ids = self.share.arranged(ids)
         source, target = self.graph.edges(self.edge_type, ids)
-        asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
+        ends = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
-        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])])
-        own = ids[mine]
-        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[own]), torch.from_numpy(own))
-        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
+        seeds, (source_positions, target_positions) = number_nodes(
+            [(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])]
+        )
+        edge_ids = ids[mine]
+        targets = EdgeTargets(
+            self.edge_type,
+            source_positions,
+            target_positions,
+            label_tensor(self.labels[edge_ids]),
+            torch.from_numpy(edge_ids),
+        )
+        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=ends, weight=weight)
 
 
 @dataclass(frozen=True)
@@ -149,16 +157,16 @@ Fetch = Pending[dict[str, Tensor]]
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
-    begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
-    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in begun.items()})
+    pending = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
+    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in pending.items()})
 
 
 def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
     """Start to read the edge inputs of a block's relations; the result is the block with them."""
-    begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
+    pending = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
 
     def read() -> Block:
-        inputs = wait_for_all(begun)
+        inputs = wait_for_all(pending)
         return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
 
     return Pending(read)
@@ -180,13 +188,13 @@ class FetchFeatures:
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds features, and inputs to the relations."""
         # All is begun before anything is waited for: rows on other hosts come in one answer a host.
-        nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
+        pending_features = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
-        asked = {} if batch.targets is None else batch.targets.scored
-        scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in asked.items()}
-        features = wait_for_all(nodes)
+        scored_ids = {} if batch.targets is None else batch.targets.scored
+        pending_scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in scored_ids.items()}
+        features = wait_for_all(pending_features)
         targets = batch.targets
-        for edge_type, inputs in wait_for_all(scored).items():
+        for edge_type, inputs in wait_for_all(pending_scored).items():
             assert targets is not None
             targets = targets.with_inputs(edge_type, inputs)
         return batch.replace(features=features, blocks=tuple(block.wait() for block in blocks), targets=targets)

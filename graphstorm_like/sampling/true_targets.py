@@ -34,7 +34,7 @@ class TrueTargets:
         ordered = candidates[order]
         first = np.searchsorted(ordered, targets, side="left")
         count = np.searchsorted(ordered, targets, side="right") - first
-        at, _ = ranges(first, count)
-        found = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
-        found[np.repeat(rows, count), order[at]] = True
-        return found
+        places, _ = ranges(first, count)
+        mask = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
+        mask[np.repeat(rows, count), order[places]] = True
+        return mask

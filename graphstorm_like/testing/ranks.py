@@ -113,8 +113,8 @@ def run_ranks(
         try:
             outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
         finally:
-            every: list[subprocess.Popen[Any]] = [*ranks, *servers]
-            for process in every:
+            processes: list[subprocess.Popen[Any]] = [*ranks, *servers]
+            for process in processes:
                 process.kill()
                 process.wait()
     failed = [f"rank {i} ended with {r.returncode}:\n{outputs[i]}" for i, r in enumerate(ranks) if r.returncode]

@@ -90,10 +90,12 @@ class _Export:
 
     def left_out(self) -> list[str]:
         """One line for each type that has texts or images."""
-        left: dict[str, list[str]] = {name: [*node.text, *node.image] for name, node in self.manifest.nodes.items()}
-        left |= {edge_name(edge.edge_type): list(edge.text) for edge in self.manifest.edges}
+        columns_by_type: dict[str, list[str]] = {
+            name: [*node.text, *node.image] for name, node in self.manifest.nodes.items()
+        }
+        columns_by_type |= {edge_name(edge.edge_type): list(edge.text) for edge in self.manifest.edges}
         why = "left out, for DGL holds neither texts nor images"
-        return [f"{name}: {why}: {', '.join(columns)}" for name, columns in left.items() if columns]
+        return [f"{name}: {why}: {', '.join(columns)}" for name, columns in columns_by_type.items() if columns]
 
     def _ranges(self, types: list[Any]) -> dict[RowType, IntArray]:
         """[P, 2] by type: homogeneous ids, through the types within each partition."""
@@ -207,26 +209,26 @@ class _Export:
     def _homogeneous(self, node_type: str, ids: IntArray) -> IntArray:
         starts = self.graph.starts(node_type)
         owner = np.searchsorted(starts, ids, side="right") - 1
-        found: IntArray = self.node_map[node_type][owner, 0] + ids - starts[owner]
-        return found
+        homogeneous_ids: IntArray = self.node_map[node_type][owner, 0] + ids - starts[owner]
+        return homogeneous_ids
 
     def _tensors(self, part: Partition, row_type: RowType) -> dict[str, Any]:
         """Features float32 [n, width], class labels int64 [n] (-1: none), numbers float32 [n] (NaN: none), masks
         uint8 [n]: a server of DGL's would serve bool as uint8 anyway."""
         import torch
 
-        names, prefix, found = self.names[type_name(row_type)], type_name(row_type), {}
+        names, prefix, tensors = self.names[type_name(row_type)], type_name(row_type), {}
         for column, tensor in names.columns.items():
             values: npt.NDArray[Any] = part.column((row_type, column))
             if values.dtype == np.uint16:  # no other column is
                 values = from_bits(values)
-            kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
-            found[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(kind))
+            dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
+            tensors[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(dtype))
         for column, masks in names.masks.items():
             splits = part.column((row_type, column))
             for split, tensor in masks.items():
-                found[f"{prefix}/{tensor}"] = torch.from_numpy((splits == SPLITS.index(split)).astype(np.uint8))
-        return found
+                tensors[f"{prefix}/{tensor}"] = torch.from_numpy((splits == SPLITS.index(split)).astype(np.uint8))
+        return tensors
 
 
 _FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
@@ -243,8 +245,8 @@ def _joined(arrays: list[Any]) -> IntArray:
 
 def _outside(ids: list[IntArray], start: int, stop: int) -> IntArray:
     """Distinct ids that are not in start..stop-1, ascending."""
-    found = np.unique(_joined(ids))
-    return found[(found < start) | (found >= stop)]
+    distinct = np.unique(_joined(ids))
+    return distinct[(distinct < start) | (distinct >= stop)]
 
 
 def _without_text(manifest: GraphManifest) -> GraphManifest:

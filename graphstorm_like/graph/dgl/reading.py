@@ -87,7 +87,7 @@ class DglFolder:
         if not isinstance(content, dict) or set(content) != set(names):
             got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
             raise self._error(key, f"ranges of ids for each type ({', '.join(names)})", got)
-        found: dict[RowType, IntArray] = {}
+        ranges_by_type: dict[RowType, IntArray] = {}
         for t, name in zip(types, names, strict=True):
             try:
                 ranges = np.array(content[name])
@@ -96,26 +96,26 @@ class DglFolder:
             if ranges.shape != (self.num_parts, 2) or not np.issubdtype(ranges.dtype, np.integer):
                 rule = f"[start, end] for each of the {self.num_parts} partitions"
                 raise self._error(f"{key} of {name}", rule, repr(content[name])[:80], _UPGRADE)
-            found[t] = ranges.astype(np.int64)
+            ranges_by_type[t] = ranges.astype(np.int64)
         at = 0
         for p in range(self.num_parts):
             for t in types:
-                start, stop = found[t][p].tolist()
+                start, stop = ranges_by_type[t][p].tolist()
                 if start != at or stop < start:
                     rule = f"a range that begins at {at:,}, where the one before it ends"
                     raise self._error(f"{key} of {type_name(t)} in part-{p}", rule, f"[{start:,}, {stop:,}]")
                 at = stop
         if at != self._whole(total):
             raise self._error(total, f"{at:,}, as {key} says", f"{self.content[total]:,}")
-        return found
+        return ranges_by_type
 
     def _files(self, content: dict[str, Any], p: int) -> dict[str, Path]:
-        named = content.get(f"part-{p}")
+        file_names = content.get(f"part-{p}")
         files = {}
         for key in ("part_graph", "node_feats", "edge_feats"):
-            if not isinstance(named, dict) or not isinstance(named.get(key), str):
-                raise self._error(f"part-{p}", f"the names of its files, {key} among them", repr(named))
-            files[key] = self.folder / named[key]
+            if not isinstance(file_names, dict) or not isinstance(file_names.get(key), str):
+                raise self._error(f"part-{p}", f"the names of its files, {key} among them", repr(file_names))
+            files[key] = self.folder / file_names[key]
             if not files[key].is_file():
                 raise DataError(f"{files[key]}: must be there, for {self.config} names it. Copy the whole folder")
         return files
@@ -143,8 +143,8 @@ class DglFolder:
                 f"{where}: ends must be nodes of type {node_type!r}, as the node_map says "
                 f"(got {wrong.size:,} others, e.g. node {int(homogeneous[wrong[0]]):,}). Partition the graph again"
             )
-        found: IntArray = self.starts(node_type)[owner] + offset
-        return found
+        typed_ids: IntArray = self.starts(node_type)[owner] + offset
+        return typed_ids
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -165,30 +165,32 @@ class DglFolder:
         rows = np.flatnonzero(inner_edge)
         rows = rows[np.argsort(eid[rows])]
         source, target = nid[source[rows]], nid[target[rows]]
-        first, found = int(eid[rows[0]]) if rows.size else 0, {}
+        first, ends_by_type = int(eid[rows[0]]) if rows.size else 0, {}
         for edge_type in self.edge_types:
             start, stop = (self.edge_map[edge_type][p] - first).tolist()
             where = f"{path}: {type_name(edge_type)}"
             ends = [source[start:stop], target[start:stop]] if stop > start else [source[:0], target[:0]]
-            of, to = (self._typed(t, ids, where) for t, ids in zip(edge_type[::2], ends, strict=True))
+            typed_sources, typed_targets = (
+                self._typed(t, ids, where) for t, ids in zip(edge_type[::2], ends, strict=True)
+            )
             low, high = self.starts(edge_type[2])[p : p + 2]
-            if ((to < low) | (to >= high)).any():
+            if ((typed_targets < low) | (typed_targets >= high)).any():
                 raise DataError(f"{where}: targets of inner edges must be inner nodes. Partition the graph again")
-            found[edge_type] = (of, to)
-        return found
+            ends_by_type[edge_type] = (typed_sources, typed_targets)
+        return ends_by_type
 
     def tensors(self, p: int) -> Tensors:
         """What partition p's own nodes and edges carry: [n, ...] by type and name, in the order of their ids."""
-        found: Tensors = {t: {} for t in self.row_types}
-        written = {type_name(t): t for t in self.row_types}
+        tensors: Tensors = {t: {} for t in self.row_types}
+        type_of_name = {type_name(t): t for t in self.row_types}
         for key in ("node_feats", "edge_feats"):
             path = self.files[p][key]
             for name, tensor in self._load(self.dgl.data.utils.load_tensors, path).items():
                 prefix, _, short = name.rpartition("/")
-                row_type = written.get(prefix)
+                row_type = type_of_name.get(prefix)
                 if row_type is None or isinstance(row_type, str) != (key == "node_feats"):
                     raise DataError(
-                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: {', '.join(written)}). "
+                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: {', '.join(type_of_name)}). "
                         "Partition the graph again"
                     )
                 rows = int(np.diff(self.ranges(row_type)[p])[0])
@@ -197,8 +199,8 @@ class DglFolder:
                         f"{path}: {name} must have {rows:,} rows, as {self.config.name} says "
                         f"(got shape {tuple(tensor.shape)}). Partition the graph again"
                     )
-                found[row_type][short] = _to_numpy(tensor)
-        return found
+                tensors[row_type][short] = _to_numpy(tensor)
+        return tensors
 
     def has_original_ids(self) -> bool:
         """Did GraphStorm's or DGL's tools leave the ids of before partitioning?"""
@@ -219,23 +221,25 @@ class DglFolder:
 
         if not self.has_original_ids():
             return None
-        found: dict[str, Any]
+        ids_by_type: dict[str, Any]
         if self._mapping.is_file():
             # weights_only: tensors and dicts of them, nothing that runs.
             where, loaded = self._mapping, self._load(lambda path: torch.load(path, weights_only=True), self._mapping)
-            found = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
+            ids_by_type = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
         else:
             where, parts = (
                 self._orig_nids[0],
                 [self._load(self.dgl.data.utils.load_tensors, p) for p in self._orig_nids],
             )
-            found = {t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)}
+            ids_by_type = {
+                t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)
+            }
         for node_type in self.node_types:
-            ids, count = found.get(node_type), int(self.starts(node_type)[-1])
+            ids, count = ids_by_type.get(node_type), int(self.starts(node_type)[-1])
             if not torch.is_tensor(ids) or tuple(ids.shape) != (count,):
                 got = tuple(ids.shape) if torch.is_tensor(ids) else ids
                 raise DataError(f"{where}: must hold {count:,} ids of {node_type} (got {got}). Remove or renew it")
-        return {t: np.asarray(found[t].numpy(), dtype=np.int64) for t in self.node_types}
+        return {t: np.asarray(ids_by_type[t].numpy(), dtype=np.int64) for t in self.node_types}
 
     def _load(self, load: Any, path: Path) -> Any:
         try:

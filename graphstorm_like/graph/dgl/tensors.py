@@ -77,8 +77,8 @@ def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorN
         splits = {label_split_column(name): f"_{name}" for name in schema.labels} | {SPLIT_COLUMN: ""}
     masks: dict[str, dict[str, str]] = {}
     for column, suffix in splits.items():
-        taken = TensorNames(columns=columns, masks=masks).tensors()
-        masks[column] = {split: _free(f"{mask}{suffix}", "split_", taken) for split, mask in MASKS.items()}
+        used_names = TensorNames(columns=columns, masks=masks).tensors()
+        masks[column] = {split: _free(f"{mask}{suffix}", "split_", used_names) for split, mask in MASKS.items()}
     names = TensorNames(columns=columns, masks=masks)
     for name in names.tensors():
         check_name(name, where)

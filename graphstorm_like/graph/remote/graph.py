@@ -65,8 +65,8 @@ class RemoteGraph(PartitionedGraph):
         """The others work on their questions while this host does its own part."""
         self.client.flush()
         host = self._cluster.host
-        here = pending[host].wait() if host in pending else None
-        return [here if p == host else each.wait() for p, each in pending.items()]
+        own_answer = pending[host].wait() if host in pending else None
+        return [own_answer if p == host else each.wait() for p, each in pending.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes connect anew."""

@@ -217,8 +217,8 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
         case "rows":
             return [partition.begin_rows(_column(call), arrays[0]).wait()]
         case "ragged":
-            found = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
-            return [found.item_of_row, found.items, found.starts, found.sizes, found.values]
+            ragged = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
+            return [ragged.item_of_row, ragged.items, ragged.starts, ragged.sizes, ragged.values]
         case "column":
             whole, start = partition.column(_column(call)), call["start"]
             rows = max(PIECE_BYTES * len(whole) // max(whole.nbytes, 1), 1)

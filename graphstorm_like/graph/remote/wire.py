@@ -115,9 +115,9 @@ class Session:
         """The next message; None when the other side has closed. Raises OSError, and LaunchError for a bad frame, after
         which the session is of no use."""
         first = bytearray(_PREFIX.size + _MAC)
-        if not (got := self.connection.recv_into(first)):
+        if not (size := self.connection.recv_into(first)):
             return None
-        read_into(self.connection, memoryview(first)[got:])
+        read_into(self.connection, memoryview(first)[size:])
         prefix, proof = bytes(first[: _PREFIX.size]), bytes(first[_PREFIX.size :])
         magic, header_size, body_size = _PREFIX.unpack(prefix)
         if magic != MAGIC or header_size > MAX_HEADER or body_size > MAX_BODY:
@@ -159,8 +159,8 @@ class Session:
     def _digest(self, direction: bytes, number: int, part: bytes, content: bytes) -> bytes:
         return hmac.digest(self._key, _start(direction, number, part) + content, "sha256")
 
-    def _check(self, right: bytes, given: bytes | memoryview) -> None:
-        if not hmac.compare_digest(right, given):
+    def _check(self, expected: bytes, received: bytes | memoryview) -> None:
+        if not hmac.compare_digest(expected, received):
             raise LaunchError(
                 f"{_peer(self.connection)}: frames must be authentic (the HMAC of frame {self._received} is wrong)"
             )
@@ -194,7 +194,7 @@ def _describe(array: Any, buffers: list[npt.NDArray[np.uint8]]) -> list[Any]:
 def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
     """What an authentic frame says. Raises whatever when it says nothing."""
     content = json.loads(header)
-    made, at = Message(), 0
+    message, at = Message(), 0
     for call, described in zip(content["calls"], content["arrays"], strict=True):
         if not isinstance(call, dict):
             raise TypeError(f"a call must be an object (got {type(call).__name__})")
@@ -204,15 +204,15 @@ def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
                 raise ValueError(f"an array must lie in the body (got {size!r} bytes)")
             arrays.append(_restore(kind, shape, body[at : at + size]))
             at += _padded(size)
-        made.add(call, arrays)
-    return made
+        message.add(call, arrays)
+    return message
 
 
 def _restore(kind: str, shape: list[int], raw: npt.NDArray[np.uint8]) -> Any:
     if kind == "arrow":
-        found = pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
-        found.validate()
-        return found
+        column = pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
+        column.validate()
+        return column
     if not PLAIN.fullmatch(kind):
         raise ValueError(f"dtype must be one of numbers (got '{kind}')")
     dtype = np.dtype(kind)
@@ -234,14 +234,14 @@ def read_exactly(connection: socket.socket, size: int, deadline: float | None = 
 
 def read_into(connection: socket.socket, view: memoryview, deadline: float | None = None) -> None:
     """Fill a buffer. See read_exactly; without a deadline the socket's timeout holds for every piece that arrives."""
-    done = 0
-    while done < len(view):
+    filled = 0
+    while filled < len(view):
         if deadline is not None:
             connection.settimeout(max(deadline - time.monotonic(), 1e-3))
-        got = connection.recv_into(view[done:])
-        if not got:
+        count = connection.recv_into(view[filled:])
+        if not count:
             raise ConnectionError("closed in the middle of a message")
-        done += got
+        filled += count
 
 
 def tune(connection: socket.socket) -> None:
@@ -271,16 +271,18 @@ def _prove(secret: bytes, role: bytes, server_challenge: bytes, client_challenge
 def accept_session(connection: socket.socket, secret: bytes, seconds: float) -> Session | None:
     """The server's side: challenge the client. None when it does not know the secret. Raises OSError, TimeoutError when
     it has not answered within `seconds`, however it spreads its bytes."""
-    deadline, mine = time.monotonic() + seconds, os.urandom(_CHALLENGE)
+    deadline, own_challenge = time.monotonic() + seconds, os.urandom(_CHALLENGE)
     connection.settimeout(seconds)
-    connection.sendall(MAGIC + mine)
+    connection.sendall(MAGIC + own_challenge)
     answer = read_exactly(connection, len(MAGIC) + _CHALLENGE + _MAC, deadline)
-    theirs, proof = answer[len(MAGIC) : -_MAC], answer[-_MAC:]
-    if answer[: len(MAGIC)] != MAGIC or not hmac.compare_digest(proof, _prove(secret, b"client", mine, theirs)):
+    client_challenge, proof = answer[len(MAGIC) : -_MAC], answer[-_MAC:]
+    if answer[: len(MAGIC)] != MAGIC or not hmac.compare_digest(
+        proof, _prove(secret, b"client", own_challenge, client_challenge)
+    ):
         connection.sendall(REFUSED)
         return None
-    connection.sendall(_prove(secret, b"server", mine, theirs))
-    return Session(connection, _prove(secret, b"session", mine, theirs), is_server=True)
+    connection.sendall(_prove(secret, b"server", own_challenge, client_challenge))
+    return Session(connection, _prove(secret, b"session", own_challenge, client_challenge), is_server=True)
 
 
 def open_session(connection: socket.socket, secret: bytes, seconds: float) -> Session:
@@ -290,11 +292,11 @@ def open_session(connection: socket.socket, secret: bytes, seconds: float) -> Se
     hello = read_exactly(connection, len(MAGIC) + _CHALLENGE, deadline)
     if hello[: len(MAGIC)] != MAGIC:
         raise LaunchError(f"{_peer(connection)}: must be a graph server (got {hello[:4]!r})")
-    theirs, mine = hello[len(MAGIC) :], os.urandom(_CHALLENGE)
-    connection.sendall(MAGIC + mine + _prove(secret, b"client", theirs, mine))
+    server_challenge, own_challenge = hello[len(MAGIC) :], os.urandom(_CHALLENGE)
+    connection.sendall(MAGIC + own_challenge + _prove(secret, b"client", server_challenge, own_challenge))
     proof = read_exactly(connection, _MAC, deadline)
     if proof == REFUSED:
         raise LaunchError(f"{_peer(connection)}: refused the job's secret. Is it the server of another job?")
-    if not hmac.compare_digest(proof, _prove(secret, b"server", theirs, mine)):
+    if not hmac.compare_digest(proof, _prove(secret, b"server", server_challenge, own_challenge)):
         raise LaunchError(f"{_peer(connection)}: must know the job's secret. Is it the server of another job?")
-    return Session(connection, _prove(secret, b"session", theirs, mine), is_server=False)
+    return Session(connection, _prove(secret, b"session", server_challenge, own_challenge), is_server=False)

@@ -36,8 +36,8 @@ class LocalLauncher(Launcher):
         config, root = pipeline.launch, memory_root()
         servers = config.servers if config.hosts > 1 else 0
         with writing(Path(pipeline.output)), hold_output(pipeline):
-            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
-            if not rest:
+            remaining = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not remaining:
                 return
             gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
             if gpus:
@@ -48,7 +48,7 @@ class LocalLauncher(Launcher):
             base = Job(
                 name=job_name(pipeline.name),
                 pipeline_file=str(write_pipeline(pipeline, "pipeline.json")),
-                stages=tuple(rest),
+                stages=tuple(remaining),
                 addresses=(LOOPBACK,) * config.hosts,
                 ports=Ports(0, ()),
                 shm=str(root),

@@ -42,18 +42,18 @@ class RayLauncher(Launcher):
         config: RayLaunchConfig = self.config
         ray = _ray()
         with writing(Path(pipeline.output)), hold_output(pipeline):
-            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
-            if not rest:
+            remaining = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not remaining:
                 return
-            ours = not ray.is_initialized()
-            if ours:
+            connects = not ray.is_initialized()
+            if connects:
                 _connect(ray, config)
             with listening() as stopping:
                 driver = _Driver(ray, pipeline, config, stopping)
                 job = Job(
                     name=job_name(pipeline.name),
                     pipeline_file="",
-                    stages=tuple(rest),
+                    stages=tuple(remaining),
                     addresses=(),
                     ports=Ports(0, ()),
                     fresh=fresh,
@@ -66,7 +66,7 @@ class RayLauncher(Launcher):
                     with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
                 finally:
                     driver.leave()
-                    if ours:
+                    if connects:
                         ray.shutdown()
 
 
@@ -80,9 +80,9 @@ class HostSupervisor:
     def address(self) -> str:
         """IP address of this node. Raises LaunchError when the world reaches it."""
         ray: Any = _ray()
-        found = str(ray.util.get_node_ip_address())
-        check_private(found)
-        return found
+        address = str(ray.util.get_node_ip_address())
+        check_private(address)
+        return address
 
     def ports(self, count: int) -> list[int]:
         """Free ones of this node."""
@@ -141,12 +141,12 @@ class _Driver:
     def attempt(self, job: Job, number: int) -> Failure | None:
         """Actors, addresses, ports, then the job's processes until all end or one fails."""
         config, hosts = self.config, range(self.config.hosts)
-        kind = self.ray.remote(num_cpus=config.cpus * config.trainers, num_gpus=config.gpus * config.trainers)(
+        actor_class = self.ray.remote(num_cpus=config.cpus * config.trainers, num_gpus=config.gpus * config.trainers)(
             HostSupervisor
         )
         strategy = self.ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy
         actors = [
-            kind.options(
+            actor_class.options(
                 max_concurrency=8,  # run, and what is asked meanwhile
                 scheduling_strategy=strategy(placement_group=self.placement, placement_group_bundle_index=host),
             ).remote(host)
@@ -159,12 +159,12 @@ class _Driver:
             if config.port is not None:
                 ports = Ports.from_base(config.port, number, config.hosts, servers)
             else:
-                wanted = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
-                found = self._get(wanted, lambda: what)
-                ports = Ports.of([port for of_host in found for port in of_host], config.hosts, servers)
+                references = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
+                ports_by_host = self._get(references, lambda: what)
+                ports = Ports.of([port for of_host in ports_by_host for port in of_host], config.hosts, servers)
             fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.unbegun)
-            told = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
-            return self._watch(actors, [actor.run.remote(self.pipeline, told, self.secret) for actor in actors])
+            started_job = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
+            return self._watch(actors, [actor.run.remote(self.pipeline, started_job, self.secret) for actor in actors])
         except self.ray.exceptions.RayError as err:
             return _lost("a host", 0, err)
         finally:
@@ -236,8 +236,8 @@ class _Driver:
 
 
 def _lost(process: str, host: int, err: Exception) -> Failure:
-    said = tuple(line for line in str(err).splitlines() if line.strip())[-10:]
-    return Failure(process, host, -9, said, "Ray's logs", how="its actor was lost")
+    lines = tuple(line for line in str(err).splitlines() if line.strip())[-10:]
+    return Failure(process, host, -9, lines, "Ray's logs", how="its actor was lost")
 
 
 def _connect(ray: Any, config: RayLaunchConfig) -> None:

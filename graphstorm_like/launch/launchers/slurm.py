@@ -55,8 +55,8 @@ class SlurmLauncher(Launcher):
 
     def checks(self) -> Iterator[str]:
         """Whether this machine can submit."""
-        there = shutil.which("sbatch")
-        yield f"Slurm: {there or 'no sbatch on the PATH'}"
+        path = shutil.which("sbatch")
+        yield f"Slurm: {path or 'no sbatch on the PATH'}"
 
 
 def batch_script(
@@ -78,7 +78,7 @@ def batch_script(
     if "\n" in pipeline.output:
         raise LaunchError(f"output: must be a path of one line (got {pipeline.output!r})")
     arguments = shlex.join([str(yaml.absolute()), *overrides])
-    flags = "".join(f" --{flag}" for flag, wanted in (("fresh", fresh), ("quiet", quiet)) if wanted)
+    flags = "".join(f" --{flag}" for flag, is_set in (("fresh", fresh), ("quiet", quiet)) if is_set)
     construct = f"gsl construct {arguments}{flags}" if pipeline.graph.nodes else "# The graph folder is there."
     return SCRIPT.format(
         options="\n".join(f"#SBATCH {option}" for option in options),
@@ -99,10 +99,10 @@ def submit(script: str, pipeline: Pipeline) -> str:
     path.write_text(script, encoding="utf-8")
     if shutil.which("sbatch") is None:
         raise LaunchError(f"sbatch: must be on the PATH, as on a login node of the cluster. The script is {path}")
-    done = subprocess.run(["sbatch", str(path)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LaunchError(f"sbatch {path}: must take the script (got: {done.stderr.strip()})")
-    return done.stdout.strip()
+    result = subprocess.run(["sbatch", str(path)], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LaunchError(f"sbatch {path}: must take the script (got: {result.stderr.strip()})")
+    return result.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def slurm_node(
 
 def _hostnames(nodes: str) -> list[str]:
     try:
-        done = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
+        result = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as err:
         raise LaunchError(f"scontrol show hostnames {nodes}: must say the nodes of the job ({err})") from None
-    return done.stdout.split()
+    return result.stdout.split()

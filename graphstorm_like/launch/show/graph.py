@@ -48,8 +48,8 @@ def show_graph(folder: str | Path) -> Iterator[str]:
     yield from table(["edge type", "edges", "mean in-degree", "features", "text", "split"], rows)
     labels = [(name, node.labels) for name, node in manifest.nodes.items()]
     labels += [(edge_name(edge.edge_type), edge.labels) for edge in manifest.edges if not edge.is_reverse]
-    for name, found in labels:
-        for label, schema in found.items():
+    for name, schemas in labels:
+        for label, schema in schemas.items():
             yield ""
             yield f"label {name}.{label}: {_counts(schema.counts)}"
             if schema.classes:

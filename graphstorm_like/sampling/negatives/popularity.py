@@ -47,5 +47,5 @@ class PopularityNegatives(Negatives):
     def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64]:
         """See Negatives."""
         up_to = self._up_to[node_type]
-        found: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
-        return found
+        probabilities: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
+        return probabilities
