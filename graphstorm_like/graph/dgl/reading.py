@@ -1,9 +1,9 @@
-"""A partition folder of DistDGL, checked, as numpy: what `gsl import --from dgl` reads.
+"""Reads and checks a partition folder of DistDGL, as numpy arrays, for `gsl import --from dgl`.
 
 In: <name>.json as `dgl.distributed.partition_graph` and GraphStorm's tools write it, and the files that it names.
 Out: ends and tensors of each type in each partition, in the order of DGL's ids, which count through the partitions.
-Every count is checked against the configuration. Nothing is unpickled; but DGL's own reader of .dgl files, in C++,
-believes what it reads, so that a file with changed bytes may end the process: for folders that one trusts.
+Every count is checked against the configuration. Nothing is unpickled. But DGL's own C++ reader of .dgl files does not
+check its input, so that a corrupt file may crash the process: use it on folders that you trust.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from graphstorm_like.graph.store import IntArray, RowType, type_name
 
 Tensors = dict[RowType, dict[str, npt.NDArray[Any]]]
 _REQUIRED = ("graph_name", "num_nodes", "num_edges", "num_parts", "node_map", "edge_map", "ntypes", "etypes")
-_UPGRADE = "Folders of before DGL 1.0: first run DGL's tools/change_etype_to_canonical_etype.py on it"
+_UPGRADE = "If the folder is older than DGL 1.0, first run DGL's tools/change_etype_to_canonical_etype.py on it"
 
 
 class DglFolder:
-    """The folder of a partition configuration `<name>.json`. Raises DataError that says what does not fit."""
+    """The folder of a partition configuration `<name>.json`. Raises DataError that says what is wrong."""
 
     def __init__(self, config: str | Path) -> None:
         self.dgl = require_dgl("gsl import --from dgl")
@@ -82,7 +82,7 @@ class DglFolder:
         return parts
 
     def _map(self, key: str, types: list[RowType], total: str) -> dict[RowType, IntArray]:
-        """[P, 2] by type; the ranges lie end to end, through the types within each partition."""
+        """[P, 2] by type; the ranges are contiguous, type after type within each partition."""
         names, content = [type_name(t) for t in types], self.content[key]
         if not isinstance(content, dict) or set(content) != set(names):
             got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
@@ -132,9 +132,9 @@ class DglFolder:
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 
     def _typed(self, node_type: str, homogeneous: IntArray, where: str) -> IntArray:
-        """Ids within the type, of nodes that must be of it."""
+        """Ids within the type, of nodes that must have this type."""
         ranges = self.ranges(node_type)
-        # Empty ranges end where the next may begin: the side keeps them from owning anything.
+        # An empty range ends where the next one begins: side="right" keeps it from owning ids.
         owner = np.minimum(np.searchsorted(ranges[:, 1], homogeneous, side="right"), self.num_parts - 1)
         offset = homogeneous - ranges[owner, 0]
         wrong = np.flatnonzero((offset < 0) | (homogeneous >= ranges[owner, 1]))
@@ -180,7 +180,7 @@ class DglFolder:
         return ends_by_type
 
     def tensors(self, p: int) -> Tensors:
-        """What partition p's own nodes and edges carry: [n, ...] by type and name, in the order of their ids."""
+        """Tensors of partition p's own nodes and edges: [n, ...] by type and name, in the order of their ids."""
         tensors: Tensors = {t: {} for t in self.row_types}
         type_of_name = {type_name(t): t for t in self.row_types}
         for key in ("node_feats", "edge_feats"):
@@ -190,8 +190,8 @@ class DglFolder:
                 row_type = type_of_name.get(prefix)
                 if row_type is None or isinstance(row_type, str) != (key == "node_feats"):
                     raise DataError(
-                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: {', '.join(type_of_name)}). "
-                        "Partition the graph again"
+                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: "
+                        f"{', '.join(type_of_name)}). Partition the graph again"
                     )
                 rows = int(np.diff(self.ranges(row_type)[p])[0])
                 if tensor.dim() == 0 or tensor.shape[0] != rows:
@@ -203,7 +203,7 @@ class DglFolder:
         return tensors
 
     def has_original_ids(self) -> bool:
-        """Did GraphStorm's or DGL's tools leave the ids of before partitioning?"""
+        """Whether GraphStorm's or DGL's tools saved the ids from before partitioning."""
         return self._mapping.is_file() or all(path.is_file() for path in self._orig_nids)
 
     @property
@@ -223,17 +223,16 @@ class DglFolder:
             return None
         ids_by_type: dict[str, Any]
         if self._mapping.is_file():
-            # weights_only: tensors and dicts of them, nothing that runs.
+            # weights_only: reads tensors and dicts of them, and never runs code.
             where, loaded = self._mapping, self._load(lambda path: torch.load(path, weights_only=True), self._mapping)
             ids_by_type = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
         else:
-            where, parts = (
-                self._orig_nids[0],
-                [self._load(self.dgl.data.utils.load_tensors, p) for p in self._orig_nids],
-            )
-            ids_by_type = {
-                t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)
-            }
+            where = self._orig_nids[0]
+            parts = [self._load(self.dgl.data.utils.load_tensors, path) for path in self._orig_nids]
+            ids_by_type = {}
+            for node_type in self.node_types:
+                if all(node_type in part for part in parts):
+                    ids_by_type[node_type] = torch.cat([part[node_type] for part in parts])
         for node_type in self.node_types:
             ids, count = ids_by_type.get(node_type), int(self.starts(node_type)[-1])
             if not torch.is_tensor(ids) or tuple(ids.shape) != (count,):
@@ -257,7 +256,7 @@ class DglFolder:
         return values
 
     def _check_ids(self, ids: IntArray, ranges: list[IntArray], where: str) -> None:
-        """The ids must be those of the ranges, which lie end to end, each once."""
+        """The ids must be those of the contiguous ranges, each exactly once."""
         start, stop = int(ranges[0][0]) if ranges else 0, int(ranges[-1][1]) if ranges else 0
         if len(ids) != stop - start or not np.array_equal(np.sort(ids), np.arange(start, stop)):
             raise DataError(

@@ -1,4 +1,4 @@
-"""A partition of another host, asked over a connection. The calls are those that `server.answer` knows."""
+"""A partition of another host, read over a connection. The calls are those that `server.answer_call` answers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RemotePart:
         return Pending(lambda: Ragged(*self._client.result(ticket)))
 
     def column(self, column: Column) -> Any:
-        """See Part. In pieces, so that no message is larger than the network likes."""
+        """See Part. In pieces, so that no message is too large for the network."""
         pieces: list[Any] = []
         start, total = 0, -1
         while start != total:
