@@ -43,7 +43,7 @@ class Job:
     """One attempt to run stages of a pipeline, as all its processes are told of it.
 
     addresses: of each host; shm: folder that hosts' shared-memory folders lie in. Of the machine: cores, None when
-    unknown; gpus, counted only where several hosts are pretended on it; interface, the one with its host's address.
+    unknown; gpus, counted only where it simulates several hosts; interface, the one with its host's address.
     """
 
     name: str
@@ -156,7 +156,7 @@ def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     if launch.hosts > 1 and job.gpus >= launch.hosts * launch.trainers:
-        # Pretended hosts share a machine: each sees GPUs of its own, for NCCL takes no two ranks on one.
+        # Simulated hosts share a machine: each sees its own GPUs, because NCCL does not allow two ranks on one.
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(host * launch.trainers + j) for j in range(launch.trainers))
     return ProcessPlan(
         "trainer", rank, host, i, job.addresses[host], _command("trainer", job), environment, threads, memory

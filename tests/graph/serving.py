@@ -1,4 +1,4 @@
-"""Graph servers in threads of this process, and the hosts of a pretended cluster."""
+"""Graph servers in threads of this process, and the hosts of a simulated cluster."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
     if count == 1 or nodes == 0:  # METIS divides by zero
         return np.zeros(nodes, dtype=np.int64)
     require_dgl()
-    # A failure is told at the end, by what the process said.
-    command = [sys.executable, "-m", __name__, *(str(n) for n in (nodes, len(indices), count))]
+    # An error message quotes what the process printed.
+    command = [sys.executable, "-m", __name__, str(nodes), str(len(indices)), str(count)]
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile() as said,

@@ -75,7 +75,7 @@ class LocalLauncher(Launcher):
 
 
 def count_gpus(hosts: int) -> int:
-    """GPUs of this machine; only where hosts are pretended on it does it matter, and torch takes a second to load."""
+    """GPUs of this machine; only counted where it simulates several hosts, for torch takes a second to load."""
     if hosts == 1 or not may_have_gpu():
         return 0
     import torch
