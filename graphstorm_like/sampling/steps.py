@@ -1,6 +1,7 @@
-"""What happens to a batch: a visible list of callables, MiniBatch -> MiniBatch.
+"""The steps that make a batch: a list of callables, MiniBatch -> MiniBatch.
 
-A step is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
+A step is a deterministic function of batch and position. `gsl show batch` prints the list for a real batch, with sizes
+and times.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Step(Protocol):
     """One step of making a batch."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
-        """The batch with more in it."""
+        """The batch with something added."""
         ...
 
 
 class Seeder(Protocol):
-    """Turns the ids of a step, of all ranks, into this rank's batch with seeds and targets."""
+    """Turns the ids of a step, of all ranks, into this rank's batch of seeds and targets."""
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """A batch that has seeds, targets and position."""
@@ -59,19 +60,20 @@ class NodeSeeder:
 
 
 def some_of(share: RankSlice, ids: IntArray) -> tuple[IntArray, float]:
-    """(a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count: (id, 0.0)."""
+    """(a rank's share of a step's ids, weight 1.0). A rank whose share is empty gets one id with weight 0.0, which does
+    not count."""
     mine = share.of(ids)
     return (mine, 1.0) if len(mine) else (ids[:1], 0.0)
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
-    """Labels of a store as losses take them: class indices int64, numbers float32."""
+    """Labels of a store in the dtypes that losses need: class indices int64, numbers float32."""
     return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
 
 
 @dataclass(frozen=True)
 class EdgeSeeder:
-    """Seeds are the ends of a batch of edges; labels [count] by edge id."""
+    """Seeds are the distinct ends of a batch of edges; labels [count] by edge id."""
 
     graph: Graph
     edge_type: EdgeType
@@ -100,7 +102,7 @@ class EdgeSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds. The edges that a step is about, and their reverses, stay out."""
+    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses."""
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
@@ -108,7 +110,7 @@ class SampleNeighbors:
     rank: int = 0
     exclude_targets: bool = True
     purpose: str = "neighbors"
-    """Of the random stream: training and inference draw independently."""
+    """Purpose of the random stream: training and inference draw independently."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds blocks and input ids."""
@@ -123,7 +125,7 @@ class SampleNeighbors:
 
 
 class FeatureSource(Protocol):
-    """Anything that has rows of numbers for the nodes or edges of one type."""
+    """A source of rows of numbers for the nodes or edges of one type."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, F] rows."""
@@ -167,7 +169,8 @@ def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
 
     def read() -> Block:
         inputs = wait_for_all(pending)
-        return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
+        relations = {t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()}
+        return replace(block, relations=relations)
 
     return Pending(read)
 
@@ -187,7 +190,7 @@ class FetchFeatures:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds features, and inputs to the relations."""
-        # All is begun before anything is waited for: rows on other hosts come in one answer a host.
+        # All reads start before the first wait: rows on other hosts come in one answer per host.
         pending_features = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
         scored_ids = {} if batch.targets is None else batch.targets.scored

@@ -1,4 +1,4 @@
-"""Negatives of which every node of the target type is one as likely as any other."""
+"""Negatives drawn uniformly from all nodes of the target type."""
 
 from __future__ import annotations
 
