@@ -37,8 +37,8 @@ from graphstorm_like.pending import Pending
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 SHARED = "shared:"
 DEGREES, HIDDEN = "degrees", "hidden"
-"""Columns that are in no file: in-degrees of targets in the message graph; which edges are excluded from message passing
-(bool)."""
+"""Columns that are in no file: in-degrees of targets in the message graph; which edges are excluded from message
+passing (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
 """(node or edge type, column): of its Arrow table, DEGREES or HIDDEN, or SHARED + the name of a shared table."""

@@ -1,8 +1,8 @@
 """Tables of rows in a host's shared-memory folder: every process of the host maps them, and its servers serve them.
 
 A job uses each name once: a process that has opened a table keeps it until it is dropped. A table is a file of numbers
-and a small JSON file that describes it, written last. Text vectors and tokens in the cache on disk are tables too: their
-JSON file names the cache's files and the row of each node.
+and a small JSON file that describes it, written last. Text vectors and tokens in the cache on disk are tables too:
+their JSON file names the cache's files and the row of each node.
 """
 
 from __future__ import annotations

@@ -158,7 +158,8 @@ class FeatureStore(Protocol):
         ...
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
-        """Start to read rows of a feature; the result waits for them. Reads that start together travel in one message."""
+        """Start to read rows of a feature; the result waits for them. Reads that start together travel in one
+        message."""
         ...
 
     def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.uint8]]:

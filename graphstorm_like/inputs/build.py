@@ -1,4 +1,4 @@
-"""Config + graph folder -> all inputs of a graph model: where their rows come from, and what its encoders must know."""
+"""Config + graph folder -> all inputs of a graph model: the sources of their rows, and the facts its encoders need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sources = dict[RowType, dict[str, FeatureSource]]
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """Sources of all inputs of a graph model, and what its encoders must know of them."""
+    """Sources of all inputs of a graph model, and their specifications for its encoders."""
 
     sources: Sources
     nodes: dict[NodeType, NodeInputSpec]
@@ -32,8 +32,8 @@ class GraphInputs:
 
 
 def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: int) -> GraphInputs:
-    """Inputs of every node type, and of the edge types that `model.edge_inputs` names. seed: the run's, of the first
-    values of learnable embeddings."""
+    """Inputs of every node type, and of the edge types that `model.edge_inputs` names. seed: the run's seed, for the
+    first values of learnable embeddings."""
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
     for node_type, node in graph.manifest.nodes.items():

@@ -1,4 +1,4 @@
-"""Rows of tables in resume points and saved models: a file a rank, which any number of ranks reads."""
+"""Rows of tables in resume points and saved models: one file per rank, which any number of ranks can read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphstorm_like.errors import DamagedFileError, TrainingError
 
 
 class RankRows(Protocol):
-    """A table of which this rank writes and reads its own rows."""
+    """A table whose own rows each rank saves and loads."""
 
     @property
     def file(self) -> str | None:
@@ -22,17 +22,17 @@ class RankRows(Protocol):
         ...
 
     def state(self, moments: bool) -> dict[str, Tensor]:
-        """What is written; moments: with what only training needs."""
+        """The tensors to save. moments: whether to include those that only training needs."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Read this rank's rows from the files of a folder, whichever ranks wrote them. TrainingError when some are
-        missing or do not fit. Other ranks see them after a barrier."""
+        """Read this rank's rows from the files in a folder, whichever ranks wrote them. TrainingError when some are
+        missing or have another shape. Other ranks see them after a barrier."""
         ...
 
 
 def row_file(stem: str, start: int, stop: int) -> str | None:
-    """Name of the file of rows start..stop - 1; None when there are none, for another rank's have the same start."""
+    """Name of the file of rows start..stop - 1; None without rows, for another rank's rows may have the same start."""
     return f"{stem}-{start:012d}.safetensors" if start < stop else None
 
 
@@ -49,8 +49,9 @@ def read_rows(
     what: str,
     others: Sequence[str] = (),
 ) -> dict[str, list[Tensor]]:
-    """Fill targets [stop - start, ...] with rows start..stop - 1 = `bounds` of the tensors of these names, where files
-    have them; the first must be there completely. Gives the tensors named in `others`, of each file that has them."""
+    """Fill targets [stop - start, ...], by name, with rows start..stop - 1 (`bounds`) of the files' tensors. The first
+    target must be complete; files may lack rows of the others. Returns the tensors named in `others`, of each file that
+    has them."""
     start, stop = bounds
     rows_read, other_tensors = 0, {name: list[Tensor]() for name in others}
     for path in sorted(folder.glob(f"{stem}-*.safetensors")):

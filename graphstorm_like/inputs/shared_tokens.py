@@ -1,6 +1,7 @@
-"""Tokens of a text over several hosts: each has those of its partition's nodes, and other hosts ask its servers.
+"""Tokens of a text over several hosts: each host has those of its partition, and other hosts read them from its
+servers.
 
-Texts and their pieces are numbered host by host; a text that two hosts have is two texts.
+Texts and their pieces are numbered host by host; a text that occurs on two hosts counts as two texts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from graphstorm_like.text.tokens import (
 
 
 class SharedTokens:
-    """A TokenSource. own: the store of this host's partition; piece_starts [hosts + 1]: the first piece of each."""
+    """A TokenSource. own: the store of this host's partition; piece_starts [hosts + 1]: number of each host's first
+    piece."""
 
     def __init__(
         self, graph: PartitionedGraph, row_type: RowType, table: str, own: TokenStore, piece_starts: IntArray
@@ -98,8 +100,8 @@ def training_tokens(
     chunks: int | None,
     reporter: Reporter,
 ) -> TokenStore | SharedTokens:
-    """Tokens of a text of all nodes or edges of a type. One process of a host makes what is not in the cache; of
-    several hosts each for its partition. DataError when their tokenizers differ."""
+    """Tokens of a text of all nodes or edges of a type. One process per host makes those that are not in the cache;
+    with several hosts, each makes those of its partition. DataError when their tokenizers differ."""
     ranks, where, what = group(), cluster(), f"tokens of {type_name(row_type)}.{name}"
 
     def build(texts: Any) -> TokenStore:
@@ -123,17 +125,17 @@ def training_tokens(
     facts = [json.loads(fact) for fact in ranks.collect(own_facts, what) if fact]
     if len({tokenizer for _, tokenizer, _ in facts}) > 1:
         raise DataError(
-            "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder anew"
+            "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder again"
         )
     starts = np.cumsum([0, *(pieces for pieces, _, _ in facts)])
     return SharedTokens(graph, row_type, table, TokenStore.open(facts[ranks.host][2]), starts)
 
 
 def _publish(store: TokenStore, shm: Path, name: str) -> None:
-    """The host's processes map the store where it lies."""
+    """Publish a token store: the host's processes map its files in place."""
     index = (str(store.folder / ROW_OF_TEXT), store.row_of_text.dtype.str)
     offsets = str(store.folder / OFFSETS)
-    if store.piece_offsets is not None:  # a text's pieces lie one after another
+    if store.piece_offsets is not None:  # the pieces of a text are adjacent
         pieces = f"{name}:pieces"
         lengths = create_rows(shm, f"{pieces}:lengths", (len(store), 1), "<i8")
         lengths[:, 0] = store.lengths()

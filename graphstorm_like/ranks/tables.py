@@ -28,8 +28,8 @@ FloatRows = npt.NDArray[np.float32]
 
 
 def rank_bounds(cuts: IntArray, group: Group) -> IntArray:
-    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1]. Host h has the rows cuts[h]:cuts[h + 1], divided equally
-    among its ranks."""
+    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1]. Host h has the rows cuts[h]:cuts[h + 1], divided
+    equally among its ranks."""
     inner = [cuts[:-1] + (np.diff(cuts) * i) // group.local_size for i in range(group.local_size)]
     return np.array([*np.stack(inner, axis=1).ravel(), cuts[-1]])
 

@@ -61,8 +61,8 @@ def start(timeout_seconds: float, device: str = "auto") -> Group:
 
 
 def check_gpus(trainers: int, gpus: int) -> None:
-    """Raises ConfigError unless each trainer of a machine has its own GPU: NCCL does not allow two ranks on one, and its
-    own error message does not say so.
+    """Raises ConfigError unless each trainer of a machine has its own GPU: NCCL does not allow two ranks on one, and
+    its own error message does not say so.
     """
     if trainers > gpus:
         raise ConfigError(
@@ -252,7 +252,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def _gather(rows: Tensor, sizes: Sequence[int]) -> Tensor:
-    """The rows of all ranks, concatenated. The collective needs equal numbers, so rows are padded to send and cut after."""
+    """The rows of all ranks, concatenated. The collective needs equal sizes: rows are padded, and cut afterwards."""
     most = max(sizes)
     padded = rows.new_zeros((most, *rows.shape[1:]))
     padded[: len(rows)] = rows

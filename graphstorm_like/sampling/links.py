@@ -134,7 +134,7 @@ class LinkSeeder:
                 self._frequencies[node_type] = target_frequencies(into, self._counts[node_type], most)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Edge numbers -> distinct end nodes as seeds, and for each relation its sources and candidates in the pools."""
+        """Edge numbers -> distinct end nodes as seeds, and the sources and candidates of each relation."""
         edges = self._edges(ids)
         pools = self._pools(edges, position)
         nodes = [(e.edge_type[0], e.source[e.mine]) for e in edges]
@@ -237,8 +237,8 @@ def log_sampling_ratio(
 
 
 def number_nodes(parts: Sequence[tuple[NodeType, IntArray]]) -> tuple[dict[NodeType, Tensor], list[Tensor]]:
-    """The distinct ids of each node type in `parts`, and for each part the positions of its ids among the distinct ids of
-    its type."""
+    """The distinct ids of each node type in `parts`, and for each part the positions of its ids among the distinct ids
+    of its type."""
     seeds: dict[NodeType, Tensor] = {}
     positions: list[Tensor] = [torch.empty(0)] * len(parts)
     for node_type in dict.fromkeys(t for t, _ in parts):

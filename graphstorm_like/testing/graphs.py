@@ -1,8 +1,8 @@
 """A tiny shop as tables and pipelines: items with text, numbers and categories, users, and three relations.
 
-An item's class can be told from its words and from its neighbours, so that a working model learns it in seconds. Its
-rating follows from its class. The labels of a pair of similar items follow from their prices: `gap` is the difference of
-the logarithms, `trend` its sign. Every tenth item has no rating, and every tenth pair has no labels.
+An item's class follows from its words and from its neighbours, so that a working model learns it in seconds. Its rating
+follows from its class. The labels of a pair of similar items follow from their prices: `gap` is the difference of the
+logarithms, `trend` its sign. Every tenth item has no rating, and every tenth pair has no labels.
 """
 
 from __future__ import annotations

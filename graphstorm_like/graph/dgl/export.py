@@ -3,7 +3,8 @@
     <name>.json  part<p>/graph.dgl  part<p>/node_feat.dgl  part<p>/edge_feat.dgl  ids/<node type>.parquet
 
 Our ids within a type equal DGL's: both count through the partitions in order. DGL's homogeneous ids count through the
-types within each partition. In both formats an edge lies with its target; sources in other partitions become halo nodes.
+types within each partition. In both formats an edge lies with its target; sources in other partitions become halo
+nodes.
 """
 
 from __future__ import annotations

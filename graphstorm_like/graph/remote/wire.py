@@ -3,9 +3,9 @@
     frame   = magic, lengths of header and body, HMAC-SHA256 of these and of the header, header (JSON), body (arrays,
               8-aligned), HMAC-SHA256 of the body when there is one
     session = clients must prove that they know the job's secret, and so must servers: each answers the other's
-              challenge, and the secret itself is never sent. The session's HMAC key is derived from both challenges, and
-              each HMAC covers the frame's number and direction, so that no frame can be forged, repeated, dropped or
-              sent back.
+              challenge, and the secret itself is never sent. The session's HMAC key is derived from both
+              challenges, and each HMAC covers the frame's number and direction, so that no frame can be forged,
+              repeated, dropped or sent back.
 
 At most 68 bytes are read from a peer that has not proved that it knows the secret. Contents are not encrypted: keeping
 them secret takes a trusted network, but no stranger can change them or send any.
