@@ -199,9 +199,9 @@ def test_restart_until_it_works(tmp_path: Path) -> None:
     said = attempts(code, tmp_path, 2)
     assert [line for line in said if line.startswith(("[t0]", "starting"))] == [
         "[t0] attempt 0 700 600",
-        "starting again from the last checkpoint (restart 1 of 2)",
+        "restarting from the last checkpoint (restart 1 of 2)",
         "[t0] attempt 1 700 600",
-        "starting again from the last checkpoint (restart 2 of 2)",
+        "restarting from the last checkpoint (restart 2 of 2)",
         "[t0] attempt 2 700 600",
     ]
     assert [p.parent.name for p in sorted(tmp_path.glob("logs/*/trainer-h0-0.log"))] == [

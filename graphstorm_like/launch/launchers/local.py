@@ -32,7 +32,7 @@ class LocalLauncher(Launcher):
     """See module."""
 
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-        """See Launcher. One trainer alone runs in this process, without a launcher."""
+        """See Launcher. A single trainer runs in this process, without a launcher."""
         config, root = pipeline.launch, memory_root()
         servers = config.servers if config.hosts > 1 else 0
         with writing(Path(pipeline.output)), hold_output(pipeline):
@@ -75,7 +75,8 @@ class LocalLauncher(Launcher):
 
 
 def count_gpus(hosts: int) -> int:
-    """GPUs of this machine; only counted where it simulates several hosts, for torch takes a second to load."""
+    """Number of GPUs of this machine. Counted only where it simulates several hosts, because importing torch takes a
+    second; 0 otherwise."""
     if hosts == 1 or not may_have_gpu():
         return 0
     import torch

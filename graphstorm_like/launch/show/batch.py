@@ -23,7 +23,7 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     stream = experiment.learner.objective.stream(pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)
-    batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
+    batches.make(ids, position)  # not timed: maps files and fills caches
     rows: Rows = []
     started = time.perf_counter()
     batch = batches.seeder(ids, position)

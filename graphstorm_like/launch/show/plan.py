@@ -26,7 +26,7 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 
 
 def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
-    """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
+    """The processes that `gsl run` starts: one row each, then their common environment, then what differs."""
     launch = pipeline.launch
     plans = planned_processes(pipeline, yaml, _manifest(pipeline))
     rows = [
