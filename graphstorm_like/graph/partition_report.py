@@ -37,11 +37,11 @@ def partition_report(folder: str | Path) -> PartitionReport:
     """Count nodes and edges. Reads the sources of all edges, one file at a time. DataError when the folder is not a
     complete graph folder."""
     manifest = read_manifest(folder)
-    report = PartitionReport(
-        {name: [] for name in manifest.nodes},
-        {name: [] for name in manifest.edge_names()},
-        {name: [] for name in manifest.edge_names()},
-    )
+    report = PartitionReport({}, {}, {})
+    for name in manifest.nodes:
+        report.nodes[name] = []
+    for name in manifest.edge_names():
+        report.edges[name], report.local[name] = [], []
     for number, schema in enumerate(manifest.partitions):
         for node_type in manifest.nodes:
             start, stop = schema.node_ranges[node_type]

@@ -73,9 +73,10 @@ class PartitionedGraph:
         self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
         self._counts = {name: node.count for name, node in manifest.nodes.items()}
         self._numbering = BatchPositions(self._counts)
-        self._starts: dict[RowType, IntArray] = {
-            t: np.array([0, *(p.node_ranges[t][1] for p in manifest.partitions)]) for t in manifest.nodes
-        }
+        self._starts: dict[RowType, IntArray] = {}
+        for node_type in manifest.nodes:
+            ends = [partition.node_ranges[node_type][1] for partition in manifest.partitions]
+            self._starts[node_type] = np.array([0, *ends])
 
     # -- rows and columns ----------------------------------------------------------------------------------------
 

@@ -31,19 +31,21 @@ if TYPE_CHECKING:
 
 def text_vectors(
     config: ModelConfig,
-    wanted: Mapping[RowType, Sequence[str]],
+    names_by_type: Mapping[RowType, Sequence[str]],
     graph: Graph,
     cache: Path,
     device: torch.device,
     reporter: Reporter,
 ) -> TextVectors:
-    """Vectors of texts (names by node or edge type), from the folder `cache`. Those that are missing are computed now;
-    interrupted work is resumed."""
+    """Vectors of texts, from the folder `cache`. Missing ones are computed now; interrupted work is resumed.
+
+    names_by_type: names of the texts, by node or edge type.
+    """
     from graphstorm_like.text.encoders import TEXT_ENCODERS
 
     encoders: dict[str, TextEmbedder] = {}
     vectors: TextVectors = {}
-    for row_type, names in wanted.items():
+    for row_type, names in names_by_type.items():
         key = config.encoder_key(row_type)
         if key not in encoders:
             encoder_config = config.text_encoders()[key]

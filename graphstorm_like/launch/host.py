@@ -146,7 +146,7 @@ def resolve(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
-    """Addresses of all hosts: those given, 'a,b', or those of launch.addresses."""
+    """Addresses of all hosts: those in `given`, 'a,b', else those of launch.addresses."""
     if given:
         return resolve([name.strip() for name in given.split(",")])
     return tuple(getattr(pipeline.launch, "addresses", ()))

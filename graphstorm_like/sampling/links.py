@@ -90,9 +90,9 @@ class Candidates:
     def columns(self, edge_type: EdgeType, in_batch: bool) -> tuple[slice, ...]:
         """The candidates of a relation's edges, as slices of the pool, their own targets first."""
         own = self.own(edge_type)
-        others = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
+        pieces = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
         columns = [own]
-        for piece in others:
+        for piece in pieces:
             if piece.start == columns[-1].stop:
                 columns[-1] = slice(columns[-1].start, piece.stop)  # adjacent slices are merged: one needs no copy
             elif piece.stop > piece.start:
@@ -125,12 +125,12 @@ class LinkSeeder:
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._known = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
-        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._known)
+        self._true_targets = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
-                into = [known.targets for e, known in self._known.items() if e[2] == node_type]
+                into = [true.targets for e, true in self._true_targets.items() if e[2] == node_type]
                 self._frequencies[node_type] = target_frequencies(into, self._counts[node_type], most)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
@@ -182,7 +182,7 @@ class LinkSeeder:
         self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray
     ) -> npt.NDArray[np.bool_]:
         """[B, C]: candidate j is another known true target of source i, its own target again, or i itself."""
-        mask = self._known[edge_type].mask(source, candidates, target)
+        mask = self._true_targets[edge_type].mask(source, candidates, target)
         if edge_type[0] == edge_type[2]:
             mask |= candidates[None, :] == source[:, None]
         np.fill_diagonal(mask[:, : len(source)], False)

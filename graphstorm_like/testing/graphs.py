@@ -30,14 +30,16 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     prices = rng.lognormal(size=items)
     # Its own random stream, so that the other columns do not change.
     noise = np.random.default_rng([seed, 1]).normal(size=items)
+    classes = [CLASSES[k] for k in kind]
+    ratings = [100.0 + 20.0 * kind[i] + 4.0 * noise[i] if i % 10 else None for i in range(items)]
     table = pa.table(
         {
             "id": names,
             "title": words,
             "price": prices,
             "colour": rng.choice(["red", "green", "blue"], size=items),
-            "kind": [CLASSES[k] for k in kind],
-            "rating": [None if i % 10 == 0 else 100.0 + 20.0 * kind[i] + 4.0 * noise[i] for i in range(items)],
+            "kind": classes,
+            "rating": ratings,
             "split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=items)],
         }
     )
@@ -47,18 +49,20 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     of_kind = [np.flatnonzero(kind == k) for k in range(3)]
     buyer = rng.integers(users, size=4 * items)
     bought = [int(rng.choice(of_kind[taste[u]])) for u in buyer]
-    pq.write_table(
-        pa.table({"source": [f"u{u}" for u in buyer], "target": [names[i] for i in bought]}), folder / "buys.parquet"
-    )
+    buyers = [f"u{u}" for u in buyer]
+    purchases = [names[i] for i in bought]
+    pq.write_table(pa.table({"source": buyers, "target": purchases}), folder / "buys.parquet")
     drawn = {(a, int(rng.choice(of_kind[kind[a]]))) for a in range(items) for _ in range(4)}
     pairs = [(a, b) for a, b in sorted(drawn) if a != b]
     gaps = [float(np.log1p(prices[b]) - np.log1p(prices[a])) if i % 10 else None for i, (a, b) in enumerate(pairs)]
     trends = [_trend(gap) for gap in gaps]
+    sources = [names[a] for a, _ in pairs]
+    targets = [names[b] for _, b in pairs]
     pq.write_table(
         pa.table(
             {
-                "source": [names[a] for a, _ in pairs],
-                "target": [names[b] for _, b in pairs],
+                "source": sources,
+                "target": targets,
                 "weight": rng.random(len(pairs)),
                 "gap": gaps,
                 "trend": trends,

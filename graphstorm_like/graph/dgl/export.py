@@ -138,6 +138,10 @@ class _Export:
 
     def _config(self) -> dict[str, Any]:
         manifest = self.manifest
+        node_map = {type_name(t): ranges.tolist() for t, ranges in self.node_map.items()}
+        edge_map = {type_name(t): ranges.tolist() for t, ranges in self.edge_map.items()}
+        type_numbers = {name: i for i, name in enumerate(self.node_types)}
+        edge_type_numbers = {edge_name(t): i for i, t in enumerate(self.edge_types)}
         return {
             "graph_name": self.name,
             "num_nodes": manifest.num_nodes,
@@ -145,10 +149,10 @@ class _Export:
             "part_method": "graphstorm-like",
             "num_parts": len(manifest.partitions),
             "halo_hops": 1,
-            "node_map": {type_name(t): ranges.tolist() for t, ranges in self.node_map.items()},
-            "edge_map": {type_name(t): ranges.tolist() for t, ranges in self.edge_map.items()},
-            "ntypes": {name: i for i, name in enumerate(self.node_types)},
-            "etypes": {edge_name(t): i for i, t in enumerate(self.edge_types)},
+            "node_map": node_map,
+            "edge_map": edge_map,
+            "ntypes": type_numbers,
+            "etypes": edge_type_numbers,
         }
 
     def _write_ids(self, folder: Path) -> dict[str, str]:

@@ -43,8 +43,8 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
     command = [sys.executable, "-m", __name__, str(nodes), str(len(indices)), str(count)]
     pipe = subprocess.PIPE
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, env=_environment(), stdin=pipe, stdout=pipe, stderr=said) as process,
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, env=_environment(), stdin=pipe, stdout=pipe, stderr=log) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None
@@ -61,8 +61,8 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
             process.kill()
             raise
         if status != 0 or len(answer) != 8 * nodes:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+            log.seek(0)
+            lines = log.read().decode(errors="replace").strip().splitlines() or ["nothing"]
             raise LaunchError(
                 f"graph.partitions: METIS must give each of {nodes:,} nodes one of {count} partitions (its process "
                 f"ended with status {status} and said: {lines[-1]}). Choose a smaller count, or method: random"

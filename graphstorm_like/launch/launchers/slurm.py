@@ -80,9 +80,10 @@ def batch_script(
     arguments = shlex.join([str(yaml.absolute()), *overrides])
     flags = (" --fresh" if fresh else "") + (" --quiet" if quiet else "")
     construct = f"gsl construct {arguments}{flags}" if pipeline.graph.nodes else "# The graph folder exists already."
+    setup = "".join(f"{line}\n" for line in config.setup)
     return SCRIPT.format(
         options="\n".join(f"#SBATCH {option}" for option in options),
-        setup="".join(f"{line}\n" for line in config.setup),
+        setup=setup,
         folder=shlex.quote(f"{pipeline.output}/launch"),
         construct=f"{construct}\n",
         hosts=config.hosts,

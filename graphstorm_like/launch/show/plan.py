@@ -43,7 +43,9 @@ def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     yield ""
     for role, command in {plan.role: plan.command for plan in plans}.items():
         yield f"{role}: {' '.join(command)}"
-    common = {k: v for k, v in plans[0].environment.items() if all(p.environment.get(k) == v for p in plans)}
+    common = dict(plans[0].environment)
+    for plan in plans:
+        common = {k: v for k, v in common.items() if plan.environment.get(k) == v}
     yield f"environment of all: {_shown(common)}"
     for plan in plans if len(plans) > 1 else []:
         own = {k: v for k, v in plan.environment.items() if k not in common}

@@ -22,8 +22,8 @@ class Negatives:
     Every rank draws for the whole step, and all must draw the same: draws may depend on the arguments only.
     """
 
-    def __init__(self, config: Any, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
-        """known: training edges by relation, without the held-out ones."""
+    def __init__(self, config: Any, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]) -> None:
+        """true_targets: training edges by relation, without the held-out ones."""
 
     def draw(
         self,
