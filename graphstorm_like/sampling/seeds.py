@@ -76,7 +76,7 @@ class SeedStream:
 
 @dataclass(frozen=True, slots=True)
 class CappedSeedStream(SeedStream):
-    """A SeedStream whose epochs take at most `most` ids of each group, drawn anew each epoch.
+    """A SeedStream whose epochs take at most `most` ids of each group, drawn again for each epoch.
 
     groups: sizes of the groups, which follow each other in `ids`.
     """

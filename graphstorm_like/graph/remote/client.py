@@ -146,7 +146,7 @@ class Connection:
             first = session.receive()
             if first is None:
                 raise ConnectionError("it closed the connection")
-            error = "it did not answer"
+            error: str | None = "it did not answer"
             if first.calls:
                 error = first.calls[0].get("error")
             if error is not None:
