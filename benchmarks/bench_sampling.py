@@ -210,7 +210,7 @@ def _measure(
     batches: int,
     pids: Sequence[int],
 ) -> Measured:
-    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
+    task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     seeder = task.seeder(pipeline.seed)
     sampling = SampleNeighbors(graph, pipeline.train.fanouts, pipeline.seed, exclude_targets=task.exclude_targets)
     fetch = FetchFeatures(sources)

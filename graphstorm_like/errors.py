@@ -61,6 +61,10 @@ class LaunchError(GslError):
     exit_code = 6
 
 
+class LostRankError(LaunchError):
+    """The other ranks were not heard from: mostly the consequence of what happened to one of them."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name spelt most like `name`, or None when nothing is close."""
     hits = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 LINE_SECONDS = 10.0
 """Not on a terminal: at most one line in this many seconds."""
+STEP_SECONDS = 2.0
+"""Work that takes longer than this is named."""
 
 
 class ProgressMeter:
@@ -61,6 +64,22 @@ class Reporter:
     def line(self, text: str) -> None:
         """One line of plain text."""
         self.console.print(f"{self._prefix}{text}", markup=False)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Work of unknown size, within which no process may be forked. After STEP_SECONDS a line says what is being
+        done, and another one in the end how long it took; of quicker work nothing is said."""
+        started = time.monotonic()
+        timer = threading.Timer(STEP_SECONDS, self.line, (f"{what} ...",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        seconds = time.monotonic() - started
+        if seconds >= STEP_SECONDS:
+            self.line(f"{what}: {duration(seconds)}")
 
     def follow(self) -> Callable[[str, int, int], None]:
         """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""

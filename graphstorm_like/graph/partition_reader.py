@@ -119,6 +119,7 @@ class Partition:
         self.folder, self.manifest, self.hidden, self.shm = folder, manifest, hidden, shm
         self.schema = manifest.partitions[number]
         self._tables: dict[str, pa.RecordBatch] = {}
+        self._columns: dict[RowType, dict[str, pa.Array]] = {}
         self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._building = threading.Lock()
@@ -147,12 +148,16 @@ class Partition:
     def arrow(self, column: Column) -> pa.Array:
         """A column of a file, as stored."""
         row_type, name = column
-        table = self._of_type(row_type)
-        if name not in table.schema.names:
+        if row_type not in self._columns:
+            table = self._of_type(row_type)
+            # Arrow looks names up one by one: of 3,000 columns each batch would look at all of them 3,000 times.
+            self._columns[row_type] = dict(zip(table.schema.names, table.columns, strict=True))
+        columns = self._columns[row_type]
+        if name not in columns:
             kind, _, short = name.partition(":")
-            column_names = [n.partition(":")[2] for n in table.schema.names if n.startswith(f"{kind}:")]
+            column_names = [n.partition(":")[2] for n in columns if n.startswith(f"{kind}:")]
             raise DataError(unknown(f"{self.folder}: {type_name(row_type)}", kind, short or name, column_names))
-        return table.column(name)
+        return columns[name]
 
     # -- Part ----------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ def all_texts(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) ->
     chosen.update(node_texts(config, manifest))
     chosen |= {t: texts for t, (_, texts) in chosen_edge_inputs(config, manifest).items() if texts}
     for edge_type, (_, texts) in scored_inputs(task, manifest).items():
-        chosen[edge_type] = list(dict.fromkeys([*chosen.get(edge_type, []), *texts]))
+        if texts:
+            chosen[edge_type] = list(dict.fromkeys([*chosen.get(edge_type, []), *texts]))
     return chosen
 
 

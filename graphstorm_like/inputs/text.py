@@ -133,6 +133,8 @@ class _Embedding:
 
             # Other runs may share the cache, and simulated hosts have the same texts.
             job = TextJob(column(), self.cache, what, self.reporter.follow(), LONG_SECONDS)
+            with self.reporter.step("loading the language model"):
+                self.encoder.prepare()
             cache = self.encoder.embed(job)
             if note is not None:
                 remember(note, cache)

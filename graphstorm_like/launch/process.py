@@ -26,6 +26,8 @@ GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 """Command for `gsl` in a plan: it need not be on the PATH, and must run in this Python."""
 
 TAIL_LINES = 20
+LOST_RANK = 75
+"""Exit status of a trainer that did not hear from the others; the job then ends with that of a LaunchError."""
 
 Say = Callable[[str], None]
 
@@ -54,8 +56,9 @@ class Failure:
 
     @property
     def rank(self) -> int:
-        """Lower: more likely the cause. A process that lost contact with others mostly failed as a consequence."""
-        return {LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
+        """Lower: more likely the cause. A process that lost contact with others mostly failed as a consequence: libraries
+        also abort when a connection is lost."""
+        return {LOST_RANK: 3, -signal.SIGABRT: 3, LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
 
     def message(self) -> str:
         """The failure as a message of several lines."""
@@ -81,6 +84,8 @@ def _how(code: int) -> str:
             name = f"signal {-code}"
         memory = ", as the kernel does when memory runs out" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{memory}"
+    if code == LOST_RANK:
+        return "lost the other trainers"
     meaning = f" ({_EXIT_CODES[code]})" if code in _EXIT_CODES else ""
     return f"ended with status {code}{meaning}" if code else "ended before the trainers did"
 
@@ -91,6 +96,8 @@ class Process:
     def __init__(self, plan: ProcessPlan, log: Path, say: Say) -> None:
         self.plan, self.log = plan, log
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.silent_since = float("inf")
+        """When its lines ended, which is when it did, unless a child of it lives on."""
         command = [*GSL, *plan.command[1:]] if plan.command[0] == "gsl" else list(plan.command)
         try:
             self._popen = subprocess.Popen(
@@ -160,6 +167,7 @@ class Process:
                     continue
                 with contextlib.suppress(OSError, ValueError):
                     say(f"{prefix} {line}")
+        self.silent_since = time.monotonic()
 
 
 def _environment(plan: ProcessPlan) -> dict[str, str]:

@@ -134,7 +134,8 @@ class Runner:
         if self.group.rank == 0 and not self.fresh:
             if stage != "construct":
                 bring_back(self.pipeline, self.reporter)
-            problem = stage_problem(self.pipeline, stage)
+            with self.reporter.step(f"{stage}: checking files"):
+                problem = stage_problem(self.pipeline, stage)
             up_to_date = problem is None
             damage = problem.text if problem is not None and problem.damaged else ""
         answer = self.group.from_first("yes" if up_to_date else damage, "what is to do")
@@ -176,11 +177,12 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A training of another configuration is set aside, not overwritten."""
-        from graphstorm_like.device import set_threads
-        from graphstorm_like.training.checks import check_training
-        from graphstorm_like.training.strategies import run_phases
+        with self.reporter.step("loading torch and looking at what training needs"):
+            from graphstorm_like.device import set_threads
+            from graphstorm_like.training.checks import check_training
+            from graphstorm_like.training.strategies import run_phases
 
-        check_training(self.pipeline)  # before a finished training is set aside for one that cannot start
+            check_training(self.pipeline)  # before a finished training is set aside for one that cannot start
         folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
         self.group.barrier("the checks before training")

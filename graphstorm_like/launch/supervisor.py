@@ -112,7 +112,7 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
                 deadline = deadline or time.monotonic() + settle
         if failed:
             # The first to fail is the cause; but if it only lost contact, wait a little for the one that it lost.
-            process, code = min(failed, key=lambda pair: pair[0].failure(pair[1]).rank)
+            process, code = min(failed, key=lambda pair: (pair[0].failure(pair[1]).rank, pair[0].silent_since))
             if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(failed) == len(running):
                 process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
                 process.read_to_end()

@@ -15,8 +15,10 @@ from typing import NoReturn
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
-from graphstorm_like.errors import ConfigError, GslError, LaunchError
+from graphstorm_like.errors import ConfigError, GslError, LaunchError, LostRankError
+from graphstorm_like.launch.process import LOST_RANK
 from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.progress import LOG_ONLY
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
@@ -33,6 +35,10 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
             _serve(read_pipeline(pipeline_file))
         else:
             raise LaunchError(f"--role: must be 'trainer' or 'server' (got '{role}')")
+    except LaunchError as err:
+        # Mostly the consequence of another process's end. Who watches all of them shows it if nobody had a cause.
+        message = "\n".join(f"{LOG_ONLY}{line}" for line in f"error: {err}".splitlines())
+        _leave(message, LOST_RANK if isinstance(err, LostRankError) else err.exit_code)
     except GslError as err:
         _leave(f"error: {err}", err.exit_code)
     except Exception:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
@@ -111,8 +112,8 @@ class TorchGroup(Group):
         try:
             yield
         except (RuntimeError, ValueError, LaunchError) as err:
-            reason = str(err).splitlines()[0][:300]
-            raise LaunchError(
+            reason = _plain_reason(err)
+            raise LostRankError(
                 f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within "
                 f"{seconds or self.timeout_seconds:g} s ({reason}). The log of the first process that failed says why"
             ) from err
@@ -275,3 +276,9 @@ class _GatherRows(torch.autograd.Function):
         dist.all_reduce(whole)
         start = sum(ctx.sizes[: ctx.rank])
         return whole[start : start + ctx.sizes[ctx.rank]], None, None
+
+
+def _plain_reason(err: Exception) -> str:
+    """The first sentence of an error: gloo puts a line of its source before it and advice behind."""
+    text = re.sub(r"^\[\S+:\d+\] ", "", str(err).splitlines()[0])
+    return text.split(". ")[0][:300]

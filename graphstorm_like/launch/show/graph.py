@@ -9,12 +9,16 @@ from pathlib import Path
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.graph.partition_report import partition_report
 from graphstorm_like.graph.schema import FeatureSchema, read_manifest
+from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.launch.show.table import table
 
 
-def show_graph(folder: str | Path) -> Iterator[str]:
-    """Types, counts, features, labels and splits of a graph folder."""
+def show_graph(folder: str | Path, check: bool = True) -> Iterator[str]:
+    """Types, counts, features, labels and splits of a graph folder. check: whether its files are looked at first;
+    DataError names one that is not as it was written."""
     manifest = read_manifest(folder)
+    if check:
+        verify_graph(Path(folder), manifest)
     size = sum(p.bytes for p in manifest.partitions)
     yield (
         f"{folder}: {manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges, "
