@@ -150,7 +150,7 @@ class Partition:
         row_type, name = column
         if row_type not in self._columns:
             table = self._of_type(row_type)
-            # Arrow looks names up one by one: of 3,000 columns each batch would look at all of them 3,000 times.
+            # Arrow searches names one by one: with 3,000 columns each batch would search through them 3,000 times.
             self._columns[row_type] = dict(zip(table.schema.names, table.columns, strict=True))
         columns = self._columns[row_type]
         if name not in columns:

@@ -27,7 +27,7 @@ GSL = (sys.executable, "-m", "graphstorm_like.cli.main")
 
 TAIL_LINES = 20
 LOST_RANK = 75
-"""Exit status of a trainer that did not hear from the others; the job then ends with that of a LaunchError."""
+"""Exit status of a trainer that lost contact with the others; the job then ends with the status of a LaunchError."""
 
 Say = Callable[[str], None]
 
@@ -56,8 +56,8 @@ class Failure:
 
     @property
     def rank(self) -> int:
-        """Lower: more likely the cause. A process that lost contact with others mostly failed as a consequence: libraries
-        also abort when a connection is lost."""
+        """Lower: more likely the cause. A process that lost contact with others mostly failed as a consequence:
+        libraries also abort when a connection is lost."""
         return {LOST_RANK: 3, -signal.SIGABRT: 3, LaunchError.exit_code: 2, 1: 1}.get(self.code, 0)
 
     def message(self) -> str:
@@ -97,7 +97,7 @@ class Process:
         self.plan, self.log = plan, log
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.silent_since = float("inf")
-        """When its lines ended, which is when it did, unless a child of it lives on."""
+        """Time when its output ended: when the process ended, unless a child of it lives on."""
         command = [*GSL, *plan.command[1:]] if plan.command[0] == "gsl" else list(plan.command)
         try:
             self._popen = subprocess.Popen(

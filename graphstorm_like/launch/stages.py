@@ -177,7 +177,7 @@ class Runner:
 
     def train(self) -> None:
         """Text vectors, then the training loop. A training of another configuration is set aside, not overwritten."""
-        with self.reporter.step("loading torch and looking at what training needs"):
+        with self.reporter.step("loading torch and checking what training needs"):
             from graphstorm_like.device import set_threads
             from graphstorm_like.training.checks import check_training
             from graphstorm_like.training.strategies import run_phases

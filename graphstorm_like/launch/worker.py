@@ -36,7 +36,7 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
         else:
             raise LaunchError(f"--role: must be 'trainer' or 'server' (got '{role}')")
     except LaunchError as err:
-        # Mostly the consequence of another process's end. Who watches all of them shows it if nobody had a cause.
+        # Mostly a consequence of another process's failure: the supervisor shows it only when no other has a cause.
         message = "\n".join(f"{LOG_ONLY}{line}" for line in f"error: {err}".splitlines())
         _leave(message, LOST_RANK if isinstance(err, LostRankError) else err.exit_code)
     except GslError as err:

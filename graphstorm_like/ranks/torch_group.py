@@ -279,6 +279,6 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _plain_reason(err: Exception) -> str:
-    """The first sentence of an error: gloo puts a line of its source before it and advice behind."""
+    """The first sentence of an error, without gloo's source line before it and its advice after it."""
     text = re.sub(r"^\[\S+:\d+\] ", "", str(err).splitlines()[0])
     return text.split(". ")[0][:300]

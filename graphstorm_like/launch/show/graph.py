@@ -14,8 +14,8 @@ from graphstorm_like.launch.show.table import table
 
 
 def show_graph(folder: str | Path, check: bool = True) -> Iterator[str]:
-    """Types, counts, features, labels and splits of a graph folder. check: whether its files are looked at first;
-    DataError names one that is not as it was written."""
+    """Types, counts, features, labels and splits of a graph folder. check: whether to verify its files first; DataError
+    names a file that differs from what was written."""
     manifest = read_manifest(folder)
     if check:
         verify_graph(Path(folder), manifest)
