@@ -159,7 +159,7 @@ class _Writer:
 
     @property
     def local_share(self) -> float:
-        """RankSlice of the edges that have both ends in one partition; 1 when there are no edges."""
+        """Share of the edges that have both ends in one partition; 1 when there are no edges."""
         total = sum(edge.count for edge in self._made.edges)
         return self._local / total if total else 1.0
 

@@ -49,11 +49,11 @@ class SplitConfig(Strict):
     column: str | None = None
     """A column with the values train, valid (val, validation) and test; null means: in no split."""
     train: Fraction | None = None
-    """RankSlice of rows for training (drawn splits)."""
+    """Share of rows for training (drawn splits)."""
     valid: Fraction | None = None
-    """RankSlice of rows for validation (drawn splits)."""
+    """Share of rows for validation (drawn splits)."""
     test: Fraction | None = None
-    """RankSlice of rows for the test (drawn splits)."""
+    """Share of rows for the test (drawn splits)."""
     group_by: str | None = None
     """Rows with one value in this column share a split (drawn splits only)."""
     seed: int = 0

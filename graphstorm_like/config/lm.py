@@ -19,7 +19,7 @@ class MlmConfig(Strict):
     weight: PositiveFloat = 1.0
     """Of this loss, beside the task's."""
     probability: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    """RankSlice of the tokens that are to be guessed."""
+    """Share of the tokens that are to be guessed."""
     task_weight: NonNegativeFloat = 1.0
     """Of the task's own loss; 0: masked language modelling alone (the baseline of graph-aware pre-training)."""
 
