@@ -27,7 +27,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "task": pipeline.task.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
     }
-    if plugins := plugin_hashes():
+    if plugins := plugin_hashes(pipeline.plugins):
         facts["plugins"] = plugins
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.launchers.ray import RayLaunchConfig
+from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
@@ -88,10 +89,14 @@ class HostSupervisor:
         """Free ports of this node."""
         return free_ports(self.address(), count)
 
-    def run(self, pipeline: Pipeline, job: Job, secret: str) -> Failure | None:
-        """Run the host's processes to their end."""
-        root, logs = memory_root(), Path(pipeline.output) / "logs"
+    def run(self, settings: dict[str, Any], job: Job, secret: str) -> Failure | None:
+        """Run the host's processes to their end.
+
+        settings: the pipeline as plain JSON, so that plug-ins whose classes it names are imported from their files.
+        """
         try:
+            pipeline = build_pipeline(settings)
+            root, logs = memory_root(), Path(pipeline.output) / "logs"
             sweep(root)
             forget_logs(logs, self.host, job.attempt)
             file = write_pipeline(pipeline, f"pipeline-h{self.host}.json")
@@ -102,6 +107,7 @@ class HostSupervisor:
             return None
         except (GslError, OSError) as err:
             code = err.exit_code if isinstance(err, GslError) else LaunchError.exit_code
+            logs = Path(settings["output"]) / "logs"
             return Failure(f"the supervisor of host {self.host}", self.host, code, (str(err),), str(logs))
 
     def lines(self) -> list[str]:
@@ -164,7 +170,8 @@ class _Driver:
                 ports = Ports.of([port for of_host in ports_by_host for port in of_host], config.hosts, servers)
             fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.initial_mark)
             started_job = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
-            return self._watch(actors, [actor.run.remote(self.pipeline, started_job, self.secret) for actor in actors])
+            settings = self.pipeline.model_dump(mode="json")
+            return self._watch(actors, [actor.run.remote(settings, started_job, self.secret) for actor in actors])
         except self.ray.exceptions.RayError as err:
             return _lost("a host", 0, err)
         finally:
