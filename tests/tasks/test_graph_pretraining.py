@@ -82,7 +82,10 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
                     of = ids[way[0]][r.sources.numpy()].tolist()
                     assert not set(zip(of, to) if way == edge_type else zip(to, of)) & banned[edge_type]
     assert asked == train
-    assert f"; held out for validation and excluded from message passing: {len(held[BUYS])} of user:buys:item" in describe(experiment)
+    assert (
+        f"; held out for validation and excluded from message passing: {len(held[BUYS])} of user:buys:item"
+        in describe(experiment)
+    )
 
 
 def test_the_seed_chooses_what_is_held_out(shop_config: Callable[..., Pipeline]) -> None:

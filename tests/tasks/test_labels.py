@@ -82,7 +82,9 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
     assert len(messages) - found > 100
     if exclude:
         assert found == 0
-        assert "validation and test edges of item:similar:item are excluded from message passing" in describe(experiment)
+        assert "validation and test edges of item:similar:item are excluded from message passing" in describe(
+            experiment
+        )
     else:  # the check can fail: without exclusion they are there, from either end
         assert found >= 2 * len(chosen)
         assert not graph.hide
