@@ -35,7 +35,7 @@ class BestTargets:
         self.excluded = _excluded(ranker, config)
 
     def table(self, part: slice) -> pa.Table:
-        """Columns source, target, score and rank for some sources. A source with fewer than k possible targets gets fewer rows."""
+        """Columns source, target, score and rank of some sources; a source with few targets has fewer than k rows."""
         rows = np.arange(part.start, part.stop)
         targets = np.empty((len(rows), self.k), dtype=np.int64)
         scores = np.empty((len(rows), self.k), dtype=np.float32)

@@ -109,7 +109,7 @@ class GraphPretraining(Task):
         return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
+        """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:

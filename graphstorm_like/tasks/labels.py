@@ -85,7 +85,7 @@ class LabelTask(Task):
         return self._rows[split]
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """Validation reads few nodes: mini-batches."""
+        """Mini-batches, since validation reads few nodes."""
         return Evaluation("mini_batch", fanouts, seed)
 
     @abstractmethod
@@ -192,9 +192,9 @@ class NodeLabelTask(LabelTask):
 class EdgeLabelTask(LabelTask):
     """A label of the edges of one type, from the vectors of both ends and from the edges' own inputs.
 
-    With `exclude_target_edges`, scored edges are excluded from message passing: a batch's own edges from its blocks, the
-    label's validation and test edges from the whole message graph (`hidden_edges`). Training edges take part in message
-    passing while other edges are scored; edges in no split always do.
+    With `exclude_target_edges`, scored edges are excluded from message passing: a batch's own edges from its blocks,
+    the label's validation and test edges from the whole message graph (`hidden_edges`). Training edges take part in
+    message passing while other edges are scored; edges in no split always do.
     """
 
     def __init__(self, config: EdgeLabelConfig, graph: Graph, hidden: int) -> None:

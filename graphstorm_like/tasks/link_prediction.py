@@ -1,5 +1,7 @@
-"""Targets of the edges of one type, scored by filtered ranking. Target edges and their reverses are excluded from message
-passing."""
+"""Targets of the edges of one type, scored by filtered ranking.
+
+Target edges and their reverses are excluded from message passing.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,7 @@ class LinkPrediction(Task):
         return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
+        """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
@@ -130,8 +132,8 @@ class LinkPrediction(Task):
         return Predictions(self.edge_type[0], best.table, best.k)
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
-        """Vectors of both ends as the head compares them; none where the embeddings themselves serve for that, or where no
-        index can search them."""
+        """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index
+        can search them."""
         if self.head.plain_similarity is not None or not self.head.is_inner_product:
             return ()
         source, _, target = self.edge_type

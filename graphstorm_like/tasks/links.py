@@ -107,8 +107,8 @@ class LinkRanker:
     def ranks(
         self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
     ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or the
-        number of random ones, which do not depend on the number of ranks."""
+        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or
+        the number of random ones, which do not depend on the number of ranks."""
         group = self.task.group
         source, target = self.graph.edges(self.edge_type, group.mine(rows))
         if candidates == "all":

@@ -1,7 +1,7 @@
-"""THE training loop: one for all tasks.
+"""The training loop, one for all tasks.
 
-A run stands in its folder: checkpoints/ (resume points), best/ (the model that validation chose), metrics.jsonl.
-Killed at any moment and started again it goes on from the newest resume point and ends with the same bits (CPU).
+A run has a folder: checkpoints/ (resume points), best/ (the model that validation chose), metrics.jsonl. A run that is
+killed at any moment and started again resumes from the newest resume point and ends with the same bits (on a CPU).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from graphstorm_like.training.tracking import Tracker
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a run came to."""
+    """Result of a run."""
 
     best: float
     best_epoch: int
     epochs: int
     updates: int
     seconds: float
-    """Of this call; a resumed run counts what it did itself."""
+    """Time of this call; a resumed run counts only its own time."""
 
 
 class Trainer:
@@ -66,7 +66,7 @@ class Trainer:
 
     @property
     def updates_per_epoch(self) -> int:
-        """Optimizer steps an epoch."""
+        """Optimizer steps per epoch."""
         return -(-self.stream.steps // self.config.accumulate)
 
     def train(self) -> TrainResult:

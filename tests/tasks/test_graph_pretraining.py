@@ -163,7 +163,7 @@ def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path)
     reporter.line = said.append  # type: ignore[method-assign]
     experiment = build_experiment(config, QUIET)
     export(experiment, tmp_path / "again", "id", experiment.embedder(), reporter)
-    assert "predictions: none, graph_pretraining has none to give; embeddings are written" in said
+    assert "predictions: none, graph_pretraining makes no predictions; embeddings are written" in said
     shown = "\n".join(show_batch(shop_config("graph_pretraining"), QUIET))
     assert "LinkSeeder" in shown
     assert "scores user:buys:item: (" in shown

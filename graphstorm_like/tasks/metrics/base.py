@@ -1,4 +1,4 @@
-"""A metric: a vector of sums that adds over ranks, and its value. Which way is better stands in its configuration.
+"""A metric: a vector of sums that adds over ranks, and its value. Its configuration says which direction is better.
 
 What is measured over n rows. Of classes: probabilities [n, C] and labels [n] int64. Of numbers: predictions and labels
 [n]. Of ranks: the ranks [n] of the true answers, and 1, the best possible rank, as labels.

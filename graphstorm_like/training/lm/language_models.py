@@ -41,7 +41,7 @@ class FastDropout(nn.Dropout):
 
 
 class LanguageModels(nn.Module):
-    """A TextEncoder a key. Its state dict holds only what learns."""
+    """One TextEncoder per key. The state dict holds only the weights that learn."""
 
     def __init__(self, encoders: Mapping[str, TextEncoder], config: LmConfig) -> None:
         super().__init__()
@@ -79,12 +79,12 @@ class LanguageModels(nn.Module):
         return encoder
 
     def groups(self) -> list[ParameterGroup]:
-        """What learns, with a learning rate that falls from layer to layer towards the input."""
+        """The weights that learn, with a learning rate that falls from layer to layer towards the input."""
         groups: list[ParameterGroup] = []
         for encoder in self.encoders:
             assert isinstance(encoder, TextEncoder)
             by_depth: dict[int, list[Tensor]] = {}
-            # Only layer_decay asks for depths, which a model with shared layers (ALBERT) has not.
+            # Only layer_decay needs depths, which a model with shared layers (ALBERT) does not have.
             depths = layer_depths(encoder.backbone) if self.config.layer_decay < 1.0 else {}
             for name, parameter in encoder.backbone.named_parameters():
                 by_depth.setdefault(depths.get(name, 0), []).append(parameter)
@@ -96,17 +96,17 @@ class LanguageModels(nn.Module):
     def activation_tokens(self, device: torch.device) -> int:
         """Padded tokens whose activations may be held at once: as configured, or what fits into 2 GB (GPU: 16).
 
-        A layer keeps about 34 * hidden bytes a token in 16 bits (Korthikanti et al. 2022, eq. 1), twice that in 32,
+        A layer keeps about 34 * hidden bytes per token in 16 bits (Korthikanti et al. 2022, eq. 1), twice that in 32,
         and the attention's products.
         """
         if self.config.activation_tokens is not None:
             return self.config.activation_tokens
-        wide = 0.0
+        bytes_per_token = 0.0
         for encoder in self.encoders:
             config: Any = encoder.backbone.config  # type: ignore[union-attr]
             layers = 1 if self.config.gradient_checkpointing else getattr(config, "num_hidden_layers", 12)
-            wide = max(wide, layers * (68.0 * config.hidden_size + 5.0 * encoder.max_tokens * 12))  # type: ignore[operator]
-        return max(1024, int((2e9 if device.type == "cpu" else 16e9) / wide))
+            bytes_per_token = max(bytes_per_token, layers * (68.0 * config.hidden_size + 5.0 * encoder.max_tokens * 12))  # type: ignore[operator]
+        return max(1024, int((2e9 if device.type == "cpu" else 16e9) / bytes_per_token))
 
     def save(self, folder: Path) -> None:
         """Write every language model as a plain Hugging Face folder; what tuning added is merged into the weights."""
@@ -120,14 +120,14 @@ class LanguageModels(nn.Module):
 
 def _with_backbone(encoder: TextEncoder, backbone: nn.Module) -> TextEncoder:
     """A shallow copy of an encoder around another backbone."""
-    other = copy.copy(encoder)
-    other._modules = dict(encoder._modules)
-    other.backbone = backbone
-    return other
+    around_backbone = copy.copy(encoder)
+    around_backbone._modules = dict(encoder._modules)
+    around_backbone.backbone = backbone
+    return around_backbone
 
 
 def _prepare(encoder: TextEncoder, config: LmConfig, tuning: Tuning[TuneConfig]) -> None:
-    """Choose what learns; dropout; gradient checkpointing; compilation."""
+    """Freeze what does not learn; set dropout, gradient checkpointing and compilation; wrap for the tuning."""
     backbone = encoder.backbone
     backbone.requires_grad_(True)
     tuning.freeze(backbone)
@@ -146,7 +146,7 @@ def _prepare(encoder: TextEncoder, config: LmConfig, tuning: Tuning[TuneConfig])
 
 
 def _checkpoint_layers(backbone: nn.Module) -> None:
-    """Our own and not the library's: that one differs between versions, and some models (MPNet) have none."""
+    """Done here, since the library's checkpointing differs between versions and some models (MPNet) have none."""
 
     def checkpointed(layer: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def run(*inputs: Any, **options: Any) -> Any:
@@ -161,15 +161,16 @@ def _checkpoint_layers(backbone: nn.Module) -> None:
 
 
 def _set_attention_dropout(backbone: nn.Module, p: float) -> None:
-    """Some models (ModernBERT, Llama) keep it as a number."""
+    """For models (ModernBERT, Llama) that keep it as a number."""
     for module in backbone.modules():
         if isinstance(getattr(module, "attention_dropout", None), float):
             module.attention_dropout = p  # type: ignore[assignment]
 
 
 def _only_learning(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
-    """State dict hook: frozen weights are where they came from, on disk. A tensor of several names (T5 has its token
-    embeddings twice) is kept under the one that named_parameters gives it: safetensors refuses it twice."""
+    """State dict hook: drops frozen weights, which are in the folder they were loaded from. A tensor with several names
+    (T5 has its token embeddings twice) is kept under the name that named_parameters gives it, since safetensors
+    refuses to save it twice."""
     learning = {prefix + name for name, parameter in module.named_parameters() if parameter.requires_grad}
     for name in [name for name in state if name.startswith(prefix) and name not in learning]:
         del state[name]

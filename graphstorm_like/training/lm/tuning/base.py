@@ -28,7 +28,7 @@ class Tuning(Generic[Config]):
         return backbone
 
     def merged(self, backbone: nn.Module) -> nn.Module:
-        """A wrapped backbone as the plain model that is saved. What training goes on with stays as it is."""
+        """The plain model to save, made from a wrapped backbone, which is not changed: training continues with it."""
         return backbone
 
 
