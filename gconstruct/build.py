@@ -146,7 +146,8 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
     """Hashes of the plug-ins that features are made by."""
-    features = [feature for table in (*config.nodes.values(), *config.edges) for feature in table.features.values()]
+    by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
+    features = [feature for by_name in by_table for feature in by_name.values()]
     own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
     if not own:
         return {}

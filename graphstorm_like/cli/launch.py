@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
-        """Run all stages where --on or launch.on says: this machine, a cluster of Ray or Slurm, your own launcher."""
+        """Run all stages where --on or launch.on says: here, on a Ray or Slurm cluster, or by your own launcher."""
         from graphstorm_like.config.load import load_with_origin
         from graphstorm_like.launch.launcher import launcher_of
         from graphstorm_like.launch.launchers import Source

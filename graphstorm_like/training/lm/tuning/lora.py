@@ -24,7 +24,7 @@ class Lora(Tuning[LoraTuning]):
         modules = self.config.modules if isinstance(self.config.modules, str) else list(self.config.modules)
         peft_config = peft.LoraConfig(
             r=self.config.rank,
-            lora_alpha=self.config.alpha,  # type: ignore[arg-type]
+            lora_alpha=self.config.alpha,
             lora_dropout=self.config.dropout,
             target_modules=modules,
         )
