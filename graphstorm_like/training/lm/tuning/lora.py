@@ -24,12 +24,12 @@ class Lora(Tuning[LoraTuning]):
         modules = self.config.modules if isinstance(self.config.modules, str) else list(self.config.modules)
         peft_config = peft.LoraConfig(
             r=self.config.rank,
-            lora_alpha=self.config.alpha,
+            lora_alpha=self.config.alpha,  # type: ignore[arg-type]
             lora_dropout=self.config.dropout,
             target_modules=modules,
         )
         try:
-            wrapped: nn.Module = peft.get_peft_model(backbone, peft_config)  # type: ignore[arg-type]
+            wrapped: nn.Module = peft.get_peft_model(backbone, peft_config)
         except ValueError as problem:
             raise ConfigError(
                 f"train.lm.tune.modules: must name linear layers of {type(backbone).__name__} (got {modules!r}: "
