@@ -36,7 +36,7 @@ from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.device import choose_device, set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.server import GraphServer

@@ -13,6 +13,7 @@ from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -138,7 +139,22 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
+    if plugins := _plugins(config):
+        content["plugins"] = plugins
     return hash_facts(content)
+
+
+def _plugins(config: GraphConfig) -> dict[str, str]:
+    """Hashes of the plug-ins that features are made by."""
+    by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
+    features = [feature for by_name in by_table for feature in by_name.values()]
+    own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
+    if not own:
+        return {}
+    from gconstruct.transforms.base import TRANSFORMS
+
+    modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
+    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:

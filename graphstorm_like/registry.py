@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -33,7 +34,8 @@ class Registry(Generic[Operator]):
     def __init__(self, kind: str, package: str | None = None) -> None:
         self.kind, self.package = kind, package
         self._operators: dict[type, Any] = {}
-        self._discovered = package is None
+        self._discovered, self._discovering = package is None, False
+        self._lock = threading.RLock()
 
     def register(self, config_class: type) -> Callable[[Any], Any]:
         """Decorator of an operator (a class or a function). An assertion fails when there is another one already."""
@@ -71,9 +73,16 @@ class Registry(Generic[Operator]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True  # before the imports: a module of the package may look something up
-        assert self.package is not None
-        import_modules(self.package)
+        with self._lock:  # other threads wait for the imports
+            if self._discovered or self._discovering:  # a module of the package may look something up
+                return
+            assert self.package is not None
+            self._discovering = True
+            try:
+                import_modules(self.package)
+            finally:
+                self._discovering = False
+            self._discovered = True  # not after an import that failed: the next lookup tells of it again
 
 
 def _name(operator: Any) -> str:

@@ -26,9 +26,20 @@ def import_plugins(names: Sequence[str]) -> None:
         _hashes[module.__name__] = _content_hash(module)
 
 
-def plugin_hashes() -> Mapping[str, str]:
-    """Hash of the content of every imported plug-in by the name of its module."""
-    return dict(sorted(_hashes.items()))
+def plugin_hashes(names: Sequence[str] | None = None) -> Mapping[str, str]:
+    """Hash of the content of imported plug-ins by the name of their module. names: as in `plugins:`; None: all."""
+    modules = _hashes if names is None else {_module_name(name) for name in names}
+    return {module: _hashes[module] for module in sorted(modules) if module in _hashes}
+
+
+def plugin_of(module: str) -> tuple[str, str] | None:
+    """(name, hash) of the imported plug-in that a module is, or lies in; None when it is of none."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in _hashes:
+            return name, _hashes[name]
+    return None
 
 
 def is_file(name: str) -> bool:
@@ -36,10 +47,14 @@ def is_file(name: str) -> bool:
     return name.endswith(".py")
 
 
+def _module_name(name: str) -> str:
+    return Path(name).stem if is_file(name) else name
+
+
 def _import(name: str) -> ModuleType:
     if is_file(name):
         _make_importable(Path(name))
-    module_name = Path(name).stem if is_file(name) else name
+    module_name = _module_name(name)
     try:
         return importlib.import_module(module_name)
     except ConfigError:

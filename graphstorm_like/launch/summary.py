@@ -1,4 +1,4 @@
-"""The last lines of `gsl run`: scores, where results lie, and what to do with them."""
+"""The last lines of `gsl run`: scores, where the results are, and what to do next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
 
 
 def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
-    """Of a pipeline whose stages are all up to date; nothing where its scores cannot be read.
+    """Summary of a pipeline whose stages are all up to date; no lines when its scores cannot be read.
 
     arguments: the YAML's path and the overrides, as the user gave them.
     """
@@ -35,8 +35,9 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
         "graph": str(stage_folder(pipeline, "construct")),
         "model": str(best_weights(pipeline).parent),
         "scores": str(stage_folder(pipeline, "evaluate") / METRICS_FILE),
-        **{name: f"{exported / name} ({rows:,} rows)" for name, rows in tables.items()},
     }
+    for name, rows in tables.items():
+        places[name] = f"{exported / name} ({rows:,} rows)"
     width = max(map(len, places))
     for name, place in places.items():
         yield f"{name.ljust(width)}  {place}"
@@ -50,7 +51,8 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:
-    """A row a metric, a column a split; numbers of parts ('mrr/a:r:b') stay in the file, for there may be many."""
+    """One row per metric, one column per split. Metrics of single relations ('mrr/a:r:b') are only in the file, because
+    there may be many."""
     metrics = dict.fromkeys(name for of_split in scores.values() for name in of_split if "/" not in name)
     rows = []
     for name in metrics:

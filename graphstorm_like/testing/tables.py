@@ -1,4 +1,4 @@
-"""Tables in a folder, and the sections of a pipeline that are about them, with few words: for generators of graphs."""
+"""Writes tables to a folder, and the pipeline sections that describe them: helpers for generators of test graphs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 Rng = np.random.Generator
 SPLIT = {"column": "split"}
-"""Of a label or of edges: the column of that name says it."""
+"""`split:` of a label or of edges that is read from a column named split."""
 
 
 def write_table(path: Path, **columns: Any) -> str:
@@ -22,7 +22,7 @@ def write_table(path: Path, **columns: Any) -> str:
 
 
 def draw_splits(count: int, rng: Rng) -> list[str]:
-    """Three fifths for training; every split has rows."""
+    """Random splits: three fifths for training, one fifth each for validation and test."""
     names = ["train", "train", "train", "valid", "test"] * (count // 5 + 1)
     return [str(name) for name in rng.permutation(names[:count])]
 
@@ -30,7 +30,7 @@ def draw_splits(count: int, rng: Rng) -> list[str]:
 def node_table(
     folder: Path, name: str, ids: Sequence[Any], features: Sequence[str] = (), **columns: Any
 ) -> dict[str, Any]:
-    """A node type with a table. A column `label` is one."""
+    """Section of a node type with a table. A column `label` becomes its label."""
     file = write_table(folder / f"{name}.parquet", key=ids, **columns)
     labels = label_section() if "label" in columns else {}
     return {"files": file, "id": "key", "features": {f: f for f in features}, "labels": labels}
@@ -39,7 +39,7 @@ def node_table(
 def edge_table(
     folder: Path, edge_type: str, source: Sequence[Any], target: Sequence[Any], **more: Any
 ) -> dict[str, Any]:
-    """An edge type; `columns` of its table beside the ends, other settings as they are."""
+    """Section of an edge type. columns: of its table, besides the ends; other settings are copied to the section."""
     start, relation, end = edge_type.split(":")
     columns = more.pop("columns", {})
     file = write_table(folder / f"edges-{relation}.parquet", source=source, target=target, **columns)
@@ -52,12 +52,13 @@ def label_section(kind: str = "class") -> dict[str, Any]:
 
 
 def classify(node_type: str, **more: Any) -> dict[str, Any]:
-    """The task of telling the class of that label."""
+    """Node classification of the label `label`."""
     return {"type": "node_classification", "node_type": node_type, "label": "label", **more}
 
 
 def exact_pipeline(folder: Path, nodes: dict[str, Any], edges: list[Any], task: Any, **train: Any) -> dict[str, Any]:
-    """All neighbours, no dropout, float32; predictions of the task, embeddings of all node types."""
+    """A pipeline with exact steps (all neighbours, no dropout, float32) that exports the embeddings of all node
+    types."""
     gnn = {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}
     exact = {"epochs": 8, "batch_size": 32, "fanouts": [-1, -1], "lr": 0.02, "precision": "float32", "early_stop": None}
     return {
@@ -72,5 +73,5 @@ def exact_pipeline(folder: Path, nodes: dict[str, Any], edges: list[Any], task: 
 
 
 def of_class(kind: np.ndarray, classes: np.ndarray, rng: Rng) -> list[int]:
-    """For each number in `kind` a position in `classes` that holds it."""
+    """For each number in `kind`, a random position in `classes` with this number."""
     return [int(rng.choice(np.flatnonzero(classes == k))) for k in kind]

@@ -1,7 +1,7 @@
-"""Small graphs that have little in common: each is tables in a folder and a pipeline over them, from fixed seeds.
+"""Small graphs that have little in common: each is a folder of tables and a pipeline over them, from fixed seeds.
 
 `write_unlike(name, folder)` writes one of `UNLIKE`. Steps are exact (all neighbours, no dropout, float32), so that any
-layout of processes must take the same ones. Most plant a signal that a working model finds in seconds.
+number of processes must take the same steps. Most graphs contain a signal that a working model learns in seconds.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from graphstorm_like.testing.tables import (
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """pipeline: as YAML would hold it. ids: the user's own, by node type. metric: of the test split, and what a trivial
-    answer stays below (above, for rmse); None where no signal is planted. reads_text: it needs a text encoder."""
+    """pipeline: as in YAML. ids: the user's own ids, by node type. metric: of the test split. trivial: a bound that
+    trivial predictions stay below (for rmse, above); None for graphs without a signal. reads_text: whether it needs a
+    text encoder."""
 
     pipeline: dict[str, Any]
     ids: dict[str, list[Any]]
@@ -41,7 +42,7 @@ class Unlike:
 
 
 def odd_types(folder: Path, rng: Rng) -> Unlike:
-    """Types against the alphabet; strings of any script, integers and strings that look like numbers as ids."""
+    """Types not in alphabetical order; ids are strings in any script, integers, and strings that look like numbers."""
     kind = rng.integers(2, size=90)
     odd = ["", " ", "Ünï-0", "猫", "null", "NaN", "a,b", 'q"uote', "x" * 300, "line\nbreak", "\u202eleft", "🐈"]
     zoo = odd + [f"тип-{i}" for i in range(90 - len(odd))]
@@ -66,13 +67,13 @@ def odd_types(folder: Path, rng: Rng) -> Unlike:
 
 
 def numbers(folder: Path, rng: Rng) -> Unlike:
-    """Numbers, and nothing else: no text, no second type, no edges."""
+    """Only numbers: no text, no second type, no edges."""
     x = rng.normal(size=100)
     return _regression(folder, x, 3.0 * x - 1.0, draw_splits(100, rng), 2.0, [])
 
 
 def structure(folder: Path, rng: Rng) -> Unlike:
-    """No attributes at all: what is known is who is connected."""
+    """No attributes at all: only the edges carry information."""
     kind, ids = rng.integers(2, size=100), [f"n{i}" for i in range(100)]
     at = np.repeat(np.arange(100), 4)
     hubs = [2 * int(h) + int(k) for h, k in zip(rng.integers(3, size=400), kind[at], strict=True)]
@@ -84,23 +85,23 @@ def structure(folder: Path, rng: Rng) -> Unlike:
 
 
 def many_relations(folder: Path, rng: Rng) -> Unlike:
-    """60 relations between two types: parallel ones, a pure self-loop one, an empty one; nodes without any edge."""
+    """60 relations of two types: parallel ones, one of self-loops only, an empty one; some nodes have no edges."""
     kind, a, b = rng.integers(2, size=60), [f"a{i}" for i in range(60)], list(range(40))
-    x, nothing = (np.arange(40) % 2) + rng.normal(scale=0.1, size=40), pa.array([], pa.int64())
+    x, no_ids = (np.arange(40) % 2) + rng.normal(scale=0.1, size=40), pa.array([], pa.int64())
     nodes = {
         "b": node_table(folder, "b", b, ["x"], x=x),
         "a": node_table(folder, "a", a, label=kind, split=draw_splits(60, rng)),
     }
-    edges = [edge_table(folder, "a:self:a", a[:50], a[:50]), edge_table(folder, "b:none:b", nothing, nothing)]
+    edges = [edge_table(folder, "a:self:a", a[:50], a[:50]), edge_table(folder, "b:none:b", no_ids, no_ids)]
     for number in range(58):
-        at = rng.integers(50, size=12)  # the last ten nodes of a, and of b, stand alone
+        at = rng.integers(50, size=12)  # the last ten nodes of a, and of b, have no edges
         ends = of_class(kind[at], np.arange(30) % 2, rng)
         edges.append(edge_table(folder, f"a:r{number}:b", [a[i] for i in at], ends))
     return Unlike(exact_pipeline(folder, nodes, edges, classify("a"), epochs=3), {"b": b, "a": a}, trivial=0.6)
 
 
 def tiny(folder: Path, rng: Rng) -> Unlike:
-    """12 nodes and 10 edges; a class that only one test node has; one batch holds far more than there is."""
+    """12 nodes and 10 edges; one class with a single node, in the test split; a batch size far above the node count."""
     ids, label = [f"t{i}" for i in range(12)], [*("x", "y") * 5, "x", "once"]
     split = ["train"] * 6 + ["valid"] * 2 + ["test"] * 2 + [None, "test"]
     nodes = {"t": node_table(folder, "t", ids, label=label, split=split)}
@@ -122,11 +123,11 @@ def wide(folder: Path, rng: Rng) -> Unlike:
 
 
 def texts(folder: Path, rng: Rng) -> Unlike:
-    """Texts in many languages, empty ones, nulls, and one of a megabyte; few letters of them are known to a model."""
+    """Texts in many languages, empty texts, nulls, and one text of a megabyte; a model knows few of the letters."""
     kind, ids = rng.integers(2, size=60), [f"d{i}" for i in range(60)]
     words = ["graph node edge", "files tool data"]
-    before = "|猫が好き |Привет |שלום |مرحبا |हिन्दी |e\u0301\u0308 |👩\u200d👧 |\u200b\ufeff |\t\n"
-    starts = before.split("|")
+    joined = "|猫が好き |Привет |שלום |مرحبا |हिन्दी |e\u0301\u0308 |👩\u200d👧 |\u200b\ufeff |\t\n"
+    starts = joined.split("|")
     text: list[str | None] = [starts[i % len(starts)] + words[k] for i, k in enumerate(kind)]
     text[0:4] = ["", None, " ", "graph 語 " * 120_000]
     table = node_table(folder, "doc", ids, body=text, label=kind, split=["train"] * 4 + draw_splits(56, rng))
@@ -136,7 +137,7 @@ def texts(folder: Path, rng: Rng) -> Unlike:
 
 
 def cycle(folder: Path, rng: Rng) -> Unlike:
-    """One type, one relation without a reverse: a node's class is what the node before it holds."""
+    """One type, one relation without a reverse: a node's class is the feature of the node before it."""
     ids, x = list(range(80)), rng.integers(2, size=80)
     columns = {"x": x, "label": np.roll(x, 1), "split": draw_splits(80, rng)}
     nodes = {"n": node_table(folder, "n", ids, ["x"], **columns)}
@@ -145,7 +146,7 @@ def cycle(folder: Path, rng: Rng) -> Unlike:
 
 
 def csv_files(folder: Path, rng: Rng) -> Unlike:
-    """Several files a type, with a strange delimiter and quote; in one of them is nothing but the header."""
+    """Several files per type, with unusual delimiter and quote characters; one file holds only the header."""
     return _several_files(folder, rng, "csv", _write_csv, csv={"delimiter": ";", "quote": "'"})
 
 
@@ -170,7 +171,7 @@ def _several_files(
 
 
 def _write_csv(path: Path, table: pa.Table) -> None:
-    """Everything between single quotes, which are doubled within values."""
+    """Write CSV with every value in single quotes, which are doubled within values."""
     lines = []
     for row in [table.column_names, *zip(*table.to_pydict().values(), strict=True)]:
         lines.append(";".join("'" + str(value).replace("'", "''") + "'" for value in row))
@@ -178,12 +179,13 @@ def _write_csv(path: Path, table: pa.Table) -> None:
 
 
 def parallel_labels(folder: Path, rng: Rng) -> Unlike:
-    """Classes of edges, most of which have others between the same nodes, with other classes."""
+    """Edge classification where most edges have parallel edges of other classes."""
     ids, pair = [f"p{i}" for i in range(20)], rng.integers(20, size=(60, 2))
     ends = np.concatenate([pair, pair, pair[:30]])
     kind = rng.integers(2, size=len(ends))
     columns = {"x": kind + rng.normal(scale=0.1, size=len(ends)), "label": kind, "split": draw_splits(len(ends), rng)}
-    source, target = ([ids[i] for i in ends[:, side]] for side in (0, 1))
+    source = [ids[i] for i in ends[:, 0]]
+    target = [ids[i] for i in ends[:, 1]]
     nodes = {"p": node_table(folder, "p", ids)}
     more: dict[str, Any] = {"features": {"x": "x"}, "labels": label_section()}
     edges = [edge_table(folder, "p:pays:p", source, target, columns=columns, **more)]
@@ -197,16 +199,19 @@ def links_within(folder: Path, rng: Rng) -> Unlike:
     source = rng.integers(80, size=500)
     target = (source + 4 * rng.integers(1, 20, size=500)) % 80
     groups = {f"g{k}": (np.arange(80) % 4 == k) * 1.0 for k in range(4)}
-    own = {f"own{k}": rng.normal(size=80) for k in range(3)}  # or all of a group would be alike, and ranks be chance
+    own = {f"own{k}": rng.normal(size=80) for k in range(3)}  # else all nodes of a group would get equal scores
     nodes = {"n": node_table(folder, "n", ids, [*groups, *own], **groups, **own)}
-    ends = ([ids[i] for i in source], [ids[i] for i in target])
-    edges = [edge_table(folder, "n:knows:n", *ends, columns={"split": draw_splits(500, rng)}, split=SPLIT)]
+    source_ids = [ids[i] for i in source]
+    target_ids = [ids[i] for i in target]
+    edges = [
+        edge_table(folder, "n:knows:n", source_ids, target_ids, columns={"split": draw_splits(500, rng)}, split=SPLIT)
+    ]
     task = {"type": "link_prediction", "edge_type": "n:knows:n", "ranking": {"candidates": "all"}}
     return Unlike(exact_pipeline(folder, nodes, edges, task), {"n": ids}, "mrr", 0.1)
 
 
 def outliers(folder: Path, rng: Rng) -> Unlike:
-    """A number to predict that is a million in a few training rows."""
+    """Regression on a label that is a million in two training rows."""
     x, split = rng.normal(size=80), draw_splits(80, rng)
     label = x.copy()
     label[np.flatnonzero(np.array(split) == "train")[:2]] = [1e6, -1e6]
@@ -214,7 +219,7 @@ def outliers(folder: Path, rng: Rng) -> Unlike:
 
 
 def constant_label(folder: Path, rng: Rng) -> Unlike:
-    """The number to predict is the same in all rows."""
+    """Regression on a label that is the same in all rows."""
     return _regression(folder, rng.normal(size=80), np.full(80, 7.5), draw_splits(80, rng), 0.2)
 
 
@@ -235,10 +240,10 @@ _MAKERS: tuple[Callable[[Path, Rng], Unlike], ...] = (
     links_within, outliers, constant_label,
 )  # fmt: skip
 UNLIKE = {maker.__name__: maker for maker in _MAKERS}
-"""By name: what writes its tables into a folder."""
+"""Functions that write the tables of a graph to a folder, by name."""
 
 
 def write_unlike(name: str, folder: Path) -> Unlike:
-    """Write the tables of one of UNLIKE into `folder`. The same ones each time."""
+    """Write the tables of one of UNLIKE to `folder`: the same ones each time."""
     folder.mkdir(parents=True, exist_ok=True)
     return UNLIKE[name](folder, np.random.default_rng(0))

@@ -101,3 +101,20 @@ def test_one_that_does_not_import_is_one_clear_error(folder: Path, plugin: str, 
     assert words in error
     assert "problems in the configuration" not in error
     assert "Traceback" not in error
+
+
+TWO = """
+import sys
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.config.plugins import plugin_hashes
+with_plugin, without = load_pipeline(sys.argv[1], sys.argv[2:]), load_pipeline(sys.argv[1])
+print(*plugin_hashes(with_plugin.plugins), "and", *plugin_hashes(without.plugins))
+"""
+
+
+def test_plug_ins_of_another_pipeline_do_not_count(folder: Path) -> None:
+    """In one process a run had another fingerprint, and trained anew, when a pipeline with plug-ins was read before."""
+    (folder / "mine.py").write_text(GNN.format(tag="mine", width=3))
+    program = [sys.executable, "-c", TWO, str(folder / "pipeline.yaml"), *MINE]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "mine and\n"

@@ -197,11 +197,11 @@ def test_restart_until_it_works(tmp_path: Path) -> None:
         "oct((shm / 'secret').stat().st_mode)[-3:], flush=True); a == 2 or os.kill(os.getpid(), 9)"
     )
     said = attempts(code, tmp_path, 2)
-    assert [line for line in said if line.startswith(("[t0]", "starting"))] == [
+    assert [line for line in said if line.startswith(("[t0]", "restarting"))] == [
         "[t0] attempt 0 700 600",
-        "starting again from the last checkpoint (restart 1 of 2)",
+        "restarting from the last checkpoint (restart 1 of 2)",
         "[t0] attempt 1 700 600",
-        "starting again from the last checkpoint (restart 2 of 2)",
+        "restarting from the last checkpoint (restart 2 of 2)",
         "[t0] attempt 2 700 600",
     ]
     assert [p.parent.name for p in sorted(tmp_path.glob("logs/*/trainer-h0-0.log"))] == [

@@ -23,7 +23,7 @@ _NEUTRAL = {"batch_tokens", "workers"}
 
 @TEXT_ENCODERS.register(HuggingFaceConfig)
 class HuggingFaceText(TextEmbedder):
-    """The model is loaded when it is first needed: vectors that are known need none."""
+    """The model is loaded when it is first needed: vectors in the cache do not need it."""
 
     def __init__(self, config: HuggingFaceConfig, device: torch.device) -> None:
         self.config, self.device = config, device

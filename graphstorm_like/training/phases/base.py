@@ -1,4 +1,4 @@
-"""What the operator of a phase does: (its configuration, what came before) -> an experiment for the training loop."""
+"""A phase's operator: (its configuration, what the phases before it pass on) -> an experiment for the training loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Phase(ABC, Generic[Config]):
 
     @abstractmethod
     def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """What the phase trains. lineage: what the phases before it hand on."""
+        """What the phase trains. lineage: what the phases before it pass on."""
 
     @abstractmethod
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:

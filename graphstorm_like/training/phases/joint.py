@@ -16,7 +16,8 @@ class Joint(Phase[JointPhase]):
     """See JointPhase."""
 
     def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """From the graph network before it, if there is one: a cold one would send noise into the language model."""
+        """Starts from the graph network before it, if there is one: an untrained one would send noise into the language
+        model."""
         experiment = build_joint_experiment(self.pipeline(lineage), self.config, reporter)
         if lineage.graph_network is not None:
             experiment.artifacts.load(lineage.graph_network)

@@ -19,7 +19,7 @@ class Pseudo(Phase[PseudoPhase]):
     """See PseudoPhase."""
 
     def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """Pseudo labels are computed once, before the phase: the graph network does not change in it."""
+        """Pseudo labels are computed once, before the phase, in which the graph network does not change."""
         teacher = lineage.teacher(reporter)
         classifier = teacher.task.node_classifier
         assert classifier is not None, "checked by the configuration"

@@ -1,4 +1,4 @@
-"""Phase student: language models learn to give the graph network's vectors from text alone."""
+"""Phase student: language models learn to reproduce the graph network's vectors from text alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Student(Phase[StudentPhase]):
     """See StudentPhase."""
 
     def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """The teacher's vectors are computed once; its head is where the student's starts."""
+        """The teacher's vectors are computed once; the student's head starts from the teacher's."""
         teacher = lineage.teacher(reporter)
         vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
         probabilities = None
@@ -38,7 +38,7 @@ class Student(Phase[StudentPhase]):
         return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden)
 
     def pipeline(self, lineage: Handover) -> Pipeline:
-        """Students start from models of the configuration, not from those that the teacher was trained on."""
+        """Students start from the configured language models, not from those that the teacher was trained on."""
         pipeline = phase_pipeline(lineage.pipeline, self.config)
         students = self.config.encoders_of(pipeline.model.text_encoders())
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(students)})
