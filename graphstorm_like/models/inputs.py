@@ -29,8 +29,8 @@ class NodeInputSpec:
     widths: Mapping[str, int]
     embedding: bool
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-    """(mean, standard deviation) [F] of inputs that are not standardised yet: text vectors. Most language models map all
-    texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences."""
+    """(mean, standard deviation) [F] of inputs that are not standardised yet: text vectors. Most language models map
+    all texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences."""
     images: Mapping[str, ImageInputSpec] = field(default_factory=dict)
     """Inputs that are pixels, by name."""
 
