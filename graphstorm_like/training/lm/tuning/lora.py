@@ -29,7 +29,7 @@ class Lora(Tuning[LoraTuning]):
             target_modules=modules,
         )
         try:
-            wrapped: nn.Module = peft.get_peft_model(backbone, peft_config)  # type: ignore[arg-type]
+            wrapped: nn.Module = peft.get_peft_model(backbone, peft_config)
         except ValueError as problem:
             raise ConfigError(
                 f"train.lm.tune.modules: must name linear layers of {type(backbone).__name__} (got {modules!r}: "
