@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # torch's OpenMP threads spin while they wait. On a machine that is busy with anything else they spin away the time of
 # the thread they wait for: a training step took 9,000 ms instead of 110 (2 threads, 2 other processes). 1,000 rounds

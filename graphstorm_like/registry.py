@@ -1,13 +1,14 @@
 """Operators by the class of their configuration: `@GNNS.register(RgcnConfig)`, then `GNNS.of(config)`.
 
-The modules of the registry's package are imported at the first lookup, so that an operator is one file which no list
-names. A plug-in registers its operators in the same way, from outside.
+The modules of the registry's package are imported at the first lookup, so that a new operator is a new file and no
+list needs editing. A plug-in registers its operators in the same way, from outside.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -26,22 +27,23 @@ def import_modules(package: str) -> None:
 class Registry(Generic[Operator]):
     """Operators of one kind.
 
-    kind: in words, for messages. package: whose modules register operators when they are imported; None: those who
-    register are imported by somebody else.
+    kind: in words, for messages. package: its modules register operators when they are imported; None: something else
+    imports the modules that register.
     """
 
     def __init__(self, kind: str, package: str | None = None) -> None:
         self.kind, self.package = kind, package
         self._operators: dict[type, Any] = {}
-        self._discovered = package is None
+        self._discovered, self._discovering = package is None, False
+        self._lock = threading.RLock()
 
     def register(self, config_class: type) -> Callable[[Any], Any]:
-        """Decorator of an operator (a class or a function). An assertion fails when another one is there already."""
+        """Decorator of an operator (a class or a function). An assertion fails when there is another one already."""
 
         def add(operator: Any) -> Any:
-            there = self._operators.get(config_class)
-            assert there is None or _name(there) == _name(operator), (
-                f"two of kind {self.kind} for {config_class.__name__}: {_name(there)} and {_name(operator)}"
+            registered = self._operators.get(config_class)
+            assert registered is None or _name(registered) == _name(operator), (
+                f"two of kind {self.kind} for {config_class.__name__}: {_name(registered)} and {_name(operator)}"
             )
             self._operators[config_class] = operator
             return operator
@@ -71,9 +73,16 @@ class Registry(Generic[Operator]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True  # before the imports: a module of the package may look something up
-        assert self.package is not None
-        import_modules(self.package)
+        with self._lock:  # other threads wait for the imports
+            if self._discovered or self._discovering:  # a module of the package may look something up
+                return
+            assert self.package is not None
+            self._discovering = True
+            try:
+                import_modules(self.package)
+            finally:
+                self._discovering = False
+            self._discovered = True  # not after an import that failed: the next lookup tells of it again
 
 
 def _name(operator: Any) -> str:

@@ -160,6 +160,68 @@ def test_the_rule_itself(name: str, line: str, right: bool) -> None:
 # ------------------------------------------------------------------------------------------------ optional packages
 
 
+def at_import(name: str, tree: ast.Module, is_package: bool, known: frozenset[str]) -> set[str]:
+    """Modules of ours that a module imports when it is imported."""
+    package = name if is_package else name.rpartition(".")[0]
+    targets = set()
+    for statement in at_import_time(tree.body):
+        for target, _ in imported(statement, package):
+            longest = target if target in known else target.rpartition(".")[0]
+            targets.add(longest)
+    return (targets & known) - {name}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """A package and its own modules may: it hands out what they define."""
+    known = frozenset(name for _, name, _ in MODULES)
+    graph = {name: at_import(name, ast.parse(src), path.name == "__init__.py", known) for path, name, src in MODULES}
+    circles = {
+        tuple(sorted((name, other)))
+        for name, others in graph.items()
+        for other in others
+        if name in graph[other] and not name.startswith(f"{other}.") and not other.startswith(f"{name}.")
+    }
+    assert circles == set()
+
+
+OWN_CONFIGURATION = re.compile(r"isinstance\([^)]*(Config|Phase|Tuning|Feature)\b")
+
+
+def test_configurations_are_not_told_apart_by_isinstance() -> None:
+    """What depends on a choice stands with it: in its class, or in the operator that a registry finds."""
+    places = [
+        f"{name}:{number}"
+        for _, name, source in MODULES
+        for number, line in enumerate(source.splitlines(), 1)
+        if OWN_CONFIGURATION.search(line) and name != "graphstorm_like.config.choice"
+    ]
+    assert len(places) <= 10, places
+
+
+def test_no_list_names_operators() -> None:
+    """Tags stand in their classes and nowhere else in the library, so that a new operator edits no list."""
+    from graphstorm_like.config.choice import Choice
+
+    families = [family for family in Choice.__subclasses__() if family.family is not None]
+    assert len(families) >= 10
+    lists = []
+    for family in families:
+        assert family.family is not None
+        tags = {tag for tag in family.family.members if len(tag) > 3}
+        for _, name, source in MODULES:
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.List | ast.Tuple | ast.Set):
+                    words = {element.value for element in node.elts if isinstance(element, ast.Constant)}
+                    if len(words & tags) > 2 and not is_literal_tag(source, words):
+                        lists.append(f"{name}: {sorted(words & tags)}")
+    assert lists == []
+
+
+def is_literal_tag(source: str, words: set[Any]) -> bool:
+    """Is it the Literal of one class that has several tags?"""
+    return any(f'type: Literal["{word}"' in source for word in words)
+
+
 @each_module
 def test_optional_packages_are_imported_inside_functions(path: Path, name: str, source: str) -> None:
     statements = ast.Module(list(at_import_time(ast.parse(source).body)), [])

@@ -1,7 +1,7 @@
 """`plugins:` modules of the user's own that register operators when they are imported.
 
-A plug-in is named like a module (`my_package.hgt`) or by its file (`./my_operators.py`). The folder of a file is put at
-the end of Python's search path, so that other processes of the run find the module too.
+A plug-in is named like a module (`my_package.hgt`) or by its file (`./my_operators.py`). The folder of a file is
+appended to Python's search path, so that other processes of the run find the module too.
 """
 
 from __future__ import annotations
@@ -20,26 +20,41 @@ _hashes: dict[str, str] = {}
 
 
 def import_plugins(names: Sequence[str]) -> None:
-    """Import plug-ins; those that were imported before are left alone. Raises ConfigError for one that cannot be."""
+    """Import plug-ins that are not imported yet. Raises ConfigError for one that cannot be imported."""
     for name in names:
         module = _import(name)
         _hashes[module.__name__] = _content_hash(module)
 
 
-def plugin_hashes() -> Mapping[str, str]:
-    """Hash of the content of every imported plug-in by the name of its module."""
-    return dict(sorted(_hashes.items()))
+def plugin_hashes(names: Sequence[str] | None = None) -> Mapping[str, str]:
+    """Hash of the content of imported plug-ins by the name of their module. names: as in `plugins:`; None: all."""
+    modules = _hashes if names is None else {_module_name(name) for name in names}
+    return {module: _hashes[module] for module in sorted(modules) if module in _hashes}
+
+
+def plugin_of(module: str) -> tuple[str, str] | None:
+    """(name, hash) of the imported plug-in that a module is, or lies in; None when it is of none."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in _hashes:
+            return name, _hashes[name]
+    return None
 
 
 def is_file(name: str) -> bool:
-    """Is the plug-in named by its file?"""
+    """Whether the plug-in is named by its file."""
     return name.endswith(".py")
+
+
+def _module_name(name: str) -> str:
+    return Path(name).stem if is_file(name) else name
 
 
 def _import(name: str) -> ModuleType:
     if is_file(name):
         _make_importable(Path(name))
-    module_name = Path(name).stem if is_file(name) else name
+    module_name = _module_name(name)
     try:
         return importlib.import_module(module_name)
     except ConfigError:
@@ -73,7 +88,7 @@ def _origin(module_name: str) -> str | None:
 
 
 def _content_hash(module: ModuleType) -> str:
-    """Of a module's file; of a package all its Python files."""
+    """Of a module's file, or of all Python files of a package."""
     file = Path(str(module.__file__))
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     digest = blake2b(digest_size=16)

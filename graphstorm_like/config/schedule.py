@@ -15,7 +15,7 @@ class ScheduleConfig(Strict):
     type: Literal["constant", "linear", "cosine"] = "cosine"
     """How the rate falls after the warm-up."""
     warmup_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    """RankSlice of all steps in which the rate rises from 0."""
+    """Share of all steps in which the rate rises from 0."""
     final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """The last learning rate, as a part of the highest (linear and cosine)."""
 

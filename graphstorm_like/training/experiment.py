@@ -173,24 +173,27 @@ def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
 
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[GraphLearner]:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
-    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     device = choose_device(pipeline.train.device)
     # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
-    inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
-    give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
-    model = graph_model(pipeline.model, pipeline.seed, graph.manifest, inputs)
-    modules = nn.ModuleDict({"model": model, "task": task})
-    return assemble(pipeline, graph, inputs.sources, modules.to(device), device)
+    with reporter.step("making the model and its tables"):
+        inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
+        give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
+        model = graph_model(pipeline.model, pipeline.seed, graph.manifest, inputs)
+        modules = nn.ModuleDict({"model": model, "task": task})
+        return assemble(pipeline, graph, inputs.sources, modules.to(device), device)
 
 
 def build_text_experiment(
     pipeline: Pipeline, reporter: Reporter, hidden: int | None = None
 ) -> Experiment[GraphLearner]:
     """The same without a graph network: a head on the language model's vectors. hidden: the width to map them to."""
-    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     device = choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
     scored = scored_inputs(pipeline.task, graph.manifest)

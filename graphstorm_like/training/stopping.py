@@ -67,12 +67,15 @@ def stop_on_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """While the body runs the first signal is only noted; `requested` returns it."""
+    """While the body runs the first signal is only noted; `requested` returns it. Stopped is raised after the body when
+    the body has not acted on it."""
     _requests.deferring = True
     try:
         yield
     finally:
         _requests.deferring = False
+    if _requests.number:
+        raise Stopped(_requests.number)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""Jobs on a real Ray of two pretended nodes: the actors run real supervisors, the workers do nothing else."""
+"""Jobs on a real Ray of two simulated nodes: the actors run real supervisors, the workers do nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,7 +103,8 @@ def test_two_hosts(nodes: None, tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert {f"[t{rank}] hello of {rank}" for rank in range(4)} <= set(out.splitlines())
     assert not Path(found["told-0-0"]["GSL_SHM"]).exists()
-    assert (tmp_path / "run" / "logs" / "attempt-0" / "trainer-h1-0.log").read_text() == "hello of 2\n"
+    log = (tmp_path / "run" / "logs" / "attempt-0" / "trainer-h1-0.log").read_text()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d hello of 2\n", log)
 
 
 @pytest.mark.parametrize("what", ["process", "actor"])
@@ -135,3 +137,21 @@ def test_no_room(nodes: None, tmp_path: Path) -> None:
     pipeline = shop(tmp_path, "launch.cpus=64.0", "launch.timeout_seconds=1.0")
     with pytest.raises(LaunchError, match=r"room for 2 hosts of 64 CPU on nodes of their own \(nodes have 2 CPU"):
         launch(pipeline, ["train"])
+
+
+GNN = '''
+from typing import Literal
+from graphstorm_like.config.gnns import GnnConfig
+class MineConfig(GnnConfig):
+    """Mine."""
+    type: Literal["of_a_ray_test"]
+    hidden: int = 16
+'''
+
+
+def test_a_plug_in_beside_the_yaml(nodes: None, tmp_path: Path) -> None:
+    """The actors could not read a pipeline with a class of a module that they cannot find by its name."""
+    (tmp_path / "plugin_of_a_ray_test.py").write_text(GNN)
+    plugin = ["plugins=[./plugin_of_a_ray_test.py]", "model.gnn={type: of_a_ray_test, layers: 2}"]
+    launch(shop(tmp_path, *plugin), ["train"])
+    assert set(told(tmp_path)) == {"told-0-0", "told-1-0"}

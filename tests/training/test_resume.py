@@ -139,11 +139,34 @@ def test_sigterm_writes_a_resume_point(
 def test_a_signal_outside_of_training_ends_at_once() -> None:
     with pytest.raises(stopping.Stopped), stop_on_signals():
         os.kill(os.getpid(), signal.SIGHUP)
-    with stop_on_signals(), stopping.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stopping.requested() == signal.SIGTERM
-        with pytest.raises(stopping.Stopped):  # the second one
+    went_on = []
+
+    def be_told_twice() -> None:
+        with stop_on_signals(), stopping.deferred():
             os.kill(os.getpid(), signal.SIGTERM)
+            assert stopping.requested() == signal.SIGTERM
+            went_on.append("after the first")
+            os.kill(os.getpid(), signal.SIGTERM)
+            went_on.append("after the second")
+
+    with pytest.raises(stopping.Stopped):
+        be_told_twice()
+    assert went_on == ["after the first"]
+    assert stopping.requested() == 0
+
+
+def test_a_signal_at_the_very_end_of_training_is_not_lost() -> None:
+    """Noted while the last resume point is written: evaluation must not begin."""
+
+    def train_to_the_end() -> None:
+        with stop_on_signals():
+            with stopping.deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("it went on")
+
+    with pytest.raises(stopping.Stopped) as stopped:
+        train_to_the_end()
+    assert stopped.value.number == signal.SIGTERM
     assert stopping.requested() == 0
 
 

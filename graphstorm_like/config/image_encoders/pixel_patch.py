@@ -26,7 +26,7 @@ class PixelPatchConfig(ImageEncoderConfig):
     pool: Literal["mean", "max"] = "mean"
     """How the patches' vectors become one."""
     mask_probability: Fraction = 0.5
-    """RankSlice of the images of a training batch in which patches are masked. 0: never."""
+    """Share of the images of a training batch in which patches are masked. 0: never."""
     max_mask_ratio: Fraction = 0.5
     """Of such an image a share of the patches is masked that is drawn evenly from 0 to this."""
 

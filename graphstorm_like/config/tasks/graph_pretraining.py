@@ -29,21 +29,21 @@ class SampledRankingConfig(RankingConfig):
 
 
 def _all_or_list(value: Any) -> Any:
-    """'all' stands for None; a lone edge type is no list."""
+    """'all' means None; a single edge type must be in a list."""
     if isinstance(value, str) and value != "all":
         raise ValueError("must be 'all' or a list of edge types")
     return None if value == "all" else value
 
 
 def _corrected(value: Any) -> Any:
-    """Negatives with popularity_correction, unless it is said."""
+    """Negatives with popularity_correction, unless it is given."""
     return {"popularity_correction": True, **value} if isinstance(value, dict) else value
 
 
 class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
-    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on, and
-    excluded from message passing."""
+    al., KDD 2023), before it serves other tasks. Some edges are held out for validation
+    and excluded from message passing."""
 
     type: Literal["graph_pretraining"]
     edge_types: Annotated[

@@ -49,6 +49,10 @@ class TextJob:
 class TextEmbedder(ABC):
     """A text encoder as the model's inputs see it. Subclasses take (configuration, device to compute on)."""
 
+    def prepare(self) -> None:
+        """Load what `embed` needs; it is loaded then at the latest. Default: nothing."""
+        return None
+
     @abstractmethod
     def embed(self, job: TextJob) -> EmbeddingCache:
         """Vectors of all texts of a column, from the cache or computed now, resuming."""

@@ -34,6 +34,10 @@ class HuggingFaceText(TextEmbedder):
         c = self.config
         return TextEncoder.load(c.name, pooling=c.pooling, max_tokens=c.max_tokens, dtype=c.dtype, device=self.device)
 
+    def prepare(self) -> None:
+        """See TextEmbedder."""
+        assert self.model is not None, "a cached property"
+
     def embed(self, job: TextJob) -> EmbeddingCache:
         """See TextEmbedder."""
         tokens = build_token_store(

@@ -76,8 +76,10 @@ def mlm_term(config: MlmConfig | None, lms: LanguageModels, seed: int, device: t
 def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
     """The language model with a head for the pipeline's task. hidden: map its vectors to this width first."""
     seed, device = pipeline.seed, choose_device(pipeline.train.device)
-    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
-    lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, seed)
+    with reporter.step("loading the language model"):
+        lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
     half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
     texts = TrainableTexts(pipeline.model, graph, lms.of, Path(pipeline.cache), half, reporter)
@@ -94,12 +96,14 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
 def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Reporter) -> LmExperiment:
     """Language model and graph network end to end; the table of vectors starts from the embedding cache."""
     seed, device = pipeline.seed, choose_device(pipeline.train.device)
-    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, seed)
     task = seeded_task(pipeline.task, seed, graph, pipeline.model.gnn.hidden)
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
     inputs = graph_inputs(pipeline.model, graph, vectors, seed)
-    lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
+    with reporter.step("loading the language model"):
+        lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
     half = uses_bfloat16(pipeline.train.precision, device)
     texts = TrainableTexts(pipeline.model, graph, lms.of, Path(pipeline.cache), half, reporter)
     tables = aging_tables(texts, pipeline.task, vectors)

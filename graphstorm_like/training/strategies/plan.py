@@ -81,7 +81,7 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
         if _text_width_is_hidden(of_phase.model, of_phase.task, manifest):
             model["hidden"] = of_phase.model.gnn.hidden
     encoders = phase.encoders_of(of_phase.model.text_encoders())
-    plugins = plugin_hashes()
+    plugins = plugin_hashes(pipeline.plugins)
     return ({"plugins": plugins} if plugins else {}) | {
         "version": __version__,
         "graph_folder": manifest.hashes,
