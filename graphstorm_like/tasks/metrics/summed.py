@@ -28,15 +28,19 @@ class TorchMetric(Metric):
 
     def value(self, sums: Sums) -> float:
         """See Metric."""
+        return float(self._computed(sums))
+
+    def _computed(self, sums: Sums) -> torch.Tensor:
+        """What torchmetrics makes of these states."""
         metric, begin = self._fresh(), 0
         for name, state in metric.metric_state.items():
             part = torch.from_numpy(sums[begin : begin + state.numel()])
             setattr(metric, name, part.reshape(state.shape))
             begin += state.numel()
         with warnings.catch_warnings():
-            # That it was not updated here, and that classes without a row do not count.
-            warnings.simplefilter("ignore")
-            return float(metric.compute())
+            warnings.simplefilter("ignore")  # that it was not updated here
+            computed: torch.Tensor = metric.compute()
+        return computed
 
     def _fresh(self) -> Any:
         metric = self.build().set_dtype(torch.float64)
