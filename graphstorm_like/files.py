@@ -407,11 +407,12 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
     if path is None:
         yield {}
         return
-    with contextlib.suppress(OSError, ValueError):  # as long as nothing is new, nobody waits
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if all(_is_checked(folder / name, records[name], found.get(name)) for name in names):
-            yield found
-            return
+    noted, all_checked = read_object(path) or {}, False
+    with contextlib.suppress(OSError):
+        all_checked = all(_is_checked(folder / name, records[name], noted.get(name)) for name in names)
+    if all_checked:  # as long as nothing is new, nobody waits
+        yield noted
+        return
     with contextlib.ExitStack() as stack:
         try:
             file: IO[str] = stack.enter_context(open(path, "a+", encoding="utf-8"))
