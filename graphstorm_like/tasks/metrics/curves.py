@@ -17,7 +17,7 @@ class CurveMetric(TorchMetric):
 
     def value(self, sums: Sums) -> float:
         """See Metric. The mean over classes with a row: torchmetrics counts the others as 0."""
-        scores = torch.atleast_1d(self._computed(sums))
+        scores = self._computed(sums).reshape(-1)
         of_others, of_class = torch.from_numpy(sums).reshape(-1, len(scores), 2, 2)[0].sum(dim=2).T
         counts = (of_class > 0) & (of_others > 0) if self.needs_others else of_class > 0
         return float(scores[counts].mean()) if bool(counts.any()) else 0.0
