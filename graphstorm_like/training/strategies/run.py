@@ -40,7 +40,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
     """
     assert pipeline.graph.path is not None
     planned = phase_plan(pipeline, folder, read_manifest(pipeline.graph.path))
-    lineage, ranks = Handover(pipeline, pipeline.model.text_encoders()), group()
+    handover, ranks = Handover(pipeline, pipeline.model.text_encoders()), group()
     result: TrainResult | None = None
     for number, phase in enumerate(planned):
         if len(planned) > 1:
@@ -51,16 +51,16 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
             result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
             if result is None:
-                result = _run(phase, lineage, reporter)
+                result = _run(phase, handover, reporter)
             else:
                 reporter.line(f"phase {phase.config.name}: up to date ({phase.cached})")
                 if phase.last and ranks.rank == 0:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
-        lineage = lineage.after(phase.config, phase.folder)
+        handover = handover.after(phase.config, phase.folder)
     assert result is not None, "a strategy has phases"
-    if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
-        _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+    if handover.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
+        _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
@@ -95,8 +95,8 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
         yield
 
 
-def _run(phase: PlannedPhase, lineage: Handover, reporter: Reporter) -> TrainResult:
-    experiment = phase_of(phase.config).build(lineage, reporter)
+def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainResult:
+    experiment = phase_of(phase.config).build(handover, reporter)
     reporter.line(describe(experiment))
     result = Trainer(experiment, phase.folder, reporter).train()
     name = experiment.task.select_by
