@@ -83,7 +83,7 @@ def _classes(files: GraphFiles, nodes: Mapping[str, NodeTypeSchema]) -> np.ndarr
 def _undirected(
     files: GraphFiles, edges: Sequence[EdgeTypeSchema], starts: Mapping[str, int], place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """CSR of all edges in both directions, without self-loops; parallel edges, of whatever types, are merged.
+    """CSR of all edges in both directions, without self-loops; parallel edges of all types are merged.
 
     Reverse types are skipped: they hold the same edges again. For sorting, a pair of nodes is one number.
     """

@@ -1,4 +1,4 @@
-"""A graph folder's files, memory-mapped: whole tables, whatever the number of its partitions.
+"""A graph folder's files, memory-mapped: tables over all of its partitions.
 
 Numbers come as numpy (n,) or (n, width), everything else as Arrow arrays: the forms that `write_columns` takes.
 """
@@ -75,11 +75,11 @@ class GraphFiles:
         self.folder, self._partitions = folder, partitions
 
     def nodes(self, node_type: str) -> Rows:
-        """One row a node."""
+        """One row per node."""
         return Rows([self._open(part, part.node_files[node_type]) for part in self._partitions])
 
     def edges(self, edge_type: EdgeType) -> Rows:
-        """One row an edge, sorted by target."""
+        """One row per edge, sorted by target."""
         return Rows([self._open(part, part.edge_files[edge_name(edge_type)]) for part in self._partitions])
 
     def indptr(self, edge_type: EdgeType) -> np.ndarray:

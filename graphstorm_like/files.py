@@ -407,11 +407,12 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
     if path is None:
         yield {}
         return
-    with contextlib.suppress(OSError, ValueError):  # if nothing is new, no lock is needed
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if all(_is_checked(folder / name, records[name], earlier.get(name)) for name in names):
-            yield earlier
-            return
+    earlier, all_checked = read_object(path) or {}, False
+    with contextlib.suppress(OSError):
+        all_checked = all(_is_checked(folder / name, records[name], earlier.get(name)) for name in names)
+    if all_checked:  # if nothing is new, no lock is needed
+        yield earlier
+        return
     with contextlib.ExitStack() as stack:
         try:
             file: IO[str] = stack.enter_context(open(path, "a+", encoding="utf-8"))

@@ -27,7 +27,7 @@ class ProgressMeter:
         self._bar = reporter.live.add_task(what, total=total, info="") if reporter.live else None
 
     def update(self, finished: int, info: str = "") -> None:
-        """Now `done` of `total`; `info` is shown behind."""
+        """Now `done` of `total`; `info` is shown at the end of the line."""
         if self._first_done is None:
             self._first_done = finished if finished < self._total else 0
         if self._reporter.live is not None and self._bar is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -108,3 +109,16 @@ def test_json_of_another_shape_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     assert read_object(tmp_path / "x.json") is None
     assert read_object(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{", '{"a.bin": 3}'])
+def test_a_damaged_note_of_checks_is_made_anew(tmp_path: Path, content: str) -> None:
+    """JSON that is no object ended in a traceback."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "a.bin").write_bytes(b"a")
+    records = {"a.bin": [1, None, None, files.file_hash(folder / "a.bin")]}
+    (tmp_path / ".saved.checked").write_text(content)
+    files._verified.clear()
+    files.check_files(folder, records, "Make it again")
+    assert list(json.loads((tmp_path / ".saved.checked").read_text())) == ["a.bin"]

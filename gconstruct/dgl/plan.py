@@ -311,7 +311,7 @@ def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
 
 
 def _plan_reverses(new_plan: Plan, folder: DglFolder, pairs: Sequence[tuple[str, str]]) -> None:
-    """Reverse types carry the labels and splits of their edges, whatever tensors they have."""
+    """Reverse types get the labels and splits of their originals, even if they have tensors of their own."""
     edge_types: dict[str, EdgeType] = {edge_name(t): t for t in folder.edge_types}
     paired: set[EdgeType] = set()
     for pair in pairs:

@@ -134,11 +134,11 @@ class _Graph:
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:
-        """One row a node."""
+        """One row per node."""
         return self._open(self._part.node_files[node_type])
 
     def edges(self, edge_type: EdgeType) -> pa.RecordBatch:
-        """One row an edge, sorted by target."""
+        """One row per edge, sorted by target."""
         return self._open(self._part.edge_files[edge_name(edge_type)])
 
     def indptr(self, edge_type: EdgeType) -> pa.RecordBatch:
@@ -146,7 +146,7 @@ class _Graph:
         return self._open(indptr_file(self._part.edge_files[edge_name(edge_type)]))
 
     def key(self, node_type: str, text: str | None) -> pa.Array:
-        """The nodes' ids, or a text of theirs."""
+        """The ids of the nodes, or one of their texts."""
         return self.nodes(node_type).column(ID_COLUMN if text is None else text_column(text))
 
     def _open(self, file: str) -> pa.RecordBatch:

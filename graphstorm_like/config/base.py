@@ -29,7 +29,7 @@ class Strict(BaseModel):
     """
 
     renamed_keys: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions and what they are called now: the message that refuses them says so."""
+    """Keys of earlier versions and their present names, for the message about them."""
 
     model_config = ConfigDict(
         extra="forbid",

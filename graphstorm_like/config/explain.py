@@ -60,7 +60,7 @@ def _join(rules_of_path: list[_Rule]) -> str:
 
 
 def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
-    """Problems with keys rather than with a value; nothing when it is no such problem."""
+    """Problems with keys rather than with a value; empty if the problem is with a value."""
     kind, value, path = detail["type"], detail["input"], spot.path
     if kind in ("extra_forbidden", "invalid_key"):
         return [(path, _unknown_key(str(path[-1]), _keys(spot.owner), spot))]
@@ -254,7 +254,7 @@ def _keys(at: Any) -> list[str]:
 
 
 def _tag_field(at: Any) -> str:
-    """The key that says which member of an open choice is meant."""
+    """The key that chooses a member of an open choice."""
     return next((member.family.tag for member in _members(at) if _is_member(member)), "")
 
 

@@ -17,8 +17,8 @@ from graphstorm_like.errors import ConfigError
 KeyPath = tuple[str | int, ...]
 
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 16 << 20, 64, 250_000
-"""Of a document, its nesting, and its keys and values when aliases are followed: more is no configuration, and could
-take all memory."""
+"""Of a document, its nesting, and its keys and values when aliases are followed: more cannot be a configuration, and
+could take all memory."""
 
 
 class SourceLine(NamedTuple):

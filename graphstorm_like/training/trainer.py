@@ -237,17 +237,21 @@ class Trainer:
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
         margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
-        sign = 1.0 if self.task.higher_is_better else -1.0
-        if state.to_beat is None or sign * value > sign * state.to_beat + margin:
+        if self._beats(value, state.to_beat, margin):
             state.to_beat, state.bad_evaluations = value, 0
         else:
             state.bad_evaluations += 1
-        better = state.best is None or sign * value > sign * state.best
+        better = self._beats(value, state.best)
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
         mark = " (best)" if better else ""
         return f"valid {shown(metrics)}{mark} [{duration(seconds)}]"
+
+    def _beats(self, value: float, other: float | None, margin: float = 0.0) -> bool:
+        """Whether a score is better than another one by more than a margin; any is better than none or NaN."""
+        sign = 1.0 if self.task.higher_is_better else -1.0
+        return other is None or math.isnan(other) or sign * value > sign * other + margin
 
     def save(self) -> None:
         """Write a resume point."""

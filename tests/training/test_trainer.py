@@ -125,6 +125,17 @@ def test_lower_may_be_better(
     assert (saved[select_by], saved["epoch"]) == (best, epoch)
 
 
+def test_a_score_that_is_no_number_is_not_the_best(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN came first, nothing is more than NaN, and so the weights of the first epoch stayed the best."""
+    trainer = trainer_of(shop_config("node_regression", train={"epochs": 3, "early_stop": {"patience": 2}}), tmp_path)
+    scores = iter([{"rmse": float("nan")}, {"rmse": 2.0}, {"rmse": float("nan")}])
+    monkeypatch.setattr(trainer.task, "evaluate", lambda *_: next(scores))
+    result = trainer.train()
+    assert (result.best, result.best_epoch) == (2.0, 2)
+
+
 def test_sampled_ranking_validates_by_mini_batches(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     config = shop_config("link_prediction", task={"ranking": {"candidates": 20}}, train={"epochs": 1})
     trainer = trainer_of(config, tmp_path)

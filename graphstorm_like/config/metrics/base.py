@@ -1,5 +1,5 @@
 """What every metric has in its configuration, and the short forms: `accuracy` for `{type: accuracy}`, `hits@10` for
-`{type: hits, k: 10}`: behind the @ stands the metric's first setting, a whole number."""
+`{type: hits, k: 10}`: after the @ comes the metric's first setting, a whole number."""
 
 from __future__ import annotations
 

@@ -53,14 +53,14 @@ class GraphPretrainingConfig(TaskConfig):
     head: LinkHeadConfig = DistMultHeadConfig(type="distmult")
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
-    """How true edges are told from wrong ones."""
+    """How true edges are distinguished from wrong ones."""
     negatives: Annotated[NegativesConfig, BeforeValidator(_corrected)] = UniformNegativesConfig(
         type="uniform", popularity_correction=True
     )
-    """What true edges are told from; with popularity_correction, unless it is turned off."""
+    """The wrong edges: how they are drawn; with popularity_correction, unless it is turned off."""
     max_edges_per_relation: PositiveInt | None = None
-    """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not
-    drown the small ones."""
+    """An epoch takes at most this many edges of a relation, drawn again for each epoch, so that a large relation does
+    not drown the small ones."""
     validation_edges: PositiveInt = 1000
     """At most this many edges of a relation, and at most 2 % of them, are held out. A relation with a split column
     holds out its validation and test edges instead."""

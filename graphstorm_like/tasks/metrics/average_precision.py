@@ -6,17 +6,19 @@ from typing import Any
 
 from graphstorm_like.config.metrics.average_precision import AveragePrecisionConfig
 from graphstorm_like.tasks.metrics.base import METRICS
-from graphstorm_like.tasks.metrics.summed import TorchMetric
+from graphstorm_like.tasks.metrics.curves import CurveMetric
 
 
 @METRICS.register(AveragePrecisionConfig)
-class AveragePrecision(TorchMetric):
+class AveragePrecision(CurveMetric):
     """Average precision of each class against the rest, the mean over classes with a row."""
 
     config: AveragePrecisionConfig
 
     def build(self) -> Any:
-        """See TorchMetric."""
+        """See CurveMetric."""
         from torchmetrics.classification import MulticlassAveragePrecision
 
-        return MulticlassAveragePrecision(self.facts.classes, thresholds=self.config.thresholds, validate_args=False)
+        return MulticlassAveragePrecision(
+            self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False
+        )

@@ -6,17 +6,21 @@ from typing import Any
 
 from graphstorm_like.config.metrics.roc_auc import RocAucConfig
 from graphstorm_like.tasks.metrics.base import METRICS
-from graphstorm_like.tasks.metrics.summed import TorchMetric
+from graphstorm_like.tasks.metrics.curves import CurveMetric
 
 
 @METRICS.register(RocAucConfig)
-class RocAuc(TorchMetric):
-    """Area under the ROC curve of each class against the rest, the mean over classes with a row."""
+class RocAuc(CurveMetric):
+    """Area under the ROC curve of each class against the rest, the mean over classes that have a row and others
+    beside it."""
 
     config: RocAucConfig
+    needs_others = True
 
     def build(self) -> Any:
-        """See TorchMetric."""
+        """See CurveMetric."""
         from torchmetrics.classification import MulticlassAUROC
 
-        return MulticlassAUROC(self.facts.classes, thresholds=self.config.thresholds, validate_args=False)
+        return MulticlassAUROC(
+            self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False
+        )

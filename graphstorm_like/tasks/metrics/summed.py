@@ -28,6 +28,10 @@ class TorchMetric(Metric):
 
     def value(self, sums: Sums) -> float:
         """See Metric."""
+        return float(self._computed(sums))
+
+    def _computed(self, sums: Sums) -> torch.Tensor:
+        """What torchmetrics makes of these states."""
         metric, begin = self._fresh(), 0
         for name, state in metric.metric_state.items():
             part = torch.from_numpy(sums[begin : begin + state.numel()])
@@ -36,7 +40,8 @@ class TorchMetric(Metric):
         with warnings.catch_warnings():
             # torchmetrics warns that `update` was not called, and that classes without a row are left out.
             warnings.simplefilter("ignore")
-            return float(metric.compute())
+            computed: torch.Tensor = metric.compute()
+        return computed
 
     def _fresh(self) -> Any:
         metric = self.build().set_dtype(torch.float64)

@@ -110,6 +110,17 @@ def test_numbers_are_those_of_scikit_learn() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_classes_without_a_row_do_not_count(name: str) -> None:
+    """Predictions without a mistake scored 2 / 3 where one of three classes had no row in the split."""
+    labels = np.arange(100) % 2
+    predicted = np.where(np.arange(3) == labels[:, None], 0.9, 0.05).astype(np.float32)
+    metrics = Metrics([config_of({"type": name})], LabelFacts(classes=3))
+    assert metrics.measure(predicted, labels) == {name: pytest.approx(1.0)}
+    alone = metrics.measure(predicted[labels == 0], labels[labels == 0])
+    assert alone == {name: 1.0 if name == "average_precision" else 0.0}  # there is no ROC curve of rows of one class
+
+
 def test_r2_of_large_labels_keeps_its_digits() -> None:
     """Years in seconds: squares have 19 digits, float64 has 16."""
     rng = np.random.default_rng(0)
