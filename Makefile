@@ -28,6 +28,7 @@ lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py training_scripts/extend/*.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -60,8 +60,8 @@ def measure(pipeline: Pipeline, kind: str, steps: int) -> dict[str, str]:
     pipeline = pipeline.model_copy(
         update={"train": pipeline.train.model_copy(update={"checkpoint": CheckpointConfig()})}
     )
-    lineage = Handover(pipeline, pipeline.model.text_encoders())
-    experiment = phase_of(measurable_phases()[kind]).build(lineage, quiet)
+    handover = Handover(pipeline, pipeline.model.text_encoders())
+    experiment = phase_of(measurable_phases()[kind]).build(handover, quiet)
     trainer = Trainer(experiment, Path("unused"), quiet)
     seeds = texts = tokens = 0
     clock: Clock | None = None

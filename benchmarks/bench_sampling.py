@@ -36,7 +36,7 @@ from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.device import choose_device, set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.server import GraphServer
@@ -210,7 +210,7 @@ def _measure(
     batches: int,
     pids: Sequence[int],
 ) -> Measured:
-    task = seeded_task(pipeline, graph, pipeline.model.gnn.hidden)
+    task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     seeder = task.seeder(pipeline.seed)
     sampling = SampleNeighbors(graph, pipeline.train.fanouts, pipeline.seed, exclude_targets=task.exclude_targets)
     fetch = FetchFeatures(sources)

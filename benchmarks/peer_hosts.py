@@ -1,4 +1,4 @@
-"""Pretended hosts for the peer on this machine (Linux, root): it wants a host for each partition, ssh between them,
+"""Simulated hosts for the peer on this machine (Linux, root): it wants a host for each partition, ssh between them,
 and fixed ports and names in /dev/shm. So each host is a network and mount namespace, and `ssh` enters one.
 """
 

@@ -24,7 +24,7 @@ Assignment = dict[str, np.ndarray]
 
 
 def check_method(config: PartitionsConfig) -> None:
-    """Raises MissingExtraError before the work instead of in the middle of it."""
+    """Raises MissingExtraError before the work begins, instead of in the middle of it."""
     if config.count > 1 and config.method == "metis":
         from graphstorm_like.graph.dgl.metis import require_dgl
 
@@ -42,14 +42,14 @@ def assign(
 
 
 def at_random(counts: Mapping[str, int], partitions: int, seed: int) -> Assignment:
-    """Partitions of one type differ by at most one node. Which ones get one more is drawn, too: else small types would
-    all lie in the first."""
-    made = {}
+    """Partitions of one type differ by at most one node. Which ones get one more is random too: otherwise small types
+    would all be in the first partition."""
+    assignment = {}
     for number, (name, count) in enumerate(counts.items()):
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number])))
         first = rng.integers(partitions)
-        made[name] = rng.permutation((np.arange(count) + first) % partitions).astype(np.int32)
-    return made
+        assignment[name] = rng.permutation((np.arange(count) + first) % partitions).astype(np.int32)
+    return assignment
 
 
 def _metis(
@@ -59,7 +59,7 @@ def _metis(
 
     starts = dict(zip(nodes, np.cumsum([0, *(node.count for node in nodes.values())]).tolist(), strict=False))
     total = sum(node.count for node in nodes.values())
-    # METIS draws from a seed of its own; another order of the nodes makes it draw otherwise.
+    # METIS has a fixed seed of its own; a different order of the nodes changes its random choices.
     place = np.arange(total)
     if seed:
         place = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed]))).permutation(total)
@@ -70,22 +70,22 @@ def _metis(
 
 
 def _classes(files: GraphFiles, nodes: Mapping[str, NodeTypeSchema]) -> np.ndarray:
-    """int64 (all nodes): a number for each node type, and another for those of its nodes that are trained on."""
-    found = [np.empty(0, np.int64)]
+    """int64 (all nodes): one class for the training nodes of each node type, and one for its other nodes."""
+    by_type = [np.empty(0, np.int64)]
     for number, (name, node) in enumerate(nodes.items()):
         trained = np.zeros(node.count, bool)
         for label in node.labels:
             trained |= files.nodes(name).numbers(label_split_column(label)) == SPLITS.index("train")
-        found.append(2 * number + trained)
-    return np.concatenate(found)
+        by_type.append(2 * number + trained)
+    return np.concatenate(by_type)
 
 
 def _undirected(
     files: GraphFiles, edges: Sequence[EdgeTypeSchema], starts: Mapping[str, int], place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """CSR of all edges in both directions, without self-loops; parallel edges, of whatever types, become one.
+    """CSR of all edges in both directions, without self-loops; parallel edges of all types are merged.
 
-    Reverse types are left out: they hold the same edges again. A pair of nodes is one number while it is sorted.
+    Reverse types are skipped: they hold the same edges again. For sorting, a pair of nodes is one number.
     """
     total = len(place)
     pairs = np.empty(0, np.int64)

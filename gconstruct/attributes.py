@@ -1,4 +1,4 @@
-"""What the rows of a node or edge type carry besides their ids: features, texts, images, labels and splits."""
+"""What the rows of a node or edge type have besides their ids: features, texts, images, labels and splits."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Attributes:
 
     def take(self, order: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
         """The columns in another order of rows."""
-        return {
-            name: values[order] if isinstance(values, np.ndarray) else values.take(pa.array(order))
-            for name, values in self.columns.items()
-        }
+        columns: dict[str, np.ndarray | pa.Array] = {}
+        for name, values in self.columns.items():
+            columns[name] = values[order] if isinstance(values, np.ndarray) else values.take(pa.array(order))
+        return columns
 
     def with_empty_rows(self, count: int) -> dict[str, np.ndarray | pa.Array]:
-        """The columns with `count` rows behind: zero features, black images, no label, no split, empty text."""
+        """The columns with `count` rows added: zero features, black images, no label, no split, empty text."""
         return {name: _extended(name, values, count) for name, values in self.columns.items()}
 
 

@@ -1,4 +1,4 @@
-"""GraphConfig -> graph folder, when the one that is there is not up to date."""
+"""GraphConfig -> graph folder, unless the existing one is up to date."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
 
 ENGINE_VERSION = 1
-"""Raise it when the same tables give another graph."""
+"""To be raised when the same tables give another graph."""
 _WHOLE = "whole"
-"""Folder within the new one where a graph lies until it is partitioned: a kill leaves one thing to tidy up."""
+"""Folder inside the new one for a graph that is yet to be partitioned: after a kill there is one folder to clean up."""
 
 
 def build_graph(
     config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
 ) -> GraphManifest:
-    """Make the graph folder `config.path` and return its manifest; at once when the folder is up to date.
+    """Make the graph folder `config.path`, unless it is up to date, and return its manifest.
 
-    `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables is
-    of a folder that is there already: it is never built. Raises DataError that names file,
-    column and row; then the folder is as it was before. `progress` gets plain lines. `force` builds in any case.
+    `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables
+    names an existing folder, which is never built. Raises DataError that names file, column and row, and then leaves
+    the folder as it was. `progress` gets plain lines. `force` builds in any case.
     """
-    # pyarrow and numpy come with the first build, not with this package.
+    # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
     from gconstruct.opened import GraphFiles
@@ -44,9 +44,9 @@ def build_graph(
     started = time.perf_counter()
     path = _target(config)
     if config.is_built:
-        taken = whole_manifest(path)
+        existing = whole_manifest(path)
         say(f"{path} is taken as it is")
-        return taken
+        return existing
     files = _input_files(config)
     try:
         recover_target(path)
@@ -64,14 +64,16 @@ def build_graph(
         engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
-            whole = folder if config.partitions.count == 1 else folder / _WHOLE
-            made = engine.run(whole)
+            unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
+            graph = engine.run(unpartitioned)
             del engine  # it holds all ids
-            if whole != folder:
-                made = write_partitions(GraphFiles(whole, made.partitions), made, config.partitions, folder, say)
-                shutil.rmtree(whole)
+            if unpartitioned != folder:
+                graph = write_partitions(
+                    GraphFiles(unpartitioned, graph.partitions), graph, config.partitions, folder, say
+                )
+                shutil.rmtree(unpartitioned)
             record.write(folder)
-            manifest = write_manifest(folder, mark, made)
+            manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -86,8 +88,8 @@ def build_graph(
 
 
 def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
-    """What headers and footers of the tables tell before any row is read: files that are not there or cannot be read,
-    unknown columns, columns of a wrong type. (where the YAML names it or '', message) of each."""
+    """Errors that headers and footers of the tables show before any row is read: missing and unreadable files, unknown
+    columns, columns of a wrong type. Each is (its place in the YAML or '', message)."""
     from gconstruct.engines import engine_for
 
     if config.is_built:
@@ -102,7 +104,7 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
 
 def is_current(config: GraphConfig) -> bool:
-    """Is the graph folder whole, and of this configuration and these input files? Missing inputs: no."""
+    """Whether the graph folder is complete and of this configuration and these inputs; False if inputs are missing."""
     try:
         return current_manifest(_target(config), fingerprint(config)) is not None
     except DataError:
@@ -114,7 +116,7 @@ def fingerprint(config: GraphConfig) -> str:
     etag), and the versions of schema and engine; without tables that of the folder itself. Raises DataError when
     files are missing.
 
-    A file that has other times than when the graph folder was built, but the same contents, counts with its old times.
+    A file whose mtime has changed since the graph folder was built, but not its contents, counts with its old mtime.
     """
     if config.is_built:
         return whole_manifest(_target(config)).fingerprint
@@ -125,12 +127,12 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    # One partition is one, whatever the method; and its folders are older than `partitions`.
+    # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
     neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
     settings = config.model_dump(mode="json", exclude=neutral)
     for node in settings["nodes"].values():
         if not node["image"]:
-            del node["image"]  # graph folders are older than images, too
+            del node["image"]  # graph folders from before images existed stay valid
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
@@ -144,7 +146,8 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
     """Hashes of the plug-ins that features are made by."""
-    features = [feature for table in (*config.nodes.values(), *config.edges) for feature in table.features.values()]
+    by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
+    features = [feature for by_name in by_table for feature in by_name.values()]
     own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
     if not own:
         return {}
@@ -155,8 +158,8 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:
-    """Sorted by node type: the order in which a YAML names its types, or JSON keeps them, changes no graph. Raises
-    DataError that names all that is missing."""
+    """Sorted by node type, because the order of types in YAML or JSON does not change the graph. Raises DataError that
+    names everything that is missing."""
     problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):

@@ -1,7 +1,7 @@
-"""Columns -> dense features, fitted on all rows of a table, or with what was fitted on those of a graph.
+"""Columns -> dense features, fitted on all rows of a table, or with the state that was fitted for a graph.
 
 Out: numbers (n, width) as they are stored, and a FeatureSchema whose `fitted` holds the configuration and the state of
-the transform: what makes the same feature of new rows.
+the transform, which give new rows the same feature.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def transform_of(config: FeatureConfig) -> Transform[Any, Any, Any]:
 
 
 def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, FeatureSchema] | None:
-    """Fit a feature on a column and apply it there; None: the source's problems say why not."""
+    """Fit a feature on a column and apply it to it; None: the source's problems say why not."""
     transform = transform_of(config)
     values = transform.read(source)
     if values is None:
@@ -63,8 +63,8 @@ def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
 
 
 def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:
-    known = members_of(FeatureConfig) or {}
-    config_class = known.get(str(schema.fitted.get("encode")))
+    families = members_of(FeatureConfig) or {}
+    config_class = families.get(str(schema.fitted.get("encode")))
     if config_class is None:
         raise DataError(
             f"{source.key}: must be a feature that gsl construct made, with its state in graph.json (got encode "

@@ -1,4 +1,4 @@
-"""64-bit hashes of ids, for splits that depend on nothing but the id and a seed.
+"""64-bit hashes of ids, for splits that depend only on the id and a seed.
 
 In: an Arrow array or chunked array of strings or integers (n); out: numpy uint64 (n). A string is read as
 little-endian 8-byte words, padded with zero bytes, each mixed in with splitmix64's finalizer (Steele, Lea & Flood
@@ -57,7 +57,7 @@ def _hash_chunk(chunk: pa.Array, seed: int) -> np.ndarray:
 
 
 def _hash_dictionary(chunk: pa.DictionaryArray, seed: int) -> np.ndarray:
-    """Hash each category once, and give every row its category's."""
+    """Hash each category once; every row gets the hash of its category."""
     categories = pa.array(_hash_chunk(chunk.dictionary, seed))
     null = _mix_int(_mix_int((seed + _GOLDEN) & _MASK) ^ _MASK)
     hashes: np.ndarray = pc.fill_null(categories.take(chunk.indices), null).to_numpy(zero_copy_only=False)
@@ -65,7 +65,7 @@ def _hash_dictionary(chunk: pa.DictionaryArray, seed: int) -> np.ndarray:
 
 
 def _words(data: pa.Buffer | None, first: int, last: int) -> np.ndarray:
-    """A view in which item i is the 8 bytes from byte i on, zeros behind the end."""
+    """A view whose item i is the 8 bytes that start at byte i, with zeros after the end."""
     padded = np.zeros(last - first + 8, np.uint8)
     if data is not None:
         padded[: last - first] = np.frombuffer(data, np.uint8)[first:last]
@@ -73,21 +73,21 @@ def _words(data: pa.Buffer | None, first: int, last: int) -> np.ndarray:
 
 
 def _hash_block(words: np.ndarray, starts: np.ndarray, start_state: int) -> np.ndarray:
-    begin, left = starts[:-1], np.diff(starts)
-    state = _mix(np.uint64(start_state) ^ (left.astype(np.uint64) * np.uint64(_GOLDEN)))
-    active = np.flatnonzero(left > 0)
-    at, left = begin[active], left[active]
+    begin, remaining = starts[:-1], np.diff(starts)
+    state = _mix(np.uint64(start_state) ^ (remaining.astype(np.uint64) * np.uint64(_GOLDEN)))
+    active = np.flatnonzero(remaining > 0)
+    at, remaining = begin[active], remaining[active]
     while active.size:  # once per 8 bytes of the longest string, over those that are long enough
-        unused_bits = (8 * np.maximum(8 - left, 0)).astype(np.uint64)
+        unused_bits = (8 * np.maximum(8 - remaining, 0)).astype(np.uint64)
         word = words[at] & (np.uint64(_MASK) >> unused_bits)
         state[active] = _mix(state[active] ^ word)
-        more = left > 8
-        active, at, left = active[more], at[more] + 8, left[more] - 8
+        more = remaining > 8
+        active, at, remaining = active[more], at[more] + 8, remaining[more] - 8
     return state
 
 
 def _mix(z: np.ndarray) -> np.ndarray:
-    """splitmix64's finalizer with its increment: a bijection of 64 bits that changes half of them for one."""
+    """splitmix64's finalizer with its increment: a bijection of 64 bits in which one changed bit changes about half."""
     z = z + np.uint64(_GOLDEN)
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2

@@ -1,7 +1,7 @@
 """Columns of PNG or JPEG images -> pixels of one size.
 
 In: bytes, or paths of local files. Out: uint8 (n, height * width * 3), RGB, row by row from the upper left corner. The
-pixels of a table are in memory until its file is written.
+pixels of a table stay in memory until its file is written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from graphstorm_like.graph.schema import ImageSchema
 
 FORMATS = ("PNG", "JPEG")
 _SLAB = 4096
-"""Images whose bytes are at hand at once."""
+"""Images whose bytes are in memory at one time."""
 
 
 def encode_image(config: ImageConfig, source: Source, base: str) -> tuple[np.ndarray, ImageSchema] | None:
@@ -55,16 +55,18 @@ def encode_image(config: ImageConfig, source: Source, base: str) -> tuple[np.nda
             shown = repr(value) if is_path else f"{len(content):,} bytes"
             return f"an image of format {' or '.join(FORMATS)}", Unquoted(f"{shown}: {str(err).splitlines()[0]}")
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(source), _SLAB):
             values = source.values.slice(start, _SLAB).to_pylist()
-            for row, found in zip(itertools.count(start), pool.map(read, values)):
-                if isinstance(found, np.ndarray):
-                    pixels[row] = found.reshape(-1)
-                elif found[1] is not None or config.missing == "error":
-                    problems.setdefault(found[0], []).append((row, found[1]))
+            for row, outcome in zip(itertools.count(start), pool.map(read, values)):
+                if isinstance(outcome, np.ndarray):
+                    pixels[row] = outcome.reshape(-1)
+                elif outcome[1] is not None or config.missing == "error":
+                    problems.setdefault(outcome[0], []).append((row, outcome[1]))
     for rule, cases in problems.items():
-        rows, values = [row for row, _ in cases], [value for _, value in cases[:EXAMPLES]]
+        rows = [row for row, _ in cases]
+        values = [value for _, value in cases[:EXAMPLES]]
         source.refuse(rows, values, rule, f"Correct the table or the file. See {source.key}")
     return None if problems else (pixels, ImageSchema(height=height, width=width))
 

@@ -1,7 +1,7 @@
-"""inputs.json: the input files of a graph as they were when it was built, so that touching a file changes nothing.
+"""inputs.json: the input files of a graph at the time it was built, so that touching a file does not rebuild it.
 
-A file counts as unchanged when its size and mtime are those of the record, which costs nothing, or when its size and
-contents are, which costs reading it: about 1 GB/s, once for each new mtime. Files behind URLs have their store's etag.
+A file counts as unchanged when its size and mtime match the record, or when its size and contents do. Comparing
+contents means reading the file (about 1 GB/s) once per new mtime. Files behind URLs have their store's etag.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Recorded:
     content: str
     """Hash of its bytes."""
     touched: str
-    """The last stamp under which it was seen with these bytes."""
+    """The last stamp with which it had these bytes."""
 
 
 class InputRecord:
@@ -49,7 +49,7 @@ class InputRecord:
 
     @classmethod
     def read(cls, folder: Path) -> InputRecord:
-        """Of a graph folder. What cannot be read is no record: then only size and mtime count."""
+        """Of a graph folder. Without a readable record only size and mtime count."""
         try:
             content: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             return cls({key: _Recorded(**entry) for key, entry in content["files"].items()})
@@ -57,7 +57,7 @@ class InputRecord:
             return cls({})
 
     def settle(self, files: Sequence[InputFile]) -> list[InputFile]:
-        """The files; those whose contents are unchanged have the stamp that they had when the graph was built."""
+        """The files; those with unchanged contents get the stamp that they had when the graph was built."""
         return [self._settled(file) for file in files]
 
     def _settled(self, file: InputFile) -> InputFile:
@@ -87,7 +87,7 @@ class InputRecord:
 
 
 def _key(file: InputFile) -> str:
-    """The folder may be given to others: it does not tell where its tables were."""
+    """A hash: the folder may be given to others, who need not learn where its tables were."""
     return hashlib.blake2b(file.path.encode(), digest_size=16).hexdigest()
 
 

@@ -7,6 +7,7 @@ fsspec; everything with '://' goes through it.
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,7 @@ class InputFile:
 
 def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
     """All files of a table. What cannot be found goes to `problems` under the name `where`."""
-    found: dict[str, InputFile] = {}
+    by_path: dict[str, InputFile] = {}
     for pattern in files:
         full = _absolute(pattern, base)
         lookup = _remote if "://" in full else _local
@@ -60,8 +61,8 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
                     f"{where}.files",
                 )
             else:
-                found.setdefault(path, InputFile(path, kind, size, stamp))
-    return list(found.values())
+                by_path.setdefault(path, InputFile(path, kind, size, stamp))
+    return list(by_path.values())
 
 
 def _absolute(path: str, base: str | None) -> str:
@@ -77,7 +78,7 @@ def _absolute(path: str, base: str | None) -> str:
 
 
 def _listed() -> str:
-    return ", ".join(s for suffixes in SUFFIXES.values() for s in suffixes)
+    return ", ".join(itertools.chain.from_iterable(SUFFIXES.values()))
 
 
 def _format_of(path: str) -> str | None:
@@ -86,10 +87,12 @@ def _format_of(path: str) -> str | None:
 
 
 def _in_folder(paths: list[str], file_format: str) -> list[str]:
-    """The data files among a folder's: hidden ones, '_SUCCESS' and the like are none."""
+    """The data files of a folder, without hidden ones, '_SUCCESS' and the like."""
     names = sorted(p for p in paths if not os.path.basename(p).startswith((".", "_")))
-    known = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
-    return known if known or file_format == "auto" else names
+    data_files = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
+    if file_format == "auto" or data_files:
+        return data_files
+    return names  # of the format that the YAML names, whatever their endings
 
 
 def _no_match(where: str, full: str, kind: str) -> str:
@@ -132,8 +135,8 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
         problems.add(f"{where}: {full} {_missing_package(full, err)}", where)
         return []
     except (OSError, ValueError) as err:
-        said = f"{type(err).__name__}: {err}"
-        problems.add(f"{where}: {full} must be a URL that can be read (got {said}). Check the URL", where)
+        reason = f"{type(err).__name__}: {err}"
+        problems.add(f"{where}: {full} must be a URL that can be read (got {reason}). Check the URL", where)
         return []
     return [(p, int(info.get("size") or 0), _stamp(info)) for p, info in infos]
 
@@ -145,19 +148,14 @@ def _missing_package(full: str, err: ImportError) -> str:
     return f"needs a package that is not installed ({err}). Install it, or copy the files to a local disk"
 
 
+_VERSION_KEYS = (
+    "ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created",
+)  # fmt: skip
+
+
 def _stamp(info: dict[str, Any]) -> str:
-    """What a store tells about a file's version; not all tell the same."""
-    for key in (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "content_md5",
-        "mtime",
-        "LastModified",
-        "last_modified",
-        "updated",
-        "created",
-    ):
+    """What a store tells about a file's version; stores differ in the key."""
+    for key in _VERSION_KEYS:
         if info.get(key):
             return str(info[key])
     return ""

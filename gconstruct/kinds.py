@@ -1,4 +1,4 @@
-"""What a column holds, in the few words that rules and messages need, and which use takes which kind.
+"""The kind of a column, in the few words that rules and messages need, and which use accepts which kind.
 
 A kind is one of string, integer, float, boolean, decimal, time, null, text (a CSV column: strings that may stand for
 anything), 'list of <kind>', or other. Files of one table may differ in width (int32, int64) but not in kind.
@@ -49,7 +49,7 @@ _HINTS: dict[tuple[str, str], str] = {
 
 
 def kind_of(data_type: pa.DataType) -> str:
-    """The kind of an Arrow type; a dictionary is of its values' kind."""
+    """The kind of an Arrow type; a dictionary has the kind of its values."""
     t = pa.types
     if t.is_dictionary(data_type):
         return kind_of(data_type.value_type)
@@ -70,17 +70,17 @@ def kind_of(data_type: pa.DataType) -> str:
 
 
 def merge_types(types: Iterable[pa.DataType]) -> pa.DataType | None:
-    """The one type to which the types of a column in several files are cast, or None when they do not go together."""
-    given = [t for t in types if not pa.types.is_null(t)]
-    kinds = {kind_of(t) for t in given}
+    """The one type to which the types of a column in several files are cast, or None when they do not fit together."""
+    typed = [t for t in types if not pa.types.is_null(t)]
+    kinds = {kind_of(t) for t in typed}
     if not kinds:
         return pa.null()
     if all(k.startswith("list of ") for k in kinds):
-        values = merge_types([t.value_type for t in given])
+        values = merge_types([t.value_type for t in typed])
         return None if values is None else pa.large_list(values)
     if kinds <= {"integer", "float", "decimal"} and len(kinds) > 1:
         return pa.float64()
-    return _widest(kinds.pop(), given) if len(kinds) == 1 else None
+    return _widest(kinds.pop(), typed) if len(kinds) == 1 else None
 
 
 def _widest(kind: str, types: list[pa.DataType]) -> pa.DataType:
@@ -93,7 +93,7 @@ def _widest(kind: str, types: list[pa.DataType]) -> pa.DataType:
 
 
 def accepts(use: str, kind: str) -> bool:
-    """May a column of this kind be used so? 'list of null' comes from lists that are all empty."""
+    """Whether a column of this kind may be used so. 'list of null' comes from lists that are all empty."""
     if kind == "text":
         return use != "multi_hot"
     return kind in ("null", "list of null") or kind in USES[use][1]
@@ -101,5 +101,5 @@ def accepts(use: str, kind: str) -> bool:
 
 def hint(use: str, kind: str) -> str:
     """What to do about a column of the wrong kind."""
-    found = _HINTS.get((use, kind)) or _HINTS.get((use, ""))
-    return found or f"Name another column, or cast it to {USES[use][0].split(' (')[0]}"
+    advice = _HINTS.get((use, kind)) or _HINTS.get((use, ""))
+    return advice or f"Name another column, or cast it to {USES[use][0].split(' (')[0]}"

@@ -1,4 +1,4 @@
-"""What a new graph folder holds -> its graph.json, and what an old one's says about it."""
+"""Writes the graph.json of a new graph folder, and reads that of an old one to see whether it is up to date."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Construction:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest:
-    """Write graph.json over the files of a new graph folder, which get hashed."""
+def write_manifest(folder: Path, mark: str, graph: Construction) -> GraphManifest:
+    """Hash the files of a new graph folder and write its graph.json."""
     files = sorted(p for p in folder.rglob("*.arrow"))
     manifest = GraphManifest(
         fingerprint=mark,
-        nodes=made.nodes,
-        edges=made.edges,
-        partitions=made.partitions,
+        nodes=graph.nodes,
+        edges=graph.edges,
+        partitions=graph.partitions,
         hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
-        dropped=made.dropped,
+        dropped=graph.dropped,
     )
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:
         file.write(manifest.model_dump_json(indent=2) + "\n")
@@ -53,7 +53,7 @@ def write_manifest(folder: Path, mark: str, made: Construction) -> GraphManifest
 
 
 def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = None) -> GraphManifest | None:
-    """The manifest, when it has this fingerprint and its files are as they were written. say: is told of damage."""
+    """The manifest, if it has this fingerprint and its files are undamaged, else None. say: gets a line on damage."""
     if not (path / MANIFEST).is_file():
         return None
     try:
@@ -72,7 +72,7 @@ def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = 
 
 
 def whole_manifest(path: Path) -> GraphManifest:
-    """The manifest of a folder that must be there already."""
+    """The manifest of a folder that must exist already."""
     if not (path / MANIFEST).is_file():
         raise DataError(
             f"{path}: must be a graph folder that is there already, for graph.nodes names no tables (got no "

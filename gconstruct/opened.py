@@ -1,6 +1,6 @@
-"""A graph folder's files, memory-mapped: whole tables, whatever the number of its partitions.
+"""A graph folder's files, memory-mapped: tables over all of its partitions.
 
-Numbers come as numpy (n,) or (n, width), all else as Arrow arrays: the forms that `write_columns` takes.
+Numbers come as numpy (n,) or (n, width), everything else as Arrow arrays: the forms that `write_columns` takes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def open_file(path: Path) -> pa.RecordBatch:
 
 
 class Rows:
-    """A table of n rows, in pieces that follow each other."""
+    """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
         self._pieces = pieces
@@ -44,12 +44,12 @@ class Rows:
         return names
 
     def numbers(self, name: str) -> np.ndarray:
-        """A whole column of numbers (n); no copy when there is one piece."""
-        found = [piece.column(name).to_numpy() for piece in self._pieces]
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        """A complete column of numbers (n); no copy when there is one piece."""
+        columns = [piece.column(name).to_numpy() for piece in self._pieces]
+        return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
-        """Some rows of all columns: reads what is taken, and no more."""
+        """Some rows of all columns; nothing else is read."""
         where = np.searchsorted(self._starts, rows, side="right") - 1
         at = [np.flatnonzero(where == p) for p in range(len(self._pieces))] if len(self._pieces) > 1 else []
         return {name: self._take(name, rows, at) for name in self.names}
@@ -58,39 +58,41 @@ class Rows:
         columns = [_plain(piece.column(name)) for piece in self._pieces]
         if len(columns) == 1:
             return _of(columns[0], rows)
-        found = [
+        parts = [
             _of(c, rows[of_piece] - self._starts[p]) for p, (c, of_piece) in enumerate(zip(columns, at, strict=True))
         ]
         back = np.empty(len(rows), np.int64)
         back[np.concatenate(at)] = np.arange(len(rows))
-        if all(isinstance(part, np.ndarray) for part in found):
-            return _of(np.concatenate(found), back)
-        return _of(pa.concat_arrays([_to_arrow(part) for part in found]), back)
+        if all(isinstance(part, np.ndarray) for part in parts):
+            return _of(np.concatenate(parts), back)
+        return _of(pa.concat_arrays([_to_arrow(part) for part in parts]), back)
 
 
 class GraphFiles:
-    """All partitions of the graph folder `folder`, one behind the other."""
+    """All partitions of the graph folder `folder`, one after another."""
 
     def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
         self.folder, self._partitions = folder, partitions
 
     def nodes(self, node_type: str) -> Rows:
-        """One row a node."""
+        """One row per node."""
         return Rows([self._open(part, part.node_files[node_type]) for part in self._partitions])
 
     def edges(self, edge_type: EdgeType) -> Rows:
-        """One row an edge, sorted by target."""
+        """One row per edge, sorted by target."""
         return Rows([self._open(part, part.edge_files[edge_name(edge_type)]) for part in self._partitions])
 
     def indptr(self, edge_type: EdgeType) -> np.ndarray:
         """int64 (targets + 1): where each target's edges start in `edges`."""
         files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self._partitions]
-        found: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
-        if len(found) == 1:
-            return found[0]
-        before = np.cumsum([0, *(pointers[-1] for pointers in found)])
-        whole: np.ndarray = np.concatenate([[0], *(p[1:] + start for p, start in zip(found, before, strict=False))])
-        return whole
+        pointers_of_parts: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
+        if len(pointers_of_parts) == 1:
+            return pointers_of_parts[0]
+        before = np.cumsum([0, *(pointers[-1] for pointers in pointers_of_parts)])
+        joined: np.ndarray = np.concatenate(
+            [[0], *(p[1:] + start for p, start in zip(pointers_of_parts, before, strict=False))]
+        )
+        return joined
 
     def _open(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
         return open_file(self.folder / part.folder / file)

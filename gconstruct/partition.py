@@ -1,4 +1,4 @@
-"""A graph folder -> the same graph in several partitions, or in one again.
+"""A graph folder -> the same graph in another number of partitions, or in a single one.
 
 Nodes are renumbered partition-major, in their old order within a partition; an edge goes with its target, and the edges
 of one target keep their order. So the concatenation of the new partitions is the old folder, renumbered.
@@ -42,7 +42,7 @@ from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 PARTITION_VERSION = 1
-"""Raise it when the same graph gives other partitions."""
+"""To be raised when the same graph gives other partitions."""
 Progress = Callable[[str], None]
 
 
@@ -55,15 +55,15 @@ def partition_graph(
     *,
     progress: Progress | None = None,
 ) -> GraphManifest:
-    """Write the graph of the folder `source` into the folder `target`, in `count` partitions; at once when the target
-    is up to date. Returns its manifest.
+    """Write the graph of the folder `source` into the folder `target`, in `count` partitions. Returns its manifest,
+    and does nothing else when the target is up to date.
 
-    The target appears whole or not at all. Raises ConfigError for a count, method or seed that PartitionsConfig
-    refuses; DataError when something else is at the target, or the source is no graph folder; MissingExtraError when
-    the method's package is not installed. `progress` gets plain lines.
+    The target appears complete or not at all. Raises ConfigError for a count, method or seed that PartitionsConfig
+    refuses; DataError when something else is at the target, or the source is not a graph folder; MissingExtraError
+    when the method's package is not installed. `progress` gets plain lines.
 
-    Memory: 8 bytes a node (16 from 2**31 of a type on), and the rows of one partition and type; for METIS before,
-    about 80 bytes an edge without reverses here, and then 90 in its process.
+    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), and the rows of one partition and type. METIS takes
+    more before that: about 80 bytes per edge (reverse types not counted) here, then 90 in its own process.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()
@@ -81,13 +81,13 @@ def partition_graph(
         check_method(config)
         verify_graph(origin, manifest)
         files = GraphFiles(origin, manifest.partitions)
-        made = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
+        graph = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:
-            made = write_partitions(files, made, config, folder, say)
+            graph = write_partitions(files, graph, config, folder, say)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
                 fsync_path(folder / STITCH_REPORT)
-            manifest = write_manifest(folder, mark, made)
+            manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -98,18 +98,22 @@ def partition_graph(
 
 
 def write_partitions(
-    files: GraphFiles, made: Construction, config: PartitionsConfig, folder: Path, say: Progress
+    files: GraphFiles, graph: Construction, config: PartitionsConfig, folder: Path, say: Progress
 ) -> Construction:
-    """Write the partitions of an opened graph, which `made` describes, into an empty folder; what is there now."""
+    """Write the partitions of an opened graph, which `graph` describes, into an empty folder; returns what was
+    written."""
+    num_nodes = sum(node.count for node in graph.nodes.values())
+    num_edges = sum(edge.count for edge in graph.edges)
     say(
-        f"partitioning {counted(sum(n.count for n in made.nodes.values()), 'node')} and "
-        f"{counted(sum(e.count for e in made.edges), 'edge')} into {config.count} ({config.method})"
+        f"partitioning {counted(num_nodes, 'node')} and {counted(num_edges, 'edge')} into {config.count} "
+        f"({config.method})"
     )
-    numbers = {t: _renumber(p, config.count) for t, p in assign(files, made.nodes, made.edges, config).items()}
-    writer = _Writer(files, made, numbers, folder)
+    assignment = assign(files, graph.nodes, graph.edges, config)
+    numbers = {node_type: _renumber(parts, config.count) for node_type, parts in assignment.items()}
+    writer = _Writer(files, graph, numbers, folder)
     writer.write()
     say(f"{writer.local_share:.1%} of the edges have their source in their own partition")
-    return Construction(made.nodes, made.edges, writer.partitions, made.dropped)
+    return Construction(graph.nodes, graph.edges, writer.partitions, graph.dropped)
 
 
 class _Numbers(NamedTuple):
@@ -134,9 +138,9 @@ def _renumber(parts: np.ndarray, count: int) -> _Numbers:
 class _Writer:
     """Writes file after file: each type, partition after partition."""
 
-    def __init__(self, files: GraphFiles, made: Construction, numbers: Mapping[str, _Numbers], folder: Path) -> None:
-        self._files, self._made, self._numbers, self._folder = files, made, numbers, folder
-        self._names = made.partitions[0]
+    def __init__(self, files: GraphFiles, graph: Construction, numbers: Mapping[str, _Numbers], folder: Path) -> None:
+        self._files, self._made, self._numbers, self._folder = files, graph, numbers, folder
+        self._names = graph.partitions[0]
         self._count = len(next(iter(numbers.values())).starts) - 1
         self._bytes = [0] * self._count
         self._edge_ranges: list[dict[str, tuple[int, int]]] = [{} for _ in range(self._count)]
@@ -145,17 +149,17 @@ class _Writer:
     @property
     def partitions(self) -> list[PartitionSchema]:
         """What was written."""
-        return [
-            PartitionSchema(
-                folder=f"part-{p}",
-                node_ranges={t: (n.starts[p], n.starts[p + 1]) for t, n in self._numbers.items()},
-                edge_ranges=self._edge_ranges[p],
-                node_files=self._names.node_files,
-                edge_files=self._names.edge_files,
-                bytes=self._bytes[p],
-            )
-            for p in range(self._count)
-        ]
+        return [self._partition(p) for p in range(self._count)]
+
+    def _partition(self, p: int) -> PartitionSchema:
+        return PartitionSchema(
+            folder=f"part-{p}",
+            node_ranges={t: (numbers.starts[p], numbers.starts[p + 1]) for t, numbers in self._numbers.items()},
+            edge_ranges=self._edge_ranges[p],
+            node_files=self._names.node_files,
+            edge_files=self._names.edge_files,
+            bytes=self._bytes[p],
+        )
 
     @property
     def local_share(self) -> float:
@@ -178,11 +182,8 @@ class _Writer:
             self._write_edges(edge)
 
     def _write_edges(self, edge: EdgeTypeSchema) -> None:
-        name, rows, indptr = (
-            edge_name(edge.edge_type),
-            self._files.edges(edge.edge_type),
-            self._files.indptr(edge.edge_type),
-        )
+        name = edge_name(edge.edge_type)
+        rows, indptr = self._files.edges(edge.edge_type), self._files.indptr(edge.edge_type)
         sources, targets = self._numbers[edge.edge_type[0]], self._numbers[edge.edge_type[2]]
         self._check(len(indptr), len(targets.old) + 1, f"index pointers of {name}")
         self._check(len(rows), int(indptr[-1]), f"edges of {name}")
@@ -192,7 +193,7 @@ class _Writer:
             old = targets.old[start:stop].astype(np.int64)
             first, degree = indptr[old], indptr[old + 1] - indptr[old]
             pointers = np.concatenate([[0], np.cumsum(degree)])
-            # The edges of one target stand together already: no sort.
+            # The edges of one target are contiguous already: no sort.
             columns = rows.take(np.repeat(first - pointers[:-1], degree) + np.arange(pointers[-1]))
             kind = columns[SOURCE_COLUMN].dtype
             source = sources.new[columns[SOURCE_COLUMN]].astype(kind, copy=False)
@@ -208,9 +209,9 @@ class _Writer:
     def _write(self, p: int, file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
         self._bytes[p] += write_columns(self._folder / f"part-{p}" / file, columns)
 
-    def _check(self, got: int, wanted: int, what: str) -> None:
-        if got != wanted:
-            raise DataError(f"{self._files.folder}: must have {wanted:,} {what} (got {got:,}). Construct it again")
+    def _check(self, actual: int, expected: int, what: str) -> None:
+        if actual != expected:
+            raise DataError(f"{self._files.folder}: must have {expected:,} {what} (got {actual:,}). Construct it again")
 
 
 def _checked(values: dict[str, Any]) -> PartitionsConfig:
@@ -241,7 +242,7 @@ def _fingerprint(source: Path, config: PartitionsConfig) -> str:
 
 
 def _check_free(path: Path) -> None:
-    """Somebody else's folder is not replaced, a graph of other partitions neither."""
+    """Neither somebody else's folder nor a graph of other partitions is replaced."""
     if (path.is_dir() and not any(path.iterdir())) or not (path.exists() or path.is_symlink()):
         return
     raise DataError(

@@ -1,6 +1,6 @@
-"""Messages about rows of tables, and a list that gathers several problems before it raises.
+"""Messages about rows of tables, and a list that collects several problems before it raises.
 
-A message names file, column, row, what was got and what to do. Rows are counted from 1, a file's header not included.
+A message names file, column, row, the value and what to do. Rows are counted from 1, a file's header not included.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 EXAMPLES = 3
-_TOLD = 20  # problems of one error
+_MAX_SHOWN = 20  # problems in the text of one error
 
 
 class Unquoted(str):
@@ -30,19 +30,18 @@ class Placed(Protocol):
 
 
 class TableError(DataError):
-    """Input tables hold something that breaks a rule. Carries every problem, with where the YAML names what it is
-    about (empty: nowhere)."""
+    """Input tables break a rule. Carries every problem with its place in the YAML (empty: none)."""
 
     def __init__(self, messages: Sequence[str], keys: Sequence[str]) -> None:
         self.problems = tuple(zip(keys, messages, strict=True))
         head = "" if len(messages) == 1 else f"{len(messages):,} problems in the input tables:\n"
-        more = len(messages) - _TOLD
+        more = len(messages) - _MAX_SHOWN
         tail = f"\n... and {more:,} more" if more > 0 else ""
-        super().__init__(head + "\n".join(messages[:_TOLD]) + tail)
+        super().__init__(head + "\n".join(messages[:_MAX_SHOWN]) + tail)
 
 
 class Problems:
-    """Messages found so far; one TableError tells them all."""
+    """Messages so far; one TableError reports them all."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -58,7 +57,7 @@ class Problems:
         return len(self.messages)
 
     def raise_if_any(self) -> None:
-        """Raise a TableError when there is something to tell."""
+        """Raise a TableError when there are messages."""
         if self.messages:
             raise TableError(self.messages, self._keys)
 
@@ -87,15 +86,15 @@ def bad_rows(
     """
     count = len(rows) if count is None else count
     file, row = table.place(int(rows[0]))
-    got = f"got {shown(values[0])}"
+    finding = f"got {shown(values[0])}"
     if count > 1:
         others = []
-        for other, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
-            other_file, other_row = table.place(int(other))
+        for later, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
+            other_file, other_row = table.place(int(later))
             where = f"row {other_row:,}" if other_file == file else f"{other_file} row {other_row:,}"
             others.append(f"{shown(value)} in {where}")
-        got += f"; {count:,} such rows, also {' and '.join(others)}"
-    return f"{file} row {row:,}: {what} must be {rule} ({got}). {fix}"
+        finding += f"; {count:,} such rows, also {' and '.join(others)}"
+    return f"{file} row {row:,}: {what} must be {rule} ({finding}). {fix}"
 
 
 def counted(number: int, what: str, plural: str | None = None) -> str:

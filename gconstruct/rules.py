@@ -1,7 +1,7 @@
-"""What tables must be, in the words of every engine: messages about ids, ends of edges, labels and splits.
+"""Rules for tables, the same for every engine: messages about ids, ends of edges, labels and splits.
 
-`table` places its rows in files, `key` is where the YAML names what breaks a rule; `bad` are rows from 0, `values` what
-the first few of them hold. What columns of features must be stands with their transforms.
+`table` tells the files of its rows, `key` is the place in the YAML; `bad` are rows (from 0) that break the rule,
+`values` the values of the first few of them. Rules for columns of features are in their transforms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def null_ids(table: Rows, key: str, column: str, bad: Bad) -> str:
 
 
 def repeated_ids(table: Rows, key: str, column: str, bad: Bad, values: Values, first: int) -> str:
-    """Nodes with an id that an earlier row has; `first` is the row that has the first of these ids."""
+    """Nodes with the id of an earlier row; `first` is the row that first has the first of these ids."""
     file, row = table.place(first)
     rule = f"unique, for {file} row {row:,} has the first of these ids already"
     return bad_rows(table, bad, values, f"column {column!r}", rule, _skip(key))
@@ -46,18 +46,18 @@ def null_ends(table: Rows, key: str, column: str, bad: Bad) -> str:
 def unknown_nodes(
     table: Rows, key: str, column: str, node_type: str, bad: Bad, values: Values, edges: int, ids: int
 ) -> str:
-    """Ends that the node table lacks: rows with different ids, and the number of all such edges and ids."""
+    """Ends that are not in the node table: rows with different ids, and the number of all such edges and ids."""
     places = [table.place(int(row)) for row in bad]
     file, row = places[0]
-    got = f"got {shown(values[0])}"
+    finding = f"got {shown(values[0])}"
     if edges > 1:
         others = [
-            f"{shown(value)} in {'' if other == file else other + ' '}row {number:,}"
-            for value, (other, number) in zip(values[1:], places[1:], strict=True)
+            f"{shown(value)} in {'' if other_file == file else other_file + ' '}row {number:,}"
+            for value, (other_file, number) in zip(values[1:], places[1:], strict=True)
         ]
-        got += f"; {counted(edges, 'edge')} with {counted(ids, 'unknown id')}" + "".join(f", {o}" for o in others)
+        finding += f"; {counted(edges, 'edge')} with {counted(ids, 'unknown id')}" + "".join(f", {o}" for o in others)
     return (
-        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({got}). "
+        f"{file} row {row:,}: column {column!r} must be the id of a node of type {node_type!r} ({finding}). "
         f"Add the nodes, or set {key}.on_unknown_node: drop or create"
     )
 

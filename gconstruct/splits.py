@@ -1,7 +1,7 @@
 """Which rows are for training, validation and test: the words of a column, or draws.
 
-Splits are uint8 positions in SPLITS. A draw hashes the row's id (see `hashing`), so that no order of rows, files or
-chunks matters to it, nor which engine draws.
+Splits are uint8 positions in SPLITS. A draw hashes the row's id (see `hashing`), so the order of rows, files or
+chunks does not matter, nor the engine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from graphstorm_like.config.graph import SplitConfig
 from graphstorm_like.graph.schema import SPLITS
 
 WRITTEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""By the words that a column may hold, in any case and with blanks around: a name of SPLITS."""
+"""Words that a column may hold (in any case, blanks around them ignored) -> names in SPLITS."""
 EDGE_SEPARATOR = "\x1f"
 """Drawn splits of edges hash the source's id, this, and the target's id."""
 

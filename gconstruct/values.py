@@ -17,7 +17,7 @@ _ANY_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 class Rows(Protocol):
-    """The table that a column is of."""
+    """The table of a column."""
 
     def place(self, row: int) -> tuple[str, int]:
         """(file, row within it, from 1) of a row (from 0)."""
@@ -41,22 +41,22 @@ class Source:
     untyped: bool = False
     """From CSV files only: strings that may stand for something else."""
     width: int | None = None
-    """Numbers a row of the feature that it becomes, once it was fitted: rows without any value do not tell."""
+    """Numbers per row of the feature once it is fitted: rows without any value do not show it."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def refuse(self, rows: Sequence[int] | np.ndarray, values: Sequence[object], rule: str, fix: str) -> None:
-        """Rows (from 0) break a rule; `values` are what the first few of them hold."""
+        """Report rows (from 0) that break a rule; `values` are those of the first few of them."""
         self.problems.add(bad_rows(self.rows, rows, values, f"column {self.name!r}", rule, fix))
 
     def refuse_all(self, rule: str, fix: str) -> None:
-        """The column as a whole breaks a rule; both texts begin in the middle of a sentence."""
+        """Report a column that breaks a rule as a whole; `rule` continues the sentence that names the column."""
         self.problems.add(f"{self.rows.label()}: column {self.name!r} {rule}. {fix}")
 
 
 def cast_values(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    """Cast; integers may lose digits on their way to float, strings may have blanks around numbers."""
+    """Cast; integers may lose digits as floats, and strings may have blanks around numbers."""
     if column.type == to:
         return column
     if kind_of(column.type) == "string" and kind_of(to) in ("integer", "float", "boolean"):
@@ -70,7 +70,7 @@ def first_failure(column: pa.ChunkedArray | pa.Array, to: pa.DataType) -> int:
     in_lists = kind_of(column.type).startswith("list of ")
     while high - low > 1:
         middle = (low + high) // 2
-        # A slice of lists shares all their items, which a cast looks at.
+        # A slice of lists shares the items of all of them, and a cast checks them all.
         piece = column.take(pa.array(range(low, middle))) if in_lists else column.slice(low, middle - low)
         try:
             cast_values(piece, to)
@@ -99,7 +99,7 @@ def as_numbers(source: Source) -> pa.Array | None:
 
 
 def all_integers(strings: pa.Array) -> bool:
-    """Does every string stand for an int64, written the one way (no '007', no '+1', no blanks)?"""
+    """Whether every string is an int64 in its usual form (no '007', no '+1', no blanks)."""
     matches = pc.match_substring_regex(strings, pattern=_ANY_INTEGER)
     if not pc.all(pc.fill_null(matches, True), min_count=0).as_py():
         return False

@@ -1,4 +1,4 @@
-"""Columns -> Arrow IPC files of one record batch, which a memory map gives back without a copy.
+"""Columns -> Arrow IPC files of one record batch, which a memory map reads without a copy.
 
 numpy (n,) -> a primitive column, numpy (n, width) -> fixed-size list; Arrow arrays stay as they are.
 Buffers start at multiples of 8 bytes, as pyarrow lays them out.
@@ -23,18 +23,18 @@ _MARGIN = 1 << 20  # bytes for Arrow's own headers, and for graph.json
 def file_names(names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     """A file name for each type: ('package', 'depends', 'package') -> 'package--depends--package.arrow'.
 
-    Bytes other than letters, digits and '_' are written %2D, so that '--' and '.indptr' stay ours; names that differ
-    only in case get a number, for file systems that see no difference.
+    Bytes other than letters, digits and '_' are written %2D, so that '--' and '.indptr' are only added here; names
+    that differ only in case get a number, for file systems that ignore case.
     """
     out: dict[tuple[str, ...], str] = {}
-    taken: set[str] = set()
+    used_files: set[str] = set()
     for name in names:
         stem = "--".join(re.sub(r"[^A-Za-z0-9_]", lambda m: _percent(m.group()), part) for part in name)
         file, number = stem, 1
-        while file.lower() in taken:
+        while file.lower() in used_files:
             number += 1
             file = f"{stem}~{number}"
-        taken.add(file.lower())
+        used_files.add(file.lower())
         out[name] = f"{file}.arrow"
     return out
 
@@ -44,7 +44,7 @@ def _percent(character: str) -> str:
 
 
 def write_columns(path: Path, columns: Mapping[str, np.ndarray | pa.Array]) -> int:
-    """Write one file, down to the disk; returns its size in bytes."""
+    """Write one file and sync it to disk; returns its size in bytes."""
     batch = pa.record_batch([_to_arrow(values) for values in columns.values()], names=list(columns))
     _check_space(path, batch.nbytes)
     options = pa.ipc.IpcWriteOptions(allow_64bit=batch.num_rows >= 2**31)

@@ -1,8 +1,8 @@
 """Keep memory that a sweep frees, instead of handing it back to the kernel after every layer.
 
 A forward pass on a CPU allocates and frees the same large tensors again and again; glibc returns each to the kernel and
-the next one is paged in anew: 26,000 page faults a batch of 4,096 tokens (MiniLM-L6), 10 to 20 % of the time of one
-thread. While the body runs nothing is returned; afterwards everything is.
+the next one is paged in again: 26,000 page faults a batch of 4,096 tokens (MiniLM-L6), 10 to 20 % of the time of one
+thread. While the body runs nothing is returned to the kernel; afterwards everything is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Arrays in .npy files that say themselves what they hold: written piece by piece or in place, read by memory map.
+"""Arrays in self-describing .npy files: written piece by piece or in place, read by memory map.
 
-The header is that of NumPy's format 1.0, always 128 bytes long, so that a length that is known at the end can be put
-in then. Anything that reads .npy reads these files.
+The header is that of NumPy's format 1.0, always 128 bytes long, so that the length can be filled in at the end.
+Anything that reads .npy reads these files.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ HEADER_BYTES = 128
 
 
 def map_array(path: Path, shape: tuple[int, ...] | None = None, mode: Literal["r", "r+"] = "r") -> npt.NDArray[Any]:
-    """The array of a .npy file by memory map, nothing of it copied.
+    """The array of a .npy file as a memory map, without copying.
 
     Raises DataError when the file is missing, is no .npy file, was cut short or has bytes too many, or when its array
-    has not the given shape.
+    does not have the given shape.
     """
     remedy = f"Delete the folder {path.parent} and run again; it will be rebuilt."
     try:
@@ -44,7 +44,7 @@ def map_array(path: Path, shape: tuple[int, ...] | None = None, mode: Literal["r
 
 
 def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-    """Make a file of zeros, to be opened with mode 'r+'. Its blocks are really there: see `files.reserve`."""
+    """Make a file of zeros, to be opened with mode 'r+'. Its disk space is reserved: see `files.reserve`."""
     kind = np.dtype(dtype)
     count = 1
     for size in shape:
@@ -56,7 +56,7 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> No
 
 
 class ArrayWriter:
-    """Writes a one-dimensional array part by part; a context manager, at whose end the file is whole and on disk."""
+    """Writes a one-dimensional array part by part; a context manager, after which the file is complete and on disk."""
 
     def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
@@ -83,7 +83,7 @@ class ArrayWriter:
 
 
 def save_array(path: Path, values: npt.NDArray[Any]) -> None:
-    """Write a one-dimensional array, down to the disk."""
+    """Write a one-dimensional array and sync it to disk."""
     with ArrayWriter(path, values.dtype) as writer:
         writer.append(values)
 

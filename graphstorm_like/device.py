@@ -9,14 +9,14 @@ import torch
 from graphstorm_like.errors import ConfigError
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(requested: str) -> torch.device:
     """auto: CUDA where there is one."""
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if requested == "cuda" and not available:
         raise ConfigError(
             "train.device: must be cpu or auto on this machine (got 'cuda', but torch sees no CUDA device)"
         )
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if available and requested != "cpu" else "cpu")
 
 
 def uses_bfloat16(precision: str, device: torch.device) -> bool:
@@ -46,5 +46,5 @@ def amx_in_hardware(device: torch.device) -> bool:
 
 
 def _cpu_has(check: str) -> bool:
-    """What a private function of torch.cpu says; it may be absent in some version of torch."""
+    """The answer of a private function of torch.cpu; False in versions of torch that lack it."""
     return bool(getattr(torch.cpu, check, bool)())

@@ -1,7 +1,7 @@
-"""Exceptions that speak to the user, and the one message builder behind them.
+"""Exceptions with messages for users, and the functions that build these messages.
 
-Every message answers four questions: where, what rule, what was got, what to do.
-Programming mistakes of our own use `assert`; anything a user can cause uses these.
+Every message answers four questions: where, which rule, what the value was, what to do.
+Programming mistakes of our own use `assert`; these are for everything that a user can cause.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TrainingError(GslError):
 
 
 class DamagedFileError(TrainingError):
-    """Weights that cannot be read, as against weights of another model."""
+    """Weights that cannot be read, in contrast to weights of another model."""
 
 
 class LaunchError(GslError):
@@ -61,21 +61,25 @@ class LaunchError(GslError):
     exit_code = 6
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+class LostRankError(LaunchError):
+    """The other ranks no longer answer, usually because one of them failed."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name spelt most like `name`, or None when nothing is close."""
-    hits = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)
+    hits = difflib.get_close_matches(str(name), [str(k) for k in names], n=1, cutoff=0.6)
     return hits[0] if hits else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """' Did you mean 'x'?' or an empty string, for the end of a message."""
-    hit = nearest(name, known)
+    hit = nearest(name, names)
     return f" Did you mean '{hit}'?" if hit else ""
 
 
-def unknown(where: str, what: str, name: str, known: Iterable[str]) -> str:
+def unknown(where: str, what: str, name: str, allowed: Iterable[str]) -> str:
     """`where: unknown what 'name' (known: a, b). Did you mean 'a'?`"""
-    names = [str(k) for k in known]
+    names = [str(k) for k in allowed]
     listed = ", ".join(sorted(names)) if names else "none"
     return f"{where}: unknown {what} '{name}' (known: {listed}).{did_you_mean(name, names)}"
 

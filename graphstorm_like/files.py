@@ -1,8 +1,8 @@
-"""Small file-system habits that every stage shares.
+"""File-system operations that every stage shares.
 
-A folder is either whole or absent: it is written under another name, fsynced and renamed. One that is replaced is
-renamed out of the way first and deleted last, so a kill at any moment leaves the old or the new one; `recover` (for all
-of an output folder, under its lock) and `recover_target` (for one folder) tidy up behind it. A build holds a kernel
+A folder is either complete or absent: it is written under another name, fsynced and renamed. An old folder is renamed
+first and deleted last, so a kill at any moment leaves the old or the new one; `recover` (for everything in an output
+folder, under its lock) and `recover_target` (for one folder) clean up afterwards. A build holds a kernel
 lock, which the kernel drops when the process dies, so no stale lock ever needs cleaning by hand.
 """
 
@@ -26,14 +26,14 @@ from typing import IO, Any
 from graphstorm_like.errors import DataError
 
 SAY_SECONDS, ORPHAN_SECONDS = 60.0, 600.0
-"""How often who waits for another process says so; how long a lock may outlive the process that took it."""
+"""Time between messages while waiting for another process; how long a lock may outlive the process that took it."""
 
 TEMPORARY, SET_ASIDE, SCRATCH = ".writing-", ".old-", ".vectors-"
-"""Prefixes: of a folder that is being written, of one whose successor takes its place, and of scratch space."""
+"""Prefixes of a folder that is being written, of one that is being replaced, and of scratch space."""
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: two processes that fill one cache are then the user's business
+except ImportError:  # not a POSIX system: the user must not let two processes fill one cache
     fcntl = None  # type: ignore[assignment]
 
 
@@ -47,8 +47,8 @@ def fsync_path(path: Path) -> None:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Make a file of `size` bytes whose blocks are really there: writing to a memory map of a file with holes kills
-    the process when the disk is full. Raises DataError when there is no room."""
+    """Make a file of `size` bytes with all its disk blocks: writing to a memory map of a file with holes kills the
+    process when the disk is full. Raises DataError when there is too little space."""
     try:
         with open(path, "wb") as file:
             if hasattr(os, "posix_fallocate") and size:
@@ -62,7 +62,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Put the folder `new` in the place of `target`, which comes back when that fails; `recover` ends a killed swap."""
+    """Replace the folder `target` by `new`; if that fails, `target` is restored. `recover` completes a killed swap."""
     fsync_path(new)
     old = target.parent / f"{SET_ASIDE}{target.name}"
     shutil.rmtree(old, ignore_errors=True)
@@ -79,7 +79,7 @@ def replace_folder(new: Path, target: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Clean up after a kill: what a swap had set aside comes back if its successor is missing, the rest goes."""
+    """Clean up after a kill: a folder that a swap set aside is restored if its successor is missing; the rest goes."""
     for leftover in [*folder.glob(f"{SET_ASIDE}*"), *folder.glob(f"{TEMPORARY}*")]:
         original = folder / leftover.name.removeprefix(SET_ASIDE)
         if leftover.name.startswith(SET_ASIDE) and not original.exists():
@@ -89,8 +89,8 @@ def recover(folder: Path) -> None:
 
 
 def check_target(path: Path, key: str, kind: str, mark: str, *, partitioned: bool = True) -> None:
-    """Refuse a target that is something else than a folder of this kind, which has the file `mark`: it would be
-    deleted. key: what names it in the configuration. partitioned: whether it may have several partitions."""
+    """Refuse a target that is not a folder of this kind, one with the file `mark`: it would be deleted. key: its key in
+    the configuration. partitioned: whether it may have several partitions."""
     if path.is_dir() and (path / mark).is_file() and (partitioned or not (path / "part-1").exists()):
         return
     if path.is_dir() and not any(path.iterdir()):
@@ -103,8 +103,8 @@ def check_target(path: Path, key: str, kind: str, mark: str, *, partitioned: boo
 
 
 def recover_target(path: Path) -> None:
-    """Clean up after a killed `new_folder`: the old folder comes back when the new one never came, and what processes
-    that are gone have left half-done goes. Other processes may be at work beside."""
+    """Clean up after a killed `new_folder`: the old folder is restored if the new one is not there, and partial folders
+    of processes that have ended are deleted. Other processes may be working in the same parent folder."""
     old = path.parent / f"{SET_ASIDE}{path.name}"
     if old.exists():
         if path.exists():
@@ -119,11 +119,11 @@ def recover_target(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill; it takes the place of `path` at the end, or is gone after an error.
+    """Gives an empty folder to fill; it replaces `path` at the end, and is deleted after an error.
 
-    Its files must be synced when they are written; the entries of its folders are synced here.
+    Its files must be synced by whoever writes them; the entries of its folders are synced here.
     """
-    made = _make_parents(path.parent)
+    parents = _make_parents(path.parent)
     temporary = path.parent / f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -135,7 +135,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process may have put something there
-            for parent in made:
+            for parent in parents:
                 parent.rmdir()
         raise
 
@@ -153,7 +153,7 @@ def glob_safe(name: str) -> str:
 
 
 def _is_abandoned(name: str) -> bool:
-    """Was it left by a process of this machine that is gone?"""
+    """Whether it was left by a process of this machine that has ended."""
     host, _, pid = name.rpartition(".tmp-")[2].rpartition("-")
     if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
         return False
@@ -169,7 +169,7 @@ def _is_abandoned(name: str) -> bool:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace `path` in one step: a reader sees the old content or the new, never half of it.
 
-    Keys stay in their order: a configuration that is read back names its node types as the user did.
+    Keys keep their order: a configuration that is read back has its node types in the user's order.
     """
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     with open(temporary, "w", encoding="utf-8") as file:
@@ -191,8 +191,8 @@ def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> d
     except (OSError, ValueError) as problem:
         raise DataError(f"{path}: meta.json must be readable JSON (got: {problem}). {remedy}") from problem
     if not isinstance(content, dict) or content.get("kind") != kind:
-        got = content.get("kind") if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{path}: kind must be '{kind}' (got {got!r}). {remedy}")
+        actual = content.get("kind") if isinstance(content, dict) else type(content).__name__
+        raise DataError(f"{path}: kind must be '{kind}' (got {actual!r}). {remedy}")
     if content.get("version") != version:
         raise DataError(f"{path}: version must be {version} (got {content.get('version')!r}). {remedy}")
     missing = [key for key in keys if key not in content]
@@ -202,7 +202,7 @@ def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> d
 
 
 def print_waiting(text: str) -> None:
-    """A line on standard error, at once."""
+    """Print a line on standard error, flushed."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -212,8 +212,8 @@ def exclusive(
 ) -> Iterator[None]:
     """Hold `lock_file` while the body runs; raise DataError when another process still has it after `wait_s`.
 
-    While it waits it says for whom, at first and every SAY_SECONDS. The kernel gives the lock of a process that died
-    back; where a process that it started keeps it, waiting ends ORPHAN_SECONDS after the death.
+    While it waits it reports the holder, first immediately and then every SAY_SECONDS. The kernel releases the lock of
+    a process that died; if one of its child processes keeps it, waiting ends ORPHAN_SECONDS after the death.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with open(lock_file, "a+", encoding="utf-8") as file:
@@ -236,11 +236,11 @@ def exclusive(
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
-        yield  # closing the file gives the lock back
+        yield  # closing the file releases the lock
 
 
 def _is_dead(holder: str) -> bool:
-    """Whether a lock's holder, as it has written itself down, was a process of this machine that has ended."""
+    """Whether the holder that is written in a lock file was a process of this machine that has ended."""
     match holder.split():
         case ["process", number, "on", machine, *_] if machine == socket.gethostname() and number.isdigit():
             try:
@@ -266,12 +266,12 @@ def try_lock(descriptor: int) -> bool:
 # ------------------------------------------------------------------------------------------------- contents of files
 
 FileRecord = Sequence[Any]
-"""[bytes, modification time in ns, inode, blake2b] of a file. None stands for what is not known."""
+"""[bytes, modification time in ns, inode, blake2b] of a file; None for what is unknown."""
 HASH_THREADS = 4
 HASHES_FILE = "hashes.json"
 """In folders of models and resume points: records of the other files."""
 _verified: dict[str, list[Any]] = {}
-"""Records of the files that this process has read and found right, by path."""
+"""Records of the files that this process has read and verified, by path."""
 
 
 def file_hash(path: Path) -> str:
@@ -287,32 +287,32 @@ def files_below(folder: Path, leave_out: Iterable[str] = ()) -> list[str]:
 
 
 def record_files(folder: Path, names: Iterable[str], hashes: Mapping[str, str] | None = None) -> dict[str, FileRecord]:
-    """Records of files, for `check_files` to compare with. hashes: those that are known already."""
-    known = hashes or {}
+    """Records of files, for `check_files` to compare with. hashes: those that are already known, by name."""
+    hash_of = hashes or {}
     records: dict[str, FileRecord] = {}
     for name in names:
         path = folder / name
-        records[name] = [*_stamp(path), known.get(name) or file_hash(path)]
+        records[name] = [*_stamp(path), hash_of.get(name) or file_hash(path)]
     return records
 
 
 def check_files(
     folder: Path, records: Mapping[str, FileRecord], remedy: str, look: Callable[[str], None] | None = None
 ) -> None:
-    """Raise DataError, which names the file and says `remedy`, unless all files are there with what was written.
+    """Raise DataError with the file's name and `remedy` unless all files exist and hold what was written into them.
 
-    Existence and size are checked at every call. Contents are read when a file's size, modification time and inode are
-    neither those of its record nor those of an earlier check, and then `look` is called with its name. Checks are
-    remembered in a small file beside the folder, or where its parent is read-only in one of the user's temporary
-    files; of several processes of a host one reads and the others wait for it. Reading takes about a second a GB and
-    core, with up to 4 cores.
+    Existence and size are checked at every call. Contents are read when a file's size, modification time and inode
+    match neither its record nor an earlier check, and then `look` is called with its name. Checks are remembered in a
+    small file beside the folder, or in one of the user's temporary files if the parent folder is read-only; of several
+    processes of a host one reads and the others wait for it. Reading takes about one second per GB on each of up to 4
+    cores.
     """
     todo = [name for name, record in records.items() if not _is_known(folder / name, record, remedy)]
     if not todo:
         return
     with _earlier_checks(folder, todo, records) as checks:
         todo = [name for name in todo if not _is_checked(folder / name, records[name], checks.get(name))]
-        found: dict[str, list[Any]] = {}
+        checked: dict[str, list[Any]] = {}
         with ThreadPoolExecutor(HASH_THREADS) as pool:
             stamps = [_stamp(folder / name) for name in todo]
             hashed = [records[name][3] is not None for name in todo]
@@ -323,47 +323,47 @@ def check_files(
                     raise DataError(
                         f"{folder / name}: must hold what was written into it (its contents have changed). {remedy}"
                     )
-                found[name] = [*stamp, content]
+                checked[name] = [*stamp, content]
         if look is not None:
-            for name in todo:  # only now: a structure is in several files
+            for name in todo:  # after all checks, because a structure may consist of several files
                 look(name)
-        for name, check in found.items():
+        for name, check in checked.items():
             checks[name] = _verified[_key(folder / name)] = check
 
 
 def content_records(folder: Path) -> dict[str, FileRecord]:
-    """Records of the files in a folder, to be noted in its meta.json when they are complete."""
+    """Records of the files in a complete folder, for its meta.json."""
     names = (path.name for path in folder.iterdir() if path.is_file())
     return record_files(folder, sorted(set(names) - {"meta.json", "done.npy"}))
 
 
 def check_contents(folder: Path, meta: Mapping[str, Any]) -> None:
-    """Raise DataError, which names the file, unless all files hold what `content_records` noted in `meta["files"]`;
-    folders of an older version have no such notes."""
+    """Raise DataError, which names the file, unless all files match the records of `content_records` in
+    `meta["files"]`; folders of an older version have none."""
     check_files(folder, meta.get("files", {}), f"Delete the folder {folder} and run again; it will be rebuilt.")
 
 
 def write_hashes(folder: Path, records: Mapping[str, FileRecord]) -> None:
-    """Note in a saved folder what its files hold."""
+    """Write the records of a saved folder's files into it."""
     write_json(folder / HASHES_FILE, {"files": dict(records)})
 
 
 def read_hashes(folder: Path) -> dict[str, FileRecord]:
-    """What `write_hashes` noted; nothing when an older version saved the folder. DataError when the note is damaged."""
+    """The records that `write_hashes` wrote; none if an older version saved the folder. DataError when damaged."""
     path = folder / HASHES_FILE
     return file_records(path, read_object(path) or {"files": None}) if path.exists() else {}
 
 
 def check_saved(folder: Path, remedy: str) -> dict[str, str]:
-    """Hashes of a saved folder's files by name, after a look at whether they still hold what was written; DataError
-    names the one that does not. Contents are read once, whoever wrote them: see `check_files`."""
+    """Hashes of a saved folder's files by name, after checking that the files are unchanged; DataError names the one
+    that is not. Contents are read once even if this process wrote them: see `check_files`."""
     records = {name: [size, None, None, content] for name, (size, _, _, content) in read_hashes(folder).items()}
     check_files(folder, records, remedy)
     return {name: str(record[3]) for name, record in records.items()}
 
 
 def file_records(path: Path, content: Mapping[str, Any]) -> dict[str, FileRecord]:
-    """The records in a JSON file of ours; DataError when they are none. No records: an older version wrote it."""
+    """The records in a JSON file of ours; none if an older version wrote it. DataError when they are malformed."""
     records = content.get("files", {})
     if not isinstance(records, dict) or not all(isinstance(r, list) and len(r) == 4 for r in records.values()):
         raise DataError(f"{path}: must hold the hashes of files (got something else). Make the folder again")
@@ -393,7 +393,7 @@ def _is_known(path: Path, record: FileRecord, remedy: str) -> bool:
 
 
 def _is_checked(path: Path, record: FileRecord, check: Any) -> bool:
-    """Whether an earlier check was of this very file; then this process knows too."""
+    """Whether an earlier check verified the file as it is now; remembered for this process too."""
     if check != [*_stamp(path), record[3]]:
         return False
     _verified[_key(path)] = check
@@ -402,29 +402,29 @@ def _is_checked(path: Path, record: FileRecord, check: Any) -> bool:
 
 @contextlib.contextmanager
 def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, FileRecord]) -> Iterator[dict[str, Any]]:
-    """Records of files found right, by name; what the body adds is kept. Held by one process of a host at a time."""
+    """Records of verified files by name; those that the body adds are saved. One process of a host at a time."""
     path = _checks_file(folder)
     if path is None:
         yield {}
         return
-    noted, all_checked = read_object(path) or {}, False
+    earlier, all_checked = read_object(path) or {}, False
     with contextlib.suppress(OSError):
-        all_checked = all(_is_checked(folder / name, records[name], noted.get(name)) for name in names)
-    if all_checked:  # as long as nothing is new, nobody waits
-        yield noted
+        all_checked = all(_is_checked(folder / name, records[name], earlier.get(name)) for name in names)
+    if all_checked:  # if nothing is new, no lock is needed
+        yield earlier
         return
     with contextlib.ExitStack() as stack:
         try:
             file: IO[str] = stack.enter_context(open(path, "a+", encoding="utf-8"))
             while not try_lock(file.fileno()):
                 time.sleep(0.05)
-        except OSError:  # a file of somebody else, or a file system without locks: then each process reads
+        except OSError:  # somebody else's file, or a file system without locks: each process reads by itself
             yield {}
             return
         file.seek(0)
         try:
             checks = dict(json.load(file))
-        except (ValueError, TypeError):  # new, or its writer was killed
+        except (ValueError, TypeError):  # a new file, or its writer was killed
             checks = {}
         before = dict(checks)
         try:
@@ -436,10 +436,10 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
 
 
 def _checks_file(folder: Path) -> Path | None:
-    """Where checks of a folder's files are remembered; None: nowhere."""
-    whole = Path(os.path.abspath(folder))
-    if os.access(whole.parent, os.W_OK):
-        return whole.parent / f".{whole.name}.checked"
+    """The file for checks of a folder's files; None: there is no place for it."""
+    absolute = Path(os.path.abspath(folder))
+    if os.access(absolute.parent, os.W_OK):
+        return absolute.parent / f".{absolute.name}.checked"
     user = getattr(os, "getuid", lambda: 0)()
     root = Path(tempfile.gettempdir()) / f"gsl-checked-{user}"
     try:
@@ -447,9 +447,9 @@ def _checks_file(folder: Path) -> Path | None:
         state = root.lstat()
     except OSError:
         return None
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != user:  # a stranger's
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != user:  # somebody else's
         return None
-    return root / f"{hashlib.blake2b(str(whole).encode(), digest_size=16).hexdigest()}.json"
+    return root / f"{hashlib.blake2b(str(absolute).encode(), digest_size=16).hexdigest()}.json"
 
 
 def path_inside(folder: Path, name: str) -> Path:
@@ -461,7 +461,7 @@ def path_inside(folder: Path, name: str) -> Path:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file of ours; None when it is absent, cut short, or something else is in it."""
+    """The object in a JSON file of ours; None when the file is missing, truncated, or holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

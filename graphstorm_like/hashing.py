@@ -1,4 +1,4 @@
-"""One hash for what a result follows from: configurations, versions, hashes of files."""
+"""One hash for everything that a result depends on: configurations, versions, hashes of files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 
 def hash_facts(facts: Mapping[str, Any]) -> str:
-    """Hex digits (128 bits) that are the same for equal facts, in whatever order their keys stand at any depth.
+    """Hex digits (128 bits) that are equal for equal facts; the order of keys, at any depth, does not matter.
 
-    Facts are plain JSON (TypeError else). Lists keep their order, and 1 and 1.0 differ.
+    Facts must be plain JSON, else TypeError. Lists keep their order, and 1 and 1.0 differ.
     """
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()

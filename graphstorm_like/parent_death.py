@@ -1,4 +1,4 @@
-"""Ties a child process to its parent: when that dies, whatever kills it, the kernel kills the child (Linux)."""
+"""Ties a child process to its parent: when the parent dies, for any reason, the kernel kills the child (Linux)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from dataclasses import dataclass, field
 
 _SET_DEATH_SIGNAL = 1
-# Looked up before there is a child: between fork and exec one may not load libraries.
+# Looked up before there is a child, because libraries must not be loaded between fork and exec.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform.startswith("linux") else None
 
 
 @dataclass(frozen=True, slots=True)
 class DieWithParent:
-    """Made by the parent, called by the child before anything else: asks for a death signal, and looks whether it is
-    too late. Holds as long as the thread lives that started the child. No effect where there is no such signal."""
+    """Made by the parent and called by the child before anything else: asks for a death signal, and checks whether the
+    parent is dead already. Lasts as long as the thread that started the child. Linux only."""
 
     parent: int = field(default_factory=os.getpid)
 

@@ -1,4 +1,4 @@
-"""What was asked for and is not waited for yet, so that several answers are on their way at once."""
+"""Answers that were requested and not yet received, so that several requests can be in flight together."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Key = TypeVar("Key")
 
 
 class Pending(Generic[Answer_co]):
-    """An answer that is on its way. receive: waits for it, or raises what went wrong."""
+    """A requested answer. receive: waits for it, or raises what went wrong."""
 
     def __init__(self, receive: Callable[[], Answer_co]) -> None:
         self._receive = receive
 
     def wait(self) -> Answer_co:
-        """The answer, when it is there. Of an answer that failed, the same error again."""
+        """Wait for the answer. A failed request raises the same error at every call."""
         return self._receive()
 
     def then(self, change: Callable[[Answer_co], Changed]) -> Pending[Changed]:
-        """The answer, changed after it has arrived."""
+        """The answer after `change`."""
         return Pending(lambda: change(self._receive()))
 
 
 def wait_for_all(pending: Mapping[Key, Pending[Changed]]) -> dict[Key, Changed]:
-    """The answers, in the order in which they were asked for."""
-    return {key: each.wait() for key, each in pending.items()}
+    """All answers, in the order of the requests."""
+    return {key: answer.wait() for key, answer in pending.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 LINE_SECONDS = 10.0
 """Not on a terminal: at most one line in this many seconds."""
+STEP_SECONDS = 2.0
+"""Work that takes longer than this is named."""
 
 
 class ProgressMeter:
-    """One piece of work of known size. `update` may be called as often as one likes."""
+    """One piece of work of known size. `update` may be called at any rate."""
 
     def __init__(self, reporter: Reporter, what: str, total: int) -> None:
         self._reporter, self._what, self._total = reporter, what, total
@@ -23,21 +26,23 @@ class ProgressMeter:
         self._first_done: int | None = None
         self._bar = reporter.live.add_task(what, total=total, info="") if reporter.live else None
 
-    def update(self, done: int, info: str = "") -> None:
-        """Now `done` of `total`; `info` is shown behind."""
+    def update(self, finished: int, info: str = "") -> None:
+        """Now `done` of `total`; `info` is shown at the end of the line."""
         if self._first_done is None:
-            self._first_done = done if done < self._total else 0
+            self._first_done = finished if finished < self._total else 0
         if self._reporter.live is not None and self._bar is not None:
-            self._reporter.live.update(self._bar, completed=done, info=info)
+            self._reporter.live.update(self._bar, completed=finished, info=info)
             return
         now = time.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
-            rate = max(done - self._first_done, 1) / max(now - self._started, 1e-9)
-            left = (self._total - done) / rate
-            share = 100 * done / max(self._total, 1)
+            rate = max(finished - self._first_done, 1) / max(now - self._started, 1e-9)
+            seconds_left = (self._total - finished) / rate
+            share = 100 * finished / max(self._total, 1)
             speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-            self._reporter.line(f"{self._what}: {share:.0f} % ({speed}/s, {duration(left)} left) {info}".rstrip())
+            self._reporter.line(
+                f"{self._what}: {share:.0f} % ({speed}/s, {duration(seconds_left)} left) {info}".rstrip()
+            )
 
     def close(self) -> None:
         """Take the bar away."""
@@ -46,12 +51,12 @@ class ProgressMeter:
 
 
 LOG_ONLY = "\x1f"
-"""What begins a line that a supervisor writes into the process's log, and does not show."""
+"""Prefix of lines that a supervisor writes into the process's log but does not show."""
 
 
 class Reporter:
-    """Where lines and bars go. quiet: nowhere. log_only: into the log of a rank that is not the first, whose lines
-    would say again what the first one says."""
+    """Prints lines and bars. quiet: nothing. log_only: only into the log, for ranks other than the first, whose lines
+    would repeat those of the first."""
 
     def __init__(self, quiet: bool = False, log_only: bool = False) -> None:
         self.quiet, self._prefix = quiet, LOG_ONLY if log_only else ""
@@ -62,17 +67,33 @@ class Reporter:
         """One line of plain text."""
         self.console.print(f"{self._prefix}{text}", markup=False)
 
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Work of unknown size, within which no process may be forked. After STEP_SECONDS a line says what is being
+        done, and another one in the end how long it took; of quicker work nothing is said."""
+        started = time.monotonic()
+        timer = threading.Timer(STEP_SECONDS, self.line, (f"{what} ...",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        seconds = time.monotonic() - started
+        if seconds >= STEP_SECONDS:
+            self.line(f"{what}: {duration(seconds)}")
+
     def follow(self) -> Callable[[str, int, int], None]:
-        """A callback (what, done, of) that shows each `what` as a meter of its own, until it is done."""
+        """A callback (what, done, total) that shows each `what` as a meter of its own until it is done."""
         open_meters: dict[str, ExitStack] = {}
         meters: dict[str, ProgressMeter] = {}
 
-        def update(what: str, done: int, of: int) -> None:
+        def update(what: str, done: int, total: int) -> None:
             if what not in meters:
                 open_meters[what] = ExitStack()
-                meters[what] = open_meters[what].enter_context(self.meter(what, of))
+                meters[what] = open_meters[what].enter_context(self.meter(what, total))
             meters[what].update(done)
-            if done >= of:
+            if done >= total:
                 open_meters.pop(what).close()
                 del meters[what]
 
@@ -105,12 +126,12 @@ class Reporter:
 
 def duration(seconds: float) -> str:
     """'2 h 03 min', '4 min 05 s', '12 s'"""
-    whole = int(seconds + 0.5)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s"
+    total = int(seconds + 0.5)
+    if total >= 3600:
+        return f"{total // 3600} h {total % 3600 // 60:02d} min"
+    if total >= 60:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total} s"
 
 
 def shown(metrics: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Operators by the class of their configuration: `@GNNS.register(RgcnConfig)`, then `GNNS.of(config)`.
 
-The modules of the registry's package are imported at the first lookup, so that an operator is one file which no list
-names. A plug-in registers its operators in the same way, from outside.
+The modules of the registry's package are imported at the first lookup, so that a new operator is a new file and no
+list needs editing. A plug-in registers its operators in the same way, from outside.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def import_modules(package: str) -> None:
 class Registry(Generic[Operator]):
     """Operators of one kind.
 
-    kind: in words, for messages. package: whose modules register operators when they are imported; None: those who
-    register are imported by somebody else.
+    kind: in words, for messages. package: its modules register operators when they are imported; None: something else
+    imports the modules that register.
     """
 
     def __init__(self, kind: str, package: str | None = None) -> None:
@@ -38,12 +38,12 @@ class Registry(Generic[Operator]):
         self._lock = threading.RLock()
 
     def register(self, config_class: type) -> Callable[[Any], Any]:
-        """Decorator of an operator (a class or a function). An assertion fails when another one is there already."""
+        """Decorator of an operator (a class or a function). An assertion fails when there is another one already."""
 
         def add(operator: Any) -> Any:
-            there = self._operators.get(config_class)
-            assert there is None or _name(there) == _name(operator), (
-                f"two of kind {self.kind} for {config_class.__name__}: {_name(there)} and {_name(operator)}"
+            registered = self._operators.get(config_class)
+            assert registered is None or _name(registered) == _name(operator), (
+                f"two of kind {self.kind} for {config_class.__name__}: {_name(registered)} and {_name(operator)}"
             )
             self._operators[config_class] = operator
             return operator

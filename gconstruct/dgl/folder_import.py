@@ -1,7 +1,7 @@
 """A partition folder of DistDGL -> a graph folder of as many partitions.
 
-Ids of a type are the same in both, and so is the place of an edge, its target's partition; only halo copies go. Rows
-of an edge type are sorted by target, so that edge ids change. Memory: one partition, and its features, at a time.
+Node ids are the same in both, and each edge stays in the partition of its target; halo copies are dropped. Rows of an
+edge type are sorted by target, so edge ids change. Memory: one partition with its features at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gconstruct.csc import position_dtype
-from gconstruct.dgl.plan import Plan, RowType, Wishes, plan, plan_from, read_sidecar, survey, told, written
+from gconstruct.dgl.plan import Plan, RowType, Wishes, plan, plan_from, read_sidecar, summary, survey, written
 from gconstruct.manifest import Construction, write_manifest
 from gconstruct.problems import counted
 from gconstruct.splits import split_counts
@@ -50,7 +50,7 @@ from graphstorm_like.graph.schema import (
 from graphstorm_like.hashing import hash_facts
 
 IMPORT_VERSION = 2
-"""Raise it when the same folder gives another graph."""
+"""To be raised when the same folder gives another graph."""
 Columns = dict[str, np.ndarray | pa.Array]
 RAW_IDS = "raw_id_mappings"
 """Where GraphStorm keeps the user's ids, beside the partition configuration."""
@@ -82,18 +82,15 @@ def import_dgl(
     recover_target(path)
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise DataError(f"{path}: must not exist yet (got something there). Remove it, or name another target")
-    sidecar, found, wishes = (
-        read_sidecar(folder),
-        survey(folder),
-        Wishes(tuple(labels), tuple(features), tuple(leave_out), tuple(reverse)),
-    )
+    sidecar, tensors = read_sidecar(folder), survey(folder)
+    wishes = Wishes(tuple(labels), tuple(features), tuple(leave_out), tuple(reverse))
     if sidecar is not None and (wishes != Wishes() or id_mapping is not None):
         raise ConfigError(
             f"{folder.folder / SIDECAR}: says what every tensor is, so that --label, --leave-out, --reverse and "
             "--id-mapping must not be given. Remove it to decide anew"
         )
-    made = plan_from(sidecar, folder, found) if sidecar is not None else plan(folder, found, wishes)
-    for line in [*told(made), *made.notes]:
+    new_plan = plan_from(sidecar, folder, tensors) if sidecar is not None else plan(folder, tensors, wishes)
+    for line in [*summary(new_plan), *new_plan.notes]:
         say(line)
     mapping = None if id_mapping is None else Path(id_mapping)
     if mapping is None and sidecar is None and (beside := folder.folder / RAW_IDS).is_dir():
@@ -101,7 +98,7 @@ def import_dgl(
     mark = _fingerprint(folder, wishes, mapping)
     try:
         with new_folder(path) as new:
-            manifest = write_manifest(new, mark, _Import(folder, made, mapping, new).write(say))
+            manifest = write_manifest(new, mark, _Import(folder, new_plan, mapping, new).write(say))
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -115,9 +112,12 @@ def import_dgl(
 
 
 def _fingerprint(folder: DglFolder, wishes: Wishes, mapping: Path | None) -> str:
+    stats: list[list[int]] = []
+    for files in folder.files:
+        stats += [[path.stat().st_size, path.stat().st_mtime_ns] for path in files.values()]
     content = {
         "config": file_hash(folder.config),
-        "files": [[p.stat().st_size, p.stat().st_mtime_ns] for files in folder.files for p in files.values()],
+        "files": stats,
         "wishes": asdict(wishes),
         "mapping": None if mapping is None else str(mapping),
         "versions": [SCHEMA_VERSION, IMPORT_VERSION],
@@ -126,14 +126,14 @@ def _fingerprint(folder: DglFolder, wishes: Wishes, mapping: Path | None) -> str
 
 
 class _Import:
-    """One folder on its way in."""
+    """The import of one folder."""
 
-    def __init__(self, folder: DglFolder, made: Plan, mapping: Path | None, new: Path) -> None:
-        self._from, self._plan, self._mapping, self._new = folder, made, mapping, new
+    def __init__(self, folder: DglFolder, new_plan: Plan, mapping: Path | None, new: Path) -> None:
+        self._from, self._plan, self._mapping, self._new = folder, new_plan, mapping, new
         self._node_files = file_names((t,) for t in folder.node_types)
         self._edge_files = file_names(folder.edge_types)
         self._splits: dict[RowType, dict[str, np.ndarray]] = {t: {} for t in folder.row_types}
-        """By split column, rows a split [4]; of labels, only those with a label."""
+        """By split column, rows per split [4]; for splits of labels, only rows with a label."""
         self._id_types: dict[str, Literal["string", "int64"]] = {}
         self._bytes = 0
 
@@ -160,12 +160,13 @@ class _Import:
             partitions.append(self._partition(p))
             say(f"part-{p}: {self._bytes / 1e6:,.1f} MB")
         schemas = {t: self._counted(t, schema) for t, schema in self._plan.schemas.items()}
-        return Construction(
-            nodes={t: s for t, s in schemas.items() if isinstance(t, str) and isinstance(s, NodeTypeSchema)},
-            edges=[s for s in schemas.values() if isinstance(s, EdgeTypeSchema)],
-            partitions=partitions,
-            dropped=self._plan.dropped,
-        )
+        graph = Construction(partitions=partitions, dropped=self._plan.dropped)
+        for row_type, schema in schemas.items():
+            if isinstance(schema, EdgeTypeSchema):
+                graph.edges.append(schema)
+            elif isinstance(row_type, str):
+                graph.nodes[row_type] = schema
+        return graph
 
     def _write(self, p: int, file: str, columns: Columns) -> None:
         self._bytes += write_columns(self._new / f"part-{p}" / file, columns)
@@ -189,13 +190,20 @@ class _Import:
             start, stop = self._from.starts(row_type)[p : p + 2].tolist()
             return start, stop
 
-        alone = self._from.num_parts == 1
+        node_ranges = {t: ranges(t) for t in self._from.node_types}
+        node_files = {t: f"nodes/{self._node_files[t,]}" for t in self._from.node_types}
+        edge_ranges, edge_files = {}, {}
+        for edge_type in self._from.edge_types:
+            name = edge_name(edge_type)
+            edge_files[name] = f"edges/{self._edge_files[edge_type]}"
+            if self._from.num_parts > 1:
+                edge_ranges[name] = ranges(edge_type)
         return PartitionSchema(
             folder=f"part-{p}",
-            node_ranges={t: ranges(t) for t in self._from.node_types},
-            edge_ranges={} if alone else {edge_name(t): ranges(t) for t in self._from.edge_types},
-            node_files={t: f"nodes/{self._node_files[t,]}" for t in self._from.node_types},
-            edge_files={edge_name(t): f"edges/{self._edge_files[t]}" for t in self._from.edge_types},
+            node_ranges=node_ranges,
+            edge_ranges=edge_ranges,
+            node_files=node_files,
+            edge_files=edge_files,
             bytes=self._bytes,
         )
 
@@ -209,10 +217,7 @@ class _Import:
             values = tensors.get(names.columns[feature_column(name)]) if rows else None
             shape = (rows, feature.width)
             numbers = np.zeros(shape, np.float32) if values is None else values.reshape(shape).astype(np.float32)
-            half = feature.dtype == "float16"  # of a folder of ours; DGL's other types are float32 by now
-            out[feature_column(name)] = (
-                to_bits(numbers) if feature.dtype == "bfloat16" else numbers.astype(np.float16) if half else numbers
-            )
+            out[feature_column(name)] = _in_dtype(numbers, feature.dtype)
         for name, label in schema.labels.items():
             if label_column(name) in names.columns:
                 values = tensors.get(names.columns[label_column(name)]) if rows else None
@@ -250,13 +255,15 @@ class _Import:
             mask = tensors[tensor].reshape(rows, -1)
             if mask.shape[1] != 1 or not np.isin(mask, (0, 1)).all():
                 raise DataError(f"{self._from.config}: {written(row_type)}/{tensor} must be a mask: one 0 or 1 a row")
-            taken = mask[:, 0] != 0
-            if (both := int(np.count_nonzero(taken & (split > 0)))) > 0:
+            in_split = mask[:, 0] != 0
+            overlap = int(np.count_nonzero(in_split & (split > 0)))
+            if overlap:
                 raise DataError(
-                    f"{self._from.config}: masks of {written(row_type)} must not overlap (got {counted(both, 'row')} "
-                    f"in {tensor} and in another). Mend the masks, or leave one out: --leave-out takes a tensor's name"
+                    f"{self._from.config}: masks of {written(row_type)} must not overlap (got "
+                    f"{counted(overlap, 'row')} in {tensor} and in another). Mend the masks, or leave one out: "
+                    f"--leave-out takes a tensor's name"
                 )
-            split[taken] = SPLITS.index(name)
+            split[in_split] = SPLITS.index(name)
         return split
 
     def _count(self, row_type: RowType, columns: Columns) -> None:
@@ -271,16 +278,16 @@ class _Import:
 
     def _counted(self, row_type: RowType, schema: NodeTypeSchema | EdgeTypeSchema) -> NodeTypeSchema | EdgeTypeSchema:
         """The schema with the counts of what was written."""
-        none, counts = split_counts(np.zeros(0, np.uint8)), {}
-        for column, found in self._splits[row_type].items():
-            counts[column] = dict(zip(SPLITS, found.tolist(), strict=True))
+        no_rows, counts = split_counts(np.zeros(0, np.uint8)), {}
+        for column, rows_by_split in self._splits[row_type].items():
+            counts[column] = dict(zip(SPLITS, rows_by_split.tolist(), strict=True))
         labels = {
-            name: label.model_copy(update={"counts": counts.get(label_split_column(name), none)})
+            name: label.model_copy(update={"counts": counts.get(label_split_column(name), no_rows)})
             for name, label in schema.labels.items()
         }
         changes: dict[str, Any] = {"labels": labels}
         if isinstance(schema, EdgeTypeSchema) and schema.split_counts is not None:
-            changes["split_counts"] = counts.get(SPLIT_COLUMN, none)
+            changes["split_counts"] = counts.get(SPLIT_COLUMN, no_rows)
         if isinstance(row_type, str):
             changes["id_type"] = self._id_types[row_type]
         return schema.model_copy(update=changes)
@@ -289,33 +296,32 @@ class _Import:
 
     def _mirrored(self) -> dict[EdgeType, Columns]:
         """For reverse types of a foreign folder: labels and splits of their edges, by DGL's id of the reverse edge."""
-        pairs = {
-            s.reverse: s.edge_type
-            for s in self._plan.schemas.values()
-            if isinstance(s, EdgeTypeSchema) and s.reverse and not s.is_reverse and self._plan.ids is None
-        }
-        if not pairs:
+        pairs: dict[EdgeType, EdgeType] = {}
+        for schema in self._plan.schemas.values():
+            if isinstance(schema, EdgeTypeSchema) and schema.reverse and not schema.is_reverse:
+                pairs[schema.reverse] = schema.edge_type
+        if not pairs or self._plan.ids is not None:
             return {}
-        wanted = {*pairs, *pairs.values()}
-        keys: dict[EdgeType, list[np.ndarray]] = {t: [] for t in wanted}
+        edge_types = {*pairs, *pairs.values()}
+        keys: dict[EdgeType, list[np.ndarray]] = {t: [] for t in edge_types}
         columns: dict[EdgeType, list[Columns]] = {t: [] for t in pairs.values()}
         for p in range(self._from.num_parts):
             tensors = self._from.tensors(p)
             for edge_type, (source, target) in self._from.edges(p).items():
                 if edge_type in pairs:  # the key of an edge is that of its forward form
                     source, target = target, source
-                if edge_type in wanted:
+                if edge_type in edge_types:
                     forward = pairs.get(edge_type, edge_type)
                     keys[edge_type].append(source * int(self._from.starts(forward[2])[-1]) + target)
                 if edge_type in columns:
-                    found = self._columns(edge_type, tensors[edge_type], len(source))
-                    carried = {n: v for n, v in found.items() if not n.startswith("feature:")}
+                    of_part = self._columns(edge_type, tensors[edge_type], len(source))
+                    carried = {n: v for n, v in of_part.items() if not n.startswith("feature:")}
                     columns[edge_type].append(carried)
         out: dict[EdgeType, Columns] = {}
         for reverse, forward in pairs.items():
-            there, back = (np.concatenate(keys[t]) for t in (forward, reverse))
-            from_row, to_row = (np.argsort(k, kind="stable") for k in (there, back))
-            if not np.array_equal(there[from_row], back[to_row]):
+            forward_keys, reverse_keys = (np.concatenate(keys[t]) for t in (forward, reverse))
+            from_row, to_row = (np.argsort(k, kind="stable") for k in (forward_keys, reverse_keys))
+            if not np.array_equal(forward_keys[from_row], reverse_keys[to_row]):
                 raise DataError(
                     f"--reverse {edge_name(forward)},{edge_name(reverse)}: must hold the same edges, ends swapped "
                     "(got others). Leave the pair out, or make the reverse edges again"
@@ -330,13 +336,13 @@ class _Import:
     # -- ids -----------------------------------------------------------------------------------------------------
 
     def _ids(self, say: Callable[[str], None]) -> dict[str, pa.Array]:
-        """The user's ids by node type; int64 ones of before partitioning, or DGL's, where there are no others."""
-        folder, found = self._from, {}
+        """The user's ids by node type; where there are none, the int64 ids before partitioning, or else DGL's."""
+        folder, ids_by_type = self._from, {}
         original = None if self._plan.ids is not None else folder.original_ids()
         for t in folder.node_types:
             count = int(folder.starts(t)[-1])
             if self._plan.ids is not None:
-                found[t] = self._exported(folder.folder / self._plan.ids[t], count)
+                ids_by_type[t] = self._exported(folder.folder / self._plan.ids[t], count)
                 continue
             numbers = np.arange(count) if original is None else original[t]
             files = [] if self._mapping is None else _mapping_files(self._mapping, t)
@@ -345,11 +351,11 @@ class _Import:
                     f"{self._mapping}: ids before partitioning must be known to use it (got neither node_mapping.pt "
                     f"nor part0/orig_nids.dgl in {folder.folder}). Copy them there, or leave out --id-mapping"
                 )
-            found[t] = _mapped(files, numbers, t) if files else pa.array(numbers.astype(np.int64))
-            source = str(self._mapping) if files else "DGL's" if original is None else "those before partitioning"
-            say(f"{t}: ids are {source}")
-        self._id_types = {t: "int64" if pa.types.is_integer(ids.type) else "string" for t, ids in found.items()}
-        return found
+            ids_by_type[t] = _mapped(files, numbers, t) if files else pa.array(numbers.astype(np.int64))
+            source = "DGL's" if original is None else "those before partitioning"
+            say(f"{t}: ids are {self._mapping if files else source}")
+        self._id_types = {t: "int64" if pa.types.is_integer(ids.type) else "string" for t, ids in ids_by_type.items()}
+        return ids_by_type
 
     def _exported(self, path: Path, count: int) -> pa.Array:
         ids = _read(path, [ID_COLUMN]).column(ID_COLUMN)
@@ -358,20 +364,27 @@ class _Import:
         return _whole(ids)
 
 
+def _in_dtype(numbers: np.ndarray, dtype: str) -> np.ndarray:
+    """float32 as it is stored. Only features of an exported folder have another dtype."""
+    if dtype == "bfloat16":
+        return to_bits(numbers)
+    return numbers.astype(np.float16) if dtype == "float16" else numbers
+
+
 def _unlabelled(label: LabelSchema, values: Any) -> np.ndarray:
     missing: np.ndarray = values == NO_LABEL if label.kind == "class" else np.isnan(values)
     return missing
 
 
 def _mapping_files(folder: Path, node_type: str) -> list[Path]:
-    """Files of a node type; none: its ids were whole numbers from the start. DataError when there is no folder."""
+    """Files of a node type; none if its ids were whole numbers from the start. DataError when there is no folder."""
     if not folder.is_dir():
         raise DataError(f"{folder}: --id-mapping must be a folder of <node type>/*.parquet (got none there)")
     return sorted((folder / node_type).glob("*.parquet")) or sorted(folder.glob(f"{node_type}.parquet"))
 
 
 def _mapped(files: Sequence[Path], numbers: np.ndarray, node_type: str) -> pa.Array:
-    """The user's ids of nodes that have these numbers before partitioning."""
+    """The user's ids of the nodes with these numbers (before partitioning)."""
     tables = []
     for path in files:
         names = pq.ParquetFile(path).schema_arrow.names
@@ -398,11 +411,9 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """One array: int64, or large_string for all else."""
+    """One array: int64, or large_string for anything else."""
     kind = pa.int64() if pa.types.is_integer(column.type) else pa.large_string()
     array = column.cast(kind).combine_chunks()
-    return (
-        array
-        if isinstance(array, pa.Array) and not isinstance(array, pa.ChunkedArray)
-        else pa.concat_arrays(array.chunks)
-    )
+    if isinstance(array, pa.Array) and not isinstance(array, pa.ChunkedArray):
+        return array
+    return pa.concat_arrays(array.chunks)

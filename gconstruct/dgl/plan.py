@@ -1,7 +1,7 @@
-"""What becomes of the tensors of a DistDGL folder: features, labels, masks, or nothing.
+"""What each tensor of a DistDGL folder becomes: a feature, a label, a mask, or nothing.
 
-Two ways to know: the file that `gsl export` leaves beside its folders, or the names of the tensors and the user's
-word (`--label`, `--reverse`, `--leave-out`). Out: for each type a schema and the tensors of its columns.
+This is known from the file that `gsl export` leaves beside its folders, or from the names of the tensors and the
+user's options (`--label`, `--reverse`, `--leave-out`). Out: for each type a schema and the tensors of its columns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from graphstorm_like.graph.schema import (
 
 RowType = str | EdgeType
 LABEL_LIKE = ("label", "labels", "y")
-"""Tensors of these names are no features unless the user says so: an answer among the inputs spoils every score."""
+"""Tensors of these names are not features unless the user says so: with the answer among the inputs no score counts."""
 TOKENS = ("input_ids", "attention_mask", "token_type_ids", "valid_len")
 """Tensors of these names are a tokenizer's output: numbers of words, whose size means nothing."""
 BOOKKEEPING = ("orig_id", "orig_ids", "trainer_id")
@@ -43,7 +43,7 @@ _MASK = re.compile(r"^(train|val|test)_mask(_.*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user says of a foreign folder; names are `type/tensor`, edge types source:relation:target."""
+    """The user's options for a foreign folder; names are `type/tensor`, edge types source:relation:target."""
 
     labels: Sequence[str] = ()
     features: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What all partitions say of one tensor."""
+    """One tensor over all partitions."""
 
     shape: tuple[int, ...]
     """of a row"""
@@ -87,32 +87,42 @@ def written(row_type: RowType) -> str:
 
 def survey(folder: DglFolder) -> dict[RowType, dict[str, Tensor]]:
     """Shapes, types and bounds of all tensors; DataError when partitions do not agree."""
-    found: dict[RowType, dict[str, Tensor]] = {t: {} for t in folder.row_types}
+    surveyed: dict[RowType, dict[str, Tensor]] = {t: {} for t in folder.row_types}
     rows = {t: np.diff(folder.ranges(t), axis=1)[:, 0] for t in folder.row_types}
     for p in range(folder.num_parts):
         for row_type, tensors in folder.tensors(p).items():
+            earlier = surveyed[row_type]
             for name, values in tensors.items():
                 if not len(values):
                     continue
-                if values.dtype.kind not in "biuf":
-                    raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
-                low, high = (float(f.reduce(values, axis=None)) if values.size else np.nan for f in (np.fmin, np.fmax))
-                new, old = Tensor(values.shape[1:], values.dtype, low, high, _odd(values)), found[row_type].get(name)
-                if old is not None and (old.shape, old.dtype) != (new.shape, new.dtype):
-                    raise DataError(
-                        f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
-                        f"shape {new.shape}, {new.dtype} in part-{p}, {old.shape}, {old.dtype} before)"
-                    )
-                if old is not None:
-                    low, high = np.fmin(old.low, low), np.fmax(old.high, high)
-                    new = Tensor(new.shape, new.dtype, low, high, old.odd + new.odd)
-                elif rows[row_type][:p].any():
+                if name not in earlier and rows[row_type][:p].any():
                     raise _missing(folder, row_type, name, int(np.flatnonzero(rows[row_type])[0]))
-                found[row_type][name] = new
+                earlier[name] = _merged(folder, row_type, name, values, p, earlier.get(name))
             if rows[row_type][p]:
-                for name in found[row_type].keys() - tensors.keys():
+                for name in earlier.keys() - tensors.keys():
                     raise _missing(folder, row_type, name, p)
-    return found
+    return surveyed
+
+
+def _merged(
+    folder: DglFolder, row_type: RowType, name: str, values: np.ndarray, p: int, earlier: Tensor | None
+) -> Tensor:
+    """A tensor with the values of partition p (at least one row), which must be like those of earlier partitions."""
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{folder.config}: {written(row_type)}/{name} must be of numbers")
+    low, high = np.nan, np.nan
+    if values.size:
+        low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+    shape, odd = values.shape[1:], _odd(values)
+    if earlier is None:
+        return Tensor(shape, values.dtype, low, high, odd)
+    if (earlier.shape, earlier.dtype) != (shape, values.dtype):
+        raise DataError(
+            f"{folder.config}: {written(row_type)}/{name} must be alike in all partitions (got rows of "
+            f"shape {shape}, {values.dtype} in part-{p}, {earlier.shape}, {earlier.dtype} before)"
+        )
+    low, high = np.fmin(earlier.low, low), np.fmax(earlier.high, high)
+    return Tensor(shape, values.dtype, low, high, earlier.odd + odd)
 
 
 def _odd(values: np.ndarray) -> int:
@@ -130,7 +140,7 @@ def _missing(folder: DglFolder, row_type: RowType, name: str, p: int) -> DataErr
 
 
 def read_sidecar(folder: DglFolder) -> Sidecar | None:
-    """What `gsl export` left beside; None in a foreign folder. DataError when it is of another graph."""
+    """The file that `gsl export` wrote; None in a foreign folder. DataError when it describes another graph."""
     path: Path = folder.folder / SIDECAR
     if not path.is_file():
         return None
@@ -149,17 +159,17 @@ def read_sidecar(folder: DglFolder) -> Sidecar | None:
     return sidecar
 
 
-def plan_from(sidecar: Sidecar, folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]]) -> Plan:
+def plan_from(sidecar: Sidecar, folder: DglFolder, tensors: Mapping[RowType, Mapping[str, Tensor]]) -> Plan:
     """The graph that was exported, without its texts."""
     schemas: dict[RowType, NodeTypeSchema | EdgeTypeSchema] = {t: sidecar.nodes[t] for t in sidecar.nodes}
     schemas |= {e.edge_type: e for e in sidecar.edges}
     names = {t: sidecar.tensors[written(t)] for t in schemas}
     for row_type, schema in schemas.items():
-        missing = names[row_type].tensors() - set(found[row_type]) if schema.count else ()
+        missing = names[row_type].tensors() - set(tensors[row_type]) if schema.count else ()
         for name in missing:
             raise DataError(f"{folder.config}: {written(row_type)}/{name} must be there, for {SIDECAR} names it")
         for name, feature in schema.features.items() if schema.count else ():
-            shape = found[row_type][names[row_type].columns[feature_column(name)]].shape
+            shape = tensors[row_type][names[row_type].columns[feature_column(name)]].shape
             if shape != (feature.width,):
                 raise DataError(
                     f"{folder.config}: feature {name} of {written(row_type)} must have {feature.width} numbers a row, "
@@ -171,14 +181,14 @@ def plan_from(sidecar: Sidecar, folder: DglFolder, found: Mapping[RowType, Mappi
 # --------------------------------------------------------------------------------------------------- foreign folders
 
 
-def plan(folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]], wishes: Wishes) -> Plan:
-    """By names and the user's word. Raises ConfigError for names that are not there, DataError for tensors that
+def plan(folder: DglFolder, tensors: Mapping[RowType, Mapping[str, Tensor]], wishes: Wishes) -> Plan:
+    """By names and the user's options. Raises ConfigError for names that do not exist, DataError for tensors that
     cannot be what they are taken for."""
     of_type = {written(t): t for t in folder.row_types}
-    labels = _named(of_type, found, "--label", wishes.labels)
-    features = _named(of_type, found, "--feature", wishes.features)
-    leave_out = _named(of_type, found, "--leave-out", wishes.leave_out)
-    made = Plan({}, {})
+    labels = _named(of_type, tensors, "--label", wishes.labels)
+    features = _named(of_type, tensors, "--feature", wishes.features)
+    leave_out = _named(of_type, tensors, "--leave-out", wishes.leave_out)
+    new_plan = Plan({}, {})
     for row_type in folder.row_types:
         for part in (row_type,) if isinstance(row_type, str) else row_type:
             if not _is_name(part):
@@ -186,22 +196,22 @@ def plan(folder: DglFolder, found: Mapping[RowType, Mapping[str, Tensor]], wishe
                     f"{folder.config}: types must be {NAME_RULE} (got {part!r}). Rename it and partition again"
                 )
         chosen = _Chosen(labels[row_type], features[row_type], leave_out[row_type])
-        _plan_type(made, folder, row_type, found[row_type], chosen)
-    _plan_reverses(made, folder, wishes.reverse)
-    return made
+        _plan_type(new_plan, folder, row_type, tensors[row_type], chosen)
+    _plan_reverses(new_plan, folder, wishes.reverse)
+    return new_plan
 
 
 def _named(
-    of_type: Mapping[str, RowType], found: Mapping[RowType, Mapping[str, Tensor]], option: str, given: Sequence[str]
+    of_type: Mapping[str, RowType], tensors: Mapping[RowType, Mapping[str, Tensor]], option: str, words: Sequence[str]
 ) -> dict[RowType, list[str]]:
     """`type/tensor` words by type."""
-    out: dict[RowType, list[str]] = {t: [] for t in found}
-    for word in given:
+    out: dict[RowType, list[str]] = {t: [] for t in tensors}
+    for word in words:
         prefix, _, name = word.rpartition("/")
         if prefix not in of_type:
             raise ConfigError(unknown(f"{option} {word}", "type", prefix, of_type))
-        if name not in found[of_type[prefix]]:
-            raise ConfigError(unknown(f"{option} {word}", "tensor", name, found[of_type[prefix]]))
+        if name not in tensors[of_type[prefix]]:
+            raise ConfigError(unknown(f"{option} {word}", "tensor", name, tensors[of_type[prefix]]))
         out[of_type[prefix]].append(name)
     return out
 
@@ -215,46 +225,52 @@ class _Chosen:
     leave_out: Sequence[str]
 
 
-def _plan_type(made: Plan, folder: DglFolder, row_type: RowType, found: Mapping[str, Tensor], chosen: _Chosen) -> None:
+def _plan_type(
+    new_plan: Plan, folder: DglFolder, row_type: RowType, tensors: Mapping[str, Tensor], chosen: _Chosen
+) -> None:
     where, schemas, features, labels = written(row_type), {}, {}, chosen.labels
     columns: dict[str, str] = {}
     masks: dict[str, dict[str, str]] = {}
-    wanted = found.keys() - set(chosen.leave_out)
+    candidates = tensors.keys() - set(chosen.leave_out)
     for name in labels:
-        schemas[name] = _label_schema(f"{folder.config}: {where}/{name}", name, found[name])
+        schemas[name] = _label_schema(f"{folder.config}: {where}/{name}", name, tensors[name])
         columns[label_column(name)] = name
-        masks[label_split_column(name)] = dict(mask_names(wanted, name))
-    own = dict(mask_names(wanted, None)) if not isinstance(row_type, str) and not labels else {}
-    if own:
-        masks[SPLIT_COLUMN] = own
-    used = {*labels, *(name for taken in masks.values() for name in taken.values())}
-    for name in sorted(found.keys() - used):
-        if (why := _why_left_out(name, found[name], chosen)) is not None:
-            made.notes.append(f"{where}/{name} is left out: {why}")
+        masks[label_split_column(name)] = dict(mask_names(candidates, name))
+    edge_masks = dict(mask_names(candidates, None)) if not isinstance(row_type, str) and not labels else {}
+    if edge_masks:
+        masks[SPLIT_COLUMN] = edge_masks
+    used = set(labels)
+    for mask_tensors in masks.values():
+        used.update(mask_tensors.values())
+    for name in sorted(tensors.keys() - used):
+        if (why := _why_left_out(name, tensors[name], chosen)) is not None:
+            new_plan.notes.append(f"{where}/{name} is left out: {why}")
             continue
-        if found[name].odd:
+        if tensors[name].odd:
             raise DataError(
-                f"{folder.config}: feature {where}/{name} must be finite (got {counted(found[name].odd, 'value')} that "
-                f"are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
+                f"{folder.config}: feature {where}/{name} must be finite (got {counted(tensors[name].odd, 'value')} "
+                f"that are NaN or infinite). Take it for a label: --label {where}/{name}, or leave it out: --leave-out "
                 f"{where}/{name}"
             )
-        largest = max(-found[name].low, found[name].high)
+        largest = max(-tensors[name].low, tensors[name].high)
         if largest > _LARGEST_FLOAT32:
             raise DataError(
                 f"{folder.config}: feature {where}/{name} must be at most {_LARGEST_FLOAT32:.2g}, the largest "
                 f"number of float32 (got {largest:.2g}). Scale it, or leave it out: --leave-out {where}/{name}"
             )
         columns[feature_column(name)] = name
-        if found[name].dtype.kind in "iu" and largest > 2**24:
-            made.notes.append(f"{where}/{name}: its whole numbers above 2**24 are rounded, for features are float32")
-        features[name] = FeatureSchema(width=int(np.prod(found[name].shape, dtype=np.int64)))
+        if tensors[name].dtype.kind in "iu" and largest > 2**24:
+            new_plan.notes.append(
+                f"{where}/{name}: its whole numbers above 2**24 are rounded, for features are float32"
+            )
+        features[name] = FeatureSchema(width=int(np.prod(tensors[name].shape, dtype=np.int64)))
     count = int(folder.starts(row_type)[-1])
-    made.names[row_type] = TensorNames(columns=columns, masks=masks)
+    new_plan.names[row_type] = TensorNames(columns=columns, masks=masks)
     if isinstance(row_type, str):
-        made.schemas[row_type] = NodeTypeSchema(count=count, id_type="int64", features=features, labels=schemas)
+        new_plan.schemas[row_type] = NodeTypeSchema(count=count, id_type="int64", features=features, labels=schemas)
     else:
-        made.schemas[row_type] = EdgeTypeSchema(
-            edge_type=row_type, count=count, features=features, labels=schemas, split_counts={} if own else None
+        new_plan.schemas[row_type] = EdgeTypeSchema(
+            edge_type=row_type, count=count, features=features, labels=schemas, split_counts={} if edge_masks else None
         )
 
 
@@ -281,7 +297,8 @@ def _why_left_out(name: str, tensor: Tensor, chosen: _Chosen) -> str | None:
 
 
 def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
-    """Whole numbers are classes, named by their number; negative ones stand for none. Others are numbers."""
+    """Whole numbers are classes, named by their number, and negative ones mean no label. Other numbers are for
+    regression."""
     if not _is_name(name):
         raise DataError(f"{where}: a label's name must be {NAME_RULE}. Rename the tensor")
     if tensor.shape not in ((), (1,)):
@@ -293,50 +310,62 @@ def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
     return LabelSchema(kind="class", classes=[str(i) for i in range(int(tensor.high) + 1)])
 
 
-def _plan_reverses(made: Plan, folder: DglFolder, pairs: Sequence[tuple[str, str]]) -> None:
-    """Reverse types carry the labels and splits of their edges, whatever tensors they have."""
-    known: dict[str, EdgeType] = {edge_name(t): t for t in folder.edge_types}
-    done: set[EdgeType] = set()
+def _plan_reverses(new_plan: Plan, folder: DglFolder, pairs: Sequence[tuple[str, str]]) -> None:
+    """Reverse types get the labels and splits of their originals, even if they have tensors of their own."""
+    edge_types: dict[str, EdgeType] = {edge_name(t): t for t in folder.edge_types}
+    paired: set[EdgeType] = set()
     for pair in pairs:
         for name in pair:
-            if name not in known:
-                raise ConfigError(unknown(f"--reverse {','.join(pair)}", "edge type", name, known))
-        forward, reverse = (known[name] for name in pair)
-        if forward == reverse or forward[::2] != reverse[2::-2] or done & {forward, reverse}:
+            if name not in edge_types:
+                raise ConfigError(unknown(f"--reverse {','.join(pair)}", "edge type", name, edge_types))
+        forward, reverse = (edge_types[name] for name in pair)
+        if forward == reverse or forward[::2] != reverse[2::-2] or paired & {forward, reverse}:
             raise ConfigError(
                 f"--reverse {','.join(pair)}: must be two edge types with swapped ends that are in no other pair"
             )
-        done |= {forward, reverse}
-        there, back = made.schemas[forward], made.schemas[reverse]
-        assert isinstance(there, EdgeTypeSchema)
-        if there.count != back.count:
+        paired |= {forward, reverse}
+        forward_schema, reverse_schema = new_plan.schemas[forward], new_plan.schemas[reverse]
+        assert isinstance(forward_schema, EdgeTypeSchema)
+        if forward_schema.count != reverse_schema.count:
             raise DataError(
-                f"--reverse {','.join(pair)}: must have as many edges (got {there.count:,}, {back.count:,})"
+                f"--reverse {','.join(pair)}: must have as many edges (got {forward_schema.count:,}, "
+                f"{reverse_schema.count:,})"
             )
-        own = {column: name for column, name in made.names[reverse].columns.items() if column.startswith("feature:")}
-        made.names[reverse] = TensorNames(columns=own)
-        made.schemas[forward] = there.model_copy(update={"reverse": reverse})
-        changes = {"reverse": forward, "is_reverse": True, "labels": there.labels, "split_counts": there.split_counts}
-        made.schemas[reverse] = back.model_copy(update=changes)
-    for schema in made.schemas.values():
-        if isinstance(schema, EdgeTypeSchema) and schema.edge_type not in done and made.names[schema.edge_type].masks:
-            name, twins = edge_name(schema.edge_type), _twins(schema, made)
+        feature_tensors = {
+            column: name for column, name in new_plan.names[reverse].columns.items() if column.startswith("feature:")
+        }
+        new_plan.names[reverse] = TensorNames(columns=feature_tensors)
+        new_plan.schemas[forward] = forward_schema.model_copy(update={"reverse": reverse})
+        changes = {
+            "reverse": forward,
+            "is_reverse": True,
+            "labels": forward_schema.labels,
+            "split_counts": forward_schema.split_counts,
+        }
+        new_plan.schemas[reverse] = reverse_schema.model_copy(update=changes)
+    for schema in new_plan.schemas.values():
+        if (
+            isinstance(schema, EdgeTypeSchema)
+            and schema.edge_type not in paired
+            and new_plan.names[schema.edge_type].masks
+        ):
+            name, twins = edge_name(schema.edge_type), _twins(schema, new_plan)
             if twins:
-                made.notes.append(
+                new_plan.notes.append(
                     f"{name} has masks: where {' or '.join(twins)} holds its edges the other way round, say so with "
                     f"--reverse {name},{twins[0]}, or its held-out edges stay visible in it"
                 )
 
 
-def _twins(schema: EdgeTypeSchema, made: Plan) -> list[str]:
-    """Edge types between the same ends the other way round, with as many edges."""
+def _twins(schema: EdgeTypeSchema, new_plan: Plan) -> list[str]:
+    """Edge types in the opposite direction with as many edges."""
     return [
-        edge_name(other.edge_type)
-        for other in made.schemas.values()
-        if isinstance(other, EdgeTypeSchema)
-        and other.edge_type != schema.edge_type
-        and other.edge_type[::2] == schema.edge_type[2::-2]
-        and other.count == schema.count
+        edge_name(candidate.edge_type)
+        for candidate in new_plan.schemas.values()
+        if isinstance(candidate, EdgeTypeSchema)
+        and candidate.edge_type != schema.edge_type
+        and candidate.edge_type[::2] == schema.edge_type[2::-2]
+        and candidate.count == schema.count
     ]
 
 
@@ -351,8 +380,8 @@ def _is_name(value: str) -> bool:
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def told(plan: Plan) -> list[str]:
-    """A line for each type: what of it was taken for what."""
+def summary(plan: Plan) -> list[str]:
+    """A line for each type: its features, labels and splits."""
     lines = []
     for row_type, schema in plan.schemas.items():
         what = [f"features {', '.join(schema.features)}"] if schema.features else []

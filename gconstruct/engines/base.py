@@ -1,6 +1,6 @@
-"""What an engine must do, and which engines there are: `graph.engine` is a name of this table.
+"""What an engine must do. `graph.engine` names one; `add_engine` in graphstorm_like.config.engines adds another.
 
-An engine reads the tables and writes the columns of one partition. The rest is shared: which files a table is made of
+An engine reads the tables and writes the columns of one partition. The rest is shared: the files of a table
 (`inputs`), what a column may hold (`kinds`), messages (`rules`), draws of splits (`splits`), features
 (`features`, `transforms`), the order of edges (`csc`), files (`write`), partitions and the manifest.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from graphstorm_like.config.engines import engine_locations
 from graphstorm_like.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
     from graphstorm_like.config.graph import GraphConfig
 
 Progress = Callable[[str], None]
-ENGINES = {"arrow": "gconstruct.engines.arrow.engine:ArrowEngine"}
-"""By name, `module:class` of an Engine whose constructor takes (GraphConfig, Progress): imported when it is used."""
 
 
 class Engine(Protocol):
-    """One construction."""
+    """One construction. Made with (GraphConfig, Progress)."""
 
     def check(self) -> None:
-        """Look at headers only. Raises DataError that names every file, column and type that is wrong."""
+        """Read headers only. Raises DataError that names every wrong file, column and type."""
         ...
 
     def run(self, folder: Path) -> Construction:
@@ -39,9 +38,21 @@ class Engine(Protocol):
 
 
 def engine_for(config: GraphConfig, progress: Progress) -> Engine:
-    """The engine that `graph.engine` names. Raises ConfigError when there is none of that name."""
-    if config.engine not in ENGINES:
-        raise ConfigError(unknown("graph.engine", "engine", config.engine, ENGINES))
-    module, _, name = ENGINES[config.engine].partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(config, progress)
+    """The engine that `graph.engine` names.
+
+    Raises ConfigError when there is none of that name, or when its class cannot be imported.
+    """
+    locations = engine_locations()
+    if config.engine not in locations:
+        raise ConfigError(unknown("graph.engine", "engine", config.engine, locations))
+    location = locations[config.engine]
+    module, _, class_name = location.partition(":")
+    try:
+        engine_class = getattr(importlib.import_module(module), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"graph.engine: {config.engine!r} must be a class that can be imported (got {location}: {error}). "
+            "Correct the location that add_engine was given, or install what it imports"
+        ) from error
+    engine: Engine = engine_class(config, progress)
     return engine

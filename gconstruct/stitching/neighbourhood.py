@@ -1,4 +1,4 @@
-"""Which nodes of a corpus graph stand for nodes of an application, and which corpus edges lie around them.
+"""Which corpus nodes are the same as application nodes, and which corpus edges surround them.
 
 Arrays in, arrays out: n application nodes and m corpus nodes of a type, e edges of a corpus edge type. Nothing loops
 over nodes or edges.
@@ -16,26 +16,26 @@ import pyarrow.compute as pc
 
 
 class Match(NamedTuple):
-    """How n own keys meet m others."""
+    """One-to-one matches of n own keys with m others."""
 
     own: np.ndarray
     """int64 (a): own positions, ascending"""
     other: np.ndarray
-    """int64 (a): the position that each of them equals"""
+    """int64 (a): the position with the same key, for each of them"""
     ambiguous: np.ndarray
-    """bool (n): equals something, but not one to one"""
+    """bool (n): has an equal key, but not one to one"""
 
 
-def match(own: pa.Array, other: pa.Array) -> Match:
+def match(keys: pa.Array, other_keys: pa.Array) -> Match:
     """One-to-one matches of two columns of keys, compared as text. A null matches nothing."""
-    own, other = pc.cast(own, pa.large_string()), pc.cast(other, pa.large_string())
-    unique = np.flatnonzero(_occurs_once(other))
-    found = pc.index_in(own, value_set=other.take(pa.array(unique)), skip_nulls=True)
-    hit = pc.is_valid(found).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(hit & _occurs_once(own))
-    ambiguous = pc.is_in(own, value_set=other, skip_nulls=True).to_numpy(zero_copy_only=False).copy()
+    keys, other_keys = pc.cast(keys, pa.large_string()), pc.cast(other_keys, pa.large_string())
+    unique = np.flatnonzero(_occurs_once(other_keys))
+    matched = pc.index_in(keys, value_set=other_keys.take(pa.array(unique)), skip_nulls=True)
+    hit = pc.is_valid(matched).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(hit & _occurs_once(keys))
+    ambiguous = pc.is_in(keys, value_set=other_keys, skip_nulls=True).to_numpy(zero_copy_only=False).copy()
     ambiguous[rows] = False
-    positions = pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
+    positions = pc.fill_null(matched, 0).to_numpy(zero_copy_only=False)
     return Match(rows, unique[positions[rows]].astype(np.int64), ambiguous)
 
 
@@ -59,7 +59,7 @@ class Relation:
     target: np.ndarray
     """int (e)"""
     usable: np.ndarray
-    """bool (e): may be followed and taken"""
+    """bool (e): may be followed"""
 
 
 def surroundings(
@@ -71,15 +71,15 @@ def surroundings(
 ) -> tuple[dict[int, np.ndarray], dict[str, np.ndarray]]:
     """Follow edges `hops` times from the aligned nodes, along and against their direction.
 
-    relations: by a number of their own, which draws derive from. aligned: bool (m) by node type. max_neighbors: edges
-    followed per node, relation and direction in a hop. Returns (taken edges, bool (e) by relation; reached nodes,
+    relations: by numbers, which enter the seeds of draws. aligned: bool (m) by node type. max_neighbors: edges
+    followed per node, relation and direction in a hop. Returns (followed edges, bool (e) by relation; reached nodes,
     aligned ones included, bool (m) by node type). Each node is expanded once, in the hop after it was reached.
     """
     reached = {name: mask.copy() for name, mask in aligned.items()}
     frontier = dict(aligned)
-    taken = {number: np.zeros(len(relation.source), bool) for number, relation in relations.items()}
+    followed = {number: np.zeros(len(relation.source), bool) for number, relation in relations.items()}
     for hop in range(hops):
-        found = {name: np.zeros(len(mask), bool) for name, mask in reached.items()}
+        touched = {name: np.zeros(len(mask), bool) for name, mask in reached.items()}
         for number, relation in relations.items():
             inwards = (relation.target_type, relation.target, relation.source_type, relation.source)
             outwards = (relation.source_type, relation.source, relation.target_type, relation.target)
@@ -88,16 +88,16 @@ def surroundings(
                 if max_neighbors is not None:
                     draws = np.random.default_rng([seed, hop, number, direction])
                     rows = rows[draw_each(near[rows], max_neighbors, draws)]
-                taken[number][rows] = True
-                found[far_type][far[rows]] = True
-        frontier = {name: mask & ~reached[name] for name, mask in found.items()}
+                followed[number][rows] = True
+                touched[far_type][far[rows]] = True
+        frontier = {name: mask & ~reached[name] for name, mask in touched.items()}
         for name, mask in frontier.items():
             reached[name] |= mask
-    return taken, reached
+    return followed, reached
 
 
 def draw_each(nodes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """int64: rows such that every node (n, repeated) keeps at most `count` of its rows, drawn uniformly."""
+    """int64: at most `count` rows of every node, drawn uniformly. nodes (n): the node of each row."""
     order = np.lexsort((rng.random(len(nodes)), nodes))
     ordered = nodes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(nodes)])
@@ -106,14 +106,14 @@ def draw_each(nodes: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 
 
 def pair_keys(source: np.ndarray, target: np.ndarray, num_targets: int) -> np.ndarray:
-    """int64 (e): one number a pair of nodes"""
+    """int64 (e): one number per pair of nodes"""
     keys: np.ndarray = source.astype(np.int64) * num_targets + target
     return keys
 
 
 def joins_pair(source: np.ndarray, target: np.ndarray, keys: np.ndarray, num_targets: int) -> np.ndarray:
     """bool (e): the pair of nodes that an edge joins is one of `keys`. A position of -1 is no node."""
-    both = np.flatnonzero((source >= 0) & (target >= 0))
-    found = np.zeros(len(source), bool)
-    found[both] = np.isin(pair_keys(source[both], target[both], num_targets), keys)
-    return found
+    complete = np.flatnonzero((source >= 0) & (target >= 0))
+    joined = np.zeros(len(source), bool)
+    joined[complete] = np.isin(pair_keys(source[complete], target[complete], num_targets), keys)
+    return joined

@@ -1,7 +1,7 @@
 """Two graph folders and their alignment -> one: the application's graph with its corpus neighbourhood (GaLM, KDD 2023).
 
 In: StitchConfig with absolute folders. Out: a graph folder whose application nodes and edges are those of the
-application, and stitch.json, the report. A corpus edge type depends: package -> package becomes up to four,
+application, and stitch.json, the report. A corpus edge type package:depends:package becomes up to four,
 item:corpus_depends:item, item:corpus_depends:corpus_package and so on, each with its reverse if the corpus has one.
 """
 
@@ -50,16 +50,16 @@ from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.hashing import hash_facts
 
 STITCH_VERSION = 1
-"""Raise it when the same graphs give another stitched graph."""
+"""To be raised when the same graphs give another stitched graph."""
 _PART = "part-0"
 Progress = Callable[[str], None]
 
 
 def stitch(config: StitchConfig, *, progress: Progress | None = None, force: bool = False) -> GraphManifest:
-    """Make the graph folder `config.output` and return its manifest; at once when the folder is up to date.
+    """Make the graph folder `config.output` unless it is up to date, and return its manifest.
 
-    Raises ConfigError (names that the graphs do not have, names that clash) or DataError; then the folder is as it
-    was before. `progress` gets plain lines. `force` builds in any case.
+    Raises ConfigError (names that the graphs do not have, names that clash) or DataError, and then leaves the folder
+    as it was. `progress` gets plain lines. `force` builds in any case.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()
@@ -112,8 +112,8 @@ def read_report(folder: str | Path) -> dict[str, Any]:
 def _target(config: StitchConfig) -> Path:
     path, resolved = Path(config.output).absolute(), Path(config.output).resolve()
     for key in ("application", "corpus"):
-        other = Path(getattr(config, key)).resolve()
-        if resolved.is_relative_to(other) or other.is_relative_to(resolved):
+        source_folder = Path(getattr(config, key)).resolve()
+        if resolved.is_relative_to(source_folder) or source_folder.is_relative_to(resolved):
             raise ConfigError(
                 f"output: must be neither in nor around the folder {key} (got {config.output}). Name another folder"
             )
@@ -134,11 +134,11 @@ class _Graph:
         self._part = self.manifest.partitions[0]
 
     def nodes(self, node_type: str) -> pa.RecordBatch:
-        """One row a node."""
+        """One row per node."""
         return self._open(self._part.node_files[node_type])
 
     def edges(self, edge_type: EdgeType) -> pa.RecordBatch:
-        """One row an edge, sorted by target."""
+        """One row per edge, sorted by target."""
         return self._open(self._part.edge_files[edge_name(edge_type)])
 
     def indptr(self, edge_type: EdgeType) -> pa.RecordBatch:
@@ -146,7 +146,7 @@ class _Graph:
         return self._open(indptr_file(self._part.edge_files[edge_name(edge_type)]))
 
     def key(self, node_type: str, text: str | None) -> pa.Array:
-        """The nodes' ids, or a text of theirs."""
+        """The ids of the nodes, or one of their texts."""
         return self.nodes(node_type).column(ID_COLUMN if text is None else text_column(text))
 
     def _open(self, file: str) -> pa.RecordBatch:
@@ -174,7 +174,7 @@ class _Added:
 
 
 class Stitching:
-    """One run: `prepare` decides what is taken, `write` writes it."""
+    """One run: `prepare` decides which nodes and edges are added, `write` writes the graph."""
 
     def __init__(self, config: StitchConfig, say: Progress) -> None:
         self._config, self._say = config, say
@@ -190,8 +190,9 @@ class Stitching:
         self._report: dict[str, Any] = {"aligned": {}, "added_nodes": {}, "added_edges": {}, "left_out": {}}
 
     def prepare(self) -> None:
-        """Align, follow edges, number what was reached. Raises ConfigError or DataError."""
-        numbers = self._check_names()
+        """Align nodes, follow edges, and number the nodes that were reached. Raises ConfigError or DataError."""
+        self._check_names()
+        numbers = self._chosen_relations()
         self._align()
         for number in numbers:
             edge_type = self._corpus.manifest.edges[number].edge_type
@@ -200,32 +201,36 @@ class Stitching:
             usable = np.ones(len(source), bool)
             self._relations[number] = Relation(edge_type[0], edge_type[2], source, target, usable)
         self._leave_out_copies()
-        aligned = {
-            name: np.logical_or.reduce([np.zeros(node.count, bool), *(p >= 0 for p in self._positions[name].values())])
-            for name, node in self._corpus.manifest.nodes.items()
-        }
+        aligned: dict[str, np.ndarray] = {}
+        for name, node in self._corpus.manifest.nodes.items():
+            aligned[name] = np.zeros(node.count, bool)
+            for positions in self._positions[name].values():
+                aligned[name] |= positions >= 0
         config = self._config
-        taken, reached = surroundings(self._relations, aligned, config.hops, config.max_neighbors, config.seed)
+        followed, reached = surroundings(self._relations, aligned, config.hops, config.max_neighbors, config.seed)
         for name, mask in reached.items():
             rows = np.flatnonzero(mask & ~aligned[name])
             if rows.size:
                 self._add_nodes(name, rows)
-        self._add_edges(taken)
+        self._add_edges(followed)
 
-    def _check_names(self) -> list[int]:
-        """Numbers of the corpus edge types to take, in the corpus's manifest; ConfigError with all unknown names."""
+    def _check_names(self) -> None:
+        """Raises ConfigError with all names that the graphs do not have."""
         problems = []
         graphs = {"application": self._application.manifest, "corpus": self._corpus.manifest}
-        for own, align in self._config.align.items():
-            sides = {"application": (own, align.application_key), "corpus": (align.corpus, align.corpus_key)}
-            for side, (node_type, key) in sides.items():
-                known = graphs[side].nodes
-                at = f"align.{own}.corpus" if side == "corpus" else f"align.{own}"
-                if node_type not in known:
-                    problems.append(unknown(at, f"node type of the {side}", node_type, known))
-                elif key is not None and key not in known[node_type].text:
-                    problems.append(unknown(f"align.{own}.{side}_key", "text", key, known[node_type].text))
-        edges, names = self._corpus.manifest.edges, self._corpus.manifest.edge_names()
+        for own_type, align in self._config.align.items():
+            where = f"align.{own_type}"
+            sides = (
+                ("application", where, own_type, align.application_key),
+                ("corpus", f"{where}.corpus", align.corpus, align.corpus_key),
+            )
+            for side, at, node_type, key in sides:
+                nodes = graphs[side].nodes
+                if node_type not in nodes:
+                    problems.append(unknown(at, f"node type of the {side}", node_type, nodes))
+                elif key is not None and key not in nodes[node_type].text:
+                    problems.append(unknown(f"{where}.{side}_key", "text", key, nodes[node_type].text))
+        names = self._corpus.manifest.edge_names()
         for field in ("edge_types", "leave_out"):
             for i, edge_type in enumerate(getattr(self._config, field) or ()):
                 if edge_name(edge_type) not in names:
@@ -233,61 +238,72 @@ class Stitching:
         if problems:
             raise ConfigError(problems)
 
-        def named(edge: EdgeTypeSchema, given: list[EdgeType]) -> bool:
-            return edge.edge_type in given or edge.reverse in given
+    def _chosen_relations(self) -> list[int]:
+        """Numbers of the corpus edge types to add, in the corpus's manifest. Raises ConfigError when there are none."""
 
-        wanted, unwanted = self._config.edge_types, self._config.leave_out
-        taken = [(i, e) for i, e in enumerate(edges) if not e.is_reverse and (wanted is None or named(e, wanted))]
-        left = [i for i, e in taken if not named(e, unwanted)]
-        if not left:
+        def is_in(edge: EdgeTypeSchema, edge_types: list[EdgeType]) -> bool:
+            return edge.edge_type in edge_types or edge.reverse in edge_types
+
+        chosen, left_out = self._config.edge_types, self._config.leave_out
+        numbers = []
+        for number, edge in enumerate(self._corpus.manifest.edges):
+            if edge.is_reverse or is_in(edge, left_out):
+                continue
+            if chosen is None or is_in(edge, chosen):
+                numbers.append(number)
+        if not numbers:
             raise ConfigError(
-                f"edge_types, leave_out: must leave at least one corpus edge type (got none of {', '.join(names)})"
+                f"edge_types, leave_out: must leave at least one corpus edge type (got none of "
+                f"{', '.join(self._corpus.manifest.edge_names())})"
             )
-        return left
+        return numbers
 
     def _align(self) -> None:
         """Fill `_positions` for application types."""
         matches = {}
-        for own, align in self._config.align.items():
-            keys = self._application.key(own, align.application_key), self._corpus.key(align.corpus, align.corpus_key)
-            matches[own] = match(*keys)
+        for node_type, align in self._config.align.items():
+            keys = (
+                self._application.key(node_type, align.application_key),
+                self._corpus.key(align.corpus, align.corpus_key),
+            )
+            matches[node_type] = match(*keys)
         for corpus_type, node in self._corpus.manifest.nodes.items():
-            own_types = [own for own, align in self._config.align.items() if align.corpus == corpus_type]
+            own_types = [node_type for node_type, align in self._config.align.items() if align.corpus == corpus_type]
             claims = np.zeros(node.count, np.int64)
-            for own in own_types:
-                claims[matches[own].other] += 1
-            for own in own_types:
-                alone = claims[matches[own].other] == 1
+            for node_type in own_types:
+                claims[matches[node_type].other] += 1
+            for node_type in own_types:
+                unshared = claims[matches[node_type].other] == 1
                 positions = np.full(node.count, -1, np.int64)
-                positions[matches[own].other[alone]] = matches[own].own[alone]
-                self._positions[corpus_type][own] = positions
-                ambiguous = np.count_nonzero(matches[own].ambiguous) + np.count_nonzero(~alone)
-                self._tell_alignment(own, int(np.count_nonzero(alone)), int(ambiguous))
+                positions[matches[node_type].other[unshared]] = matches[node_type].own[unshared]
+                self._positions[corpus_type][node_type] = positions
+                ambiguous = np.count_nonzero(matches[node_type].ambiguous) + np.count_nonzero(~unshared)
+                self._tell_alignment(node_type, int(np.count_nonzero(unshared)), int(ambiguous))
 
-    def _tell_alignment(self, own: str, aligned: int, ambiguous: int) -> None:
-        align, total = self._config.align[own], self._counts[own]
+    def _tell_alignment(self, node_type: str, aligned: int, ambiguous: int) -> None:
+        align, total = self._config.align[node_type], self._counts[node_type]
         if not aligned:
             keys = (
-                (own, self._application.key(own, align.application_key)),
+                (node_type, self._application.key(node_type, align.application_key)),
                 (align.corpus, self._corpus.key(align.corpus, align.corpus_key)),
             )
             examples = " and ".join(f"{shown(column[0].as_py())} in {n}" for n, column in keys if len(column))
             raise DataError(
-                f"align.{own}: at least one node must align with a corpus node of type {align.corpus!r} (got none of "
-                f"{total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold equal keys in "
-                f"application_key and corpus_key"
+                f"align.{node_type}: at least one node must align with a corpus node of type {align.corpus!r} (got "
+                f"none of {total:,}, {ambiguous:,} ambiguous; keys are e.g. {examples}). Name texts that hold "
+                f"equal keys in application_key and corpus_key"
             )
         rate = aligned / total
-        self._report["aligned"][own] = {
+        self._report["aligned"][node_type] = {
             "corpus": align.corpus, "nodes": total, "aligned": aligned, "ambiguous": ambiguous, "rate": rate
         }  # fmt: skip
         self._say(
-            f"{own}: {aligned:,} of {counted(total, 'node')} aligned with {align.corpus} ({rate:.1%}), "
+            f"{node_type}: {aligned:,} of {counted(total, 'node')} aligned with {align.corpus} ({rate:.1%}), "
             f"{ambiguous:,} ambiguous"
         )
 
     def _leave_out_copies(self) -> None:
-        """Mark corpus edges that repeat an edge with a split, in either direction, as not usable."""
+        """Mark corpus edges that repeat an edge with a split, in either direction, as unusable."""
         left_out = {"held_out": ("valid", "test"), "train": ("train",)}
         if self._config.copies_of_split_edges != "leave_out":
             del left_out["train"]
@@ -312,7 +328,7 @@ class Stitching:
 
     def _pairs(self, splits: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
         """Keys of the node pairs that application edges of these splits join, both ways, by the pair's node types."""
-        found: dict[tuple[str, str], list[np.ndarray]] = {}
+        keys_by_ends: dict[tuple[str, str], list[np.ndarray]] = {}
         for edge in self._application.manifest.edges:
             if edge.split_counts is None or edge.is_reverse:
                 continue
@@ -320,9 +336,9 @@ class Stitching:
             rows = np.isin(batch.column(SPLIT_COLUMN).to_numpy(), [SPLITS.index(split) for split in splits])
             source, target = (batch.column(c).to_numpy()[rows] for c in (SOURCE_COLUMN, TARGET_COLUMN))
             near, far = edge.edge_type[0], edge.edge_type[2]
-            found.setdefault((near, far), []).append(pair_keys(source, target, self._counts[far]))
-            found.setdefault((far, near), []).append(pair_keys(target, source, self._counts[near]))
-        return {ends: np.unique(np.concatenate(keys)) for ends, keys in found.items()}
+            keys_by_ends.setdefault((near, far), []).append(pair_keys(source, target, self._counts[far]))
+            keys_by_ends.setdefault((far, near), []).append(pair_keys(target, source, self._counts[near]))
+        return {ends: np.unique(np.concatenate(keys)) for ends, keys in keys_by_ends.items()}
 
     def _add_nodes(self, corpus_type: str, rows: np.ndarray) -> None:
         """Number corpus nodes that are not aligned, as a node type of their own."""
@@ -339,27 +355,27 @@ class Stitching:
         self._report["added_nodes"][name] = len(rows)
         self._say(f"{name}: {counted(len(rows), 'node')} added")
 
-    def _add_edges(self, taken: dict[int, np.ndarray]) -> None:
-        """Sort what was taken by the node types that its ends became."""
-        known = {edge.edge_type for edge in self._application.manifest.edges}
-        for number, mask in taken.items():
+    def _add_edges(self, followed: dict[int, np.ndarray]) -> None:
+        """Divide the corpus edges that were followed by the new node types of their ends."""
+        own_edge_types = {edge.edge_type for edge in self._application.manifest.edges}
+        for number, mask in followed.items():
             edge, relation, rows = self._corpus.manifest.edges[number], self._relations[number], np.flatnonzero(mask)
             source, target = relation.source[rows], relation.target[rows]
             for near, sources in self._positions[relation.source_type].items():
                 for far, targets in self._positions[relation.target_type].items():
-                    there = (sources[source] >= 0) & (targets[target] >= 0)
-                    if not there.any():
+                    both_ends = (sources[source] >= 0) & (targets[target] >= 0)
+                    if not both_ends.any():
                         continue
                     added = _Added(
                         number,
                         (near, f"{self._config.prefix}{edge.edge_type[1]}", far),
                         None if edge.reverse is None else (far, f"{self._config.prefix}{edge.reverse[1]}", near),
-                        rows[there],
-                        sources[source[there]],
-                        targets[target[there]],
+                        rows[both_ends],
+                        sources[source[both_ends]],
+                        targets[target[both_ends]],
                     )
                     for name in added.names:
-                        if name in known:
+                        if name in own_edge_types:
                             raise ConfigError(
                                 f"prefix: must make new edge types (got '{edge_name(name)}', which the application "
                                 f"has already). Choose another prefix than '{self._config.prefix}'"
@@ -368,28 +384,35 @@ class Stitching:
                     self._report["added_edges"][edge_name(added.edge_type)] = len(added.rows)
                     self._say(f"{edge_name(added.edge_type)}: {counted(len(added.rows), 'edge')} added")
 
+    def _file_names(self) -> tuple[dict[str, str], dict[EdgeType, str]]:
+        """Files of the partition by node type and by edge type."""
+        edge_types = [edge.edge_type for edge in self._application.manifest.edges]
+        for added in self._added:
+            edge_types += added.names
+        node_names, edge_names = file_names((t,) for t in self._counts), file_names(edge_types)
+        node_files = {node_type: f"nodes/{node_names[node_type,]}" for node_type in self._counts}
+        edge_files = {edge_type: f"edges/{edge_names[edge_type]}" for edge_type in edge_types}
+        return node_files, edge_files
+
     def write(self, folder: Path) -> Construction:
         """Write the partition and the report into an empty folder."""
         for sub in ("nodes", "edges"):
             (folder / _PART / sub).mkdir(parents=True)
-        own, made = self._application.manifest, Construction()
-        edge_types = [edge.edge_type for edge in own.edges] + [name for added in self._added for name in added.names]
-        names = file_names((t,) for t in self._counts), file_names(edge_types)
-        node_files = {t: f"nodes/{names[0][t,]}" for t in self._counts}
-        edge_files = {t: f"edges/{names[1][t]}" for t in edge_types}
+        application, graph = self._application.manifest, Construction()
+        node_files, edge_files = self._file_names()
 
         def write(file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
             self._bytes += write_columns(folder / _PART / file, columns)
 
-        for node_type, node in own.nodes.items():
-            made.nodes[node_type] = node
+        for node_type, node in application.nodes.items():
+            graph.nodes[node_type] = node
             write(node_files[node_type], _columns(self._application.nodes(node_type)))
         for node_type, (corpus_type, rows) in self._rows.items():
             node = self._corpus.manifest.nodes[corpus_type]
-            made.nodes[node_type] = node.model_copy(update={"count": len(rows), "labels": {}})
+            graph.nodes[node_type] = node.model_copy(update={"count": len(rows), "labels": {}})
             write(node_files[node_type], _inputs(self._corpus.nodes(corpus_type), rows, ID_COLUMN))
-        for edge in own.edges:
-            made.edges.append(edge)
+        for edge in application.edges:
+            graph.edges.append(edge)
             write(edge_files[edge.edge_type], _columns(self._application.edges(edge.edge_type)))
             write(indptr_file(edge_files[edge.edge_type]), _columns(self._application.indptr(edge.edge_type)))
         for added in self._added:
@@ -401,7 +424,7 @@ class Stitching:
                 ordered = sort_edges(source, target, *counts, attributes)
                 write(edge_files[name], ordered.columns)
                 write(indptr_file(edge_files[name]), {"indptr": ordered.indptr})
-                made.edges.append(
+                graph.edges.append(
                     EdgeTypeSchema(
                         edge_type=name,
                         count=len(source),
@@ -411,22 +434,23 @@ class Stitching:
                         is_reverse=name != added.edge_type,
                     )
                 )
-        made.partitions.append(
+        node_ranges = {name: (0, node.count) for name, node in graph.nodes.items()}
+        graph.partitions.append(
             PartitionSchema(
                 folder=_PART,
-                node_ranges={name: (0, node.count) for name, node in made.nodes.items()},
+                node_ranges=node_ranges,
                 node_files=node_files,
-                edge_files={edge_name(name): file for name, file in edge_files.items()},
+                edge_files={edge_name(edge_type): file for edge_type, file in edge_files.items()},
                 bytes=self._bytes,
             )
         )
         left_out = {f"corpus edges: repeat {k} edges": v for k, v in self._report["left_out"].items() if v}
-        made.dropped = {**own.dropped, **left_out}
+        graph.dropped = {**application.dropped, **left_out}
         with (folder / STITCH_REPORT).open("w", encoding="utf-8") as report:
             json.dump(self._report, report, indent=2)
             report.flush()
             os.fsync(report.fileno())
-        return made
+        return graph
 
 
 def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -434,7 +458,7 @@ def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 
 
 def _inputs(batch: pa.RecordBatch, rows: np.ndarray, *more: str) -> dict[str, np.ndarray | pa.Array]:
-    """Rows of what a model reads: features, texts and images, no labels and no splits."""
+    """Some rows of the columns that a model reads: features, texts and images, but no labels and no splits."""
     prefixes = (feature_column(""), text_column(""), image_column(""))
     index = pa.array(rows)
     return {n: c.take(index) for n, c in _columns(batch).items() if n in more or n.startswith(prefixes)}

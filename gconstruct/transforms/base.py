@@ -1,11 +1,11 @@
-"""What a feature transform does, in steps that any engine can take over any pieces of a table.
+"""Feature transforms, in steps that any engine can apply to any pieces of a table.
 
     read(source)            a column of some rows -> its values, checked row by row
-    fit(values)             statistics of these rows;  merge(one, other)  of both
-    state(statistics, ...)  what is kept, as JSON-able data: it goes into graph.json
-    apply(values, state)    numbers (n, width) of these rows, with a state of now or of long ago
+    fit(values)             statistics of these rows;  merge(first, second)  statistics of both
+    state(statistics, ...)  what is kept, as JSON-able data in graph.json
+    apply(values, state)    numbers (n, width) of these rows, with a state of this run or of an earlier one
 
-So new rows get the features that the rows of the graph would have got: see `features.apply_fitted`.
+So new rows get the same features as the rows of the graph: see `features.apply_fitted`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Statistics = TypeVar("Statistics")
 
 
 class Transform(ABC, Generic[Config, Values, Statistics]):
-    """Of one feature. Steps that find something wrong tell `source.refuse`, and return None."""
+    """The transform of one feature. Steps that find something wrong call `source.refuse` and return None."""
 
     use: str
-    """Which kinds of columns it takes: a key of kinds.USES"""
+    """Which kinds of columns it accepts: a key of kinds.USES"""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -47,12 +47,12 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
         """Statistics of these rows."""
 
     @abstractmethod
-    def merge(self, one: Statistics, other: Statistics) -> Statistics:
-        """Statistics of the rows of both. Sums of floats may differ in their last digit from those of one `fit`."""
+    def merge(self, first: Statistics, second: Statistics) -> Statistics:
+        """Statistics of the rows of both. Sums of floats may differ in the last digit from those of one `fit`."""
 
     @abstractmethod
     def state(self, statistics: Statistics, source: Source) -> dict[str, Any] | None:
-        """What `apply` needs to know of all rows: JSON-able, and no key of the configuration among its keys."""
+        """What `apply` needs to know about all rows: JSON-able, without keys of the configuration."""
 
     @abstractmethod
     def apply(self, values: Values, state: dict[str, Any], source: Source) -> np.ndarray | None:

@@ -1,6 +1,6 @@
-"""A number -> ones in the columns of the intervals that it lies in.
+"""A number -> ones in the columns of the intervals that contain it.
 
-With edges e_0 < ... < e_k, column i stands for e_i <= x < e_(i+1); the first and the last reach on without end.
+With edges e_0 < ... < e_k, column i stands for e_i <= x < e_(i+1); the first and the last are unbounded.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from graphstorm_like.config.features.bucket import BucketFeature
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What was found in some rows."""
+    """Numbers of some rows."""
 
     rows: int
     """with and without numbers"""
     kept: np.ndarray
-    """float64: all numbers, for quantiles; smallest and largest, for a range; none, for given edges"""
+    """float64: for quantiles all numbers, for a range the smallest and largest, for given edges none"""
 
 
 @TRANSFORMS.register(BucketFeature)
@@ -33,7 +33,7 @@ class BucketTransform(Transform[BucketFeature, np.ndarray, Numbers]):
     use = "scalar"
 
     def read(self, source: Source) -> np.ndarray | None:
-        """Infinite and missing numbers are told."""
+        """Infinite and missing numbers are reported."""
         numbers = as_numbers(source)
         if numbers is None:
             return None
@@ -51,12 +51,12 @@ class BucketTransform(Transform[BucketFeature, np.ndarray, Numbers]):
         return values if len(source.problems) == before else None
 
     def fit(self, values: np.ndarray) -> Numbers:
-        """What the edges follow from."""
+        """The numbers that determine the edges."""
         return self._kept(len(values), values[~np.isnan(values)])
 
-    def merge(self, one: Numbers, other: Numbers) -> Numbers:
-        """Of both; exact."""
-        return self._kept(one.rows + other.rows, np.concatenate([one.kept, other.kept]))
+    def merge(self, first: Numbers, second: Numbers) -> Numbers:
+        """Numbers of both; exact."""
+        return self._kept(first.rows + second.rows, np.concatenate([first.kept, second.kept]))
 
     def _kept(self, rows: int, numbers: np.ndarray) -> Numbers:
         if self.config.edges is not None or not numbers.size:
@@ -66,7 +66,7 @@ class BucketTransform(Transform[BucketFeature, np.ndarray, Numbers]):
         return Numbers(rows, np.array([numbers.min(), numbers.max()]))
 
     def state(self, statistics: Numbers, source: Source) -> dict[str, Any] | None:
-        """The edges between the intervals: one number less than there are intervals."""
+        """The edges between the intervals, one fewer than intervals."""
         config, numbers = self.config, statistics.kept
         if config.edges is not None:
             return {"inner_edges": config.edges[1:-1]}

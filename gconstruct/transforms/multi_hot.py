@@ -1,4 +1,4 @@
-"""Several categories a row -> ones in their columns."""
+"""Several categories per row -> ones in their columns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from graphstorm_like.config.features.multi_hot import MultiHotFeature
 
 @TRANSFORMS.register(MultiHotFeature)
 class MultiHotTransform(CategoryTransform[MultiHotFeature]):
-    """Lists, or strings that are split at the separator; blanks around a category do not count, nor empty ones."""
+    """Lists, or strings that are split at the separator. Blanks around categories and empty ones are ignored."""
 
     def __init__(self, config: MultiHotFeature) -> None:
         super().__init__(config)
         self.use = "multi_hot" if config.separator is None else "separated"
 
     def read(self, source: Source) -> Categories:
-        """The categories of all rows, one behind the other."""
+        """The categories of all rows, one after another."""
         column = source.values
         if self.config.separator is not None:
             column = pc.split_pattern(pc.cast(column, pa.large_string()), pattern=self.config.separator)
@@ -29,5 +29,5 @@ class MultiHotTransform(CategoryTransform[MultiHotFeature]):
             return Categories.of(len(source), pa.array([], pa.large_string()), np.empty(0, np.int64))
         rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
         strings = pc.utf8_trim_whitespace(pc.cast(column.flatten(), pa.large_string()))
-        given = pc.fill_null(pc.not_equal(strings, ""), False)
-        return Categories.of(len(source), strings.filter(given), rows[given.to_numpy(zero_copy_only=False)])
+        not_empty = pc.fill_null(pc.not_equal(strings, ""), False)
+        return Categories.of(len(source), strings.filter(not_empty), rows[not_empty.to_numpy(zero_copy_only=False)])

@@ -1,7 +1,6 @@
 """Numbers, normalised: (x - shift) / scale.
 
-In: a column of numbers, or of lists of one length. Rows are worked on in blocks, so that float64 intermediates stay
-small.
+In: a column of numbers, or of lists of one length. Rows are processed in blocks to keep float64 intermediates small.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from gconstruct.values import Source, as_numbers
 from graphstorm_like.config.features.numeric import NumericFeature
 
 _LARGEST_TO_FIT = 1e140
-"""Squares of such numbers, added over 1e27 rows, are a float64: beyond it mean and std become infinite."""
+"""The squares of 1e27 such numbers still add up to a finite float64; beyond it mean and std become infinite."""
 _BLOCK_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of the numbers that are there, by position of the list: arrays (width)."""
+    """Statistics of the numbers that are not missing, by position in the list: arrays (width)."""
 
     rows: int
     """with and without numbers"""
@@ -47,7 +46,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
     use = "numeric"
 
     def read(self, source: Source) -> np.ndarray | None:
-        """Numbers that are not finite, missing, negative (for log1p) or too large are told."""
+        """Numbers that are infinite, missing, negative (for log1p) or too large are reported."""
         values: np.ndarray | None
         if pa.types.is_null(source.values.type):
             values = np.full((len(source), source.width or 1), np.nan)
@@ -71,19 +70,19 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
             too_large = (values > _LARGEST_TO_FIT) | (values < -_LARGEST_TO_FIT)
             large = np.setdiff1d(np.flatnonzero(too_large.any(axis=1)), infinite)
             if large.size:
-                got = _examples(values, large, lambda v: np.abs(v) > _LARGEST_TO_FIT)
+                examples = _examples(values, large, lambda v: np.abs(v) > _LARGEST_TO_FIT)
                 rule = f"at most {_LARGEST_TO_FIT:g} for normalize: {config.normalize}"
-                source.refuse(large, got, rule, f"Correct the value, or set {key}.log1p: true")
+                source.refuse(large, examples, rule, f"Correct the value, or set {key}.log1p: true")
         if config.log1p:
             negative = np.flatnonzero((values < 0).any(axis=1))
             if negative.size:
-                got = _examples(values, negative, lambda v: v < 0)
+                examples = _examples(values, negative, lambda v: v < 0)
                 fix = f"Leave out {key}.log1p, or correct the values"
-                source.refuse(negative, got, "zero or more for log1p", fix)
+                source.refuse(negative, examples, "zero or more for log1p", fix)
         return len(source.problems) == before
 
     def fit(self, values: np.ndarray) -> Moments:
-        """Two passes: the squares are taken from the mean of all rows."""
+        """Two passes: the squared distances need the mean of all rows."""
         width = values.shape[1]
         count, total = np.zeros(width), np.zeros(width)
         low, high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -98,30 +97,30 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
             squares += np.nansum((block - mean) ** 2, axis=0)
         return Moments(len(values), count, mean, squares, low, high)
 
-    def merge(self, one: Moments, other: Moments) -> Moments:
+    def merge(self, first: Moments, second: Moments) -> Moments:
         """Chan, Golub & LeVeque 1983, eq. 2.1: https://doi.org/10.1080/00031305.1983.10483115"""
-        count = one.count + other.count
-        distance = other.mean - one.mean
-        share = other.count / np.maximum(count, 1)
+        count = first.count + second.count
+        distance = second.mean - first.mean
+        share = second.count / np.maximum(count, 1)
         return Moments(
-            one.rows + other.rows,
+            first.rows + second.rows,
             count,
-            one.mean + distance * share,
-            one.squares + other.squares + distance**2 * one.count * share,
-            np.fmin(one.low, other.low),
-            np.fmax(one.high, other.high),
+            first.mean + distance * share,
+            first.squares + second.squares + distance**2 * first.count * share,
+            np.fmin(first.low, second.low),
+            np.fmax(first.high, second.high),
         )
 
     def state(self, statistics: Moments, source: Source) -> dict[str, Any] | None:
         """mean, std (of the population), min and max, as far as `apply` needs them: lists of `width` numbers."""
-        some, config = statistics.count > 0, self.config
-        if config.missing == "mean" and statistics.rows and not some.any():
+        has_numbers, config = statistics.count > 0, self.config
+        if config.missing == "mean" and statistics.rows and not has_numbers.any():
             source.refuse_all(
                 f"must have at least one number to take the mean of (got {statistics.rows:,} rows without)",
                 f"Leave the feature out, or set {source.key}.missing: zero",
             )
             return None
-        low, high = np.where(some, statistics.low, 0.0), np.where(some, statistics.high, 0.0)
+        low, high = np.where(has_numbers, statistics.low, 0.0), np.where(has_numbers, statistics.high, 0.0)
         # min == max is exact; a rounded mean leaves a constant column a std of 1e-17, and z-scores that are noise.
         constant = low == high
         std = np.where(constant, 0.0, np.sqrt(statistics.squares / np.maximum(statistics.count, 1)))
@@ -132,7 +131,7 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
         return {name: fitted[name].tolist() for name in names}
 
     def apply(self, values: np.ndarray, state: dict[str, Any], source: Source) -> np.ndarray | None:
-        """Numbers that float32 cannot hold are told."""
+        """Numbers that float32 cannot hold are reported."""
         width, config = values.shape[1], self.config
         shift, scale, fill = np.zeros(width), np.ones(width), np.zeros(width)
         if config.normalize == "standard":
@@ -147,15 +146,15 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
             return None
         scale = np.where(scale > 0, scale, 1.0)
         out = np.empty(values.shape, np.float32)
-        with np.errstate(over="ignore"):  # what becomes infinite is told
+        with np.errstate(over="ignore"):  # what becomes infinite is reported
             for rows, block in self._blocks(values):
                 out[rows] = (np.where(np.isnan(block), fill, block) - shift) / scale
         infinite = np.flatnonzero(np.isinf(out).any(axis=1))
         if infinite.size:
             rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
             normalizes = "" if config.normalize == "standard" else f", or set {source.key}.normalize: standard"
-            got = [_first_value(values[row], np.isinf(out[row])) for row in infinite[:EXAMPLES]]
-            source.refuse(infinite, got, rule, f"Correct the value{normalizes}")
+            examples = [_first_value(values[row], np.isinf(out[row])) for row in infinite[:EXAMPLES]]
+            source.refuse(infinite, examples, rule, f"Correct the value{normalizes}")
             return None
         return out
 
@@ -184,13 +183,13 @@ def _matrix(source: Source) -> np.ndarray | None:
     feature was fitted on, are a problem."""
     column = source.values
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
-    given = np.flatnonzero(lengths >= 0)
+    with_list = np.flatnonzero(lengths >= 0)
     width = source.width
     if width is None:
-        width = int(lengths[given[0]]) if given.size else 1
-    wrong = given[lengths[given] != width]
+        width = int(lengths[with_list[0]]) if with_list.size else 1
+    wrong = with_list[lengths[with_list] != width]
     if wrong.size or width == 0:
-        rows = wrong if width else given
+        rows = wrong if width else with_list
         shown = [Unquoted(f"a list of {n}") for n in lengths[rows[:EXAMPLES]].tolist()]
         others = "in the first row that has one" if source.width is None else "when it was fitted"
         rule = f"a list of {width} numbers, as {others}" if width else "a list of numbers"
@@ -201,10 +200,10 @@ def _matrix(source: Source) -> np.ndarray | None:
         flat = pc.cast(flat, pa.uint8())
     to = pa.float32() if pa.types.is_float32(flat.type) else pa.float64()
     numbers: np.ndarray = pc.cast(flat, to, safe=False).to_numpy(zero_copy_only=False).reshape(-1, width)
-    if given.size == len(column):
+    if with_list.size == len(column):
         return numbers
     values = np.full((len(column), width), np.nan, numbers.dtype)
-    values[given] = numbers
+    values[with_list] = numbers
     return values
 
 
@@ -214,13 +213,13 @@ def _examples(values: np.ndarray, rows: np.ndarray, is_bad: Callable[[np.ndarray
 
 
 def _first_value(numbers: np.ndarray, is_bad: np.ndarray) -> object:
-    """The first bad number of a row; null when there is none and what replaces it is too large."""
+    """The first bad number of a row; None when it is missing and what replaces it is too large."""
     number = float(numbers[is_bad][0])
     return None if np.isnan(number) else number
 
 
 def _raw_missing(source: Source, row: int) -> object:
-    """What stands for 'no number' in the table: null or NaN, perhaps within a list."""
+    """How 'no number' is written in the table: null or NaN, perhaps within a list."""
     value = source.values[row].as_py()
     is_null = None in value if isinstance(value, list) else value is None
     return None if is_null else Unquoted("NaN")

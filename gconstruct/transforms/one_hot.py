@@ -1,4 +1,4 @@
-"""One category a row -> a one in its column; null gives the zero vector."""
+"""One category per row -> a one in its column; null gives the zero vector."""
 
 from __future__ import annotations
 

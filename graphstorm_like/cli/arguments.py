@@ -15,4 +15,4 @@ Overrides = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Do it anew, whether up to date or not.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even if it is up to date.")]

@@ -1,4 +1,4 @@
-"""gsl doctor: what is installed, what is missing, what would run."""
+"""gsl doctor: what is installed, what is missing, and what can run."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import typer
 from graphstorm_like.errors import GslError
 
 BUG, NO_MEMORY, FILE_TROUBLE = 70, 71, 74
-"""Exit codes: ours to mend; memory is short; the system refused a file. Those of sysexits.h."""
+"""Exit codes as in sysexits.h: a bug of ours; too little memory; the system refused a file."""
 TRACEBACK = "GSL_TRACEBACK"
 _ADVICE = {
     errno.ENOSPC: "Free space there",
@@ -34,7 +34,7 @@ _ADVICE = {
 
 @contextmanager
 def with_messages() -> Iterator[None]:
-    """The last handler. Sets the exit status: our own errors have theirs, others are told apart by cause."""
+    """The last handler of errors. Sets the exit status: that of our own errors, or one that fits the cause."""
     try:
         yield
     except GslError as error:
@@ -66,12 +66,15 @@ def os_error_text(error: OSError) -> str:
     name = errno.errorcode.get(error.errno, "") if error.errno else ""
     reason = error.strerror or str(error) or type(error).__name__
     where = " -> ".join(places) or "a file or connection"
-    advice = _ADVICE.get(error.errno or 0, "")
-    return f"{where}: {reason}{f' ({name})' if name else ''}{f'. {advice}' if advice else ''}"
+    text = f"{where}: {reason}"
+    if name:
+        text += f" ({name})"
+    advice = _ADVICE.get(error.errno or 0)
+    return text if advice is None else f"{text}. {advice}"
 
 
 def _keep_traceback() -> str:
-    """Write the traceback of the error that is being handled into a file; words that name it."""
+    """Write the traceback of the error that is being handled into a file; returns a sentence that names the file."""
     text = traceback.format_exc()
     if os.environ.get(TRACEBACK):
         typer.echo(text, err=True)

@@ -1,4 +1,4 @@
-"""gsl export and gsl import: graphs in the form of other tools."""
+"""gsl export and gsl import: graphs in the format of other tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphstorm_like.cli.arguments import Quiet
 
 
 class Form(StrEnum):
-    """Forms that a graph can leave in or come in."""
+    """Formats that a graph can be exported to or imported from."""
 
     dgl = "dgl"
 
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
         name: Annotated[str, typer.Option(help="The graph's name: the file NAME.json, DistGraph('NAME').")] = "graph",
         quiet: Quiet = False,
     ) -> None:
-        """Write a graph folder in the form of another tool."""
+        """Write a graph folder in the format of another tool."""
         from graphstorm_like.graph.dgl.export import export_dgl
         from graphstorm_like.progress import Reporter
 
@@ -49,7 +49,7 @@ def add_to(app: typer.Typer) -> None:
             typer.Option(help="TYPE/TENSOR that is a feature, e.g. a count in whole numbers.", show_default=False),
         ] = None,
         leave_out: Annotated[
-            list[str] | None, typer.Option(help="TYPE/TENSOR that is not wanted.", show_default=False)
+            list[str] | None, typer.Option(help="TYPE/TENSOR to leave out.", show_default=False)
         ] = None,
         reverse: Annotated[
             list[str] | None,
@@ -61,7 +61,7 @@ def add_to(app: typer.Typer) -> None:
         ] = None,
         quiet: Quiet = False,
     ) -> None:
-        """Make a graph folder of one in the form of another tool."""
+        """Make a graph folder from a folder in the format of another tool."""
         from gconstruct.dgl import import_dgl
         from graphstorm_like.errors import ConfigError, must_be
         from graphstorm_like.progress import Reporter

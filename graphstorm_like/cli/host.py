@@ -38,8 +38,8 @@ def add_to(app: typer.Typer) -> None:
         checked, mark = load_pipeline(pipeline, overrides or ()), None
         if hosts_from_slurm:
             node = slurm_node()
-            index, found, mark = node.index, node.addresses, node.mark
+            index, host_list, mark = node.index, node.addresses, node.mark
         else:
-            found = host_addresses(checked, addresses)
+            host_list = host_addresses(checked, addresses)
         with stopped_by_hand():
-            run_one_host(checked, index, found, secret_file, mark=mark, fresh=fresh, quiet=quiet)
+            run_one_host(checked, index, host_list, secret_file, mark=mark, fresh=fresh, quiet=quiet)

@@ -21,12 +21,13 @@ def add_to(app: typer.Typer) -> None:
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
-        """All stages, where --on or launch.on says: this machine, a Ray cluster, a Slurm cluster, your own launcher."""
+        """Run all stages where --on or launch.on says: here, on a Ray or Slurm cluster, or by your own launcher."""
         from graphstorm_like.config.load import load_with_origin
         from graphstorm_like.launch.launcher import launcher_of
         from graphstorm_like.launch.launchers import Source
         from graphstorm_like.launch.preflight import check_run
         from graphstorm_like.launch.state import STAGES
+        from graphstorm_like.launch.summary import summary
 
         changes = [*(overrides or ()), *([f"launch.on={on}"] if on else [])]
         changes += [f"launch.address={address}"] if address else []
@@ -40,3 +41,6 @@ def add_to(app: typer.Typer) -> None:
             answer = launcher.submit(checked, source, fresh, quiet)
         if answer is not None:
             typer.echo(answer)
+        elif not quiet:
+            for line in summary(checked, [str(pipeline), *changes]):
+                typer.echo(line)

@@ -1,4 +1,4 @@
-"""The `gsl` command: one module a verb, no logic here."""
+"""The `gsl` command: one module per verb, no logic here."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -56,7 +56,7 @@ worker.add_to(app)
 
 
 def main() -> None:
-    """Entry point: whatever goes wrong is a message and an exit code."""
+    """Entry point: every error is a message and an exit code."""
     with with_messages():
         app()
 

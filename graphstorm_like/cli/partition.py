@@ -19,10 +19,10 @@ def add_to(app: typer.Typer) -> None:
         target: Annotated[Path, typer.Argument(metavar="TARGET", help="The folder to write.", show_default=False)],
         count: Annotated[int, typer.Option(help="Number of partitions.", show_default=False)],
         method: Annotated[str, typer.Option(help="random, or metis (few edges between partitions).")] = "random",
-        seed: Annotated[int, typer.Option(help="Another one gives other partitions.")] = 0,
+        seed: Annotated[int, typer.Option(help="Of the random partitions, and of METIS.")] = 0,
         quiet: Quiet = False,
     ) -> None:
-        """Write a graph folder anew in several partitions, or in one again; a target that is up to date stays."""
+        """Write a graph folder with another number of partitions; a target that is up to date stays."""
         from gconstruct.partition import partition_graph
         from graphstorm_like.progress import Reporter
 

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("run")
     def run(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
-        """construct -> train -> evaluate -> infer; what is up to date is skipped."""
+        """construct -> train -> evaluate -> infer; stages that are up to date are skipped."""
         _run(pipeline, overrides, fresh, quiet, None)
 
     for stage, text in _STAGE_HELP.items():
@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 @contextmanager
 def stopped_by_hand() -> Iterator[None]:
-    """What Ctrl-C and SIGTERM end with: a line, and 128 + the signal's number."""
+    """Ends Ctrl-C and SIGTERM with a line and the exit code 128 + the signal's number."""
     from graphstorm_like.training.stopping import Stopped
 
     try:
@@ -58,8 +58,12 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.launcher import launch
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
+    from graphstorm_like.launch.summary import summary
 
     checked, origin = load_with_origin(pipeline, overrides or ())
     check_run(checked, stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
+    if stages is None and not quiet:
+        for line in summary(checked, [str(pipeline), *(overrides or ())]):
+            typer.echo(line)

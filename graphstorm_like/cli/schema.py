@@ -1,4 +1,4 @@
-"""gsl schema: what may stand in the pipeline YAML, for editors (JSON Schema) and for people (Markdown)."""
+"""gsl schema: the keys of the pipeline YAML, for editors (JSON Schema) and for people (Markdown)."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.config import Pipeline
         from graphstorm_like.config.reference import markdown as as_markdown
 
-        known = Pipeline.model_json_schema()
-        typer.echo(as_markdown(known).rstrip() if markdown else json.dumps(known, indent=2))
+        json_schema = Pipeline.model_json_schema()
+        typer.echo(as_markdown(json_schema).rstrip() if markdown else json.dumps(json_schema, indent=2))

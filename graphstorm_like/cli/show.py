@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     def graph(
         folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
         overrides: Overrides = None,
+        check: bool = typer.Option(True, "--check/--no-check", help="Check that its files are as they were written."),
     ) -> None:
         """Types, counts, features, labels and splits of a constructed graph."""
         from graphstorm_like.config import load_pipeline
@@ -23,12 +24,12 @@ def add_to(app: typer.Typer) -> None:
 
         if folder.endswith((".yaml", ".yml")):
             folder = str(load_pipeline(folder, overrides or ()).graph.path)
-        for line in show_graph(folder):
+        for line in show_graph(folder, check):
             typer.echo(line)
 
     @show.command("batch")
     def batch(pipeline: Yaml, overrides: Overrides = None) -> None:
-        """One real training batch: every step with its time and bytes, shapes, loss."""
+        """One real training batch: time and bytes of every step, shapes, loss."""
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.show.batch import show_batch
         from graphstorm_like.progress import Reporter

@@ -33,5 +33,7 @@ def add_to(app: typer.Typer) -> None:
             typer.echo(yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False), nl=False)
         else:
             graph = checked.graph
-            counts = f"{len(graph.nodes)} node types, {len(graph.edges)} edge types"
-            typer.echo(f"{pipeline}: valid ({f'graph folder {graph.path}' if graph.is_built else counts})")
+            contents = f"{len(graph.nodes)} node types, {len(graph.edges)} edge types"
+            if graph.is_built:
+                contents = f"graph folder {graph.path}"
+            typer.echo(f"{pipeline}: valid ({contents})")

@@ -1,4 +1,4 @@
-"""gsl worker: what a launcher starts. Not for people."""
+"""gsl worker: started by launchers, not by people."""
 
 from __future__ import annotations
 

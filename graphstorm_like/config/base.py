@@ -6,9 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 NAME_RULE = "letters, digits, '_', '-' or '.', starting with a letter or '_'"
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.\-]*$")
@@ -17,11 +25,11 @@ _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.\-]*$")
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know: a misspelt key is an error, never ignored.
 
-    Types are taken at their word: '8', 8.0 and true are no whole numbers, 2020 is no text.
+    Types are strict: '8', 8.0 and true are not whole numbers, 2020 is not text.
     """
 
     renamed_keys: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions and what they are called now: the message that refuses them says so."""
+    """Keys of earlier versions and their present names, for the message about them."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -42,7 +50,7 @@ class KeyedError(ValueError):
 
 
 class HintedError(ValueError):
-    """Raised by a validator of a value; `hint` is said behind what was got."""
+    """Raised by a validator of a value; `hint` comes at the end of the message."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -57,6 +65,27 @@ class Accepts:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [*self.forms, handler(core)]}
+
+
+class NameIn:
+    """Annotation of a field: a name in a table, looked up when a value is validated, so that names which plug-ins add
+    are allowed too."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.table = table
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(self.table)}
+
+    def _check(self, value: Any) -> Any:
+        if isinstance(value, str) and value in self.table:
+            return value
+        *names, last = map(repr, self.table)
+        expected = f"{', '.join(names)} or {last}" if names else last
+        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": expected})
 
 
 def _check_name(value: str) -> str:

@@ -1,7 +1,7 @@
-"""A graph folder that is there already, as the GraphConfig that the rules between sections are checked against.
+"""An existing graph folder as a GraphConfig, against which the rules between sections are checked.
 
-graph.json is read as plain JSON: its schema lies in a layer above. What is wrong with it is said by the stage that
-opens it.
+graph.json is read as plain JSON, because its schema belongs to a layer above. Errors in it are reported by the stage
+that opens it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from graphstorm_like.config.graph import (
 
 
 def describe_folder(folder: Path) -> GraphConfig | None:
-    """Node types, edge types, features, texts, labels and splits of a graph folder, with no tables behind them (so
-    not validated); None when there is no folder yet."""
+    """Node types, edge types, features, texts, labels and splits of a graph folder, without tables (so not
+    validated); None when there is no folder yet."""
     try:
         manifest = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
         nodes = {name: _node(node) for name, node in manifest["nodes"].items()}
@@ -44,24 +44,25 @@ def _node(entry: dict[str, Any]) -> NodeConfig:
 
 def _attributes(entry: dict[str, Any]) -> dict[str, Any]:
     split = SplitConfig.model_construct()
-    return {
-        "features": {name: NumericFeature.model_construct(column=name) for name in entry["features"]},
-        "text": {name: TextConfig.model_construct() for name in entry["text"]},
-        "labels": {
-            name: LabelConfig.model_construct(column=name, kind=label["kind"], split=split)
-            for name, label in entry["labels"].items()
-        },
+    features = {name: NumericFeature.model_construct(column=name) for name in entry["features"]}
+    texts = {name: TextConfig.model_construct() for name in entry["text"]}
+    labels = {
+        name: LabelConfig.model_construct(column=name, kind=label["kind"], split=split)
+        for name, label in entry["labels"].items()
     }
+    return {"features": features, "text": texts, "labels": labels}
 
 
 def _edge(entry: dict[str, Any]) -> EdgeConfig:
     source, relation, target = entry["edge_type"].split(":")
+    split = None if entry["split_counts"] is None else SplitConfig.model_construct()
+    reverse = False if entry["reverse"] is None else entry["reverse"].split(":")[1]
     return EdgeConfig.model_construct(
         **_attributes(entry),
         files=[],
         source=source,
         relation=relation,
         target=target,
-        split=None if entry["split_counts"] is None else SplitConfig.model_construct(),
-        reverse=False if entry["reverse"] is None else entry["reverse"].split(":")[1],
+        split=split,
+        reverse=reverse,
     )

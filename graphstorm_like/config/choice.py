@@ -1,4 +1,4 @@
-"""Open choices: `type: rgcn` picks one of a family of configuration classes, to which anybody may add.
+"""Open choices: `type: rgcn` picks one of a family of configuration classes, which anybody may extend.
 
     class GnnConfig(Choice, tag="type"):           # the family; a field is annotated with it
         type: str
@@ -6,7 +6,7 @@
     class RgcnConfig(GnnConfig):                   # a member: it registers itself under its tag
         type: Literal["rgcn"]
 
-A field of the family looks the tag up when a value is validated, so that members defined later are found too.
+A field of the family looks up the tag when a value is validated, so that members defined later are included.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graphstorm_like.errors import ConfigError, nearest
 
 
 class Family:
-    """The members of a family by their tags, and the validator that tells them apart."""
+    """The members of a family by their tags, and the validator that chooses among them."""
 
     def __init__(self, root: type[Choice], tag: str, default: str | None) -> None:
         self.root, self.tag, self.default = root, tag, default
@@ -34,10 +34,10 @@ class Family:
     def add(self, member: type[Choice]) -> None:
         """Register a member under each value of its tag. Raises ConfigError when another class has that tag."""
         for value in tag_values(member, self.tag):
-            there = self.members.get(value)
-            if there is not None and not _same_class(there, member):
+            registered = self.members.get(value)
+            if registered is not None and not _same_class(registered, member):
                 raise ConfigError(
-                    f"{self.tag}: {value}: must be one class (got {_place(there)} and {_place(member)}). "
+                    f"{self.tag}: {value}: must be one class (got {_place(registered)} and {_place(member)}). "
                     f"Give one of them another tag"
                 )
             self.members[value] = member
@@ -54,23 +54,23 @@ class Family:
         return self._validator.validate_python(self._with_tag(value))
 
     def _with_tag(self, value: Any) -> Any:
-        """The default tag where none is given. A key that looks like a misspelt one stays: the message asks for it."""
+        """The default tag where none is given, unless a key may be a misspelling of it (the message asks)."""
         if self.default is None or not isinstance(value, dict):
             return value
-        known = self.members[self.default].model_fields if self.default in self.members else {}
-        if nearest(self.tag, [key for key in value if key == self.tag or key not in known]) is not None:
+        own_keys = self.members[self.default].model_fields if self.default in self.members else {}
+        if nearest(self.tag, [key for key in value if key == self.tag or key not in own_keys]) is not None:
             return value
         return {self.tag: self.default, **value}
 
 
 class Choice(Strict):
-    """Base of configuration classes that a tag chooses among."""
+    """Base of configuration classes among which a tag chooses."""
 
     family: ClassVar[Family | None] = None
 
     def __init_subclass__(cls, tag: str | None = None, default: str | None = None, **kwargs: Any) -> None:
-        """tag: makes the class the root of a family, whose members have this key. default: what the tag is when it is
-        not given; None: it must be."""
+        """tag: makes the class the root of a family, whose members have this key. default: the tag when none
+        is given; None: it must be given."""
         super().__init_subclass__(**kwargs)
         if tag is not None:
             cls.family = Family(cls, tag, default)
@@ -137,9 +137,9 @@ def _validates(member: type[Choice]) -> CoreSchema:
     return core_schema.no_info_plain_validator_function(validate)
 
 
-def _same_class(one: type, other: type) -> bool:
-    """Is it the same class again, of a module that was imported twice?"""
-    return one.__qualname__ == other.__qualname__ and _file(one) == _file(other)
+def _same_class(first: type, second: type) -> bool:
+    """Whether it is the same class again, of a module that was imported twice."""
+    return first.__qualname__ == second.__qualname__ and _file(first) == _file(second)
 
 
 def _file(config_class: type) -> str | None:

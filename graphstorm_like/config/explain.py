@@ -23,7 +23,7 @@ class _Spot(NamedTuple):
     owner: Any
     """Type of what holds the last key."""
     at: Any
-    """Type of the value itself, None when the key is unknown."""
+    """Type of the value itself; None when the key is unknown."""
     tag: str
     """The union member that was chosen, e.g. 'rgcn'; empty outside unions."""
 
@@ -39,29 +39,29 @@ class _Rule(NamedTuple):
 def explain(root: type[BaseModel], error: ValidationError, data: Any) -> list[tuple[KeyPath, str]]:
     """[(path, message)] of every problem that `error` found in `data`; the members of a union share one message."""
     rules: dict[KeyPath, list[_Rule]] = {}
-    whole: list[tuple[KeyPath, str]] = []
+    structural: list[tuple[KeyPath, str]] = []
     for detail in error.errors(include_url=False):
         spot = _locate(root, detail["loc"])
         rule = _rule(detail, spot)
         if rule is None:
-            whole += _structure(detail, spot)
+            structural += _structure(detail, spot)
         else:
             rules.setdefault(_given(spot.path, data), []).append(rule)
-    return _without_echo(whole) + [(path, _join(found)) for path, found in rules.items()]
+    return _without_echo(structural) + [(path, _join(rules_of_path)) for path, rules_of_path in rules.items()]
 
 
-def _join(found: list[_Rule]) -> str:
-    rules = list(dict.fromkeys(r.rule for r in found))
+def _join(rules_of_path: list[_Rule]) -> str:
+    rules = list(dict.fromkeys(r.rule for r in rules_of_path))
     if len(rules) > 1:
         rules = [rule.replace("be ", "", 1).replace("true or false", "true, false") for rule in rules]
-    hints = "".join(dict.fromkeys(r.hint for r in found))
-    text = f"must {'be ' if len(rules) > 1 else ''}{' or '.join(rules)} (got {found[0].got})"
+    hints = "".join(dict.fromkeys(r.hint for r in rules_of_path))
+    text = f"must {'be ' if len(rules) > 1 else ''}{' or '.join(rules)} (got {rules_of_path[0].got})"
     return f"{text}.{hints.removeprefix('.')}" if hints else text
 
 
 def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
-    """Problems with keys rather than with a value; nothing when it is no such problem."""
-    kind, got, path = detail["type"], detail["input"], spot.path
+    """Problems with keys rather than with a value; empty if the problem is with a value."""
+    kind, value, path = detail["type"], detail["input"], spot.path
     if kind in ("extra_forbidden", "invalid_key"):
         return [(path, _unknown_key(str(path[-1]), _keys(spot.owner), spot))]
     if kind == "missing":
@@ -73,53 +73,62 @@ def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
             ((*path, field), f"must be {_listed(_tags(spot.at))} (got {tag!r}).{did_you_mean(tag, _tags(spot.at))}")
         ]
     if kind == "union_tag_not_found":
-        field, known = _tag_field(spot.at), list(dict.fromkeys(k for m in _members(spot.at) for k in _keys(m)))
-        odd = [key for key in got if key not in known] if isinstance(got, dict) else []
-        missing = ((*path, field), f"must be given: {_listed(_tags(spot.at))}")
-        return [((*path, key), _unknown_key(key, known, spot)) for key in odd] + [missing]
+        missing = ((*path, _tag_field(spot.at)), f"must be given: {_listed(_tags(spot.at))}")
+        return [*_keys_of_no_member(value, spot), missing]
     error = detail["ctx"]["error"]
     if isinstance(error, KeyedError):
         return [((*path, error.key), str(error))]
     return [(path, str(error))]
 
 
-def _unknown_key(key: str, known: list[str], spot: _Spot) -> str:
+def _keys_of_no_member(value: Any, spot: _Spot) -> list[tuple[KeyPath, str]]:
+    """Unknown keys of a mapping without a tag: those that no member of the open choice has."""
+    allowed: dict[str, None] = {}
+    for member in _members(spot.at):
+        allowed |= dict.fromkeys(_keys(member))
+    unknown = [key for key in value if key not in allowed] if isinstance(value, dict) else []
+    return [((*spot.path, key), _unknown_key(key, list(allowed), spot)) for key in unknown]
+
+
+def _unknown_key(key: str, allowed: list[str], spot: _Spot) -> str:
     of = f" for {_tag_field(spot.owner)} {spot.tag}" if spot.tag else ""
     present_name = getattr(spot.owner, "renamed_keys", {}).get(key)
-    hint = did_you_mean(key, known) if present_name is None else f" Did you mean '{present_name}'?"
-    return f"unknown key{of} (known: {', '.join(known)}).{hint}"
+    hint = did_you_mean(key, allowed) if present_name is None else f" Did you mean '{present_name}'?"
+    return f"unknown key{of} (known: {', '.join(allowed)}).{hint}"
 
 
-def _without_echo(found: list[tuple[KeyPath, str]]) -> list[tuple[KeyPath, str]]:
+def _without_echo(problems: list[tuple[KeyPath, str]]) -> list[tuple[KeyPath, str]]:
     """Leave out 'source must be given' where the message beside it asks whether 'sorce' is meant to be 'source'."""
-    unknown = [(p[:-1], message) for p, message in found if message.startswith("unknown key")]
+    unknown = [(path[:-1], message) for path, message in problems if message.startswith("unknown key")]
+
+    def is_asked_for(path: KeyPath) -> bool:
+        question = f"Did you mean '{path[-1]}'?"
+        return any(section == path[:-1] and message.endswith(question) for section, message in unknown)
+
     return [
         (path, message)
-        for path, message in found
-        if not (
-            message.startswith("must be given")
-            and any(at == path[:-1] and said.endswith(f"Did you mean '{path[-1]}'?") for at, said in unknown)
-        )
+        for path, message in problems
+        if not (message.startswith("must be given") and is_asked_for(path))
     ]
 
 
 def _rule(detail: ErrorDetails, spot: _Spot) -> _Rule | None:
     """The rule that a single value breaks, or None when the problem is one of keys."""
-    kind, got, ctx = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind in _KEY_PROBLEMS or (kind == "value_error" and isinstance(got, dict) and _keys(spot.at)):
+    kind, value, ctx = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in _KEY_PROBLEMS or (kind == "value_error" and isinstance(value, dict) and _keys(spot.at)):
         return None
-    hint = _slip(kind, got)
+    hint = _slip(kind, value)
     if kind == "value_error":
         rule = str(ctx["error"]).removeprefix("must ")
         hint = getattr(ctx["error"], "hint", "") or hint
     elif kind == "literal_error":
         rule = f"be {ctx['expected']}"
-        hint = did_you_mean(str(got), [part.strip(" '") for part in ctx["expected"].replace(" or ", ",").split(",")])
+        hint = did_you_mean(str(value), [part.strip(" '") for part in ctx["expected"].replace(" or ", ",").split(",")])
     elif kind in _RULES:
         rule = _RULES[kind].format(**ctx)
     else:
         rule = detail["msg"].replace("Input should ", "").replace("Value should ", "")
-    return _Rule(rule, shown(got), hint)
+    return _Rule(rule, shown(value), hint)
 
 
 _KEY_PROBLEMS = ("extra_forbidden", "invalid_key", "missing", "union_tag_invalid", "union_tag_not_found")
@@ -144,17 +153,17 @@ _RULES = {
 }
 
 
-def _slip(kind: str, got: Any) -> str:
-    """What to do about the commonest slips of the hand."""
-    if got is None:
+def _slip(kind: str, value: Any) -> str:
+    """What to do about the commonest slips."""
+    if value is None:
         return " Give it a value, or remove the key"
     if kind == "list_type":
-        return " Start each entry with a dash" if isinstance(got, dict) else f" Write [{got}]"
-    if kind == "string_type" and isinstance(got, int | float):
-        return f" Put it in quotes: '{shown(got)}'"
-    if kind in ("int_type", "float_type") and isinstance(got, str):
+        return " Start each entry with a dash" if isinstance(value, dict) else f" Write [{value}]"
+    if kind == "string_type" and isinstance(value, int | float):
+        return f" Put it in quotes: '{shown(value)}'"
+    if kind in ("int_type", "float_type") and isinstance(value, str):
         try:
-            float(got)
+            float(value)
         except ValueError:
             return ""
         return " Write it without quotes"
@@ -162,7 +171,7 @@ def _slip(kind: str, got: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as its writer knows it: true, 'text', nothing; cut at 60 characters."""
+    """A value as it is written in YAML: true, 'text', nothing; cut at 60 characters."""
     if value is None:
         return "nothing"
     text = repr(value).lower() if isinstance(value, bool) else repr(value)
@@ -228,7 +237,10 @@ def _without_unions(at: Any) -> list[Any]:
     while get_origin(at) is typing.Annotated:
         at = get_args(at)[0]
     if get_origin(at) in (Union, types.UnionType):
-        return [m for arg in get_args(at) for m in _without_unions(arg)]
+        members: list[Any] = []
+        for argument in get_args(at):
+            members += _without_unions(argument)
+        return members
     return [] if at is None or at is type(None) else [at]
 
 
@@ -242,7 +254,7 @@ def _keys(at: Any) -> list[str]:
 
 
 def _tag_field(at: Any) -> str:
-    """The key that says which member of an open choice is meant."""
+    """The key that chooses a member of an open choice."""
     return next((member.family.tag for member in _members(at) if _is_member(member)), "")
 
 
@@ -256,5 +268,7 @@ def _tag_values(member: Any) -> tuple[str, ...]:
 
 def _tags(at: Any) -> list[str]:
     """The tags of an open choice; empty for anything else."""
-    families = [members_of(plain) for plain in _without_unions(at)]
-    return [tag for family in families if family is not None for tag in family]
+    tags: list[str] = []
+    for plain in _without_unions(at):
+        tags += members_of(plain) or ()
+    return tags

@@ -1,4 +1,4 @@
-"""`graph:` which tables make the graph, and what their columns mean."""
+"""`graph:` the tables of the graph, and what their columns mean."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
 
 
@@ -27,7 +28,7 @@ Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
 
 
 class CsvOptions(Strict):
-    """How CSV files are written. Parquet needs nothing of this."""
+    """How CSV files are written. Parquet files need none of this."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """One character between two values."""
@@ -36,7 +37,7 @@ class CsvOptions(Strict):
     header: list[str] | None = None
     """Column names, for files without a header line."""
     null_values: list[str] = ["", "NULL", "null", "NA", "NaN", "nan"]
-    """Values that mean: nothing is known."""
+    """Values that stand for null."""
 
 
 class SplitConfig(Strict):
@@ -47,7 +48,7 @@ class SplitConfig(Strict):
     """
 
     column: str | None = None
-    """A column with the values train, valid (val, validation) and test; null means: in no split."""
+    """A column with the values train, valid (val, validation) and test; a null row is in no split."""
     train: Fraction | None = None
     """Share of rows for training (drawn splits)."""
     valid: Fraction | None = None
@@ -55,9 +56,9 @@ class SplitConfig(Strict):
     test: Fraction | None = None
     """Share of rows for the test (drawn splits)."""
     group_by: str | None = None
-    """Rows with one value in this column share a split (drawn splits only)."""
+    """Rows with the same value in this column get the same split (drawn splits only)."""
     seed: int = 0
-    """Another one draws other splits."""
+    """Of the draw."""
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitConfig:
@@ -73,12 +74,12 @@ class SplitConfig(Strict):
 
 
 class TextConfig(Strict):
-    """One text a row, made of one or several string columns. Raw text is kept; tokens are made when first needed."""
+    """One text per row, from one or several string columns. Raw text is kept; tokens are made when first needed."""
 
     columns: Annotated[list[str], BeforeValidator(_columns), Accepts("string")] = []
-    """Joined by `separator`, nulls left out."""
+    """The columns to join by `separator`, without nulls."""
     separator: str = " "
-    """Stands between the columns."""
+    """What is put between the columns."""
     template: str | None = None
     """E.g. '{name}: {short}. {long}'; a null column becomes an empty string."""
 
@@ -106,22 +107,22 @@ class TextConfig(Strict):
 
 
 class ImageConfig(Strict):
-    """One image a row, PNG or JPEG. Its pixels are kept in the graph folder, H * W * 3 bytes a row."""
+    """One image per row, PNG or JPEG. Its pixels are kept in the graph folder, H * W * 3 bytes per row."""
 
     column: str
-    """A column of the images' bytes, or of paths of local files: absolute, or from `graph.base`. Construction
-    watches the table, not the files that it names."""
+    """A column of the images' bytes, or of paths of local files: absolute, or relative to `graph.base`. The graph is
+    built again when the table changes, not when the files that it names do."""
     size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     """[height, width] in pixels, to which images are resized; multiples of the image encoder's patch."""
     missing: Literal["error", "zero"] = "error"
-    """A null: stop, or take a black image."""
+    """What a null becomes: an error, or a black image."""
 
 
 class LabelConfig(Strict):
-    """What is to be predicted about a node or an edge."""
+    """A label of nodes or edges, for tasks to predict."""
 
     column: str
-    """The column that holds the label; null: the row has none."""
+    """The column that holds the label; a null row has no label."""
     kind: Literal["class", "number"] = "class"
     """class: strings, integers or booleans, named in graph.json; number: for regression."""
     split: SplitConfig
@@ -133,7 +134,7 @@ class TableConfig(Strict):
     files: Annotated[Files, Field(min_length=1)]
     """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
     format: Literal["auto", "parquet", "csv"] = "auto"
-    """Of the files; auto: by their names."""
+    """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
     features: dict[Name, FeatureField] = {}
     """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
@@ -149,7 +150,7 @@ class NodeConfig(Strict):
     files: Files = []
     """Paths, globs, folders or URLs; none: the ids come from the edges."""
     format: Literal["auto", "parquet", "csv"] = "auto"
-    """Of the files; auto: by their names."""
+    """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
     id: str | None = None
     """The column with the node's own id: string or integer, unique, never null."""
@@ -162,16 +163,16 @@ class NodeConfig(Strict):
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
     on_bad_id: Literal["error", "skip"] = "error"
-    """A null or repeated id: stop, or leave the row out (the first of repeated ones stays)."""
+    """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         if self.files and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.files:
-            given = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
-            if given:
-                raise ValueError(f"must have 'files' when it has {', '.join(given)}")
+            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+            if without_files:
+                raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
 
 
@@ -200,10 +201,10 @@ class EdgeConfig(TableConfig):
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
-    """An edge to an id that the node table lacks: stop, leave the edge out, or add a node without features. An end
-    whose type has no table takes its ids from the edges that remain."""
+    """What an edge to an id that the node table lacks does: stop with an error, leave the edge out, or add a node
+    without features. An end whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
-    """A null end: stop, or leave the edge out."""
+    """What a null end does: stop with an error, or leave the edge out."""
 
     @property
     def edge_type(self) -> EdgeType:
@@ -220,40 +221,42 @@ class EdgeConfig(TableConfig):
 
 
 class PartitionsConfig(Strict):
-    """Into how many parts the graph folder is cut. Each host of a run over several owns one."""
+    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
 
     count: PositiveInt = 1
-    """How many; as many as launch.hosts."""
+    """Number of partitions: launch.hosts."""
     method: Literal["random", "metis"] = "random"
-    """random: as many nodes of every type in each partition; metis: so too, with few edges between partitions (needs
-    the extra `dgl`)."""
+    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
+    (needs the extra `dgl`)."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Another one gives other partitions."""
+    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
     """The whole graph: where its tables are, and where the graph folder goes.
 
-    With `path` alone it is a folder that is there already: one that `gsl stitch` made, or that was copied here.
+    With `path` alone it is an existing folder, e.g. one that `gsl stitch` made or that was copied here.
     """
 
     path: str | None = None
     """The graph folder; default: `<output>/graph`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
-    engine: Literal["arrow"] = "arrow"
-    """What builds the graph folder."""
+    engine: EngineName = "arrow"
+    """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
-    """Node types by name. Nothing behind a name: a type without a table."""
+    """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
     """Edge types and their tables."""
 
     @field_validator("nodes", mode="before")
     @classmethod
     def _empty_means_default(cls, value: Any) -> Any:
-        """`host:` with nothing behind it is a node type without a table."""
-        return {k: ({} if v is None else v) for k, v in value.items()} if isinstance(value, dict) else value
+        """`host:` with no value is a node type without a table."""
+        if not isinstance(value, dict):
+            return value
+        return {name: ({} if node is None else node) for name, node in value.items()}
 
     @model_validator(mode="after")
     def _tables_or_folder(self) -> GraphConfig:
@@ -271,17 +274,17 @@ class GraphConfig(Strict):
 
     @property
     def is_built(self) -> bool:
-        """Is it a graph folder that is there already, rather than tables?"""
+        """Whether it is an existing graph folder rather than tables."""
         return not self.nodes
 
     def edge_types(self) -> list[EdgeType]:
-        """All edge types, the reverses behind their originals."""
-        found: list[EdgeType] = []
+        """All edge types, each reverse after its original."""
+        edge_types: list[EdgeType] = []
         for edge in self.edges:
-            found.append(edge.edge_type)
+            edge_types.append(edge.edge_type)
             if edge.reverse_type is not None:
-                found.append(edge.reverse_type)
-        return found
+                edge_types.append(edge.reverse_type)
+        return edge_types
 
     def edge(self, edge_type: EdgeType) -> EdgeConfig | None:
         """The entry of `edges` for an edge type; None when there is none, and for reverse types."""

@@ -1,4 +1,4 @@
-"""Rules between the images of the graph's tables and what of the model reads them."""
+"""Rules between the images of the graph's tables and the parts of the model that read them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Problem = tuple[tuple[str | int, ...], str]
 
 
 def check_images(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    """Images that the model reads must be there, and of a size that the image encoder reads."""
+    """Images that the model reads must exist, with a size that the image encoder accepts."""
     read: list[str] = []
     for node_type, node in graph.nodes.items():
-        wanted = model.inputs.get(node_type, NodeInputConfig()).image
-        for i, name in enumerate(wanted or ()):
+        inputs = model.inputs.get(node_type, NodeInputConfig()).image
+        for i, name in enumerate(inputs or ()):
             if name not in node.image:
                 message = unknown("", "image", name, node.image).removeprefix(": ")
                 yield ("model", "inputs", node_type, "image", i), message
-        names = [name for name in node.image if wanted is None or name in wanted]
+        names = [name for name in node.image if inputs is None or name in inputs]
         read += [node_type] if names else []
         for name in names:
             rule = None if model.image_encoder is None else model.image_encoder.unreadable(*node.image[name].size)

@@ -32,9 +32,9 @@ class LmConfig(Strict):
     epochs: PositiveInt = 2
     """Of phases that train the language model alone."""
     batch_size: PositiveInt = 64
-    """Seeds (nodes or edges) a step of phases of type lm, pseudo and student."""
+    """Seeds (nodes or edges) per step in phases of type lm, pseudo and student."""
     lr: PositiveFloat = 5e-5
-    """Of the language model; full tuning wants 1e-5 to 1e-4, LoRA ten times as much."""
+    """Of the language model; suitable are 1e-5 to 1e-4 for full tuning, ten times as much for LoRA."""
     head_lr: PositiveFloat = 1e-3
     """Of the head on its vectors."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -51,7 +51,7 @@ class LmConfig(Strict):
     gradient_checkpointing: bool = False
     """Forget activations inside each layer and compute them again: a third more work, several times less memory."""
     activation_tokens: PositiveInt | None = None
-    """Padded tokens whose activations are held at once; default: about 2 GB worth on a CPU, 16 GB on a GPU. Batches
+    """Padded tokens whose activations are kept together; default: about 2 GB worth on a CPU, 16 GB on a GPU. Batches
     with more go forward twice, in pieces (GradCache, Gao et al. 2021): any batch fits, with the same gradients."""
     compile: bool = False
     """torch.compile the language model: pays on GPUs and long runs; needs a C++ compiler on a CPU."""

@@ -80,7 +80,7 @@ def _overridden(source: YamlSource, overrides: Sequence[str]) -> YamlSource:
 
 
 def _find_plugins(data: Any, base: Path) -> None:
-    """Make the names of plug-ins' files absolute: they are imported while the pipeline is checked."""
+    """Make the paths of plug-in files absolute: plug-ins are imported while the pipeline is checked."""
     names = data.get("plugins")
     if isinstance(names, list):
         data["plugins"] = [
@@ -111,7 +111,7 @@ def _must_be_sections(data: Any, where: str) -> None:
 
 def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root:
     """The configuration, or ConfigError with all problems in the order of the file."""
-    data, places, found = source.data, source.places, list(source.problems)
+    data, places, problems = source.data, source.places, list(source.problems)
     checked, explained = None, []
     try:
         checked = root.model_validate(data)
@@ -119,27 +119,27 @@ def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root
         explained = explain(root, err, data)
     crossed = cross_check(_with_built_graph(_valid_sections(data), base)) if root is Pipeline else ()
     for path, message in [*explained, *crossed]:
-        found.append((path, _place(path, places, where), message))
-    if found or checked is None:
-        found.sort(key=lambda problem: problem[1].order)
-        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in found))
+        problems.append((path, _place(path, places, where), message))
+    if problems or checked is None:
+        problems.sort(key=lambda problem: problem[1].order)
+        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in problems))
     return checked
 
 
 def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:
-    """A graph folder that is there already stands for the tables. One that is not there yet: the rules that need it
-    wait until it is, for no stage runs without it."""
+    """An existing graph folder takes the place of the tables. If it does not exist yet, the rules that need it are
+    checked later, since no stage runs without it."""
     graph = sections.get("graph")
     if graph is None or not graph.is_built:
         return sections
-    there = describe_folder(base / Path(graph.path).expanduser())
-    rest = {name: section for name, section in sections.items() if name != "graph"}
-    return rest if there is None else {**rest, "graph": there}
+    folder_config = describe_folder(base / Path(graph.path).expanduser())
+    other_sections = {name: section for name, section in sections.items() if name != "graph"}
+    return other_sections if folder_config is None else {**other_sections, "graph": folder_config}
 
 
 def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:
-    """Those sections that are valid by themselves. Defaults are filled in, unless an unknown section may be the
-    misspelt one."""
+    """The sections that are valid by themselves. Defaults are filled in, unless an unknown section may be a
+    misspelling."""
     sections: dict[str, Any] = {}
     misspelt = not data.keys() <= Pipeline.model_fields.keys()
     for name, field in Pipeline.model_fields.items():
@@ -156,7 +156,7 @@ def _valid_sections(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(path: KeyPath, places: dict[KeyPath, SourceLine], where: str) -> SourceLine:
-    """The place of the deepest part of `path` that was given; no line when that is the file as a whole."""
+    """The place of the deepest part of `path` that was given; without a line if that is the file as a whole."""
     while path and path not in places:
         path = path[:-1]
     return places[path] if path else SourceLine(0, where)

@@ -1,4 +1,4 @@
-"""`model:` the text encoder, what enters the graph network, and the network."""
+"""`model:` the text encoder, the inputs of the graph network, and the network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from graphstorm_like.config.image_encoders import ImageEncoderConfig
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
-"""Key of the language model that serves all node types without one of their own: no node type is named so."""
+"""Key of the language model of all node types without one of their own. No node type can have this name."""
 
 
 class NodeInputConfig(Strict):
-    """What of a node type enters the model; default: all its features, texts and images."""
+    """The inputs of a node type; default: all its features, texts and images."""
 
     features: list[Name] | None = None
     """Features that enter; default: all."""
@@ -31,7 +31,7 @@ class NodeInputConfig(Strict):
 
 
 class EdgeInputConfig(Strict):
-    """What of an edge type enters the messages along it; default: all its features and texts."""
+    """The inputs of an edge type, which enter the messages along it; default: all its features and texts."""
 
     features: list[Name] | None = None
     """Features that enter; default: all."""
@@ -45,22 +45,22 @@ class ModelConfig(Strict):
     text_encoder: TextEncoderConfig | None = None
     """The language model that reads all texts of types without one of their own; null: no text is read."""
     image_encoder: ImageEncoderConfig | None = None
-    """What makes vectors of images; null: no image is read."""
+    """Turns images into vectors; null: no image is read."""
     inputs: dict[Name, NodeInputConfig] = {}
     """Per node type; types not listed take the defaults."""
     edge_inputs: dict[str, EdgeInputConfig] = {}
-    """Per edge type, 'source:relation:target', reverse types under their own names; of types not listed nothing is
-    read. Every sampled edge brings its row: text vectors make batches large."""
+    """Per edge type, 'source:relation:target', reverse types under their own names; types not listed have no
+    inputs. Each sampled edge adds its inputs to the batch, so text vectors make batches large."""
     input_dropout: Dropout = 0.0
     """Of the fused inputs of nodes."""
     gnn: GnnConfig = RgcnConfig(type="rgcn")
     """The graph network."""
 
     def text_encoders(self) -> dict[str, TextEncoderConfig]:
-        """Every language model by its key: SHARED, or the node type whose own it is."""
-        found = {} if self.text_encoder is None else {SHARED: self.text_encoder}
-        found |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
-        return found
+        """Every language model by its key: SHARED, or the node type that it belongs to."""
+        encoders = {} if self.text_encoder is None else {SHARED: self.text_encoder}
+        encoders |= {t: i.text_encoder for t, i in self.inputs.items() if i.text_encoder is not None}
+        return encoders
 
     def encoder_places(self) -> dict[tuple[str, ...], TextEncoderConfig]:
         """Every language model by the path in the YAML where it is configured."""
@@ -76,21 +76,21 @@ class ModelConfig(Strict):
                 yield (*path, "type"), problem
 
     def dump_results(self) -> dict[str, Any]:
-        """All that results depend on: not the number of processes that compute them."""
+        """Everything that results depend on, and so not the number of processes that compute them."""
         neutral: Any = {"text_encoder": {"workers"}, "inputs": {"__all__": {"text_encoder": {"workers"}}}}
         return self.model_dump(mode="json", exclude=neutral)
 
     def encoder_key(self, row_type: str | tuple[str, str, str]) -> str:
-        """The key of the language model that reads the texts of a node type; of edges it is the shared one."""
+        """The key of the language model that reads the texts of a node type; for edges it is the shared one."""
         if not isinstance(row_type, str):
             return SHARED
-        own = self.inputs.get(row_type)
-        return SHARED if own is None or own.text_encoder is None else row_type
+        inputs = self.inputs.get(row_type)
+        return SHARED if inputs is None or inputs.text_encoder is None else row_type
 
     def with_encoders(self, changed: dict[str, TextEncoderConfig]) -> ModelConfig:
         """The same model with some language models replaced, by key."""
-        inputs = {
-            t: i.model_copy(update={"text_encoder": changed[t]}) if t in changed and i.text_encoder is not None else i
-            for t, i in self.inputs.items()
-        }
+        inputs = dict(self.inputs)
+        for node_type, node_inputs in self.inputs.items():
+            if node_type in changed and node_inputs.text_encoder is not None:
+                inputs[node_type] = node_inputs.model_copy(update={"text_encoder": changed[node_type]})
         return self.model_copy(update={"text_encoder": changed.get(SHARED, self.text_encoder), "inputs": inputs})

@@ -15,9 +15,9 @@ _PART = re.compile(r"'([^']+)'|\[(\d+)\]|([^.\[\]']+)")
 
 
 def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | None = None) -> None:
-    """Set one value in place; the value is YAML. Sections that are missing are made, list entries are not.
+    """Set one value in place; the value is YAML. Missing sections are created, missing list entries are not.
 
-    Raises ConfigError when the form is wrong or the place does not exist. An unknown key is found later, when the
+    Raises ConfigError when the form is wrong or the place does not exist. An unknown key is reported later, when the
     whole tree is checked; `places` then says that it came from this override.
     """
     where = f"override '{text}'"
@@ -29,30 +29,34 @@ def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | Non
         value = parse_value(form[2])
     except ValueError as err:
         raise ConfigError(f"{where}: the value must be valid YAML ({err})") from None
-    here = data
+    section = data
     for i, part in enumerate(path[:-1]):
-        _must_hold(here, path[:i], part, where)
-        if isinstance(part, str) and here.get(part) is None:
-            here[part] = {}
-        here = here[part]
-    _must_hold(here, path[:-1], path[-1], where)
-    here[path[-1]] = value
+        _must_hold(section, path[:i], part, where)
+        if isinstance(part, str) and section.get(part) is None:
+            section[part] = {}
+        section = section[part]
+    _must_hold(section, path[:-1], path[-1], where)
+    section[path[-1]] = value
     if places is not None:
-        for old in [p for p in places if p[: len(path)] == path]:
-            del places[old]
+        replaced = [place for place in places if place[: len(path)] == path]
+        for place in replaced:
+            del places[place]
         places[path] = SourceLine(sys.maxsize, where)
 
 
-def _must_hold(here: Any, at: KeyPath, part: str | int, where: str) -> None:
+def _must_hold(section: Any, at: KeyPath, part: str | int, where: str) -> None:
     """`here`, found at `at`, must be able to hold `part`: a key in a mapping, or an existing entry of a list."""
-    if isinstance(here, dict) and isinstance(part, str):
+    if isinstance(section, dict) and isinstance(part, str):
         return
-    if isinstance(here, list) and isinstance(part, int):
-        if part < len(here):
+    if isinstance(section, list) and isinstance(part, int):
+        if part < len(section):
             return
         raise ConfigError(
-            f"{where}: {dotted((*at, part))} does not exist ({dotted(at)} has {len(here)} entries, counted from 0)"
+            f"{where}: {dotted((*at, part))} does not exist ({dotted(at)} has {len(section)} entries, counted from 0)"
         )
-    kind = "a section" if isinstance(here, dict) else "a list" if isinstance(here, list) else f"the value {here!r}"
-    fix = " Give the entry's number: [0]" if isinstance(here, list) else ""
+    kind, fix = f"the value {section!r}", ""
+    if isinstance(section, dict):
+        kind = "a section"
+    elif isinstance(section, list):
+        kind, fix = "a list", " Give the entry's number: [0]"
     raise ConfigError(f"{where}: {dotted(at) or 'the pipeline'} is {kind}, which has no {dotted((part,))}.{fix}")

@@ -24,12 +24,12 @@ from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError
 
 
-def _only(*known: str) -> AfterValidator:
+def _only(*allowed: str) -> AfterValidator:
     """Refuse placeholders that would stay in a path as they are, and URLs."""
 
     def check(path: str) -> str:
-        if any(found not in known for found in re.findall(r"\{\w*\}", path)):
-            raise ValueError(f"must have no placeholder but {' and '.join(known)}")
+        if any(placeholder not in allowed for placeholder in re.findall(r"\{\w*\}", path)):
+            raise ValueError(f"must have no placeholder but {' and '.join(allowed)}")
         if "://" in path:
             raise ValueError(
                 "must be a local folder: weights and vectors are memory-mapped. Copy results when they are done"
@@ -43,16 +43,16 @@ class Pipeline(Strict):
     """One pipeline: graph -> model -> task -> training -> inference."""
 
     name: Name = "pipeline"
-    """Of the pipeline; stands in results and, by default, in the output folder's name."""
+    """Of the pipeline; part of results and, by default, of the output folder's name."""
     output: Annotated[str, _only("{name}")] = "runs/{name}"
-    """Folder for all that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
+    """Folder for everything that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
     """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Every random draw derives from it."""
+    """Of every random draw."""
     plugins: list[str] = []
     """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
-    `./my_operators.py`. They are imported, that is run, whenever the pipeline is read."""
+    `./my_operators.py`. They are imported, and so executed, whenever the pipeline is read."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
@@ -65,7 +65,7 @@ class Pipeline(Strict):
     @model_validator(mode="before")
     @classmethod
     def _import_plugins(cls, data: Any) -> Any:
-        """Before the sections are looked at, which may choose what plug-ins bring."""
+        """Before the sections are validated, which may choose operators of plug-ins."""
         names = data.get("plugins") if isinstance(data, dict) else None
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             try:
@@ -76,7 +76,7 @@ class Pipeline(Strict):
 
     @model_validator(mode="after")
     def _fill_in_fanouts(self) -> Pipeline:
-        """Their number follows the layers; frozen models are filled in by the back door."""
+        """One per layer of the graph network. The model is frozen, so this bypasses its assignment."""
         object.__setattr__(self, "train", self.train.with_fanouts(self.model.gnn.hops))
         return self
 
@@ -84,20 +84,17 @@ class Pipeline(Strict):
         """The same pipeline with its folders (output, cache, graph, tables, text encoder) made absolute from `base`."""
         output = _under(base, self.output.replace("{name}", self.name))
         cache = _under(base, self.cache.replace("{name}", self.name).replace("{output}", output))
-        graph = self.graph.model_copy(
-            update={
-                "path": _under(base, self.graph.path) if self.graph.path else f"{output}/graph",
-                "base": _under(base, self.graph.base) if self.graph.base else str(base),
-            }
-        )
+        graph_path = _under(base, self.graph.path) if self.graph.path else f"{output}/graph"
+        graph_base = _under(base, self.graph.base) if self.graph.base else str(base)
+        graph = self.graph.model_copy(update={"path": graph_path, "base": graph_base})
         changed = {"output": output, "cache": cache, "graph": graph}
         return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:
         """With text encoders' folders made absolute."""
-        return self.model.with_encoders(
-            {k: c.with_paths(partial(_under, base)) for k, c in self.model.text_encoders().items()}
-        )
+        absolute = partial(_under, base)
+        encoders = {key: encoder.with_paths(absolute) for key, encoder in self.model.text_encoders().items()}
+        return self.model.with_encoders(encoders)
 
     def _train(self, base: Path) -> TrainConfig:
         """The same for language models that phases name."""
@@ -116,8 +113,8 @@ def _under(base: Path, path: str) -> str:
 
 
 def cross_check(sections: Mapping[str, Any]) -> Iterator[Problem]:
-    """Rules between parts. `sections` holds those parts that are valid by themselves, so that one bad section
-    does not hide what is wrong elsewhere."""
+    """Rules between parts. `sections` holds the parts that are valid by themselves, so that one bad section
+    does not hide problems elsewhere."""
     for needs, check in _CHECKS:
         if all(n in sections for n in needs):
             yield from check(*(sections[n] for n in needs))
@@ -137,7 +134,9 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
                 f"must be 'error' or 'create' (got 'drop'): neither '{edge.source}' nor '{edge.target}' has a table "
                 f"that could lack a node",
             )
-    linked = {t for e in graph.edges for t in (e.source, e.target)}
+    linked: set[str] = set()
+    for edge in graph.edges:
+        linked |= {edge.source, edge.target}
     for name, node in graph.nodes.items():
         if not node.files and name not in linked and ends_known(graph):
             yield (
@@ -147,27 +146,27 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
 
 
 def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
-    seen: dict[EdgeType, tuple[int, str]] = {}
+    first_entries: dict[EdgeType, tuple[int, str]] = {}
     for i, edge in enumerate(graph.edges):
-        own, reverse = edge.edge_type, edge.reverse_type
-        if own in seen:
-            first, kind = seen[own]
+        edge_type, reverse = edge.edge_type, edge.reverse_type
+        if edge_type in first_entries:
+            first, kind = first_entries[edge_type]
             fix = f"set graph.edges[{first}].reverse: false" if kind else f"add its files to graph.edges[{first}]"
             yield (
                 ("graph", "edges", i),
-                f"must be a new edge type (got '{edge_name(own)}', which is {kind}graph.edges[{first}]). Rename the "
-                f"relation, or {fix}",
+                f"must be a new edge type (got '{edge_name(edge_type)}', which is {kind}graph.edges[{first}]). "
+                f"Rename the relation, or {fix}",
             )
-        elif reverse is not None and (reverse in seen or reverse == own):
-            first, kind = seen.get(reverse, (i, ""))
+        elif reverse is not None and (reverse in first_entries or reverse == edge_type):
+            first, kind = first_entries.get(reverse, (i, ""))
             yield (
                 ("graph", "edges", i, "reverse"),
                 f"must make a new edge type (got '{edge_name(reverse)}', which is {kind}graph.edges[{first}]). "
                 f"Name another relation, or set reverse: false",
             )
-        seen.setdefault(own, (i, ""))
+        first_entries.setdefault(edge_type, (i, ""))
         if reverse is not None:
-            seen.setdefault(reverse, (i, "the reverse of "))
+            first_entries.setdefault(reverse, (i, "the reverse of "))
 
 
 def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
@@ -176,8 +175,10 @@ def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
 
 def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
     """Names of the edge types whose texts enter messages."""
-    known = _edges_by_name(graph)
-    return [n for n, wanted in model.edge_inputs.items() if n in known and known[n].text and wanted.text != []]
+    edges = _edges_by_name(graph)
+    return [
+        name for name, inputs in model.edge_inputs.items() if name in edges and edges[name].text and inputs.text != []
+    ]
 
 
 def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: TaskConfig) -> Iterator[Problem]:
@@ -189,46 +190,46 @@ def _check_scored_text(graph: GraphConfig, model: ModelConfig, task: TaskConfig)
 
 
 def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    for name, wanted in model.inputs.items():
+    for name, inputs in model.inputs.items():
         at = ("model", "inputs", name)
         if name not in graph.nodes:
             yield at, unknown_name("node type", name, graph.nodes)
             continue
-        yield from check_input_names(at, wanted, graph.nodes[name])
+        yield from check_input_names(at, inputs, graph.nodes[name])
 
 
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
-    """Reverse types too: they carry what their originals carry."""
-    return {edge_name(t): e for e in graph.edges for t in (e.edge_type, e.reverse_type) if t is not None}
+    """Reverse types too: they have the features and texts of their originals."""
+    edges: dict[str, EdgeConfig] = {}
+    for edge in graph.edges:
+        edges[edge_name(edge.edge_type)] = edge
+        if edge.reverse_type is not None:
+            edges[edge_name(edge.reverse_type)] = edge
+    return edges
 
 
 def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     if model.edge_inputs and model.gnn.hops == 0:
         yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
-    known = _edges_by_name(graph)
-    for name, wanted in model.edge_inputs.items():
+    edges = _edges_by_name(graph)
+    for name, inputs in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
-        if name not in known:
+        if name not in edges:
             if ends_known(graph):
-                yield at, unknown_name("edge type", name, known)
-        elif not known[name].features and not known[name].text:
+                yield at, unknown_name("edge type", name, edges)
+        elif not edges[name].features and not edges[name].text:
             yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
         else:
-            yield from check_input_names(at, wanted, known[name])
+            yield from check_input_names(at, inputs, edges[name])
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    edges = _edges_by_name(graph)
-    read = {
-        n: f"inputs.{n}"
-        for n, node in graph.nodes.items()
-        if node.text and (wanted := model.inputs.get(n, NodeInputConfig())).text != [] and wanted.text_encoder is None
-    }
-    read |= {
-        n: f"edge_inputs.{n}"
-        for n, of_edges in model.edge_inputs.items()
-        if n in edges and edges[n].text and of_edges.text != []
-    }
+    read: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        inputs = model.inputs.get(name, NodeInputConfig())
+        if node.text and inputs.text != [] and inputs.text_encoder is None:
+            read[name] = f"inputs.{name}"
+    read |= {name: f"edge_inputs.{name}" for name in _read_message_texts(graph, model)}
     if read and model.text_encoder is None:
         names = " and ".join(f"'{name}'" for name in read)
         yield (
@@ -240,12 +241,12 @@ def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Prob
 
 def _read_text(graph: GraphConfig, model: ModelConfig, node_type: str) -> bool:
     """Whether the model reads a text of a node type."""
-    wanted = model.inputs.get(node_type, NodeInputConfig()).text
-    return node_type in graph.nodes and bool(graph.nodes[node_type].text if wanted is None else wanted)
+    texts = model.inputs.get(node_type, NodeInputConfig()).text
+    return node_type in graph.nodes and bool(graph.nodes[node_type].text if texts is None else texts)
 
 
 def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
-    """Each phase checks what is about it; a task of its own is checked like the pipeline's."""
+    """Each phase checks its own rules; a task of its own is checked like the pipeline's."""
     if any(phase.trains_lm for phase in train.phase_list()):
         yield from model.untrainable()
     for i, phase in enumerate(train.phase_list()):
@@ -254,10 +255,12 @@ def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, trai
         if learns is not task:
             yield from below(where, _check_task(graph, learns))
             yield from _check_scored_text(graph, model, learns)
+        task_types = [node_type for node_type in _task_types(graph, learns) if node_type in graph.nodes]
+        text_types = {node_type for node_type in graph.nodes if _read_text(graph, model, node_type)}
         around = PhaseSurroundings(
             task=learns,
-            task_node_types=tuple(t for t in _task_types(graph, learns) if t in graph.nodes),
-            text_node_types={t for t in graph.nodes if _read_text(graph, model, t)},
+            task_node_types=tuple(task_types),
+            text_node_types=text_types,
             reads_edge_text=learns.reads_edge_text(graph),
             message_texts=tuple(_read_message_texts(graph, model)),
         )
@@ -292,15 +295,15 @@ def _check_fanout_list(
         yield at, f"must have one entry per GNN layer (got {len(fanouts)}; model.gnn.layers is {layers})"
     if not ends_known(graph):
         return
-    known = [edge_name(t) for t in graph.edge_types()]
+    names = [edge_name(t) for t in graph.edge_types()]
     for i, fanout in enumerate(fanouts):
         for key in fanout.by_edge_type:
-            if key not in known:
-                yield (*at, i, "by_edge_type", key), unknown_name("edge type", key, known)
+            if key not in names:
+                yield (*at, i, "by_edge_type", key), unknown_name("edge type", key, names)
 
 
 def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
-    """A folder that is there already is looked at when the hosts start."""
+    """An existing graph folder is checked when the hosts start."""
     if launch.hosts > 1 and graph.partitions.count != launch.hosts and any(e.files for e in graph.edges):
         yield (
             ("launch", "hosts"),

@@ -1,7 +1,7 @@
 """`plugins:` modules of the user's own that register operators when they are imported.
 
-A plug-in is named like a module (`my_package.hgt`) or by its file (`./my_operators.py`). The folder of a file is put at
-the end of Python's search path, so that other processes of the run find the module too.
+A plug-in is named like a module (`my_package.hgt`) or by its file (`./my_operators.py`). The folder of a file is
+appended to Python's search path, so that other processes of the run find the module too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _hashes: dict[str, str] = {}
 
 
 def import_plugins(names: Sequence[str]) -> None:
-    """Import plug-ins; those that were imported before are left alone. Raises ConfigError for one that cannot be."""
+    """Import plug-ins that are not imported yet. Raises ConfigError for one that cannot be imported."""
     for name in names:
         module = _import(name)
         _hashes[module.__name__] = _content_hash(module)
@@ -43,7 +43,7 @@ def plugin_of(module: str) -> tuple[str, str] | None:
 
 
 def is_file(name: str) -> bool:
-    """Is the plug-in named by its file?"""
+    """Whether the plug-in is named by its file."""
     return name.endswith(".py")
 
 
@@ -88,7 +88,7 @@ def _origin(module_name: str) -> str | None:
 
 
 def _content_hash(module: ModuleType) -> str:
-    """Of a module's file; of a package all its Python files."""
+    """Of a module's file, or of all Python files of a package."""
     file = Path(str(module.__file__))
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     digest = blake2b(digest_size=16)

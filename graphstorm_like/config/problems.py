@@ -15,7 +15,7 @@ Problem = tuple[Path, str]
 
 
 class ChosenInputs(Protocol):
-    """Names of features and texts; None: all that there are."""
+    """Names of features and texts; None: all of them."""
 
     @property
     def features(self) -> list[str] | None:
@@ -34,14 +34,14 @@ def below(at: Path, problems: Iterable[Problem]) -> Iterator[Problem]:
         yield (*at, *path), message
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(what: str, name: str, names: Iterable[str]) -> str:
     """A message that lists the known names and the nearest spelling."""
-    return unknown("", what, name, known).removeprefix(": ")
+    return unknown("", what, name, names).removeprefix(": ")
 
 
 def ends_known(graph: GraphConfig) -> bool:
-    """Whether every edge names known node types; if not, what refers to edge types is wrong only for that."""
-    return all(t in graph.nodes for e in graph.edges for t in (e.source, e.target))
+    """Whether every edge names known node types. If not, unknown edge types are a consequence and not reported."""
+    return all(edge.source in graph.nodes and edge.target in graph.nodes for edge in graph.edges)
 
 
 def check_original(graph: GraphConfig, edge_type: EdgeType, at: Path) -> Iterator[Problem]:
@@ -57,14 +57,14 @@ def check_original(graph: GraphConfig, edge_type: EdgeType, at: Path) -> Iterato
         yield at, unknown_name("edge type", edge_name(edge_type), map(edge_name, originals))
 
 
-def check_input_names(at: Path, chosen: ChosenInputs, known: NodeConfig | EdgeConfig) -> Iterator[Problem]:
-    """Features and texts must be some that the table has."""
+def check_input_names(at: Path, chosen: ChosenInputs, table: NodeConfig | EdgeConfig) -> Iterator[Problem]:
+    """Features and texts must be in the table."""
     for i, name in enumerate(chosen.features or ()):
-        if name not in known.features:
-            yield (*at, "features", i), unknown_name("feature", name, known.features)
+        if name not in table.features:
+            yield (*at, "features", i), unknown_name("feature", name, table.features)
     for i, name in enumerate(chosen.text or ()):
-        if name not in known.text:
-            yield (*at, "text", i), unknown_name("text", name, known.text)
+        if name not in table.text:
+            yield (*at, "text", i), unknown_name("text", name, table.text)
 
 
 def check_split(at: Path, what: str, key: str, split: SplitConfig | None) -> Iterator[Problem]:

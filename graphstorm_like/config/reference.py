@@ -1,4 +1,4 @@
-"""The reference of all keys as Markdown, made of the JSON Schema: what `docs/reference/configuration.md` holds."""
+"""The reference of all keys as Markdown, made from the JSON Schema: docs/reference/configuration.md."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Every key of a pipeline's YAML. Made by `gsl schema --markdown`: do not edit. Ke
 
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 _UNBOUNDED = 1e9
-"""Bounds beyond it are those of 64 bits: no news to a reader."""
+"""Larger bounds are those of 64-bit numbers, which are of no interest to readers."""
 _WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 
 
 def markdown(schema: Schema) -> str:
-    """Markdown of a JSON Schema with `$defs`, as pydantic writes it: a section a mapping, a row a key.
+    """Markdown of a JSON Schema with `$defs`, as pydantic writes it: a section per mapping, a row per key.
 
     A mapping that stands in several places has one section, and links to it everywhere else.
     """
@@ -30,19 +30,19 @@ def markdown(schema: Schema) -> str:
 
 
 def undescribed_keys(schema: Schema) -> list[str]:
-    """'Section.key' of each key that nothing is said about: neither by itself nor by the section it leads to.
+    """'Section.key' of each key without a description, its own or that of the section it leads to.
 
     The key that tells alternatives apart (`type`, `encode`, `on`) is described by its section.
     """
     sections = {"Pipeline": schema, **schema.get("$defs", {})}
     tag_keys = set(_tag_keys(schema))
-    found = []
+    missing = []
     for name, section in sections.items():
         for key, value in section.get("properties", {}).items():
             described = value.get("description") or ("$ref" in value and sections[_def_name(value)].get("description"))
             if not described and not ("const" in value and key in tag_keys):
-                found.append(f"{name}.{key}")
-    return found
+                missing.append(f"{name}.{key}")
+    return missing
 
 
 def _tag_keys(schema: Any) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _def_name(reference: Schema) -> str:
 
 
 class _Reference:
-    """Walks the schema from the root, depth first, and remembers which section stands where."""
+    """Walks the schema from the root, depth first, and remembers the place of each section."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -98,7 +98,7 @@ class _Reference:
         self._waiting += earlier  # the sections of this one come before those of its neighbours
 
     def _value(self, value: Schema, path: str) -> str:
-        """What may stand behind a key, in words; sections are linked."""
+        """The values that a key may have, in words; sections are linked."""
         if "$ref" in value:
             return self._link(_def_name(value), path)
         for union in ("anyOf", "oneOf"):
@@ -117,7 +117,8 @@ class _Reference:
         return _WORDS.get(str(value.get("type")), "anything") + _bounds(value)
 
     def _link(self, name: str, path: str) -> str:
-        tags = [f"{k}: {v['const']}" for k, v in self._defs[name].get("properties", {}).items() if self._is_tag(k, v)]
+        keys: Mapping[str, Schema] = self._defs[name].get("properties", {})
+        tags = [f"{key}: {value['const']}" for key, value in keys.items() if self._is_tag(key, value)]
         if name not in self._title_of:
             title = f"`{path}` with `{tags[0]}`" if tags else f"`{path}`"
             if title in self._title_of.values():  # the same key of two alternatives
@@ -133,8 +134,8 @@ class _Reference:
 
 
 def _bounds(value: Schema) -> str:
-    given = [bound for bound in _BOUNDS if bound in value and abs(value[bound]) < _UNBOUNDED]
-    words = [f"{_BOUNDS[bound]} {value[bound]:g}" for bound in given]
+    bounds = [bound for bound in _BOUNDS if bound in value and abs(value[bound]) < _UNBOUNDED]
+    words = [f"{_BOUNDS[bound]} {value[bound]:g}" for bound in bounds]
     return f", {' and '.join(words)}" if words else ""
 
 
@@ -143,7 +144,7 @@ def _or(alternatives: Iterator[str] | map[str]) -> str:
 
 
 def _code(value: Any) -> str:
-    """A value as YAML would have it; long ones are told by their section."""
+    """A value as in YAML; for long ones a reference to their section."""
     text = value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False)
     return "see there" if isinstance(value, dict) and value else f"`{_escape(text)}`"
 

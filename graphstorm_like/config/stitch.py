@@ -1,4 +1,4 @@
-"""`gsl stitch`: which nodes of two graphs are the same, and what of the corpus is added to the application."""
+"""`gsl stitch`: which nodes of two graphs are the same, and which parts of the corpus are added to the application."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Folder = Annotated[str, Field(min_length=1), AfterValidator(_local)]
 
 
 class AlignConfig(Strict):
-    """Which corpus nodes stand for the nodes of an application node type: those with an equal key.
+    """Which corpus nodes are the same as the nodes of an application node type: those with an equal key.
 
     Keys are compared as text, exactly. A key that several nodes of one side have, or one corpus node that nodes of
-    two application types match, aligns nothing: such nodes are counted as ambiguous.
+    two application types match, is not aligned: such nodes are counted as ambiguous.
     """
 
     corpus: Name
@@ -37,8 +37,9 @@ class AlignConfig(Strict):
 class StitchConfig(Strict):
     """Aligned corpus nodes lend their neighbourhood to the application's nodes (GaLM, Xie et al., KDD 2023).
 
-    Application nodes and edges stay as they are. Corpus nodes that are reached but not aligned become types of their
-    own, without labels, so that no node lacks a feature. Corpus edges carry no split: all of them are messages.
+    Application nodes and edges stay as they are. Corpus nodes that are reached but not aligned get node
+    types of their own without labels, so that no node lacks a feature. Corpus edges have no split: all of them are used
+    for message passing.
     """
 
     application: Folder
@@ -51,15 +52,15 @@ class StitchConfig(Strict):
     """Per application node type."""
     hops: PositiveInt = 1
     """Edges are followed this many times from the aligned nodes, along and against their direction. An edge between
-    two nodes of the last hop is not followed, and so not taken."""
+    two nodes of the last hop is not followed, and so not added."""
     edge_types: list[EdgeTypeField] | None = None
-    """Corpus edge types to take; default: all. An edge type and its reverse come together, whichever is named."""
+    """Corpus edge types to add; default: all. An edge type and its reverse go together, whichever is named."""
     leave_out: list[EdgeTypeField] = []
-    """Corpus edge types never to take, e.g. the one that the application is to predict."""
+    """Corpus edge types that are never added, e.g. the one that the application predicts."""
     copies_of_split_edges: Literal["leave_out", "leave_out_held_out", "keep"] = "leave_out"
     """Corpus edges of any type between two application nodes that an edge with a split joins, in either direction.
-    leave_out: not taken; leave_out_held_out: only those of validation and test edges are not taken, so that in
-    training alone the corpus gives answers away; keep: all are taken, and scores of link prediction are worth nothing.
+    leave_out: not added; leave_out_held_out: only copies of validation and test edges are not added, so the corpus
+    gives answers away in training only; keep: all are added, and scores of link prediction are meaningless.
     """
     max_neighbors: PositiveInt | None = None
     """Edges followed per node, edge type and direction in a hop, drawn by `seed`; default: all."""

@@ -1,16 +1,13 @@
-"""`train.strategy`: which phases follow each other. A strategy is a row of a table, to which plug-ins may add."""
+"""`train.strategy`: the order of the phases. A strategy is a row of a table, to which plug-ins may add."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
+from graphstorm_like.config.base import NameIn
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.errors import ConfigError
@@ -22,10 +19,10 @@ class Strategy:
 
     name: str
     default: tuple[str, ...]
-    """Types of its phases when `train.phases` is not given; none: it must be given."""
+    """Types of its phases when `train.phases` is not given; empty: it must be given."""
     order: str | None = None
-    """Regular expression of the types that `train.phases` may have, with a blank between two; None: any order in which
-    each phase has what it needs."""
+    """Regular expression for the types of `train.phases`, joined by blanks; None: any order in which each phase has
+    what it needs."""
     order_in_words: str = ""
 
 
@@ -58,25 +55,7 @@ for _row in (
     add_strategy(_row)
 
 
-class _InTable:
-    """Validates the name of a strategy when it is read, so that those of plug-ins are known too."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._check)
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "enum": list(_strategies)}
-
-    @staticmethod
-    def _check(value: Any) -> Any:
-        if isinstance(value, str) and value in _strategies:
-            return value
-        *names, last = map(repr, _strategies)
-        expected = f"{', '.join(names)} or {last}"
-        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": expected})
-
-
-StrategyName = Annotated[str, _InTable()]
+StrategyName = Annotated[str, NameIn(_strategies)]
 
 
 def default_phases(strategy: str) -> list[PhaseConfig]:

@@ -1,4 +1,4 @@
-"""`train:` and `infer:` how long, how fast, and how much."""
+"""`train:` and `infer:`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
-"""What of `train:` changes how a run goes but not what comes out of it."""
+"""Keys of `train:` that change how a run goes but not its results."""
 
 FanoutInt = Annotated[int, Field(ge=-1)]
 
 
 class FanoutByType(Strict):
-    """Neighbours a relation in one layer: a default, and exceptions by edge type."""
+    """Neighbours per relation in one layer: a default, and exceptions by edge type."""
 
     default: FanoutInt
     """Neighbours of edge types that are not listed; -1: all, 0: none."""
@@ -53,12 +53,12 @@ Fanout = Annotated[FanoutByType, BeforeValidator(_fanout), Accepts(type="integer
 
 
 class CheckpointConfig(Strict):
-    """Resume points. A checkpoint is written beside, then renamed: a killed job never leaves half of one."""
+    """Resume points. A checkpoint is written under another name, then renamed: a killed job leaves no partial one."""
 
     every_steps: PositiveInt | None = None
     """Besides the end of each epoch."""
     keep: PositiveInt = 2
-    """How many resume points stay, beside the best model."""
+    """How many resume points are kept besides the best model."""
 
 
 class TrackConfig(Strict):
@@ -84,13 +84,13 @@ class TrainConfig(Strict):
     """The strategy's phases in order, each with its own epochs, learning rates and early stop; default: one of each
     type. A phase that is up to date is not run again, also when another pipeline with the same `cache` made it."""
     lm: LmConfig = LmConfig()
-    """How the language model is tuned, where it is."""
+    """How the language model is tuned, in phases that train it."""
     epochs: PositiveInt = 10
     """Passes over the training rows, at most."""
     batch_size: PositiveInt = 1024
-    """Seeds (nodes or edges) a step. Memory grows with it and with the fanouts."""
+    """Seeds (nodes or edges) per step. Memory grows with it and with the fanouts."""
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
-    """Neighbours a relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
+    """Neighbours per relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""
     lr: PositiveFloat = 1e-3
     """Learning rate of graph network and head (AdamW)."""
@@ -100,11 +100,11 @@ class TrainConfig(Strict):
     """Of graph network and head (AdamW)."""
     schedule: ScheduleConfig = ScheduleConfig()
     accumulate: PositiveInt = 1
-    """Batches an optimizer step."""
+    """Batches per optimizer step."""
     clip_norm: PositiveFloat | None = 1.0
     """Gradients are scaled down to this norm; null: never."""
     evaluate_every: PositiveInt = 1
-    """Epochs between two validations."""
+    """Epochs between validations."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig()
     """When to stop; null: never early."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -140,7 +140,7 @@ class TrainConfig(Strict):
 
 
 class InferConfig(Strict):
-    """What is written after training, keyed by the user's own ids."""
+    """The embeddings and predictions that are written after training, under the user's own ids."""
 
     mode: Literal["layer_wise", "mini_batch"] = "layer_wise"
     """layer_wise: exact, all neighbours, each layer once; mini_batch: sampled as in training."""
@@ -149,15 +149,15 @@ class InferConfig(Strict):
     predictions: bool = True
     """Whether to write what the task predicts."""
     top_k: PositiveInt = 10
-    """Link prediction: how many targets a source."""
+    """Link prediction: how many targets per source."""
     known_pairs: Literal["exclude", "exclude_both_ways", "list"] = "exclude"
     """Link prediction: whether edges that the graph has, of any split, are among these. exclude_both_ways suits
     relations without a direction, between nodes of one type: the pairs (target, source) of edges stay out too."""
     batch_size: PositiveInt = 4096
-    """Nodes a batch; memory grows with it."""
+    """Nodes per batch; memory grows with it."""
     fanouts: list[Fanout] | None = None
     """For mini_batch; default: as in training."""
     dtype: Literal["float32", "float16"] = "float32"
     """Of the embeddings in the Parquet files."""
     shard_rows: PositiveInt = 1_000_000
-    """Rows a Parquet file."""
+    """Rows per Parquet file."""

@@ -1,6 +1,6 @@
 """YAML text -> (data, place of every key, problems).
 
-YAML 1.2's core schema, which is what people expect: `on`, `off`, `yes` and `no` are words (PyYAML reads them as
+YAML 1.2's core schema, which is what people expect: `on`, `off`, `yes` and `no` are text (PyYAML reads them as
 booleans), 1e-3 is a number, 010 and 2020-01-01 are text, and keys are always text. A place is the line of the file,
 or the override, that gave a value.
 """
@@ -17,7 +17,7 @@ from graphstorm_like.errors import ConfigError
 KeyPath = tuple[str | int, ...]
 
 MAX_CHARACTERS, MAX_DEPTH, MAX_NODES = 16 << 20, 64, 250_000
-"""Of a document, its nesting, and its keys and values when aliases are followed: more is no configuration, and could
+"""Of a document, its nesting, and its keys and values when aliases are followed: more cannot be a configuration, and could
 take all memory."""
 
 
@@ -34,7 +34,7 @@ class YamlSource(NamedTuple):
     data: Any
     places: dict[KeyPath, SourceLine]
     problems: list[tuple[KeyPath, SourceLine, str]]
-    """Repeated keys: the file can be read, but not as its writer thinks."""
+    """Repeated keys: the file can be read, but probably not as intended."""
 
 
 class Origin:
@@ -95,17 +95,17 @@ def parse_value(text: str) -> Any:
 
 
 def _read(source: str, where: str) -> YamlSource:
-    found = YamlSource(None, {}, [])
+    parsed = YamlSource(None, {}, [])
     loader = _Loader(source)
     node = loader.get_single_node()
     if node is None:
-        return found
-    _Walk(found, where).visit(node, (), ())
-    return found._replace(data=loader.construct_document(node))
+        return parsed
+    _Walk(parsed, where).visit(node, (), ())
+    return parsed._replace(data=loader.construct_document(node))
 
 
 def _syntax(where: str, err: yaml.MarkedYAMLError) -> str:
-    # 'epochs:3' is noticed one line too late, so there the place is that of the context.
+    # 'epochs:3' is noticed one line too late: then the line of the context is reported.
     late = err.context == "while scanning a simple key"
     mark, since = err.problem_mark or err.context_mark, err.context_mark
     if late and since:
@@ -136,7 +136,7 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Counts the levels, for composing goes down by recursion."""
+        """Counts the levels, because composing is recursive."""
         if self._depth >= MAX_DEPTH:
             raise _too_deep(self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         self._depth += 1
@@ -147,12 +147,12 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
-        made = {}
+        mapping = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
-            made[key.value] = self.construct_object(value, deep=deep)
-        return made
+            mapping[key.value] = self.construct_object(value, deep=deep)
+        return mapping
 
 
 def _too_deep(mark: Any) -> yaml.MarkedYAMLError:
@@ -179,10 +179,10 @@ for _tag, _regex, _first in (
 
 
 class _Walk:
-    """Notes the place of every key, and keys that are given twice; refuses what cannot be a configuration."""
+    """Records the place of every key, and keys that are given twice; refuses what cannot be a configuration."""
 
-    def __init__(self, found: YamlSource, where: str) -> None:
-        self.found, self.where = found, where
+    def __init__(self, source: YamlSource, where: str) -> None:
+        self.source, self.where = source, where
         self._visited = 0
 
     def visit(self, node: yaml.Node, path: KeyPath, above: tuple[int, ...]) -> None:
@@ -199,7 +199,7 @@ class _Walk:
             raise _too_deep(node.start_mark)
         _check_tag(node)
         above = (*above, id(node))
-        self.found.places.setdefault(path, _place(self.where, node))
+        self.source.places.setdefault(path, _place(self.where, node))
         if isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
                 self.visit(value, (*path, i), above)
@@ -211,25 +211,25 @@ class _Walk:
             self._visit_keys(node, path, above)
 
     def _visit_keys(self, node: yaml.MappingNode, path: KeyPath, above: tuple[int, ...]) -> None:
-        seen: dict[str, int] = {}
+        first_lines: dict[str, int] = {}
         for key, value in node.value:
             if key.tag == _MERGE or not isinstance(key, yaml.ScalarNode):
                 continue
             at, place = (*path, key.value), _place(self.where, key)
-            if key.value in seen:
-                message = f"key is given twice (first in line {seen[key.value]}). Remove one"
-                self.found.problems.append((at, place, message))
-            seen.setdefault(key.value, place.order)
-            self.found.places[at] = place
+            if key.value in first_lines:
+                message = f"key is given twice (first in line {first_lines[key.value]}). Remove one"
+                self.source.problems.append((at, place, message))
+            first_lines.setdefault(key.value, place.order)
+            self.source.places[at] = place
             self.visit(value, at, above)
 
 
 def _check_tag(node: yaml.Node) -> None:
-    """A tag of YAML's own (!!int) must be one that configurations use, and fit what it stands before. PyYAML would end
-    in errors of Python's."""
+    """A standard tag of YAML (!!int) must be one that configurations use, and fit its value. PyYAML itself would raise
+    Python's errors."""
     short = node.tag.removeprefix("tag:yaml.org,2002:")
     if short == node.tag or "/" in short:
-        return  # not one of YAML's own: the loader names it
+        return  # not a standard tag: the loader reports it
     if isinstance(node, yaml.ScalarNode):
         numbers = ("int", "float") if short == "float" else (short,)  # '!!float 3' is a float
         patterns = [_SCALARS[tag] for n in numbers if (tag := f"tag:yaml.org,2002:{n}") in _SCALARS]

@@ -1,4 +1,4 @@
-"""The embedded store: a graph folder, memory-mapped, in this process. No server, no copy."""
+"""The local graph store: a graph folder, memory-mapped in this process. No server, no copy."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.partition import HiddenEdges, Partition
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
 from graphstorm_like.graph.verify import verify_graph
 
 
 class LocalGraph(PartitionedGraph):
-    """All partitions of a graph folder that lies here. See PartitionedGraph for `hide` and `held_out`.
+    """All partitions of a graph folder on this machine. See PartitionedGraph for `hide` and `held_out`.
 
-    DataError names a file that is not what was written: see verify_graph.
+    DataError names a file that differs from what was written: see verify_graph.
     """
 
     def __init__(
@@ -35,5 +35,5 @@ class LocalGraph(PartitionedGraph):
         super().__init__(path, manifest, hide, held_out, open_parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sampler processes open the folder anew instead of copying memory maps."""
+        """Sampler processes open the folder themselves instead of copying memory maps."""
         return (LocalGraph, (self.folder, self.hide, self.held_out))

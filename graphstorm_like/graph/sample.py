@@ -1,7 +1,8 @@
 """Neighbour sampling over CSC arrays, in numpy: exact, without replacement, no Python loop over nodes or edges.
 
 Floyd's algorithm draws k of d neighbours in k vectorised rounds over all nodes that have more than k.
-Measured, 1 thread, 116k edges a batch: about 20 ms; the loops that a JIT would remove are k rounds, not nodes.
+Measured with 1 thread and 116k edges per batch: about 20 ms. The Python loops run over k rounds, not over nodes, so a
+JIT would gain little.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def sample_hop(
     count = take[rows]
     offsets = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(count, out=offsets[1:])
-    # The first `take` edges of each row: right for rows that keep all; the others are drawn below.
+    # The first `take` edges of each row: correct for rows that keep all their edges; the others are drawn below.
     edge_ids = np.repeat(start[rows] - offsets[:-1], count)
     edge_ids += np.arange(len(edge_ids))
     if fanout > 0:
@@ -49,28 +50,28 @@ def draw_distinct(sizes: IntArray, k: int, rng: np.random.Generator) -> IntArray
     for j in range(k):
         top = sizes - k + j
         drawn = (uniform[j] * (top + 1)).astype(np.int64)
-        taken = (picks[:, :j] == drawn[:, None]).any(axis=1)
-        picks[:, j] = np.where(taken, top, drawn)
+        is_repeated = (picks[:, :j] == drawn[:, None]).any(axis=1)
+        picks[:, j] = np.where(is_repeated, top, drawn)
     picks.sort(axis=1)
     return picks
 
 
 def drop_excluded(hop: Hop, targets: IntArray, ends: tuple[IntArray, IntArray], num_sources: int) -> Hop:
     """The hop without the edges whose (source, target) ids are among `ends`."""
-    unwanted = np.sort(ends[1] * num_sources + ends[0])
-    if not len(unwanted) or not len(hop.sources):
+    excluded_keys = np.sort(ends[1] * num_sources + ends[0])
+    if not len(excluded_keys) or not len(hop.sources):
         return hop
     row_of_edge = np.repeat(np.arange(len(hop.rows)), np.diff(hop.offsets))
     keys = targets[hop.rows][row_of_edge] * num_sources + hop.sources
-    at = np.searchsorted(unwanted, keys)
-    keep = unwanted[np.minimum(at, len(unwanted) - 1)] != keys
+    at = np.searchsorted(excluded_keys, keys)
+    keep = excluded_keys[np.minimum(at, len(excluded_keys) - 1)] != keys
     if keep.all():
         return hop
     count = np.bincount(row_of_edge[keep], minlength=len(hop.rows))
-    left = np.flatnonzero(count)
-    offsets = np.zeros(len(left) + 1, dtype=np.int64)
-    np.cumsum(count[left], out=offsets[1:])
-    return Hop(hop.rows[left], offsets, hop.sources[keep], hop.edge_ids[keep])
+    remaining = np.flatnonzero(count)
+    offsets = np.zeros(len(remaining) + 1, dtype=np.int64)
+    np.cumsum(count[remaining], out=offsets[1:])
+    return Hop(hop.rows[remaining], offsets, hop.sources[keep], hop.edge_ids[keep])
 
 
 DENSE_NODES = 1 << 27
@@ -79,16 +80,16 @@ DENSE_NODES = 1 << 27
 class BatchPositions:
     """Gives the nodes of a batch positions 0, 1, ... in order of arrival, per type.
 
-    A scratch array of four bytes a node makes look-up and de-duplication linear; it is cleaned after each batch. Of a
-    type of more than DENSE_NODES, for which every trainer would need gigabytes, the ids are kept sorted instead, some
-    ten times slower. Not for concurrent use.
+    A scratch array of four bytes per node makes look-up and de-duplication linear; it is reset after each batch. For a
+    type of more than DENSE_NODES nodes, where every trainer would need gigabytes, sorted ids are kept instead, which is
+    about ten times slower. Not for concurrent use.
     """
 
     def __init__(self, counts: Mapping[NodeType, int]) -> None:
         self._counts = dict(counts)
         self._position: dict[NodeType, npt.NDArray[np.integer]] = {}
         self._sorted: dict[NodeType, tuple[IntArray, IntArray]] = {}
-        """(ids, ascending, and the position of each) of large types."""
+        """For large types: (ids, ascending; the position of each)."""
         self._ids: dict[NodeType, list[IntArray]] = {}
         self.size: dict[NodeType, int] = {}
 
@@ -105,17 +106,17 @@ class BatchPositions:
             assert self.size[node_type] == len(ids), "seeds must be distinct"
 
     def positions(self, node_type: NodeType, ids: IntArray) -> IntArray:
-        """Position of each id; ids not seen before get the next ones."""
+        """Position of each id; new ids get the next positions."""
         if self._counts[node_type] > DENSE_NODES:
             return self._positions_of_sorted(node_type, ids)
         if node_type not in self._position:
             count = self._counts[node_type]
             self._position[node_type] = np.full(count, -1, dtype=np.int32 if count < 2**31 else np.int64)
         position = self._position[node_type]
-        found = position[ids]
-        fresh = ids[found < 0]
+        positions = position[ids]
+        fresh = ids[positions < 0]
         if len(fresh):
-            # Of equal ids the last write wins: exactly one of them reads its own number back.
+            # Among equal ids the last write wins: exactly one of them reads its own number back.
             order = np.arange(len(fresh))
             position[fresh] = order
             new = fresh[position[fresh] == order]
@@ -123,34 +124,36 @@ class BatchPositions:
             position[new] = np.arange(base, base + len(new))
             self._ids[node_type].append(new)
             self.size[node_type] = base + len(new)
-            found = position[ids]
-        return found.astype(np.int64)
+            positions = position[ids]
+        return positions.astype(np.int64)
 
     def _positions_of_sorted(self, node_type: NodeType, ids: IntArray) -> IntArray:
-        known, places = self._sorted.get(node_type, (ids[:0], ids[:0]))
+        sorted_ids, positions = self._sorted.get(node_type, (ids[:0], ids[:0]))
         fresh = ids
-        if len(known):
-            fresh = ids[known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] != ids]
+        if len(sorted_ids):
+            at = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
+            fresh = ids[sorted_ids[at] != ids]
         new, first = np.unique(fresh, return_index=True)
         if len(new):
             base, arrival = self.size[node_type], np.argsort(first)
             self._ids[node_type].append(new[arrival])
             self.size[node_type] = base + len(new)
-            next_places = np.empty(len(new), dtype=np.int64)
-            next_places[arrival] = np.arange(base, base + len(new))
-            at = np.searchsorted(known, new)
-            known, places = np.insert(known, at, new), np.insert(places, at, next_places)
-            self._sorted[node_type] = known, places
-        found: IntArray = places[np.searchsorted(known, ids)]
-        return found
+            new_positions = np.empty(len(new), dtype=np.int64)
+            new_positions[arrival] = np.arange(base, base + len(new))
+            insert_at = np.searchsorted(sorted_ids, new)
+            sorted_ids = np.insert(sorted_ids, insert_at, new)
+            positions = np.insert(positions, insert_at, new_positions)
+            self._sorted[node_type] = sorted_ids, positions
+        result: IntArray = positions[np.searchsorted(sorted_ids, ids)]
+        return result
 
     def ids(self) -> NodeIds:
-        """All ids in order of position, types without any left out."""
+        """All ids in order of position; types without ids are left out."""
         return {t: np.concatenate(parts) for t, parts in self._ids.items() if parts}
 
 
 Hops = Callable[[Sequence[tuple[EdgeType, IntArray, int]]], list[Hop]]
-"""[(edge type, target ids, fanout), ...] -> a hop for each."""
+"""[(edge type, target ids, fanout), ...] -> one hop for each."""
 
 
 def sample_blocks(
@@ -162,29 +165,30 @@ def sample_blocks(
     hops: Hops,
     exclude: ExcludedEdges | None,
 ) -> Subgraph:
-    """Layer by layer from the seeds outwards; `hops` draws the edges of a layer, here they get local numbers."""
+    """Sample layer by layer from the seeds outwards: `hops` draws the edges of a layer, and their nodes get positions
+    in the batch here."""
     numbering.start(seeds)
     blocks: list[Block[IntArray]] = []
     for fanout in fanouts:
         num_dst = {t: n for t, n in numbering.size.items() if n}
         targets = numbering.ids()
-        wanted = [(e, targets[e[2]], k) for e in edge_types if e[2] in targets and (k := fanout.of(e))]
+        requested = [(e, targets[e[2]], k) for e in edge_types if e[2] in targets and (k := fanout.of(e))]
         relations: dict[EdgeType, Relation[IntArray]] = {}
-        for (edge_type, ids, _), found in zip(wanted, hops(wanted), strict=True):
+        for (edge_type, ids, _), hop in zip(requested, hops(requested), strict=True):
             if exclude is not None and edge_type in exclude.ends:
-                found = drop_excluded(found, ids, exclude.ends[edge_type], counts[edge_type[0]])
-            if len(found.sources):
-                local = numbering.positions(edge_type[0], found.sources)
-                relations[edge_type] = Relation(found.rows, found.offsets, local, found.edge_ids)
+                hop = drop_excluded(hop, ids, exclude.ends[edge_type], counts[edge_type[0]])
+            if len(hop.sources):
+                local = numbering.positions(edge_type[0], hop.sources)
+                relations[edge_type] = Relation(hop.rows, hop.offsets, local, hop.edge_ids)
         num_src = {t: n for t, n in numbering.size.items() if n}
         blocks.append(Block(num_src, num_dst, relations))
     return Subgraph(tuple(reversed(blocks)), numbering.ids())
 
 
 def merge_hops(hops: Sequence[Hop], positions: Sequence[IntArray], edge_starts: Sequence[int]) -> Hop:
-    """Hops of several partitions into parts of one list of targets -> the hop into the list.
+    """Hops of several partitions into parts of one list of targets -> one hop into the whole list.
 
-    positions: where the targets of each partition stand in the list. edge_starts: what its edge rows are counted from.
+    positions: where each partition's targets stand in the list. edge_starts: the edge id of each partition's first row.
     """
     rows = np.concatenate([at[hop.rows] for hop, at in zip(hops, positions, strict=True)])
     count = np.concatenate([np.diff(hop.offsets) for hop in hops])

@@ -3,13 +3,13 @@
 A graph folder is
 
     graph.json                          this manifest
-    part-0/nodes/<file>.arrow           one row a node: original id, features, labels, splits, texts, images
-    part-0/edges/<file>.arrow           one row an edge, sorted by target: source, target, features, label, split
+    part-0/nodes/<file>.arrow           one row per node: original id, features, labels, splits, texts, images
+    part-0/edges/<file>.arrow           one row per edge, sorted by target: source, target, features, label, split
     part-0/edges/<file>.indptr.arrow    where each target's edges start (CSC index pointers)
 
 Node ids are positions 0..count-1 of their type; a partition holds a contiguous range of each type, and the edges into
-them. An edge's id is its row, counted through the partitions. Every file has one record batch, so that a memory map
-gives whole columns without a copy.
+them. An edge's id is its row number, counted through all partitions. Every file has one record batch, so that a memory
+map gives whole columns without a copy.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Model(BaseModel):
 
 
 def _check_inside(value: str) -> str:
-    """A graph folder may come from somebody else: no path of its manifest may lead out of it."""
+    """A graph folder may come from somebody else: no path in its manifest may lead out of the folder."""
     parts = value.split("/")
     if {"", ".", ".."} & set(parts) or any(c in value for c in "\\:\0"):
         raise ValueError(f"must be a path within the folder, without '..' (got {value!r})")
@@ -75,16 +75,16 @@ def _check_inside(value: str) -> str:
 
 
 RelativePath = Annotated[str, AfterValidator(_check_inside)]
-"""Of a file or folder within the graph folder, with '/' between its parts."""
+"""Path of a file or folder within the graph folder, with '/' between its parts."""
 
 
 class FeatureSchema(_Model):
-    """A dense feature: `width` numbers a row."""
+    """A dense feature: `width` numbers per row."""
 
     width: int
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     fitted: dict[str, Any] = {}
-    """How it was made (mean, std, categories ...), to make it again for new rows."""
+    """What was fitted to make it (mean, std, categories ...), to transform new rows in the same way."""
 
 
 class TextSchema(_Model):
@@ -102,7 +102,7 @@ class ImageSchema(_Model):
 
 
 class LabelSchema(_Model):
-    """A label and how many rows of each split carry it."""
+    """A label, and how many rows of each split have one."""
 
     kind: Literal["class", "number"]
     classes: list[str] = []
@@ -136,7 +136,7 @@ class EdgeTypeSchema(_Model):
     text: dict[Name, TextSchema] = {}
     labels: dict[Name, LabelSchema] = {}
     split_counts: dict[str, int] | None = None
-    """Rows a split, for link prediction; None: the type has no split."""
+    """Rows of each split, for link prediction; None: the type has no split."""
     reverse: EdgeTypeJson | None = None
     """The type that holds the same edges the other way round."""
     is_reverse: bool = False
@@ -148,10 +148,11 @@ class PartitionSchema(_Model):
     folder: RelativePath
     node_ranges: dict[Name, tuple[int, int]]
     edge_ranges: dict[str, tuple[int, int]] = {}
-    """By 'source:relation:target': ids of its edges, those of its targets. Empty: it is the only partition."""
+    """By 'source:relation:target': range of the ids of its edges, which are the edges into its nodes. Empty: it is the
+    only partition."""
     node_files: dict[Name, RelativePath]
     edge_files: dict[str, RelativePath]
-    """By 'source:relation:target'; the index pointers lie beside, `.arrow` -> `.indptr.arrow`."""
+    """By 'source:relation:target'; the index pointers lie next to them: `.arrow` -> `.indptr.arrow`."""
     bytes: int
 
 
@@ -160,14 +161,14 @@ class GraphManifest(_Model):
 
     schema_version: int = SCHEMA_VERSION
     fingerprint: str
-    """Of the configuration and the input files: an equal one means the folder is up to date."""
+    """Hash of the configuration and the input files: while it is the same, the folder is up to date."""
     nodes: dict[Name, NodeTypeSchema]
     edges: list[EdgeTypeSchema]
     partitions: list[PartitionSchema]
     hashes: dict[RelativePath, str]
     """blake2b of every file, by its path in the folder."""
     dropped: dict[str, int] = {}
-    """What was left out on the user's word, by reason."""
+    """How many rows were left out as the user asked, by reason."""
 
     def node(self, node_type: str) -> NodeTypeSchema:
         """Schema of a node type; DataError names the known ones."""
@@ -207,7 +208,7 @@ def indptr_file(edge_file: str) -> str:
 
 
 def read_manifest(folder: str | Path) -> GraphManifest:
-    """Read graph.json. Raises DataError when the folder is no graph folder, or of another schema version."""
+    """Read graph.json. Raises DataError when this is not a graph folder, or has another schema version."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise DataError(f"{folder}: must be a graph folder, but has no {MANIFEST}. Make one with: gsl construct")

@@ -1,8 +1,8 @@
-"""Tables of rows in a host's shared-memory folder: every process of the host maps them, its servers answer for them.
+"""Tables of rows in a host's shared-memory folder: every process of the host maps them, and its servers serve them.
 
-A name is used once a job: whoever has opened a table keeps it, until it is dropped. A table is a file of numbers and a
-small JSON file that says what is in it, written last. Text vectors and tokens that lie in the cache on disk are tables
-too: their JSON file names the cache's files and the row of each node.
+A job uses each name once: a process that has opened a table keeps it until it is dropped. A table is a file of numbers
+and a small JSON file that describes it, written last. Text vectors and tokens in the cache on disk are tables too:
+their JSON file names the cache's files and the row of each node.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _REMEDY = "Free shared memory (a container gets more with --shm-size), or set GS
 @dataclass(frozen=True, slots=True)
 class SharedTable:
     """rows [n, width] of `dtype` in `file`; with `index`, a file of `index_dtype` numbers, row i is rows[index[i]].
-    Of .npy files the dtype is their own.
+    The dtype of .npy files is read from the files.
 
-    offsets: a file of int64, with which it is a table of items of many numbers each: item k is rows[offsets[k]:
+    offsets: a file of int64, which makes this a table of items of many numbers each: item k is rows[offsets[k]:
     offsets[k + 1]], and row i is item index[i].
     """
 
@@ -54,12 +54,12 @@ class SharedTable:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Items of many numbers each, those of some rows [n]: row i has the item_of_row[i]-th of the m distinct ones."""
+    """The items, of many numbers each, of some rows [n]: row i has item item_of_row[i] of the m distinct ones."""
 
     item_of_row: IntArray
     """[n]"""
     items: IntArray
-    """[m], ascending: which they are in the table."""
+    """[m], ascending: their numbers in the table."""
     starts: IntArray
     """[m]: where they begin in the table."""
     sizes: IntArray
@@ -70,18 +70,18 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class SharedRows:
-    """A mapped table."""
+    """A memory-mapped table."""
 
     values: npt.NDArray[Any]
     index: npt.NDArray[Any] | None
     offsets: npt.NDArray[np.int64] | None = None
 
     def __getitem__(self, rows: IntArray) -> npt.NDArray[Any]:
-        found: npt.NDArray[Any] = self.values[rows if self.index is None else self.index[rows]]
-        return found
+        chosen: npt.NDArray[Any] = self.values[rows if self.index is None else self.index[rows]]
+        return chosen
 
     def ragged(self, rows: IntArray, values: bool) -> Ragged:
-        """Items of some rows; values: with their numbers."""
+        """Items of some rows; values: with the numbers in them."""
         assert self.index is not None
         assert self.offsets is not None
         items, item_of_row = np.unique(self.index[rows].astype(np.int64), return_inverse=True)
@@ -92,7 +92,7 @@ class SharedRows:
 
 
 def _map(file: str, dtype: str, mode: Any) -> npt.NDArray[Any]:
-    if file.endswith(".npy"):  # says itself what it holds
+    if file.endswith(".npy"):  # its header names the dtype
         return map_array(Path(file), mode=mode)
     if Path(file).stat().st_size == 0:
         return np.zeros(0, dtype=dtype)
@@ -106,8 +106,8 @@ def _stem(folder: Path, name: str) -> Path:
 def create_rows(
     folder: Path, name: str, shape: tuple[int, int], dtype: str, index: tuple[str, str] = ("", "")
 ) -> npt.NDArray[Any]:
-    """A new table of zeros, mapped for writing; index: (file, dtype), see SharedTable. Its pages are really there:
-    DataError when the folder is full, now, and not a bus error at some later write."""
+    """A new table of zeros, mapped for writing; index: (file, dtype), see SharedTable. Its pages are allocated at once:
+    a full folder gives a DataError now, instead of a bus error at a later write."""
     file = _stem(folder, name).with_suffix(".rows")
     table = SharedTable(name, str(file), dtype, shape, *index)
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
@@ -123,7 +123,7 @@ def create_rows(
 
 
 def publish(folder: Path, table: SharedTable) -> None:
-    """Say where a table is."""
+    """Write the JSON file that describes a table."""
     try:
         write_json(_stem(folder, table.name).with_suffix(".json"), asdict(table))
     except OSError as err:
@@ -131,14 +131,14 @@ def publish(folder: Path, table: SharedTable) -> None:
 
 
 def find(folder: Path, name: str) -> SharedTable:
-    """The table of a name; DataError when there is none."""
+    """The table with a name; DataError when there is none."""
     try:
-        found = json.loads(_stem(folder, name).with_suffix(".json").read_text(encoding="utf-8"))
+        description = json.loads(_stem(folder, name).with_suffix(".json").read_text(encoding="utf-8"))
     except OSError as err:
         raise DataError(
             f"{folder}: must hold a table '{name}' ({err.strerror}). Did a trainer of this host fail?"
         ) from None
-    return SharedTable(**{**found, "shape": tuple(found["shape"])})
+    return SharedTable(**{**description, "shape": tuple(description["shape"])})
 
 
 def is_there(folder: Path, name: str) -> bool:
@@ -147,6 +147,6 @@ def is_there(folder: Path, name: str) -> bool:
 
 
 def drop(folder: Path, name: str) -> None:
-    """Take a table away; processes that have mapped it keep it until they let go."""
+    """Remove a table; processes that have mapped it keep their map until they close it."""
     for suffix in (".json", ".rows"):
         _stem(folder, name).with_suffix(suffix).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The seam between graphs and everything that trains on them: what is asked, and in what form it is answered.
+"""The interface between graphs and everything that trains on them.
 
-Two kinds of store answer alike: the local one (memory-mapped files, `graph.local`) and, for graphs that outgrow a
-machine, a distributed one. Ids are positions 0..count-1 of a node or edge type; arrays are numpy int64.
+Two stores implement it: a local one (memory-mapped files, `graph.local`) and, for graphs that outgrow a machine, a
+distributed one (`graph.remote`). Ids are positions 0..count-1 of a node or edge type; arrays are numpy int64.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NodeType: TypeAlias = str
 RowType: TypeAlias = NodeType | EdgeType
-"""Whose rows carry features and texts: the nodes or the edges of a type."""
+"""A type whose rows carry features and texts: a node type or an edge type."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
 NodeIds: TypeAlias = dict[NodeType, IntArray]
 Array = TypeVar("Array", default="Tensor")
@@ -42,8 +42,8 @@ def type_name(row_type: RowType) -> str:
 class Hop:
     """Sampled edges of one type into a list of S target nodes, grouped by target.
 
-    M of the targets have an edge; E edges in all. rows [M] are their positions in the list, ascending; the edges of
-    rows[i] are offsets[i]:offsets[i+1]; sources [E] are node ids of the source type; edge_ids [E].
+    M of the targets have edges, E in all. rows [M]: the positions of these targets in the list, ascending; the edges of
+    rows[i] are offsets[i]:offsets[i+1]; sources [E]: node ids of the source type; edge_ids [E].
     """
 
     rows: IntArray
@@ -54,9 +54,9 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class ExcludedEdges:
-    """Edges that no sampled neighbourhood may hold, by their ends: every parallel edge goes too.
+    """Edges that no sampled neighbourhood may contain, by their ends: every parallel edge is excluded too.
 
-    Ends, not edge ids: an edge and its reverse share no id once a graph is partitioned.
+    Ends, not edge ids: in a partitioned graph an edge and its reverse share no id.
     """
 
     ends: Mapping[EdgeType, tuple[IntArray, IntArray]]
@@ -66,7 +66,7 @@ class ExcludedEdges:
 class Relation(Generic[Array]):
     """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes.
 
-    inputs: by name a row [E, F] of each edge, in the order of edge_ids; what of the edges enters the model.
+    inputs: by name, rows [E, F] in the order of edge_ids: the edge inputs of the model.
     """
 
     rows: Array
@@ -91,14 +91,15 @@ class Block(Generic[Array]):
 
 @dataclass(frozen=True, slots=True)
 class Subgraph:
-    """Blocks from the outermost layer to the one next to the seeds; input_ids are the source nodes of the first."""
+    """Blocks from the outermost layer to the one next to the seeds; input_ids: the source nodes of the first block."""
 
     blocks: tuple[Block[IntArray], ...]
     input_ids: NodeIds
 
 
 class GraphStore(Protocol):
-    """Topology. `hide`: edge types whose validation and test edges are no messages; `held_out`: more of them."""
+    """Topology. `hide`: edge types whose validation and test edges are excluded from message passing; `held_out`: more
+    edges that are excluded."""
 
     folder: Path
     manifest: GraphManifest
@@ -125,7 +126,7 @@ class GraphStore(Protocol):
         ...
 
     def hidden_rows(self, edge_type: EdgeType) -> IntArray:
-        """Ids of the edges of a type that are no messages."""
+        """Ids of the edges of a type that are excluded from message passing."""
         ...
 
     def degrees(self, edge_type: EdgeType, start: int = 0, stop: int | None = None) -> IntArray:
@@ -138,7 +139,7 @@ class GraphStore(Protocol):
 
 
 class FeatureStore(Protocol):
-    """What nodes and edges carry."""
+    """Features, texts, images, labels and ids of nodes and edges."""
 
     def ids(self, node_type: NodeType) -> pa.Array:
         """The user's own ids, by position."""
@@ -157,7 +158,8 @@ class FeatureStore(Protocol):
         ...
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
-        """Start to read rows of a feature; the result waits for them. What is begun together travels together."""
+        """Start to read rows of a feature; the result waits for them. Reads that start together travel in one
+        message."""
         ...
 
     def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.uint8]]:
@@ -182,4 +184,4 @@ class FeatureStore(Protocol):
 
 
 class Graph(GraphStore, FeatureStore, Protocol):
-    """All that training and inference ask of a graph."""
+    """All that training and inference need of a graph."""

@@ -1,7 +1,7 @@
-"""Whether the files of a graph folder hold what construction wrote: contents by their hashes, structure of edges.
+"""Checks that the files of a graph folder hold what construction wrote: contents by hash, and the structure of edges.
 
-A graph is checked when it is opened. What was found right is remembered (see `files.check_files`), so that only the
-first process that opens a folder reads it whole.
+A graph is checked when it is opened. Files that passed are remembered (see `files.check_files`), so that only the
+first process that opens a folder reads all of it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from graphstorm_like.graph.schema import (
 )
 
 _REMEDY = (
-    "Make the graph folder again (gsl construct, or the command that made it), or copy it anew from where it is whole"
+    "Make the graph folder again (gsl construct, or the command that made it), or copy it again from an intact one"
 )
 
 
 def verify_graph(folder: Path, manifest: GraphManifest, partitions: Iterable[int] | None = None) -> None:
-    """Raise DataError, which names the file, unless those of some partitions (None: all) are as they were written.
+    """Raise DataError, which names the file, unless all files of some partitions (None: all) are as they were written.
 
-    Sizes, times and inodes are looked at each time; contents and structure are read once, about a second a GB and core.
+    Sizes, times and inodes are compared each time; contents and structure are read once, about a second per GB and
+    core.
     Structure: source and target ids are nodes, index pointers ascend from 0 to the number of edges.
     """
     records: dict[str, FileRecord] = {}
     checks: dict[str, Callable[[], None]] = {}
     numbers = range(len(manifest.partitions)) if partitions is None else partitions
-    for schema in (manifest.partitions[number] for number in numbers):
+    for number in numbers:
+        schema = manifest.partitions[number]
         for file in schema.node_files.values():
             _add(records, manifest, f"{schema.folder}/{file}")
         for edge in manifest.edges:
@@ -46,15 +48,15 @@ def verify_graph(folder: Path, manifest: GraphManifest, partitions: Iterable[int
             for name in (f"{schema.folder}/{file}", f"{schema.folder}/{indptr_file(file)}"):
                 _add(records, manifest, name)
                 checks[name] = check
-    looked: set[Callable[[], None]] = set()
+    checked: set[Callable[[], None]] = set()
 
-    def look(name: str) -> None:
+    def check_structure(name: str) -> None:
         check = checks.get(name)
-        if check is not None and check not in looked:
-            looked.add(check)
+        if check is not None and check not in checked:
+            checked.add(check)
             check()
 
-    check_files(folder, records, _REMEDY, look)
+    check_files(folder, records, _REMEDY, check_structure)
 
 
 def _add(records: dict[str, FileRecord], manifest: GraphManifest, name: str) -> None:
@@ -81,8 +83,10 @@ def _check_edges(folder: Path, manifest: GraphManifest, schema: PartitionSchema,
                 f"{limits['max']}, {column.null_count} nulls). {_REMEDY}"
             )
     sizes = pc.subtract(pointers.slice(1), pointers.slice(0, max(len(pointers) - 1, 0)))
-    whole = len(pointers) == last - first + 1 and pointers.null_count == 0 and pa.types.is_int64(pointers.type)
-    if not whole or pointers[0].as_py() != 0 or pointers[-1].as_py() != len(edges) or (pc.min(sizes).as_py() or 0) < 0:
+    is_complete = len(pointers) == last - first + 1 and pointers.null_count == 0 and pa.types.is_int64(pointers.type)
+    if not is_complete or not (
+        pointers[0].as_py() == 0 and pointers[-1].as_py() == len(edges) and (pc.min(sizes).as_py() or 0) >= 0
+    ):
         raise DataError(
             f"{pointers_path}: must hold {last - first + 1:,} ascending numbers from 0 to {len(edges):,}, where each "
             f"target's edges start. {_REMEDY}"

@@ -26,10 +26,13 @@ def export(
     node_types = config.embeddings if config.embeddings is not None else list(experiment.task.node_types)
     task = experiment.task
     if config.predictions and not task.predicts:
-        reporter.line(f"predictions: none, {experiment.pipeline.task.type} has none to give; embeddings are written")
+        reporter.line(
+            f"predictions: none, {experiment.pipeline.task.type} makes no predictions; embeddings are written"
+        )
     predictions = config.predictions and task.predicts
-    needed = list(dict.fromkeys([*node_types, *(task.node_types if predictions else ())]))
-    vectors = node_vectors(experiment, needed, embedder)
+    predicted_from = task.node_types if predictions else ()
+    all_types = list(dict.fromkeys([*node_types, *predicted_from]))
+    vectors = node_vectors(experiment, all_types, embedder)
     with ResultFolder(target, task.group) as folder:
         for node_type in node_types:
             rows = folder.write(f"embeddings/{node_type}", embedding_tables(experiment, node_type, vectors[node_type]))

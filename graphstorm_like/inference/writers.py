@@ -1,8 +1,8 @@
-"""Results as Parquet shards keyed by the user's own ids, with a manifest; whole or not there.
+"""Results as Parquet shards keyed by the user's own ids, with a manifest; never half written.
 
 <folder>/embeddings/<node_type>/part-00000.parquet    id, embedding (fixed-size list)
-<folder>/link_vectors/source/part-00000.parquet       id, vector: as the head compares them, where embeddings do not
-                                                      serve; link_vectors/target alike
+<folder>/link_vectors/source/part-00000.parquet       id, vector: as the head compares them, where embeddings cannot
+                                                      be used; link_vectors/target likewise
 <folder>/predictions/part-00000.parquet               what the task predicts
 <folder>/manifest.json                                counts, hashes, model id, columns
 """
@@ -27,7 +27,7 @@ MANIFEST_FILE = "manifest.json"
 
 
 class ResultFolder:
-    """Writes tables beside `target` and puts them in its place when all is there.
+    """Writes tables beside `target`, and moves them to `target` when all are written.
 
     Use as a context manager; on an error the old results stay. The ranks of a group write one folder together, each
     its own shards.
@@ -68,7 +68,8 @@ class ResultFolder:
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest and swap the folder in."""
-        tables = _merged([json.loads(each) for each in self.group.collect(json.dumps(self._tables), "results")])
+        written_by_rank = self.group.collect(json.dumps(self._tables), "results")
+        tables = _merged([json.loads(tables) for tables in written_by_rank])
         manifest = {**facts, "tables": tables}
         if self.group.rank == 0:
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
@@ -80,7 +81,7 @@ class ResultFolder:
 
 
 def _merged(of_ranks: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """What all ranks have written of each table."""
+    """All ranks' parts of each table."""
     merged = of_ranks[0]
     for tables in of_ranks[1:]:
         for name, table in tables.items():

@@ -1,1 +1,1 @@
-"""What a model reads: features, vectors of texts, fixed or learning, and learnable vectors of nodes."""
+"""The inputs of a model: features, text vectors (fixed or in training), images, and learnable node embeddings."""

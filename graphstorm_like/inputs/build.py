@@ -1,4 +1,4 @@
-"""Config + graph folder -> all inputs of a graph model: where their rows come from, and what its encoders must know."""
+"""Config + graph folder -> all inputs of a graph model: the sources of their rows, and the facts its encoders need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sources = dict[RowType, dict[str, FeatureSource]]
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """Sources of all inputs of a graph model, and what its encoders must know of them."""
+    """Sources of all inputs of a graph model, and their specifications for its encoders."""
 
     sources: Sources
     nodes: dict[NodeType, NodeInputSpec]
@@ -32,8 +32,8 @@ class GraphInputs:
 
 
 def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: int) -> GraphInputs:
-    """Inputs of every node type, and of the edge types that `model.edge_inputs` names. seed: the run's, of the first
-    values of learnable embeddings."""
+    """Inputs of every node type, and of the edge types that `model.edge_inputs` names. seed: the run's seed, for the
+    first values of learnable embeddings."""
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
     for node_type, node in graph.manifest.nodes.items():
@@ -42,14 +42,14 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         widths = {n: node.features[n].width for n in chosen.features}
         moments = {}
         for name in chosen.texts:
-            cached, written = vectors[node_type][name], input_name(TEXT, name)
-            inputs[written], widths[written], moments[written] = cached, cached.width, cached.moments()
+            cached, full_name = vectors[node_type][name], input_name(TEXT, name)
+            inputs[full_name], widths[full_name], moments[full_name] = cached, cached.width, cached.moments()
         images = {}
         for name in chosen.images:
             assert config.image_encoder is not None, "checked by the configuration"
-            size, written = node.image[name], input_name(IMAGE, name)
-            inputs[written] = GraphImage(graph, node_type, name)
-            images[written] = ImageInputSpec(config.image_encoder, size.height, size.width)
+            size, full_name = node.image[name], input_name(IMAGE, name)
+            inputs[full_name] = GraphImage(graph, node_type, name)
+            images[full_name] = ImageInputSpec(config.image_encoder, size.height, size.width)
         if chosen.embedding:
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         sources[node_type] = inputs

@@ -1,4 +1,4 @@
-"""Which features, texts and images of nodes and edges enter model and head."""
+"""Chooses the features, texts and images of nodes and edges that model and head read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphstorm_like.graph.store import NodeType, RowType
 
 @dataclass(frozen=True, slots=True)
 class ChosenInputs:
-    """Names of what enters the model for a node type."""
+    """Names of a node type's inputs to the model."""
 
     features: list[str]
     texts: list[str]
@@ -25,43 +25,46 @@ class ChosenInputs:
 
 
 def chosen_inputs(config: ModelConfig, manifest: GraphManifest, node_type: NodeType) -> ChosenInputs:
-    """Inputs of a node type: those that `model.inputs` names, or all. DataError for one that the graph has not."""
-    node, wanted = manifest.node(node_type), config.inputs.get(node_type, NodeInputConfig())
+    """Inputs of a node type: those that `model.inputs` names, or all. DataError for a name that the graph lacks."""
+    node, configured = manifest.node(node_type), config.inputs.get(node_type, NodeInputConfig())
     where = f"graph folder, node type {node_type}"
-    features = _names(where, "feature", wanted.features, node.features)
-    texts = _names(where, "text", wanted.text, node.text)
-    images = _names(where, "image", wanted.image, node.image)
-    bare = not features and not texts and not images
-    return ChosenInputs(features, texts, images, bare if wanted.embedding == "auto" else wanted.embedding)
+    features = _names(where, "feature", configured.features, node.features)
+    texts = _names(where, "text", configured.text, node.text)
+    images = _names(where, "image", configured.image, node.image)
+    embedding = configured.embedding
+    if embedding == "auto":
+        embedding = not features and not texts and not images
+    return ChosenInputs(features, texts, images, embedding)
 
 
 def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
     """(features, texts) that enter the model, for each edge type of `model.edge_inputs`."""
     chosen = {}
-    for written, wanted in config.edge_inputs.items():
-        source, relation, target = written.split(":")
+    for type_name, configured in config.edge_inputs.items():
+        source, relation, target = type_name.split(":")
         edge = manifest.edge((source, relation, target))
-        where = f"graph folder, edge type {written}"
-        features = _names(where, "feature", wanted.features, edge.features)
-        texts = _names(where, "text", wanted.text, edge.text)
+        where = f"graph folder, edge type {type_name}"
+        features = _names(where, "feature", configured.features, edge.features)
+        texts = _names(where, "text", configured.text, edge.text)
         if features or texts:
             chosen[edge.edge_type] = (features, texts)
     return chosen
 
 
 def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Collection[EdgeType] = ()) -> list[str]:
-    """Edge types that carry features or text of which the model is told nothing. scored: those that a head reads."""
-    return [
-        name
-        for e in manifest.edges
-        if (e.features or e.text) and (name := edge_name(e.edge_type)) not in config.edge_inputs
-        if e.edge_type not in scored and e.reverse not in scored
-    ]
+    """Edge types with features or texts that the model does not read. scored: edge types whose features and texts a
+    head reads."""
+    names = []
+    for edge in manifest.edges:
+        is_scored = edge.edge_type in scored or edge.reverse in scored
+        name = edge_name(edge.edge_type)
+        if (edge.features or edge.text) and name not in config.edge_inputs and not is_scored:
+            names.append(name)
+    return names
 
 
 def scored_inputs(task: TaskConfig, manifest: GraphManifest) -> dict[EdgeType, tuple[list[str], list[str]]]:
-    """(features, texts) of the scored edges that the task's head reads, by their edge type; nothing without
-    `task.inputs`."""
+    """(features, texts) of the scored edges that the task's head reads, by edge type; empty without `task.inputs`."""
     scored = task.scored_inputs()
     if scored is None:
         return {}
@@ -76,25 +79,26 @@ def scored_inputs(task: TaskConfig, manifest: GraphManifest) -> dict[EdgeType, t
 
 
 def node_texts(config: ModelConfig, manifest: GraphManifest) -> dict[NodeType, list[str]]:
-    """Names of the texts of nodes that enter the model, by node type."""
+    """Names of the node texts that the model reads, by node type."""
     chosen = {t: chosen_inputs(config, manifest, t).texts for t in manifest.nodes}
     return {t: names for t, names in chosen.items() if names}
 
 
 def all_texts(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) -> dict[RowType, list[str]]:
-    """Names of the texts of nodes and edges that enter model or head, by their type."""
+    """Names of the texts of nodes and edges that model or head read, by type."""
     chosen: dict[RowType, list[str]] = {}
     chosen.update(node_texts(config, manifest))
     chosen |= {t: texts for t, (_, texts) in chosen_edge_inputs(config, manifest).items() if texts}
     for edge_type, (_, texts) in scored_inputs(task, manifest).items():
-        chosen[edge_type] = list(dict.fromkeys([*chosen.get(edge_type, []), *texts]))
+        if texts:
+            chosen[edge_type] = list(dict.fromkeys([*chosen.get(edge_type, []), *texts]))
     return chosen
 
 
-def _names(where: str, kind: str, wanted: list[str] | None, known: Mapping[str, object]) -> list[str]:
-    """The names that the configuration wants, all when it does not say."""
-    names = list(known) if wanted is None else wanted
+def _names(where: str, kind: str, configured: list[str] | None, available: Mapping[str, object]) -> list[str]:
+    """The configured names; all available ones when none are configured."""
+    names = list(available) if configured is None else configured
     for name in names:
-        if name not in known:
-            raise DataError(unknown(where, kind, name, known) + " Run: gsl construct")
+        if name not in available:
+            raise DataError(unknown(where, kind, name, available) + " Run: gsl construct")
     return names

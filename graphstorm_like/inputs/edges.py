@@ -1,4 +1,4 @@
-"""Rows of what edges carry, for the model's messages and for a head that reads the scored edges."""
+"""Features and texts of edges, for the model's messages and for a head that reads the scored edges."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from graphstorm_like.tasks import Task
 def give_scored_inputs(
     task: Task, config: TaskConfig, graph: Graph, texts: Mapping[RowType, Mapping[str, Sized]], seed: int
 ) -> None:
-    """Let the head read the scored edges, when `task.inputs` says so. texts: where the vectors of texts come from, by
-    type and name. seed: the run's, of the head's first weights."""
+    """Let the head read the scored edges, when `task.inputs` is set. texts: sources of text vectors, by type and name.
+    seed: the run's seed, for the head's first weights."""
     for edge_type, (features, names) in scored_inputs(config, graph.manifest).items():
-        known = graph.manifest.edge(edge_type).features
-        widths = {name: known[name].width for name in features}
+        schemas = graph.manifest.edge(edge_type).features
+        widths = {name: schemas[name].width for name in features}
         sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}
         for name in names:
-            written = input_name(TEXT, name)
-            sources[written] = texts[edge_type][name]
-            widths[written] = texts[edge_type][name].width
+            full_name = input_name(TEXT, name)
+            sources[full_name] = texts[edge_type][name]
+            widths[full_name] = texts[edge_type][name].width
         torch.manual_seed(torch_seed(seed, "model", 4))
         task.read_edges(widths, sources)
 
@@ -39,7 +39,7 @@ def give_scored_inputs(
 def edge_sources(
     config: ModelConfig, graph: Graph, vectors: Mapping[RowType, Mapping[str, TextSource]]
 ) -> tuple[dict[RowType, dict[str, FeatureSource]], dict[EdgeType, EdgeInputSpec]]:
-    """Where the rows of edge inputs come from, and what the model must know of them."""
+    """Sources of the rows of edge inputs, and their specifications for the model."""
     sources: dict[RowType, dict[str, FeatureSource]] = {}
     specs: dict[EdgeType, EdgeInputSpec] = {}
     for edge_type, (features, texts) in chosen_edge_inputs(config, graph.manifest).items():
@@ -47,6 +47,7 @@ def edge_sources(
         cached = {input_name(TEXT, name): vectors[edge_type][name] for name in texts}
         widths = {name: schema.features[name].width for name in features}
         widths |= {name: source.width for name, source in cached.items()}
-        sources[edge_type] = {**{name: GraphFeature(graph, edge_type, name) for name in features}, **cached}
+        sources[edge_type] = {name: GraphFeature(graph, edge_type, name) for name in features}
+        sources[edge_type].update(cached)
         specs[edge_type] = EdgeInputSpec(widths, {name: source.moments() for name, source in cached.items()})
     return sources, specs

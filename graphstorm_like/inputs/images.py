@@ -1,4 +1,4 @@
-"""Pixels of nodes, read from the graph folder batch by batch like features."""
+"""Images of nodes, read from the graph folder batch by batch like features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphstorm_like.pending import Pending
 
 @dataclass(frozen=True)
 class GraphImage:
-    """A FeatureSource of an image column, whose rows are bytes, not floating numbers."""
+    """A FeatureSource of an image column, whose rows are bytes instead of floating-point numbers."""
 
     graph: Graph
     node_type: NodeType

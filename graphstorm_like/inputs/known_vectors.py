@@ -1,7 +1,8 @@
-"""Which vectors in the cache answer a question, told without the language model: loading one takes seconds of a core.
+"""Finds cached text vectors without loading the language model, which takes seconds of CPU time.
 
-The caches are named by weights and tokens, so that to ask them takes the model and its tokenizer. A note beside them
-names the folders by what both follow from: the graph's files, the model's files and settings, the versions.
+Cache folders are named after hashes of weights and tokens, so that looking one up takes the model and its tokenizer. A
+note next to them names the folders for what both depend on: the graph's files, the model's files and settings, and the
+version of this package.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def note_file(
     part: int | None,
     encoder: Mapping[str, Any],
 ) -> Path:
-    """Where the note about the vectors of a text is, in the cache's folder. part: of its rows; None: of all. encoder:
-    what its vectors follow from."""
+    """Path of the note about the vectors of a text, in the cache's folder. part: the partition whose rows were
+    embedded; None: all rows. encoder: the facts that the vectors depend on."""
     facts = {
         "version": __version__,
         "graph": sorted(manifest.hashes.items()),
@@ -42,13 +43,13 @@ def note_file(
 
 
 def recall(note: Path) -> EmbeddingCache | None:
-    """The cache that a note names, when it is there and whole."""
+    """The cache that a note names; None when it is missing or damaged."""
     from graphstorm_like.text.cache import EmbeddingCache
     from graphstorm_like.text.tokens import TokenStore
 
     try:
-        named = json.loads(note.read_text(encoding="utf-8"))
-        return EmbeddingCache.open(note.parent / named["vectors"], TokenStore.open(note.parent / named["tokens"]))
+        folders = json.loads(note.read_text(encoding="utf-8"))
+        return EmbeddingCache.open(note.parent / folders["vectors"], TokenStore.open(note.parent / folders["tokens"]))
     except (OSError, ValueError, KeyError, TypeError, DataError):
         return None
 

@@ -1,4 +1,4 @@
-"""Tables of the vectors of texts whose language model learns, and how they enter a batch."""
+"""Tables of text vectors whose language model is in training, and how they enter a batch."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ from graphstorm_like.sampling.batch import Messages, MiniBatch, TextPlace, Train
 Tables = Mapping[TextPlace, Mapping[str, VectorTable]]
 """By place and input name."""
 Reading = Pending[npt.NDArray[np.floating[Any]]]
-"""Rows [N, D] that were asked for."""
+"""Rows [N, D] that are being read."""
 
 
 @dataclass(frozen=True)
 class LearningTables:
-    """All tables of a learner. device: where its batches are."""
+    """All tables of a learner. device: the device of its batches."""
 
     by_place: Tables
     device: torch.device
 
     def each_once(self) -> list[FreshVectors | AgingVectors]:
-        """Every table once, though several places read it, or one by other ids alone."""
-        every = [table for by_name in self.by_place.values() for table in by_name.values()]
-        return list(dict.fromkeys(t.table if isinstance(t, ReorderedVectors) else t for t in every))
+        """Every table once, even if several places read it, or read it under other ids."""
+        tables = [table for by_name in self.by_place.values() for table in by_name.values()]
+        return list(dict.fromkeys(t.table if isinstance(t, ReorderedVectors) else t for t in tables))
 
     def aging(self) -> list[AgingVectors]:
-        """Those whose rows are read as they are."""
+        """The AgingVectors among the tables."""
         return [table for table in self.each_once() if isinstance(table, AgingVectors)]
 
     def put_into(self, batch: MiniBatch, texts: TextPass) -> MiniBatch:
-        """The batch with vectors of its trained texts among its inputs, the others' from the tables."""
+        """The batch with text vectors among its inputs: newly computed for trained texts, from the tables for
+        others."""
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
         targets, messages = batch.targets, {}
-        # All is begun before anything is waited for: rows on other hosts come in one answer a host.
-        begun = {p: self._begin(p, ids, batch) for p in self.by_place if (ids := batch.rows(p)) is not None}
-        outer = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
-        for place, by_name in begun.items():
+        # All reads start before the first wait: rows on other hosts come in one answer per host.
+        pending = {p: self._begin(p, ids, batch) for p in self.by_place if (ids := batch.rows(p)) is not None}
+        pending_messages = [self._begin_messages(block, batch) for block in batch.blocks[:-1]]
+        for place, by_name in pending.items():
             vectors = {name: self._vectors(place, name, batch, rows.wait(), texts) for name, rows in by_name.items()}
             if isinstance(place, str):
                 features.setdefault(place, {}).update(vectors)
@@ -56,8 +57,11 @@ class LearningTables:
                 messages[place.edge_type] = vectors
             elif targets is not None:
                 targets = targets.with_inputs(place, vectors)
-        untrained = [{t: self._read(by_name) for t, by_name in by_type.items()} for by_type in outer]
-        blocks = [with_inputs(b, found) for b, found in zip(batch.blocks, [*untrained, messages], strict=False)]
+        inputs_by_block = []
+        for by_type in pending_messages:
+            inputs_by_block.append({t: self._read(by_name) for t, by_name in by_type.items()})
+        inputs_by_block.append(messages)
+        blocks = [with_inputs(block, inputs) for block, inputs in zip(batch.blocks, inputs_by_block, strict=False)]
         return batch.replace(features=features, targets=targets, blocks=tuple(blocks))
 
     def _tensor(self, rows: npt.NDArray[np.floating[Any]]) -> Tensor:
@@ -67,7 +71,8 @@ class LearningTables:
         return {name: self._tensor(rows.wait()) for name, rows in by_name.items()}
 
     def _begin(self, place: TextPlace, rows: Tensor, batch: MiniBatch) -> dict[str, Reading]:
-        """Ask the tables of a place for vectors of some nodes or edges [N]. Where all are trained, none is read."""
+        """Start to read vectors of some nodes or edges [N] from the tables of a place. Nothing is read where all are
+        trained."""
         ids, trained = rows.cpu().numpy(), batch.texts.get(place, {})
 
         def begin(table: VectorTable, texts: TrainedTexts | None) -> Reading:
@@ -78,7 +83,7 @@ class LearningTables:
         return {name: begin(table, trained.get(name)) for name, table in self.by_place[place].items()}
 
     def _begin_messages(self, block: Block, batch: MiniBatch) -> dict[EdgeType, dict[str, Reading]]:
-        """Ask for the vectors of the texts of a block's edges, of which none is trained."""
+        """Start to read the text vectors of a block's edges, none of which are trained."""
         relations = {Messages(t): r for t, r in block.relations.items() if Messages(t) in self.by_place}
         untrained = batch.replace(texts={})
         return {p.edge_type: self._begin(p, r.edge_ids, untrained) for p, r in relations.items()}
@@ -86,8 +91,8 @@ class LearningTables:
     def _vectors(
         self, place: TextPlace, name: str, batch: MiniBatch, old: npt.NDArray[np.floating[Any]], texts: TextPass
     ) -> Tensor:
-        """[N, D] vectors of nodes or edges: what was read, but for trained texts, whose have gradients. What is
-        computed is put into the table."""
+        """[N, D] vectors of nodes or edges: as read from the table, except that vectors of trained texts are computed
+        with gradients, and written to the table."""
         trained, table = batch.texts.get(place, {}).get(name), self.by_place[place][name]
         if trained is None or not len(trained.at):
             return self._tensor(old)
@@ -98,7 +103,7 @@ class LearningTables:
 
 
 def input_place(row_type: RowType) -> TextPlace:
-    """Where inputs of the graph network belong to."""
+    """The place of a type's texts as inputs of the graph network."""
     return row_type if isinstance(row_type, str) else Messages(row_type)
 
 

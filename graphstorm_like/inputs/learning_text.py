@@ -1,8 +1,8 @@
-"""Vectors of a text column while its language model learns.
+"""Vectors of a text column while its language model is in training.
 
-FreshVectors: a row that is read is first computed anew if the weights have moved since (training and validation of a
-language model alone; no text twice for the same weights). AgingVectors: float16 rows, each with the step that computed
-it, read as they are: training end to end, where `refresh_steps` bounds their age.
+FreshVectors: rows are computed again when they are read after the weights have changed, and each text once for the same
+weights. For training and validation of a language model alone. AgingVectors: stored float16 rows, each with the step in
+which it was computed, are read as they are. For end-to-end training, where `refresh_steps` bounds their age.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.inputs.rank_rows import read_rows, row_file
 from graphstorm_like.inputs.shared_tokens import SharedTokens
@@ -32,11 +32,11 @@ from graphstorm_like.text.tokens import ROW_OF_TEXT, Fetched, TextTokens, TokenS
 
 NEVER = -1
 CHUNK = 1 << 16
-"""Rows that are computed before they are written."""
+"""Rows that are computed at a time."""
 
 
 def _compute(encoder: TextEncoder, tokens: TextTokens, pieces: IntArray, autocast: bool) -> Vectors:
-    """[n, D] vectors of some pieces with the present weights."""
+    """[n, D] vectors of some pieces with the current weights."""
     training = encoder.training
     with torch.autocast(encoder.device.type, torch.bfloat16, enabled=autocast):
         vectors = embed_texts(encoder, tokens, pieces)
@@ -45,7 +45,7 @@ def _compute(encoder: TextEncoder, tokens: TextTokens, pieces: IntArray, autocas
 
 
 class FreshVectors:
-    """A FeatureSource that computes what it is asked for, and keeps it until the weights move."""
+    """A FeatureSource that computes the rows it is asked for, and keeps them until the weights change."""
 
     def __init__(self, encoder: TextEncoder, tokens: TokenSource, autocast: bool) -> None:
         self.tokens, self.width, self.now = tokens, encoder.dim, 0
@@ -54,7 +54,7 @@ class FreshVectors:
         self._vectors = np.zeros((0, encoder.dim), dtype=np.float16)
 
     def at(self, now: int) -> None:
-        """now: optimizer steps done. Weights with another number are other weights."""
+        """now: optimizer steps done. A new number means new weights, and empties the table."""
         if now != self.now:
             self._slots, self._vectors = {}, self._vectors[:0].copy()
             self.now = now
@@ -82,8 +82,8 @@ class FreshVectors:
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a table of a job lies. number: of the table among its phase's, which names its files; name: in shared
-    memory, used once a job; graph: whose servers answer for it."""
+    """Where a table of a job is stored. number: the table's number within its phase, which names its files; name: its
+    name in shared memory, unique in the job; graph: the graph whose servers serve it."""
 
     number: int = 0
     name: str = "aging"
@@ -94,10 +94,10 @@ class TablePlace:
 
 
 class AgingVectors:
-    """A FeatureSource and RankRows: rows of U distinct texts, or pieces of texts. A host has one copy of its own texts'
-    rows, which all ranks read, and write to the ranks that own them, once a step.
+    """A FeatureSource and RankRows: rows of U distinct texts, or pieces of texts. Each host has one copy of the rows of
+    its own texts. All ranks read them; once per step they send new rows to the ranks that own them.
 
-    start: [U of the host, D] float16, what the rows are at first.
+    start: [U of the host, D] float16, the first values of the rows.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class AgingVectors:
         self.start, self.stop = int(self._bounds[group.rank]), int(self._bounds[group.rank + 1])
         folders = [self._own_tokens.key] if group.hosts == 1 else group.collect(self._own_tokens.key, "token stores")
         self.numbering = blake2b(repr(folders[:: group.local_size]).encode(), digest_size=16).digest()
-        """What rows are numbered by: those of a resume point may have been by other hosts' stores."""
+        """Identifies the token stores that number the rows: in a resume point they may be those of other hosts."""
         index = (str(self._own_tokens.folder / ROW_OF_TEXT), self._own_tokens.row_of_text.dtype.str)
         shape = (len(start), self.width)
         where = f"{type_name(place.row_type)}:{place.name}"
@@ -126,7 +126,7 @@ class AgingVectors:
         self._computed = HostRows(group, place.shm, f"{where}:computed", (len(start), 1), "<i8", index)
         own = slice(self.start - self._host_start, self.stop - self._host_start)
         self.own, self.own_computed = self._vectors.values[own], self._computed.values[own, 0]
-        """This rank's rows, and the optimizer step before which each was computed, or NEVER."""
+        """This rank's rows, and for each the number of optimizer steps done when it was computed, or NEVER."""
         self.own[:] = start[own]
         self._read = (0, 0)
         self._put: list[tuple[IntArray, Tensor]] = []
@@ -145,9 +145,9 @@ class AgingVectors:
         computed = graph.begin_shared(row_type, f"{self._place.name}:computed", ids)
 
         def receive() -> npt.NDArray[np.floating[Any]]:
-            found: npt.NDArray[np.float16] = vectors.wait()
+            rows: npt.NDArray[np.float16] = vectors.wait()
             self._note_ages(computed.wait()[:, 0])
-            return found
+            return rows
 
         return Pending(receive)
 
@@ -165,18 +165,19 @@ class AgingVectors:
 
     def ages_read(self) -> tuple[int, int]:
         """(sum of ages in steps, number) of the rows read since the last call."""
-        found, self._read = self._read, (0, 0)
-        return found
+        ages, self._read = self._read, (0, 0)
+        return ages
 
-    # -- writing: others read between two steps only -------------------------------------------------------------
+    # -- writing: only between steps, when no rank reads -----------------------------------------------------------
 
     def put(self, pieces: IntArray, vectors: Tensor) -> None:
-        """Keep rows [n, D] that the present weights gave, of any pieces [n], for the end of the step."""
+        """Keep rows [n, D] of any pieces [n], computed with the current weights, until the end of the step."""
         self._put.append((pieces, vectors.detach().cpu().half()))
 
     def stepped(self, now: int, refresh_steps: int | None) -> None:
-        """After an optimizer step, of which there were `now`; all ranks together. What was put is written, of several
-        versions the first rank's. refresh_steps: compute the next part of the table, so that no row gets older."""
+        """After an optimizer step; all ranks together. now: optimizer steps done. Writes the rows that were put; of
+        several versions of a row, the first rank's. refresh_steps: recompute the next part of the table, so that no row
+        gets older than this."""
         self._deliver()
         self.now = now
         if refresh_steps is not None:
@@ -185,12 +186,12 @@ class AgingVectors:
         self._place.group.barrier("vectors of texts")
 
     def refresh_all(self) -> None:
-        """Compute every row that other weights gave; all ranks together."""
+        """Recompute every row that was computed with other weights; all ranks together."""
         self._refresh(np.flatnonzero(self.own_computed != self.now))
         self._place.group.barrier("vectors of all texts")
 
     def at(self, now: int) -> None:
-        """now: optimizer steps done; all ranks together. Rows that a resume point did not have are computed."""
+        """now: optimizer steps done; all ranks together. Rows that the resume point lacked are computed."""
         self.now = now
         if self._is_foreign:
             self._is_foreign = False
@@ -211,9 +212,9 @@ class AgingVectors:
 
     def _refresh(self, own: IntArray) -> None:
         for i in range(0, len(own), CHUNK):
-            some = own[i : i + CHUNK]
-            pieces = some + (self.start - self._host_start)
-            self._write(some, _compute(self._encoder, self._own_tokens, pieces, self._autocast))
+            chunk = own[i : i + CHUNK]
+            pieces = chunk + (self.start - self._host_start)
+            self._write(chunk, _compute(self._encoder, self._own_tokens, pieces, self._autocast))
 
     def _write(self, own: IntArray, rows: Vectors) -> None:
         self.own[own] = rows
@@ -231,16 +232,17 @@ class AgingVectors:
         return row_file(self._stem, self.start, self.stop)
 
     def state(self, moments: bool) -> dict[str, Tensor]:
-        """See RankRows. Only training needs any of it."""
+        """See RankRows. All of it is for training only."""
         numbering = torch.frombuffer(bytearray(self.numbering), dtype=torch.uint8)
         own = {"vectors": torch.from_numpy(self.own), "computed": torch.from_numpy(self.own_computed)}
         return own | {"numbering": numbering}
 
     def load(self, folder: Path) -> None:
-        """See RankRows. Where texts were numbered otherwise (on another number of hosts), `at` computes all rows."""
+        """See RankRows. When the texts were numbered differently (on another number of hosts), `at` computes all
+        rows."""
         stem, what = self._stem, "vectors of texts"
-        told = read_rows(folder, stem, (0, 0), {}, what, ["numbering"])["numbering"]
-        self._is_foreign = any(numbering.numpy().tobytes() != self.numbering for numbering in told)
+        numberings = read_rows(folder, stem, (0, 0), {}, what, ["numbering"])["numbering"]
+        self._is_foreign = any(numbering.numpy().tobytes() != self.numbering for numbering in numberings)
         if self._is_foreign:
             self.own_computed[:] = NEVER
         else:
@@ -250,7 +252,7 @@ class AgingVectors:
 
 @dataclass(frozen=True, slots=True)
 class ReorderedTokens:
-    """A TokenSource under other ids. order [N]: the tokens' id of each."""
+    """A TokenSource under other ids. order [N]: the original id of each new id."""
 
     tokens: TokenSource
     order: IntArray
@@ -265,9 +267,9 @@ class ReorderedTokens:
 
 
 class ReorderedVectors:
-    """Rows and tokens of an AgingVectors under other ids, as those of reverse edges, whose texts are their originals'.
+    """Rows and tokens of an AgingVectors under other ids: reverse edges have the texts of their originals.
 
-    order [N]: the table's id of each.
+    order [N]: the original id of each new id.
     """
 
     def __init__(self, table: AgingVectors, order: IntArray) -> None:

@@ -1,7 +1,7 @@
-"""Learnable vectors of the nodes of a type: a table that all ranks read, each row updated by the rank that owns it.
+"""Learnable vectors of the nodes of a type: a table that all ranks read; each row is updated by the rank that owns it.
 
-Gradients go to the owners, which take an Adam step on the rows that were touched. First values are a function of the
-seed and the row, whatever the number of ranks; so is what lies on disk: a file a rank, which any ranks read.
+Gradients are sent to the owners, which take an Adam step on the rows that were used. First values depend on the seed
+and the row only, not on the number of ranks. On disk there is one file per rank, which any number of ranks can read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphstorm_like.ranks.torch_group import cluster, group
 from graphstorm_like.sampling.rng import stream
 
 CHUNK = 1 << 16
-"""Rows that are drawn from one stream."""
+"""Rows that are drawn from one random stream."""
 
 
 class NodeEmbeddings:
@@ -33,7 +33,7 @@ class NodeEmbeddings:
         self.number = list(graph.manifest.nodes).index(node_type)
         self.table = RowTable(graph, node_type, width, self.group, None if where is None else where.shm)
         self.steps = 0
-        """Optimizer steps done; Adam's bias correction counts all of them."""
+        """Optimizer steps done, all of which count in Adam's bias correction."""
         self._own = torch.from_numpy(self.table.own)
         self._mean, self._square = torch.zeros_like(self._own), torch.zeros_like(self._own)
         self._touched: list[tuple[Tensor, Tensor]] = []
@@ -41,7 +41,7 @@ class NodeEmbeddings:
         self.group.barrier("first values of node embeddings")
 
     def _draw(self, seed: int) -> None:
-        """Normal, with the deviation that gives a row a length of about 1."""
+        """Draw first values from a normal distribution that gives rows a length of about 1."""
         start, stop, width = self.table.start, self.table.stop, self.table.shape[1]
         for chunk in range(start // CHUNK, -(-stop // CHUNK)):
             first, last = max(start, chunk * CHUNK), min(stop, (chunk + 1) * CHUNK)
@@ -63,8 +63,8 @@ class NodeEmbeddings:
             self._touched.append((ids.cpu(), gradients.float().cpu()))
 
     def step(self, lr: float, factor: float) -> None:
-        """One step on the rows that any rank has touched; gradients are multiplied by `factor` first. Others see it
-        after the next barrier."""
+        """One optimizer step on the rows that any rank has used; gradients are first multiplied by `factor`. Other
+        ranks see the result after the next barrier."""
         self.steps += 1
         ids = torch.cat([torch.zeros(0, dtype=torch.int64), *(i for i, _ in self._touched)])
         gradients = torch.cat([torch.zeros(0, self.table.shape[1]), *(g for _, g in self._touched)])

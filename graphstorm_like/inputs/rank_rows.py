@@ -1,4 +1,4 @@
-"""Rows of tables in resume points and saved models: a file a rank, which any number of ranks reads."""
+"""Rows of tables in resume points and saved models: one file per rank, which any number of ranks can read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphstorm_like.errors import DamagedFileError, TrainingError
 
 
 class RankRows(Protocol):
-    """A table of which this rank writes and reads its own rows."""
+    """A table whose own rows each rank saves and loads."""
 
     @property
     def file(self) -> str | None:
@@ -22,17 +22,17 @@ class RankRows(Protocol):
         ...
 
     def state(self, moments: bool) -> dict[str, Tensor]:
-        """What is written; moments: with what only training needs."""
+        """The tensors to save. moments: whether to include those that only training needs."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Read this rank's rows from the files of a folder, whichever ranks wrote them. TrainingError when some are
-        missing or do not fit. Other ranks see them after a barrier."""
+        """Read this rank's rows from the files in a folder, whichever ranks wrote them. TrainingError when some are
+        missing or have another shape. Other ranks see them after a barrier."""
         ...
 
 
 def row_file(stem: str, start: int, stop: int) -> str | None:
-    """Name of the file of rows start..stop - 1; None when there are none, for another rank's have the same start."""
+    """Name of the file of rows start..stop - 1; None without rows, for another rank's rows may have the same start."""
     return f"{stem}-{start:012d}.safetensors" if start < stop else None
 
 
@@ -49,16 +49,17 @@ def read_rows(
     what: str,
     others: Sequence[str] = (),
 ) -> dict[str, list[Tensor]]:
-    """Fill targets [stop - start, ...] with rows start..stop - 1 = `bounds` of the tensors of these names, where files
-    have them; the first must be there whole. Gives the tensors named in `others`, of each file that has them."""
+    """Fill targets [stop - start, ...], by name, with rows start..stop - 1 (`bounds`) of the files' tensors. The first
+    target must be complete; files may lack rows of the others. Returns the tensors named in `others`, of each file that
+    has them."""
     start, stop = bounds
-    there, found = 0, {name: list[Tensor]() for name in others}
+    rows_read, other_tensors = 0, {name: list[Tensor]() for name in others}
     for path in sorted(folder.glob(f"{stem}-*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
                 names = set(file.keys())
                 for name in names & set(others):
-                    found[name].append(file.get_tensor(name))
+                    other_tensors[name].append(file.get_tensor(name))
                 for i, (name, target) in enumerate(targets.items()):
                     if name not in names:
                         continue
@@ -71,11 +72,11 @@ def read_rows(
                     low, high = max(first, start), min(first + count, stop)
                     if low < high:
                         target[low - start : high - start] = rows[low - first : high - first]
-                        there += high - low if i == 0 else 0
+                        rows_read += high - low if i == 0 else 0
         except (OSError, SafetensorError) as err:
             raise DamagedFileError(f"{path}: must be a whole safetensors file ({err})") from err
-    if targets and there != stop - start:
+    if targets and rows_read != stop - start:
         raise DamagedFileError(
-            f"{folder}: must hold {what}, rows {start:,} to {stop:,} (found {there:,}). Train again with --fresh"
+            f"{folder}: must hold {what}, rows {start:,} to {stop:,} (found {rows_read:,}). Train again with --fresh"
         )
-    return found
+    return other_tensors

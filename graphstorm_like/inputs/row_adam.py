@@ -1,7 +1,7 @@
-"""Adam on the rows of a table that a step touched (lazy Adam; the arithmetic of torch.optim.SparseAdam).
+"""Adam on the rows of a table that a step used (lazy Adam; the arithmetic of torch.optim.SparseAdam).
 
-torch's masks and coalesces sparse tensors for every term: 190 ms for 33,000 rows of 256, a quarter of a training step.
-Here the rows are taken out, updated densely and put back: 6 passes over them.
+SparseAdam masks and coalesces sparse tensors for every term: 190 ms for 33,000 rows of 256, a quarter of a training
+step. Here the rows are copied out, updated densely and written back: 6 passes over them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def row_adam(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
 ) -> None:
-    """Update rows `ids` [N] of table, mean and square [rows, D] by gradients [N, D]; of equal ids they are summed.
+    """Update rows `ids` [N] of table, mean and square [rows, D] by gradients [N, D]; those of equal ids are summed.
 
-    Moments of a row decay only when the row is touched; the bias correction counts all `steps`, this one included.
+    Moments of a row decay only in steps that use the row; the bias correction counts all `steps`, this one included.
     """
     ids, gradients = _distinct(ids, gradients)
     beta1, beta2 = betas
@@ -40,7 +40,7 @@ def row_adam(
 
 
 def _distinct(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Each row once. The nodes of a batch are distinct already; accumulation and other ranks repeat them."""
+    """Each id once. The nodes of one batch are distinct, but accumulated batches and other ranks repeat them."""
     ordered = torch.sort(ids).values
     if not bool((ordered[1:] == ordered[:-1]).any()):
         return ids, rows

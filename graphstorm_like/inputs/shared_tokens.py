@@ -1,6 +1,7 @@
-"""Tokens of a text over several hosts: each has those of its partition's nodes, and other hosts ask its servers.
+"""Tokens of a text over several hosts: each host has those of its partition, and other hosts read them from its
+servers.
 
-Texts and their pieces are numbered host by host; a text that two hosts have is two texts.
+Texts and their pieces are numbered host by host; a text that occurs on two hosts counts as two texts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import Ragged, SharedTable, create_rows, find, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
@@ -36,7 +37,8 @@ from graphstorm_like.text.tokens import (
 
 
 class SharedTokens:
-    """A TokenSource. own: the store of this host's partition; piece_starts [hosts + 1]: the first piece of each."""
+    """A TokenSource. own: the store of this host's partition; piece_starts [hosts + 1]: number of each host's first
+    piece."""
 
     def __init__(
         self, graph: PartitionedGraph, row_type: RowType, table: str, own: TokenStore, piece_starts: IntArray
@@ -49,10 +51,10 @@ class SharedTokens:
         pending = self._graph.begin_ragged(self._row_type, f"{self._table}:tokens", rows, values=False)
 
         def read() -> IntArray:
-            found = np.empty(len(rows), dtype=np.int64)
+            lengths = np.empty(len(rows), dtype=np.int64)
             for _, at, part in pending.wait():
-                found[at] = part.sizes[part.item_of_row]
-            return found
+                lengths[at] = part.sizes[part.item_of_row]
+            return lengths
 
         return Pending(read)
 
@@ -70,20 +72,20 @@ class SharedTokens:
         whole: list[tuple[int, IntArray, Ragged]],
         split: list[tuple[int, IntArray, Ragged]] | None,
     ) -> Fetched:
-        row_of_text, before = np.empty(len(rows), dtype=np.int64), 0
+        row_of_text, texts_before = np.empty(len(rows), dtype=np.int64), 0
         for _, at, part in whole:
-            row_of_text[at] = part.item_of_row + before
-            before += len(part.items)
+            row_of_text[at] = part.item_of_row + texts_before
+            texts_before += len(part.items)
         tokens = np.concatenate([np.zeros(0, dtype=np.uint16), *(part.values for _, _, part in whole)])
         of_pieces = whole if split is None else split
-        none = np.zeros(0, dtype=np.int64)
-        sizes = np.concatenate([none, *(part.sizes for _, _, part in of_pieces)])
+        no_numbers = np.zeros(0, dtype=np.int64)
+        sizes = np.concatenate([no_numbers, *(part.sizes for _, _, part in of_pieces)])
         if split is None:
             lengths, piece_offsets = sizes, None
-            pieces = np.concatenate([none, *(part.items + self.piece_starts[p] for p, _, part in whole)])
+            pieces = np.concatenate([no_numbers, *(part.items + self.piece_starts[p] for p, _, part in whole)])
         else:
-            lengths = np.concatenate([none, *(part.values for _, _, part in split)])
-            first = np.concatenate([none, *(part.starts + self.piece_starts[p] for p, _, part in split)])
+            lengths = np.concatenate([no_numbers, *(part.values for _, _, part in split)])
+            first = np.concatenate([no_numbers, *(part.starts + self.piece_starts[p] for p, _, part in split)])
             pieces, piece_offsets = ranges(first, sizes)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Fetched(TextTokens(tokens, offsets, row_of_text, piece_offsets, self.own.facts), pieces)
@@ -98,8 +100,8 @@ def training_tokens(
     chunks: int | None,
     reporter: Reporter,
 ) -> TokenStore | SharedTokens:
-    """Tokens of a text of all nodes or edges of a type. One process of a host makes what is not in the cache; of
-    several hosts each for its partition. DataError when their tokenizers differ."""
+    """Tokens of a text of all nodes or edges of a type. One process per host makes those that are not in the cache;
+    with several hosts, each makes those of its partition. DataError when their tokenizers differ."""
     ranks, where, what = group(), cluster(), f"tokens of {type_name(row_type)}.{name}"
 
     def build(texts: Any) -> TokenStore:
@@ -114,26 +116,26 @@ def training_tokens(
         ranks.leader_done(what)
         return store
     assert isinstance(graph, PartitionedGraph)
-    table, told = TABLE_NAMES.new(f"tokens:{name}"), ""
+    table, own_facts = TABLE_NAMES.new(f"tokens:{name}"), ""
     if ranks.leads_host:
         own = build(graph.parts[ranks.host].column((row_type, text_column(name))))
         _publish(own, where.shm, f"{type_name(row_type)}:{table}")
-        told = json.dumps([len(own), own.meta["tokenizer"], str(own.folder)])
+        own_facts = json.dumps([len(own), own.meta["tokenizer"], str(own.folder)])
     ranks.leader_done(what)
-    facts = [json.loads(fact) for fact in ranks.collect(told, what) if fact]
+    facts = [json.loads(fact) for fact in ranks.collect(own_facts, what) if fact]
     if len({tokenizer for _, tokenizer, _ in facts}) > 1:
         raise DataError(
-            "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder anew"
+            "text_encoder.name: must have the same tokenizer on all hosts (they differ). Copy the model's folder again"
         )
     starts = np.cumsum([0, *(pieces for pieces, _, _ in facts)])
     return SharedTokens(graph, row_type, table, TokenStore.open(facts[ranks.host][2]), starts)
 
 
 def _publish(store: TokenStore, shm: Path, name: str) -> None:
-    """The host's processes map the store where it lies."""
+    """Publish a token store: the host's processes map its files in place."""
     index = (str(store.folder / ROW_OF_TEXT), store.row_of_text.dtype.str)
     offsets = str(store.folder / OFFSETS)
-    if store.piece_offsets is not None:  # a text's pieces lie one after another
+    if store.piece_offsets is not None:  # the pieces of a text are adjacent
         pieces = f"{name}:pieces"
         lengths = create_rows(shm, f"{pieces}:lengths", (len(store), 1), "<i8")
         lengths[:, 0] = store.lengths()

@@ -1,4 +1,4 @@
-"""Where a model's inputs are read from: a FeatureSource each, with what the model must know of it."""
+"""Sources of a model's inputs: FeatureSources with the facts that the model needs about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.shared import find
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 from graphstorm_like.pending import Pending
@@ -29,10 +29,10 @@ class Sized(FeatureSource, Protocol):
 
 
 class TextSource(ABC):
-    """A FeatureSource of text vectors, with what a model must know of them."""
+    """A FeatureSource of text vectors, with the facts that a model needs about them."""
 
     weights: str
-    """Fingerprint of the text encoder that made them."""
+    """Fingerprint of the text encoder that computed them."""
     width: int
     """D"""
     count: int
@@ -47,14 +47,14 @@ class TextSource(ABC):
         return self.begin_rows(ids).wait()
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(mean, standard deviation) [D], over evenly chosen rows."""
+        """(mean, standard deviation) [D], over up to 8192 evenly spaced rows."""
         chosen = np.unique(np.linspace(0, max(self.count - 1, 0), min(self.count, 8192)).astype(np.int64))
         vectors = self.rows(chosen).astype(np.float64)
         return vectors.mean(axis=0), vectors.std(axis=0)
 
 
 class CachedText(TextSource):
-    """From the embedding cache. order: row of the embedded column for each id; None: the id itself."""
+    """Text vectors from the embedding cache. order: row of the embedded column for each id; None: the id itself."""
 
     def __init__(self, cache: EmbeddingCache, order: IntArray | None = None) -> None:
         self.cache, self.order = cache, order
@@ -67,7 +67,7 @@ class CachedText(TextSource):
 
 
 class SharedText(TextSource):
-    """Where each host has embedded the texts of its own partition: rows of a table of the hosts."""
+    """Text vectors from a shared table: each host has embedded the texts of its own partition."""
 
     def __init__(self, graph: PartitionedGraph, row_type: RowType, table: str, width: int, weights: str) -> None:
         self._graph, self._row_type, self._table = graph, row_type, table
@@ -78,7 +78,8 @@ class SharedText(TextSource):
         return self._graph.begin_shared(self._row_type, self._table, ids)
 
     def of_host(self, shm: Path) -> npt.NDArray[np.float16]:
-        """[U, D]: of the distinct texts of this host's partition, where none is in several pieces. shm: its folder."""
+        """[U, D] vectors of the distinct texts of this host's partition, when no text has several pieces. shm: the
+        host's shared-memory folder."""
         return find(shm, f"{type_name(self._row_type)}:{self._table}").open().values
 
 

@@ -1,4 +1,4 @@
-"""Text columns -> vectors by the frozen language model, from the cache, as inputs of a model."""
+"""Text columns -> vectors of a frozen language model, from the cache, as inputs of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import SharedTable, create_rows, publish
 from graphstorm_like.graph.store import Graph, IntArray, RowType, type_name
@@ -31,18 +31,21 @@ if TYPE_CHECKING:
 
 def text_vectors(
     config: ModelConfig,
-    wanted: Mapping[RowType, Sequence[str]],
+    names_by_type: Mapping[RowType, Sequence[str]],
     graph: Graph,
     cache: Path,
     device: torch.device,
     reporter: Reporter,
 ) -> TextVectors:
-    """Vectors of texts (names by node or edge type): from the folder `cache`, or computed now, resuming."""
+    """Vectors of texts, from the folder `cache`. Missing ones are computed now; interrupted work is resumed.
+
+    names_by_type: names of the texts, by node or edge type.
+    """
     from graphstorm_like.text.encoders import TEXT_ENCODERS
 
     encoders: dict[str, TextEmbedder] = {}
     vectors: TextVectors = {}
-    for row_type, names in wanted.items():
+    for row_type, names in names_by_type.items():
         key = config.encoder_key(row_type)
         if key not in encoders:
             encoder_config = config.text_encoders()[key]
@@ -53,12 +56,15 @@ def text_vectors(
 
 
 def text_rows(graph: Graph, row_type: RowType) -> tuple[RowType, IntArray | None]:
-    """(type whose text column is to be embedded, its row for each row of `row_type`; None: the same row).
+    """(type whose text column is to be embedded, its row for each row of `row_type`; None: the same rows).
 
-    A reverse edge type has its original's texts in another order: they are embedded once. Both are sorted by target,
-    then source, stably, so that sorting the original by the reverse's key gives the reverse.
+    A reverse edge type has the texts of its original in another order, so that they are embedded only once. Both types
+    are sorted stably by target, then source: sorting the original by the reverse's key gives the reverse.
     """
-    if isinstance(row_type, str) or not (edge := graph.manifest.edge(row_type)).is_reverse or edge.reverse is None:
+    if isinstance(row_type, str):
+        return row_type, None
+    edge = graph.manifest.edge(row_type)
+    if not edge.is_reverse or edge.reverse is None:
         return row_type, None
     source, target = graph.edges(edge.reverse)
     order: IntArray = np.lexsort((target, source))
@@ -70,8 +76,8 @@ def text_rows(graph: Graph, row_type: RowType) -> tuple[RowType, IntArray | None
 
 @dataclass(frozen=True)
 class _Embedding:
-    """How texts of one encoder become vectors in the cache. One process of a host embeds, its others wait and find the
-    vectors there."""
+    """Embeds the texts of one encoder. One process per host writes vectors to the cache; the others wait, then read
+    them from there."""
 
     graph: Graph
     encoder: TextEmbedder
@@ -109,24 +115,26 @@ class _Embedding:
         if len(distinct) > 1:
             raise DataError(
                 f"model.text_encoder: must be the same model in the same precision on all hosts (got {len(distinct)} "
-                f"that differ). Copy its folder anew, or set text_encoder.dtype"
+                f"that differ). Copy its folder again, or set text_encoder.dtype"
             )
         width, weights = json.loads(distinct.pop())
         return SharedText(graph, row_type, table, width, weights)
 
     def _cached(self, row_type: RowType, name: str, column: Callable[[], pa.Array]) -> EmbeddingCache:
-        """Vectors of a text of all rows, or with several hosts of those of this one."""
-        ranks, what, known = group(), f"{type_name(row_type)}.{name}", self.encoder.known_facts()
+        """Vectors of a text of all rows; with several hosts, of this host's rows."""
+        ranks, what, encoder_facts = group(), f"{type_name(row_type)}.{name}", self.encoder.known_facts()
         note = None
-        if known is not None:
+        if encoder_facts is not None:
             part = None if ranks.hosts == 1 else ranks.host
-            note = note_file(self.cache, self.graph.manifest, row_type, name, part, known)
+            note = note_file(self.cache, self.graph.manifest, row_type, name, part, encoder_facts)
         cache = None if note is None else recall(note)
         if cache is None:
             from graphstorm_like.text.encoders import TextJob
 
             # Other runs may share the cache, and simulated hosts have the same texts.
             job = TextJob(column(), self.cache, what, self.reporter.follow(), LONG_SECONDS)
+            with self.reporter.step("loading the language model"):
+                self.encoder.prepare()
             cache = self.encoder.embed(job)
             if note is not None:
                 remember(note, cache)
@@ -135,7 +143,8 @@ class _Embedding:
 
 
 def _publish(cache: EmbeddingCache, shm: Path, name: str) -> None:
-    """The host's processes map the cache where it lies; of texts in several pieces the means are made once."""
+    """Publish vectors: the host's processes map the cache in place. For texts in several pieces, the means are computed
+    once and published instead."""
     from graphstorm_like.text.cache import VECTORS
     from graphstorm_like.text.tokens import ROW_OF_TEXT
 

@@ -1,4 +1,4 @@
-"""Texts that language models train on: their tokens, and the tables of their vectors."""
+"""Texts on which language models are trained: their tokens, and the tables of their vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_edge_inputs, node_texts, scored_inputs
 from graphstorm_like.inputs.learning_tables import Tables
@@ -30,10 +30,10 @@ from graphstorm_like.text.tokens import TokenStore
 
 @dataclass(frozen=True)
 class TrainableTexts:
-    """Texts of a graph that language models train on.
+    """Texts of a graph on which language models are trained.
 
-    config: which model reads which; model_of: the model of a key; cache: folder of tokens; half: whether vectors are
-    computed under bfloat16 autocast.
+    config: assigns language models to types; model_of: the model for a key; cache: folder of tokens; half: whether
+    vectors are computed under bfloat16 autocast.
     """
 
     config: ModelConfig
@@ -54,16 +54,16 @@ class TrainableTexts:
 
 
 def by_text(tables: Tables) -> dict[RowType, dict[str, VectorTable]]:
-    """Those of nodes and scored edges by the names of the texts."""
-    return {
-        place: {split_input_name(name)[1]: table for name, table in by_name.items()}
-        for place, by_name in tables.items()
-        if not isinstance(place, Messages)
-    }
+    """The tables of nodes and scored edges, by type and name of the text."""
+    by_type: dict[RowType, dict[str, VectorTable]] = {}
+    for place, by_name in tables.items():
+        if not isinstance(place, Messages):
+            by_type[place] = {split_input_name(name)[1]: table for name, table in by_name.items()}
+    return by_type
 
 
 def first_vectors(source: TextSource) -> npt.NDArray[np.float16]:
-    """[U, D] vectors of the distinct texts of this host, as they are before training."""
+    """[U, D] vectors of the distinct texts of this host before training."""
     if isinstance(source, CachedText):
         return source.cache.vectors
     where = cluster()
@@ -75,14 +75,13 @@ def first_vectors(source: TextSource) -> npt.NDArray[np.float16]:
 def fresh_tables(
     texts: TrainableTexts, task: TaskConfig, types: Collection[NodeType]
 ) -> dict[TextPlace, dict[str, VectorTable]]:
-    """Of the texts of some node types, and of those of scored edges that the task's head reads."""
+    """FreshVectors of the texts of some node types, and of the texts of scored edges that the task's head reads."""
     manifest = texts.graph.manifest
-    wanted: dict[RowType, list[str]] = {
-        **{t: names for t, names in node_texts(texts.config, manifest).items() if t in types},
-        **{t: names for t, (_, names) in scored_inputs(task, manifest).items() if names},
-    }
+    names_by_type: dict[RowType, list[str]] = {}
+    names_by_type.update({t: names for t, names in node_texts(texts.config, manifest).items() if t in types})
+    names_by_type.update({t: names for t, (_, names) in scored_inputs(task, manifest).items() if names})
     tables: dict[TextPlace, dict[str, VectorTable]] = {}
-    for row_type, names in wanted.items():
+    for row_type, names in names_by_type.items():
         encoder = texts.encoder(row_type)
         stores = {name: texts.tokens(row_type, name) for name in names}
         tables[row_type] = {
@@ -94,16 +93,18 @@ def fresh_tables(
 def aging_tables(
     texts: TrainableTexts, task: TaskConfig, vectors: TextVectors
 ) -> dict[TextPlace, dict[str, VectorTable]]:
-    """Of every text that enters model and head. vectors: what they are at first."""
+    """AgingVectors of every text that model and head read. vectors: their first values."""
     manifest = texts.graph.manifest
     originals: dict[tuple[RowType, str], AgingVectors] = {}
     tables: dict[RowType, dict[str, VectorTable]] = {}
     for row_type, by_name in vectors.items():
         tables[row_type] = {}
         for name, source in by_name.items():
-            # A reverse has the texts of its original: one table for both.
+            # A reverse type has the texts of its original: one table for both.
             order = source.order if isinstance(source, CachedText) else None
-            origin = row_type if order is None or isinstance(row_type, str) else manifest.edge(row_type).reverse
+            origin: RowType | None = row_type
+            if order is not None and not isinstance(row_type, str):
+                origin = manifest.edge(row_type).reverse
             assert origin is not None
             if (table := originals.get((origin, name))) is None:
                 encoder, store = texts.encoder(origin), texts.tokens(origin, name)
@@ -112,11 +113,10 @@ def aging_tables(
                 originals[origin, name] = table
             tables[row_type][input_name(TEXT, name)] = table if order is None else ReorderedVectors(table, order)
     messages, scored = chosen_edge_inputs(texts.config, manifest), scored_inputs(task, manifest)
-    places: dict[TextPlace, list[str]] = {
-        **{t: list(by_name) for t, by_name in vectors.items() if isinstance(t, str)},
-        **{t: names for t, (_, names) in scored.items() if names},
-        **{Messages(t): names for t, (_, names) in messages.items() if names},
-    }
+    places: dict[TextPlace, list[str]] = {}
+    places.update({t: list(by_name) for t, by_name in vectors.items() if isinstance(t, str)})
+    places.update({t: names for t, (_, names) in scored.items() if names})
+    places.update({Messages(t): names for t, (_, names) in messages.items() if names})
     chosen: dict[TextPlace, dict[str, VectorTable]] = {}
     for read_at, names in places.items():
         of_type = tables[row_type_of(read_at)]
@@ -125,8 +125,8 @@ def aging_tables(
 
 
 def table_place(graph: Graph, row_type: RowType, number: int) -> TablePlace:
-    """Where this process has a table. number: of the table among those of the phase. Ranks make their tables in one
-    order, so that a name is the same table's everywhere."""
+    """Where this process stores a table. number: the table's number within its phase. All ranks make their tables in
+    the same order, so that a name means the same table on every rank."""
     where = cluster()
     shared = graph if isinstance(graph, PartitionedGraph) else None
     return TablePlace(number, TABLE_NAMES.new("aging"), row_type, shared, group(), None if where is None else where.shm)

@@ -1,8 +1,8 @@
-"""Texts of a batch -> vectors with gradients, whatever their number.
+"""Texts of a batch -> vectors with gradients, for any number of texts.
 
-Tokens up to `activation_tokens` are encoded with their graph kept. The rest is encoded twice (GradCache, Gao et al.
-2021): first without a graph, then, when the loss has said what it wants of the vectors, piece by piece with one. Both
-ways the gradients are the same, for each piece's dropout has a seed of its own.
+Up to `activation_tokens` tokens are encoded with their autograd graph kept. The others are encoded twice (GradCache,
+Gao et al. 2021): first without a graph, then, when the gradients of their vectors are known, piece by piece with one.
+The gradients are the same either way, because each piece's dropout has its own seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
 TextStores = Mapping[TextPlace, Mapping[str, TokenSource]]
 """By place and input name."""
 Choice = Callable[[MiniBatch], dict[TextPlace, IntArray]]
-"""Positions in each place whose texts are trained."""
+"""Batch -> the positions in each place whose texts are trained."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SeedsOnly:
 
 
 def all_inputs(batch: MiniBatch) -> dict[TextPlace, IntArray]:
-    """A Choice: every input node, and every edge that is scored."""
+    """A Choice: every input node, and every scored edge."""
     rows: dict[TextPlace, IntArray] = {t: np.arange(len(ids)) for t, ids in batch.input_ids.items()}
     return rows | _scored_edges(batch)
 
@@ -50,11 +50,10 @@ def _scored_edges(batch: MiniBatch) -> dict[TextPlace, IntArray]:
 
 @dataclass(frozen=True)
 class SeedsAndNeighbors:
-    """A Choice: seeds first, then up to `neighbors` a seed of the edges and nodes next to them, within `budget` tokens.
+    """A Choice: seeds first, then up to `neighbors` edges and nodes per seed next to them, within `budget` tokens.
 
-    Edges that are scored, if they have texts, come before the seeds. Without replacement. Of a link batch the ends of
-    the positives come before the negatives. how: which neighbours; 'weight' takes those that most sampled edges lead
-    to. Edges are drawn.
+    Scored edges with texts come before the seeds. In a link batch, the ends of positive edges come before the
+    negatives. Edges are drawn without replacement. how: which neighbours; 'weight' takes those with most sampled edges.
     """
 
     stores: TextStores
@@ -67,31 +66,29 @@ class SeedsAndNeighbors:
     def __call__(self, batch: MiniBatch) -> dict[TextPlace, IntArray]:
         """See class."""
         rng = stream(self.seed, "texts", self.rank, batch.position.epoch, batch.position.step)
-        ranked = [
-            (place, positions)
-            for group in (
-                _scored_edges(batch),
-                self._seeds(batch, rng),
-                self._messages(batch, rng),
-                self._neighbors(batch, rng),
-            )
-            for place, positions in group.items()
-            if place in self.stores and len(positions)
-        ]
-        # All is begun before anything is waited for: lengths on other hosts come in one answer a host.
-        begun = [
-            [store.begin_lengths(_ids(batch, place)[positions]) for store in self.stores[place].values()]
-            for place, positions in ranked
-        ]
+        groups = (
+            _scored_edges(batch),
+            self._seeds(batch, rng),
+            self._messages(batch, rng),
+            self._neighbors(batch, rng),
+        )
+        ranked: list[tuple[TextPlace, IntArray]] = []
+        for group in groups:
+            ranked += [(place, at) for place, at in group.items() if place in self.stores and len(at)]
+        # All reads start before the first wait: lengths on other hosts come in one answer per host.
+        pending_lengths = []
+        for place, positions in ranked:
+            ids = _ids(batch, place)[positions]
+            pending_lengths.append([store.begin_lengths(ids) for store in self.stores[place].values()])
         chosen: dict[TextPlace, list[IntArray]] = {}
-        left = self.budget
-        for (place, positions), lengths in zip(ranked, begun, strict=True):
+        tokens_left = self.budget
+        for (place, positions), lengths in zip(ranked, pending_lengths, strict=True):
             costs = np.sum([each.wait() for each in lengths], axis=0)
-            fits = int(np.searchsorted(np.cumsum(costs), left, side="right"))
+            fits = int(np.searchsorted(np.cumsum(costs), tokens_left, side="right"))
             chosen.setdefault(place, []).append(positions[:fits])
-            left -= int(costs[:fits].sum())
+            tokens_left -= int(costs[:fits].sum())
             if fits < len(positions):
-                break  # what ranks lower gets no more
+                break  # the budget is spent
         return {place: np.concatenate(parts) for place, parts in chosen.items()}
 
     def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[TextPlace, IntArray]:
@@ -100,9 +97,9 @@ class SeedsAndNeighbors:
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
             for edge_type, (source, target) in batch.asked.items() if link_parts(batch.targets) else ():
-                for end, asked in ((0, source), (2, target)):
+                for end, end_ids in ((0, source), (2, target)):
                     if edge_type[end] == t:
-                        positive |= np.isin(ids.numpy(), asked.numpy())
+                        positive |= np.isin(ids.numpy(), end_ids.numpy())
             order = order[np.argsort(~positive[order], kind="stable")]
             ranked[t] = order
         return ranked
@@ -138,8 +135,8 @@ class SeedsAndNeighbors:
 
 @dataclass(frozen=True)
 class FetchTexts:
-    """Tokens of the chosen nodes and edges: each distinct text once, sorted by length, in batches of about `budget`
-    tokens."""
+    """Reads the tokens of the chosen nodes and edges: each distinct text once, sorted by length, in batches of about
+    `budget` tokens."""
 
     stores: TextStores
     choose: Choice
@@ -147,16 +144,14 @@ class FetchTexts:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds texts."""
-        asked: dict[TextPlace, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
+        pending: dict[TextPlace, dict[str, tuple[IntArray, Pending[Fetched]]]] = {}
         for place, positions in self.choose(batch).items():
             ids, stores = _ids(batch, place)[positions], self.stores.get(place, {})
-            asked[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
-        return batch.replace(
-            texts={
-                t: {n: self._texts(at, each.wait()) for n, (at, each) in by_name.items()}
-                for t, by_name in asked.items()
-            }
-        )
+            pending[place] = {name: (positions, store.begin_fetch(ids)) for name, store in stores.items()}
+        texts: dict[TextPlace, dict[str, TrainedTexts]] = {}
+        for place, by_name in pending.items():
+            texts[place] = {name: self._texts(at, fetched.wait()) for name, (at, fetched) in by_name.items()}
+        return batch.replace(texts=texts)
 
     def _texts(self, positions: IntArray, fetched: Fetched) -> TrainedTexts:
         tokens = fetched.tokens
@@ -173,11 +168,11 @@ class FetchTexts:
             batches.append(collate_rows(tokens, nodes))
             at.append(positions[nodes])
             order.append(fetched.pieces[tokens.pieces(np.sort(part))[0]])
-        none = np.zeros(0, dtype=np.int64)
+        no_rows = np.zeros(0, dtype=np.int64)
         return TrainedTexts(
-            torch.from_numpy(np.concatenate([none, *at])),
+            torch.from_numpy(np.concatenate([no_rows, *at])),
             tuple(batches),
-            torch.from_numpy(np.concatenate([none, *order])),
+            torch.from_numpy(np.concatenate([no_rows, *order])),
         )
 
     def _parts(self, tokens: TextTokens) -> list[IntArray]:
@@ -201,7 +196,7 @@ class FetchTexts:
 
 @dataclass
 class _Later:
-    """A piece whose graph is made when its vectors' gradient is known."""
+    """A piece that is encoded again, with an autograd graph, when the gradient of its vectors is known."""
 
     encode: Callable[[], Tensor]
     vectors: Tensor
@@ -210,8 +205,8 @@ class _Later:
 class TextPass:
     """Forward and backward of a batch's texts, in pieces.
 
-    encode: (place, TextBatch) -> vectors [U, D]; normalizes: whether those of a place have length 1. seed_of: dropout
-    seed of each piece, as a function of its number.
+    encode: (place, TextBatch) -> vectors [U, D]; normalizes: whether the vectors of a place have length 1. seed_of:
+    number of a piece -> its dropout seed.
     """
 
     def __init__(
@@ -226,12 +221,13 @@ class TextPass:
         self._pieces = 0
 
     def vectors(self, place: TextPlace, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
-        """(vectors a piece of text [U, D] without gradient, vectors a node [M, D] with one) of an input's texts."""
+        """The vectors of an input's texts: (per piece of text [U, D], without gradients; per node [M, D], with
+        them)."""
         distinct, nodes = [], []
         for batch in texts.batches:
-            found = self._piece(place, batch)
-            distinct.append(found.detach())
-            nodes.append(text_vectors(found, batch, self._normalizes(place)))
+            piece_vectors = self._piece(place, batch)
+            distinct.append(piece_vectors.detach())
+            nodes.append(text_vectors(piece_vectors, batch, self._normalizes(place)))
         return torch.cat(distinct), torch.cat(nodes)
 
     def _piece(self, place: TextPlace, batch: TextBatch) -> Tensor:
@@ -245,7 +241,7 @@ class TextPass:
         if tokens <= self._left:
             self._left -= tokens
             return encode()
-        self._left = 0  # the pieces that follow are as long or nearly so
+        self._left = 0  # the next pieces are about as long
         with torch.no_grad():
             vectors = encode()
         vectors.requires_grad_()
@@ -253,7 +249,7 @@ class TextPass:
         return vectors
 
     def backward(self) -> None:
-        """After the loss's own backward: the pieces whose graph was not kept."""
+        """After the backward pass of the loss: backward through the pieces whose graph was not kept."""
         for piece in self._later:
             if piece.vectors.grad is not None:
                 torch.autograd.backward(piece.encode(), piece.vectors.grad)
@@ -261,7 +257,7 @@ class TextPass:
 
 
 def _ids(batch: MiniBatch, place: TextPlace) -> IntArray:
-    """Ids of what a batch has of a place."""
+    """Ids of the nodes or edges of a batch in a place."""
     rows = batch.rows(place)
     assert rows is not None
     return rows.numpy()
@@ -280,5 +276,5 @@ def texts_of(batch: MiniBatch) -> Sequence[tuple[TextPlace, str, TrainedTexts]]:
 
 
 def token_count(batch: MiniBatch) -> int:
-    """Real tokens that are trained in a batch."""
+    """Number of tokens, without padding, that are trained in a batch."""
     return sum(int(b.lengths.sum()) for _, _, texts in texts_of(batch) for b in texts.batches)

@@ -1,4 +1,4 @@
-"""What `gsl doctor` prints: versions, devices, extras, free memory and disk, and what would run."""
+"""What `gsl doctor` prints: versions, devices, extras, free memory and disk, and the device that would be used."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ EXTRAS = (
     Extra("aws", "s3fs", "tables on S3"),
     Extra("bench", "sentence_transformers", "benchmarks beside sentence-transformers"),
 )
-"""Beside those of the launchers."""
+"""Optional dependencies other than those of launchers."""
 
 
 def examine() -> Iterator[str]:
-    """Lines for people. Never raises: what is missing is what this is for."""
+    """Lines to print. Never raises: this command is meant for incomplete installations."""
     yield f"graphstorm-like {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield ""
     yield from table(["package", "version"], [[name, _version(name) or "MISSING"] for name in CORE])
     yield ""
     rows = []
     launchers = [LAUNCHERS.of(config)(config) for config in _default_configs()]
-    for extra in (*EXTRAS, *(extra for launcher in launchers for extra in launcher.extras)):
-        there = find_spec(extra.module) is not None
-        rows.append(
-            [extra.name, "installed" if there else f"pip install 'graphstorm-like[{extra.name}]'", extra.purpose]
-        )
+    of_launchers = [extra for launcher in launchers for extra in launcher.extras]
+    for extra in (*EXTRAS, *of_launchers):
+        is_installed = find_spec(extra.module) is not None
+        state = "installed" if is_installed else f"pip install 'graphstorm-like[{extra.name}]'"
+        rows.append([extra.name, state, extra.purpose])
     yield from table(["extra", "state", "for"], rows)
     yield ""
     for launcher in launchers:
@@ -54,7 +54,7 @@ def examine() -> Iterator[str]:
 
 
 def _default_configs() -> list[Any]:
-    """Every launcher's section as it is when only `on` is given."""
+    """The default `launch:` section of every launcher: only `on` is set."""
     members = members_of(LaunchConfig) or {}
     return [member.model_construct(on=tag) for tag, member in members.items()]
 
@@ -76,8 +76,8 @@ def _devices() -> Iterator[str]:
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
         yield f"device: CUDA {i}, {properties.name}, {properties.total_memory / 1e9:.0f} GB"
-    wide = "bfloat16 in hardware" if _bfloat16() else "no bfloat16 in hardware: text encoders run in float32"
-    yield f"device: {cores} CPU cores, {wide}"
+    precision = "bfloat16 in hardware" if _bfloat16() else "no bfloat16 in hardware: text encoders run in float32"
+    yield f"device: {cores} CPU cores, {precision}"
     yield f"would run on: {'cuda' if torch.cuda.is_available() else 'cpu'}"
 
 
@@ -90,10 +90,13 @@ def _bfloat16() -> bool:
 
 
 def _memory() -> Iterator[str]:
-    """From /proc (Linux); elsewhere nothing is said."""
+    """Memory from /proc (Linux); no line on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    kilobytes = {}
+    for line in lines:
+        name, _, size = line.partition(":")
+        kilobytes[name] = int(size.split()[0])
     yield (f"memory: {kilobytes['MemAvailable'] / 1e6:,.1f} GB available of {kilobytes['MemTotal'] / 1e6:,.1f} GB")

@@ -1,4 +1,4 @@
-"""What a stage's results depend on, as one hash."""
+"""One hash of everything that a stage's results depend on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.folders import model_files
 
-# What of `infer:` the scores depend on.
+# Keys of `infer:` that the scores depend on.
 _SCORED_BY = {"mode", "fanouts"}
 
 
 def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -> str:
-    """Hash of all that a stage's results depend on: the graph's contents, the configuration, the version."""
+    """Hash of everything that a stage's results depend on: the graph's contents, the configuration, the version."""
     facts: dict[str, Any] = {
         "version": __version__,
         "graph": manifest.hashes,

@@ -1,7 +1,7 @@
-"""What a host's processes share while a job runs: a folder in shared memory, the job's secret in it, free ports.
+"""What a host's processes share while a job runs: a shared-memory folder with the job's secret, and free ports.
 
-The folder's name is the job's and the host's. Whoever made it holds a kernel lock on it, so that what a killed
-supervisor left behind is told from what is in use, and removed by the next one.
+The folder is named after job and host. The supervisor that made it holds a kernel lock on it, so that the next one can
+tell a folder in use from one that a killed supervisor left behind, and remove the latter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _LOCK = "lock"
 
 
 def memory_root() -> Path:
-    """Where shared-memory folders are made: GSL_SHM_ROOT, else /dev/shm, else a temporary folder. Or LaunchError."""
+    """Where shared-memory folders are made: GSL_SHM_ROOT, else /dev/shm, else a temporary folder. Raises
+    LaunchError."""
     if not (chosen := os.environ.get("GSL_SHM_ROOT")):
         return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
     if not (Path(chosen).is_absolute() and os.access(chosen, os.W_OK | os.X_OK)):
@@ -51,13 +52,13 @@ def new_secret() -> str:
 
 
 def read_secret(path: Path) -> str:
-    """A job's secret from a file that no stranger can read. Raises LaunchError."""
+    """A job's secret, from a file that others cannot read. Raises LaunchError."""
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as err:
         raise LaunchError(f"{path}: must hold the job's secret ({err}). Make one with: openssl rand -hex 32") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise LaunchError(f"{path}: must be closed to others (mode {stat.filemode(mode)}). Run: chmod 600 {path}")
+        raise LaunchError(f"{path}: must not be open to others (mode {stat.filemode(mode)}). Run: chmod 600 {path}")
     if not re.fullmatch(r"[0-9a-f]{32,}", text) or len(text) % 2:
         raise LaunchError(f"{path}: must hold at least 16 bytes in hex. Make one with: openssl rand -hex 32")
     return text
@@ -71,7 +72,7 @@ def host_folder(folder: Path, secret: str) -> Iterator[None]:
     """
     if folder.exists() and not _remove_dead(folder):
         raise LaunchError(f"{folder}: another job of this name runs on this host. Wait for its end, or rename yours")
-    # Locked before it bears its name: a sweep must never find it without.
+    # Locked before it gets its name: a sweep must never find it unlocked.
     making = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     descriptor = -1
     try:
@@ -94,23 +95,23 @@ def host_folder(folder: Path, secret: str) -> Iterator[None]:
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """A new file that only its owner reads, from its first moment."""
+    """Write a new file that only its owner can ever read."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(secret)
 
 
 def sweep(root: Path) -> None:
-    """Remove what killed supervisors of this user left in shared memory."""
+    """Remove the shared-memory folders that killed supervisors of this user left behind."""
     for folder in root.glob("gsl-*-h*"):
         with contextlib.suppress(OSError):
             state = folder.lstat()
-            ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
-            if ours and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
+            is_own = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and (folder / _LOCK).is_file()
+            if is_own and re.fullmatch(r"gsl-[a-z0-9-]+-h\d+", folder.name):
                 _remove_dead(folder)
 
 
 def _remove_dead(folder: Path) -> bool:
-    """Remove a folder whose lock nobody holds; whether it is gone."""
+    """Remove a folder unless somebody holds its lock. Returns whether it is gone."""
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(folder / _LOCK, os.O_RDWR)
         try:
@@ -123,15 +124,15 @@ def _remove_dead(folder: Path) -> bool:
 
 
 def free_ports(address: str, count: int) -> list[int]:
-    """Ports of an address that nobody listens on now. All are held until all are found, so that they differ."""
+    """Free ports of an address. All are held until the last one is found, so that they differ."""
     with contextlib.ExitStack() as stack:
-        found = []
+        ports = []
         for _ in range(count):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            one.bind((address, 0))
-            found.append(int(one.getsockname()[1]))
-        return found
+            listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.bind((address, 0))
+            ports.append(int(listener.getsockname()[1]))
+        return ports
 
 
 def usable_cores() -> int:
@@ -140,12 +141,12 @@ def usable_cores() -> int:
 
 
 def resolve(names: Sequence[str]) -> tuple[str, ...]:
-    """Private IP addresses of hosts, given by name or address. Raises LaunchError for any that the world reaches."""
+    """Private IP addresses of hosts, given by name or address. Raises LaunchError for a public address."""
     return tuple(_resolve(name) for name in names)
 
 
 def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
-    """Addresses of all hosts: those given, 'a,b', or those of launch.addresses."""
+    """Addresses of all hosts: those in `given`, 'a,b', else those of launch.addresses."""
     if given:
         return resolve([name.strip() for name in given.split(",")])
     return tuple(getattr(pipeline.launch, "addresses", ()))
@@ -153,10 +154,10 @@ def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
 
 def _resolve(name: str) -> str:
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as err:
         raise LaunchError(f"host '{name}': must have an address ({err}). Give --addresses") from None
-    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    addresses = [str(entry[4][0]) for entry in sorted(entries, key=lambda entry: entry[0] != socket.AF_INET)]
     # A machine's own name is often in /etc/hosts as 127.0.1.1, which the others cannot reach.
     outward = [a for a in addresses if not a.startswith("127.") and a != "::1"]
     for address in outward or addresses:
@@ -168,13 +169,13 @@ def _resolve(name: str) -> str:
 
 
 def own_address(peer: str) -> str:
-    """The address of this machine that faces a peer: of a datagram socket, which sends nothing to connect."""
-    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as one:
+    """This machine's address on the network towards a peer: that of a datagram socket, whose connect sends nothing."""
+    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            one.connect((peer, 9))
+            probe.connect((peer, 9))
         except OSError as err:
             raise LaunchError(f"host {peer}: must be reachable ({err})") from None
-        address = str(one.getsockname()[0])
+        address = str(probe.getsockname()[0])
     check_private(address)
     return address
 
@@ -183,9 +184,9 @@ _ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR of Linux
 
 
 def interface_of(address: str) -> str | None:
-    """Name of this machine's network interface with an IPv4 address; None where it cannot be told.
+    """Name of this machine's network interface with an IPv4 address; None when it cannot be found.
 
-    gloo would take the one that the machine's own name leads to, which is often no way to the others.
+    By itself gloo would use the interface that the machine's own name resolves to, which often cannot reach the others.
     """
     if not sys.platform.startswith("linux") or ":" in address:
         return None
@@ -193,10 +194,10 @@ def interface_of(address: str) -> str | None:
 
     if address.startswith("127."):
         return "lo"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             with contextlib.suppress(OSError):
-                answer = fcntl.ioctl(one.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
+                answer = fcntl.ioctl(probe.fileno(), _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()[:15]))
                 if socket.inet_ntoa(answer[20:24]) == address:
                     return name
     return None

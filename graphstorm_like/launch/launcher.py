@@ -1,4 +1,4 @@
-"""`gsl run` and `gsl launch`: in this process where one is enough, else by the launcher that `launch.on` names."""
+"""`gsl run` and `gsl launch`: in this process when one is enough, else by the launcher that `launch.on` names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphstorm_like.training.stopping import stop_on_signals
 
 
 def launch(pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped when a signal asks for it."""
+    """Run stages as `launch.on` says, until they are done. Raises LaunchError, or Stopped on a signal."""
     if pipeline.launch.in_process or list(stages) == ["construct"]:
         with stop_on_signals():
             run_pipeline(pipeline, stages, fresh=fresh, reporter=Reporter(quiet))
@@ -29,7 +29,7 @@ def launcher_of(pipeline: Pipeline) -> Launcher:
 
 
 def planned_processes(pipeline: Pipeline, yaml: str, manifest: GraphManifest | None) -> list[ProcessPlan]:
-    """What `gsl run` would start."""
+    """The processes that `gsl run` would start."""
     if pipeline.launch.in_process:
         return [plan_alone(pipeline, yaml)]
     return launcher_of(pipeline).processes(pipeline, manifest)

@@ -1,4 +1,4 @@
-"""`gsl host`: the processes of one host of a job whose other hosts are started likewise elsewhere."""
+"""`gsl host`: the processes of one host of a job. Its other hosts are started by the same command on other machines."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def run_one_host(
     fresh: bool = False,
     quiet: bool = False,
 ) -> None:
-    """The processes of one host of a job whose other hosts are started likewise elsewhere.
+    """Run the processes of one host of a job until they end.
 
-    addresses: private IP addresses of all hosts; mark: tells jobs apart that run on one machine, by default the output
-    folder does. The graph must be there. Raises LaunchError, or Stopped.
+    addresses: private IP addresses of all hosts; mark: tells apart the jobs on one machine, by default a hash of the
+    output folder. The graph must already exist. Raises LaunchError, or Stopped.
     """
     config = pipeline.launch
     if config.port is None:
@@ -57,11 +57,11 @@ def run_one_host(
         check_private(address)
     if secret_file is None and config.hosts > 1:
         raise LaunchError(
-            "--secret-file: must be given, for the hosts to know each other. Make one with: openssl rand -hex 32, "
-            "and put it on each host"
+            "--secret-file: must be given, so that the hosts can recognise each other. Make one with: openssl rand "
+            "-hex 32, and put it on each host"
         )
     secret = new_secret() if secret_file is None else read_secret(secret_file)
-    rest = [stage for stage in check_stages(stages) if stage != "construct"]
+    remaining = [stage for stage in check_stages(stages) if stage != "construct"]
     check_partitions(pipeline)
     root, base_port = memory_root(), config.port
     servers = config.servers if config.hosts > 1 else 0
@@ -69,7 +69,7 @@ def run_one_host(
     base = Job(
         name=job_name(pipeline.name, mark or blake2b(pipeline.output.encode(), digest_size=4).hexdigest()),
         pipeline_file=str(write_pipeline(pipeline, f"pipeline-h{index}.json")),
-        stages=tuple(rest),
+        stages=tuple(remaining),
         addresses=addresses,
         ports=Ports(0, ()),
         shm=str(root),
@@ -80,7 +80,7 @@ def run_one_host(
     )
 
     def ports(attempt: int) -> Ports:
-        # No host hears of another but through their trainers: all count attempts, and take the ports of theirs.
+        # Hosts communicate only through their trainers: each counts its attempts, which gives all the same ports.
         return Ports.from_base(base_port, attempt, config.hosts, servers)
 
     with hold_output(pipeline) if index == 0 else nullcontext():

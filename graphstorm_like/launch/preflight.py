@@ -1,6 +1,7 @@
-"""What would stop a run, found before anything is built: text encoders, packages, device, folders, headers of tables.
+"""Finds what would stop a run before anything is built: text encoders, packages, device, folders, headers of tables.
 
-Everything is told at once. torch is not imported, and pyarrow only for the tables: `gsl validate` answers at once.
+All problems are reported together. torch is not imported, and pyarrow only for the tables, so that `gsl validate` is
+fast.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.text.check import download_notice, problems_of_encoder
 
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Of NVIDIA, AMD, and Windows' Linux: without any, torch need not be asked."""
+"""Of NVIDIA, AMD, and WSL: without any of them, torch need not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A problem. key: where the YAML names what it is about; text: the whole message, without the YAML's line."""
+    """A problem. key: the YAML key that it is about; text: the whole message, without the YAML's line number."""
 
     key: str
     text: str
 
 
 def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Origin) -> None:
-    """Before `gsl run`, `construct`, `train` and `launch` begin. Raises ConfigError with everything that would stop
-    them later; headers of tables are looked at only when there is something else to report, for construction begins
-    with them. Where other machines do the work, they look at their packages and devices themselves."""
+    """Checks at the start of `gsl run`, `construct`, `train` and `launch`. Raises ConfigError with everything that
+    would stop them later. Headers of tables are read only when there is another problem to report, because construction
+    starts by reading them. When other machines do the work, they check their own packages and devices."""
     from graphstorm_like.launch.state import is_done
 
     needed = [stage for stage in ("construct", "train") if stage in stages]
     needed = [stage for stage in needed if fresh or not is_done(pipeline, stage)]
     if not needed:
         return
-    here = isinstance(pipeline.launch, LocalLaunchConfig)
+    runs_here = isinstance(pipeline.launch, LocalLaunchConfig)
     troubles = [*folder_troubles(pipeline)]
-    if here:
+    if runs_here:
         troubles += machine_troubles(pipeline)
-    if here and "train" in stages:
+    if runs_here and "train" in stages:
         troubles += device_troubles(pipeline)
     if troubles and "construct" in needed:
         troubles += table_troubles(pipeline)
@@ -56,8 +57,8 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
 
 
 def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
-    """For `gsl validate`: notices on what a run will do, e.g. download a model. Raises ConfigError with all that would
-    stop it. tables: whether to look at headers of the tables."""
+    """For `gsl validate`: notices about what a run will do, such as downloading a model. Raises ConfigError with
+    everything that would stop it. tables: whether to read the headers of the tables."""
     troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline)]
     if isinstance(pipeline.launch, LocalLaunchConfig):
         troubles += device_troubles(pipeline)
@@ -71,15 +72,15 @@ def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
 
 
 def raise_troubles(troubles: Sequence[Trouble], origin: Origin) -> None:
-    """Raise one ConfigError, in the order of the YAML, when there is something to tell."""
+    """Raise one ConfigError with all problems, in the order of the YAML; none without problems."""
     if not troubles:
         return
-    placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda one: one[0].order)
+    placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda pair: pair[0].order)
     raise ConfigError(dict.fromkeys(f"{place.text}: {text}" for place, text in placed))
 
 
 def folder_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
-    """Folders that cannot be written to. What lies in the output folder is not looked at again."""
+    """Folders that cannot be written to. Folders within the output folder are not checked again."""
     folders = {"output": pipeline.output, "cache": pipeline.cache}
     if not pipeline.graph.is_built and pipeline.graph.path is not None and "://" not in pipeline.graph.path:
         folders["graph.path"] = str(Path(pipeline.graph.path).parent)
@@ -91,19 +92,19 @@ def folder_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
 
 
 def _why_not_writable(path: str) -> str | None:
-    """Why no files can be made in a folder, which need not be there yet; None when they can."""
+    """Why no files can be written to a folder, which need not exist yet; None when they can."""
     folder = Path(path)
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        return f"'{path}', but '{folder}' is no folder"
+        return f"'{path}', but '{folder}' is not a folder"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"'{path}', but '{folder}' may not be written to"
     return None
 
 
 def machine_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
-    """Text encoders and packages that are not there, and texts longer than an encoder reads."""
+    """Missing text encoders and packages, and max_tokens beyond what an encoder reads."""
     learns = any(phase.trains_lm for phase in pipeline.train.phase_list())
     tune = pipeline.train.lm.tune if learns else None
     for where, config in _encoders(pipeline):
@@ -132,12 +133,12 @@ def _encoders(pipeline: Pipeline) -> Iterator[tuple[str, TextEncoderConfig]]:
 
 
 def may_have_gpu() -> bool:
-    """Whether torch may see a GPU, as far as the system's device files tell."""
+    """Whether torch may see a GPU, judging by the system's device files."""
     return sys.platform != "linux" or any(Path(device).exists() for device in GPU_DEVICES)
 
 
 def device_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
-    """A GPU that is asked for and cannot be there. What only torch can tell is found when training starts."""
+    """A GPU that is configured but cannot be available. What only torch can tell is checked when training starts."""
     if pipeline.train.device != "cuda":
         return
     reason = None if may_have_gpu() else "there is no GPU"
@@ -152,7 +153,7 @@ def device_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
 
 
 def _launcher_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
-    """Packages of a launcher that are not there."""
+    """Missing packages of a launcher."""
     from graphstorm_like.launch.launcher import launcher_of
 
     for extra in launcher_of(pipeline).extras:
@@ -162,7 +163,7 @@ def _launcher_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
 
 
 def table_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
-    """What headers of the tables tell: see gconstruct.table_problems."""
+    """Problems in the headers of the tables: see gconstruct.table_problems."""
     from gconstruct import table_problems
 
     for key, message in table_problems(pipeline.graph):

@@ -1,4 +1,4 @@
-"""What launchers have in common: what is done before there are processes, and attempts with those of this machine."""
+"""Shared by launchers: the work before processes start, and attempts with the processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ LOOPBACK = "127.0.0.1"
 
 
 def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: str) -> None:
-    """Attempts with the processes of these hosts, each with ports of its own."""
+    """Attempts with the processes of these hosts, each attempt with its own ports."""
     logs = Path(pipeline.output) / "logs"
     for host in hosts:
         forget_logs(logs, host)
-    unbegun = stage_mark(pipeline, base.stages[0])
+    initial_mark = stage_mark(pipeline, base.stages[0])
     with listening() as stopping:
 
         def attempt(number: int) -> Failure | None:
-            # A restart goes on from the checkpoint, but not from one that was there before a fresh start.
-            fresh = base.fresh and (number == 0 or stage_mark(pipeline, base.stages[0]) == unbegun)
+            # A restart continues from the checkpoint, but not from one that is older than a fresh start.
+            fresh = base.fresh and (number == 0 or stage_mark(pipeline, base.stages[0]) == initial_mark)
             job = replace(base, attempt=number, ports=ports(number), fresh=fresh)
             plans = [plan for plan in plan_processes(pipeline, job) if plan.host in hosts]
             return run_host(plans, job, secret, logs, print_line, stopping)
@@ -39,46 +39,47 @@ def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], host
 
 
 def forget_logs(logs: Path, host: int, attempt: int = 0) -> None:
-    """Before the first attempt: a host's logs of an earlier launch go."""
+    """Before the first attempt: remove a host's logs of an earlier launch."""
     if attempt == 0:
         for old in logs.glob(f"attempt-*/*-h{host}-*.log"):
             old.unlink(missing_ok=True)
 
 
 def prepare(pipeline: Pipeline, stages: Sequence[str], fresh: bool, reporter: Reporter) -> list[str]:
-    """Construct in this process, before there are others; the stages that are left to them, if any is not up to date.
+    """Construct in this process, before others start. Returns the stages that they must run; none when all are up to
+    date.
 
-    Raises DataError when the graph does not fit the hosts. The output folder must be held.
+    Raises DataError when the graph does not fit the hosts. The caller must hold the output folder.
     """
-    wanted = check_stages(stages)
-    if "construct" in wanted:
+    names = check_stages(stages)
+    if "construct" in names:
         Runner(pipeline, reporter, fresh, locked=True).run(["construct"])
-    rest = [stage for stage in wanted if stage != "construct"]
-    if not rest:
+    remaining = [stage for stage in names if stage != "construct"]
+    if not remaining:
         return []
     check_partitions(pipeline)
     if not fresh:
         bring_back(pipeline, reporter)
-    if not fresh and all(is_done(pipeline, stage) for stage in rest):
-        for stage in rest:
+    if not fresh and all(is_done(pipeline, stage) for stage in remaining):
+        for stage in remaining:
             reporter.line(f"{stage}: up to date ({stage_folder(pipeline, stage)})")
         return []
-    return rest
+    return remaining
 
 
 def check_partitions(pipeline: Pipeline) -> None:
-    """Each host owns a partition: as many of one as of the other. One host reads any number."""
+    """Several hosts need one partition each; a single host reads any number. Raises DataError."""
     folder, hosts = stage_folder(pipeline, "construct"), pipeline.launch.hosts
-    found = len(read_manifest(folder).partitions)
-    if hosts > 1 and found != hosts:
+    partitions = len(read_manifest(folder).partitions)
+    if hosts > 1 and partitions != hosts:
         raise DataError(
-            f"{folder}: must have a partition for each of launch.hosts, {hosts} (got {found}). Set "
+            f"{folder}: must have a partition for each of launch.hosts, {hosts} (got {partitions}). Set "
             f"graph.partitions.count: {hosts}, or run: gsl partition {folder} TARGET --count {hosts}"
         )
 
 
 def write_pipeline(pipeline: Pipeline, name: str) -> Path:
-    """The resolved pipeline, for workers to read."""
+    """Write the resolved pipeline for workers to read; returns the file's path."""
     folder = Path(pipeline.output) / "launch"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / name, pipeline.model_dump(mode="json"))
@@ -86,5 +87,5 @@ def write_pipeline(pipeline: Pipeline, name: str) -> Path:
 
 
 def print_line(text: str) -> None:
-    """A line on the terminal, at once and whole."""
+    """Print a line, and flush it at once."""
     print(text, flush=True)

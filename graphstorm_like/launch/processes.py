@@ -1,4 +1,4 @@
-"""Which process of a job runs what: its command, environment and ports. Nothing starts here."""
+"""Plans the processes of a job: their commands, environments and ports. Nothing is started here."""
 
 from __future__ import annotations
 
@@ -15,33 +15,37 @@ from graphstorm_like.launch.state import STAGES
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """rendezvous: where rank 0 listens; servers: those of each host. 0: not chosen yet."""
+    """Ports of a job. rendezvous: where rank 0 listens; servers: for each host. 0: not chosen yet."""
 
     rendezvous: int
     servers: tuple[tuple[int, ...], ...]
 
     @classmethod
     def from_base(cls, base: int, attempt: int, hosts: int, servers: int) -> Ports:
-        """The block of ports of an attempt: another one than the last, whose rendezvous nobody must join again."""
+        """The block of ports of an attempt. Each has its own, so that no process joins the rendezvous of an earlier
+        one."""
         size = 1 + hosts * servers
         first = base + attempt * size
         if first + size > 65_536:
-            raise LaunchError(f"launch.port: must leave room for {size} ports an attempt (got {base})")
+            raise LaunchError(f"launch.port: must leave room for {size} ports per attempt (got {base})")
         return cls.of(range(first, first + size), hosts, servers)
 
     @classmethod
     def of(cls, ports: Sequence[int], hosts: int, servers: int) -> Ports:
-        """The first for the rendezvous, the rest for the `servers` of each host."""
-        rest = ports[1:]
-        return cls(ports[0], tuple(tuple(rest[h * servers : (h + 1) * servers]) for h in range(hosts) if servers))
+        """The first port for the rendezvous, the others for the `servers` of each host."""
+        server_ports = ports[1:]
+        by_host = []
+        for host in range(hosts if servers else 0):
+            by_host.append(tuple(server_ports[host * servers : (host + 1) * servers]))
+        return cls(ports[0], tuple(by_host))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt to run stages of a pipeline, as all its processes are told of it.
+    """One attempt to run stages of a pipeline: the facts that all its processes need.
 
-    addresses: of each host; shm: folder that hosts' shared-memory folders lie in. Of the machine: cores, None when
-    unknown; gpus, counted only where several hosts are pretended on it; interface, the one with its host's address.
+    addresses: one per host; shm: folder with the hosts' shared-memory folders. Facts of the machine: cores, None when
+    unknown; gpus, counted only where it simulates several hosts; interface: the one with its host's address.
     """
 
     name: str
@@ -62,7 +66,7 @@ class Job:
         return f"{self.shm}/gsl-{self.name}-h{host}"
 
     def secret_file(self, host: int) -> str:
-        """Where the processes of a host read the job's secret."""
+        """The file from which the processes of a host read the job's secret."""
         return f"{self.host_shm(host)}/secret"
 
 
@@ -70,7 +74,8 @@ class Job:
 class ProcessPlan:
     """One process: its role and number in the job, where it runs, its command and environment.
 
-    cores: threads that it computes with, None: all; memory: bytes to start with, None when the graph is not there yet.
+    cores: threads to compute with, None: all; memory: estimated bytes at the start, None when the graph does not exist
+    yet.
     """
 
     role: Literal["trainer", "server"]
@@ -85,17 +90,17 @@ class ProcessPlan:
 
     @property
     def short(self) -> str:
-        """t0, s1: what its lines begin with."""
+        """Prefix of its output lines: t0, s1."""
         return f"{self.role[0]}{self.number}"
 
 
-# Resident sizes before anything is read, measured: 373 MB with torch on CPU, 77 MB without. A host's processes map one
-# copy of its partition, which is counted for each of them here. Vectors, model and batches come on top.
+# Measured resident sizes before anything is read: 373 MB with torch on CPU, 77 MB without. The processes of a host map
+# one copy of its partition, which is counted for each of them here. Vectors, model and batches are not included.
 _TRAINER_BYTES, _SERVER_BYTES = 373_000_000, 77_000_000
 
 
 def plan_alone(pipeline: Pipeline, yaml: str) -> ProcessPlan:
-    """The one process of `gsl run` where one is enough."""
+    """The process of `gsl run` when a single one is enough."""
     threads = pipeline.launch.threads
     environment = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     return ProcessPlan("trainer", 0, 0, 0, "localhost", ("gsl", "run", yaml), environment, threads)
@@ -104,7 +109,9 @@ def plan_alone(pipeline: Pipeline, yaml: str) -> ProcessPlan:
 def plan_processes(pipeline: Pipeline, job: Job, manifest: GraphManifest | None = None) -> list[ProcessPlan]:
     """All processes of an attempt on all hosts, servers first."""
     launch = pipeline.launch
-    own = [p.bytes for p in manifest.partitions] if manifest and len(manifest.partitions) == launch.hosts else None
+    own: list[int] | None = None
+    if manifest and len(manifest.partitions) == launch.hosts:
+        own = [partition.bytes for partition in manifest.partitions]
     plans = []
     for host in range(launch.hosts):
         for i in range(launch.servers if launch.hosts > 1 else 0):
@@ -118,7 +125,8 @@ def plan_processes(pipeline: Pipeline, job: Job, manifest: GraphManifest | None 
 
 
 def sketch_job(pipeline: Pipeline, cores: int | None) -> Job:
-    """The job as `gsl show plan` knows it before it starts: names for what is chosen then, ports 0."""
+    """The job as `gsl show plan` shows it before the start: placeholders for names that are chosen later, and ports
+    0."""
     launch = pipeline.launch
     servers = launch.servers if launch.hosts > 1 else 0
     if launch.port is not None:
@@ -139,7 +147,9 @@ def _plan_server(launch: LaunchConfig, job: Job, host: int, i: int, memory: int 
 def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int | None) -> ProcessPlan:
     rank = host * launch.trainers + i
     on_machine = launch.trainers * (launch.hosts if launch.simulates_hosts else 1)
-    threads = launch.threads or (None if job.cores is None else max(1, job.cores // on_machine))
+    threads = launch.threads
+    if not threads and job.cores is not None:
+        threads = max(1, job.cores // on_machine)
     environment = {
         **_environment(launch, job, host),
         "RANK": str(rank),
@@ -149,12 +159,12 @@ def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int
         "MASTER_ADDR": job.addresses[0],
         "MASTER_PORT": str(job.ports.rendezvous),
     }
-    if job.interface is not None:  # '=': NCCL takes what begins alike otherwise
+    if job.interface is not None:  # '=': an exact name, for NCCL matches prefixes otherwise
         environment |= {"GLOO_SOCKET_IFNAME": job.interface, "NCCL_SOCKET_IFNAME": f"={job.interface}"}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     if launch.hosts > 1 and job.gpus >= launch.hosts * launch.trainers:
-        # Pretended hosts share a machine: each sees GPUs of its own, for NCCL takes no two ranks on one.
+        # Simulated hosts share a machine: each sees its own GPUs, because NCCL does not allow two ranks on one.
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(host * launch.trainers + j) for j in range(launch.trainers))
     return ProcessPlan(
         "trainer", rank, host, i, job.addresses[host], _command("trainer", job), environment, threads, memory
@@ -162,11 +172,11 @@ def _plan_trainer(launch: LaunchConfig, job: Job, host: int, i: int, memory: int
 
 
 def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
-    """What trainers and servers are told alike."""
-    servers = [
-        ",".join(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for port in ports)
-        for ip, ports in zip(job.addresses, job.ports.servers, strict=False)
-    ]
+    """The environment that trainers and servers share."""
+    servers = []
+    for ip, ports in zip(job.addresses, job.ports.servers, strict=False):
+        written = f"[{ip}]" if ":" in ip else ip
+        servers.append(",".join(f"{written}:{port}" for port in ports))
     return {
         "GSL_JOB": job.name,
         "GSL_HOST": str(host),
@@ -179,5 +189,8 @@ def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
 
 def _command(role: str, job: Job) -> tuple[str, ...]:
     command = ["gsl", "worker", "--role", role, "--pipeline", job.pipeline_file, "--stages", ",".join(job.stages)]
-    command += ["--fresh"] if job.fresh else []
-    return (*command, *(["--quiet"] if job.quiet else []))
+    if job.fresh:
+        command.append("--fresh")
+    if job.quiet:
+        command.append("--quiet")
+    return tuple(command)

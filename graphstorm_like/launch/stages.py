@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 METRICS_FILE = MAIN_FILES["evaluate"]
 PROTOCOL = "protocol"
-"""In it, beside the splits: how links were ranked."""
+"""Key in the metrics file, beside the splits: how links were ranked."""
 
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Say what to do about an output folder that cannot be written to. Other errors of files are not about it."""
+    """Explain errors of an output folder that cannot be written to. Other file errors pass unchanged."""
     try:
         yield
     except OSError as err:
@@ -66,11 +66,11 @@ def writing(output: Path) -> Iterator[None]:
 
 
 _MISSING = {errno.ENOENT, errno.ESTALE, errno.EISDIR}
-"""Errors of a file that is not as it was: not those of a folder that cannot be written to."""
+"""Errors of a file that has changed or vanished, not of a folder that cannot be written to."""
 
 
 def _is_about(err: OSError, output: Path) -> bool:
-    """Whether an error is about writing into the output folder, or about making it."""
+    """Whether an error is about writing to the output folder, or about creating it."""
     if not isinstance(err.filename, str | bytes) or err.errno in _MISSING:
         return False
     path, folder = Path(os.path.abspath(os.fsdecode(err.filename))), Path(os.path.abspath(output))
@@ -79,11 +79,11 @@ def _is_about(err: OSError, output: Path) -> bool:
 
 @contextmanager
 def hold_output(pipeline: Pipeline) -> Iterator[None]:
-    """The output folder for one run alone, without what killed runs left. DataError when another has it."""
+    """Hold the output folder for one run, and remove what killed runs left. DataError when another run holds it."""
     output = Path(pipeline.output)
     with exclusive(output / ".gsl.lock", "running in this output folder"):
         recover(output)
-        for scratch in output.glob(f"{SCRATCH}*"):  # of a killed run: the lock says that none is alive
+        for scratch in output.glob(f"{SCRATCH}*"):  # of killed runs: we hold the lock, so none is alive
             shutil.rmtree(scratch, ignore_errors=True)
         yield
 
@@ -92,20 +92,20 @@ class Runner:
     """Runs stages of one pipeline. The experiment is built once and shared between them."""
 
     def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False, locked: bool = False) -> None:
-        """locked: whoever started this process holds the output folder."""
+        """locked: the process that started this one holds the output folder."""
         self.pipeline, self.reporter, self.fresh, self.locked = pipeline, reporter, fresh, locked
         self._experiment: Experiment | None = None
         self._vectors: dict[str, Any] = {}
         """Layer-wise vectors of the best weights: evaluate and infer share them."""
 
     def run(self, stages: Sequence[str] = STAGES) -> None:
-        """Run the given stages in order. With `fresh` they run whether up to date or not.
+        """Run the given stages in order. With `fresh` they run even if they are up to date.
 
         Raises DataError at once when another process runs in the same output folder.
         """
-        wanted = check_stages(stages)
+        ordered = check_stages(stages)
         with writing(Path(self.pipeline.output)), nullcontext() if self.locked else hold_output(self.pipeline):
-            self._run(wanted)
+            self._run(ordered)
 
     def _run(self, stages: list[str]) -> None:
         actions: dict[str, Callable[[], None]] = {
@@ -127,14 +127,15 @@ class Runner:
             self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
 
     def _is_up_to_date(self, stage: str) -> bool:
-        """What the first rank finds: others may look when it has gone on already. It brings an earlier training of
-        this configuration back. TrainingError when a finished training is damaged: hours of work are not spent again
-        without being asked for."""
+        """Whether a stage is up to date, as rank 0 finds: other ranks might check when rank 0 has already started it.
+        It also restores an earlier training of this configuration. TrainingError when a finished training is damaged:
+        training again may take hours, and needs --fresh."""
         up_to_date, damage = False, ""
         if self.group.rank == 0 and not self.fresh:
             if stage != "construct":
                 bring_back(self.pipeline, self.reporter)
-            problem = stage_problem(self.pipeline, stage)
+            with self.reporter.step(f"{stage}: checking files"):
+                problem = stage_problem(self.pipeline, stage)
             up_to_date = problem is None
             damage = problem.text if problem is not None and problem.damaged else ""
         answer = self.group.from_first("yes" if up_to_date else damage, "what is to do")
@@ -146,22 +147,22 @@ class Runner:
 
     @property
     def group(self) -> Group:
-        """The ranks that run these stages together; the first one writes what only one may write."""
-        # A launcher, which is in no group, must not wait a second for torch before it starts those who are.
+        """The ranks that run these stages together; rank 0 writes the files that only one rank may write."""
+        # A launcher is in no group, and should not spend a second on importing torch before it starts the processes.
         module = sys.modules.get("graphstorm_like.ranks.torch_group")
         return SINGLE_PROCESS if module is None else module.group()
 
     def _check_graph(self) -> None:
-        """The graph of a single stage must be that of the configuration, if its tables are here to tell."""
+        """When stages run without construct, the graph must fit the configuration; checked if its tables are here."""
         from gconstruct import fingerprint
 
         manifest = read_manifest(stage_folder(self.pipeline, "construct"))
         try:
-            wanted = fingerprint(self.pipeline.graph)
+            current = fingerprint(self.pipeline.graph)
         except DataError:
             self.reporter.line("the tables of the graph are not here: taking the graph folder as it is")
             return
-        if manifest.fingerprint != wanted:
+        if manifest.fingerprint != current:
             raise DataError(
                 f"{self.pipeline.graph.path}: must be of the present tables and `graph` section, which have changed "
                 f"since. Run: gsl construct"
@@ -175,12 +176,13 @@ class Runner:
         self._experiment, self._vectors = None, {}
 
     def train(self) -> None:
-        """Text vectors, then the training loop. A run of another configuration is set aside, not overwritten."""
-        from graphstorm_like.device import set_threads
-        from graphstorm_like.training.checks import check_training
-        from graphstorm_like.training.strategies import run_phases
+        """Text vectors, then the training loop. A training of another configuration is set aside, not overwritten."""
+        with self.reporter.step("loading torch and checking what training needs"):
+            from graphstorm_like.device import set_threads
+            from graphstorm_like.training.checks import check_training
+            from graphstorm_like.training.strategies import run_phases
 
-        check_training(self.pipeline)  # before a finished training makes room for one that cannot start
+            check_training(self.pipeline)  # before a finished training is set aside for one that cannot start
         folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
         self.group.barrier("the checks before training")
@@ -233,7 +235,7 @@ class Runner:
     # ------------------------------------------------------------------------------------------------------------
 
     def trained(self) -> Experiment:
-        """The experiment with the best weights in it, built once."""
+        """The experiment with the best weights, built once."""
         problem = stage_problem(self.pipeline, "train")
         if problem is not None and problem.damaged:
             raise TrainingError(problem.text)
@@ -254,7 +256,8 @@ class Runner:
         return self._experiment
 
     def _check_text_models(self, experiment: Experiment, best: Path) -> None:
-        """Vectors must come from the weights that they came from in training. Tuned ones lie beside the model."""
+        """Text vectors must come from the same language model weights as in training. Tuned weights are saved with the
+        model."""
         if (best / "lm").is_dir():
             return
         if read_object(best / "text_models.json") != experiment.artifacts.text_weights:
@@ -267,9 +270,10 @@ class Runner:
         return stage_fingerprint(self.pipeline, stage, read_manifest(stage_folder(self.pipeline, "construct")))
 
     def _set_aside(self, folder: Path, fingerprint: str) -> Path | None:
-        """Another configuration's run (or, with `fresh`, this one's) moves to train.1, train.2, ...: the new name."""
-        there = folder_fingerprint(folder)
-        if there is None or (there == fingerprint and not self.fresh):
+        """Rename another configuration's training (with `fresh` also this one's) to train.1, train.2, ... Returns the
+        new path; None when nothing was renamed."""
+        earlier = folder_fingerprint(folder)
+        if earlier is None or (earlier == fingerprint and not self.fresh):
             return None
         target = free_name(folder)
         folder.rename(target)
@@ -277,14 +281,14 @@ class Runner:
         return target
 
     def _undo_set_aside(self, folder: Path, aside: Path) -> None:
-        """A training that failed before it has saved anything gives the folder back."""
+        """When a training fails before it has saved anything, restore the one that was set aside."""
         if not any((folder / name).exists() for name in ("checkpoints", BEST)):
             shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
             self.reporter.line(f"nothing was trained: {aside.name} is {folder.name} again")
 
     def _begin(self, stage: str) -> None:
-        """From here on a stage's old results count no more, whatever interrupts the new ones."""
+        """Invalidate a stage's old results, even if the new ones are interrupted."""
         folder = stage_folder(self.pipeline, stage)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DONE_FILE).unlink(missing_ok=True)
@@ -305,8 +309,8 @@ def run_pipeline(
 
 
 def bring_back(pipeline: Pipeline, reporter: Reporter) -> None:
-    """When a training of this configuration was set aside, it takes its place again; what was there is set aside. The
-    output folder must be held."""
+    """When a training of this configuration was set aside, restore it, and set aside the one in its place. The caller
+    must hold the output folder."""
     earlier = earlier_run(pipeline)
     if earlier is None:
         return
@@ -321,8 +325,8 @@ def bring_back(pipeline: Pipeline, reporter: Reporter) -> None:
 
 
 def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
-    """What `evaluate` measured: {'valid': {...}, 'test': {...}}, by the splits that the task has. DataError when there
-    is nothing that can be read."""
+    """The scores of `evaluate`: {'valid': {...}, 'test': {...}}, for the splits that the task has. DataError when they
+    cannot be read."""
     path = stage_folder(pipeline, "evaluate") / METRICS_FILE
     scores = read_object(path)
     if scores is None:
@@ -332,18 +336,18 @@ def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
 
 
 def versions(folder: Path) -> dict[str, str | None]:
-    """Versions of what computes, and the git commit of the folder the pipeline runs in, if any."""
-    found: dict[str, str | None] = {"graphstorm-like": __version__, "python": platform.python_version()}
+    """Versions of Python and of the packages that compute, and the git commit of the folder, if it has one."""
+    versions_by_name: dict[str, str | None] = {"graphstorm-like": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "pyarrow", "transformers"):
         try:
-            found[package] = version(package)
+            versions_by_name[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
+            versions_by_name[package] = None
     try:
         git = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
         )
-        found["git_commit"] = git.stdout.strip()
+        versions_by_name["git_commit"] = git.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        found["git_commit"] = None
-    return found
+        versions_by_name["git_commit"] = None
+    return versions_by_name

@@ -1,4 +1,4 @@
-"""The stages of a pipeline: where their results lie, whether those are up to date, and what is left to do."""
+"""The stages of a pipeline: where their results are, and whether those are up to date."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from graphstorm_like.launch.fingerprints import stage_fingerprint
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
 MAIN_FILES = {"train": f"{BEST}/model.safetensors", "evaluate": "metrics.json", "infer": "manifest.json"}
-"""Without which a stage has no results."""
+"""The file without which a stage has no results."""
 
 
 def check_stages(names: Sequence[str]) -> list[str]:
@@ -39,7 +39,7 @@ def check_stages(names: Sequence[str]) -> list[str]:
 
 
 def stage_folder(pipeline: Pipeline, stage: str) -> Path:
-    """Where a stage's results lie."""
+    """The folder of a stage's results."""
     if stage == "construct":
         assert pipeline.graph.path is not None
         return Path(pipeline.graph.path)
@@ -48,49 +48,49 @@ def stage_folder(pipeline: Pipeline, stage: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a stage is not up to date. damaged: it has been, but its files are not what it wrote."""
+    """Why a stage is not up to date. damaged: it has finished, but its files are not those that it wrote."""
 
     text: str
     damaged: bool = False
 
 
 def is_done(pipeline: Pipeline, stage: str) -> bool:
-    """Whether a stage's results are there, whole, and belong to the present configuration and data."""
+    """Whether a stage's results exist, are undamaged, and belong to the current configuration and data."""
     return stage_problem(pipeline, stage) is None
 
 
 def stage_problem(pipeline: Pipeline, stage: str) -> Problem | None:
-    """Why a stage must run, if it must: what it depends on has changed, or its results are missing or damaged.
+    """Why a stage must run, or None: something that it depends on has changed, or its results are missing or damaged.
 
-    Sizes are compared each time, contents once a file and modification time (see `files.check_files`).
+    Sizes are compared each time, contents once per file and modification time (see `files.check_files`).
     """
     if stage == "construct":
         from gconstruct import is_current
 
-        return (
-            None if is_current(pipeline.graph) else Problem("its tables or settings have changed, or it is not whole")
-        )
+        if is_current(pipeline.graph):
+            return None
+        return Problem("its tables or settings have changed, or it is incomplete")
     if (problem := _graph_problem(pipeline)) is not None:
         return problem
     folder = stage_folder(pipeline, stage)
     done = read_object(folder / DONE_FILE)
     if done is None:
-        return Problem(f"{folder / DONE_FILE} is not there: it has not ended")
-    if done.get("fingerprint") != stage_fingerprint(
-        pipeline, stage, read_manifest(stage_folder(pipeline, "construct"))
-    ):
+        return Problem(f"{folder / DONE_FILE} is missing: the stage has not finished")
+    manifest = read_manifest(stage_folder(pipeline, "construct"))
+    if done.get("fingerprint") != stage_fingerprint(pipeline, stage, manifest):
         return Problem("the configuration, the graph or the version has changed since")
     if stage != "train":
         if (problem := stage_problem(pipeline, "train")) is not None:
             return Problem(f"the training before it is not up to date: {problem.text}")
-        # Scores and exports belong to weights, not to a configuration that may have been trained anew.
+        # Scores and exports belong to weights: the same configuration may have been trained again.
         if done.get("model") != model_id(pipeline):
             return Problem("it is of other weights")
     return _output_problem(folder, stage, done)
 
 
 def _graph_problem(pipeline: Pipeline) -> Problem | None:
-    """Why no stage can be up to date on the graph folder. Without its tables a folder is taken as it is."""
+    """Why no stage on this graph folder can be up to date. When its tables are missing, the folder counts as
+    current."""
     from gconstruct import fingerprint
 
     folder = stage_folder(pipeline, "construct")
@@ -100,58 +100,59 @@ def _graph_problem(pipeline: Pipeline) -> Problem | None:
     except DataError as err:
         return Problem(str(err))
     try:
-        wanted = fingerprint(pipeline.graph)
+        current = fingerprint(pipeline.graph)
     except DataError:
         return None
-    if manifest.fingerprint != wanted:
+    if manifest.fingerprint != current:
         return Problem("the tables or the graph section have changed since the graph was made")
     return None
 
 
 def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Problem | None:
-    """Which of a stage's files is missing or not what it wrote."""
-    again = "Train again: gsl train --fresh" if stage == "train" else f"Run: gsl {stage}"
+    """Which of a stage's files is missing, or differs from what the stage wrote."""
+    remedy = "Train again: gsl train --fresh" if stage == "train" else f"Run: gsl {stage}"
     if not (folder / MAIN_FILES[stage]).is_file():
         work = {"train": "training", "evaluate": "evaluation", "infer": "inference"}[stage]
-        return Problem(f"{folder / MAIN_FILES[stage]}: is missing, though {work} is finished. {again}", damaged=True)
+        return Problem(f"{folder / MAIN_FILES[stage]}: is missing, though {work} is finished. {remedy}", damaged=True)
     try:
         if stage == "train":
-            check_saved(folder / BEST, again)
-        check_files(folder, file_records(folder / DONE_FILE, done), again)
+            check_saved(folder / BEST, remedy)
+        check_files(folder, file_records(folder / DONE_FILE, done), remedy)
     except (DataError, OSError) as err:
         return Problem(str(err), damaged=True)
     return None
 
 
 def output_records(folder: Path, stage: str) -> dict[str, FileRecord]:
-    """Records of the files that a stage has written, for done.json. What training saves has records of its own;
-    hashes of exported tables are those that their writers have noted."""
+    """Records of the files that a stage has written, for done.json. Training saves its own records; the hashes of
+    exported tables come from their manifest."""
     if stage == "train":
         return {}
     manifest = read_object(folder / MAIN_FILES["infer"]) or {}
     tables = manifest.get("tables", {}).values() if stage == "infer" else ()
-    hashes = {shard["file"]: shard["blake2b"] for table in tables for shard in table["shards"]}
+    shards = [shard for table in tables for shard in table["shards"]]
+    hashes = {shard["file"]: shard["blake2b"] for shard in shards}
     return record_files(folder, files_below(folder, (DONE_FILE,)), hashes)
 
 
 def folder_fingerprint(folder: Path) -> str | None:
-    """Of the training that a folder holds, finished or not; None when there is none."""
+    """Fingerprint of the training in a folder, finished or not; None when there is none."""
     fingerprint = (read_object(folder / FINGERPRINT_FILE) or {}).get("fingerprint")
     return fingerprint if isinstance(fingerprint, str) else None
 
 
 def earlier_run(pipeline: Pipeline) -> Path | None:
-    """The training of this very configuration that was set aside as train.1, train.2 ... when another one took its
-    place; None when it is in its place, or there is none. A finished one, the last of several."""
+    """The training of this configuration that was set aside as train.1, train.2 ... when another one took its place;
+    None when it is in its place, or there is none. Of several, the last finished one, else the last one."""
     folder = stage_folder(pipeline, "train")
     if _graph_problem(pipeline) is not None:
         return None
-    wanted = stage_fingerprint(pipeline, "train", read_manifest(stage_folder(pipeline, "construct")))
-    if folder_fingerprint(folder) == wanted:
+    current = stage_fingerprint(pipeline, "train", read_manifest(stage_folder(pipeline, "construct")))
+    if folder_fingerprint(folder) == current:
         return None
     aside = [path for path in folder.parent.glob(f"{folder.name}.*") if path.suffix[1:].isdigit()]
-    found = [path for path in aside if folder_fingerprint(path) == wanted]
-    return max(found, key=lambda path: ((path / DONE_FILE).is_file(), int(path.suffix[1:])), default=None)
+    matching = [path for path in aside if folder_fingerprint(path) == current]
+    return max(matching, key=lambda path: ((path / DONE_FILE).is_file(), int(path.suffix[1:])), default=None)
 
 
 def free_name(folder: Path) -> Path:
@@ -163,7 +164,7 @@ def free_name(folder: Path) -> Path:
 
 
 def stage_mark(pipeline: Pipeline, stage: str) -> tuple[int | None, int | None]:
-    """Changes when a stage begins anew: its folder is set aside, or its results are declared void."""
+    """A value that changes when a stage starts again: its folder is then set aside, or its done.json removed."""
     folder = stage_folder(pipeline, stage)
     return (
         folder.stat().st_ino if folder.exists() else None,
@@ -177,14 +178,14 @@ def best_weights(pipeline: Pipeline) -> Path:
 
 
 def model_id(pipeline: Pipeline) -> str | None:
-    """Hash of the best weights, node embeddings included; None when there are none, or not what was saved."""
+    """Hash of the best weights, node embeddings included; None when they are missing or damaged."""
     path = best_weights(pipeline)
     if not path.is_file():
         return None
     try:
-        noted = check_saved(path.parent, "")
+        saved_hashes = check_saved(path.parent, "")
     except DataError:
         return None
     files = [path, *sorted(path.parent.glob("embedding-*.safetensors"))]
-    hashes = [noted.get(file.name) or file_hash(file) for file in files]
+    hashes = [saved_hashes.get(file.name) or file_hash(file) for file in files]
     return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

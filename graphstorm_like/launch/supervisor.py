@@ -1,4 +1,4 @@
-"""Starts processes, watches them, stops all when one fails, starts again. Nothing is left behind, however it ends."""
+"""Starts processes, watches them, stops all when one fails, and restarts them. Never leaves processes behind."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS, GRACE_SECONDS = 3.0, 5.0
-"""How long a cause may come after its consequence; from SIGTERM to SIGKILL."""
+"""How long after its consequence a cause may be noticed; time from SIGTERM to SIGKILL."""
 
 
 class Stopping:
-    """A request to stop. Set from signal handlers and other threads, looked at in the loop."""
+    """A request to stop, set by signal handlers and other threads, and checked in the supervisor's loop."""
 
     number: int = 0
     times: int = 0
 
     def ask(self, number: int = signal.SIGTERM, _frame: FrameType | None = None) -> None:
-        """Stop; asked twice, without grace."""
+        """Ask to stop; a second request skips the grace period."""
         self.number = self.number or int(number)
         self.times += 1
 
@@ -44,14 +44,14 @@ def listening() -> Iterator[Stopping]:
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
-    before = {}
+    old_handlers = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, and shells for what runs in the background
-            before[number] = signal.signal(number, stopping.ask)
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, and shells with background jobs, ignore signals
+            old_handlers[number] = signal.signal(number, stopping.ask)
     try:
         yield stopping
     finally:
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 
@@ -66,10 +66,10 @@ def run_host(
     settle: float = SETTLE_SECONDS,
     grace: float = GRACE_SECONDS,
 ) -> Failure | None:
-    """One attempt of the processes of one or several hosts of a job. None when all trainers ended well.
+    """One attempt with the processes of one or several hosts of a job. None when all trainers succeeded.
 
-    Logs go to logs/attempt-<a>/. Raises Stopped, and LaunchError when a process cannot be started. On return nothing
-    runs, and the hosts' shared-memory folders are gone.
+    Logs go to logs/attempt-<a>/. Raises Stopped, and LaunchError when a process cannot be started. On return no process
+    is left, and the hosts' shared-memory folders are removed.
     """
     with contextlib.ExitStack() as stack:
         for host in sorted({plan.host for plan in plans}):
@@ -99,21 +99,21 @@ def run_processes(
 
 
 def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Failure | None:
-    """Until all trainers have ended well, or any process otherwise."""
-    seen: list[tuple[Process, int]] = []
+    """Wait until all trainers have succeeded, or any process has failed."""
+    failed: list[tuple[Process, int]] = []
     deadline = 0.0
     while True:
         stopping.check()
-        known = [process for process, _ in seen]
+        reported = [process for process, _ in failed]
         for process in running:
-            code = None if process in known else process.ended()
+            code = None if process in reported else process.ended()
             if code or (code == 0 and process.plan.role != "trainer"):
-                seen.append((process, code))
+                failed.append((process, code))
                 deadline = deadline or time.monotonic() + settle
-        if seen:
-            # The earliest; but who only lost sight of others waits a little for the one that was lost.
-            process, code = min(seen, key=lambda one: one[0].failure(one[1]).rank)
-            if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(seen) == len(running):
+        if failed:
+            # The first to fail is the cause; but if it only lost contact, wait a little for the one that it lost.
+            process, code = min(failed, key=lambda pair: (pair[0].failure(pair[1]).rank, pair[0].silent_since))
+            if process.failure(code).rank == 0 or time.monotonic() >= deadline or len(failed) == len(running):
                 process.signal_group(signal.SIGKILL)  # children of it may hold the pipe open
                 process.read_to_end()
                 return process.failure(code)
@@ -123,7 +123,7 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
 
 
 def _stop(running: Sequence[Process], stopping: Stopping, grace: float) -> None:
-    """End all: SIGTERM, after the grace SIGKILL. What has ended already may have left children."""
+    """End all processes: SIGTERM, and SIGKILL after the grace period. Those that have ended may have left children."""
     for process in running:
         process.signal_group(signal.SIGTERM)
     deadline = time.monotonic() + grace
@@ -134,12 +134,13 @@ def _stop(running: Sequence[Process], stopping: Stopping, grace: float) -> None:
 
 
 def with_restarts(attempt: Callable[[int], Failure | None], max_restarts: int, say: Say, stopping: Stopping) -> None:
-    """Attempts, until one ends well. Raises what the last one failed of, with its exit code; Stopped when asked."""
+    """Repeat attempts until one succeeds. Raises the failure of the last one, with its exit code; Stopped on
+    request."""
     number = 0
     while (failure := attempt(number)) is not None:
         if not failure.may_pass or number >= max_restarts:
             raise failure.error()
         say(failure.message())
         number += 1
-        say(f"starting again from the last checkpoint (restart {number} of {max_restarts})")
+        say(f"restarting from the last checkpoint (restart {number} of {max_restarts})")
         stopping.check()

@@ -1,4 +1,4 @@
-"""What a supervisor starts: a trainer, which runs stages with the others, or a server of a host's partition."""
+"""The processes that a supervisor starts: trainers, which run stages together, and servers of a host's partition."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from typing import NoReturn
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
-from graphstorm_like.errors import ConfigError, GslError, LaunchError
+from graphstorm_like.errors import ConfigError, GslError, LaunchError, LostRankError
+from graphstorm_like.launch.process import LOST_RANK
 from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.progress import LOG_ONLY
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
-    """Run a process of a job to its end, and end it; the environment says which (docs/operations/distributed.md).
+    """Run one process of a job, then exit; the environment says which one (docs/operations/distributed.md).
 
-    It ends without Python's farewell. After a failure that might wait for processes that never answer, while nobody
-    notices; after success some thread of a library may still abort it (seen: gloo, 'terminate called without an active
+    It exits without Python's clean-up. After a failure that could wait for ever for processes that never answer; after
+    success a library's thread may still abort the process (seen with gloo: 'terminate called without an active
     exception').
     """
     try:
@@ -33,6 +35,10 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
             _serve(read_pipeline(pipeline_file))
         else:
             raise LaunchError(f"--role: must be 'trainer' or 'server' (got '{role}')")
+    except LaunchError as err:
+        # Mostly a consequence of another process's failure: the supervisor shows it only when no other has a cause.
+        message = "\n".join(f"{LOG_ONLY}{line}" for line in f"error: {err}".splitlines())
+        _leave(message, LOST_RANK if isinstance(err, LostRankError) else err.exit_code)
     except GslError as err:
         _leave(f"error: {err}", err.exit_code)
     except Exception:
@@ -41,7 +47,7 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
 
 
 def read_pipeline(path: Path) -> Pipeline:
-    """A resolved pipeline, as a launcher wrote it down. JSON is YAML."""
+    """A resolved pipeline, as a launcher wrote it: JSON, which is also YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as err:
@@ -55,11 +61,11 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
     from graphstorm_like.ranks import torch_group
 
     threads = pipeline.launch.threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
-    if threads:  # the host's cores are for all its trainers: what computes reads it from there
+    if threads:  # all trainers share the host's cores: stages read their number of threads from `launch.threads`
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device)
     Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
-    # Who ends early takes its host's servers away from the others. The leaders' work may have taken hours.
+    # A host that ends early would take its servers away from the others. The leaders' work may take hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")
     group.barrier("the end of the job")

@@ -18,10 +18,10 @@ from graphstorm_like.graph.store import Block, NodeType, Relation
 
 
 def _by_source(block: Block) -> dict[NodeType, list[tuple[EdgeType, Relation]]]:
-    found: dict[NodeType, list[tuple[EdgeType, Relation]]] = {}
+    by_source: dict[NodeType, list[tuple[EdgeType, Relation]]] = {}
     for edge_type, relation in block.relations.items():
-        found.setdefault(edge_type[0], []).append((edge_type, relation))
-    return found
+        by_source.setdefault(edge_type[0], []).append((edge_type, relation))
+    return by_source
 
 
 def relation_means(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tuple[EdgeType, Tensor, Tensor]]:
@@ -45,24 +45,28 @@ def relation_means(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tup
 def relation_sources(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tuple[EdgeType, Tensor, Tensor]]:
     """(edge type, its distinct sources [S, D], which of them each edge comes from [E]) of each relation with edges.
 
-    hidden: [num_src, D] per type. What is computed of a source is computed once, not once an edge.
+    hidden: [num_src, D] per type. What is computed from a source is computed once, not once per edge.
     """
     for source, relations in _by_source(block).items():
-        used, where = zip(*(_distinct(r.sources, len(hidden[source])) for _, r in relations), strict=True)
-        parts = torch.split(F.embedding(torch.cat(used), hidden[source]), [len(u) for u in used])
-        for (edge_type, _), rows, at in zip(relations, parts, where, strict=True):
-            yield edge_type, rows, at
+        distinct, positions = [], []
+        for _, relation in relations:
+            ids, position = _distinct(relation.sources, len(hidden[source]))
+            distinct.append(ids)
+            positions.append(position)
+        parts = torch.split(F.embedding(torch.cat(distinct), hidden[source]), [len(ids) for ids in distinct])
+        for (edge_type, _), rows, position in zip(relations, parts, positions, strict=True):
+            yield edge_type, rows, position
 
 
 def _distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Distinct ids below `count`, and the position of each id among them; linear, where torch.unique sorts."""
-    seen = torch.zeros(count, dtype=torch.bool, device=ids.device)
-    seen[ids] = True
-    return seen.nonzero().squeeze(1), (seen.cumsum(0) - 1)[ids]
+    is_present = torch.zeros(count, dtype=torch.bool, device=ids.device)
+    is_present[ids] = True
+    return is_present.nonzero().squeeze(1), (is_present.cumsum(0) - 1)[ids]
 
 
 def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
-    """Softmax of scores [E, K] within segments offsets [M + 1] (none of them empty), for each column by itself."""
+    """Softmax of scores [E, K] within segments offsets [M + 1] (none of them empty), for each column separately."""
     segment = torch.repeat_interleave(offsets.diff())
     top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, axis=0)
     weights = (scores - top[segment]).exp()
@@ -92,12 +96,12 @@ def weighted_sums(values: Tensor, sources: Tensor, offsets: Tensor, weights: Ten
 
 def segment_means(rows: Tensor, offsets: Tensor) -> Tensor:
     """Means of rows [E, F] within segments offsets [M + 1]: float32 [M, F]."""
-    each = torch.arange(len(rows), device=rows.device)
-    return F.embedding_bag(each, rows.float(), offsets[:-1], mode="mean")
+    row_ids = torch.arange(len(rows), device=rows.device)
+    return F.embedding_bag(row_ids, rows.float(), offsets[:-1], mode="mean")
 
 
 class TargetSums:
-    """Collects messages to target rows and adds them up with one kernel a node type."""
+    """Collects messages to target rows and adds them up with one kernel per node type."""
 
     def __init__(self) -> None:
         self._rows: dict[NodeType, list[Tensor]] = {}
@@ -109,7 +113,7 @@ class TargetSums:
         self._messages.setdefault(node_type, []).append(messages)
 
     def onto(self, node_type: NodeType, start: Tensor) -> Tensor:
-        """start [n, D], plus what came for each row."""
+        """start [n, D] plus the messages to each row."""
         if node_type not in self._rows:
             return start
         messages = torch.cat(self._messages[node_type]).to(start.dtype)

@@ -1,9 +1,9 @@
 """Dropout that costs a quarter of torch's on a CPU.
 
-torch draws one random number an element, on one thread: 18 % of a training step (26k x 256 inputs, 1 thread). One
-64-bit draw serves eight elements here, so the probability is rounded to 1/256 (0.6 is 0.6016, the most is 0.996). The
-scale is that of the rounded one, so the expectation is exact. Reproducible by torch.manual_seed. On other devices it is
-torch's own.
+torch draws one random number per element, on one thread: 18 % of a training step (26k x 256 inputs, 1 thread). Here
+one 64-bit draw serves eight elements, so the probability is rounded to 1/256 (0.6 becomes 0.6016, the largest is
+0.996). The scale is that of the rounded probability, so the expectation is exact. Reproducible by torch.manual_seed.
+On other devices it is torch's own.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     if threshold == 0:
         return x
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
-    return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
+    is_kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
+    return x * is_kept.to(x.dtype).mul_(256 / (256 - threshold))

@@ -1,8 +1,8 @@
-"""What edges carry -> what it adds to their messages: U_r x_e, for x_e the features and text vectors of edge e.
+"""Edge inputs -> what they add to messages: U_r x_e, where x_e are the features and text vectors of edge e.
 
-A relation brings a row [E, F] an edge, not the means [M, F] of each target: attention weighs every edge by itself, and
-one form of batch serves all networks. A mean over edges is taken of the rows before U_r, which is linear: what is
-multiplied has M rows.
+A batch holds one row per edge [E, F], not the means [M, F] over the edges of each target: attention weighs every edge
+separately, and so one form of batch serves all networks. A mean over edges is taken before U_r, which is linear, so
+that only M rows are multiplied.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphstorm_like.models.inputs import FloatArray, InputProjection
 
 @dataclass(frozen=True, slots=True)
 class EdgeInputSpec:
-    """What one edge type brings: widths of its inputs by name; moments as in NodeInputSpec."""
+    """The inputs of one edge type: widths by name; moments as in NodeInputSpec."""
 
     widths: Mapping[str, int]
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
@@ -31,16 +31,18 @@ NO_EDGE_INPUTS: Mapping[EdgeType, EdgeInputSpec] = MappingProxyType({})
 
 
 class EdgeInputs(nn.Module):
-    """U_r of one layer, for the edge types that bring inputs."""
+    """U_r of one layer, for the edge types that have inputs."""
 
     def __init__(self, specs: Mapping[EdgeType, EdgeInputSpec], hidden: int) -> None:
         super().__init__()
         self.names = {t: sorted(spec.widths) for t, spec in specs.items()}
         self.index = {t: i for i, t in enumerate(specs)}
-        self.types = nn.ModuleList(
-            nn.ModuleList(InputProjection(s.widths[n], hidden, s.moments.get(n)) for n in self.names[t])
-            for t, s in specs.items()
-        )
+        self.types = nn.ModuleList()
+        for edge_type, spec in specs.items():
+            names = self.names[edge_type]
+            self.types.append(
+                nn.ModuleList(InputProjection(spec.widths[name], hidden, spec.moments.get(name)) for name in names)
+            )
 
     def each(self, edge_type: EdgeType, relation: Relation) -> Tensor | None:
         """U_r x_e of each edge [E, hidden]; None for a type without inputs."""
@@ -56,6 +58,7 @@ class EdgeInputs(nn.Module):
     def _project(self, edge_type: EdgeType, rows: Mapping[str, Tensor]) -> Tensor:
         projections = self.types[self.index[edge_type]]
         assert isinstance(projections, nn.ModuleList)
-        first, *others = (p(rows[n]) for n, p in zip(self.names[edge_type], projections, strict=True))
-        total: Tensor = sum(others, first)
+        named = zip(self.names[edge_type], projections, strict=True)
+        projected = [projection(rows[name]) for name, projection in named]
+        total: Tensor = sum(projected[1:], projected[0])
         return total

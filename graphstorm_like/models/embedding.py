@@ -1,8 +1,8 @@
 """Vectors of many nodes with a trained model, without gradients: layer-wise (exact) or by mini-batches (sampled).
 
 Layer-wise: each layer once for all nodes, over all neighbours, so that no vector is computed twice. Between layers the
-vectors lie in memory-mapped files, and a chunk of targets is bounded by its nodes and its edges; what grows with the
-graph in memory is the result, and some 20 bytes a node.
+vectors are in memory-mapped files, and a chunk of targets is bounded by its nodes and its edges; the memory that grows
+with the graph is the result and some 20 bytes per node.
 """
 
 from __future__ import annotations
@@ -34,28 +34,26 @@ Progress = Callable[[str, int, int], None]
 """(what, done, of)"""
 
 MAX_EDGES = 1_000_000
-"""Edges a chunk of targets: at D = 128 about 0.5 GB of gathered sources at the very most."""
+"""Edges in a chunk of targets, at most: at D = 128 about 0.5 GB of gathered sources."""
 
 
 def all_but_unused(fanout: FanoutByType) -> FanoutByType:
-    """All neighbours; none by the edge types that training left out with a fanout of 0."""
+    """All neighbours, except by the edge types that training left out with a fanout of 0."""
     unused = {name: 0 for name, k in fanout.by_edge_type.items() if k == 0}
     used = {name: -1 for name, k in fanout.by_edge_type.items() if k != 0}
-    return (
-        FanoutByType(default=0, by_edge_type=used)
-        if fanout.default == 0
-        else FanoutByType(default=-1, by_edge_type=unused)
-    )
+    if fanout.default == 0:
+        return FanoutByType(default=0, by_edge_type=used)
+    return FanoutByType(default=-1, by_edge_type=unused)
 
 
 @dataclass(frozen=True)
 class Embedder:
     """Computes vectors of nodes of a graph.
 
-    graph must be the message graph that the model may see. device: where to compute. fanouts: as in training, from
-    the layer next to the seeds outwards; layer-wise they only say which edge types take no part. scratch: folder for
-    vectors between layers. memo: keeps layer-wise results, for callers that know that the weights stay. group, shm: the
-    ranks that share the work, each its own nodes, and the host's folder for their tables.
+    graph: the message graph that the model may see. device: where to compute. fanouts: as in training, from the layer
+    next to the seeds outwards; layer-wise they only say which edge types take no part. scratch: folder for vectors
+    between layers. memo: keeps layer-wise results, for callers that know that the weights do not change. group, shm:
+    the ranks that share the work, each its own nodes, and the host's folder for their tables.
     """
 
     model: LmGnn
@@ -74,47 +72,47 @@ class Embedder:
     def layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
         """Vectors [count, D] of all nodes of the given types, over all neighbours."""
         missing = [t for t in node_types if self.memo is None or t not in self.memo]
-        found = self._layer_wise(missing) if missing else {}
+        vectors = self._layer_wise(missing) if missing else {}
         if self.memo is None:
-            return found
-        self.memo.update(found)
+            return vectors
+        self.memo.update(vectors)
         return {t: self.memo[t] for t in node_types}
 
     def _layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
         self.model.eval()
         hops = self.model.gnn.num_hops
-        wanted = self._wanted(node_types, hops)
+        types_by_layer = self._types_by_layer(node_types, hops)
         if self.scratch is not None:
             self.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.scratch) as name:
             scratch = Path(name)
-            hidden = {t: self._inputs(t, scratch) for t in wanted[0]}
+            hidden = {t: self._inputs(t, scratch) for t in types_by_layer[0]}
             self.group.barrier("encoding inputs")
             if not hops:
-                found = {t: self._no_hops(t, hidden[t]) for t in node_types}
+                tables = {t: self._no_hops(t, hidden[t]) for t in node_types}
                 self.group.barrier("vectors of nodes")
-                return {t: _as_vectors(table) for t, table in found.items()}
+                return {t: _as_vectors(table) for t, table in tables.items()}
             for i, layer in enumerate(self.model.gnn.layers):
                 assert isinstance(layer, GraphLayer)
-                where = None if i == hops - 1 else scratch
-                hidden = {t: self._layer(i, layer, t, hidden, where) for t in wanted[i + 1]}
+                folder = None if i == hops - 1 else scratch
+                hidden = {t: self._layer(i, layer, t, hidden, folder) for t in types_by_layer[i + 1]}
                 self.group.barrier(f"layer {i + 1}")
                 for file in scratch.glob(f"{i}-*"):
                     file.unlink()
         return {t: _as_vectors(table) for t, table in hidden.items()}
 
-    def _wanted(self, node_types: Sequence[NodeType], hops: int) -> list[list[NodeType]]:
-        """Types needed before the first layer, after it, ...; the last entry is what was asked for."""
-        wanted = [list(node_types)]
+    def _types_by_layer(self, node_types: Sequence[NodeType], hops: int) -> list[list[NodeType]]:
+        """Types needed before the first layer, after it, ...; the last entry is `node_types`."""
+        types_by_layer = [list(node_types)]
         for layer in reversed(range(hops)):
             fanout = self._layer_fanout(layer)
             sources = [
                 e.edge_type[0]
                 for e in self.graph.manifest.edges
-                if e.edge_type[2] in wanted[0] and fanout.of(e.edge_type)
+                if e.edge_type[2] in types_by_layer[0] and fanout.of(e.edge_type)
             ]
-            wanted.insert(0, list(dict.fromkeys([*wanted[0], *sources])))
-        return wanted
+            types_by_layer.insert(0, list(dict.fromkeys([*types_by_layer[0], *sources])))
+        return types_by_layer
 
     def _layer_fanout(self, layer: int) -> FanoutByType:
         return all_but_unused(self.fanouts[self.model.gnn.num_hops - 1 - layer])
@@ -139,7 +137,7 @@ class Embedder:
         return out
 
     def mini_batch_all(self, node_type: NodeType, fanouts: Sequence[FanoutByType], seed: int) -> Vectors:
-        """The same of all nodes of a type [count, D]."""
+        """The same for all nodes of a type [count, D]."""
         table = self._table(node_type, None)
         table.own[:] = self.mini_batch(node_type, np.arange(table.start, table.stop), fanouts, seed)
         self.group.barrier("vectors of nodes")
@@ -157,9 +155,9 @@ class Embedder:
         table = self._table(node_type, scratch / f"0-{self.model.inputs.index[node_type]}")
         for start in range(table.start, table.stop, self.batch_size):
             ids = np.arange(start, min(start + self.batch_size, table.stop))
-            features = {
-                n: torch.from_numpy(s.rows(ids)).to(self.device) for n, s in self.sources.get(node_type, {}).items()
-            }
+            features = {}
+            for name, source in self.sources.get(node_type, {}).items():
+                features[name] = torch.from_numpy(source.rows(ids)).to(self.device)
             encoded = self.model.inputs.encode(node_type, torch.from_numpy(ids).to(self.device), features)
             table.put(start, encoded.float().cpu().numpy())
         return table
@@ -181,13 +179,13 @@ class Embedder:
     ) -> RowTable:
         """One layer's vectors [count, D] of one type; in memory when scratch is None."""
         fanout = self._layer_fanout(index)
-        where = None if scratch is None else scratch / f"{index + 1}-{self.model.inputs.index[node_type]}"
-        out = self._table(node_type, where)
+        file = None if scratch is None else scratch / f"{index + 1}-{self.model.inputs.index[node_type]}"
+        out = self._table(node_type, file)
         for ids in self._chunks(node_type, out.start, out.stop):
             sampled = self.graph.sample({node_type: ids}, [fanout], stream(0, "inference"))
             blocks, input_ids = torch_subgraph(sampled)
-            pending = {t: hidden[t].begin_rows(at.numpy()) for t, at in input_ids.items()}
-            source = {t: torch.from_numpy(np.asarray(each.wait())).to(self.device) for t, each in pending.items()}
+            pending = {t: hidden[t].begin_rows(source_ids.numpy()) for t, source_ids in input_ids.items()}
+            source = {t: torch.from_numpy(np.asarray(rows.wait())).to(self.device) for t, rows in pending.items()}
             block = map_tensors(fetch_edge_inputs(blocks[0], self.sources), lambda t: t.to(self.device))
             out.put(int(ids[0]), layer(block, source)[node_type].float().cpu().numpy())
             self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1 - out.start, out.stop - out.start)
@@ -198,7 +196,7 @@ class Embedder:
         edges = np.zeros(last - first + 1, dtype=np.int64)
         for edge in self.graph.manifest.edges:
             if edge.edge_type[2] == node_type:
-                # Edge inputs are rows beside the gathered sources' D, which MAX_EDGES is meant for.
+                # MAX_EDGES is meant for the gathered sources' D; edge inputs are rows beside them.
                 cost = 1 + self.model.edge_widths.get(edge.edge_type, 0) // 128
                 edges[1:] += cost * self.graph.degrees(edge.edge_type, first, last)
         np.cumsum(edges, out=edges)

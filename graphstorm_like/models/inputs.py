@@ -1,4 +1,4 @@
-"""Everything known of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
+"""All inputs of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
 projections (the same as a projection of their concatenation), then norm, ReLU, dropout."""
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.image_encoders import ImageInputSpec, ImageProjection
 
 EMBEDDING = "@embedding"
-"""Name of the input that holds rows of a learnable embedding; no feature of the user's is called so."""
+"""Name of the input that holds rows of a learnable embedding; no feature of the user may have this name."""
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInputSpec:
-    """What one node type brings: widths of its inputs by name, and whether it has learnable embeddings."""
+    """The inputs of one node type: widths by name, and whether it has learnable embeddings."""
 
     widths: Mapping[str, int]
     embedding: bool
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-    """(mean, standard deviation) [F] of inputs that come as they are: text vectors. Most language models put all texts
-    into a narrow cone of small entries; unless that is taken out, a GNN learns slowly from what is left."""
+    """(mean, standard deviation) [F] of inputs that are not standardised yet: text vectors. Most language models map
+    all texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences."""
     images: Mapping[str, ImageInputSpec] = field(default_factory=dict)
     """Inputs that are pixels, by name."""
 
@@ -58,8 +58,8 @@ class InputProjection(nn.Module):
 
 
 class NodeInput(nn.Module):
-    """Inputs [N, F] by name, of nodes with ids [N] -> [N, hidden]. Rows of a learnable embedding are an input too, one
-    that is not projected: the table lies outside the model, for it may be larger than one process."""
+    """Inputs [N, F] by name, of nodes with ids [N] -> [N, hidden]. Rows of a learnable embedding are an input that is
+    not projected; their table is outside the model, since it may be too large for one process."""
 
     def __init__(self, spec: NodeInputSpec, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class NodeInput(nn.Module):
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
         if not self.names and not self.has_embedding:
-            # All nodes of the type start alike; the graph tells them apart.
+            # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
         self.norm = nn.LayerNorm(hidden)
         self.dropout = dropout
@@ -89,7 +89,7 @@ class NodeInput(nn.Module):
 
 
 class InputEncoder(nn.Module):
-    """A NodeInput a node type."""
+    """A NodeInput per node type."""
 
     def __init__(self, specs: Mapping[NodeType, NodeInputSpec], hidden: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The model: inputs -> graph encoder. What is asked of the seeds' vectors is the head's business."""
+"""The model: inputs -> graph encoder. What the seeds' vectors are used for is up to the head."""
 
 from __future__ import annotations
 

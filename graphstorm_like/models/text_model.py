@@ -1,7 +1,7 @@
 """The model without a graph: the language model's vectors, and nothing else.
 
-h = LayerNorm(mean over the node's texts), and a linear map when another width is asked for. The norm takes out the
-scale, which differs between encoders by a factor of a hundred; a head's learning rate would depend on it.
+h = LayerNorm(mean over the node's texts), and a linear map when another width is requested. The norm removes the
+scale, which differs between encoders by a factor of a hundred: a head's learning rate would depend on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphstorm_like.models.lm_gnn import LmGnn
 
 
 class SharedVector(nn.Module):
-    """One learnt vector for all nodes of a type that has no text: what is told of them stands elsewhere."""
+    """One learnt vector, shared by all nodes of a type without text."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class SharedVector(nn.Module):
 
 
 class TextInputs(nn.Module):
-    """Text vectors [N, F] by name -> [N, hidden], a norm (and a map) a node type."""
+    """Text vectors [N, F] by name -> [N, hidden], a norm (and a map) per node type."""
 
     def __init__(self, widths: Mapping[NodeType, Mapping[str, int]], hidden: int, project: bool) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class TextInputs(nn.Module):
             if not by_name:
                 self.maps.append(SharedVector(hidden))
                 continue
-            (width,) = set(by_name.values())  # one language model a node type
+            (width,) = set(by_name.values())  # one language model per node type
             parts: list[nn.Module] = [nn.LayerNorm(width)]
             if project or width != hidden:
                 parts.append(nn.Linear(width, hidden))
@@ -48,13 +48,13 @@ class TextInputs(nn.Module):
 
     def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """[N, hidden] of nodes of one type."""
-        at = self.index[node_type]
-        if not self.names[at]:
-            same: Tensor = self.maps[at](len(ids))
-            return same
-        rows = [features[name].float() for name in self.names[at]]
+        number = self.index[node_type]
+        if not self.names[number]:
+            shared: Tensor = self.maps[number](len(ids))
+            return shared
+        rows = [features[name].float() for name in self.names[number]]
         mean = rows[0] if len(rows) == 1 else torch.stack(rows).mean(dim=0)
-        mapped: Tensor = self.maps[at](mean)
+        mapped: Tensor = self.maps[number](mean)
         return mapped
 
     def forward(
@@ -65,7 +65,7 @@ class TextInputs(nn.Module):
 
 
 class NoLayers(GraphEncoder):
-    """Vectors as they are."""
+    """Returns the vectors unchanged."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)

@@ -1,5 +1,5 @@
-"""The processes that train together, as one of them sees it. Alone it is this class; `ranks.torch_group` has the
-one that talks. All ranks call the same methods in the same order."""
+"""The processes that train together, as one of them sees them. This class is a group of one process;
+`ranks.torch_group` has the one whose ranks communicate. All ranks call the same methods in the same order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Group:
-    """One process, alone: rank 0 of 1."""
+    """A single process: rank 0 of 1."""
 
     rank = 0
     size = 1
@@ -27,48 +27,48 @@ class Group:
 
     @property
     def leads_host(self) -> bool:
-        """Whether this process does what one process of a host must do for all of them."""
+        """Whether this process does the work that one process does for its whole host."""
         return self.local_rank == 0
 
     def mine(self, rows: IntArray) -> IntArray:
-        """This rank's share of some rows: a block of them."""
+        """This rank's share of some rows: a contiguous block."""
         return rows[len(rows) * self.rank // self.size : len(rows) * (self.rank + 1) // self.size]
 
     def total(self, values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
-        """The sum over ranks, exact up to 2^53 for counts; `what` is named when it fails."""
+        """The sum over ranks, exact for counts up to 2^53; an error names `what`."""
         return values
 
     def barrier(self, what: str) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this."""
 
     def leader_first(self, what: str) -> None:
-        """The leader of each host goes on, the others wait until all leaders call `leader_done`. May take hours."""
+        """The leader of each host continues; the others wait until all leaders call `leader_done`. May take hours."""
 
     def leader_done(self, what: str) -> None:
         """See leader_first."""
 
     def collect(self, text: str, what: str) -> list[str]:
-        """What every rank says, in their order."""
+        """The texts of all ranks, in the order of ranks."""
         return [text]
 
     def from_first(self, text: str, what: str) -> str:
-        """What rank 0 says."""
+        """The text of rank 0."""
         return self.collect(text if self.rank == 0 else "", what)[0]
 
     def sum_(self, tensors: Sequence[Tensor], what: str) -> None:
         """Replace tensors by their sums over ranks."""
 
     def gather_rows(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
-        """Rows [sizes[rank], D] of every rank, one below the other [sum, D], with gradients into all of them."""
+        """Rows [sizes[rank], D] of every rank, concatenated [sum, D]; gradients flow back to every rank."""
         return rows
 
     def gather(self, rows: Tensor, what: str) -> Tensor:
-        """Rows of every rank, as many as each has, one below the other; no gradients."""
+        """Rows of every rank, concatenated; ranks may have different numbers of rows. No gradients."""
         return rows
 
     def exchange(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
-        """rows: first sizes[0] rows for rank 0, then sizes[1] for rank 1 ...; the rows that others have for this rank,
-        in the order of ranks."""
+        """Send rows to other ranks: the first sizes[0] to rank 0, the next sizes[1] to rank 1 ... Returns the rows that
+        all ranks have sent to this one, in the order of ranks."""
         return rows
 
 

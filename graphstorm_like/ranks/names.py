@@ -10,8 +10,8 @@ from collections.abc import Iterator
 class TableNames:
     """A new name for every table of a process: its kind and a number.
 
-    All ranks create their tables in the same order, so the same name is the same table everywhere. That is the rule
-    that makes this work: whoever asks for a name must ask on every rank.
+    All ranks must create their tables in the same order, so that a name means the same table on every rank: code that
+    calls `new` must call it on every rank.
     """
 
     def __init__(self) -> None:
@@ -23,4 +23,4 @@ class TableNames:
 
 
 TABLE_NAMES = TableNames()
-"""Those of this process."""
+"""The names of this process."""

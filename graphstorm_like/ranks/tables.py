@@ -1,7 +1,8 @@
-"""Tables of numbers with a row a node, shared by all ranks: each writes its own rows, all read any.
+"""Tables of numbers with one row per node, shared by all ranks: each rank writes its own rows and reads any.
 
-Alone a process has the whole table, in memory or in a file. Otherwise a host's rows lie in its shared-memory folder,
-which its ranks map; other hosts ask its servers. A rank sees what others have written after a barrier.
+A single process holds the whole table, in memory or in a file. With several ranks, a host's rows lie in its
+shared-memory folder, which its ranks map; other hosts read them from its servers. A rank sees what others have written
+after a barrier.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.files import reserve
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.shared import create_rows, drop, find
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.pending import Pending
@@ -22,19 +23,19 @@ from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.names import TABLE_NAMES
 
 _unused: list[tuple[Path, str]] = []
-"""Tables of the host that this process, its leader, has let go, and others may still read."""
+"""Tables that this process, the leader of its host, no longer uses, but other ranks may still read."""
 FloatRows = npt.NDArray[np.float32]
 
 
 def rank_bounds(cuts: IntArray, group: Group) -> IntArray:
-    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1], where host h has cuts[h]:cuts[h + 1], which its ranks
-    share equally."""
+    """[ranks + 1]: rank r has the rows bounds[r]:bounds[r + 1]. Host h has the rows cuts[h]:cuts[h + 1], divided
+    equally among its ranks."""
     inner = [cuts[:-1] + (np.diff(cuts) * i) // group.local_size for i in range(group.local_size)]
     return np.array([*np.stack(inner, axis=1).ravel(), cuts[-1]])
 
 
 def row_bounds(graph: Graph, row_type: RowType, group: Group) -> IntArray:
-    """See rank_bounds: rows of a type, of which each host has those of its partition."""
+    """See rank_bounds: the rows of a type, where each host has those of its partition."""
     if group.hosts > 1:
         assert isinstance(graph, PartitionedGraph)
         cuts = graph.starts(row_type)
@@ -45,8 +46,8 @@ def row_bounds(graph: Graph, row_type: RowType, group: Group) -> IntArray:
 
 
 class HostRows:
-    """Numbers [count, width], zero at first, of which a host has one copy. Its ranks make it together and map it, and
-    its servers answer for it under the name. index: see SharedTable."""
+    """Numbers [count, width], zero at first, of which each host has one copy. All ranks create it together and map it;
+    servers find it by its name. index: see SharedTable."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class HostRows:
         if group.leads_host:
             create_rows(shm, name, shape, dtype, index)
         group.barrier(f"making table {name}")
-        while _unused:  # where all ranks are here, none reads what this one let go before
+        while _unused:  # all ranks have reached this point, so none still reads these tables
             drop(*_unused.pop())
         if group.leads_host:
             weakref.finalize(self, _unused.append, (shm, name)).atexit = False
@@ -73,10 +74,10 @@ class HostRows:
 
 
 class RowTable:
-    """float32 rows [count, width] of the nodes of a type, zero at first. All ranks make it together.
+    """float32 rows [count, width] of the nodes of a type, zero at first. All ranks create it together.
 
-    own [stop - start, width]: this rank's rows, to write to. shm: the host's folder, when there are several ranks.
-    file: where a process alone keeps the rows; None: in memory.
+    own [stop - start, width]: this rank's rows, which it may write. shm: the host's shared-memory folder, needed with
+    several ranks. file: where a single process keeps the rows; None: in memory.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class RowTable:
         self.shape = (int(self.bounds[-1]), width)
         self._graph, self._node_type, self._group = graph, node_type, group
         self._here: FloatRows
-        """Rows that this process has mapped: all, or with several hosts its own host's."""
+        """The rows that this process has mapped: all rows, or with several hosts those of its own host."""
         if group.size == 1:
             self._here = self.own = _alone(self.shape, file)
             return
@@ -124,8 +125,8 @@ class RowTable:
 
     def __getitem__(self, rows: slice | IntArray) -> FloatRows:
         if self._group.hosts == 1:
-            found: FloatRows = self._here[rows]
-            return found
+            chosen: FloatRows = self._here[rows]
+            return chosen
         return self.rows(np.arange(len(self))[rows] if isinstance(rows, slice) else rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:

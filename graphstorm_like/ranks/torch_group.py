@@ -1,7 +1,7 @@
 """The processes of a job, over torch.distributed: gloo for numbers and CPU tensors, NCCL for CUDA tensors.
 
-`start` joins the group that the launcher's environment describes; `group()` and `cluster()` are what this process is
-in. Every wait has a timeout, whose error names the rank and what it waited for.
+`start` joins the group that the launcher's environment describes; `group()` and `cluster()` return this process's group
+and cluster. Every wait has a timeout, whose error names the rank and what it waited for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -22,30 +23,30 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 LONG_SECONDS = 7 * 86_400.0
-"""For work that one process of a host does for all: the supervisor ends the job when that one dies."""
+"""Timeout for work that one process of a host does for all: the supervisor ends the job when that process dies."""
 
 _group: Group = SINGLE_PROCESS
 _cluster: Cluster | None = None
 
 
 def group() -> Group:
-    """The group that this process is in."""
+    """The group of this process."""
     return _group
 
 
 def cluster() -> Cluster | None:
-    """Where this process stands; None: no launcher started it."""
+    """This process's place in its job; None: no launcher started it."""
     return _cluster
 
 
 def start(timeout_seconds: float, device: str = "auto") -> Group:
-    """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ...: as torchrun sets them).
+    """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ..., as torchrun sets them).
 
     device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs.
     """
@@ -61,9 +62,8 @@ def start(timeout_seconds: float, device: str = "auto") -> Group:
 
 
 def check_gpus(trainers: int, gpus: int) -> None:
-    """A GPU for each trainer of a machine: NCCL takes no two ranks on one, and fails in words that help nobody.
-
-    Raises ConfigError.
+    """Raises ConfigError unless each trainer of a machine has its own GPU: NCCL does not allow two ranks on one, and
+    its own error message does not say so.
     """
     if trainers > gpus:
         raise ConfigError(
@@ -92,9 +92,10 @@ class TorchGroup(Group):
             self.host, self.hosts = where.host, where.hosts
         if cuda:
             torch.cuda.set_device(self.local_rank)
-        # A host that has lost the others notices up to a timeout later than they: they wait for it that much longer.
-        again = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
-        patience = timeout_seconds * (2 if again else 1)
+        # A host that has lost the others may notice one timeout later than they do: after a restart they wait for it
+        # that much longer.
+        is_restart = self.hosts > 1 and os.environ.get("GSL_ATTEMPT", "0") != "0"
+        patience = timeout_seconds * (2 if is_restart else 1)
         with self._named("joining the group", patience):
             self._store = _meet(self.rank, self.size, patience)
             dist.init_process_group(
@@ -111,10 +112,10 @@ class TorchGroup(Group):
         try:
             yield
         except (RuntimeError, ValueError, LaunchError) as err:
-            reason = str(err).splitlines()[0][:300]
-            raise LaunchError(
+            reason = _plain_reason(err)
+            raise LostRankError(
                 f"rank {self.rank} of {self.size}, {what}: must hear from all ranks within "
-                f"{seconds or self.timeout_seconds:g} s ({reason}). The first process that failed says why"
+                f"{seconds or self.timeout_seconds:g} s ({reason}). The log of the first process that failed says why"
             ) from err
 
     def total(self, values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
@@ -129,7 +130,7 @@ class TorchGroup(Group):
         self.total(np.zeros(1), what)
 
     def leader_first(self, what: str) -> None:
-        """See Group. Waits at the rendezvous store, for collectives give up too soon."""
+        """See Group. Waits at the rendezvous store, because collectives time out too soon."""
         self._waits += 1
         if not self.leads_host:
             self._wait_for_leader(what)
@@ -152,11 +153,11 @@ class TorchGroup(Group):
         with self._named(what):
             while not self._store.check([key]):
                 if time.monotonic() > deadline:
-                    raise RuntimeError("it never came")
+                    raise RuntimeError("it was never set")
                 time.sleep(0.05)
 
     def collect(self, text: str, what: str) -> list[str]:
-        """See Group. Bytes, for torch's own way with objects is pickle."""
+        """See Group. Sends bytes, because torch pickles objects."""
         sizes = np.zeros(self.size)
         raw = text.encode()
         sizes[self.rank] = len(raw)
@@ -167,7 +168,7 @@ class TorchGroup(Group):
         return [part.numpy().tobytes().decode() for part in parts]
 
     def sum_(self, tensors: Sequence[Tensor], what: str) -> None:
-        """See Group. In buckets of like tensors, so that a small one costs no message of its own."""
+        """See Group. In buckets of tensors of one type, so that small tensors share a message."""
         with self._named(what):
             for bucket in _buckets(tensors):
                 flat = torch.cat([t.reshape(-1) for t in bucket])
@@ -202,7 +203,7 @@ class TorchGroup(Group):
 
 
 def _meet(rank: int, size: int, seconds: float) -> Any:
-    """The rendezvous: rank 0 listens, at the address of its host only, where torch would listen at all."""
+    """The rendezvous store. Rank 0 listens at its host's address only; torch would listen at all addresses."""
     store = dist.TCPStore  # type: ignore[attr-defined]
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     timeout = datetime.timedelta(seconds=seconds)
@@ -210,23 +211,23 @@ def _meet(rank: int, size: int, seconds: float) -> Any:
         listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         return store(address, port, size, True, timeout, master_listen_fd=listener.detach())
     started = time.monotonic()
-    # torch's own tries come at ever longer intervals, and would miss a network that is back.
+    # torch itself retries at ever longer intervals, and would notice late that a network is back.
     connect((address, port), seconds, "rank 0 at").close()
-    left = max(seconds - (time.monotonic() - started), 1.0)
-    # torch has no timeout for somebody who takes the connection and says nothing: a frozen rank 0, a stranger.
-    found: queue.Queue[Any] = queue.Queue()
+    seconds_left = max(seconds - (time.monotonic() - started), 1.0)
+    # torch has no timeout for a peer that accepts the connection and sends nothing: a frozen rank 0, or a stranger.
+    results: queue.Queue[Any] = queue.Queue()
 
     def join() -> None:
         try:
-            found.put(store(address, port, size, False, datetime.timedelta(seconds=left)))
+            results.put(store(address, port, size, False, datetime.timedelta(seconds=seconds_left)))
         except RuntimeError as err:
-            found.put(err)
+            results.put(err)
 
     threading.Thread(target=join, daemon=True, name="rendezvous").start()
     try:
-        answer = found.get(timeout=left + 1.0)
+        answer = results.get(timeout=seconds_left + 1.0)
     except queue.Empty:
-        raise RuntimeError(f"rank 0 at {address}:{port} takes connections, and does not answer") from None
+        raise RuntimeError(f"rank 0 at {address}:{port} accepts connections, but does not answer") from None
     if isinstance(answer, RuntimeError):
         raise answer
     return answer
@@ -241,8 +242,8 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     size = 0
     for tensor in tensors:
         own = tensor.numel() * tensor.element_size()
-        like = bucket and bucket[0].dtype == tensor.dtype and bucket[0].device == tensor.device
-        if bucket and (not like or size + own > BUCKET_BYTES):
+        fits_type = bucket and bucket[0].dtype == tensor.dtype and bucket[0].device == tensor.device
+        if bucket and (not fits_type or size + own > BUCKET_BYTES):
             yield bucket
             bucket, size = [], 0
         bucket.append(tensor)
@@ -252,7 +253,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def _gather(rows: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Ranks' rows, padded to one number for the collective, without the padding."""
+    """The rows of all ranks, concatenated. The collective needs equal sizes: rows are padded, and cut afterwards."""
     most = max(sizes)
     padded = rows.new_zeros((most, *rows.shape[1:]))
     padded[: len(rows)] = rows
@@ -262,7 +263,7 @@ def _gather(rows: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 class _GatherRows(torch.autograd.Function):
-    """Backward: what all ranks want of this rank's rows, summed."""
+    """Backward: the gradients of this rank's rows, summed over all ranks."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, sizes: tuple[int, ...], rank: int) -> Tensor:
@@ -275,3 +276,9 @@ class _GatherRows(torch.autograd.Function):
         dist.all_reduce(whole)
         start = sum(ctx.sizes[: ctx.rank])
         return whole[start : start + ctx.sizes[ctx.rank]], None, None
+
+
+def _plain_reason(err: Exception) -> str:
+    """The first sentence of an error, without gloo's source line before it and its advice after it."""
+    text = re.sub(r"^\[\S+:\d+\] ", "", str(err).splitlines()[0])
+    return text.split(". ")[0][:300]

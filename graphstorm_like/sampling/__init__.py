@@ -1,1 +1,1 @@
-"""From a position in the stream to a whole MiniBatch."""
+"""Makes mini-batches: seeds, neighbourhoods, negatives and features for a position in the stream."""

@@ -1,6 +1,6 @@
-"""MiniBatch: all that one training or inference step needs, for any graph.
+"""MiniBatch: everything that one training or inference step needs, for any graph.
 
-Legend of shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive edges, C candidates.
+Shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive edges, C candidates.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from graphstorm_like.graph.store import Block, IntArray, NodeType, Relation, Row
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """Where in the stream of batches this one stands; part of the checkpoint."""
+    """The position of a batch in the stream of batches; part of the checkpoint."""
 
     epoch: int
     step: int
 
 
 class Targets:
-    """What a step asks of its seeds. Each seeder brings a frozen dataclass of its own, which derives from this one and
-    says what the rest of a step must know of it; of other seeders' it need not know.
+    """What a step must predict for its seeds. Each seeder has its own frozen dataclass, which derives from this one.
+    The properties below are all that the rest of a step needs to know about it.
 
-    Tensors in its fields, also inside of dicts, tuples and dataclasses, move with the batch. Rows are those of this
-    rank alone: the seeder has cut the step's.
+    Tensors in its fields, also those inside dicts, tuples and dataclasses, move with the batch. Rows are this rank's
+    only: the seeder has already taken its slice of the step.
     """
 
     __slots__ = ()
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        """The same with every tensor changed: on a device, in pinned memory."""
+        """A copy with every tensor changed: moved to a device, or to pinned memory."""
         changed: Targets = _map_fields(self, change)
         return changed
 
     @property
     def scored(self) -> Mapping[EdgeType, Tensor]:
-        """Ids [B] of the edges, by type, of which the head reads what they themselves carry."""
+        """Ids [B], by type, of the edges whose own features and texts the head reads."""
         return {}
 
     def with_inputs(self, edge_type: EdgeType, inputs: Mapping[str, Tensor]) -> Targets:
-        """A copy with rows [B, F], by name, of scored edges."""
+        """A copy with inputs [B, F], by name, of scored edges."""
         raise NotImplementedError(f"{type(self).__name__} scores no edges")
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:
-        """The relations of which there are links to tell from wrong ones."""
+        """The relations whose links are told apart from negatives; none for tasks on labels."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeTargets(Targets):
-    """What is asked of the seeds of one node type: labels [S] (int64 class index, or float32 number)."""
+    """Labels [S] of the seeds of one node type (int64 class index, or float32 number)."""
 
     node_type: NodeType
     labels: Tensor
@@ -66,7 +66,8 @@ class NodeTargets(Targets):
 
 @dataclass(frozen=True, slots=True)
 class EdgeTargets(Targets):
-    """B labelled edges of one type: ends as positions in the seeds, labels [B] as in NodeTargets, edge ids [B]."""
+    """B labelled edges of one type: sources and targets [B] as positions in the seeds, labels [B] as in NodeTargets,
+    edge ids [B]."""
 
     edge_type: EdgeType
     sources: Tensor
@@ -74,7 +75,7 @@ class EdgeTargets(Targets):
     labels: Tensor
     ids: Tensor
     inputs: dict[str, Tensor] = field(default_factory=dict)
-    """[B, F]: what the edges themselves carry, by name; texts as vectors, named `text:<name>`."""
+    """[B, F]: the edges' own features by name, and their texts as vectors named `text:<name>`."""
 
     @property
     def scored(self) -> Mapping[EdgeType, Tensor]:
@@ -88,9 +89,9 @@ class EdgeTargets(Targets):
 
 @dataclass(frozen=True, slots=True)
 class CandidatePool:
-    """Candidates of one node type of a step, of all ranks: their vectors [C, D] are gathered, rank after rank.
+    """Candidates of one node type in a step, from all ranks: their vectors [C, D] are gathered, rank after rank.
 
-    mine [C of this rank]: positions in the seeds. sizes: how many each rank brings.
+    mine [C of this rank]: positions in the seeds. sizes: how many candidates each rank contributes.
     """
 
     mine: Tensor
@@ -99,12 +100,12 @@ class CandidatePool:
 
 @dataclass(frozen=True, slots=True)
 class RelationLinks:
-    """B edges of one type, this rank's, and the rows of the target type's CandidatePool that are their candidates.
+    """This rank's B edges of one type, and the rows of the target type's CandidatePool that are their candidates.
 
-    sources [B]: positions in the seeds. columns: slices of the pool, one after the other C candidates; these begin with
-    the targets of the B edges, so that candidate i is the true one of source i.
-    mask [B, C] is True where candidate j is no negative of source i: another known true target, or the source itself.
-    The true pairs (i, i) are False.
+    sources [B]: positions in the seeds. columns: slices of the pool, which together hold C candidates; the first B are
+    the targets of the B edges, so that candidate i is the true target of source i.
+    mask [B, C]: True where candidate j must not count as a negative of source i, because it is another known true
+    target, or the source itself. The true pairs (i, i) are False.
     log_q [C]: log of how often each candidate is drawn, to be subtracted from its scores; None: no correction.
     """
 
@@ -115,14 +116,14 @@ class RelationLinks:
     log_q: Tensor | None = None
 
     def candidates(self, pool: Tensor, dim: int = 0) -> Tensor:
-        """What lies in the order of the pool [.., pool, ..] -> in the order of the candidates [.., C, ..]."""
+        """Values in the order of the pool [.., pool, ..] -> in the order of the candidates [.., C, ..]."""
         pieces = [pool.narrow(dim, c.start, c.stop - c.start) for c in self.columns]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkTargets(Targets):
-    """Edges of some relations to tell from wrong ones. Relations with the same target type share their candidates."""
+    """Edges of some relations to tell apart from negatives. Relations with the same target type share candidates."""
 
     parts: tuple[RelationLinks, ...]
     pools: dict[NodeType, CandidatePool]
@@ -134,13 +135,13 @@ class LinkTargets(Targets):
 
 
 def link_parts(targets: Targets | None) -> tuple[RelationLinks, ...]:
-    """The relations of which a batch holds links to tell from wrong ones; none for tasks on labels."""
+    """`Targets.links`; empty without targets."""
     return () if targets is None else targets.links
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """Where texts of a batch belong to: the edges of a type that lead to the seeds."""
+    """A place of texts in a batch: the edges of a type that lead to the seeds."""
 
     edge_type: EdgeType
 
@@ -150,7 +151,7 @@ TextPlace: TypeAlias = RowType | Messages
 
 
 def row_type_of(place: TextPlace) -> RowType:
-    """The node or edge type of a place."""
+    """The node or edge type of a TextPlace."""
     return place.edge_type if isinstance(place, Messages) else place
 
 
@@ -158,9 +159,8 @@ def row_type_of(place: TextPlace) -> RowType:
 class TrainedTexts:
     """Texts of one input of a place that get gradients.
 
-    at [M]: positions of their nodes or edges in the place. batches: TextBatches; their vectors a node, one batch's
-    below the other's, belong to `at`. unique [U]: their distinct texts, or pieces of texts, in the order of the
-    batches.
+    at [M]: positions of their nodes or edges in the place. batches: TextBatches, whose vectors, concatenated, belong to
+    the rows `at`. unique [U]: numbers of their distinct texts, or pieces of texts, in the order of the batches.
     """
 
     at: Tensor
@@ -177,9 +177,9 @@ class MiniBatch:
     position: StreamPosition
     targets: Targets | None = None
     asked: dict[EdgeType, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """(source ids, target ids) of the edges that the step, on all ranks, is about."""
+    """(source ids, target ids) of the edges that the step predicts, on all ranks."""
     weight: float = 1.0
-    """0: nothing was left for this rank, which goes through the motions that others wait for."""
+    """0: this rank has no rows in this step, and only takes part in the collective operations."""
     blocks: tuple[Block, ...] = ()
     """From the outermost layer to the one next to the seeds; edge inputs are in their relations."""
     input_ids: dict[NodeType, Tensor] = field(default_factory=dict)
@@ -187,7 +187,7 @@ class MiniBatch:
     features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
     """[N, F]; cached text vectors are features too, named `text:<name>`."""
     texts: dict[TextPlace, dict[str, TrainedTexts]] = field(default_factory=dict)
-    """By the same names: texts for a language model that learns. Their vectors replace rows of the inputs."""
+    """By the same names: texts for a language model in training. Their vectors replace rows of the inputs."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
@@ -246,12 +246,12 @@ def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType
     """The store's numpy blocks and input ids as tensors, without a copy."""
 
     def relation(r: Relation[IntArray]) -> Relation:
-        rows, offsets, sources, edge_ids = (
-            torch.from_numpy(np.ascontiguousarray(x)) for x in (r.rows, r.offsets, r.sources, r.edge_ids)
-        )
+        arrays = (r.rows, r.offsets, r.sources, r.edge_ids)
+        rows, offsets, sources, edge_ids = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
         return Relation(rows, offsets, sources, edge_ids)
 
-    blocks = tuple(
-        Block(b.num_src, b.num_dst, {t: relation(r) for t, r in b.relations.items()}) for b in subgraph.blocks
-    )
-    return blocks, {t: torch.from_numpy(ids) for t, ids in subgraph.input_ids.items()}
+    blocks = []
+    for block in subgraph.blocks:
+        relations = {edge_type: relation(r) for edge_type, r in block.relations.items()}
+        blocks.append(Block(block.num_src, block.num_dst, relations))
+    return tuple(blocks), {t: torch.from_numpy(ids) for t, ids in subgraph.input_ids.items()}

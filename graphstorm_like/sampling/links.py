@@ -1,10 +1,10 @@
-"""Batches of edges to learn from, of one relation or of several that share their candidates.
+"""Batches of edges for link prediction, of one relation or of several that share their candidates.
 
-In: ids of edges, numbered through all relations (`edge_starts`). Out: a MiniBatch whose seeds are the distinct ends and
-the negatives, with LinkTargets. The candidates of a node type are one pool: the targets of all edges that lead to it,
-and the drawn nodes. A relation takes its own targets first, then (in-batch) all the rest of the pool, or the drawn
-nodes alone. Several ranks make the vectors of the pool together, each of its edges' targets and of its share of the
-drawn nodes, so that the loss is that of one process.
+In: edge ids, counted through all relations (`edge_starts`). Out: a MiniBatch whose seeds are the distinct ends and the
+negatives, with LinkTargets. The candidates of a node type form one pool: the targets of all edges that lead to it, and
+the drawn nodes. A relation's candidates are its own targets first, then the rest of the pool (in-batch negatives), or
+the drawn nodes alone. Several ranks compute the vectors of the pool together, each those of its edges' targets and of
+its share of the drawn nodes, so that the loss equals that of one process.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
-    """[R + 1]: edge e of relation r has the number starts[r] + e."""
+    """[R + 1]: edge e of relation r gets the number starts[r] + e."""
     return np.cumsum([0, *(manifest.edge(e).count for e in edge_types)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class RelationEdges:
-    """A step's edges of one relation, of all ranks: ids of sources and targets, and which of the edges are this
-    rank's."""
+    """The edges of one relation in a step, of all ranks: source and target ids, and the slice of the edges that belongs
+    to this rank."""
 
     edge_type: EdgeType
     source: IntArray
@@ -46,10 +46,10 @@ class RelationEdges:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The candidates of a node type of a step, rank after rank: of each rank the targets of its edges, relation by
+    """The candidates of a node type in a step, rank after rank: for each rank the targets of its edges, relation by
     relation, then its share of the drawn nodes.
 
-    ids [C]. starts [ranks, relations + 1]: where each of these pieces begins; the drawn nodes are the last.
+    ids [C]. starts [ranks, relations + 1]: where each of these pieces begins; the last piece holds the drawn nodes.
     """
 
     ids: IntArray
@@ -61,8 +61,9 @@ class Candidates:
     def of(edges: Sequence[RelationEdges], drawn: IntArray, share: RankSlice) -> Candidates:
         """The candidates of relations that lead to one node type."""
         pieces = [*(e.target for e in edges), drawn]
-        ranks = np.concatenate([share.ranks(len(piece)) for piece in pieces])
-        piece_of = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+        lengths = [len(piece) for piece in pieces]
+        ranks = np.concatenate([share.ranks(length) for length in lengths])
+        piece_of = np.repeat(np.arange(len(pieces)), lengths)
         order = np.argsort(ranks, kind="stable")
         counts = np.bincount(ranks * len(pieces) + piece_of, minlength=share.size * len(pieces))
         starts = (np.cumsum(counts) - counts).reshape(share.size, len(pieces))
@@ -70,12 +71,12 @@ class Candidates:
 
     @property
     def mine(self) -> slice:
-        """Those whose vectors this rank makes."""
+        """The candidates whose vectors this rank computes."""
         return self._piece(self.rank, 0, len(self.edge_types) + 1)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many each rank makes."""
+        """How many vectors each rank computes."""
         return tuple(np.diff([*self.starts[:, 0], len(self.ids)]).tolist())
 
     def own(self, edge_type: EdgeType) -> slice:
@@ -83,17 +84,17 @@ class Candidates:
         return self._piece(self.rank, self.edge_types.index(edge_type), 1)
 
     def drawn(self) -> list[slice]:
-        """The drawn nodes, by the rank that makes their vectors."""
+        """The drawn nodes, by the rank that computes their vectors."""
         return [self._piece(rank, len(self.edge_types), 1) for rank in range(len(self.starts))]
 
     def columns(self, edge_type: EdgeType, in_batch: bool) -> tuple[slice, ...]:
-        """What the edges of a relation have to choose from, their own targets first."""
+        """The candidates of a relation's edges, as slices of the pool, their own targets first."""
         own = self.own(edge_type)
-        others = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
+        pieces = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
         columns = [own]
-        for piece in others:
+        for piece in pieces:
             if piece.start == columns[-1].stop:
-                columns[-1] = slice(columns[-1].start, piece.stop)  # what lies together need not be copied
+                columns[-1] = slice(columns[-1].start, piece.stop)  # adjacent slices are merged: one needs no copy
             elif piece.stop > piece.start:
                 columns.append(piece)
         return tuple(columns)
@@ -107,8 +108,8 @@ class Candidates:
 class LinkSeeder:
     """Seeds are the ends of a batch of edges and of the negatives drawn for it.
 
-    train: the training edges of each relation; only these count as known, so that nothing is told of held-out ones.
-    most: edges of a relation that an epoch takes at most; it decides how often targets are drawn.
+    train: the training edges of each relation; only these count as known true edges, so that nothing leaks about
+    held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
     """
 
     def __init__(
@@ -124,34 +125,32 @@ class LinkSeeder:
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._known = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
-        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._known)
+        self._true_targets = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
-                into = [known.targets for e, known in self._known.items() if e[2] == node_type]
+                into = [true.targets for e, true in self._true_targets.items() if e[2] == node_type]
                 self._frequencies[node_type] = target_frequencies(into, self._counts[node_type], most)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Numbers of edges -> distinct end nodes, and of each relation the sources and its candidates in the pools."""
+        """Edge numbers -> distinct end nodes as seeds, and the sources and candidates of each relation."""
         edges = self._edges(ids)
         pools = self._pools(edges, position)
         nodes = [(e.edge_type[0], e.source[e.mine]) for e in edges]
         nodes += [(t, pool.ids[pool.mine]) for t, pool in pools.items()]
-        nodes += [(e.edge_type[0], e.source[:1]) for e in edges]  # so that no rank is without seeds
+        nodes += [(e.edge_type[0], e.source[:1]) for e in edges]  # so that every rank has seeds
         seeds, at = number_nodes(nodes)
         parts = [self._part(e, sources, pools[e.edge_type[2]]) for e, sources in zip(edges, at, strict=False)]
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
         targets = LinkTargets(tuple(parts), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
-        return MiniBatch(
-            seeds={t: seeds[t] for t in dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))},
-            position=position,
-            targets=targets,
-            asked={e.edge_type: (torch.from_numpy(e.source), torch.from_numpy(e.target)) for e in edges},
-        )
+        node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
+        ordered_seeds = {t: seeds[t] for t in node_types}
+        ends = {e.edge_type: (torch.from_numpy(e.source), torch.from_numpy(e.target)) for e in edges}
+        return MiniBatch(seeds=ordered_seeds, position=position, targets=targets, asked=ends)
 
     def _edges(self, ids: IntArray) -> list[RelationEdges]:
-        """The step's edges by relation; every rank gets the same, and takes a block of each relation's."""
+        """The step's edges by relation: the same on every rank, with this rank's block of each relation."""
         relation = np.searchsorted(self._starts, ids, side="right") - 1
         edges = []
         for r in np.unique(relation).tolist():
@@ -162,7 +161,7 @@ class LinkSeeder:
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
-        """The candidates of each target type; negatives are drawn in the order of these."""
+        """The candidates of each target type; negatives are drawn in the order of the types."""
         rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
         pools = {}
         for node_type in dict.fromkeys(e.edge_type[2] for e in edges):
@@ -182,15 +181,15 @@ class LinkSeeder:
     def _mask(
         self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray
     ) -> npt.NDArray[np.bool_]:
-        """[B, C]: candidate j is another known true target of source i, its own target once more, or i itself."""
-        mask = self._known[edge_type].mask(source, candidates, target)
+        """[B, C]: candidate j is another known true target of source i, its own target again, or i itself."""
+        mask = self._true_targets[edge_type].mask(source, candidates, target)
         if edge_type[0] == edge_type[2]:
             mask |= candidates[None, :] == source[:, None]
         np.fill_diagonal(mask[:, : len(source)], False)
         return mask
 
     def _log_q(self, node_type: NodeType, candidates: IntArray, drawn: int) -> Tensor | None:
-        """[C]: see RelationLinks; `drawn` of the candidates are."""
+        """[C]: see RelationLinks. drawn: how many of the candidates are drawn nodes."""
         if not self.config.popularity_correction:
             return None
         chances = self.negatives.chances(node_type, candidates)
@@ -207,15 +206,15 @@ class LinkSeeder:
 def target_frequencies(
     targets: Sequence[IntArray], num_targets: int, most: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """[num_targets] chance of each node to be the target of a random edge of an epoch; sums to 1.
+    """[num_targets] probability that a random edge of an epoch leads to each node; sums to 1.
 
-    targets: of the training edges of each relation; an epoch takes at most `most` of each.
+    targets: target ids of the training edges of each relation; an epoch takes at most `most` edges of each.
     """
-    taken = [len(t) if most is None else min(len(t), most) for t in targets]
+    counts = [len(t) if most is None else min(len(t), most) for t in targets]
     expected = np.zeros(num_targets)
-    for of_relation, count in zip(targets, taken, strict=True):
+    for of_relation, count in zip(targets, counts, strict=True):
         expected += np.bincount(of_relation, minlength=num_targets) * (count / max(len(of_relation), 1))
-    return expected / max(sum(taken), 1)
+    return expected / max(sum(counts), 1)
 
 
 def log_sampling_ratio(
@@ -225,11 +224,11 @@ def log_sampling_ratio(
     num_targets: int,
     chances: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """log of how often nodes with the given frequencies are expected among the candidates, `in_batch` targets and
-    `drawn` nodes, as against uniform drawing alone (a constant that the softmax does not see).
+    """log of how often nodes with the given frequencies are expected among the candidates (`in_batch` targets and
+    `drawn` nodes), relative to uniform drawing; that constant cancels in the softmax.
 
-    chances: of the nodes in one draw; None: uniform. The log Q of Yi et al. (RecSys 2019), for the mixture of both
-    kinds (Yang et al., WWW 2020 companion).
+    chances: probabilities of the nodes in one draw; None: uniform. This is log Q of Yi et al. (RecSys 2019), for a
+    mixture of in-batch and drawn negatives (Yang et al., WWW 2020 companion).
     """
     of_drawn = drawn / num_targets if chances is None else drawn * chances
     expected = in_batch * frequencies + of_drawn
@@ -238,7 +237,8 @@ def log_sampling_ratio(
 
 
 def number_nodes(parts: Sequence[tuple[NodeType, IntArray]]) -> tuple[dict[NodeType, Tensor], list[Tensor]]:
-    """Distinct ids of each node type in `parts`, and the position of every id of every part among those of its type."""
+    """The distinct ids of each node type in `parts`, and for each part the positions of its ids among the distinct ids
+    of its type."""
     seeds: dict[NodeType, Tensor] = {}
     positions: list[Tensor] = [torch.empty(0)] * len(parts)
     for node_type in dict.fromkeys(t for t, _ in parts):

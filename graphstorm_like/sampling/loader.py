@@ -1,6 +1,6 @@
-"""Batches of an epoch, from any step on, made in this process or ahead by sampler processes.
+"""Batches of an epoch, from any step on, made in this process or in advance by sampler processes.
 
-What a batch holds depends on its position only, so neither the number of workers nor a resume changes it.
+The content of a batch depends on its position only, so neither the number of workers nor a resume changes it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from graphstorm_like.sampling.steps import Seeder, Step
 
 @dataclass(frozen=True)
 class BatchPipeline:
-    """seeder, then the steps, in this order."""
+    """Makes batches: the seeder first, then the steps, in this order."""
 
     seeder: Seeder
     steps: Sequence[Step]
 
     def make(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """The batch of some ids at a position."""
-        made = self.seeder(ids, position)
+        batch = self.seeder(ids, position)
         for step in self.steps:
-            made = step(made)
-        return made
+            batch = step(batch)
+        return batch
 
 
 class _Steps(Dataset[MiniBatch]):
-    """One epoch as a dataset indexed by step; the epoch's order is drawn once a process."""
+    """One epoch as a dataset indexed by step; each process draws the epoch's order once."""
 
     def __init__(self, pipeline: BatchPipeline, stream: SeedStream, epoch: int) -> None:
         self.pipeline, self.stream, self.epoch = pipeline, stream, epoch
@@ -56,19 +56,19 @@ class _Steps(Dataset[MiniBatch]):
 
 @dataclass(frozen=True)
 class _Begin:
-    """What a sampler process does first. It computes with one thread: the cores are for training."""
+    """Runs at the start of a sampler process, which uses one thread: the cores are for training."""
 
-    leash: DieWithParent
-    """torch's own look at whether the parent lives misses one that died before the first look."""
+    die_with_parent: DieWithParent
+    """torch itself also checks that the parent is alive, but misses a parent that died before the first check."""
 
     def __call__(self, _worker: int) -> None:
-        self.leash()
+        self.die_with_parent()
         torch.set_num_threads(1)
 
 
 class _Deaths:
-    """torch tells of a dead sampler process from a signal handler, as an error wherever the main thread just is: in the
-    middle of a checkpoint, say. Here the error waits until a batch is asked for."""
+    """torch reports a dead sampler process from a signal handler, as an error at any point of the main thread, such as
+    in the middle of a checkpoint. Here the error waits until the next batch is requested."""
 
     def __init__(self) -> None:
         self._asking = False
@@ -76,7 +76,7 @@ class _Deaths:
         self._torchs: Callable[[int, FrameType | None], object] | None = None
 
     def watch(self) -> None:
-        """After torch has set its handler, which it does when the first sampler process starts."""
+        """Replace torch's handler, which torch sets when the first sampler process starts."""
         handler = signal.getsignal(signal.SIGCHLD)
         if threading.current_thread() is threading.main_thread() and callable(handler) and handler != self._hear:
             self._torchs = handler
@@ -92,7 +92,7 @@ class _Deaths:
             self._error = err
 
     def forget(self) -> None:
-        """What there was is of no epoch that is to come."""
+        """Drop an error of an earlier epoch."""
         self._error = None
 
     def next(self, batches: Iterator[MiniBatch]) -> MiniBatch | None:
@@ -135,7 +135,7 @@ def epoch_batches(
         prefetch_factor=4,
         timeout=timeout_seconds,
         worker_init_fn=_Begin(DieWithParent()),
-        # fork shares the opened graph; elsewhere it is opened anew in each process.
+        # fork shares the opened graph; elsewhere each process opens it.
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
     )
     batches: Iterator[MiniBatch] = iter(())
@@ -146,10 +146,10 @@ def epoch_batches(
         while (batch := _deaths.next(batches)) is not None:
             yield batch
     except Exception as err:
-        # One that dies while it hands tensors over leaves many kinds of errors.
-        some_dead = any(sampler.exitcode for sampler in getattr(batches, "_workers", ()))  # not: has ended well
+        # A sampler process that dies while it sends tensors causes errors of many types.
+        some_dead = any(sampler.exitcode for sampler in getattr(batches, "_workers", ()))  # exit code 0: ended normally
         lost = some_dead or isinstance(err, (ConnectionError, EOFError)) or str(err).startswith("DataLoader")
-        getattr(batches, "_shutdown_workers", lambda: None)()  # while the error lives, so would they
+        getattr(batches, "_shutdown_workers", lambda: None)()  # the error's traceback would keep the processes alive
         if not lost:
             raise
         raise LaunchError(

@@ -1,7 +1,7 @@
-"""Random streams that are a function of where they are used: (seed, rank, epoch, step, purpose).
+"""Random streams that depend only on where they are used: (seed, rank, epoch, step, purpose).
 
 So a resumed run draws what the uninterrupted one would have drawn, without any state to restore, and the number of
-sampler processes changes nothing.
+sampler processes makes no difference.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, purpose: str, *position: int) -> int:
-    """A seed for torch.manual_seed from the same family."""
+    """A seed for torch.manual_seed, derived in the same way."""
     words = np.random.SeedSequence([seed, PURPOSES[purpose], *position]).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))

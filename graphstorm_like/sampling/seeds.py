@@ -1,4 +1,4 @@
-"""Which rows a step is about: a shuffled pass over ids, cut into batches, the same for any number of processes."""
+"""The rows of each step: a shuffled pass over ids, cut into batches, the same for any number of processes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from graphstorm_like.sampling.rng import stream
 
 @dataclass(frozen=True, slots=True)
 class RankSlice:
-    """The part of a step's rows that a rank of `size` takes: a block of their ascending ids.
+    """The part of a step's rows that one of `size` ranks takes: a contiguous block of the ascending ids.
 
-    Ids are counted partition by partition, and so are ranks: most of a rank's rows lie on its own host.
+    Ids and ranks both count through the partitions, so that most of a rank's rows lie on its own host.
     """
 
     rank: int = 0
     size: int = 1
 
     def of(self, rows: IntArray) -> IntArray:
-        """Its rows."""
+        """This rank's rows."""
         mine: IntArray = self.arranged(rows)[self.ranks(len(rows)) == self.rank]
         return mine
 
     def arranged(self, rows: IntArray) -> IntArray:
-        """The rows in the order in which ranks take them: ascending; one rank takes them as they come."""
+        """The rows in the order in which ranks take them: ascending; a single rank keeps the given order."""
         return rows if self.size == 1 else np.sort(rows)
 
     def ranks(self, count: int) -> IntArray:
-        """[count]: which rank takes each of so many ascending rows."""
+        """[count]: the rank that takes each of `count` ascending rows."""
         return (np.arange(count) * self.size) // max(count, 1)
 
 
@@ -39,9 +39,9 @@ ALL_ROWS = RankSlice()
 
 @dataclass(frozen=True, slots=True)
 class SeedStream:
-    """Batches of `ids` (node ids or edge ids), of all ranks together: each takes its RankSlice of a batch.
+    """Batches of `ids` (node ids or edge ids) for all ranks together: each rank takes its RankSlice of a batch.
 
-    With shuffle each epoch is a new permutation, drawn from (seed, epoch) alone. So any number of ranks takes the same
+    With shuffle, each epoch is a new permutation, drawn from (seed, epoch) alone. So any number of ranks takes the same
     steps over the same rows, and every row comes exactly once.
     """
 
@@ -52,12 +52,12 @@ class SeedStream:
 
     @property
     def size(self) -> int:
-        """Ids an epoch."""
+        """Ids per epoch."""
         return len(self.ids)
 
     @property
     def steps(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-self.size // self.batch_size)
 
     def epoch_ids(self, epoch: int) -> IntArray:
@@ -76,7 +76,7 @@ class SeedStream:
 
 @dataclass(frozen=True, slots=True)
 class CappedSeedStream(SeedStream):
-    """A SeedStream whose epochs take at most `most` ids of each group, drawn anew each epoch.
+    """A SeedStream whose epochs take at most `most` ids of each group, drawn again for each epoch.
 
     groups: sizes of the groups, which follow each other in `ids`.
     """
@@ -86,7 +86,7 @@ class CappedSeedStream(SeedStream):
 
     @property
     def size(self) -> int:
-        """Ids an epoch."""
+        """Ids per epoch."""
         return sum(min(count, self.most) for count in self.groups)
 
     def epoch_ids(self, epoch: int) -> IntArray:

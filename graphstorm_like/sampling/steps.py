@@ -1,6 +1,7 @@
-"""What happens to a batch: a visible list of callables, MiniBatch -> MiniBatch.
+"""The steps that make a batch: a list of callables, MiniBatch -> MiniBatch.
 
-A step is deterministic in (batch, position). `gsl show batch` prints the list for a real batch, with sizes and times.
+A step is a deterministic function of batch and position. `gsl show batch` prints the list for a real batch, with sizes
+and times.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Step(Protocol):
     """One step of making a batch."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
-        """The batch with more in it."""
+        """The batch with something added."""
         ...
 
 
 class Seeder(Protocol):
-    """Turns the ids of a step, of all ranks, into this rank's batch with seeds and targets."""
+    """Turns the ids of a step, of all ranks, into this rank's batch of seeds and targets."""
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
         """A batch that has seeds, targets and position."""
@@ -59,19 +60,20 @@ class NodeSeeder:
 
 
 def some_of(share: RankSlice, ids: IntArray) -> tuple[IntArray, float]:
-    """(a rank's share of a step's ids, 1.0); of too few for all ranks some get one that does not count: (id, 0.0)."""
+    """(a rank's share of a step's ids, weight 1.0). A rank whose share is empty gets one id with weight 0.0, which does
+    not count."""
     mine = share.of(ids)
     return (mine, 1.0) if len(mine) else (ids[:1], 0.0)
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
-    """Labels of a store as losses take them: class indices int64, numbers float32."""
+    """Labels of a store in the dtypes that losses need: class indices int64, numbers float32."""
     return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
 
 
 @dataclass(frozen=True)
 class EdgeSeeder:
-    """Seeds are the ends of a batch of edges; labels [count] by edge id."""
+    """Seeds are the distinct ends of a batch of edges; labels [count] by edge id."""
 
     graph: Graph
     edge_type: EdgeType
@@ -82,17 +84,25 @@ class EdgeSeeder:
         """Edge ids -> distinct end nodes, and the edges' labels."""
         ids = self.share.arranged(ids)
         source, target = self.graph.edges(self.edge_type, ids)
-        asked = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
+        ends = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
-        seeds, (s_at, t_at) = number_nodes([(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])])
-        own = ids[mine]
-        targets = EdgeTargets(self.edge_type, s_at, t_at, label_tensor(self.labels[own]), torch.from_numpy(own))
-        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=asked, weight=weight)
+        seeds, (source_positions, target_positions) = number_nodes(
+            [(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])]
+        )
+        edge_ids = ids[mine]
+        targets = EdgeTargets(
+            self.edge_type,
+            source_positions,
+            target_positions,
+            label_tensor(self.labels[edge_ids]),
+            torch.from_numpy(edge_ids),
+        )
+        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=ends, weight=weight)
 
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds. The edges that a step is about, and their reverses, stay out."""
+    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses."""
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
@@ -100,7 +110,7 @@ class SampleNeighbors:
     rank: int = 0
     exclude_targets: bool = True
     purpose: str = "neighbors"
-    """Of the random stream: training and inference draw independently."""
+    """Purpose of the random stream: training and inference draw independently."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds blocks and input ids."""
@@ -115,7 +125,7 @@ class SampleNeighbors:
 
 
 class FeatureSource(Protocol):
-    """Anything that has rows of numbers for the nodes or edges of one type."""
+    """A source of rows of numbers for the nodes or edges of one type."""
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
         """[N, F] rows."""
@@ -149,17 +159,18 @@ Fetch = Pending[dict[str, Tensor]]
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
-    begun = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
-    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in begun.items()})
+    pending = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
+    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in pending.items()})
 
 
 def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:
     """Start to read the edge inputs of a block's relations; the result is the block with them."""
-    begun = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
+    pending = {t: begin_fetch(sources, t, r.edge_ids) for t, r in block.relations.items()}
 
     def read() -> Block:
-        inputs = wait_for_all(begun)
-        return replace(block, relations={t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()})
+        inputs = wait_for_all(pending)
+        relations = {t: replace(r, inputs=inputs[t]) for t, r in block.relations.items()}
+        return replace(block, relations=relations)
 
     return Pending(read)
 
@@ -179,14 +190,14 @@ class FetchFeatures:
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
         """Adds features, and inputs to the relations."""
-        # All is begun before anything is waited for: rows on other hosts come in one answer a host.
-        nodes = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
+        # All reads start before the first wait: rows on other hosts come in one answer per host.
+        pending_features = {t: begin_fetch(self.sources, t, ids) for t, ids in batch.input_ids.items()}
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
-        asked = {} if batch.targets is None else batch.targets.scored
-        scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in asked.items()}
-        features = wait_for_all(nodes)
+        scored_ids = {} if batch.targets is None else batch.targets.scored
+        pending_scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in scored_ids.items()}
+        features = wait_for_all(pending_features)
         targets = batch.targets
-        for edge_type, inputs in wait_for_all(scored).items():
+        for edge_type, inputs in wait_for_all(pending_scored).items():
             assert targets is not None
             targets = targets.with_inputs(edge_type, inputs)
         return batch.replace(features=features, blocks=tuple(block.wait() for block in blocks), targets=targets)

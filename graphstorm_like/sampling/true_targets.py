@@ -1,4 +1,5 @@
-"""Which targets a source is known to have: what is no negative in training, and no candidate in ranking."""
+"""The known true targets of each source, which are excluded from the negatives in training and from the candidates in
+ranking."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from graphstorm_like.ranges import ranges
 
 
 class TrueTargets:
-    """For each source its known true targets, as CSR; built from edge ends."""
+    """The known true targets of each source, as CSR; built from the ends of edges."""
 
     def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:
         order = np.argsort(source, kind="stable")
@@ -34,7 +35,7 @@ class TrueTargets:
         ordered = candidates[order]
         first = np.searchsorted(ordered, targets, side="left")
         count = np.searchsorted(ordered, targets, side="right") - first
-        at, _ = ranges(first, count)
-        found = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
-        found[np.repeat(rows, count), order[at]] = True
-        return found
+        places, _ = ranges(first, count)
+        mask = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
+        mask[np.repeat(rows, count), order[places]] = True
+        return mask

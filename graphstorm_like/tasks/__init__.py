@@ -39,14 +39,14 @@ OpenGraph = Callable[[str | Path, Mapping[EdgeType, str | None], ExcludedEdges |
 
 
 def open_graph(config: TaskConfig, folder: str | Path, seed: int, open_one: OpenGraph = LocalGraph) -> Graph:
-    """The graph of a folder, in which what the task must not see is no message."""
+    """The graph of a folder. Edges that the task must not see are excluded from message passing."""
     has_split = {
         edge.edge_type: edge.split_counts is not None for edge in read_manifest(folder).edges if not edge.is_reverse
     }
-    hide, most = config.hidden_edges(has_split), config.held_out_edges(has_split)
-    if not most:
+    hide, max_held_out = config.hidden_edges(has_split), config.held_out_edges(has_split)
+    if not max_held_out:
         return open_one(folder, hide, None)
-    return open_one(folder, hide, hold_out(open_one(folder, {}, None), most, seed))
+    return open_one(folder, hide, hold_out(open_one(folder, {}, None), max_held_out, seed))
 
 
 def build_task(config: TaskConfig, graph: Graph, hidden: int) -> Task:

@@ -1,4 +1,4 @@
-"""A task: which seeds, which loss, which metrics. The training loop knows no more of it than this."""
+"""A task: which seeds, which loss, which metrics. The training loop knows nothing else about it."""
 
 from __future__ import annotations
 
@@ -41,21 +41,22 @@ class Evaluation:
         return self.lookup(embedder, [node_type])(node_type, ids)
 
     def lookup(self, embedder: Embedder, node_types: Sequence[NodeType]) -> Lookup:
-        """Vectors of nodes of the given types, many times over: those of all nodes of a type are computed once."""
-        every = embedder.layer_wise(node_types) if self.mode == "layer_wise" else {}
+        """A function for vectors of nodes of the given types. Vectors of all nodes of a type are computed once, however
+        often it is called."""
+        vectors_by_type = embedder.layer_wise(node_types) if self.mode == "layer_wise" else {}
 
         def find(node_type: NodeType, ids: IntArray | None) -> Vectors:
-            if ids is not None and node_type not in every:
+            if ids is not None and node_type not in vectors_by_type:
                 return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
-            if node_type not in every:
-                every[node_type] = embedder.mini_batch_all(node_type, self.fanouts, self.seed)
-            return every[node_type] if ids is None else every[node_type][ids]
+            if node_type not in vectors_by_type:
+                vectors_by_type[node_type] = embedder.mini_batch_all(node_type, self.fanouts, self.seed)
+            return vectors_by_type[node_type] if ids is None else vectors_by_type[node_type][ids]
 
         return find
 
 
 class Objective(Protocol):
-    """What training minimises: a task, or something else that is learnt with its head."""
+    """What training minimises: a task, or another objective that is learnt with its head."""
 
     def stream(self, batch_size: int, seed: int) -> SeedStream:
         """Which training rows come when."""
@@ -71,7 +72,7 @@ class Objective(Protocol):
 
 
 class NodeClassifier(Protocol):
-    """What a task gives that predicts classes of nodes: what pseudo labels and soft labels are made of."""
+    """A task that predicts classes of nodes: the source of pseudo labels and soft labels."""
 
     graph: Graph
     node_type: NodeType
@@ -98,20 +99,20 @@ class Task(nn.Module, ABC):
     higher_is_better: bool = True
     """Whether that metric is better when it is higher."""
     exclude_targets: bool = True
-    """Whether a training batch's own edges, if it is about edges, are no messages in it."""
+    """Whether the edges that a training batch is about, if it is about edges, are excluded from its message passing."""
     scored_splits: tuple[str, ...] = ("valid", "test")
     """What `gsl evaluate` scores."""
     group: Group = SINGLE_PROCESS
     """The ranks that train together: they share a step's rows, and a split's when it is scored."""
     scored_sources: Mapping[str, FeatureSource] = {}
-    """Where what scored edges themselves carry comes from, by name."""
+    """Sources of the scored edges' own inputs, by name."""
     relations: tuple[str, ...] = ()
     """Names of edge types: what the rows of the head's `relations` [R, D] belong to, if it has such parameters."""
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 
     protocol: Mapping[str, str | int | bool] = {}
-    """How it is scored, where that is not said by the names of the metrics: stands beside them."""
+    """How the task is scored, where the names of the metrics do not say so; written beside the metrics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> Seeder:
-        """Makes training batches, of a rank's share of a step's rows."""
+        """Makes training batches from a rank's share of a step's rows."""
 
     @abstractmethod
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
@@ -161,7 +162,7 @@ class Task(nn.Module, ABC):
         self.scored_sources = dict(sources)
 
     def notes(self) -> Iterator[str]:
-        """What the user should know of the data before training starts. Default: nothing."""
+        """What the user should know about the data before training starts. Default: nothing."""
         return iter(())
 
     def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
@@ -169,13 +170,13 @@ class Task(nn.Module, ABC):
         return iter(())
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
-        """What is written of all rows, from vectors [count, D] of all nodes of its types. Only called if `predicts`."""
-        raise NotImplementedError(f"{type(self).__name__} says that it predicts, and must say what")
+        """Predictions for all rows, from vectors [count, D] of all nodes of its types. Only called if `predicts`."""
+        raise NotImplementedError(f"{type(self).__name__} sets predicts, and must implement predictions")
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
-        """Vectors to be written beside the embeddings, where the head compares others. Default: none."""
+        """Vectors to write beside the embeddings, where the head compares other vectors than these. Default: none."""
         return ()
 
     def results(self, config: InferConfig) -> dict[str, Any]:
-        """What the manifest of the results says of the task. Default: nothing."""
+        """What the manifest of the results says about the task. Default: nothing."""
         return {}

@@ -35,7 +35,7 @@ class BestTargets:
         self.excluded = _excluded(ranker, config)
 
     def table(self, part: slice) -> pa.Table:
-        """source, target, score, rank of some sources. One with fewer than k free targets gets fewer lines."""
+        """Columns source, target, score and rank of some sources; a source with few targets has fewer than k rows."""
         rows = np.arange(part.start, part.stop)
         targets = np.empty((len(rows), self.k), dtype=np.int64)
         scores = np.empty((len(rows), self.k), dtype=np.float32)
@@ -44,15 +44,15 @@ class BestTargets:
             ids = rows[start : start + chunk]
             targets[start : start + chunk], scores[start : start + chunk] = self._best(ids)
             self.follow(f"rank {edge_name(self.ranker.edge_type)}", int(ids[-1]) + 1, self.sources)
-        free = np.flatnonzero(scores.reshape(-1) > float("-inf"))
+        listed = np.flatnonzero(scores.reshape(-1) > float("-inf"))
         source_type, _, target_type = self.ranker.edge_type
         graph = self.ranker.graph
         return pa.table(
             {
-                "source": graph.ids_of(source_type, np.repeat(rows, self.k)[free]),
-                "target": graph.ids_of(target_type, targets.reshape(-1)[free]),
-                "score": scores.reshape(-1)[free],
-                "rank": np.tile(np.arange(1, self.k + 1, dtype=np.int32), len(rows))[free],
+                "source": graph.ids_of(source_type, np.repeat(rows, self.k)[listed]),
+                "target": graph.ids_of(target_type, targets.reshape(-1)[listed]),
+                "score": scores.reshape(-1)[listed],
+                "rank": np.tile(np.arange(1, self.k + 1, dtype=np.int32), len(rows))[listed],
             }
         )
 
@@ -60,8 +60,8 @@ class BestTargets:
     def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
         """([n, k] targets, [n, k] scores) of n sources."""
         scores = self.ranker.scores(self.ranker.queries(self.vectors[ids]), self.keys)
-        for known in self.excluded:
-            rows, targets = known.pairs(ids)
+        for true_targets in self.excluded:
+            rows, targets = true_targets.pairs(ids)
             scores[torch.from_numpy(rows), torch.from_numpy(targets)] = float("-inf")
         if self.ranker.excludes_source:
             scores[torch.arange(len(ids)), torch.from_numpy(ids)] = float("-inf")
@@ -70,7 +70,7 @@ class BestTargets:
 
 
 def _excluded(ranker: LinkRanker, config: InferConfig) -> list[TrueTargets]:
-    """Pairs that are no predictions, as `infer.known_pairs` says."""
+    """Pairs that must not be predicted, by `infer.known_pairs`."""
     if config.known_pairs == "list":
         return []
     excluded = [ranker.known]

@@ -1,7 +1,7 @@
 """Graph-aware pre-training: true edges of many relations against wrong ones (GaLM, Xie et al., KDD 2023).
 
-With a language model that learns, its vectors take up the graph's relations and serve other tasks afterwards; without
-a GNN (`gnn: none`) that is GaLM's cheap form. The loss needs the vectors of the batch's seeds and its targets only.
+A language model that learns this way takes up the graph's relations, and its vectors then serve other tasks; without a
+GNN (`gnn: none`) this is GaLM's cheap form. The loss needs only the vectors of the batch's seeds and targets.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from graphstorm_like.tasks.metrics import Metrics
 
 @TASKS.register(GraphPretrainingConfig)
 class GraphPretraining(Task):
-    """Several edge types; one head with parameters a relation; metrics of ranks, the mean over relations.
+    """Several edge types; one head with parameters per relation; ranking metrics, averaged over relations.
 
-    What the graph hides is what is held out: the edges to score where a relation has no split.
+    Where a relation has no split, the edges that the graph hides are held out to be scored.
     """
 
     predicts = False
@@ -56,11 +56,10 @@ class GraphPretraining(Task):
         for edge_type in self.edge_types:
             for split, rows in relation_rows(graph, edge_type).items():
                 self._rows[split][edge_type] = rows
-        for split in ("train", "valid"):
+        for split, purpose in (("train", "learn from"), ("valid", "validate on")):
             if not any(len(rows) for rows in self._rows[split].values()):
                 raise DataError(
-                    f"{graph.folder}: the edge types of graph_pretraining must have edges to "
-                    f"{'learn from' if split == 'train' else 'validate on'} (got none in "
+                    f"{graph.folder}: the edge types of graph_pretraining must have edges to {purpose} (got none in "
                     f"{', '.join(map(edge_name, self.edge_types))}). Give one a split, or take relations of 50 edges "
                     f"or more"
                 )
@@ -77,7 +76,10 @@ class GraphPretraining(Task):
     @property
     def node_types(self) -> tuple[NodeType, ...]:
         """See Task."""
-        return tuple(dict.fromkeys(t for e in self.edge_types for t in (e[0], e[2])))
+        ends: list[NodeType] = []
+        for source, _, target in self.edge_types:
+            ends += [source, target]
+        return tuple(dict.fromkeys(ends))
 
     def rows(self, split: str) -> IntArray:
         """Numbers of edges, as `edge_starts` counts them through the relations."""
@@ -89,15 +91,15 @@ class GraphPretraining(Task):
         return self._rows[split]
 
     def stream(self, batch_size: int, seed: int) -> SeedStream:
-        """Which edges come when: batches mix the relations, an epoch takes at most so many of each."""
-        most = self.config.max_edges_per_relation
-        if most is None:
+        """Which edges come when: batches mix the relations; `max_edges_per_relation` limits an epoch."""
+        max_edges = self.config.max_edges_per_relation
+        if max_edges is None:
             return super().stream(batch_size, seed)
         groups = tuple(len(rows) for rows in self._rows["train"].values())
-        return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=most)
+        return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=max_edges)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
-        """Known true targets come from training edges only: what is held out stays unseen."""
+        """Known true targets come from training edges only: held-out edges stay unseen."""
         return LinkSeeder(
             self.graph, self._rows["train"], self.config.negatives, seed, share, self.config.max_edges_per_relation
         )
@@ -107,20 +109,24 @@ class GraphPretraining(Task):
         return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
+        """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Means over the relations with edges in the split, then each relation's own: 'mrr/source:relation:target'."""
         find = how.lookup(embedder, self.node_types)
-        found: dict[EdgeType, dict[str, float]] = {}
+        scores: dict[EdgeType, dict[str, float]] = {}
         for edge_type, rows in self._rows[split].items():
             if len(rows):
                 ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
-                found[edge_type] = self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
-        names = list(next(iter(found.values())))
-        means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in names}
-        return means | {f"{name}/{edge_name(e)}": scores[name] for e, scores in found.items() for name in names}
+                scores[edge_type] = self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
+        metrics: dict[str, float] = {}
+        for name in next(iter(scores.values())):
+            metrics[name] = float(np.mean([of_relation[name] for of_relation in scores.values()]))
+        for edge_type, of_relation in scores.items():
+            for name, value in of_relation.items():
+                metrics[f"{name}/{edge_name(edge_type)}"] = value
+        return metrics
 
     def notes(self) -> Iterator[str]:
         """See Task."""
@@ -146,9 +152,10 @@ class GraphPretraining(Task):
 
 
 def relation_rows(graph: Graph, edge_type: EdgeType) -> dict[str, IntArray]:
-    """Edge ids of train, valid and test: by the split column where there is one, else all but what the graph hides.
+    """Edge ids of train, valid and test: by the split column where there is one; otherwise the edges that
+    the graph hides are validated on, and all others trained on.
 
-    Of training edges those stay out that are parallel to a hidden one.
+    Training edges that are parallel to a hidden edge are left out.
     """
     hidden = graph.hidden_rows(edge_type)
     edge = graph.manifest.edge(edge_type)

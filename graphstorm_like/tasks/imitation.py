@@ -26,7 +26,7 @@ from graphstorm_like.tasks.base import Task
 
 @dataclass(frozen=True)
 class TypedSeeder:
-    """Rows over several node types, one after the other: row -> node of a type."""
+    """Numbers the nodes of several types, one type after the other: row -> node of a type."""
 
     starts: Mapping[NodeType, int]
     counts: Mapping[NodeType, int]
@@ -37,9 +37,9 @@ class TypedSeeder:
         ids, weight = some_of(self.share, ids)
         seeds = {}
         for node_type, start in self.starts.items():
-            mine = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start
-            if len(mine):
-                seeds[node_type] = torch.from_numpy(mine)
+            of_type = ids[(ids >= start) & (ids < start + self.counts[node_type])] - start
+            if len(of_type):
+                seeds[node_type] = torch.from_numpy(of_type)
         return MiniBatch(seeds=seeds, position=position, weight=weight)
 
 
@@ -75,11 +75,11 @@ class Imitation:
         total, count = torch.zeros((), device=self.task.device), 0
         for node_type, ids in batch.seeds.items():
             student = vectors[node_type].float()
-            wanted = self.teacher[node_type][ids.cpu()].to(student.device)
+            teacher = self.teacher[node_type][ids.cpu()].to(student.device)
             if self.phase.embedding_loss == "cosine":
-                distance = 1.0 - F.cosine_similarity(student, wanted, dim=-1)
+                distance = 1.0 - F.cosine_similarity(student, teacher, dim=-1)
             else:
-                distance = (student - wanted).square().mean(dim=-1) / self.mean_square[node_type]
+                distance = (student - teacher).square().mean(dim=-1) / self.mean_square[node_type]
             total = total + self.phase.embedding_weight * distance.sum() + self._label_loss(student, ids)
             count += len(ids)
         return total, float(count)
@@ -88,8 +88,8 @@ class Imitation:
         classifier = self.task.node_classifier
         if self.log_probabilities is None or classifier is None:
             return torch.zeros((), device=student.device)
-        heat = self.phase.temperature
-        own = F.log_softmax(classifier.logits(student).float() / heat, dim=-1)
-        wanted = F.log_softmax(self.log_probabilities[ids.cpu()].to(own.device) / heat, dim=-1)
-        loss = F.kl_div(own, wanted, reduction="sum", log_target=True)
-        return self.phase.label_weight * heat**2 * loss
+        temperature = self.phase.temperature
+        of_student = F.log_softmax(classifier.logits(student).float() / temperature, dim=-1)
+        of_teacher = F.log_softmax(self.log_probabilities[ids.cpu()].to(of_student.device) / temperature, dim=-1)
+        loss = F.kl_div(of_student, of_teacher, reduction="sum", log_target=True)
+        return self.phase.label_weight * temperature**2 * loss

@@ -1,5 +1,6 @@
-"""Tasks about one label, of the nodes or the edges of one type. What the label is, class or number, is the target's
-business (`tasks.targets`); here is where it stands: its rows, and the vectors that it is read off."""
+"""Tasks on one label of the nodes or the edges of one type: its rows, and the vectors from which it is predicted.
+
+Whether the label is a class or a number is known to its target alone, see `tasks.targets`."""
 
 from __future__ import annotations
 
@@ -45,31 +46,35 @@ class LabelTask(Task):
         self,
         config: NodeLabelConfig | EdgeLabelConfig,
         graph: Graph,
-        where: str,
-        known: Mapping[str, LabelSchema],
-        read: Callable[[], Labels],
-        rows: Callable[[str], IntArray],
+        owner: str,
+        schemas: Mapping[str, LabelSchema],
+        read_labels: Callable[[], Labels],
+        rows_of_split: Callable[[str], IntArray],
     ) -> None:
-        """Read the label and make the target; DataError when the graph folder does not have it."""
+        """Read the label and make the target; DataError when the graph folder does not have it. owner: name of the node
+        or edge type, for messages."""
         selected = selected_metric(config)
         self.graph, self.select_by, self.higher_is_better = graph, selected.name, selected.higher_is_better
         kind = config.label_kind
-        if config.label not in known:
-            raise DataError(unknown(f"{graph.folder}: {where}", "label", config.label, known) + " Run: gsl construct")
-        schema = known[config.label]
+        if config.label not in schemas:
+            problem = unknown(f"{graph.folder}: {owner}", "label", config.label, schemas)
+            raise DataError(f"{problem} Run: gsl construct")
+        schema = schemas[config.label]
         if schema.kind != kind:
             raise DataError(
-                f"{graph.folder}: label '{config.label}' of {where} must be of kind {kind} for {config.type} "
+                f"{graph.folder}: label '{config.label}' of {owner} must be of kind {kind} for {config.type} "
                 f"(got {schema.kind}). Run: gsl construct"
             )
-        self.labels = read()
+        self.labels = read_labels()
         labelled = has_label(self.labels)
-        # Whatever the split column says: a row without a label is no seed.
-        self._rows = {s: (found := rows(s))[labelled[found]] for s in SPLITS[1:]}
-        for split, found in self._rows.items():
-            if not len(found):
+        self._rows: dict[str, IntArray] = {}
+        for split in SPLITS[1:]:
+            rows = rows_of_split(split)
+            # A row without a label is never a seed, whatever the split column says.
+            self._rows[split] = rows[labelled[rows]]
+            if not len(self._rows[split]):
                 raise DataError(
-                    f"{graph.folder}: label '{config.label}' of {where} must have rows in split {split} "
+                    f"{graph.folder}: label '{config.label}' of {owner} must have rows in split {split} "
                     f"(got none). Look at the label's split in the YAML's graph section"
                 )
         train = self.labels[self._rows["train"]]
@@ -80,7 +85,7 @@ class LabelTask(Task):
         return self._rows[split]
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """Validation reads few nodes: mini-batches."""
+        """Mini-batches, since validation reads few nodes."""
         return Evaluation("mini_batch", fanouts, seed)
 
     @abstractmethod
@@ -90,14 +95,14 @@ class LabelTask(Task):
     @property
     @abstractmethod
     def row_type(self) -> RowType:
-        """Whose label it is."""
+        """The node or edge type that has the label."""
 
     @abstractmethod
     def keys(self, part: slice) -> dict[str, pa.Array]:
         """Columns that say which rows these are, with the user's ids."""
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
-        """Keys, then the target's columns, then split; a line a node or edge, labelled or not, in the graph's order."""
+        """Keys, then the target's columns, then split; one line per node or edge, labelled or not, in graph order."""
         splits = np.zeros(len(self.labels), dtype=np.int64)
         for split in SPLITS[1:]:
             splits[self.rows(split)] = SPLITS.index(split)
@@ -105,8 +110,8 @@ class LabelTask(Task):
 
         def table(part: slice) -> pa.Table:
             columns = self.keys(part) | self.target.columns(self.predict_rows(vectors, part), self.labels[part])
-            made = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
-            return made.replace_schema_metadata({"classes": classes}) if classes else made
+            predicted = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
+            return predicted.replace_schema_metadata({"classes": classes}) if classes else predicted
 
         return Predictions(self.row_type, table)
 
@@ -116,12 +121,13 @@ class LabelTask(Task):
 
     @torch.inference_mode()
     def _predict(self, count: int, outputs: Callable[[slice], Tensor]) -> Vectors:
-        """What the target predicts for `count` rows; `outputs` gives those of the head for some of them."""
+        """What the target predicts for `count` rows. outputs: gives the head's outputs for some of the rows."""
         self.eval()
-        made = []
+        chunks = []
         for start in range(0, max(count, 1), CHUNK):
-            made.append(self.target.predict(outputs(slice(start, start + CHUNK)).float()).cpu().numpy())
-        return np.concatenate(made)
+            predicted = self.target.predict(outputs(slice(start, start + CHUNK)).float())
+            chunks.append(predicted.cpu().numpy())
+        return np.concatenate(chunks)
 
     def _tensor(self, rows: Vectors) -> Tensor:
         return torch.from_numpy(np.asarray(rows)).to(self.device)
@@ -166,7 +172,7 @@ class NodeLabelTask(LabelTask):
 
     def predict(self, vectors: Vectors) -> Vectors:
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
-        return self._predict(len(vectors), lambda at: self.head(self._tensor(vectors[at])))
+        return self._predict(len(vectors), lambda part: self.head(self._tensor(vectors[part])))
 
     def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""
@@ -184,11 +190,11 @@ class NodeLabelTask(LabelTask):
 
 @TASKS.register(EdgeLabelConfig)
 class EdgeLabelTask(LabelTask):
-    """A label of the edges of one type, from the vectors of both ends, and from what the edges themselves carry.
+    """A label of the edges of one type, from the vectors of both ends and from the edges' own inputs.
 
-    With `exclude_target_edges` no scored edge is a message: a batch's edges stay out of its blocks, and the label's
-    validation and test edges out of the message graph (`hidden_edges`). Training edges are messages when other edges
-    are scored; edges in no split always are.
+    With `exclude_target_edges`, scored edges are excluded from message passing: a batch's own edges from its blocks,
+    the label's validation and test edges from the whole message graph (`hidden_edges`). Training edges take part in
+    message passing while other edges are scored; edges in no split always do.
     """
 
     def __init__(self, config: EdgeLabelConfig, graph: Graph, hidden: int) -> None:
@@ -231,25 +237,27 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         rows = self.group.mine(self._rows[split])
         source, target = self.graph.edges(self.edge_type, rows)
-        nodes, (s_at, t_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
-        find = how.lookup(embedder, self.node_types)
-        found = {t: find(t, ids.numpy()) for t, ids in nodes.items()}
-        predicted = self.predict(found, s_at.numpy(), t_at.numpy(), rows)
+        nodes, (source_at, target_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        lookup = how.lookup(embedder, self.node_types)
+        vectors = {node_type: lookup(node_type, ids.numpy()) for node_type, ids in nodes.items()}
+        predicted = self.predict(vectors, source_at.numpy(), target_at.numpy(), rows)
         return self.target.metrics(predicted, self.labels[rows], self.group)
 
     def predict(
         self, vectors: Mapping[NodeType, Vectors], sources: IntArray, targets: IntArray, edge_ids: IntArray
     ) -> Vectors:
         """Vectors by type, rows [n] in them of both ends, edge ids [n] -> class probabilities [n, C] or numbers [n]."""
-        of, to = vectors[self.edge_type[0]], vectors[self.edge_type[2]]
+        of_sources, of_targets = vectors[self.edge_type[0]], vectors[self.edge_type[2]]
 
-        def outputs(at: slice) -> Tensor:
-            begun = {name: source.begin_rows(edge_ids[at]) for name, source in self.scored_sources.items()}
-            inputs = {name: self._tensor(each.wait()) for name, each in begun.items()}
-            made: Tensor = self.head(self._tensor(of[sources[at]]), self._tensor(to[targets[at]]), inputs)
-            return made
+        def head_outputs(part: slice) -> Tensor:
+            pending = {name: source.begin_rows(edge_ids[part]) for name, source in self.scored_sources.items()}
+            inputs = {name: self._tensor(rows.wait()) for name, rows in pending.items()}
+            outputs: Tensor = self.head(
+                self._tensor(of_sources[sources[part]]), self._tensor(of_targets[targets[part]]), inputs
+            )
+            return outputs
 
-        return self._predict(len(sources), outputs)
+        return self._predict(len(sources), head_outputs)
 
     @property
     def row_type(self) -> EdgeType:
@@ -268,7 +276,7 @@ class EdgeLabelTask(LabelTask):
 
     @cached_property
     def _parallel(self) -> IntArray:
-        """Number [count] of each edge among those with the same ends, which stand side by side."""
+        """Number [count] of each edge among those with the same ends, which are stored side by side."""
         source, target = self.graph.edges(self.edge_type)
         numbers = np.arange(len(source))
         first = np.ones(len(source), dtype=bool)
@@ -279,8 +287,8 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         targets = batch.targets
         assert isinstance(targets, EdgeTargets)
-        carried = "".join(f"; {n} {tuple(v.shape)}" for n, v in targets.inputs.items())
-        yield f"edges: {len(targets.labels):,} of {edge_name(targets.edge_type)}{carried}"
+        inputs = "".join(f"; {name} {tuple(rows.shape)}" for name, rows in targets.inputs.items())
+        yield f"edges: {len(targets.labels):,} of {edge_name(targets.edge_type)}{inputs}"
 
     def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
         """See LabelTask."""

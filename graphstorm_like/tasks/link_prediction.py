@@ -1,4 +1,7 @@
-"""Targets of the edges of one type. Scored by filtered ranking; target edges and their reverses are no messages."""
+"""Targets of the edges of one type, scored by filtered ranking.
+
+Target edges and their reverses are excluded from message passing.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 
 @TASKS.register(LinkPredictionConfig)
 class LinkPrediction(Task):
-    """One edge type; head and loss by name; metrics of ranks."""
+    """One edge type; head and loss by name; ranking metrics."""
 
     def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class LinkPrediction(Task):
         self.config, self.graph = config, graph
         self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
         self.edge_type: EdgeType = config.edge_type
-        self._rows = {s: graph.edge_rows(self.edge_type, s) for s in ("train", "valid", "test")}
+        self._rows = {split: graph.edge_rows(self.edge_type, split) for split in ("train", "valid", "test")}
         for split, rows in self._rows.items():
             if not len(rows):
                 raise DataError(
@@ -91,7 +94,7 @@ class LinkPrediction(Task):
         return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """All candidates need all vectors: layer-wise. Few need few: mini-batches."""
+        """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
@@ -129,7 +132,8 @@ class LinkPrediction(Task):
         return Predictions(self.edge_type[0], best.table, best.k)
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
-        """Both ends as the head compares them, unless the embeddings themselves serve, or no index can search them."""
+        """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index
+        can search them."""
         if self.head.plain_similarity is not None or not self.head.is_inner_product:
             return ()
         source, _, target = self.edge_type
@@ -140,9 +144,10 @@ class LinkPrediction(Task):
 
     def results(self, config: InferConfig) -> dict[str, Any]:
         """search: which vectors to search with, of sources and among targets, and how they are compared."""
-        similarity, (source, _, target) = self.head.plain_similarity, self.edge_type
+        similarity = self.head.plain_similarity
+        source, _, target = self.edge_type
         if not self.head.is_inner_product:
-            note = "the head's scores are no inner products: what it ranks best is in the predictions alone"
+            note = "the head's scores are not inner products: only the predictions hold what it ranks best"
             return {"search": {"vectors": None, "note": note}, "known_pairs": config.known_pairs}
         folders = (SOURCE_VECTORS, TARGET_VECTORS)
         if similarity is not None:

@@ -32,13 +32,13 @@ def sum_of_losses(
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
     """
     assert isinstance(batch.targets, LinkTargets)
-    nothing = next(iter(vectors.values()))[:0]  # of types of which other ranks have vectors, and this one none
-    what = f"candidates of step {batch.position.step + 1}"
+    no_rows = next(iter(vectors.values()))[:0]  # for types of which only other ranks have vectors
+    exchange = f"candidates of step {batch.position.step + 1}"
     pools = {
-        node_type: task.group.gather_rows(vectors.get(node_type, nothing)[pool.mine], pool.sizes, what)
+        node_type: task.group.gather_rows(vectors.get(node_type, no_rows)[pool.mine], pool.sizes, exchange)
         for node_type, pool in sorted(batch.targets.pools.items())
     }
-    # Rows are taken once a node type, and not once a relation: with many relations that would be most of the step.
+    # Rows are taken once per node type, not once per relation: with many relations that would be most of the step.
     of_sources = source_rows(vectors, batch.targets.parts)
     scores: dict[EdgeType, Tensor] = {}
     for node_type, pool in pools.items():
@@ -57,20 +57,20 @@ def source_rows(vectors: Mapping[NodeType, Tensor], parts: Sequence[RelationLink
     rows: dict[EdgeType, Tensor] = {}
     for node_type in dict.fromkeys(part.edge_type[0] for part in parts):
         of_type = [part for part in parts if part.edge_type[0] == node_type]
-        every = vectors[node_type][torch.cat([part.sources for part in of_type])]
-        pieces = torch.split(every, [len(part.sources) for part in of_type])
+        of_sources = vectors[node_type][torch.cat([part.sources for part in of_type])]
+        pieces = torch.split(of_sources, [len(part.sources) for part in of_type])
         rows.update(zip((part.edge_type for part in of_type), pieces, strict=True))
     return rows
 
 
 def describe_links(batch: MiniBatch) -> Iterator[str]:
-    """Of each relation of a batch: how many scores there are, and how many do not count."""
+    """For each relation of a batch: the shape of its scores, and how many of them are masked."""
     for part in link_parts(batch.targets):
         yield f"scores {edge_name(part.edge_type)}: {tuple(part.mask.shape)}, {int(part.mask.sum()):,} masked"
 
 
 def ranking_protocol(config: RankingConfig, edge_types: Sequence[EdgeType]) -> dict[str, str | int | bool]:
-    """How links are ranked: without it mrr and hits@k of two sources cannot be compared."""
+    """How links are ranked: without this, mrr and hits@k of two runs cannot be compared."""
     same_type = any(source == target for source, _, target in edge_types)
     return {
         "candidates": config.candidates,
@@ -89,16 +89,16 @@ def self_loops(graph: Graph, edge_type: EdgeType, rows: IntArray) -> int:
 
 
 def self_loop_note(edge_type: EdgeType, loops: int, edges: int) -> str:
-    """What the user should know of them."""
+    """What the user should know about self-loops among the edges to score."""
     return (
-        f"{loops:,} of the {edges:,} edges of {edge_name(edge_type)} to score lead from a node to itself: nothing is "
-        f"as like a node as itself, so that they raise mrr and hits whatever is learnt"
+        f"{loops:,} of the {edges:,} edges of {edge_name(edge_type)} to score lead from a node to itself: a node "
+        f"is most similar to itself, so they raise mrr and hits whatever the model learns"
     )
 
 
 class LinkRanker:
-    """Ranks of edges of one type among candidates. Other known targets of a source, of any split, are no candidates;
-    nor is, with exclude_source, the source itself. It computes where the task is."""
+    """Ranks of edges of one type among candidates. Other known targets of a source, of any split, are excluded from the
+    candidates, and so is the source itself with exclude_source. Computes on the task's device."""
 
     def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead, exclude_source: bool) -> None:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
@@ -107,8 +107,8 @@ class LinkRanker:
     def ranks(
         self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
     ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the targets of this rank's share of some edges; 'all': among all nodes of the target type, else
-        among random ones, the same whatever the number of ranks."""
+        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or
+        the number of random ones, which do not depend on the number of ranks."""
         group = self.task.group
         source, target = self.graph.edges(self.edge_type, group.mine(rows))
         if candidates == "all":
@@ -124,17 +124,17 @@ class LinkRanker:
     ) -> npt.NDArray[np.float64]:
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         keys = source[:, None] * num_targets + candidates
-        at = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
-        invalid = self._known_keys[at] == keys
+        nearest = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
+        invalid = self._known_keys[nearest] == keys
         if self.excludes_source:
             invalid |= candidates == source[:, None]
         sources, source_at = np.unique(source, return_inverse=True)
-        needed, at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
+        targets, target_at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
         return sampled_ranks(
             self.queries(find(self.edge_type[0], sources)[source_at]),
-            self.keys(find(self.edge_type[2], needed)),
-            at[: len(target)],
-            at[len(target) :].reshape(candidates.shape),
+            self.keys(find(self.edge_type[2], targets)),
+            target_at[: len(target)],
+            target_at[len(target) :].reshape(candidates.shape),
             invalid,
             self.pair_scores,
         )
@@ -151,7 +151,7 @@ class LinkRanker:
 
     @torch.inference_mode()
     def queries(self, vectors: Vectors) -> Tensor:
-        """Vectors [n, D] of sources -> [n, D], ready to be scored: for inner products where the head is one."""
+        """Vectors [n, D] of sources -> [n, D], ready to be scored; by inner products, where the head uses them."""
         return self._mapped(vectors, self.head.source)
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What a task gives to be written for the user: tables of predictions, a part of the rows at a time, and vectors."""
+"""What a task writes for the user: tables of predictions, a part of the rows at a time, and vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphstorm_like.graph.store import NodeType, RowType
 from graphstorm_like.models.embedding import Vectors
 
 Follow = Callable[[str, int, int], None]
-"""Told of progress: (what, how many are done, of how many)."""
+"""Called with progress: (what, number done, total)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Predictions:
     row_type: RowType
     table: Callable[[slice], pa.Table]
     per_row: int = 1
-    """At most so many lines of the table a row."""
+    """Lines of the table per row, at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from graphstorm_like.tasks.base import NodeClassifier
 
 class PseudoLabels:
     """An objective over the task's own head. probabilities [count, C]: the teacher's; labels of validation and test
-    nodes are never read, their texts are."""
+    nodes are never read, but their texts are."""
 
     def __init__(
         self,
@@ -38,16 +38,16 @@ class PseudoLabels:
         self.is_gold[gold] = True
         self._labels = np.zeros(len(probabilities), dtype=np.int64)
         self._labels[gold] = labels
-        others = np.flatnonzero(~self.is_gold & (probabilities.max(axis=1) >= min_confidence))
-        if not len(others):
+        pseudo_rows = np.flatnonzero(~self.is_gold & (probabilities.max(axis=1) >= min_confidence))
+        if not len(pseudo_rows):
             raise DataError(
                 f"{task.graph.folder}: strategy glem must find nodes of type {task.node_type} without a "
                 f"training label (got none whose pseudo label is as probable as {min_confidence}). Lower min_confidence"
             )
-        self.rows = np.concatenate([gold, others])
+        self.rows = np.concatenate([gold, pseudo_rows])
         share = len(gold) / len(self.rows)
         self.row_weights = ((1.0 - weight) / share, weight / (1.0 - share))
-        """Of a gold row, of a pseudo-labelled one."""
+        """Weight of a gold row, and of a pseudo-labelled row."""
 
     def stream(self, batch_size: int, seed: int) -> SeedStream:
         """Over gold nodes and pseudo-labelled ones."""
@@ -63,11 +63,11 @@ class PseudoLabels:
         ids = batch.seeds[node_type].cpu()
         logits = self.task.logits(vectors[node_type]).float()
         gold = torch.from_numpy(self.is_gold[ids.numpy()])
-        wanted = self.probabilities[ids]
+        targets = self.probabilities[ids]
         labels = torch.from_numpy(self._labels[ids.numpy()][gold.numpy()])
-        wanted[gold] = F.one_hot(labels, logits.shape[1]).to(wanted.dtype)
+        targets[gold] = F.one_hot(labels, logits.shape[1]).to(targets.dtype)
         losses = F.cross_entropy(
-            logits, wanted.to(logits.device), reduction="none", label_smoothing=self.task.label_smoothing
+            logits, targets.to(logits.device), reduction="none", label_smoothing=self.task.label_smoothing
         )
         of_gold, of_pseudo = self.row_weights
         weights = torch.where(gold, torch.tensor(of_gold), torch.tensor(of_pseudo)).to(logits.device)

@@ -48,8 +48,8 @@ def full_ranks(
         scores = score(queries[start:stop], keys)
         true = torch.from_numpy(targets[start:stop]).to(scores.device)
         best = scores.gather(1, true[:, None]).clone()
-        rows, other = known.pairs(sources[start:stop])
-        scores[torch.from_numpy(rows), torch.from_numpy(other)] = float("-inf")
+        rows, known_targets = known.pairs(sources[start:stop])
+        scores[torch.from_numpy(rows), torch.from_numpy(known_targets)] = float("-inf")
         if exclude_self:
             scores[torch.arange(stop - start), torch.from_numpy(sources[start:stop])] = float("-inf")
         ranks[start:stop] = _rank(scores, best)
@@ -73,8 +73,8 @@ def sampled_ranks(
         # differently: equal vectors must score equal to the last bit.
         columns = torch.from_numpy(np.concatenate([true[part, None], candidates[part]], axis=1))
         scores = score(queries[part, None], keys[columns])
-        banned = torch.from_numpy(invalid[part]).to(scores.device)
-        ranks[part] = _rank(scores[:, 1:].masked_fill(banned, float("-inf")), scores[:, :1])
+        excluded = torch.from_numpy(invalid[part]).to(scores.device)
+        ranks[part] = _rank(scores[:, 1:].masked_fill(excluded, float("-inf")), scores[:, :1])
     return ranks
 
 

@@ -1,4 +1,4 @@
-"""What a label asks of a head: how many outputs, which loss, what they predict, which metrics. Classes or numbers.
+"""What a label, a class or a number, requires of a head: number of outputs, loss, predictions, metrics.
 
 The same for nodes and edges. Labels come as the store has them: class indices int32, numbers float32.
 """
@@ -52,7 +52,7 @@ class LabelTarget(nn.Module, ABC):
 
     @abstractmethod
     def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
-        """prediction, label (null where there is none), and what else there is to say of n rows; see `predict`."""
+        """Columns of n rows: prediction, label (null where there is none) and more, from what `predict` gives."""
 
     @abstractmethod
     def metrics(
@@ -71,8 +71,8 @@ class ClassTarget(LabelTarget):
         self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes)))
         weights = torch.ones(self.width)
         if config.class_weights == "balanced":
-            seen = np.bincount(train, minlength=self.width)
-            weights = torch.from_numpy(len(train) / (len(seen) * np.maximum(seen, 1))).float()
+            counts = np.bincount(train, minlength=self.width)
+            weights = torch.from_numpy(len(train) / (len(counts) * np.maximum(counts, 1))).float()
         self.register_buffer("class_weights", weights, persistent=False)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
@@ -86,8 +86,8 @@ class ClassTarget(LabelTarget):
         return outputs.softmax(1)
 
     def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
-        """prediction and label: names of classes; probability: of the prediction; probabilities: a number a class,
-        under its name."""
+        """prediction and label: names of classes; probability: of the prediction; probabilities: one number per
+        class, under its name."""
         names = pa.array(self.classes, pa.string())
         of_classes = [pa.array(np.ascontiguousarray(column)) for column in predicted.T]
         return {
@@ -115,14 +115,14 @@ class NumberTarget(LabelTarget):
         self.config = config
         values = train.astype(np.float64)
         self.register_buffer("mean", torch.tensor(values.mean(), dtype=torch.float32))
-        # Of equal labels there is nothing to learn but the mean.
+        # When all labels are equal there is nothing to learn but the mean.
         self.register_buffer("std", torch.tensor(values.std() or 1.0, dtype=torch.float32))
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
         """See LabelTarget."""
-        wanted = (labels - self.get_buffer("mean")) / self.get_buffer("std")
+        standardised = (labels - self.get_buffer("mean")) / self.get_buffer("std")
         measure = F.mse_loss if self.config.loss == "mse" else F.huber_loss
-        return measure(outputs.squeeze(1), wanted, reduction="sum"), float(len(labels))
+        return measure(outputs.squeeze(1), standardised, reduction="sum"), float(len(labels))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """See LabelTarget."""

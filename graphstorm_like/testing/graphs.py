@@ -1,8 +1,8 @@
 """A tiny shop as tables and pipelines: items with text, numbers and categories, users, and three relations.
 
-Classes follow from an item's words and from its neighbours, so that a model that works learns them in seconds. An
-item's rating follows from its class; the labels of similar items from both their prices: `gap` is the difference of
-the logarithms, `trend` its sign. Every tenth item and edge has none of these.
+An item's class follows from its words and from its neighbours, so that a working model learns it in seconds. Its rating
+follows from its class. The labels of a pair of similar items follow from their prices: `gap` is the difference of the
+logarithms, `trend` its sign. Every tenth item has no rating, and every tenth pair has no labels.
 """
 
 from __future__ import annotations
@@ -28,45 +28,56 @@ def write_shop(folder: Path, items: int = 240, users: int = 60, seed: int = 0) -
     words = [" ".join(rng.choice(_WORDS[k], size=4)) for k in kind]
     names = [f"item-{i:04d}" for i in range(items)]
     prices = rng.lognormal(size=items)
-    # A stream of its own, so that other columns stay what they were.
+    # Its own random stream, so that the other columns do not change.
     noise = np.random.default_rng([seed, 1]).normal(size=items)
+    classes = [CLASSES[k] for k in kind]
+    ratings = [100.0 + 20.0 * kind[i] + 4.0 * noise[i] if i % 10 else None for i in range(items)]
     table = pa.table(
         {
             "id": names,
             "title": words,
             "price": prices,
             "colour": rng.choice(["red", "green", "blue"], size=items),
-            "kind": [CLASSES[k] for k in kind],
-            "rating": [None if i % 10 == 0 else 100.0 + 20.0 * kind[i] + 4.0 * noise[i] for i in range(items)],
+            "kind": classes,
+            "rating": ratings,
             "split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=items)],
         }
     )
     pq.write_table(table, folder / "item.parquet")
-    # Users like one kind; similar items are of one kind.
+    # Each user buys items of one kind; similar items are of one kind.
     taste = rng.integers(3, size=users)
     of_kind = [np.flatnonzero(kind == k) for k in range(3)]
     buyer = rng.integers(users, size=4 * items)
     bought = [int(rng.choice(of_kind[taste[u]])) for u in buyer]
-    pq.write_table(
-        pa.table({"source": [f"u{u}" for u in buyer], "target": [names[i] for i in bought]}), folder / "buys.parquet"
-    )
-    pairs = sorted({(a, int(rng.choice(of_kind[kind[a]]))) for a in range(items) for _ in range(4)})
-    pairs = [(a, b) for a, b in pairs if a != b]
-    gaps = [None if i % 10 == 0 else float(np.log1p(prices[b]) - np.log1p(prices[a])) for i, (a, b) in enumerate(pairs)]
+    buyers = [f"u{u}" for u in buyer]
+    purchases = [names[i] for i in bought]
+    pq.write_table(pa.table({"source": buyers, "target": purchases}), folder / "buys.parquet")
+    drawn = {(a, int(rng.choice(of_kind[kind[a]]))) for a in range(items) for _ in range(4)}
+    pairs = [(a, b) for a, b in sorted(drawn) if a != b]
+    gaps = [float(np.log1p(prices[b]) - np.log1p(prices[a])) if i % 10 else None for i, (a, b) in enumerate(pairs)]
+    trends = [_trend(gap) for gap in gaps]
+    sources = [names[a] for a, _ in pairs]
+    targets = [names[b] for _, b in pairs]
     pq.write_table(
         pa.table(
             {
-                "source": [names[a] for a, _ in pairs],
-                "target": [names[b] for _, b in pairs],
+                "source": sources,
+                "target": targets,
                 "weight": rng.random(len(pairs)),
                 "gap": gaps,
-                "trend": [None if gap is None else "up" if gap > 0 else "down" for gap in gaps],
+                "trend": trends,
                 "split": splits[rng.choice(3, p=[0.7, 0.15, 0.15], size=len(pairs))],
             }
         ),
         folder / "similar.parquet",
     )
     return folder
+
+
+def _trend(gap: float | None) -> str | None:
+    if gap is None:
+        return None
+    return "up" if gap > 0 else "down"
 
 
 def shop_pipeline(

@@ -1,4 +1,4 @@
-"""Ranks and servers of a pretended cluster, as processes of this machine, without a launcher: for tests."""
+"""Ranks and servers of a simulated cluster, as processes of this machine, without a launcher: for tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ finally:
 sys.stdout.flush()
 os._exit(0)  # torch's threads do not always survive the interpreter's end
 """
-"""Program of a trainer: pipeline file, stages."""
+"""Program of a trainer. Arguments: pipeline file, stages."""
 
 SERVE = """
 import sys
@@ -43,34 +43,34 @@ from graphstorm_like.graph.remote.cluster import Cluster
 where = Cluster.from_environment(60.0)
 GraphServer(Path(sys.argv[1]), where.host, where.shm, where.servers[where.host][0], where.secret).serve()
 """
-"""Program of a server: graph folder."""
+"""Program of a server. Argument: graph folder."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
+    """Free ports of this machine."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
     finally:
-        for each in sockets:
-            each.close()
+        for listener in sockets:
+            listener.close()
 
 
 @contextmanager
-def pretended_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]]]:
-    """Environments of hosts * trainers ranks; those of local rank 0 serve for servers too."""
+def simulated_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]]]:
+    """Environments of hosts * trainers ranks; a host's server uses that of its local rank 0."""
     master, *ports = free_ports(hosts + 1)
     with tempfile.TemporaryDirectory(prefix="gsl-test-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         folder = Path(name)
         (folder / "secret").write_text("ab" * 32, encoding="ascii")
-        found = []
+        environments = []
         for rank in range(hosts * trainers):
             host = rank // trainers
             shm = folder / f"h{host}"
             shm.mkdir(exist_ok=True)
-            found.append(
+            environments.append(
                 {
                     **os.environ,
                     "OMP_NUM_THREADS": "1",
@@ -87,19 +87,16 @@ def pretended_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]
                     "GSL_SECRET_FILE": str(folder / "secret"),
                 }
             )
-        yield found
+        yield environments
 
 
 def run_ranks(
     program: str, arguments: Sequence[str], hosts: int, trainers: int, graph: Path, timeout: float = 120.0
 ) -> list[str]:
-    """Output of every rank that runs a Python program. AssertionError with the outputs when one fails."""
-    with pretended_cluster(hosts, trainers) as environments:
-        servers = [
-            subprocess.Popen([sys.executable, "-c", SERVE, str(graph)], env=env)
-            for env in environments[::trainers]
-            if hosts > 1
-        ]
+    """Run a Python program on every rank; returns their outputs. AssertionError with the outputs when one fails."""
+    with simulated_cluster(hosts, trainers) as environments:
+        of_servers = environments[::trainers] if hosts > 1 else []
+        servers = [subprocess.Popen([sys.executable, "-c", SERVE, str(graph)], env=env) for env in of_servers]
         ranks = [
             subprocess.Popen(
                 [sys.executable, "-c", program, *arguments],
@@ -113,8 +110,8 @@ def run_ranks(
         try:
             outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
         finally:
-            every: list[subprocess.Popen[Any]] = [*ranks, *servers]
-            for process in every:
+            processes: list[subprocess.Popen[Any]] = [*ranks, *servers]
+            for process in processes:
                 process.kill()
                 process.wait()
     failed = [f"rank {i} ended with {r.returncode}:\n{outputs[i]}" for i, r in enumerate(ranks) if r.returncode]
@@ -123,7 +120,7 @@ def run_ranks(
 
 
 def run_stages(pipeline: Pipeline, stages: Sequence[str], hosts: int, trainers: int) -> list[str]:
-    """Run stages of a pipeline on ranks; the first one's output comes first."""
+    """Run stages of a pipeline on several ranks; returns their outputs, in the order of ranks."""
     assert pipeline.graph.path is not None
     file = Path(pipeline.output) / "pipeline.json"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def tiny_text_model(folder: str | Path, family: str = "bert", seed: int = 0) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(transformers, model_name)(config)
-        with torch.no_grad():  # the usual 0.02 makes all texts nearly alike: wrong pooling would go unseen
+        with torch.no_grad():  # the usual 0.02 makes all vectors nearly equal: wrong pooling would go unnoticed
             for name, parameter in model.named_parameters():
                 if parameter.ndim > 1 and "position" not in name:
                     parameter.normal_(0.0, 0.15)

@@ -8,5 +8,5 @@ folders.py   model name -> local folder
 encoder.py   TextEncoder: any Hugging Face model with its pooling
 embed.py     vectors of texts, by a sweep that survives being killed
 cache.py     the folder of those vectors
-check.py     what can be said against an encoder before it is loaded
+check.py     problems of an encoder that can be found before it is loaded
 """

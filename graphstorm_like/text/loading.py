@@ -1,7 +1,7 @@
-"""Model folder -> Hugging Face module and tokenizer, and what can be asked of them.
+"""Model folder -> Hugging Face module and tokenizer, and facts about them.
 
 The one place that knows the differences between versions of transformers (4.44 and later). Weights come from
-safetensors only, code that lies beside them is never run, and a folder whose weights do not fit its config is
+safetensors only, code in the folder is never run, and a folder whose weights do not fit its config is
 refused.
 """
 
@@ -27,18 +27,22 @@ _ONE_THREAD = threading.RLock()
 
 
 def load_tokenizer(folder: Path, parent: Path) -> Any:
-    """The tokenizer in `folder`, or in `parent` when the transformer lies in a sub-folder without one."""
+    """The tokenizer in `folder`, or in `parent` when the transformer is in a sub-folder without one."""
     has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"))
-    where = folder if has_own else parent
+    tokenizer_folder = folder if has_own else parent
     with quiet_transformers() as transformers:
         try:
-            return transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False, local_files_only=True)
+            return transformers.AutoTokenizer.from_pretrained(
+                tokenizer_folder, trust_remote_code=False, local_files_only=True
+            )
         except (OSError, ValueError, ImportError, KeyError) as problem:
-            raise ConfigError(f"{where}: the tokenizer could not be loaded ({first_line(problem)})") from problem
+            raise ConfigError(
+                f"{tokenizer_folder}: the tokenizer could not be loaded ({first_line(problem)})"
+            ) from problem
 
 
 def load_backbone(choice: PoolingChoice, dtype: torch.dtype, attention: str) -> nn.Module:
-    """The model in `choice.transformer_folder`, weights in `dtype`, in eval mode, without a pooler nobody asked for."""
+    """The model in `choice.transformer_folder`, weights in `dtype`, in eval mode, without a pooler that is not used."""
     folder = choice.transformer_folder
     with quiet_transformers() as transformers:
         model, info = _from_pretrained(transformers, folder, dtype, attention)
@@ -83,8 +87,8 @@ def _from_pretrained(transformers: Any, folder: Path, dtype: torch.dtype, attent
 
 
 def _encoder_alone(config: Any) -> bool:
-    """Whether the encoder of an encoder-decoder (T5) is to be loaded, which reads texts; saved alone, its config says
-    no longer that it was part of one."""
+    """Whether to load the encoder of an encoder-decoder (T5), which reads texts. The config of an encoder that was
+    saved alone no longer says that it was part of one."""
     names = getattr(config, "architectures", None) or ()
     return bool(config.is_encoder_decoder) or any(str(name).endswith("EncoderModel") for name in names)
 
@@ -117,7 +121,8 @@ def looks_only_left(backbone: Any) -> bool:
     The modules' flags name the candidates; since a config can turn a decoder into a two-way encoder, a candidate is
     also tried out: another last token must leave the vectors before it as they are.
     """
-    flags = [flag for m in backbone.modules() if (flag := getattr(m, "is_causal", None)) is not None]
+    flags = [getattr(module, "is_causal", None) for module in backbone.modules()]
+    flags = [flag for flag in flags if flag is not None]
     if not getattr(backbone.config, "is_decoder", False) and not (flags and all(flags)):
         return False
     ids = torch.tensor([[0, 1, 2, 3], [0, 1, 2, 4]], device=next(backbone.parameters()).device)

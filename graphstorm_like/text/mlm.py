@@ -21,12 +21,12 @@ from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokenizing import tokenizer_facts
 
 AS_MASK, AS_RANDOM = 0.8, 0.1
-"""Of the chosen tokens; the rest stays as it is, so that every token's vector must be ready to be asked for."""
+"""Shares of the chosen tokens. The others stay as they are, so that the model must be able to predict every token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What masking needs to know of a tokenizer: ordinary int64 [V'] are all ids but the special ones."""
+    """What masking needs to know about a tokenizer: ordinary int64 [V'] are all ids except the special ones."""
 
     mask_id: int
     ordinary: npt.NDArray[np.int64]
@@ -56,12 +56,13 @@ def mask_tokens(
     ids = batch.input_ids.cpu().numpy()
     flat = ids.reshape(-1).copy()
     real = batch.attention_mask.cpu().numpy().reshape(-1)
-    free = np.flatnonzero(real & np.isin(flat, vocabulary.ordinary))
-    positions = free[rng.random(len(free)) < probability]
+    candidates = np.flatnonzero(real & np.isin(flat, vocabulary.ordinary))
+    positions = candidates[rng.random(len(candidates)) < probability]
     labels = flat[positions]
-    fate = rng.random(len(positions))
+    draws = rng.random(len(positions))
     random = vocabulary.ordinary[rng.integers(len(vocabulary.ordinary), size=len(positions))]
-    flat[positions] = np.where(fate < AS_MASK, vocabulary.mask_id, np.where(fate < AS_MASK + AS_RANDOM, random, labels))
+    unmasked = np.where(draws < AS_MASK + AS_RANDOM, random, labels)
+    flat[positions] = np.where(draws < AS_MASK, vocabulary.mask_id, unmasked)
     device = batch.input_ids.device
     masked = replace(batch, input_ids=torch.from_numpy(flat.reshape(ids.shape)).to(device))
     return masked, torch.from_numpy(positions).to(device), torch.from_numpy(labels).to(device)
@@ -71,8 +72,8 @@ class MaskedLmHead(nn.Module):
     """Token vectors -> the loss of guessing the hidden tokens: dense, GELU, LayerNorm, then a product with the input
     embeddings of the encoder, plus a bias.
 
-    The embeddings stay the encoder's: they are handed in, and are no parameters of the head. Raises ConfigError for
-    causal models, whose tokens do not see what stands behind them.
+    The embeddings stay the encoder's: they are passed in, and are not parameters of the head. Raises ConfigError for
+    causal models, whose tokens do not see the tokens after them.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
@@ -90,15 +91,15 @@ class MaskedLmHead(nn.Module):
     def forward(self, hidden: Tensor, positions: Tensor, labels: Tensor, embeddings: Tensor) -> tuple[Tensor, int]:
         """(sum of the losses, M). hidden [U, L, D], positions and labels [M], embeddings [V, E] of the encoder.
 
-        Logits [M, V] are computed at the hidden tokens alone.
+        Logits [M, V] are computed at the hidden tokens only.
         """
-        asked = hidden.flatten(0, 1)[positions].to(self.dense.weight.dtype)
-        guess = self.norm(F.gelu(self.dense(asked)))
-        logits = F.linear(guess, embeddings.to(guess.dtype), self.bias.to(guess.dtype))
+        of_masked = hidden.flatten(0, 1)[positions].to(self.dense.weight.dtype)
+        predicted = self.norm(F.gelu(self.dense(of_masked)))
+        logits = F.linear(predicted, embeddings.to(predicted.dtype), self.bias.to(predicted.dtype))
         return F.cross_entropy(logits.float(), labels, reduction="sum"), len(labels)
 
 
 def input_embeddings(encoder: TextEncoder) -> Tensor:
-    """[V, E] the vectors that an encoder reads tokens by."""
+    """[V, E] the input embeddings of an encoder's tokens."""
     weight: Tensor = encoder.backbone.get_input_embeddings().weight  # type: ignore[operator]
     return weight

@@ -1,7 +1,7 @@
-"""How a model folder says which way token vectors become a text vector.
+"""How a model folder says which pooling turns token vectors into a text vector.
 
-Encoders trained for sentences carry the answer in the files of sentence-transformers; using another pooling than the
-trained one costs accuracy, and the `pooler` of many checkpoints was never trained at all. Imports no torch, so that a
+Encoders trained for sentences say it in the files of sentence-transformers; another pooling than the trained one costs
+accuracy, and the `pooler` of many checkpoints was never trained at all. Imports no torch, so that a
 folder can be checked before a run.
 """
 
@@ -52,8 +52,8 @@ _OLD_KEYS = {
 def detect_pooling(folder: Path, requested: str = "auto") -> PoolingChoice:
     """Pooling of a local model folder: `requested`, or what the folder's files say when that is 'auto'.
 
-    Raises ConfigError for an unknown name, and when the folder asks for something that is not supported and nobody
-    chose.
+    Raises ConfigError for an unknown name, and when nothing was requested and the folder asks for something that is not
+    supported.
     """
     if requested != "auto" and requested not in POOLING_NAMES:
         raise ConfigError(unknown("text_encoder.pooling", "pooling", requested, ("auto", *POOLING_NAMES)))
@@ -104,26 +104,26 @@ def _from_sentence_transformers(folder: Path, requested: str) -> PoolingChoice:
     normalize = any(kind == "Normalize" for kind, _ in kinds)
     if requested != "auto":
         return PoolingChoice(requested, normalize, "chosen", transformer, limit)
-    other = [kind for kind, _ in kinds if kind not in ("Transformer", "Pooling", "Normalize", "Dropout")]
-    if other:
+    unsupported = [kind for kind, _ in kinds if kind not in ("Transformer", "Pooling", "Normalize", "Dropout")]
+    if unsupported:
         raise ConfigError(
-            f"{folder / 'modules.json'}: the module {other[0]} is not supported, so vectors would differ from those "
-            f"of the model's authors. Set text_encoder.pooling to one of {', '.join(POOLING_NAMES)} to go without it"
+            f"{folder / 'modules.json'}: the module {unsupported[0]} is not supported, so vectors would differ from "
+            f"those of the model's authors. Set text_encoder.pooling to one of {', '.join(POOLING_NAMES)} to go "
+            f"without it"
         )
-    where = next((path for kind, path in kinds if kind == "Pooling"), None)
-    if where is None:
+    pooling_folder = next((path for kind, path in kinds if kind == "Pooling"), None)
+    if pooling_folder is None:
         return PoolingChoice("mean", normalize, "default of encoders", transformer, limit)
-    return PoolingChoice(
-        _pooling_mode(where / "config.json"), normalize, str(where / "config.json"), transformer, limit
-    )
+    pooling_file = pooling_folder / "config.json"
+    return PoolingChoice(_pooling_mode(pooling_file), normalize, str(pooling_file), transformer, limit)
 
 
 def _pooling_mode(path: Path) -> str:
     config = _read(path)
-    new = config.get("pooling_mode")
-    if new is None:
-        new = [name for key, name in _OLD_KEYS.items() if config.get(key)] or ["mean"]
-    modes = [new] if isinstance(new, str) else [str(mode) for mode in new]
+    setting = config.get("pooling_mode")
+    if setting is None:
+        setting = [name for key, name in _OLD_KEYS.items() if config.get(key)] or ["mean"]
+    modes = [setting] if isinstance(setting, str) else [str(mode) for mode in setting]
     if len(modes) != 1 or modes[0] not in _SENTENCE_TRANSFORMERS_NAMES:
         raise ConfigError(
             f"{path}: pooling must be one of {', '.join(_SENTENCE_TRANSFORMERS_NAMES)} (got {', '.join(modes)}). "

@@ -1,4 +1,4 @@
-"""Texts as they are, for encoders without tokens: every distinct text once, its vectors in the same cache.
+"""Plain texts, for encoders without a tokenizer: every distinct text once, its vectors in the same kind of cache.
 
 In: a string column of N rows. Out: a folder with `row_of_text.npy` int64 [N] -> distinct texts, and an embedding cache.
 The distinct texts themselves are in memory while they are embedded; the folder keeps only their hash.
@@ -28,7 +28,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 class Encodes(Protocol):
-    """What is asked of an encoder here."""
+    """What an encoder must provide here."""
 
     @property
     def width(self) -> int:
@@ -57,7 +57,7 @@ class DistinctTexts:
 
     @classmethod
     def open(cls, folder: Path) -> DistinctTexts:
-        """DataError when the folder is not a whole one."""
+        """DataError when the folder is incomplete."""
         return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ def embed_raw(
     encoder: Encodes, batch_size: int, texts: pa.Array, cache: Path, progress: Progress, wait_s: float
 ) -> EmbeddingCache:
     """Vectors of every distinct text of a column [N]: from the cache, or computed `batch_size` texts at a time. A sweep
-    that was stopped goes on. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
+    that was stopped resumes. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
     column = TextColumn(texts)
     folder = cache / f"texts-{column.hash}"
     if not folder.exists():

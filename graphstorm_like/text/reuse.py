@@ -1,8 +1,8 @@
-"""Vectors that another cache of the folder has already: of the same weights and the same tokens.
+"""Vectors that another cache in the folder already has, for the same weights and the same tokens.
 
-Texts come back in another order, or with others, when tables change and when a graph is partitioned anew; their vectors
-need no second pass. Pieces of text are told by 128 bits of their tokens: that two differ and agree in those has, among
-a billion texts, a chance of one in 10^20.
+When tables change or a graph is partitioned again, the same texts come back in another order or among other texts;
+their vectors need not be computed again. Pieces of text are identified by 128 bits of their tokens: among a billion
+texts, two that differ have the same bits with a probability of 10^-20.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Digests = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 
 def digests(store: TokenStore) -> Digests:
-    """Two numbers [U] of each piece of text."""
+    """Two numbers for each piece of text: two arrays [U]."""
     lengths = store.lengths()
-    found = (np.empty(len(store), dtype=np.uint64), np.empty(len(store), dtype=np.uint64))
+    sums = (np.empty(len(store), dtype=np.uint64), np.empty(len(store), dtype=np.uint64))
     ends = np.cumsum(lengths)
     start = 0
     while start < len(store):
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + SLAB_TOKENS, side="right")))
         tokens, offsets = store.tokens(np.arange(start, stop))
-        place = np.arange(len(tokens)) - np.repeat(offsets[:-1], np.diff(offsets))
-        for salt, out in zip(_SALTS, found, strict=True):
-            # A token and its place are mixed before they are added: order and repetition count.
-            mixed = _mix((tokens.astype(np.uint64) + np.uint64(1)) * salt + _mix(place.astype(np.uint64) ^ salt))
+        position = np.arange(len(tokens)) - np.repeat(offsets[:-1], np.diff(offsets))
+        for salt, out in zip(_SALTS, sums, strict=True):
+            # Token and position are mixed before the sum, so that it depends on order and repetition.
+            mixed = _mix((tokens.astype(np.uint64) + np.uint64(1)) * salt + _mix(position.astype(np.uint64) ^ salt))
             out[start:stop] = np.add.reduceat(mixed, offsets[:-1])
         start = stop
-    return found
+    return sums
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -53,27 +53,29 @@ def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def known_vectors(
     caches: Path, meta: dict[str, Any], store: TokenStore
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
-    """(pieces [n] of a store, their vectors [n, D]) out of other complete caches that `meta` could be of."""
-    mine: Digests | None = None
+    """(pieces [n] of a store, their vectors [n, D]) from other complete caches with the same settings as `meta`."""
+    own_digests: Digests | None = None
     missing = np.ones(len(store), dtype=bool)
     for file in sorted(caches.glob("vectors-*/meta.json")):
         try:
-            other = read_meta(file.parent, KIND, VERSION, ("weights", "token_store", "complete", "dim", "texts"))
-            same = all(other.get(key) == meta[key] for key in ("weights", "dim", "normalize"))
-            if not (same and other["complete"] and other["texts"]) or other["token_store"] == store.key:
+            other_meta = read_meta(file.parent, KIND, VERSION, ("weights", "token_store", "complete", "dim", "texts"))
+            same_settings = all(other_meta.get(key) == meta[key] for key in ("weights", "dim", "normalize"))
+            is_filled = other_meta["complete"] and other_meta["texts"]
+            if not (same_settings and is_filled) or other_meta["token_store"] == store.key:
                 continue
-            tokens = TokenStore.open(caches / f"tokens-{other['token_store']}")
+            tokens = TokenStore.open(caches / f"tokens-{other_meta['token_store']}")
             theirs = EmbeddingCache.open(file.parent, tokens)
-        except DataError:  # of another version, damaged, or its tokens are gone: then it is no help
+        except DataError:  # of another version, damaged, or without its tokens: it cannot be used
             continue
-        mine = digests(store) if mine is None else mine
+        own_digests = digests(store) if own_digests is None else own_digests
+        first, second = own_digests
         their_first, their_second = digests(tokens)
         order = np.argsort(their_first)
-        at = order[np.minimum(np.searchsorted(their_first, mine[0], sorter=order), len(order) - 1)]
-        equal = (their_first[at] == mine[0]) & (their_second[at] == mine[1]) & missing
+        rows = order[np.minimum(np.searchsorted(their_first, first, sorter=order), len(order) - 1)]
+        equal = (their_first[rows] == first) & (their_second[rows] == second) & missing
         pieces = np.flatnonzero(equal)
         if len(pieces):
-            yield pieces, theirs.vectors[at[pieces]]
+            yield pieces, theirs.vectors[rows[pieces]]
             missing[pieces] = False
         if not missing.any():
             return

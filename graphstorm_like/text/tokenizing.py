@@ -1,7 +1,7 @@
-"""Texts -> token ids through a Hugging Face tokenizer, and a fingerprint that says when two tokenizers agree.
+"""Texts -> token ids through a Hugging Face tokenizer, and a fingerprint that is equal when two tokenizers agree.
 
 The Rust tokenizer is called directly, in batches: it works on all cores, and the padded lists, masks and type ids
-that the Python wrapper builds around it are not wanted here. Slow (pure Python) tokenizers take the wrapper's way.
+that the Python wrapper builds around it are not needed here. Slow (pure Python) tokenizers go through the wrapper.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graphstorm_like.hashing import hash_facts
 
 # A token has about 5 characters of English, and no more than 16 of nearly any text.
 _CHARACTERS_PER_TOKEN = 16
-# WordPiece reads a word of more than 100 characters as unknown: of a broken one up to 100 tokens may differ.
+# WordPiece reads a word of more than 100 characters as unknown: where one is cut, up to 100 tokens may differ.
 _MARGIN = 128
 _WIDEN = 4
 _SPACES = (" ", "\n")
@@ -30,10 +30,10 @@ _set_by_us = False
 
 
 class Tokenizer:
-    """Callable: list of texts -> (flat ids int64 [T], lengths int64 [pieces], pieces a text int64 [n], texts cut).
+    """Callable: list of texts -> (flat ids int64 [T], lengths int64 [pieces], pieces per text int64 [n], texts cut).
 
-    A text longer than max_tokens becomes up to max_chunks pieces, each with its special tokens; what is beyond them is
-    cut. Pieces stand in the order in which the tokenizer truncates.
+    A text longer than max_tokens becomes up to max_chunks pieces, each with its special tokens; the rest is cut. Pieces
+    are in the order in which the tokenizer truncates.
 
     Of a very long text only the end that is kept is tokenised, so that memory follows what is kept and not the text: a
     window of characters, cut at white space where there is some and widened until it holds at least twice as many
@@ -59,7 +59,8 @@ class Tokenizer:
         counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
         cut = int((counts > self._max_chunks).sum())
         np.minimum(counts, self._max_chunks, out=counts)
-        ids = [piece or [self._stand_in] for pieces in encoded for piece in pieces[: self._max_chunks]]
+        kept = chain.from_iterable(pieces[: self._max_chunks] for pieces in encoded)
+        ids = [piece or [self._stand_in] for piece in kept]
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
         return flat, lengths, counts, cut
@@ -70,26 +71,31 @@ class Tokenizer:
         window = _CHARACTERS_PER_TOKEN * self._enough
         windows = [self._window(text, window) for text in texts]
         encoded = encode(windows)
-        while too_short := [
-            i
-            for i, pieces in enumerate(encoded)
-            if len(windows[i]) < len(texts[i]) and sum(map(len, pieces)) < self._enough
-        ]:
+        while too_short := self._too_short(texts, windows, encoded):
             window *= _WIDEN
             for i in too_short:
                 windows[i] = self._window(texts[i], window)
                 encoded[i] = encode([windows[i]])[0]
         return encoded
 
+    def _too_short(self, texts: list[str], windows: list[str], encoded: list[list[list[int]]]) -> list[int]:
+        """Numbers of the texts whose windows are not the whole text, and hold too few tokens."""
+        numbers = []
+        for i, pieces in enumerate(encoded):
+            if len(windows[i]) < len(texts[i]) and sum(map(len, pieces)) < self._enough:
+                numbers.append(i)
+        return numbers
+
     def _window(self, text: str, size: int) -> str:
-        """At most `size` characters of the end that is kept, without a broken word unless it is a long one."""
+        """At most `size` characters of the end that is kept; cut between two words where the words are short."""
         if len(text) <= size:
             return text
         near = size // 4
         if self._slow.truncation_side == "left":
             first = len(text) - size
             spaces = [text.find(space, first, first + near) for space in _SPACES]
-            return text[min((at for at in spaces if at >= 0), default=first) :]
+            start = min((space_at for space_at in spaces if space_at >= 0), default=first)
+            return text[start:]
         space_at = max(text.rfind(space, size - near, size) for space in _SPACES)
         return text[: space_at if space_at >= 0 else size]
 
@@ -97,11 +103,12 @@ class Tokenizer:
         """All pieces of every text."""
         assert self._fast is not None
         encode = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # _fast: no character offsets
-        pieces = [[first] for first in encode(texts)]
-        for parts in pieces:
-            if len(parts[0]) >= self._max_tokens:  # asking every text for its overflow would cost
-                parts += parts[0].overflowing
-        return [[part.ids for part in parts] for parts in pieces]
+        pieces: list[list[list[int]]] = []
+        for encoding in encode(texts):
+            # Most texts have no overflow, and asking for it costs time.
+            overflow = encoding.overflowing if len(encoding) >= self._max_tokens else ()
+            pieces.append([encoding.ids, *(part.ids for part in overflow)])
+        return pieces
 
     def _encode_slow(self, texts: list[str]) -> list[list[list[int]]]:
         options = {"padding": False, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
@@ -115,10 +122,10 @@ class Tokenizer:
 
     def _cut(self, row: list[int], bare: list[int]) -> list[list[int]]:
         """Pieces of `row`, which is `bare` between special tokens."""
-        at = next(i for i in range(len(row)) if row[i : i + len(bare)] == bare)
-        head, tail = row[:at], row[at + len(bare) :]
+        start = next(i for i in range(len(row)) if row[i : i + len(bare)] == bare)
+        head, tail = row[:start], row[start + len(bare) :]
         room = self._max_tokens - len(head) - len(tail)
-        spans = [(start, start + room) for start in range(0, len(bare), room)]
+        spans = [(first, first + room) for first in range(0, len(bare), room)]
         if self._slow.truncation_side == "left":
             spans = [(max(0, stop - room), stop) for stop in range(len(bare), 0, -room)]
         return [[*head, *bare[a:b], *tail] for a, b in spans]
@@ -144,7 +151,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
-    """What a token store keeps of its tokenizer: vocab_size (largest id + 1), pad_id, special_ids."""
+    """What a token store keeps about its tokenizer: vocab_size (largest id + 1), pad_id, special_ids."""
     pad = _first_known(tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return {"vocab_size": len(tokenizer), "pad_id": pad, "special_ids": sorted(set(tokenizer.all_special_ids))}
 

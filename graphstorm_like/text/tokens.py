@@ -3,8 +3,8 @@
 Padded int64 ids with mask and type ids cost 10 bytes a slot; a title of 18 tokens padded to 128 takes 1,280 bytes,
 here 44. In: an Arrow string column of N rows (null counts as the empty text). Out: a folder with `tokens.npy`
 uint16/uint32 [T], `offsets.npy` int64 [U+1], `row_of_text.npy` int32/int64 [N] -> distinct texts, `meta.json`. The
-folder's name is a hash of texts, tokenizer and max_tokens: the same question finds the same folder. With `max_chunks`
-a long text is kept as several pieces: U counts pieces, and `piece_offsets.npy` int64 [texts+1] says whose they are.
+folder's name is a hash of texts, tokenizer and max_tokens: the same inputs find the same folder. With `max_chunks` a
+long text is kept as several pieces: U counts pieces, and `piece_offsets.npy` int64 [texts+1] says whose they are.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Progress = Callable[[int, int], None]
 KIND, VERSION = "token store", 2
 TOKENS, OFFSETS, ROW_OF_TEXT, PIECE_OFFSETS = "tokens.npy", "offsets.npy", "row_of_text.npy", "piece_offsets.npy"
 _META_KEYS = ("key", "rows", "texts", "tokens", "max_tokens", "pad_id", "truncated_texts")
-# Texts a tokenizer call: large enough for all cores, small enough that the Python ints of one call stay below ~100 MB.
+# Texts per tokenizer call: enough for all cores, few enough that the Python ints of one call stay below ~100 MB.
 _TOKENIZE_BATCH = 4096
-# And their bytes: the tokenizer takes about 130 bytes of memory a character.
+# And their bytes: the tokenizer takes about 130 bytes of memory per character.
 _TOKENIZE_BYTES = 1 << 22
 
 
 class TextTokens:
-    """N rows, U pieces of distinct texts (each its only one), T tokens: in memory or mapped."""
+    """N rows, U pieces of distinct texts (without chunks, one per text), T tokens: in memory or mapped."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class TextTokens:
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a piece at most."""
+        """Largest number of tokens in a piece."""
         return self.facts.max_tokens
 
     @property
@@ -87,8 +87,8 @@ class TextTokens:
         after = first + 1
         if self.piece_offsets is not None:
             first, after = self.piece_offsets[first], self.piece_offsets[after]
-        found: npt.NDArray[np.int64] = self._offsets[after] - self._offsets[first]
-        return found
+        lengths: npt.NDArray[np.int64] = self._offsets[after] - self._offsets[first]
+        return lengths
 
     def pieces(self, text_ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pieces of distinct texts [n]: (piece ids [P], offsets int64 [n + 1])."""
@@ -108,8 +108,8 @@ class TextTokens:
         """Token ids of the given pieces: (flat ids [T'], offsets int64 [len(unique_ids) + 1])."""
         ids = np.asarray(unique_ids, dtype=np.int64)
         first = self._offsets[ids]
-        where, offsets = ranges(first, self._offsets[ids + 1] - first)
-        return self._tokens[where], offsets
+        positions, offsets = ranges(first, self._offsets[ids + 1] - first)
+        return self._tokens[positions], offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Fetched:
     """The texts of some rows of a column, in memory."""
 
     tokens: TextTokens
-    """Its rows are the rows that were asked for, in their order; its texts stand as in the column."""
+    """Its rows are the requested rows, in their order; its texts are in the order of the column."""
     pieces: npt.NDArray[np.int64]
     """[U]: numbers of its pieces in the column."""
 
@@ -166,7 +166,7 @@ class TokenStore(TextTokens):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> TokenStore:
-        """Open a store folder; raises DataError when it is not a whole one."""
+        """Open a store folder; raises DataError when it is incomplete."""
         folder = Path(path)
         meta = read_meta(folder, KIND, VERSION, _META_KEYS)
         check_contents(folder, meta)
@@ -204,7 +204,7 @@ def build_token_store(
     wait_s: float = 3600.0,
     max_chunks: int | None = None,
 ) -> TokenStore:
-    """Tokenise a text column into `cache_dir`, or open what an earlier call left there for the same question.
+    """Tokenise a text column into `cache_dir`, or open what an earlier call with the same inputs left there.
 
     Args:
         texts: N strings; null and '' are tokenised as the empty text (its special tokens only).
@@ -213,7 +213,7 @@ def build_token_store(
         truncate: 'error' raises DataError when any text had to be cut.
         progress: called with (distinct texts done, all distinct texts).
         wait_s: how long to wait for another process that builds the same store.
-        max_chunks: pieces a text at most; None truncates.
+        max_chunks: largest number of pieces per text; None truncates.
     """
     column = TextColumn(texts)
     facts: dict[str, Any] = {
@@ -231,7 +231,8 @@ def build_token_store(
                 _build(column, tokenizer, folder, {"key": key, **facts}, progress)
     store = TokenStore.open(folder)
     if truncate == "error" and (cut := store.meta["truncated_texts"]):
-        limit = f"{f'{max_chunks} pieces of ' if max_chunks else ''}max_tokens={max_tokens}"
+        pieces = f"{max_chunks} pieces of " if max_chunks else ""
+        limit = f"{pieces}max_tokens={max_tokens}"
         raise DataError(
             f"text column: {cut:,} of {store.num_texts:,} distinct texts are longer than {limit}. "
             "Raise max_tokens or allow cutting with truncate: truncate"
@@ -264,20 +265,20 @@ def _write_arrays(
     encode = Tokenizer(tokenizer, facts["max_tokens"], facts.get("max_chunks", 1))
     lengths: list[npt.NDArray[np.int64]] = []
     pieces: list[npt.NDArray[np.int64]] = []
-    done = cut = 0
+    texts_done = texts_cut = 0
     with ArrayWriter(folder / TOKENS, token_dtype) as tokens, ArrayWriter(folder / ROW_OF_TEXT, row_dtype) as rows:
-        for text_of_row, new in slabs:
+        for text_of_row, new_texts in slabs:
             rows.append(text_of_row)
-            for batch in _tokenizer_batches(new):
+            for batch in _tokenizer_batches(new_texts):
                 flat, part_lengths, part_pieces, part_cut = encode(batch.to_pylist())
                 tokens.append(flat)
                 lengths.append(part_lengths)
                 pieces.append(part_pieces)
-                done, cut = done + len(part_pieces), cut + part_cut
+                texts_done, texts_cut = texts_done + len(part_pieces), texts_cut + part_cut
                 if progress is not None:
-                    progress(done, texts)
-    assert done == texts
-    counts = {"rows": len(column), "texts": texts, "tokens": tokens.length, "truncated_texts": cut}
+                    progress(texts_done, texts)
+    assert texts_done == texts
+    counts = {"rows": len(column), "texts": texts, "tokens": tokens.length, "truncated_texts": texts_cut}
     _save_offsets(folder / OFFSETS, lengths)
     if "max_chunks" in facts:
         counts["pieces"] = _save_offsets(folder / PIECE_OFFSETS, pieces)
@@ -285,7 +286,7 @@ def _write_arrays(
 
 
 def _tokenizer_batches(texts: pa.Array) -> Iterator[pa.Array]:
-    """Slices of at most _TOKENIZE_BATCH texts and _TOKENIZE_BYTES bytes; a longer text is alone."""
+    """Slices of at most _TOKENIZE_BATCH texts and _TOKENIZE_BYTES bytes; a longer text gets a slice of its own."""
     ends = np.cumsum(text_sizes(texts))
     start = 0
     while start < len(texts):

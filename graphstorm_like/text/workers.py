@@ -1,8 +1,8 @@
-"""Batches of texts embedded by several processes of one machine, where one process's threads stop scaling.
+"""Batches of texts embedded by several processes on one machine, where the threads of one process stop scaling.
 
 A worker is a program of its own (a fork would copy torch's threads in any state, and spawning with multiprocessing
 would run the user's script again). It loads the encoder from a scratch folder and computes the batches whose numbers
-it is sent: two at a time, longest first, so that nobody waits and all end together. Vectors come back through its
+it is sent: two at a time, longest first, so that no worker waits and all end together. Vectors come back through its
 pipe and the parent writes them, so files, marks and resume are those of one process. When the parent dies, however it
 dies, its ends of the pipes close and the workers end.
 """
@@ -37,16 +37,16 @@ from graphstorm_like.text.tokens import TokenStore
 _AHEAD = 1
 # A batch of 4,096 tokens takes a second or less, loading a large model a minute.
 _TIMEOUT_S = 600.0
-# Workers take some seconds to start: below so many products and sums a core (20 s of a slow one) one process is used.
+# Workers take some seconds to start: below this many products and sums per core (20 s of a slow one) there are none.
 _WORTH_IT = 2e12
-# Of one worker beside the weights (measured: 0.75 to 0.9 GB in all, MiniLM-L6 in bfloat16, 4,096 tokens a batch).
+# Memory of one worker beside the weights (0.75 to 0.9 GB in all for MiniLM-L6 in bfloat16, 4,096 tokens per batch).
 _WORKER_BYTES = 1e9
 _READY, _VECTORS, _PROBLEM = b"+", b"=", b"!"
 
 
 def default_workers(encoder: TextEncoder, tokens: int) -> int:
-    """Processes for a sweep over so many tokens: one a compute thread of this process, fewer when memory is short, and
-    1 when the sweep is too small to pay for their start."""
+    """Processes for a sweep over `tokens` tokens: one per compute thread of this process, fewer when memory is short,
+    and 1 when the sweep is too small to be worth their start."""
     if os.name != "posix":
         return 1
     table = encoder.backbone.get_input_embeddings().weight  # type: ignore[operator]
@@ -71,13 +71,13 @@ def _available_memory() -> float:
 def embed_in_workers(
     encoder: TextEncoder, store: TokenStore, batches: Sequence[Indices], workers: int, scratch: Path
 ) -> Generator[tuple[Indices, Vectors], None, None]:
-    """As `embed_batches`, in any order, by `workers` processes that share this one's compute threads.
+    """Like `embed_batches`, in any order, by `workers` processes that share this process's compute threads.
 
     `scratch` is a folder to make; it is removed at the end. Close the iterator to end the workers.
 
     Raises:
         LaunchError: a worker died, or none answered for _TIMEOUT_S.
-        DataError: what a worker found wrong with a vector.
+        DataError: a worker found a vector that is not valid.
     """
     encoder.save(scratch)
     offsets = np.cumsum([0, *map(len, batches)])
@@ -129,7 +129,7 @@ class _Worker:
         self.name = name
         self.sent: deque[int] = deque()
         self.pipe, theirs = Pipe()
-        # -P: no module is taken from the folder we happen to stand in.
+        # -P: no module is imported from the current folder.
         command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), json.dumps(job)]
         path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
         self.process = subprocess.Popen(
@@ -146,7 +146,7 @@ class _Worker:
 
     def send(self, number: int) -> None:
         """Have a batch embedded. A few bytes: this never blocks."""
-        with suppress(OSError):  # it has died, which the next `receive` says
+        with suppress(OSError):  # the worker has died, which the next `receive` reports
             self.pipe.send_bytes(number.to_bytes(8, "little"))
         self.sent.append(number)
 
@@ -180,7 +180,7 @@ def _serve(pipe: Connection, job: dict[str, Any]) -> None:
     encoder = TextEncoder.load(job["model"], dtype=job["dtype"], attention=job["attention"])
     if encoder.weights_fingerprint() != job["weights"]:
         raise DataError(
-            "model.text_encoder.workers: must be 1 for this model, which is another one after being saved and loaded"
+            "model.text_encoder.workers: must be 1 for this model, which differs after being saved and loaded"
         )
     store = TokenStore.open(job["store"])
     with np.load(Path(job["model"]) / "batches.npz") as saved:

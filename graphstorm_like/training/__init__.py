@@ -1,1 +1,1 @@
-"""The loop, and what stands around it."""
+"""The training loop, and what it needs around it."""

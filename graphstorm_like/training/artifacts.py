@@ -1,4 +1,5 @@
-"""What training leaves for evaluation and inference: weights and all that they belong to, as the folder `best/`."""
+"""What training leaves for evaluation and inference: the weights with everything that belongs to them, in the folder
+`best/`."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Artifacts:
     modules: nn.ModuleDict
     embeddings: Mapping[NodeType, NodeEmbeddings]
     text_weights: Mapping[str, str]
-    """Fingerprint of the language model behind each text input: its weights may change under one name."""
+    """Fingerprint of the language model behind each text input: weights may change while the name stays."""
     relations: Sequence[str]
     """Names of edge types: what the rows of the head's `relations` belong to."""
     ranks: Group
@@ -42,7 +43,8 @@ class Artifacts:
     """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
 
     def save(self, folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Write all as `folder`/best, all ranks together. config: the pipeline's; metrics: what chose the weights."""
+        """Write everything as `folder`/best, all ranks together. config: the pipeline's; metrics: those that chose the
+        weights."""
         files: dict[str, Any] = {
             MODEL_FILE: self.modules.state_dict(),
             "config.json": config,
@@ -67,10 +69,10 @@ class Artifacts:
 
 def text_weights(*sources: Mapping[RowType, Mapping[str, FeatureSource]]) -> dict[str, str]:
     """Fingerprints of the language models behind text inputs, by 'type.input'."""
-    return {
-        f"{type_name(row_type)}.{name}": source.weights
-        for by_type in sources
-        for row_type, inputs in by_type.items()
-        for name, source in inputs.items()
-        if isinstance(source, TextSource)
-    }
+    fingerprints: dict[str, str] = {}
+    for by_type in sources:
+        for row_type, inputs in by_type.items():
+            for name, source in inputs.items():
+                if isinstance(source, TextSource):
+                    fingerprints[f"{type_name(row_type)}.{name}"] = source.weights
+    return fingerprints

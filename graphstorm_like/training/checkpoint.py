@@ -1,8 +1,8 @@
-"""Resume points and saved models on disk: whole or not there.
+"""Resume points and saved models on disk, never half written.
 
 A folder is written under a temporary name, its files are fsynced, then it is renamed. Weights are safetensors;
 optimizer state is a torch file that is read with weights_only, so nothing is ever unpickled. hashes.json in a folder
-holds size and hash of its files: who reads them checks these first.
+holds the size and hash of its files, which are checked before they are read.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from graphstorm_like.inputs.rank_rows import RankRows, row_files
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 MODEL_FILE = "model.safetensors"
-_REMEDY = "Copy it anew from where it is whole, or train again with --fresh"
+_REMEDY = "Copy it again from an intact copy, or train again with --fresh"
 
 
 @dataclass
 class TrainState:
-    """Where training stands, between two optimizer steps. Everything random derives from these numbers."""
+    """How far training is, between two optimizer steps. Everything random derives from these numbers."""
 
     epoch: int = 0
     step: int = 0
     """Batches done in this epoch."""
     updates: int = 0
-    """Optimizer steps done in all."""
+    """Optimizer steps done in total."""
     best: float | None = None
     best_epoch: int | None = None
     to_beat: float | None = None
-    """What the next evaluation must beat by `early_stop.min_delta` not to count as a bad one."""
+    """The score that the next evaluation must beat by `early_stop.min_delta`, or it counts as a bad one."""
     bad_evaluations: int = 0
     finished: bool = False
     epoch_loss: float = 0.0
@@ -65,27 +65,30 @@ def write_folder(
     target: Path, files: Mapping[str, Any], group: Group = SINGLE_PROCESS, parts: Mapping[str, Any] | None = None
 ) -> None:
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
-    a folder, else JSON) as `target`. Of `files` those of the first rank are written, of `parts` every rank's.
+    a folder, else JSON) as `target`. The first rank writes `files`, every rank its `parts`.
 
-    An existing target is replaced; at no moment is there a half one. Each rank hashes what it has written, about a
-    second a GB.
+    An existing target is replaced, and is complete at every moment. Each rank hashes what it has written, about one
+    second per GB.
     """
     temporary = target.parent / f"{TEMPORARY}{target.name}"
-    own: list[str] = []
+    written: list[str] = []
     try:
         if group.rank == 0:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             for name, content in files.items():
                 _write_file(temporary / name, content)
-            own = files_below(temporary)
+            written = files_below(temporary)
         group.barrier(f"writing {target.name}")
         for name, content in (parts or {}).items():
             _write_file(temporary / name, content)
-        own += parts or {}
-        records = group.collect(json.dumps(record_files(temporary, own)), f"writing {target.name}")
+        written += parts or {}
+        records = group.collect(json.dumps(record_files(temporary, written)), f"writing {target.name}")
         if group.rank == 0:
-            write_hashes(temporary, {name: each for text in records for name, each in json.loads(text).items()})
+            hashes: dict[str, Any] = {}
+            for of_rank in records:
+                hashes |= json.loads(of_rank)
+            write_hashes(temporary, hashes)
             replace_folder(temporary, target)
         group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
@@ -110,7 +113,7 @@ def _write_file(path: Path, content: Any) -> None:
 
 
 def add_hashes(folder: Path, below: str) -> None:
-    """Note the files of a folder within a saved one, which came into it after it had been written."""
+    """Add the hashes of a folder's files to the saved folder around it, into which they were copied later."""
     records = read_hashes(folder)
     if records:
         names = [f"{below}/{name}" for name in files_below(folder / below)]
@@ -118,7 +121,7 @@ def add_hashes(folder: Path, below: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DamagedFileError, which names the file, unless a saved folder's files hold what was written."""
+    """Raise DamagedFileError, which names the file, unless the files of a saved folder hold what was written."""
     try:
         check_saved(folder, _REMEDY)
     except (DataError, OSError) as err:
@@ -127,7 +130,7 @@ def check_folder(folder: Path) -> None:
 
 class Checkpoints:
     """Numbered resume points in one folder; the newest `keep` stay. The ranks of a group write one together, each its
-    rows of the tables, and any number of ranks can go on from it."""
+    rows of the tables, and any number of ranks can resume from it."""
 
     def __init__(
         self, folder: Path, keep: int, group: Group = SINGLE_PROCESS, say: Callable[[str], None] = lambda _: None
@@ -157,15 +160,15 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"))
 
     def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
-        """Put the newest resume point into modules and tables; its state and optimizer state, or None when
-        there is none. All ranks take the newest that every one of them can read; `say` is told of damaged ones."""
+        """Load the newest resume point into modules and tables; returns its state and optimizer state, or None when
+        there is none. All ranks take the newest that each of them can read; `say` gets a line per damaged one."""
         if self.group.rank == 0 and self.folder.exists():
             recover(self.folder)
         self.group.barrier("looking for resume points")
         broken: BaseException | None = None
         points = self.all()
         for point in reversed(points):
-            found = None
+            loaded = None
             try:
                 check_folder(point)
                 state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
@@ -173,34 +176,33 @@ class Checkpoints:
                 load_weights(point / MODEL_FILE, modules)
                 for table in tables:
                     table.load(point)
-                found = state, optimizers
+                loaded = state, optimizers
             except (*_UNREADABLE, DamagedFileError) as err:
                 broken = err
                 self.say(f"{point.name} is passed over: {err}")
-            readers = self.group.total(np.array([float(found is not None)]), "reading resume points")[0]
-            if found is not None and readers == self.group.size:
-                return found
+            readers = self.group.total(np.array([float(loaded is not None)]), "reading resume points")[0]
+            if loaded is not None and readers == self.group.size:
+                return loaded
         if not points:
             return None
         raise TrainingError(
-            f"{points[-1]}: must be a readable resume point ({broken}). Start anew with --fresh"
+            f"{points[-1]}: must be a readable resume point ({broken}). Start again with --fresh"
         ) from broken
 
 
-# What a file that is cut short or overwritten makes the readers raise.
+# What readers raise for a file that is cut short or overwritten.
 _UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
 
 
 def load_weights(path: Path, modules: nn.Module) -> None:
-    """Read safetensors into modules; TrainingError names what does not fit."""
+    """Read safetensors into modules; TrainingError names the weights that do not fit."""
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as err:
         raise DamagedFileError(f"{path}: must be a whole safetensors file ({err}). Train again with --fresh") from err
-    own = modules.state_dict()
-    wrong = [k for k in own if k not in weights or weights[k].shape != own[k].shape] + [
-        k for k in weights if k not in own
-    ]
+    expected = modules.state_dict()
+    wrong = [name for name in expected if name not in weights or weights[name].shape != expected[name].shape]
+    wrong += [name for name in weights if name not in expected]
     if wrong:
         raise TrainingError(
             f"{path}: weights must fit the model ({len(wrong)} do not, e.g. {', '.join(wrong[:3])}). "

@@ -1,4 +1,4 @@
-"""What a training needs, looked at before anything of an earlier one is moved or hours of embedding begin."""
+"""What training needs, checked before an earlier run's results are moved and before hours of embedding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphstorm_like.training.tracking import check_tracking
 
 
 def check_training(pipeline: Pipeline) -> None:
-    """Raise what the training would end with: a device, a package or a language model that is not there (ConfigError,
+    """Raise now what would end the training later: a missing device, package or language model (ConfigError,
     MissingExtraError), inputs or types that the graph does not have (DataError)."""
     check_tracking(pipeline.train.track)
     choose_device(pipeline.train.device)

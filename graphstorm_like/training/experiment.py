@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ Learner_co = TypeVar("Learner_co", bound=Learner, default=Learner, covariant=Tru
 class Experiment(Generic[Learner_co]):
     """A model and its task over a graph: what training and inference run on.
 
-    sources: where its inputs come from. learner: how it is trained. artifacts: what of it is saved.
+    sources: of the model's inputs. learner: how it is trained. artifacts: what is saved of it.
     """
 
     pipeline: Pipeline
@@ -65,11 +66,12 @@ class Experiment(Generic[Learner_co]):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device it computes on."""
         return self.task.device
 
     def embedder(self, reporter: Reporter | None = None, memo: dict[NodeType, Vectors] | None = None) -> Embedder:
-        """For vectors of many nodes. memo: see Embedder."""
+        """Computes vectors of many nodes. memo: see Embedder."""
+        host = cluster()
         return Embedder(
             self.model,
             self.graph,
@@ -81,7 +83,7 @@ class Experiment(Generic[Learner_co]):
             Path(self.pipeline.output),
             memo,
             self.task.group,
-            None if (where := cluster()) is None else where.shm,
+            None if host is None else host.shm,
         )
 
 
@@ -126,8 +128,11 @@ def learnable_rows(sources: Sources) -> dict[NodeType, NodeEmbeddings]:
 
 
 def settled(sources: Sources) -> Sources:
-    """All inputs but learnable embeddings: sampler processes run ahead and must not see them age."""
-    return {t: {n: s for n, s in by_name.items() if n != EMBEDDING} for t, by_name in sources.items()}
+    """All inputs except learnable embeddings, which sampler processes, running ahead, would read out of date."""
+    without_embeddings = {}
+    for row_type, by_name in sources.items():
+        without_embeddings[row_type] = {name: source for name, source in by_name.items() if name != EMBEDDING}
+    return without_embeddings
 
 
 def graph_model(config: ModelConfig, seed: int, manifest: GraphManifest, inputs: GraphInputs) -> LmGnn:
@@ -145,52 +150,56 @@ def seeded_task(config: TaskConfig, seed: int, graph: Graph, hidden: int) -> Tas
 
 
 def text_hidden(widths: Mapping[NodeType, Mapping[str, int]], otherwise: int) -> int:
-    """Width of a text model's vectors: the language model's, or, if there are several, `otherwise`."""
-    distinct = {w for by_name in widths.values() for w in by_name.values()}
+    """Width of a text model's vectors: the language model's, or `otherwise` where several have different widths."""
+    distinct = set(itertools.chain.from_iterable(by_name.values() for by_name in widths.values()))
     return distinct.pop() if len(distinct) == 1 else otherwise
 
 
 def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
-    """The graph of a folder without the edges that the task must not see: all of it here, or on several hosts. seed:
-    the run's, which edges are held out follows from it."""
+    """The graph of a folder without the edges that the task must not see: in this process, or over several hosts. seed:
+    the run's, which decides which edges are held out."""
     assert folder is not None, "paths are resolved before"
-    where = cluster()
+    ranks = cluster()
 
     def open_one(
         folder: str | Path, hide: Mapping[EdgeType, str | None], held_out: ExcludedEdges | None = None
     ) -> Graph:
-        if where is None or where.hosts == 1:
+        if ranks is None or ranks.hosts == 1:
             return LocalGraph(folder, hide, held_out)
-        return RemoteGraph(folder, hide, held_out, where, group().local_rank)
+        return RemoteGraph(folder, hide, held_out, ranks, group().local_rank)
 
     return open_task_graph(task, folder, seed, open_one)
 
 
 def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[GraphLearner]:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
-    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     device = choose_device(pipeline.train.device)
-    # The task first: what is wrong with labels and splits is said before hours of embedding.
+    # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
-    wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
-    vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)
-    inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
-    give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
-    model = graph_model(pipeline.model, pipeline.seed, graph.manifest, inputs)
-    modules = nn.ModuleDict({"model": model, "task": task})
-    return assemble(pipeline, graph, inputs.sources, modules.to(device), device)
+    columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
+    with reporter.step("making the model and its tables"):
+        inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
+        give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
+        model = graph_model(pipeline.model, pipeline.seed, graph.manifest, inputs)
+        modules = nn.ModuleDict({"model": model, "task": task})
+        return assemble(pipeline, graph, inputs.sources, modules.to(device), device)
 
 
 def build_text_experiment(
     pipeline: Pipeline, reporter: Reporter, hidden: int | None = None
 ) -> Experiment[GraphLearner]:
-    """The same without a graph network: a head on the vectors of the language model. hidden: map them to a width."""
-    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    """The same without a graph network: a head on the language model's vectors. hidden: the width to map them to."""
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     device = choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
     scored = scored_inputs(pipeline.task, graph.manifest)
-    read = {t: n for t, n in all_texts(pipeline.model, pipeline.task, graph.manifest).items() if t in {*types, *scored}}
-    vectors = text_vectors(pipeline.model, read, graph, Path(pipeline.cache), device, reporter)
+    columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    columns = {row_type: names for row_type, names in columns.items() if row_type in {*types, *scored}}
+    vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
     modules = text_modules(pipeline.task, pipeline.seed, graph, vectors, hidden, pipeline.model.gnn.hidden)
     sources: Sources = {t: _by_input_name(vectors.get(t, {})) for t in types}
     return assemble(pipeline, graph, sources, modules.to(device), device)
@@ -204,8 +213,8 @@ def text_modules(
     hidden: int | None,
     otherwise: int,
 ) -> nn.ModuleDict:
-    """Text model and task with seeded weights. texts: where the vectors of texts come from, by type and name; hidden:
-    the width to map them to; None: they stay as they are, and where they have several, it is `otherwise`."""
+    """Text model and task with seeded weights. texts: sources of the texts' vectors, by type and name. hidden: the
+    width to map them to. None: they keep their width, or get `otherwise` where they have different ones."""
     widths = {}
     for node_type in task_node_types(config, graph.manifest):
         sources = _by_input_name(texts.get(node_type, {}))

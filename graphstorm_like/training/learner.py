@@ -1,4 +1,4 @@
-"""What the training loop asks of what it trains, and the learner of a graph network on given inputs."""
+"""The interface between the training loop and what it trains, and the learner of a graph network on fixed inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 
 class Learner(Protocol):
-    """Takes a batch, and adds to gradients."""
+    """Computes gradients of batches for the training loop."""
 
     @property
     def objective(self) -> Objective:
@@ -55,15 +55,15 @@ class Learner(Protocol):
         ...
 
     def at(self, updates: int) -> None:
-        """Training stands at `updates` steps: said at the start and after a resume."""
+        """Training is at step `updates`: called at the start and after a resume."""
         ...
 
     def stepped(self, updates: int) -> dict[str, float]:
-        """After an optimizer step, of which there were `updates`: numbers for the log."""
+        """Called after an optimizer step, the `updates`-th of all; returns numbers for the log."""
         ...
 
     def before_validation(self) -> None:
-        """Whatever is out of date is made up to date: validation must see what inference will."""
+        """Bring everything up to date: validation must see what inference will."""
         ...
 
 
@@ -82,9 +82,9 @@ class Computing:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def dropout_seed(self, batch: MiniBatch, *piece: int) -> int:
-        """Of a batch, or a piece of one; every rank's is its own."""
-        own = (self.share.rank,) if self.share.rank else ()
-        return torch_seed(self.seed, "dropout", batch.position.epoch, batch.position.step, *piece, *own)
+        """Seed of a batch, or of a piece of one; each rank has its own."""
+        rank = (self.share.rank,) if self.share.rank else ()
+        return torch_seed(self.seed, "dropout", batch.position.epoch, batch.position.step, *piece, *rank)
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class LearnableRows:
     device: torch.device
 
     def put_into(self, batch: MiniBatch) -> tuple[MiniBatch, dict[NodeType, Tensor]]:
-        """The batch with the rows as they are now, and these: leaves, for their gradients."""
+        """The batch with the present rows, and these rows as leaf tensors, which receive the gradients."""
         pending = {t: table.begin_rows(batch.input_ids[t].cpu().numpy()) for t, table in self._read_by(batch).items()}
-        leaves = {t: torch.from_numpy(each.wait()).to(self.device).requires_grad_() for t, each in pending.items()}
+        leaves = {t: torch.from_numpy(rows.wait()).to(self.device).requires_grad_() for t, rows in pending.items()}
         features = dict(batch.features)
         for node_type, rows in leaves.items():
             features[node_type] = {**features.get(node_type, {}), EMBEDDING: rows}
@@ -114,7 +114,7 @@ class LearnableRows:
 
 @dataclass(frozen=True)
 class GraphLearner:
-    """A Learner of model and head, on inputs that do not change.
+    """A Learner of a model and a head, on inputs that do not change.
 
     modules: both of them. steps: what happens to a batch after its seeds are chosen.
     """

@@ -1,4 +1,4 @@
-"""Optimizers and the learning rates, which are functions of the step alone: nothing of them needs saving."""
+"""Optimizers and learning rates. The rates depend on the step alone, so they need no saving."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
         return (step + 1) / warmup
     if config.type == "constant":
         return 1.0
-    at = (step - warmup) / max(1, total - warmup)
-    decay = 1.0 - at if config.type == "linear" else 0.5 * (1.0 + math.cos(math.pi * at))
+    progress = (step - warmup) / max(1, total - warmup)
+    decay = 1.0 - progress if config.type == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
     return config.final_fraction + (1.0 - config.final_fraction) * decay
 
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a learning rate and a weight decay. schedule: None is that of the training."""
+    """Parameters that share a learning rate and a weight decay. schedule: None means the training's."""
 
     parameters: Sequence[Tensor]
     lr: float
@@ -63,10 +63,12 @@ class Optimizers:
         self, groups: Sequence[ParameterGroup], embeddings: Sequence[NodeEmbeddings], config: TrainConfig
     ) -> None:
         self.config, self.embeddings = config, embeddings
-        self.parameters: list[Tensor] = [p for g in groups for p in g.parameters]
+        self.parameters: list[Tensor] = []
+        for group in groups:
+            self.parameters += group.parameters
         self._embedding_lr = config.embedding_lr
         self._rates = [(g.lr, config.schedule if g.schedule is None else g.schedule) for g in groups]
-        # Fused: one pass over weights, gradients and moments instead of ten; felt with a language model's millions.
+        # Fused: one pass over weights, gradients and moments instead of ten; it matters for language models.
         self._dense = torch.optim.AdamW(
             [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups], fused=True
         )
@@ -81,7 +83,7 @@ class Optimizers:
 
     def step_embeddings(self, factor: float) -> None:
         """One step of the node embeddings, whose gradients are multiplied by `factor` first. Before `sum_gradients`,
-        which all ranks have left only when all have done this."""
+        at whose end all ranks have done this."""
         for table in self.embeddings:
             table.step(self._embedding_lr, factor)
 
@@ -90,17 +92,17 @@ class Optimizers:
         return np.array([p.grad is not None for p in self.parameters], dtype=np.float64)
 
     def sum_gradients(self, group: Group, had: npt.NDArray[np.float64]) -> None:
-        """Sum gradients over ranks. had [parameters]: on how many of them there is one; where on none, none it stays,
-        as on one process."""
+        """Sum gradients over ranks. had [parameters]: the number of ranks that have one; where no rank has
+        one it stays None, as in a single process."""
         if group.size == 1:
             return
-        found = []
+        gradients = []
         for parameter, ranks in zip(self.parameters, had, strict=True):
             if ranks:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
-                found.append(parameter.grad)
-        group.sum_(found, "gradients")
+                gradients.append(parameter.grad)
+        group.sum_(gradients, "gradients")
 
     def scale_gradients(self, factor: float) -> None:
         """Multiply all gradients: the sum over rows becomes their mean."""
@@ -109,12 +111,12 @@ class Optimizers:
                 parameter.grad.mul_(factor)
 
     def clip(self) -> float:
-        """Norm of the gradients; clipped to `clip_norm` when that is set. Before the step, where it counts."""
+        """Norm of the gradients, which are clipped to `clip_norm` when that is set. To be called before `step`."""
         limit = math.inf if self.config.clip_norm is None else self.config.clip_norm
         return float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
 
     def step(self) -> None:
-        """One step of the model's parameters, then no gradients."""
+        """One step of the model's parameters; then their gradients are removed."""
         self._dense.step()
         self._dense.zero_grad(set_to_none=True)
 

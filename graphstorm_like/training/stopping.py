@@ -1,8 +1,8 @@
-"""SIGTERM and SIGHUP in a process that runs alone: training writes a resume point, anything else ends at once.
+"""SIGTERM and SIGHUP in a single-process run: training writes a resume point, everything else ends at once.
 
 Schedulers announce the end of a job by SIGTERM, a closed terminal by SIGHUP. In the training loop a signal is only
 noted, and acted on between two optimizer steps; a second one ends the process without that. Everywhere else the handler
-raises Stopped: what lies on disk survives a kill, so there is nothing to save.
+raises Stopped: what is on disk survives a kill, so there is nothing to save.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 
 class Stopped(BaseException):
-    """Somebody asked this process to stop. Like KeyboardInterrupt it is no Exception: nothing went wrong."""
+    """This process was asked to stop. Like KeyboardInterrupt it is not an Exception, since nothing went wrong."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -41,10 +41,10 @@ def stop_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    own = os.getpid()
+    own_pid = os.getpid()
 
-    def hear(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != own:  # a forked child, which inherits the handler: signals end it as they would without
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own_pid:  # a forked child, which inherits the handler: signals end it as they would without
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
@@ -56,7 +56,7 @@ def stop_on_signals() -> Iterator[None]:
     before = {}
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            before[number] = signal.signal(number, hear)
+            before[number] = signal.signal(number, handle)
     try:
         yield
     finally:
@@ -67,8 +67,8 @@ def stop_on_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """While the body runs the first signal is only noted, for `requested` to tell; Stopped is raised behind the body
-    when it has not acted on it."""
+    """While the body runs the first signal is only noted; `requested` returns it. Stopped is raised after the body when
+    the body has not acted on it."""
     _requests.deferring = True
     try:
         yield
@@ -80,7 +80,7 @@ def deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def prompt() -> Iterator[None]:
-    """Within `deferred`: a signal that has come or comes while the body runs raises Stopped at once."""
+    """Within `deferred`: a signal that has arrived, or arrives while the body runs, raises Stopped at once."""
     before = _requests.deferring
     _requests.deferring = False
     try:
@@ -92,5 +92,5 @@ def prompt() -> Iterator[None]:
 
 
 def requested() -> int:
-    """Number of the signal that has come; 0: none has."""
+    """Number of the signal that has arrived; 0: none."""
     return _requests.number

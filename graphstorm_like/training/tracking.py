@@ -1,6 +1,6 @@
-"""Numbers of a run: metrics.jsonl, one JSON object a line, always; TensorBoard beside it when asked.
+"""Numbers of a run: metrics.jsonl, one JSON object a line, always; TensorBoard beside it where configured.
 
-After a resume the lines behind the resume point are cut, so the file is that of one uninterrupted run.
+On a resume the lines after the resume point are cut, so the file is that of one uninterrupted run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def check_tracking(config: TrackConfig) -> None:
-    """Raise MissingExtraError now for what would be missing after hours of embedding."""
+    """Raise MissingExtraError now for a package that would otherwise be missed after hours of embedding."""
     if config.tensorboard and find_spec("tensorboard") is None:
         raise MissingExtraError("train.track.tensorboard", "tensorboard", "track")
 
@@ -40,7 +40,8 @@ class Tracker:
     def _keep_until(self, update: int) -> None:
         if not self._path.exists():
             return
-        kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= update]
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _update_of(line) <= update]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         temporary.rename(self._path)

@@ -1,7 +1,7 @@
-"""THE training loop: one for all tasks.
+"""The training loop, one for all tasks.
 
-A run stands in its folder: checkpoints/ (resume points), best/ (the model that validation chose), metrics.jsonl.
-Killed at any moment and started again it goes on from the newest resume point and ends with the same bits (CPU).
+A run has a folder: checkpoints/ (resume points), best/ (the model that validation chose), metrics.jsonl. A run that is
+killed at any moment and started again resumes from the newest resume point and ends with the same bits (on a CPU).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from graphstorm_like.training.tracking import Tracker
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a run came to."""
+    """Result of a run."""
 
     best: float
     best_epoch: int
     epochs: int
     updates: int
     seconds: float
-    """Of this call; a resumed run counts what it did itself."""
+    """Time of this call; a resumed run counts only its own time."""
 
 
 class Trainer:
@@ -62,10 +62,11 @@ class Trainer:
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
+        self._epoch_started = 0.0
 
     @property
     def updates_per_epoch(self) -> int:
-        """Optimizer steps an epoch."""
+        """Optimizer steps per epoch."""
         return -(-self.stream.steps // self.config.accumulate)
 
     def train(self) -> TrainResult:
@@ -77,8 +78,8 @@ class Trainer:
         self.resume()
         with deferred():
             while not self.state.finished:
-                what = f"epoch {self.state.epoch + 1}/{self.config.epochs}"
-                with self.reporter.meter(what, self.stream.steps) as meter:
+                self._epoch_started = time.monotonic()
+                with self.reporter.meter(self._epoch_name(), self.stream.steps) as meter:
                     self._last_update = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
@@ -88,6 +89,9 @@ class Trainer:
         assert best is not None
         assert best_epoch is not None
         return TrainResult(best, best_epoch + 1, self.state.epoch, self.state.updates, time.monotonic() - started)
+
+    def _epoch_name(self) -> str:
+        return f"epoch {self.state.epoch + 1}/{self.config.epochs}"
 
     def resume(self) -> None:
         """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
@@ -121,14 +125,14 @@ class Trainer:
                 group = []
 
     def _groups_until_stopped(self) -> Iterator[list[MiniBatch]]:
-        """`groups`, with a look at signals between them: every update before is whole then."""
+        """`groups`, with a check for signals between two updates, when no update is half done."""
         groups = self.groups()
         while True:
             self._stop_if_asked()
             try:
                 group = next(groups, None)
             except LaunchError:
-                self._stop_if_asked()  # who signalled the whole process group has ended the sampler processes too
+                self._stop_if_asked()  # a signal to the whole process group has ended the sampler processes too
                 raise
             if group is None:
                 return
@@ -148,45 +152,45 @@ class Trainer:
     def update(self, group: list[MiniBatch], meter: ProgressMeter) -> None:
         """One optimizer step: forward, backward, sum over ranks, divide by the count, clip, check, step."""
         state = self.state
-        what = f"epoch {state.epoch + 1}, step {group[-1].position.step + 1}"
+        step_name = f"epoch {state.epoch + 1}, step {group[-1].position.step + 1}"
         lr = self.optimizers.set_step(state.updates, self.updates_per_epoch * self.config.epochs)
         self.learner.trained.train()
-        total, weight = 0.0, 0.0
+        total, weight, seeds = 0.0, 0.0, 0
         for batch in group:
             loss, count = self.learner.backward(batch.to(self.device))
             total, weight = total + loss, weight + count
-        seeds = sum(len(ids) for batch in group for ids in batch.seeds.values())
+            seeds += sum(len(ids) for ids in batch.seeds.values())
         sums = np.array([total, weight, seeds, *self.optimizers.have_gradients()])
-        total, weight, seeds, *had = self.ranks.total(sums, what).tolist()
+        total, weight, seeds, *ranks_with_gradient = self.ranks.total(sums, step_name).tolist()
         factor = 1.0 / max(weight, 1e-12)
         self.optimizers.step_embeddings(factor)
-        self.optimizers.sum_gradients(self.ranks, np.array(had))
+        self.optimizers.sum_gradients(self.ranks, np.array(ranks_with_gradient))
         self.optimizers.scale_gradients(factor)
         norm = self.optimizers.clip()
         self.check_finite(total, norm)
         self.optimizers.step()
         state.step = group[-1].position.step + 1
         state.updates += 1
-        extra = self.learner.stepped(state.updates)
+        learner_numbers = self.learner.stepped(state.updates)
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
-        loss_now = total / max(weight, 1e-12)
-        now = time.monotonic()
-        rate = seeds / (now - self._last_update)
-        self._last_update = now
-        meter.update(state.step, f"loss {loss_now:.4f}, {rate:,.0f} seeds/s")
+        mean_loss = total / max(weight, 1e-12)
+        updated_at = time.monotonic()
+        rate = seeds / (updated_at - self._last_update)
+        self._last_update = updated_at
+        meter.update(state.step, f"loss {mean_loss:.4f}, {rate:,.0f} seeds/s")
         if state.updates % self.config.track.every_steps == 0:
             self.tracker.log(
                 "train",
                 state.updates,
                 epoch=state.epoch,
-                loss=loss_now,
+                loss=mean_loss,
                 lr=lr,
                 grad_norm=norm,
                 seeds_per_second=rate,
-                **extra,
+                **learner_numbers,
             )
-        every = self.config.checkpoint.every_steps
-        if every and state.updates % every == 0 and state.step < self.stream.steps:
+        save_every = self.config.checkpoint.every_steps
+        if save_every and state.updates % save_every == 0 and state.step < self.stream.steps:
             self.save()
 
     def check_finite(self, loss: float, norm: float) -> None:
@@ -199,16 +203,23 @@ class Trainer:
             )
 
     def end_epoch(self) -> None:
-        """Validate, keep the best, decide whether to go on, write a resume point."""
+        """Validate, keep the best, decide whether to go on, write a resume point.
+
+        The line of an epoch ends its training part with the time of that, and its validation part with the time of
+        this. After a resume the time is that since the resume.
+        """
         state, config = self.state, self.config
         loss = state.epoch_loss / max(state.epoch_weight, 1e-12)
-        text = f"epoch {state.epoch + 1}/{config.epochs}: loss {loss:.4f}"
+        seconds = time.monotonic() - self._epoch_started
+        text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]"
         if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
             text += ", " + self.validate()
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
         stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
         state.finished = stop or state.epoch >= config.epochs
-        self.reporter.line(text + (", stopping: no better for a while" if stop and state.epoch < config.epochs else ""))
+        if stop and state.epoch < config.epochs:
+            text += ", stopping early: no improvement"
+        self.reporter.line(text)
         self.save()
 
     def validate(self) -> str:
@@ -216,10 +227,10 @@ class Trainer:
         state = self.state
         started = time.monotonic()
         self.learner.before_validation()
-        how = self.task.evaluation(self.config.fanouts, self.seed)
+        evaluation = self.task.evaluation(self.config.fanouts, self.seed)
         try:
-            with prompt():  # it changes nothing that a resume point holds, and may take long
-                metrics = self.task.evaluate(self.experiment.embedder(), "valid", how)
+            with prompt():  # validation changes nothing that a resume point holds, and may take long
+                metrics = self.task.evaluate(self.experiment.embedder(), "valid", evaluation)
         except Stopped as stopped:
             self._stop(stopped.number)
         value = metrics[self.task.select_by]
@@ -234,7 +245,8 @@ class Trainer:
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
-        return f"valid {shown(metrics)}{' (best)' if better else ''} [{duration(seconds)}]"
+        mark = " (best)" if better else ""
+        return f"valid {shown(metrics)}{mark} [{duration(seconds)}]"
 
     def _beats(self, value: float, other: float | None, margin: float = 0.0) -> bool:
         """Whether a score is better than another one by more than a margin; any is better than none or NaN."""
@@ -254,9 +266,10 @@ class Trainer:
 
 
 def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
-    """Validation and test edges (s, t) of a type between nodes of one type, for which (t, s) is a training edge.
+    """How many validation and test edges (s, t) have a training edge (t, s) of the same type; 0 when the two ends are
+    nodes of different types.
 
-    label: whose split is meant; None: the edges' own.
+    label: the label whose split is meant; None: the edges' own split.
     """
 
     def rows(split: str) -> IntArray:
@@ -267,38 +280,50 @@ def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:
     count = graph.manifest.node(edge_type[0]).count
     source, target = graph.edges(edge_type, rows("train"))
     trained = source * count + target
-    found = 0
+    swapped = 0
     for split in ("valid", "test"):
         source, target = graph.edges(edge_type, rows(split))
-        found += int(np.isin(target * count + source, trained).sum())
-    return found
+        swapped += int(np.isin(target * count + source, trained).sum())
+    return swapped
 
 
 def describe(experiment: Experiment) -> str:
     """One line about sizes and memory, before training starts."""
     manifest = experiment.graph.manifest
-    parameters = sum(p.numel() for p in experiment.learner.trained.parameters() if p.requires_grad)
-    # Weight, gradient and the two moments of Adam, float32 each.
-    memory = 16 * parameters / 1e9
-    hidden = ", ".join(edge_name(t) for t in experiment.graph.hide)
-    note = f"; validation and test edges of {hidden} are no messages" if hidden else ""
-    for edge_type, label in experiment.graph.hide.items():
-        if swapped := swapped_pairs(experiment.graph, edge_type, label):
-            note += (
-                f" ({swapped:,} of them are there as training edges the other way round: for relations without a "
-                f"direction give both one split)"
-            )
-    if held := experiment.graph.held_out.ends:
-        numbers = ", ".join(f"{len(source):,} of {edge_name(t)}" for t, (source, _) in held.items())
-        note += f"; held out to validate on, and no messages: {numbers}"
-    note += "".join(f"; {each}" for each in experiment.task.notes())
+    sizes = f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types"
+    notes = [*_excluded_edges(experiment.graph), *experiment.task.notes()]
     scored = scored_inputs(experiment.pipeline.task, manifest)
     if unread := unread_edge_types(experiment.pipeline.model, manifest, scored):
-        note += (
-            f"; edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
+        notes.append(
+            f"edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
             f"model.edge_inputs, task.inputs)"
         )
+    return "; ".join([sizes, _learning_parameters(experiment), *notes])
+
+
+def _learning_parameters(experiment: Experiment) -> str:
+    dense = sum(p.numel() for p in experiment.learner.trained.parameters() if p.requires_grad)
+    embedded = sum(math.prod(table.table.shape) for table in experiment.artifacts.embeddings.values())
+    # float32: weight, gradient and the two moments of Adam; of node embeddings only the rows in a batch have gradients.
+    memory = (16 * dense + 12 * embedded) / 1e9
+    part = f" ({embedded:,} of them node embeddings, in host memory)" if embedded else ""
     return (
-        f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types; "
-        f"{parameters:,} parameters that learn on {experiment.device}, with optimizer state {memory:.2f} GB{note}"
+        f"{dense + embedded:,} parameters that learn on {experiment.device}{part}, with optimizer state {memory:.2f} GB"
     )
+
+
+def _excluded_edges(graph: Graph) -> Iterator[str]:
+    """Notes on the edges that message passing does not use."""
+    if graph.hide:
+        names = ", ".join(edge_name(edge_type) for edge_type in graph.hide)
+        note = f"validation and test edges of {names} are excluded from message passing"
+        for edge_type, label in graph.hide.items():
+            if swapped := swapped_pairs(graph, edge_type, label):
+                note += (
+                    f" ({swapped:,} of them are also training edges in the opposite direction: if the relation has no "
+                    f"direction, put both edges into one split)"
+                )
+        yield note
+    if held_out := graph.held_out.ends:
+        numbers = ", ".join(f"{len(sources):,} of {edge_name(t)}" for t, (sources, _) in held_out.items())
+        yield f"held out for validation and excluded from message passing: {numbers}"

@@ -184,9 +184,9 @@ def test_order_is_that_of_lexsort(edges: int, sources: int, targets: int, seed: 
     rng = np.random.default_rng(seed)
     source, target = rng.integers(0, sources, edges), rng.integers(0, targets, edges)
     expected = np.lexsort((source, target)).tolist()
-    # Pretended counts take the three ways: packed with the row, key alone, and too large for one number.
-    for pretended in ((sources, targets), (2**31, 2**33), (2**40, 2**40)):
-        assert csc_order(source, target, *pretended).tolist() == expected
+    # These counts take the three ways: packed with the row, key alone, and too large for one number.
+    for counts in ((sources, targets), (2**31, 2**33), (2**40, 2**40)):
+        assert csc_order(source, target, *counts).tolist() == expected
 
 
 def test_ends_keep_only_what_is_used() -> None:

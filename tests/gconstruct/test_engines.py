@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 import gconstruct
 from gconstruct import build_graph
-from gconstruct.engines import ENGINES, Engine, base, engine_for
+from gconstruct.engines import Engine, engine_for
 from gconstruct.manifest import Construction
+from graphstorm_like.config.engines import add_engine, engine_locations
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import ID_COLUMN, NodeTypeSchema, PartitionSchema
@@ -21,14 +24,41 @@ from graphstorm_like.graph.schema import ID_COLUMN, NodeTypeSchema, PartitionSch
 from .tables import graph, item, read, write
 
 
-def test_the_table_holds_what_the_configuration_allows() -> None:
-    assert set(ENGINES) == set(get_args(GraphConfig.model_fields["engine"].annotation))
+@pytest.fixture
+def engines() -> Iterator[dict[str, str]]:
+    """The table of engines, as it was again afterwards."""
+    table = engine_locations()
+    assert isinstance(table, dict)
+    before = dict(table)
+    yield table
+    table.clear()
+    table.update(before)
 
 
-def test_an_unknown_engine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "ENGINES", {})
-    with pytest.raises(ConfigError, match="graph.engine: unknown engine 'arrow'"):
-        engine_for(graph(tmp_path, {"item": item()}), print)
+def test_every_engine_of_the_table_can_be_made(tmp_path: Path) -> None:
+    for name in engine_locations():
+        engine_for(graph(tmp_path, {"item": item()}).model_copy(update={"engine": name}), print)
+
+
+def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
+    config = graph(tmp_path, {"item": item()}).model_copy(update={"engine": "arow"})
+    message = "graph.engine: unknown engine 'arow' (known: arrow). Did you mean 'arrow'?"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        engine_for(config, print)
+
+
+@pytest.mark.parametrize("location", ["no_such_module:Engine", f"{__name__}:NoSuchClass", __name__])
+def test_an_engine_that_cannot_be_imported_is_named(tmp_path: Path, engines: dict[str, str], location: str) -> None:
+    add_engine("mine", location)
+    config = graph(tmp_path, {"item": item()}).model_copy(update={"engine": "mine"})
+    with pytest.raises(ConfigError, match=f"graph.engine: 'mine' must be a class that can be imported .got {location}"):
+        engine_for(config, print)
+
+
+def test_an_engine_has_one_class(engines: dict[str, str]) -> None:
+    add_engine("arrow", engines["arrow"])  # the same again, e.g. of a module that is imported twice
+    with pytest.raises(ConfigError, match="engine: arrow: must be one class"):
+        add_engine("arrow", "elsewhere:Engine")
 
 
 def test_an_engine_is_imported_when_it_is_used() -> None:
@@ -77,12 +107,13 @@ class SmallEngine:
 
 @pytest.mark.parametrize("partitions", [1, 2])
 def test_another_engine_needs_no_more_than_the_protocol(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partitions: int
+    tmp_path: Path, engines: dict[str, str], partitions: int
 ) -> None:
-    monkeypatch.setitem(ENGINES, "arrow", f"{__name__}:SmallEngine")
+    add_engine("small", f"{__name__}:SmallEngine")
     write(tmp_path / "items.parquet", id=["a"])
     config = graph(tmp_path, {"item": item()})
-    config = config.model_copy(update={"partitions": config.partitions.model_copy(update={"count": partitions})})
+    count = config.partitions.model_copy(update={"count": partitions})
+    config = GraphConfig.model_validate(config.model_copy(update={"engine": "small", "partitions": count}).model_dump())
     small: Engine = SmallEngine(config, print)
     small.check()
     manifest = build_graph(config)

@@ -12,7 +12,7 @@ from gconstruct import build_graph
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partitions import partition_report
+from graphstorm_like.graph.partition_report import partition_report
 
 from .partitioning import assert_same_graph, random_graph
 from .tables import graph, item, link, write

@@ -1,4 +1,4 @@
-"""Graph servers in threads of this process, and the hosts of a pretended cluster."""
+"""Graph servers in threads of this process, and the hosts of a simulated cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from graphstorm_like.graph.partition import HiddenEdges
+from graphstorm_like.graph.partition_reader import HiddenEdges
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.part import RemotePart

@@ -25,7 +25,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.dgl.export import export_dgl
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.partition_reader import Partition
 from graphstorm_like.testing.graphs import shop_pipeline
 
 from .dgl_folders import SIMILAR
@@ -48,7 +48,7 @@ def columns_of(graph: LocalGraph, row_type: Any, p: int) -> dict[str, Any]:
 def test_what_is_exported_comes_back(parted: dict[int, Path], tmp_path: Path, count: int) -> None:
     lines: list[str] = []
     config = export_dgl(parted[count], tmp_path / "dgl", lines.append)
-    assert "item: left out, for DGL holds neither texts nor images: title" in lines
+    assert "item: left out, because DGL holds neither texts nor images: title" in lines
     import_dgl(config, tmp_path / "back")
     ours, back = LocalGraph(parted[count]), LocalGraph(tmp_path / "back")
     without_text = {name: node.model_copy(update={"text": {}}) for name, node in ours.manifest.nodes.items()}

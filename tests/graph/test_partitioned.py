@@ -14,7 +14,7 @@ from gconstruct.partition import partition_graph
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partitions import partition_report
+from graphstorm_like.graph.partition_report import partition_report
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
 from graphstorm_like.launch.show.graph import show_graph
 

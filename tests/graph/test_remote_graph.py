@@ -19,7 +19,7 @@ from gconstruct.partition import partition_graph
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.partition_reader import Partition
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.wire import Session
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph

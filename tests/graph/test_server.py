@@ -16,7 +16,7 @@ import pytest
 
 from gconstruct.partition import partition_graph
 from graphstorm_like.errors import DataError, LaunchError
-from graphstorm_like.graph.partition import HIDDEN, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import HIDDEN, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote import client as client_module
 from graphstorm_like.graph.remote import server as server_module
 from graphstorm_like.graph.remote.part import RemotePart
@@ -164,7 +164,7 @@ def test_a_client_that_strangers_push_out_tries_again(
 ) -> None:
     monkeypatch.setattr(server_module, "MAX_STRANGERS", 0)
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(LaunchError, match=r"must take this process within 0.5 s"):
+    with pytest.raises(LaunchError, match=r"must accept this process within 0.5 s"):
         works(folder, client(folder, server.address))
     timer = threading.Timer(0.3, lambda: monkeypatch.setattr(server_module, "MAX_STRANGERS", 64))
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 10)
@@ -263,7 +263,7 @@ def test_the_first_question_is_open(folder: Path, server: GraphServer) -> None:
     session.send(asked)
     answer = session.receive()
     assert answer is not None
-    assert answer.calls == [{"error": "the first question must be 'open'"}]
+    assert answer.calls == [{"error": "the first request must be 'open'"}]
 
 
 # ---------------------------------------------------------------------------------------------------------------- views
@@ -404,7 +404,7 @@ def test_a_server_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
-        with pytest.raises(LaunchError, match=r"must say who it is within 0.2 s"):
+        with pytest.raises(LaunchError, match=r"must identify itself within 0.2 s"):
             works(folder, client(folder, address))
     with pytest.raises(LaunchError, match=rf"127.0.0.1:{address[1]}: must be reachable within 0.2 s"):
         works(folder, client(folder, address))

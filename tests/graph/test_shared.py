@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph import partition as partition_module
+from graphstorm_like.graph import partition_reader as partition_module
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import HiddenEdges, Partition, _plain
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition, _plain
 from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, publish
 from graphstorm_like.ranks import tables as tables_module
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group

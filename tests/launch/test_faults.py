@@ -106,6 +106,29 @@ def test_a_killed_process(tmp_path: Path, undisturbed: Path, victim: str) -> Non
     record(f"{victim} is killed (SIGKILL)", "restart from the checkpoint", noticed - killed, resumed - killed)
 
 
+def test_an_exception_on_one_rank_is_what_is_shown(tmp_path: Path) -> None:
+    """The other rank loses the connection, and stays silent about it."""
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        "import os\n"
+        "from graphstorm_like.training.trainer import Trainer\n"
+        "validate = Trainer.validate\n"
+        "def fails(trainer):\n"
+        "    if os.environ.get('RANK') == '1':\n"
+        "        raise ValueError('the cause')\n"
+        "    return validate(trainer)\n"
+        "Trainer.validate = fails\n"
+    )
+    with job(tmp_path, f"plugins=[{broken}]", "launch.max_restarts=0") as one:
+        code, said = one.end()
+    assert code == 6, said
+    assert said.rstrip().endswith("ValueError: the cause")
+    assert "must hear from all ranks" not in said
+    logs = "".join(log.read_text() for log in (tmp_path / "run" / "logs").rglob("trainer-h0-*.log"))
+    assert "must hear from all ranks" in logs
+    assert "gloo/" not in logs
+
+
 @pytest.mark.parametrize("victim", ["trainer-1", "server-0"])
 def test_a_process_that_is_slow(tmp_path: Path, undisturbed: Path, victim: str) -> None:
     with job(tmp_path, "launch.timeout_seconds=120.0") as one:

@@ -240,7 +240,7 @@ def test_a_secret_is_closed_to_others(tmp_path: Path) -> None:
     assert read_secret(file) == "ab" * 32
     for mode in (0o644, 0o602, 0o620):
         file.chmod(mode)
-        with pytest.raises(LaunchError, match="must be closed to others"):
+        with pytest.raises(LaunchError, match="must not be open to others"):
             read_secret(file)
     file.chmod(0o600)
     file.write_text("password")

@@ -121,7 +121,7 @@ def test_attempts_share_no_port() -> None:
         Ports.from_base(65_000, 100, 2, 3)
 
 
-def test_pretended_hosts_share_cores_and_gpus(tmp_path: Path) -> None:
+def test_simulated_hosts_share_cores_and_gpus(tmp_path: Path) -> None:
     config = pipeline(tmp_path, hosts=2, trainers=2)
     trainers = plan_processes(config, job(2, cores=8, gpus=4))[2:]
     assert [p.cores for p in trainers] == [2, 2, 2, 2]

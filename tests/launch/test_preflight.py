@@ -114,7 +114,7 @@ def test_folders_that_cannot_be_written_to(verb: list[str], shop_yaml: Path, tmp
     changes = [f"output={occupied}/run", f"cache={occupied}/cache", f"graph.path={occupied}/graph"]
     problems = refusal(verb, shop_yaml, *changes)
     assert [problem.split("'", 2)[2].split(" ")[1] for problem in problems] == ["output:", "cache:", "graph.path:"]
-    assert all(f"'{occupied}' is no folder" in problem for problem in problems)
+    assert all(f"'{occupied}' is not a folder" in problem for problem in problems)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

@@ -1,4 +1,4 @@
-"""Jobs on a real Ray of two pretended nodes: the actors run real supervisors, the workers do nothing else."""
+"""Jobs on a real Ray of two simulated nodes: the actors run real supervisors, the workers do nothing else."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_a_kill_changes_nothing(tmp_path: Path, undisturbed: Path, victim: str) 
     assert killed
     role, _, number = victim.partition("-")
     assert f"{role} {number} on host {number}: must run to its end, but was killed by SIGKILL" in said
-    assert "starting again from the last checkpoint (restart 1 of 1)" in said
+    assert "restarting from the last checkpoint (restart 1 of 1)" in said
     assert said.count("[t0] epoch 1/8") == 1
     for file in ("train/best/model.safetensors", "evaluate/metrics.json"):
         assert (tmp_path / "run" / file).read_bytes() == (undisturbed / "run" / file).read_bytes()

@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.launch.process import Failure
+from graphstorm_like.launch.process import LOST_RANK, Failure
 from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
 from graphstorm_like.training.stopping import Stopped
@@ -197,11 +197,11 @@ def test_restart_until_it_works(tmp_path: Path) -> None:
         "oct((shm / 'secret').stat().st_mode)[-3:], flush=True); a == 2 or os.kill(os.getpid(), 9)"
     )
     said = attempts(code, tmp_path, 2)
-    assert [line for line in said if line.startswith(("[t0]", "starting"))] == [
+    assert [line for line in said if line.startswith(("[t0]", "restarting"))] == [
         "[t0] attempt 0 700 600",
-        "starting again from the last checkpoint (restart 1 of 2)",
+        "restarting from the last checkpoint (restart 1 of 2)",
         "[t0] attempt 1 700 600",
-        "starting again from the last checkpoint (restart 2 of 2)",
+        "restarting from the last checkpoint (restart 2 of 2)",
         "[t0] attempt 2 700 600",
     ]
     assert [p.parent.name for p in sorted(tmp_path.glob("logs/*/trainer-h0-0.log"))] == [
@@ -285,3 +285,70 @@ def test_nothing_is_left_of_a_stopped_supervisor(tmp_path: Path, number: signal.
     if number == signal.SIGKILL:
         sweep(tmp_path)
     assert not list(tmp_path.glob("gsl-*"))
+
+
+# ------------------------------------------------------------------------------------------- causes before consequences
+
+
+def test_of_two_that_broke_off_the_earlier_one_is_the_cause(tmp_path: Path) -> None:
+    """Both are seen in one look; the order of ranks says nothing."""
+    later = process("import time; time.sleep(0.35); raise SystemExit(1)", 0)
+    earlier = process("import time; time.sleep(0.2); print('the cause'); raise SystemExit(1)", 1)
+    busy = Terminal()
+
+    def slow_terminal(line: str) -> None:
+        busy(line)
+
+    stopping = LateStopping(0.8)
+    failure = run_processes([later, earlier], tmp_path, slow_terminal, stopping, settle=0.1)
+    assert failure is not None
+    assert failure.process == "trainer 1 on host 0"
+    assert failure.tail == ("the cause",)
+
+
+class LateStopping(Stopping):
+    """Delays the first look at the processes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._looks = seconds, 0
+
+    def check(self) -> None:
+        self._looks += 1
+        if self._looks == 3:  # the third look: after both have been started
+            time.sleep(self._seconds)
+        super().check()
+
+
+def test_an_abort_is_a_consequence(tmp_path: Path) -> None:
+    """Libraries abort when a connection is lost."""
+    abort = process("import os; os.abort()", 0)
+    cause = process("import time; time.sleep(0.5); raise SystemExit(5)", 1)
+    failure = run([abort, cause, process(SLEEP, 2)], tmp_path, settle=3.0)
+    assert failure.process == "trainer 1 on host 0"
+
+
+def test_who_lost_a_server_says_more_than_who_lost_that_rank(tmp_path: Path) -> None:
+    lost_rank = process(f"raise SystemExit({LOST_RANK})", 0)
+    lost_server = process("import time; time.sleep(0.5); raise SystemExit(6)", 1)
+    failure = run([lost_rank, lost_server, process(SLEEP, 2)], tmp_path, settle=2.0)
+    assert failure.process == "trainer 1 on host 0"
+    failure = run([lost_rank, process(SLEEP, 1)], tmp_path, settle=0.1)
+    assert "trainer 0 on host 0: must run to its end, but lost the other trainers." in failure.message()
+    assert (failure.exit_code, failure.may_pass) == (6, True)
+
+
+def test_a_lost_rank_is_in_the_log_only(tmp_path: Path) -> None:
+    """Its error would come before the cause: who watches all ranks shows one of them, with its last lines."""
+    code = (
+        "from graphstorm_like.errors import LostRankError\n"
+        "from graphstorm_like.launch import worker\n"
+        "def lost(*_): raise LostRankError('rank 0 of 2, scores: must hear from all ranks')\n"
+        "worker.read_pipeline = lost\n"
+        "worker.run_worker('trainer', None, [], False, False)\n"
+    )
+    said = Terminal()
+    failure = run([process(code)], tmp_path, said, settle=0.1)
+    assert said.lines == []
+    assert (failure.code, failure.exit_code) == (LOST_RANK, 6)
+    assert failure.message().endswith("\nerror: rank 0 of 2, scores: must hear from all ranks")
+    assert logged(tmp_path / "trainer-h0-0.log") == ["error: rank 0 of 2, scores: must hear from all ranks"]

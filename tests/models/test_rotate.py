@@ -114,7 +114,7 @@ def test_link_prediction_trains_ranks_and_exports(
         scores = trained.head.scores(h, h, trained.edge_type)
     search = json.loads((tmp_path / "run/infer/manifest.json").read_text())["search"]
     assert search["vectors"] is None
-    assert "no inner products" in search["note"]
+    assert "not inner products" in search["note"]
     assert not (tmp_path / "run/infer/link_vectors").exists()
     found: dict[int, dict[int, float]] = {}
     for row in rows:

@@ -132,7 +132,7 @@ def test_loss_known_answer(graph: LocalGraph) -> None:
     assert all(v.grad is not None and v.grad.abs().sum() > 0 for v in vectors.values())
 
 
-class Pretended(Group):
+class SimulatedGroup(Group):
     """A rank whose group knows what the others would send: rows of a table of vectors."""
 
     def __init__(self, pools: list[torch.Tensor]) -> None:
@@ -168,7 +168,7 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     wanted = torch.autograd.grad(alone, list(tables.values()))
     batches = [batch_for(RankSlice(rank, size)) for rank in range(size)]
     pools = [tables["b"][b.seeds["b"]][b.targets.pools["b"].mine] for b in batches]  # type: ignore[union-attr]
-    found = [loss_of(batch, Pretended(pools)) for batch in batches]
+    found = [loss_of(batch, SimulatedGroup(pools)) for batch in batches]
     together = torch.stack([one for one, _ in found]).sum()
     assert sum(n for _, n in found) == count
     assert together.item() == pytest.approx(alone.item(), rel=1e-5)

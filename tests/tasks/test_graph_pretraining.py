@@ -82,7 +82,10 @@ def test_held_out_edges_are_neither_seeds_nor_messages(shop_config: Callable[...
                     of = ids[way[0]][r.sources.numpy()].tolist()
                     assert not set(zip(of, to) if way == edge_type else zip(to, of)) & banned[edge_type]
     assert asked == train
-    assert f"; held out to validate on, and no messages: {len(held[BUYS])} of user:buys:item" in describe(experiment)
+    assert (
+        f"; held out for validation and excluded from message passing: {len(held[BUYS])} of user:buys:item"
+        in describe(experiment)
+    )
 
 
 def test_the_seed_chooses_what_is_held_out(shop_config: Callable[..., Pipeline]) -> None:
@@ -160,7 +163,7 @@ def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path)
     reporter.line = said.append  # type: ignore[method-assign]
     experiment = build_experiment(config, QUIET)
     export(experiment, tmp_path / "again", "id", experiment.embedder(), reporter)
-    assert "predictions: none, graph_pretraining has none to give; embeddings are written" in said
+    assert "predictions: none, graph_pretraining makes no predictions; embeddings are written" in said
     shown = "\n".join(show_batch(shop_config("graph_pretraining"), QUIET))
     assert "LinkSeeder" in shown
     assert "scores user:buys:item: (" in shown

@@ -82,7 +82,9 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
     assert len(messages) - found > 100
     if exclude:
         assert found == 0
-        assert "validation and test edges of item:similar:item are no messages" in describe(experiment)
+        assert "validation and test edges of item:similar:item are excluded from message passing" in describe(
+            experiment
+        )
     else:  # the check can fail: without exclusion they are there, from either end
         assert found >= 2 * len(chosen)
         assert not graph.hide
@@ -171,7 +173,7 @@ def test_ends_of_two_types_and_parallel_edges(tmp_path: Path) -> None:
     items = made.seeds["item"][made.targets.targets].tolist()
     for user, item, stars in zip(users, items, made.targets.labels.tolist()):
         assert stars == 10 * int(graph.ids("user")[user].as_py()[1:]) + int(graph.ids("item")[item].as_py()[1:])
-    # The parallel of a test edge is no message either, though it is a training edge itself.
+    # The parallel of a test edge is excluded from message passing too, though it is a training edge itself.
     assert len(task.rows("train")) == 18
     assert graph.degrees(("user", "rates", "item")).sum() == graph.degrees(("item", "rates_rev", "user")).sum() == 17
     found = task.evaluate(experiment.embedder(), "valid", Evaluation("layer_wise", (), 0))

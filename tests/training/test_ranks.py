@@ -1,4 +1,4 @@
-"""Several ranks, on one host and on pretended ones, take the steps that one process takes."""
+"""Several ranks, on one host and on simulated ones, take the steps that one process takes."""
 
 from __future__ import annotations
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +15,12 @@ import torch
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.errors import TrainingError
-from graphstorm_like.progress import ProgressMeter, Reporter
+from graphstorm_like.progress import ProgressMeter, Reporter, duration
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.tracking import read_metrics
-from graphstorm_like.training.trainer import Trainer
+from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)
 
@@ -177,3 +180,51 @@ def test_min_delta_is_about_stopping_not_about_saving(shop_config: Callable[...,
     assert result.epochs == 4  # nothing beats the first by .9
     found = [r["accuracy"] for r in read_metrics(tmp_path) if r["kind"] == "valid"]
     assert result.best == max(found) > found[0]
+
+
+def test_an_epoch_tells_its_own_time_and_that_of_validation(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of the line ends with its own time: 5 s an update, 100 s a validation."""
+    trainer = trainer_of(shop_config(train={"epochs": 2, "evaluate_every": 2}), tmp_path)
+    seconds = 0.0
+    update, evaluate = Trainer.update, type(trainer.task).evaluate
+
+    def slow_update(self: Trainer, group: list[MiniBatch], meter: ProgressMeter) -> None:
+        nonlocal seconds
+        seconds += 5.0
+        update(self, group, meter)
+
+    def slow_evaluate(*arguments: Any) -> dict[str, float]:
+        nonlocal seconds
+        seconds += 100.0
+        return evaluate(*arguments)
+
+    lines: list[str] = []
+    monkeypatch.setattr("graphstorm_like.training.trainer.time", SimpleNamespace(monotonic=lambda: seconds))
+    monkeypatch.setattr(Trainer, "update", slow_update)
+    monkeypatch.setattr(type(trainer.task), "evaluate", slow_evaluate)
+    monkeypatch.setattr(trainer, "reporter", Reporter(quiet=True))
+    monkeypatch.setattr(trainer.reporter, "line", lines.append)
+    trainer.train()
+    epoch = duration(5.0 * trainer.updates_per_epoch)
+    first, second = (line for line in lines if line.startswith("epoch "))
+    assert re.fullmatch(rf"epoch 1/2: loss [\d.]+ \[{epoch}\]", first)
+    assert re.fullmatch(rf"epoch 2/2: loss [\d.]+ \[{epoch}\], valid .* \(best\) \[1 min 40 s\]", second)
+
+
+def test_node_embeddings_are_counted_among_the_parameters(shop_config: Callable[..., Pipeline]) -> None:
+    """They lie outside the modules, and are most of what learns where nodes have nothing else."""
+
+    def learning(embedding: bool) -> str:
+        inputs = {"item": {"text": [], "embedding": embedding}, "user": {"embedding": False}}
+        experiment = build_experiment(shop_config(model={"inputs": inputs}), QUIET)
+        return describe(experiment).split("; ")[1]
+
+    without, with_embeddings = learning(embedding=False), learning(embedding=True)
+    experiment = build_experiment(shop_config(), QUIET)
+    rows = experiment.graph.manifest.node("item").count * experiment.model.hidden
+    assert "node embeddings" not in without
+    assert f" ({rows:,} of them node embeddings, in host memory), with optimizer state " in with_embeddings
+    counts = [int(text.split(" parameters")[0].replace(",", "")) for text in (without, with_embeddings)]
+    assert counts[1] == counts[0] + rows

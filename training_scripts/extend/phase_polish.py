@@ -35,11 +35,11 @@ class PolishPhase(PhaseConfig):
 class Polish(Phase[PolishPhase]):
     """See PolishPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
         """The weights of the phase before."""
-        experiment = build_experiment(self.pipeline(lineage), reporter)
-        assert lineage.graph_network is not None, "needs_teacher"
-        experiment.artifacts.load(lineage.graph_network)
+        experiment = build_experiment(self.pipeline(handover), reporter)
+        assert handover.graph_network is not None, "needs_teacher"
+        experiment.artifacts.load(handover.graph_network)
         return experiment
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:

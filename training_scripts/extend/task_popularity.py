@@ -98,7 +98,8 @@ class Popularity(Task):
     @torch.inference_mode()
     def predict(self, vectors: Vectors) -> Vectors:
         outputs = self.head(torch.from_numpy(np.asarray(vectors)).to(self.device))
-        return outputs.squeeze(1).float().cpu().numpy()
+        predicted: Vectors = outputs.squeeze(1).float().cpu().numpy()
+        return predicted
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
         def table(part: slice) -> pa.Table:

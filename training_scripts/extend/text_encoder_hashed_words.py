@@ -48,5 +48,6 @@ class HashedWords(FrozenTextEncoder):
         for row, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()):
                 counts[row, zlib.crc32(word.encode()) % self.width] += 1
-        vectors = np.log1p(counts)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        vectors: np.ndarray = np.log1p(counts)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors

@@ -34,9 +34,11 @@ def encode_attributes(
     for name, text in config.text.items():
         out.columns[text_column(name)], out.text[name] = encode_text(table, text)
     for name, label in config.labels.items():
-        found = encode_label(table, name, label, hashed_ids, problems)
-        if found is not None:
-            out.columns[label_column(name)], out.columns[label_split_column(name)], out.labels[name], lost = found
+        encoded_label = encode_label(table, name, label, hashed_ids, problems)
+        if encoded_label is not None:
+            out.columns[label_column(name)], out.columns[label_split_column(name)], out.labels[name], lost = (
+                encoded_label
+            )
             if lost:
                 out.lost_splits[name] = lost
     if isinstance(config, EdgeConfig) and config.split is not None:

@@ -24,7 +24,7 @@ from graphstorm_like.config.graph import EdgeConfig
 
 @dataclass(slots=True)
 class EdgeRows:
-    """The edges of one type, with ends that may still wait for their node's position."""
+    """The edges of one type; positions of their end nodes may still be unknown."""
 
     config: EdgeConfig
     source: Ends
@@ -38,26 +38,26 @@ class EdgeRows:
 
 
 def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], problems: Problems) -> EdgeRows | None:
-    """Look up both ends and encode the attributes; None when `problems` got something."""
+    """Look up both ends and encode the attributes; None when `problems` were added."""
     before = len(problems)
     table, dropped = _without_null_ends(table, config, problems)
     if len(problems) > before:
         return None
     names = ((config.source, config.source_id), (config.target, config.target_id))
-    wanted = [(ids[node_type], table.column(column)) for node_type, column in names]
-    with ThreadPoolExecutor(2) as pool:  # pyarrow lets go of the GIL
-        source, target = pool.map(lambda end: end[0].find(end[1]), wanted)
-    known = np.ones(len(table), bool)
+    lookups = [(ids[node_type], table.column(column)) for node_type, column in names]
+    with ThreadPoolExecutor(2) as pool:  # pyarrow releases the GIL
+        source, target = pool.map(lambda end: end[0].find(end[1]), lookups)
+    keep = np.ones(len(table), bool)
     for ends, (node_type, column) in zip((source, target), names, strict=True):
         if ends.unresolved.size and not _may_create(config, ids[node_type]):
-            known[ends.unresolved] = False
+            keep[ends.unresolved] = False
             if config.on_unknown_node != "drop":
                 problems.add(_unknown_nodes(table, ends, node_type, column))
     if len(problems) > before:
         return None
-    if not known.all():
-        dropped["unknown node"] = int(np.count_nonzero(~known))
-        table, source, target = table.keep(known), source.keep(known), target.keep(known)
+    if not keep.all():
+        dropped["unknown node"] = int(np.count_nonzero(~keep))
+        table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
     attributes = encode_attributes(table, config, lambda: _hashed_ids(table, config), problems)
     if len(problems) > before:
         return None
@@ -87,7 +87,7 @@ def _may_create(config: EdgeConfig, ids: NodeIds) -> bool:
 
 
 def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str:
-    """One message: how many edges and ids, and three different ids with their rows."""
+    """One message with the numbers of edges and ids, and three different ids with their rows."""
     firsts = np.unique(ends.codes, return_index=True)[1]
     rows = ends.unresolved[np.sort(firsts)[:EXAMPLES]]
     values = table.column(column).take(pa.array(rows)).to_pylist()
@@ -96,6 +96,6 @@ def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str
 
 
 def _hashed_ids(table: Table, config: EdgeConfig) -> pa.Array:
-    """source id, a separator, target id: what drawn splits of edges hash."""
+    """source id, a separator, target id: the strings that drawn splits of edges hash."""
     source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
     return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))

@@ -1,7 +1,7 @@
 """The order of construction: node tables, edge tables, nodes that edges add, files.
 
-In: GraphConfig and an empty folder. Out: the files of one partition and what the manifest says about them. Node and
-edge types whose counts cannot change any more are written at once, so that memory holds one table at a time; only
+In: GraphConfig and an empty folder. Out: the files of one partition and their part of the manifest. Node and
+edge types whose counts cannot change any more are written immediately, so that memory holds one table at a time; only
 types whose nodes come from edges wait until all edge tables are read.
 """
 
@@ -59,10 +59,13 @@ class ArrowEngine:
         self._bytes = 0
 
     def check(self) -> None:
-        """Find files, names and types that are wrong before any folder is made."""
+        """Report missing files, wrong names and wrong types before any folder is made."""
         self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
-        files = [f for plan in (*self._node_plans.values(), *self._edge_plans) for f in plan.files]
-        self._say(f"reading {counted(len(files), 'file')}, {sum(f.size for f in files) / 1e6:,.1f} MB")
+        num_files, size = 0, 0
+        for plan in (*self._node_plans.values(), *self._edge_plans):
+            num_files += len(plan.files)
+            size += sum(file.size for file in plan.files)
+        self._say(f"reading {counted(num_files, 'file')}, {size / 1e6:,.1f} MB")
 
     def run(self, folder: Path) -> Construction:
         """Read everything, and write a partition into `folder`."""
@@ -116,11 +119,11 @@ class ArrowEngine:
         seconds = time.perf_counter() - started
         self._say(
             f"{name}: {counted(len(table), 'node')} from {counted(len(plan.files), 'file')} ({seconds:.1f} s)"
-            + _told(dropped)
+            + _listed_counts(dropped)
         )
 
     def _read_edges(self, edge: EdgeConfig, plan: TablePlan) -> EdgeRows | None:
-        """Write the edges when both ends are final; hand them back when they must wait."""
+        """Write the edges when the ids of both ends are final; return them when they must wait."""
         started = time.perf_counter()
         table = read_table(plan, self._problems)
         if table is None:
@@ -136,7 +139,7 @@ class ArrowEngine:
         seconds = time.perf_counter() - started
         self._say(
             f"{name}: {counted(len(rows), 'edge')} from {counted(rows.files, 'file')} ({seconds:.1f} s)"
-            + _told({**rows.dropped, "repeated (kept)": repeated})
+            + _listed_counts({**rows.dropped, "repeated (kept)": repeated})
             + (": the table is empty" if len(rows) == 0 and not rows.dropped else "")
         )
         return rows if waits else None
@@ -170,12 +173,11 @@ class ArrowEngine:
         column = self._config.nodes[name].id
         if name in self._node_plans and column is not None:
             return self._node_plans[name].columns[column].untyped
-        return all(
-            plan.columns[column].untyped
-            for edge, plan in zip(self._config.edges, self._edge_plans, strict=True)
-            for end, column in ((edge.source, edge.source_id), (edge.target, edge.target_id))
-            if end == name
-        )
+        for edge, plan in zip(self._config.edges, self._edge_plans, strict=True):
+            for end, end_column in ((edge.source, edge.source_id), (edge.target, edge.target_id)):
+                if end == name and not plan.columns[end_column].untyped:
+                    return False
+        return True
 
     def _write_edges(self, rows: EdgeRows) -> int:
         edge, source_ids, target_ids = rows.config, self._ids[rows.config.source], self._ids[rows.config.target]
@@ -215,22 +217,25 @@ class ArrowEngine:
         self._bytes += write_columns(self._folder / _FOLDER / file, columns)
 
     def _result(self) -> Construction:
-        names = self._config.nodes
+        nodes = {name: self._node_schemas[name] for name in self._config.nodes}
+        node_ranges = {name: (0, node.count) for name, node in nodes.items()}
+        node_files = {name: f"nodes/{self._node_files[name,]}" for name in nodes}
+        edge_files = {edge_name(t): f"edges/{self._edge_files[t]}" for t in self._config.edge_types()}
         partition = PartitionSchema(
             folder=_FOLDER,
-            node_ranges={name: (0, self._node_schemas[name].count) for name in names},
-            node_files={name: f"nodes/{self._node_files[name,]}" for name in names},
-            edge_files={edge_name(t): f"edges/{self._edge_files[t]}" for t in self._config.edge_types()},
+            node_ranges=node_ranges,
+            node_files=node_files,
+            edge_files=edge_files,
             bytes=self._bytes,
         )
         return Construction(
-            nodes={name: self._node_schemas[name] for name in names},
+            nodes=nodes,
             edges=[self._edge_schemas[t] for t in self._config.edge_types()],
             partitions=[partition],
             dropped=self._dropped,
         )
 
 
-def _told(notes: dict[str, int]) -> str:
+def _listed_counts(notes: dict[str, int]) -> str:
     """', 12 repeated (kept)' for what is not zero"""
     return "".join(f", {count:,} {what}" for what, count in notes.items() if count)

@@ -1,8 +1,8 @@
 """Original ids -> positions 0..count-1 of their node type.
 
-Nodes of a table come in the order of its rows; nodes that only edges name come behind them, sorted (integers by
-value, strings by their UTF-8 bytes), so that no order of edges, files or chunks matters. They can only be numbered
-once all edge tables are read: until then an end of an edge keeps its id (`Ends`).
+Nodes of a table are in the order of its rows. Nodes that only edges name follow, sorted (integers by value, strings by
+their UTF-8 bytes), so that the order of edges, files and chunks does not matter. They can be numbered only after all
+edge tables have been read: until then an end of an edge keeps its id (`Ends`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def null_mask(column: pa.Array) -> np.ndarray:
 
 
 def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tuple[Table, dict[str, int]]:
-    """The table with a non-null, unique id in every row, and how many rows were left out for which reason."""
+    """The table with a non-null, unique id in every row, and the number of rows left out by reason."""
     dropped: dict[str, int] = {}
     ids = table.column(column)
     null = np.flatnonzero(null_mask(ids)) if ids.null_count else np.empty(0, np.int64)
@@ -46,12 +46,12 @@ def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tupl
 
 
 def _repeated(ids: pa.Array) -> tuple[np.ndarray, int]:
-    """Rows whose id an earlier row has, and the row that has the id of the first of them."""
+    """Rows with the id of an earlier row, and the earlier row for the first of them."""
     encoded = ids.dictionary_encode()
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
     if len(encoded.dictionary) + ids.null_count == len(ids):
         return np.empty(0, np.int64), 0
-    # Codes are given in order of first sight: a new id is one above all codes before it.
+    # Codes are in order of first occurrence: that of a new id is one above all codes before it.
     seen_before = np.concatenate([[-1], np.maximum.accumulate(codes)[:-1]])
     repeated = np.flatnonzero((codes <= seen_before) & (codes >= 0))
     return repeated, int(np.argmax(codes == codes[repeated[0]]))
@@ -66,7 +66,7 @@ class Ends:
     unresolved: np.ndarray
     """int64: the rows with -1"""
     codes: np.ndarray
-    """int64: for each of them a position in `uniques`"""
+    """int64: the position in `uniques` of each of them"""
     uniques: pa.Array
 
     def keep(self, mask: np.ndarray) -> Ends:
@@ -80,7 +80,7 @@ class Ends:
 
 @dataclass(slots=True)
 class NodeIds:
-    """The ids of one node type, first those of its table, then those that edges add."""
+    """The ids of one node type: those of its table, then those that edges add."""
 
     name: str
     from_table: pa.Array | None
@@ -96,7 +96,7 @@ class NodeIds:
 
     @property
     def count(self) -> int:
-        """All nodes; known for open types once `close` was called."""
+        """All nodes; of an open type only after `close`."""
         assert not self.open
         return self.table_count + (0 if self.created is None else len(self.created))
 
@@ -107,11 +107,11 @@ class NodeIds:
             rows = np.arange(len(ids), dtype=np.int64)
             codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
             return Ends(np.full(len(ids), -1, np.int64), rows, codes, encoded.dictionary)
-        found = pc.index_in(ids, value_set=self.from_table)
-        if found.null_count == 0:
+        table_rows = pc.index_in(ids, value_set=self.from_table)
+        if table_rows.null_count == 0:
             nothing = np.empty(0, np.int64)
-            return Ends(found.to_numpy(zero_copy_only=False).astype(np.int64), nothing, nothing, ids.slice(0, 0))
-        positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            return Ends(table_rows.to_numpy(zero_copy_only=False).astype(np.int64), nothing, nothing, ids.slice(0, 0))
+        positions = pc.fill_null(table_rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         rows = np.flatnonzero(positions < 0)
         encoded = ids.take(pa.array(rows)).dictionary_encode()
         return Ends(
@@ -119,12 +119,12 @@ class NodeIds:
         )
 
     def want(self, ends: Ends) -> None:
-        """Add the nodes that these ends name and the table lacks."""
+        """Add the nodes of these ends that the table lacks."""
         assert self.open
         self._wanted.append(ends.uniques)
 
     def close(self) -> None:
-        """All edges were seen: number the added nodes."""
+        """After all edges: number the added nodes."""
         if self.open and self._wanted:
             uniques = pa.concat_arrays(self._wanted).unique()
             by_value = pc.cast(uniques, pa.int64()) if _integer_strings(uniques) else uniques
@@ -140,7 +140,7 @@ class NodeIds:
         return ends.positions
 
     def column(self, untyped: bool) -> tuple[pa.Array, Literal["string", "int64"]]:
-        """The id column as it is written. Ids that CSV files alone name become int64 when all of them are integers."""
+        """The id column as it is written. Ids that only CSV files name become int64 when all of them are integers."""
         parts = [p for p in (self.from_table, self.created) if p is not None]
         ids = pa.concat_arrays(parts) if parts else pa.array([], pa.large_string())
         if untyped and len(ids) and all_integers(ids):

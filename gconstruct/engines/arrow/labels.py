@@ -1,8 +1,8 @@
 """Labels and splits of a table.
 
 In: a Table of n rows. Out: labels int32 (n, positions in the sorted classes, -1 for null) or float32 (n, NaN for
-null), and splits uint8 (n, positions in SPLITS). Drawn splits hash the id, so no order of rows, files or chunks
-matters to them.
+null), and splits uint8 (n, positions in SPLITS). Drawn splits hash the id, so the order of rows, files and
+chunks does not matter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from graphstorm_like.config.graph import LabelConfig, SplitConfig
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema
 
 HashedIds = Callable[[], pa.Array]
-"""Gives the strings that drawn splits hash, one a row; called only when needed."""
+"""Gives the strings that drawn splits hash, one per row; called only when needed."""
 
 
 def encode_label(
@@ -31,16 +31,16 @@ def encode_label(
 ) -> tuple[np.ndarray, np.ndarray, LabelSchema, int] | None:
     """(labels, splits, schema, rows with a split but no label), or None (then `problems` says why)."""
     key = f"{table.key}.labels.{name}"
-    found = _classes(table, config) if config.kind == "class" else _numbers(table, config, key, problems)
+    encoded = _classes(table, config) if config.kind == "class" else _numbers(table, config, key, problems)
     splits = encode_split(table, config.split, f"{key}.split", hashed_ids, problems)
-    if found is None or splits is None:
+    if encoded is None or splits is None:
         return None
-    labels, classes = found
+    labels, classes = encoded
     labelled = labels != NO_LABEL if config.kind == "class" else ~np.isnan(labels)
     if len(table) and not labelled.any():
         problems.add(rules.no_labels(table, key, config.column, len(table)))
         return None
-    # Only a split that the user wrote down is lost; a draw was made for every row.
+    # Only splits of a column count as lost: a draw gives every row a split.
     lost = int(np.count_nonzero(~labelled & (splits > 0))) if config.split.column is not None else 0
     splits[~labelled] = 0
     schema = LabelSchema(kind=config.kind, classes=classes, counts=split_counts(splits[labelled]))
@@ -70,9 +70,9 @@ def _numbers(table: Table, config: LabelConfig, key: str, problems: Problems) ->
     infinite = np.flatnonzero(np.isinf(values))
     large = infinite if infinite.size else np.flatnonzero(np.isinf(labels))
     if large.size:
-        got = values[large[:EXAMPLES]].tolist()
+        examples = values[large[:EXAMPLES]].tolist()
         rule = rules.infinite_labels if infinite.size else rules.large_labels
-        problems.add(rule(table, key, config.column, large, got))
+        problems.add(rule(table, key, config.column, large, examples))
         return None
     return labels, []
 
@@ -85,7 +85,7 @@ def encode_split(
         return _written_split(table, config.column, key, problems)
     ids = hashed_ids()
     if config.group_by is not None:
-        # A row without a group is its own: one split for all of them would be a large lump.
+        # Each row without a group is a group of its own: otherwise all of them would get the same split.
         groups, ids = (pc.cast(column, pa.large_string()) for column in (table.column(config.group_by), ids))
         ids = pc.coalesce(groups, ids)
     return draw_splits(uniform(ids, config.seed), config)

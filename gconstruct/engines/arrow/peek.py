@@ -1,6 +1,6 @@
 """Headers of CSV files and footers of Parquet files: column names and types, without reading rows.
 
-A column of a CSV file has no type (None): its values are strings until a use says what they stand for.
+A column of a CSV file has no type (None): its values are strings until it is known how they are used.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ def peek(
         problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). {fix}", key)
         return None
     try:
-        found = _peek_parquet(file) if file.format == "parquet" else _peek_csv(file, options)
+        columns = _peek_parquet(file) if file.format == "parquet" else _peek_csv(file, options)
     except READ_ERRORS as err:
         problems.add(unreadable(file, err), key)
         return None
-    names = [name for name, _ in found]
+    names = [name for name, _ in columns]
     repeated = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
     if repeated:
         problems.add(f"{file.path}: column names must be unique (got {repeated[0]!r} more than once). Rename them", key)
         return None
-    return dict(found)
+    return dict(columns)
 
 
 def unreadable(file: InputFile, err: BaseException) -> str:
-    """Why a file cannot be read as what its name says, as far as its first and last bytes tell."""
+    """Why a file cannot be read in its format, as far as its first and last bytes show."""
     if isinstance(err, PermissionError | FileNotFoundError):
         return f"{file.path}: must be readable (got: {err.strerror}). Check that it is there, and its permissions"
-    said = (str(err).strip() or type(err).__name__).splitlines()[0].split(". ")[0]
+    reason = (str(err).strip() or type(err).__name__).splitlines()[0].split(". ")[0]
     with file.open() as stream:
         head = stream.read(20).split(b"\n")[0]
         stream.seek(-min(len(_PARQUET), file.size), 2)
@@ -57,13 +57,13 @@ def unreadable(file: InputFile, err: BaseException) -> str:
         if is_gzip(file) and not head.startswith(_GZIP):
             return f"{file.path}: must be a gzip file (got one that starts with {head!r}). Compress it, or rename it"
         return (
-            f"{file.path}: must be readable as CSV (got: {said}). Check that it is whole, and csv.delimiter and quote"
+            f"{file.path}: must be readable as CSV (got: {reason}). Check that it is whole, and csv.delimiter and quote"
         )
     if not head.startswith(_PARQUET):
         fix = "If it is CSV, rename it or set format: csv"
         return f"{file.path}: must be a Parquet file (got one that starts with {head!r}). {fix}"
-    got = f"got: {said}" if tail == _PARQUET else "got one without a footer"
-    return f"{file.path}: must be a whole Parquet file ({got}). It was cut off or damaged: write it again"
+    finding = f"got: {reason}" if tail == _PARQUET else "got one without a footer"
+    return f"{file.path}: must be a whole Parquet file ({finding}). It was cut off or damaged: write it again"
 
 
 def _peek_parquet(file: InputFile) -> list[tuple[str, pa.DataType | None]]:
@@ -77,7 +77,7 @@ def open_parquet(file: InputFile) -> pq.ParquetFile:
 
 
 def is_gzip(file: InputFile) -> bool:
-    """By its name"""
+    """Whether it is compressed, by its name."""
     return file.path.lower().endswith(".gz")
 
 

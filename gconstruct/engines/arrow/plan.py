@@ -1,7 +1,7 @@
-"""What is read from which table, and of which type: checked on headers and footers before any row is read.
+"""The columns that are read from each table and their types, checked on headers and footers before any row is read.
 
-In: GraphConfig. Out: one TablePlan a table, its columns with the Arrow type they are cast to. All that is wrong with
-files, column names and types is told at once.
+In: GraphConfig. Out: one TablePlan per table, its columns with the Arrow type they are cast to. All problems with
+files, column names and types are reported together.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ColumnPlan:
     dtype: str
     """The first file that gives the column a type, and that type, for messages"""
     why: str = ""
-    """What asks for this type, for messages about values that cannot be cast"""
+    """The reason for this type, for messages about values that cannot be cast"""
 
 
 @dataclass(slots=True)
@@ -112,21 +112,21 @@ def _plan(
         header = peek(file, table.csv, problems, f"{key}.files")
         if header is not None:
             headers.append((file, header))
-    whole = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
-    if whole and len(whole) == len(plan.files):
+    complete = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
+    if complete and len(complete) == len(plan.files):
         for need in needs:
             if need.column not in plan.columns:
-                column = _column_plan(need, whole, problems)
+                column = _column_plan(need, complete, problems)
                 if column is not None:
-                    if need.use == "image" and _is_bytes(need.column, whole):
+                    if need.use == "image" and _is_bytes(need.column, complete):
                         column.type = pa.large_binary()
                     plan.columns[need.column] = column
-        _check_uses(plan, whole, problems)
+        _check_uses(plan, complete, problems)
     return plan
 
 
 def _is_bytes(column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]]) -> bool:
-    """Does a column hold bytes in all files? Elsewhere they are taken for text."""
+    """Whether a column holds bytes in all files. Outside of images, bytes are read as text."""
     types = [header[column] for _, header in headers]
     return all(t is not None and (pa.types.is_binary(t) or pa.types.is_large_binary(t)) for t in types)
 
@@ -170,9 +170,9 @@ def _check_uses(
             data_type = header[need.column]
             kind = "text" if data_type is None else kind_of(data_type)
             if not accepts(need.use, kind):
-                got = "CSV text" if data_type is None else data_type
+                type_name = "CSV text" if data_type is None else data_type
                 problems.add(
-                    f"{file.path}: column {need.column!r} must hold {USES[need.use][0]} (got {got}). "
+                    f"{file.path}: column {need.column!r} must hold {USES[need.use][0]} (got {type_name}). "
                     f"{hint(need.use, kind)}. See {need.key}",
                     need.key,
                 )
@@ -182,31 +182,31 @@ def _check_uses(
 def _agree_on_ids(
     node_type: str, config: GraphConfig, nodes: dict[str, TablePlan], edges: list[TablePlan], problems: Problems
 ) -> None:
-    """Give all id columns of a node type one type. CSV has none of its own, so it follows the others; CSV alone
-    stays text, and is made int64 in the end when every id is an integer."""
-    found: list[tuple[str, ColumnPlan]] = []
+    """Give all id columns of a node type one type. CSV columns take the type of the others; if there are only CSV
+    columns they are text here, and int64 in the end when every id is an integer."""
+    id_columns: list[tuple[str, ColumnPlan]] = []
     if node_type in nodes:
         column = config.nodes[node_type].id
         assert column is not None
-        found.append((column, nodes[node_type].columns[column]))
+        id_columns.append((column, nodes[node_type].columns[column]))
     for edge, plan in zip(config.edges, edges, strict=True):
         ends = ((edge.source, edge.source_id), (edge.target, edge.target_id))
-        found += [(column, plan.columns[column]) for end, column in ends if end == node_type]
-    typed = [(c, p) for c, p in found if not p.untyped and not pa.types.is_null(p.type)]
+        id_columns += [(column, plan.columns[column]) for end, column in ends if end == node_type]
+    typed = [(c, p) for c, p in id_columns if not p.untyped and not pa.types.is_null(p.type)]
     if not typed:
-        for _, free in found:
+        for _, free in id_columns:
             free.type, free.untyped = pa.large_string(), True
         return
     first_column, first = typed[0]
-    for column, other in typed[1:]:
-        if other.type != first.type:
+    for column, later in typed[1:]:
+        if later.type != first.type:
             problems.add(
-                f"{other.file}: column {column!r} must have ids of the same type as column {first_column!r} of "
-                f"{first.file} ({first.dtype}), for both name nodes of type {node_type!r} (got {other.dtype}). "
+                f"{later.file}: column {column!r} must have ids of the same type as column {first_column!r} of "
+                f"{first.file} ({first.dtype}), for both name nodes of type {node_type!r} (got {later.dtype}). "
                 "Cast one of them to the other's type",
                 f"graph.nodes.{node_type}",
             )
-    for _, follower in found:
+    for _, follower in id_columns:
         if follower.untyped or pa.types.is_null(follower.type):
             follower.type, follower.untyped = first.type, False
             follower.why = f"Column {first_column!r} of {first.file} ({first.dtype}) names the same nodes"

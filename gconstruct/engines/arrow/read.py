@@ -1,7 +1,7 @@
-"""Files of a table -> one Arrow table whose rows know the file and row they came from.
+"""Files of a table -> one Arrow table that can tell the file and row each of its rows came from.
 
 In: a TablePlan. Out: Table with the planned columns, cast to the planned types. CSV columns are read as strings, so
-that a value that is no number can be shown with its row; nothing is guessed from the first rows.
+that a value that is not a number can be reported with its row; nothing is guessed from the first rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gconstruct.engines.arrow.peek import READ_ERRORS, csv_header, delimiter, op
 from gconstruct.engines.arrow.plan import ColumnPlan, TablePlan
 from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of
-from gconstruct.problems import EXAMPLES, Problems, shown
+from gconstruct.problems import EXAMPLES, Problems, counted, shown
 from gconstruct.values import Source, cast_values, first_failure
 from graphstorm_like.config.graph import CsvOptions
 
@@ -50,13 +50,13 @@ class Table:
         return self.files[index].path, row - int(self.starts[index]) + 1
 
     def column(self, name: str) -> pa.Array:
-        """A column in one piece, which then takes the place of its chunks: several uses share one copy."""
+        """A column in one piece, which replaces its chunks in the table: several uses share one copy."""
         column = self.data.column(name)
         if column.num_chunks == 1:
             return column.chunk(0)
-        whole = column.combine_chunks()
-        self.data = self.data.set_column(self.data.schema.get_field_index(name), name, whole)
-        return whole
+        array = column.combine_chunks()
+        self.data = self.data.set_column(self.data.schema.get_field_index(name), name, array)
+        return array
 
     def keep(self, mask: np.ndarray) -> Table:
         """The rows where the mask (bool, rows) is true."""
@@ -73,8 +73,8 @@ class Table:
 
     def label(self) -> str:
         """'items.parquet' or 'items.parquet and 3 more files'"""
-        more = len(self.files) - 1
-        return self.files[0].path + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
+        first, more = self.files[0].path, len(self.files) - 1
+        return f"{first} and {counted(more, 'more file')}" if more else first
 
 
 def read_table(plan: TablePlan, problems: Problems) -> Table | None:
@@ -125,7 +125,7 @@ def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: 
             return pa.table({n: pa.array([], pa.large_string()) for n in names})
         message = None
         if "Expected" in text and "columns, got" in text:
-            message = _ragged(file, options)
+            message = _uneven_lines(file, options)
         elif "UTF8" in text:
             message = _not_utf8(file)
         problems.add(message or unreadable(file, err))
@@ -133,30 +133,30 @@ def _read_csv(file: InputFile, options: CsvOptions, names: list[str], problems: 
 
 
 def _is_header_alone(file: InputFile) -> bool:
-    """A header without a line break behind it: pyarrow takes that for a broken file."""
+    """A header without a line break after it, which pyarrow takes for a broken file."""
     with open_csv(file) as stream:
         return len(stream.read(_CSV_BLOCK).strip().splitlines()) == 1
 
 
-def _ragged(file: InputFile, options: CsvOptions) -> str | None:
+def _uneven_lines(file: InputFile, options: CsvOptions) -> str | None:
     """Name the lines that have more or fewer fields than the header; read again by Python, for exact line numbers."""
     width = len(csv_header(file, options))
-    found: list[tuple[int, int]] = []
+    uneven: list[tuple[int, int]] = []
     with open_csv(file) as stream:
         lines = csv.reader(_text_lines(stream), delimiter=delimiter(file, options), quotechar=options.quote)
         line_number = 1
         for fields in lines:
             if fields and len(fields) != width:
-                found.append((line_number, len(fields)))
-                if len(found) == EXAMPLES:
+                uneven.append((line_number, len(fields)))
+                if len(uneven) == EXAMPLES:
                     break
             line_number = lines.line_num + 1
-    if not found:
+    if not uneven:
         return None
-    also = "".join(f", {n} in line {line:,}" for line, n in found[1:])
+    also = "".join(f", {n} in line {line:,}" for line, n in uneven[1:])
     return (
-        f"{file.path} line {found[0][0]:,}: a line must have {width} fields, as the header has "
-        f"(got {found[0][1]}{also}). Quote fields that hold {delimiter(file, options)!r}, or set csv.delimiter"
+        f"{file.path} line {uneven[0][0]:,}: a line must have {width} fields, as the header has "
+        f"(got {uneven[0][1]}{also}). Quote fields that hold {delimiter(file, options)!r}, or set csv.delimiter"
     )
 
 
@@ -178,7 +178,10 @@ def _not_utf8(file: InputFile) -> str | None:
 
 
 def _cast(file: InputFile, piece: pa.Table, columns: dict[str, ColumnPlan], problems: Problems) -> pa.Table:
-    return pa.table({n: _cast_column(file, n, piece.column(n), p, problems) for n, p in columns.items()})
+    cast_columns = {
+        name: _cast_column(file, name, piece.column(name), plan, problems) for name, plan in columns.items()
+    }
+    return pa.table(cast_columns)
 
 
 def _cast_column(
@@ -191,15 +194,15 @@ def _cast_column(
     except pa.ArrowException:
         row = first_failure(column, plan.type)
         value = _decoded(column[row].as_py())
-        rule = f"column {name!r} must hold {_told(plan.type)}"
+        rule = f"column {name!r} must hold {_described(plan.type)}"
         fix = plan.why or "Correct the value, or cast the column"
         problems.add(f"{file.path} row {row + 1:,}: {rule} (got {shown(value)}). {fix}")
         return pa.chunked_array([pa.nulls(len(column), plan.type)])
 
 
 def _as_bytes(data_type: pa.DataType) -> pa.DataType:
-    """The type with bytes in the place of strings: Parquet does not check that its strings are UTF-8, nor does Arrow
-    when it reads them, but a cast from bytes to strings does."""
+    """The type with bytes instead of strings. Neither Parquet nor Arrow checks that strings which it reads are UTF-8; a
+    cast from bytes to strings does."""
     if pa.types.is_dictionary(data_type):
         value = _as_bytes(data_type.value_type)
         return data_type if value == data_type.value_type else value
@@ -212,7 +215,7 @@ def _as_bytes(data_type: pa.DataType) -> pa.DataType:
 
 
 def _decoded(value: object) -> object:
-    """Bytes, also within a list, as text; those that are no UTF-8 stay bytes."""
+    """Bytes, also within a list, as text; those that are not UTF-8 stay bytes."""
     if isinstance(value, list):
         return [_decoded(item) for item in value]
     if not isinstance(value, bytes):
@@ -223,7 +226,7 @@ def _decoded(value: object) -> object:
         return value
 
 
-def _told(data_type: pa.DataType) -> str:
+def _described(data_type: pa.DataType) -> str:
     kind = kind_of(data_type)
     if kind == "list of string":
         return "lists of UTF-8 text"

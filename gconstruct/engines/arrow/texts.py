@@ -1,4 +1,4 @@
-"""Columns -> one text a row: joined, nulls left out, or put into a template.
+"""Columns -> one text per row: joined without nulls, or put into a template.
 
 Out: large_string (n), null where all columns are null.
 """
@@ -23,7 +23,7 @@ def encode_text(table: Table, config: TextConfig) -> tuple[pa.Array, TextSchema]
     all_null = reduce(pc.and_, (pc.is_null(c) for c in columns.values()))
     if config.template is None:
         first, *others = (columns[c] for c in config.columns)
-        # pyarrow 26 leaves a row out of its answer when it skips every value of it: give it an empty one.
+        # pyarrow 26 omits a row from the result when all of its values are skipped: give it an empty one.
         first = pc.if_else(all_null, pa.scalar("", pa.large_string()), first)
         joined = _join([first, *others], config.separator, "skip")
     else:

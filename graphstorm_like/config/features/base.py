@@ -11,13 +11,13 @@ from graphstorm_like.config.choice import Choice
 
 
 class FeatureConfig(Choice, tag="encode", default="numeric"):
-    """Columns of a table -> numbers for each row. Without `encode` a number is meant, or a list of numbers."""
+    """Columns of a table -> numbers for each row. Without `encode` the column holds a number or a list of numbers."""
 
     encode: str
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """How it is stored and sent: half of it as float16, which keeps 3 digits of numbers up to 65,504, or as bfloat16,
-    which keeps 2 of any number."""
+    """How it is stored and sent. float16 and bfloat16 take half the space: float16 keeps 3 digits of numbers up to
+    65,504, bfloat16 2 digits of any number."""
 
 
 def _column_alone(value: Any) -> Any:
@@ -29,4 +29,4 @@ def _column_alone(value: Any) -> Any:
 
 
 FeatureField = Annotated[FeatureConfig, BeforeValidator(_column_alone), Accepts("string")]
-"""A column's name alone is a number."""
+"""Just the name of a column stands for a numeric feature."""

@@ -12,7 +12,7 @@ from graphstorm_like.config.features.base import FeatureConfig
 
 
 class BucketFeature(FeatureConfig):
-    """A number per row, as ones in the columns of the intervals that it lies in. Numbers beyond the first or last
+    """A number per row, as ones in the columns of the intervals that contain it. Numbers beyond the first or last
     edge belong to the first or last interval."""
 
     encode: Literal["bucket"]
@@ -26,7 +26,7 @@ class BucketFeature(FeatureConfig):
     """With `buckets`: of equal width from the smallest to the largest number, or with equally many numbers. Quantiles
     that coincide are one edge, so that there may be fewer."""
     window: NonNegativeFloat = 0.0
-    """A number x lies in every interval that x - window / 2 to x + window / 2 meets; 0: in one."""
+    """A number x counts for every interval that [x - window / 2, x + window / 2] overlaps; 0: for one."""
     missing: Literal["error", "zero", "own"] = "error"
     """What a null or NaN becomes: an error, the zero vector, or a one in a last column of its own."""
 

@@ -19,7 +19,7 @@ class GnnConfig(Choice, tag="type"):
     hidden: PositiveInt = 128
     """Width of the vectors."""
     layers: PositiveInt = 2
-    """How many layers the MLP has."""
+    """Number of layers."""
     dropout: Dropout = 0.2
     """Between layers, while training."""
     norm: Literal["layer", "none"] = "layer"

@@ -6,8 +6,8 @@ from graphstorm_like.config.choice import Choice
 
 
 class ImageEncoderConfig(Choice, tag="type"):
-    """An image encoder: one vector an image, learnt end to end with the graph network. Every image input has weights of
-    its own."""
+    """An image encoder: one vector per image, learnt end to end with the graph network. Every image input has its
+    own weights."""
 
     type: str
 

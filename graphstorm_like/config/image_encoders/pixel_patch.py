@@ -18,9 +18,9 @@ class PixelPatchConfig(ImageEncoderConfig):
     patch: PositiveInt = 16
     """Height and width of a patch in pixels; it must divide those of the images."""
     width: PositiveInt = 128
-    """Numbers a patch, and of the image's vector."""
+    """Width of the vectors of patches and images."""
     layers: Annotated[int, Field(ge=0)] = 1
-    """Of the transformer. With 0 patches do not see each other, and time and memory are least."""
+    """Layers of the transformer. With 0, patches do not attend to each other, which takes the least time and memory."""
     heads: PositiveInt = 4
     """`width` is divided among them."""
     pool: Literal["mean", "max"] = "mean"
@@ -28,7 +28,7 @@ class PixelPatchConfig(ImageEncoderConfig):
     mask_probability: Fraction = 0.5
     """Share of the images of a training batch in which patches are masked. 0: never."""
     max_mask_ratio: Fraction = 0.5
-    """Of such an image a share of the patches is masked that is drawn evenly from 0 to this."""
+    """In such an image the share of masked patches is drawn uniformly between 0 and this."""
 
     @model_validator(mode="after")
     def _whole_heads(self) -> PixelPatchConfig:

@@ -13,13 +13,13 @@ Port = Annotated[int, Field(ge=1024, le=65_000)]
 
 
 class LaunchConfig(Choice, tag="on", default="local"):
-    """Over how many hosts and processes a run goes, and who starts them. Nothing here changes what comes out."""
+    """Over how many hosts and processes a run goes, and who starts them. Nothing here changes the results."""
 
     on: str
     hosts: PositiveInt = 1
-    """Machines; each has a partition of the graph of its own (graph.partitions.count, when it is more than one)."""
+    """Number of machines; with more than one, each owns a partition of the graph (see graph.partitions.count)."""
     trainers: PositiveInt = 1
-    """Training processes on each host: one a GPU."""
+    """Training processes on each host: one per GPU."""
     servers: PositiveInt = 1
     """Processes on each host that read its partition for the other hosts; none are started for one host."""
     threads: PositiveInt | None = None
@@ -38,9 +38,9 @@ class LaunchConfig(Choice, tag="on", default="local"):
 
     @property
     def simulates_hosts(self) -> bool:
-        """Whether all hosts are this machine."""
+        """Whether all hosts are simulated on this machine."""
         return False
 
     def host_names(self) -> tuple[str, ...]:
-        """What is known of the hosts' addresses before the job starts: one each, for people to read."""
+        """The hosts' addresses as far as they are known before the job starts, one each, for people to read."""
         return tuple(f"host{number}" for number in range(self.hosts))

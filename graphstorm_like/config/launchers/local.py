@@ -8,7 +8,7 @@ from graphstorm_like.config.launchers.base import LaunchConfig
 
 
 class LocalLaunchConfig(LaunchConfig):
-    """This machine. More than one host: that many are simulated on it."""
+    """This machine. More than one host: so many simulated hosts on it."""
 
     on: Literal["local"] = "local"
 

@@ -19,4 +19,4 @@ class RayLaunchConfig(LaunchConfig):
     gpus: NonNegativeFloat = 0.0
     """GPUs that Ray reserves for a trainer."""
     spread: bool = True
-    """Each host on a node of its own; false: as Ray likes."""
+    """Each host on a node of its own; false: where Ray places them."""

@@ -1,5 +1,5 @@
 """What every metric has in its configuration, and the short forms: `accuracy` for `{type: accuracy}`, `hits@10` for
-`{type: hits, k: 10}`: behind the @ stands the metric's first setting, a whole number."""
+`{type: hits, k: 10}`: after the @ comes the metric's first setting, a whole number."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class MetricsOf:
             return {"type": tag} | (_first_setting(tag, setting) if "@" in value else {})
         if not isinstance(value, dict):
             raise ValueError("must be the name of a metric, or a mapping with the key 'type'")
-        given = value.get("type")
-        if isinstance(given, str) and given not in self.names():
-            hint = did_you_mean(given, self.names())
-            raise KeyedError("type", f"must be {self._listed()} (got {given!r}).{hint}")
+        written_tag = value.get("type")
+        if isinstance(written_tag, str) and written_tag not in self.names():
+            hint = did_you_mean(written_tag, self.names())
+            raise KeyedError("type", f"must be {self._listed()} (got {written_tag!r}).{hint}")
         return value
 
     def _listed(self) -> str:
@@ -87,9 +87,9 @@ def check_metrics(config: Any) -> Any:
     if twice is not None:
         raise KeyedError("metrics", f"must name each metric once (got {twice!r} twice)")
     if config.select_by not in names:
-        given = "" if "select_by" in config.model_fields_set else ", the default"
-        known = " or ".join(map(repr, names))
-        raise KeyedError("select_by", f"must be one of task.metrics, {known} (got {config.select_by!r}{given})")
+        origin = "" if "select_by" in config.model_fields_set else ", the default"
+        listed = " or ".join(map(repr, names))
+        raise KeyedError("select_by", f"must be one of task.metrics, {listed} (got {config.select_by!r}{origin})")
     return config
 
 

@@ -1,4 +1,4 @@
-"""`task.negatives`: where the wrong targets come from that links are told from.
+"""`task.negatives`: how the wrong targets are drawn.
 
 Every module here that defines a member of the family is imported: a new one is a new file.
 """

@@ -1,7 +1,7 @@
-"""What every training phase has in its configuration, and the facts of a phase that others ask for.
+"""What every training phase has in its configuration, and the facts about a phase that other modules need.
 
-Facts stand in the class of the phase's own configuration: what it trains, what it needs from the phases before it,
-which settings it reads, and what it checks. How it trains is its operator's, in training/phases.
+The facts are in the class of the phase's own configuration: what it trains, what it needs from the phases before it,
+which settings it reads, and what it checks. Its operator in training/phases does the training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhaseSurroundings:
-    """What the other sections of the pipeline say that a phase's checks read."""
+    """The facts about other sections of the pipeline that a phase's checks read."""
 
     task: TaskConfig
     """What the phase learns."""
@@ -38,7 +38,7 @@ class PhaseSurroundings:
 
 
 class PhaseConfig(Choice, tag="type"):
-    """What is not given is as in `train` (gnn, joint) or `train.lm` (lm, pseudo, student)."""
+    """Keys that are not given are as in `train` (gnn, joint) or `train.lm` (lm, pseudo, student)."""
 
     name: Name
     """Of the phase: its folder, and its lines in logs."""
@@ -46,7 +46,7 @@ class PhaseConfig(Choice, tag="type"):
     epochs: PositiveInt | None = None
     """Passes over the training rows, at most."""
     batch_size: PositiveInt | None = None
-    """Seeds (nodes or edges) a step."""
+    """Seeds (nodes or edges) per step."""
     lr: PositiveFloat | None = None
     """Of graph network and head."""
     lm_lr: PositiveFloat | None = None
@@ -59,9 +59,9 @@ class PhaseConfig(Choice, tag="type"):
     """Epochs between two validations."""
 
     trains_lm: ClassVar[bool] = False
-    """Whether it hands on language models that it has changed."""
+    """Whether it changes language models, which later phases get."""
     trains_graph: ClassVar[bool] = False
-    """Whether it hands on a graph network."""
+    """Whether it trains a graph network, which later phases get."""
     reads_graph_network: ClassVar[bool] = False
     """Whether its results depend on the graph network before it."""
     needs_teacher: ClassVar[bool] = False
@@ -70,25 +70,28 @@ class PhaseConfig(Choice, tag="type"):
     """Keys of `train` that it does not read: its results do not depend on them."""
 
     def settings(self, train: TrainConfig) -> TrainConfig:
-        """`train` as this phase reads it: with what the phase sets otherwise."""
+        """`train` with the settings of this phase."""
         changes = self._usual_settings(train)
         for name in ("epochs", "batch_size", "lr", "schedule", "early_stop", "evaluate_every"):
             if (value := getattr(self, name)) is not None:
                 changes[name] = None if value == "off" else value
-        of_lm = {"lr": self.lm_lr, "schedule": self.schedule}
-        if of_lm := {name: value for name, value in of_lm.items() if value is not None}:
-            changes["lm"] = train.lm.model_copy(update=of_lm)
-        changes["evaluate_every"] = min(
-            changes.get("evaluate_every", train.evaluate_every), changes.get("epochs", train.epochs)
+        lm_settings = {"lr": self.lm_lr, "schedule": self.schedule}
+        lm_changes = {name: value for name, value in lm_settings.items() if value is not None}
+        if lm_changes:
+            changes["lm"] = train.lm.model_copy(update=lm_changes)
+        epochs, evaluate_every = (
+            changes.get("epochs", train.epochs),
+            changes.get("evaluate_every", train.evaluate_every),
         )
+        changes["evaluate_every"] = min(evaluate_every, epochs)
         return train.model_copy(update=changes)
 
     def _usual_settings(self, train: TrainConfig) -> dict[str, Any]:
-        """What phases of this type take from elsewhere than `train` itself."""
+        """Settings that phases of this type do not take from `train` itself."""
         return {}
 
     def task_of(self, pipeline_task: TaskConfig) -> TaskConfig:
-        """What it learns, in a pipeline with a task."""
+        """The task that it learns, in a pipeline with the given one."""
         return pipeline_task
 
     def encoders_of(self, present: Mapping[str, TextEncoderConfig]) -> dict[str, TextEncoderConfig]:
@@ -104,11 +107,11 @@ class PhaseConfig(Choice, tag="type"):
         return self
 
     def check(self, around: PhaseSurroundings) -> Iterator[str]:
-        """What of the rest of the pipeline does not fit: messages."""
+        """Messages about parts of the pipeline that do not fit this phase."""
         yield from ()
 
     def check_hosts(self, model: ModelConfig, hosts: int) -> Iterator[tuple[tuple[str, ...], str]]:
-        """What does not fit when the graph lies on several hosts: (path in the YAML, message)."""
+        """Problems when the graph is spread over several hosts: (path in the YAML, message)."""
         yield from ()
 
 

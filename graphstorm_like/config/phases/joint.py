@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 class JointPhase(PhaseConfig):
     """Graph network and language model end to end: gradients into the texts of the seeds and of a few neighbours.
 
-    All other texts come from a table of vectors; what is computed is written back into it.
+    The vectors of all other texts come from a table, and newly computed ones are written back into it.
     """
 
     type: Literal["joint"]
     neighbors: Annotated[int, Field(ge=0)] = 1
-    """How many neighbours a seed get gradients, within the budget; as many edges to it, where texts of edges enter the
-    messages (`model.edge_inputs`)."""
+    """How many neighbours per seed get gradients, within the budget, and as many of its edges if texts of edges enter
+    the messages (`model.edge_inputs`)."""
     choose: Literal["random", "weight"] = "random"
-    """Which: drawn, or those that most sampled edges lead to."""
+    """Which neighbours: random ones, or those with the most sampled edges."""
     lm_tokens: PositiveInt = 32768
-    """Tokens a step that are trained: seeds first, then edges, then neighbours. Time grows with it."""
+    """Tokens per step that get gradients: seeds first, then edges, then neighbours. Time grows with it."""
     refresh_steps: PositiveInt | None = None
-    """No vector is used that is older than this many steps: each step computes the next part of the table anew. Set it
-    where an epoch is long. null: all are computed anew before each validation, which so sees what inference will."""
+    """No vector is used that is older than this many steps: each step recomputes the next part of the table. Set it
+    for long epochs. null: all vectors are recomputed before each validation, which then sees the same as inference."""
 
     trains_lm: ClassVar[bool] = True
     trains_graph: ClassVar[bool] = True
     reads_graph_network: ClassVar[bool] = True
 
     def check(self, around: PhaseSurroundings) -> Iterator[str]:
-        """Without texts of nodes and scored edges it trains texts of edges next to the seeds: there must be some."""
+        """Without texts of nodes or scored edges, there must be texts of edges next to the seeds to train on."""
         if around.reads_edge_text or around.text_node_types:
             return
         read, ends = around.message_texts, around.task_node_types
@@ -56,7 +56,7 @@ class JointPhase(PhaseConfig):
             )
 
     def check_hosts(self, model: ModelConfig, hosts: int) -> Iterator[tuple[tuple[str, ...], str]]:
-        """A table of vectors over several hosts has one row a text, not one a piece of it."""
+        """A table of vectors over several hosts has one row per text, not one per piece of it."""
         if hosts == 1:
             return
         for path, encoder in model.encoder_places().items():

@@ -1,4 +1,4 @@
-"""What every task says of itself before a graph is opened. A task overrides what is not so for it."""
+"""What is known of every task before a graph is opened. A task overrides what differs for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphstorm_like.config.problems import Problem
 class ScoredEdgeInputs(Strict):
     """What the head reads of the edges themselves; default: all their features and texts.
 
-    The label must not be among them, nor what gives it away.
+    Neither the label nor anything that gives it away may be among them.
     """
 
     features: list[Name] | None = None
@@ -26,18 +26,18 @@ class ScoredEdgeInputs(Strict):
 class TaskConfig(Choice, tag="type"):
     """What is predicted, how it is scored, and which number selects the model.
 
-    Edge types are those of the graph without reverses: an argument `edge_types` lists them all, `has_split` says of
-    each whether its edges have a split.
+    Edge types are those of the graph without reverses: an argument `edge_types` lists them all, `has_split` tells
+    for each whether its edges have a split.
     """
 
     type: str
 
     classifies_nodes: ClassVar[bool] = False
-    """Whether it predicts classes of the nodes of one type, so that there can be pseudo labels."""
+    """Whether it predicts classes of the nodes of one type, so that pseudo labels are possible."""
 
     @property
     def row_type(self) -> str | EdgeType | None:
-        """The node or edge type whose rows are learnt from; None: there are several."""
+        """The node or edge type whose rows are the training examples; None: there are several types."""
         return None
 
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
@@ -46,16 +46,18 @@ class TaskConfig(Choice, tag="type"):
 
     def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
         """Node types whose vectors the task reads; default: both ends of its relations."""
-        ends = (end for source, _, target in self.relations(edge_types) for end in (source, target))
-        return tuple(dict.fromkeys(ends))
+        ends: dict[str, None] = {}
+        for source, _, target in self.relations(edge_types):
+            ends |= dict.fromkeys((source, target))
+        return tuple(ends)
 
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
-        """Edge types whose validation and test edges must be no messages, with the label whose split says which those
-        are; None: the split of the edges themselves. Default: none."""
+        """Edge types whose validation and test edges are excluded from message passing, with the label whose split says
+        which those are; None: the split of the edges themselves. Default: no edge types."""
         return {}
 
     def held_out_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, int]:
-        """Edge types of which edges are set aside to validate on, and at most how many. Default: none."""
+        """Edge types of which some edges are held out for validation, and at most how many. Default: no edge types."""
         return {}
 
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
@@ -70,5 +72,5 @@ class TaskConfig(Choice, tag="type"):
         return any(edge.text for edge in graph.edges if edge.edge_type == scored[0])
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
-        """What does not fit the graph; paths begin at the task. Default: nothing."""
+        """Problems of the task with this graph; paths begin at the task. Default: none."""
         return iter(())

@@ -29,21 +29,21 @@ class SampledRankingConfig(RankingConfig):
 
 
 def _all_or_list(value: Any) -> Any:
-    """'all' stands for None; a lone edge type is no list."""
+    """'all' means None; a single edge type must be in a list."""
     if isinstance(value, str) and value != "all":
         raise ValueError("must be 'all' or a list of edge types")
     return None if value == "all" else value
 
 
 def _corrected(value: Any) -> Any:
-    """Negatives with popularity_correction, unless it is said."""
+    """Negatives with popularity_correction, unless it is given."""
     return {"popularity_correction": True, **value} if isinstance(value, dict) else value
 
 
 class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
-    al., KDD 2023), before it serves other tasks. Some edges are held out to validate on, and
-    excluded from message passing."""
+    al., KDD 2023), before it serves other tasks. Some edges are held out for validation
+    and excluded from message passing."""
 
     type: Literal["graph_pretraining"]
     edge_types: Annotated[
@@ -53,14 +53,14 @@ class GraphPretrainingConfig(TaskConfig):
     head: LinkHeadConfig = DistMultHeadConfig(type="distmult")
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
-    """How true edges are told from wrong ones."""
+    """How true edges are distinguished from wrong ones."""
     negatives: Annotated[NegativesConfig, BeforeValidator(_corrected)] = UniformNegativesConfig(
         type="uniform", popularity_correction=True
     )
-    """What true edges are told from; with popularity_correction, unless it is turned off."""
+    """The wrong edges: how they are drawn; with popularity_correction, unless it is turned off."""
     max_edges_per_relation: PositiveInt | None = None
-    """An epoch takes at most this many edges of a relation, drawn anew each epoch, so that a large relation does not
-    drown the small ones."""
+    """An epoch takes at most this many edges of a relation, drawn again for each epoch, so that a large relation does
+    not drown the small ones."""
     validation_edges: PositiveInt = 1000
     """At most this many edges of a relation, and at most 2 % of them, are held out. A relation with a split column
     holds out its validation and test edges instead."""

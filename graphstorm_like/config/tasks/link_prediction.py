@@ -30,9 +30,9 @@ class LinkPredictionConfig(TaskConfig):
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
-    """How true edges are told from wrong ones."""
+    """How true edges are distinguished from wrong ones."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
-    """What true edges are told from."""
+    """The wrong edges: how they are drawn."""
     ranking: RankingConfig = RankingConfig()
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""

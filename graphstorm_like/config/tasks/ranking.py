@@ -22,6 +22,6 @@ class RankingConfig(Strict):
     candidates: PositiveInt | Literal["all"] = "all"
     """all nodes of the target type, or this many drawn uniformly per edge."""
     exclude_source: bool = True
-    """Where both ends are of one node type: whether the source itself is no candidate. true suits relations that no
+    """Where both ends are of one node type: whether to leave out the source itself. true suits relations that no
     node has to itself (recommendations, citations); false is the protocol of knowledge graphs, whose numbers are lower,
     for a source is often the likeliest answer."""

@@ -20,7 +20,7 @@ class TextEncoderConfig(Choice, tag="type", default="huggingface"):
 
     @property
     def chunks(self) -> int | None:
-        """Pieces a text at most, where long texts are read in pieces; None: they are not."""
+        """The most pieces per text, if long texts are read in pieces; None: they are not."""
         return None
 
     def cannot_learn(self) -> str | None:

@@ -21,18 +21,18 @@ class HuggingFaceConfig(TextEncoderConfig):
     pooling: Literal["auto", "mean", "cls", "pooler", "last_token", "max"] = "auto"
     """auto: what a sentence-transformers folder states, else mean (last token for decoders)."""
     max_tokens: Annotated[int, Field(ge=3)] = 128
-    """Longer texts are cut. Cost grows with it: more memory and time a text."""
+    """Longer texts are cut. Memory and time per text grow with it."""
     long_texts: Literal["truncate", "chunk"] = "truncate"
-    """truncate: what is beyond max_tokens is lost. chunk: a longer text is read in pieces of max_tokens, and its vector
-    is the mean of theirs, weighted by their tokens."""
+    """truncate: tokens beyond max_tokens are dropped. chunk: a longer text is read in pieces of max_tokens, and its
+    vector is the mean of theirs, weighted by their tokens."""
     max_chunks: PositiveInt | None = None
-    """With chunk, pieces a text at most (default 8); time grows with them."""
+    """With chunk: the most pieces per text (default 8); time grows with it."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the hardware computes in it, else float32."""
     batch_tokens: PositiveInt | None = None
-    """Padded tokens a batch; default: what is fastest on the device (4,096 on a CPU, 65,536 on a GPU)."""
+    """Padded tokens per batch; default: the fastest number on the device (4,096 on a CPU, 65,536 on a GPU)."""
     workers: PositiveInt | None = None
-    """Processes that embed on a CPU, where they scale better than threads; default: one a core for long sweeps, fewer
+    """Processes that embed on a CPU, where they scale better than threads; default: one per core for long sweeps, fewer
     when memory is short. Each holds the model."""
 
     @property
@@ -52,7 +52,7 @@ class HuggingFaceConfig(TextEncoderConfig):
 
     @property
     def chunks(self) -> int | None:
-        """Pieces a text at most; None: texts are truncated."""
+        """The most pieces per text; None: texts are truncated."""
         return (self.max_chunks or 8) if self.long_texts == "chunk" else None
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from graphstorm_like.config.tuning.base import TuneConfig
 
 
 class LoraTuning(TuneConfig):
-    """Low-rank updates beside frozen matrices (Hu et al. 2022), by peft. What is saved is the merged model."""
+    """Low-rank updates beside frozen matrices (Hu et al. 2022), by peft. The merged model is saved."""
 
     packages: ClassVar[Mapping[str, str]] = {"peft": "lora"}
     type: Literal["lora"]

@@ -2,8 +2,9 @@
 
     <name>.json  part<p>/graph.dgl  part<p>/node_feat.dgl  part<p>/edge_feat.dgl  ids/<node type>.parquet
 
-Our ids of a type are DGL's: both count through the partitions in order. DGL's homogeneous ids run through the types
-within each partition. An edge lies with its target in both; sources of other partitions become halo nodes.
+Our ids within a type equal DGL's: both count through the partitions in order. DGL's homogeneous ids count through the
+types within each partition. In both formats an edge lies with its target; sources in other partitions become halo
+nodes.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder
 from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition import Partition
+from graphstorm_like.graph.partition_reader import Partition
 from graphstorm_like.graph.schema import SOURCE_COLUMN, SPLITS, TARGET_COLUMN, GraphManifest
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 
 NAME = "graph"
-"""Of the exported graph: the first argument of DistGraph."""
+"""Name of the exported graph: the first argument of DistGraph."""
 Progress = Callable[[str], None]
 
 
 def export_dgl(source: str | Path, target: str | Path, progress: Progress | None = None, name: str = NAME) -> Path:
     """Write the graph folder `source` as the DistDGL folder `target`; returns <target>/<name>.json.
 
-    `target` must not exist, or be empty; it appears whole or not at all. Texts are left out, which `progress` is
-    told. Raises DataError, and MissingExtraError without dgl.
+    `target` must not exist, or be empty; it is written completely or not at all. Texts and images are left out, and
+    `progress` gets a line about each type that has some. Raises DataError, and MissingExtraError without dgl.
     """
     say = progress or (lambda _: None)
     dgl = require_dgl("gsl export --to dgl")
@@ -73,7 +74,7 @@ def export_dgl(source: str | Path, target: str | Path, progress: Progress | None
 
 
 class _Export:
-    """One graph on its way out."""
+    """The export of one graph."""
 
     def __init__(self, graph: LocalGraph, dgl: Any, name: str) -> None:
         self.graph, self.dgl, self.name = graph, dgl, name
@@ -90,14 +91,18 @@ class _Export:
 
     def left_out(self) -> list[str]:
         """One line for each type that has texts or images."""
-        left: dict[str, list[str]] = {name: [*node.text, *node.image] for name, node in self.manifest.nodes.items()}
-        left |= {edge_name(edge.edge_type): list(edge.text) for edge in self.manifest.edges}
-        why = "left out, for DGL holds neither texts nor images"
-        return [f"{name}: {why}: {', '.join(columns)}" for name, columns in left.items() if columns]
+        columns_by_type: dict[str, list[str]] = {
+            name: [*node.text, *node.image] for name, node in self.manifest.nodes.items()
+        }
+        columns_by_type |= {edge_name(edge.edge_type): list(edge.text) for edge in self.manifest.edges}
+        why = "left out, because DGL holds neither texts nor images"
+        return [f"{name}: {why}: {', '.join(columns)}" for name, columns in columns_by_type.items() if columns]
 
     def _ranges(self, types: list[Any]) -> dict[RowType, IntArray]:
         """[P, 2] by type: homogeneous ids, through the types within each partition."""
-        starts = np.stack([self.graph.starts(t) for t in types]) if types else np.zeros((0, len(self.graph.parts) + 1))
+        starts = np.zeros((0, len(self.graph.parts) + 1))
+        if types:
+            starts = np.stack([self.graph.starts(t) for t in types])
         sizes = np.diff(starts.astype(np.int64), axis=1).T
         ends = np.cumsum(sizes.reshape(-1)).reshape(sizes.shape)
         return {t: np.stack([ends[:, i] - sizes[:, i], ends[:, i]], axis=1) for i, t in enumerate(types)}
@@ -114,7 +119,9 @@ class _Export:
             graph = self._part_graph(p, part)
             self.dgl.data.utils.save_graphs(str(folder / files["part_graph"]), [graph], formats=["coo", "csc"])
             for key, types in (("node_feats", self.node_types), ("edge_feats", self.edge_types)):
-                tensors = {name: values for t in types for name, values in self._tensors(part, t).items()}
+                tensors: dict[str, Any] = {}
+                for row_type in types:
+                    tensors |= self._tensors(part, row_type)
                 self.dgl.data.utils.save_tensors(str(folder / files[key]), tensors)
             config[f"part-{p}"] = files
             say(f"part {p}: {graph.num_nodes():,} nodes with halo, {graph.num_edges():,} edges")
@@ -131,6 +138,10 @@ class _Export:
 
     def _config(self) -> dict[str, Any]:
         manifest = self.manifest
+        node_map = {type_name(t): ranges.tolist() for t, ranges in self.node_map.items()}
+        edge_map = {type_name(t): ranges.tolist() for t, ranges in self.edge_map.items()}
+        type_numbers = {name: i for i, name in enumerate(self.node_types)}
+        edge_type_numbers = {edge_name(t): i for i, t in enumerate(self.edge_types)}
         return {
             "graph_name": self.name,
             "num_nodes": manifest.num_nodes,
@@ -138,14 +149,14 @@ class _Export:
             "part_method": "graphstorm-like",
             "num_parts": len(manifest.partitions),
             "halo_hops": 1,
-            "node_map": {type_name(t): ranges.tolist() for t, ranges in self.node_map.items()},
-            "edge_map": {type_name(t): ranges.tolist() for t, ranges in self.edge_map.items()},
-            "ntypes": {name: i for i, name in enumerate(self.node_types)},
-            "etypes": {edge_name(t): i for i, t in enumerate(self.edge_types)},
+            "node_map": node_map,
+            "edge_map": edge_map,
+            "ntypes": type_numbers,
+            "etypes": edge_type_numbers,
         }
 
     def _write_ids(self, folder: Path) -> dict[str, str]:
-        """The user's own ids: a Parquet file a node type, columns id and dgl_id."""
+        """The user's own ids: one Parquet file per node type, with columns id and dgl_id."""
         (folder / "ids").mkdir()
         files = {}
         for number, node_type in enumerate(self.node_types):
@@ -162,10 +173,14 @@ class _Export:
         import torch
 
         own = {t: self.graph.starts(t)[p : p + 2].tolist() for t in self.node_types}
-        ends = {
-            t: [part.column((t, c)).astype(np.int64) for c in (SOURCE_COLUMN, TARGET_COLUMN)] for t in self.edge_types
-        }
-        halo = {t: _outside([ends[e][0] for e in self.edge_types if e[0] == t], *own[t]) for t in self.node_types}
+        ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
+        for edge_type in self.edge_types:
+            source, target = part.column((edge_type, SOURCE_COLUMN)), part.column((edge_type, TARGET_COLUMN))
+            ends[edge_type] = (source.astype(np.int64), target.astype(np.int64))
+        halo = {}
+        for node_type in self.node_types:
+            sources_of_type = [ends[e][0] for e in self.edge_types if e[0] == node_type]
+            halo[node_type] = _outside(sources_of_type, *own[node_type])
         inner_starts = _starts([stop - start for start, stop in own.values()])
         halo_starts = inner_starts[-1] + _starts([len(ids) for ids in halo.values()])
         number = {t: i for i, t in enumerate(self.node_types)}
@@ -178,7 +193,7 @@ class _Export:
 
         sources = _joined([local(e[0], ends[e][0]) for e in self.edge_types])
         targets = _joined([local(e[2], ends[e][1]) for e in self.edge_types])
-        # Rows by target, then by edge type, which DGL's typed sampler needs; edge ids stay in the order of our rows.
+        # Sorted by target, then by edge type, as DGL's typed sampler needs it; edge ids stay in the order of our rows.
         order = np.argsort(targets, kind="stable")
         num_nodes = int(halo_starts[-1])
         indptr = _starts(np.bincount(targets, minlength=num_nodes))
@@ -207,33 +222,33 @@ class _Export:
     def _homogeneous(self, node_type: str, ids: IntArray) -> IntArray:
         starts = self.graph.starts(node_type)
         owner = np.searchsorted(starts, ids, side="right") - 1
-        found: IntArray = self.node_map[node_type][owner, 0] + ids - starts[owner]
-        return found
+        homogeneous_ids: IntArray = self.node_map[node_type][owner, 0] + ids - starts[owner]
+        return homogeneous_ids
 
     def _tensors(self, part: Partition, row_type: RowType) -> dict[str, Any]:
         """Features float32 [n, width], class labels int64 [n] (-1: none), numbers float32 [n] (NaN: none), masks
-        uint8 [n]: a server of DGL's would serve bool as uint8 anyway."""
+        uint8 [n]: DGL's servers return bool as uint8 anyway."""
         import torch
 
-        names, prefix, found = self.names[type_name(row_type)], type_name(row_type), {}
+        names, prefix, tensors = self.names[type_name(row_type)], type_name(row_type), {}
         for column, tensor in names.columns.items():
             values: npt.NDArray[Any] = part.column((row_type, column))
-            if values.dtype == np.uint16:  # no other column is
+            if values.dtype == np.uint16:  # only bfloat16 columns are
                 values = from_bits(values)
-            kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
-            found[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(kind))
+            dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
+            tensors[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(dtype))
         for column, masks in names.masks.items():
             splits = part.column((row_type, column))
             for split, tensor in masks.items():
-                found[f"{prefix}/{tensor}"] = torch.from_numpy((splits == SPLITS.index(split)).astype(np.uint8))
-        return found
+                tensors[f"{prefix}/{tensor}"] = torch.from_numpy((splits == SPLITS.index(split)).astype(np.uint8))
+        return tensors
 
 
 _FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
 
 
 def _starts(sizes: Any) -> IntArray:
-    """[n + 1]: where each begins when they are laid out one after the other."""
+    """[n + 1]: where each begins when all are laid out one after another."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 
 
@@ -243,8 +258,8 @@ def _joined(arrays: list[Any]) -> IntArray:
 
 def _outside(ids: list[IntArray], start: int, stop: int) -> IntArray:
     """Distinct ids that are not in start..stop-1, ascending."""
-    found = np.unique(_joined(ids))
-    return found[(found < start) | (found >= stop)]
+    distinct = np.unique(_joined(ids))
+    return distinct[(distinct < start) | (distinct >= stop)]
 
 
 def _without_text(manifest: GraphManifest) -> GraphManifest:

@@ -1,8 +1,8 @@
-"""METIS, as DGL 1.1.3 has it in its C++ library: which node goes into which partition.
+"""METIS, from DGL 1.1.3's C++ library: assigns each node to a partition.
 
 Karypis & Kumar, "A Fast and High Quality Multilevel Scheme for Partitioning Irregular Graphs", SISC 20(1), 1998.
-Arrays in, an array out: nothing of dgl leaves this module. It works in a process of its own, for it reads memory that
-it never wrote (the same call answered differently in 1 of 10 runs of a process), prints, and would keep its memory.
+Arrays in, an array out: no object of dgl leaves this module. METIS runs in its own process: it reads uninitialised
+memory (the same call gave another result in 1 of 10 runs in one process), prints, and does not free its memory.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
     if count == 1 or nodes == 0:  # METIS divides by zero
         return np.zeros(nodes, dtype=np.int64)
     require_dgl()
-    # A failure is told at the end, by what the process said.
-    command = [sys.executable, "-m", __name__, *(str(n) for n in (nodes, len(indices), count))]
+    # An error message quotes what the process printed.
+    command = [sys.executable, "-m", __name__, str(nodes), str(len(indices)), str(count)]
     pipe = subprocess.PIPE
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, env=_environment(), stdin=pipe, stdout=pipe, stderr=said) as process,
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, env=_environment(), stdin=pipe, stdout=pipe, stderr=log) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None
@@ -61,8 +61,8 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
             process.kill()
             raise
         if status != 0 or len(answer) != 8 * nodes:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+            log.seek(0)
+            lines = log.read().decode(errors="replace").strip().splitlines() or ["nothing"]
             raise LaunchError(
                 f"graph.partitions: METIS must give each of {nodes:,} nodes one of {count} partitions (its process "
                 f"ended with status {status} and said: {lines[-1]}). Choose a smaller count, or method: random"
@@ -71,7 +71,7 @@ def metis_assignment(indptr: Ints, indices: Ints, classes: Ints, count: int) -> 
 
 
 def _environment() -> dict[str, str]:
-    """Fresh memory is filled with zeros, small blocks included: what METIS reads unwritten is then always the same."""
+    """Fills new memory with zeros, small blocks included, so that METIS's uninitialised reads always give the same."""
     tunables = [*filter(None, [os.environ.get("GLIBC_TUNABLES")]), "glibc.malloc.tcache_count=0"]
     return {
         **os.environ,
@@ -86,15 +86,15 @@ def _receive(stream: IO[bytes], length: int) -> Ints:
     array = np.empty(length, dtype=np.int64)
     view, filled = array.view(np.uint8).data, 0
     while filled < len(view):
-        got = stream.readinto(view[filled:])  # type: ignore[attr-defined]
-        if not got:
+        count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
             raise EOFError("the arrays ended early")
-        filled += got
+        filled += count
     return array
 
 
 def _work(nodes: int, edges: int, count: int) -> None:
-    """The process: arrays from stdin, the answer to stdout, all that DGL prints to stderr."""
+    """Runs in the child process: arrays from stdin, the answer to stdout, everything that DGL prints to stderr."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     indptr, indices, classes = (_receive(sys.stdin.buffer, length) for length in (nodes + 1, edges, nodes))
@@ -103,12 +103,12 @@ def _work(nodes: int, edges: int, count: int) -> None:
 
     csr: tuple[Any, ...] = (torch.from_numpy(indptr), torch.from_numpy(indices), torch.empty(0, dtype=torch.int64))
     graph = dgl.graph(("csr", csr), num_nodes=nodes)
-    # int64: DGL's METIS takes no other ids. It makes the graph symmetric, which it is, and counts each class.
-    found = dgl.metis_partition_assignment(graph, count, balance_ntypes=torch.from_numpy(classes))
-    if found is None:
+    # DGL's METIS takes int64 ids only. It also makes the graph symmetric, which this one is already.
+    partitions = dgl.metis_partition_assignment(graph, count, balance_ntypes=torch.from_numpy(classes))
+    if partitions is None:
         raise SystemExit("METIS gave no partitions")
     with answer:
-        answer.write(found.numpy().astype(np.int64).data)
+        answer.write(partitions.numpy().astype(np.int64).data)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one place where dgl is imported: quietly, on PyTorch, with a message that helps when it is not there."""
+"""The only place where dgl is imported: quietly, on PyTorch, with a helpful message when it is not installed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from graphstorm_like.errors import LaunchError, MissingExtraError
 
 
 def require_dgl(what: str = "This command") -> Any:
-    """The module dgl. what: who needs it, the beginning of the message.
+    """The module dgl. what: the command or option that needs it; the message begins with it.
 
-    Raises MissingExtraError when it is not installed, LaunchError when it is and does not load: releases after 1.1.3
-    bring libraries for one release of torch each.
+    Raises MissingExtraError when it is not installed, LaunchError when it is installed but does not load: each release
+    after 1.1.3 contains libraries for one release of torch.
     """
-    # Without it dgl asks on stderr for a backend, and writes one to ~/.dgl/config.json.
+    # Without this variable dgl asks for a backend on stderr and writes one to ~/.dgl/config.json.
     os.environ.setdefault("DGLBACKEND", "pytorch")
     try:
         dgl = importlib.import_module("dgl")

@@ -1,9 +1,9 @@
-"""A partition folder of DistDGL, checked, as numpy: what `gsl import --from dgl` reads.
+"""Reads and checks a partition folder of DistDGL, as numpy arrays, for `gsl import --from dgl`.
 
 In: <name>.json as `dgl.distributed.partition_graph` and GraphStorm's tools write it, and the files that it names.
 Out: ends and tensors of each type in each partition, in the order of DGL's ids, which count through the partitions.
-Every count is checked against the configuration. Nothing is unpickled; but DGL's own reader of .dgl files, in C++,
-believes what it reads, so that a file with changed bytes may end the process: for folders that one trusts.
+Every count is checked against the configuration. Nothing is unpickled. But DGL's own C++ reader of .dgl files does not
+check its input, so that a corrupt file may crash the process: use it on folders that you trust.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from graphstorm_like.graph.store import IntArray, RowType, type_name
 
 Tensors = dict[RowType, dict[str, npt.NDArray[Any]]]
 _REQUIRED = ("graph_name", "num_nodes", "num_edges", "num_parts", "node_map", "edge_map", "ntypes", "etypes")
-_UPGRADE = "Folders of before DGL 1.0: first run DGL's tools/change_etype_to_canonical_etype.py on it"
+_UPGRADE = "If the folder is older than DGL 1.0, first run DGL's tools/change_etype_to_canonical_etype.py on it"
 
 
 class DglFolder:
-    """The folder of a partition configuration `<name>.json`. Raises DataError that says what does not fit."""
+    """The folder of a partition configuration `<name>.json`. Raises DataError that says what is wrong."""
 
     def __init__(self, config: str | Path) -> None:
         self.dgl = require_dgl("gsl import --from dgl")
@@ -82,12 +82,12 @@ class DglFolder:
         return parts
 
     def _map(self, key: str, types: list[RowType], total: str) -> dict[RowType, IntArray]:
-        """[P, 2] by type; the ranges lie end to end, through the types within each partition."""
+        """[P, 2] by type; the ranges are contiguous, type after type within each partition."""
         names, content = [type_name(t) for t in types], self.content[key]
         if not isinstance(content, dict) or set(content) != set(names):
             got = ", ".join(content) if isinstance(content, dict) else type(content).__name__
             raise self._error(key, f"ranges of ids for each type ({', '.join(names)})", got)
-        found: dict[RowType, IntArray] = {}
+        ranges_by_type: dict[RowType, IntArray] = {}
         for t, name in zip(types, names, strict=True):
             try:
                 ranges = np.array(content[name])
@@ -96,26 +96,26 @@ class DglFolder:
             if ranges.shape != (self.num_parts, 2) or not np.issubdtype(ranges.dtype, np.integer):
                 rule = f"[start, end] for each of the {self.num_parts} partitions"
                 raise self._error(f"{key} of {name}", rule, repr(content[name])[:80], _UPGRADE)
-            found[t] = ranges.astype(np.int64)
+            ranges_by_type[t] = ranges.astype(np.int64)
         at = 0
         for p in range(self.num_parts):
             for t in types:
-                start, stop = found[t][p].tolist()
+                start, stop = ranges_by_type[t][p].tolist()
                 if start != at or stop < start:
                     rule = f"a range that begins at {at:,}, where the one before it ends"
                     raise self._error(f"{key} of {type_name(t)} in part-{p}", rule, f"[{start:,}, {stop:,}]")
                 at = stop
         if at != self._whole(total):
             raise self._error(total, f"{at:,}, as {key} says", f"{self.content[total]:,}")
-        return found
+        return ranges_by_type
 
     def _files(self, content: dict[str, Any], p: int) -> dict[str, Path]:
-        named = content.get(f"part-{p}")
+        file_names = content.get(f"part-{p}")
         files = {}
         for key in ("part_graph", "node_feats", "edge_feats"):
-            if not isinstance(named, dict) or not isinstance(named.get(key), str):
-                raise self._error(f"part-{p}", f"the names of its files, {key} among them", repr(named))
-            files[key] = self.folder / named[key]
+            if not isinstance(file_names, dict) or not isinstance(file_names.get(key), str):
+                raise self._error(f"part-{p}", f"the names of its files, {key} among them", repr(file_names))
+            files[key] = self.folder / file_names[key]
             if not files[key].is_file():
                 raise DataError(f"{files[key]}: must be there, for {self.config} names it. Copy the whole folder")
         return files
@@ -132,9 +132,9 @@ class DglFolder:
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 
     def _typed(self, node_type: str, homogeneous: IntArray, where: str) -> IntArray:
-        """Ids within the type, of nodes that must be of it."""
+        """Ids within the type, of nodes that must have this type."""
         ranges = self.ranges(node_type)
-        # Empty ranges end where the next may begin: the side keeps them from owning anything.
+        # An empty range ends where the next one begins: side="right" keeps it from owning ids.
         owner = np.minimum(np.searchsorted(ranges[:, 1], homogeneous, side="right"), self.num_parts - 1)
         offset = homogeneous - ranges[owner, 0]
         wrong = np.flatnonzero((offset < 0) | (homogeneous >= ranges[owner, 1]))
@@ -143,8 +143,8 @@ class DglFolder:
                 f"{where}: ends must be nodes of type {node_type!r}, as the node_map says "
                 f"(got {wrong.size:,} others, e.g. node {int(homogeneous[wrong[0]]):,}). Partition the graph again"
             )
-        found: IntArray = self.starts(node_type)[owner] + offset
-        return found
+        typed_ids: IntArray = self.starts(node_type)[owner] + offset
+        return typed_ids
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -165,31 +165,33 @@ class DglFolder:
         rows = np.flatnonzero(inner_edge)
         rows = rows[np.argsort(eid[rows])]
         source, target = nid[source[rows]], nid[target[rows]]
-        first, found = int(eid[rows[0]]) if rows.size else 0, {}
+        first, ends_by_type = int(eid[rows[0]]) if rows.size else 0, {}
         for edge_type in self.edge_types:
             start, stop = (self.edge_map[edge_type][p] - first).tolist()
             where = f"{path}: {type_name(edge_type)}"
             ends = [source[start:stop], target[start:stop]] if stop > start else [source[:0], target[:0]]
-            of, to = (self._typed(t, ids, where) for t, ids in zip(edge_type[::2], ends, strict=True))
+            typed_sources, typed_targets = (
+                self._typed(t, ids, where) for t, ids in zip(edge_type[::2], ends, strict=True)
+            )
             low, high = self.starts(edge_type[2])[p : p + 2]
-            if ((to < low) | (to >= high)).any():
+            if ((typed_targets < low) | (typed_targets >= high)).any():
                 raise DataError(f"{where}: targets of inner edges must be inner nodes. Partition the graph again")
-            found[edge_type] = (of, to)
-        return found
+            ends_by_type[edge_type] = (typed_sources, typed_targets)
+        return ends_by_type
 
     def tensors(self, p: int) -> Tensors:
-        """What partition p's own nodes and edges carry: [n, ...] by type and name, in the order of their ids."""
-        found: Tensors = {t: {} for t in self.row_types}
-        written = {type_name(t): t for t in self.row_types}
+        """Tensors of partition p's own nodes and edges: [n, ...] by type and name, in the order of their ids."""
+        tensors: Tensors = {t: {} for t in self.row_types}
+        type_of_name = {type_name(t): t for t in self.row_types}
         for key in ("node_feats", "edge_feats"):
             path = self.files[p][key]
             for name, tensor in self._load(self.dgl.data.utils.load_tensors, path).items():
                 prefix, _, short = name.rpartition("/")
-                row_type = written.get(prefix)
+                row_type = type_of_name.get(prefix)
                 if row_type is None or isinstance(row_type, str) != (key == "node_feats"):
                     raise DataError(
-                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: {', '.join(written)}). "
-                        "Partition the graph again"
+                        f"{path}: tensors must be named <type>/<name> (got {name!r}; types: "
+                        f"{', '.join(type_of_name)}). Partition the graph again"
                     )
                 rows = int(np.diff(self.ranges(row_type)[p])[0])
                 if tensor.dim() == 0 or tensor.shape[0] != rows:
@@ -197,11 +199,11 @@ class DglFolder:
                         f"{path}: {name} must have {rows:,} rows, as {self.config.name} says "
                         f"(got shape {tuple(tensor.shape)}). Partition the graph again"
                     )
-                found[row_type][short] = _to_numpy(tensor)
-        return found
+                tensors[row_type][short] = _to_numpy(tensor)
+        return tensors
 
     def has_original_ids(self) -> bool:
-        """Did GraphStorm's or DGL's tools leave the ids of before partitioning?"""
+        """Whether GraphStorm's or DGL's tools saved the ids from before partitioning."""
         return self._mapping.is_file() or all(path.is_file() for path in self._orig_nids)
 
     @property
@@ -219,23 +221,24 @@ class DglFolder:
 
         if not self.has_original_ids():
             return None
-        found: dict[str, Any]
+        ids_by_type: dict[str, Any]
         if self._mapping.is_file():
-            # weights_only: tensors and dicts of them, nothing that runs.
+            # weights_only: reads tensors and dicts of them, and never runs code.
             where, loaded = self._mapping, self._load(lambda path: torch.load(path, weights_only=True), self._mapping)
-            found = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
+            ids_by_type = loaded if isinstance(loaded, dict) else {self.node_types[0]: loaded}
         else:
-            where, parts = (
-                self._orig_nids[0],
-                [self._load(self.dgl.data.utils.load_tensors, p) for p in self._orig_nids],
-            )
-            found = {t: torch.cat([part[t] for part in parts]) for t in self.node_types if all(t in q for q in parts)}
+            where = self._orig_nids[0]
+            parts = [self._load(self.dgl.data.utils.load_tensors, path) for path in self._orig_nids]
+            ids_by_type = {}
+            for node_type in self.node_types:
+                if all(node_type in part for part in parts):
+                    ids_by_type[node_type] = torch.cat([part[node_type] for part in parts])
         for node_type in self.node_types:
-            ids, count = found.get(node_type), int(self.starts(node_type)[-1])
+            ids, count = ids_by_type.get(node_type), int(self.starts(node_type)[-1])
             if not torch.is_tensor(ids) or tuple(ids.shape) != (count,):
                 got = tuple(ids.shape) if torch.is_tensor(ids) else ids
                 raise DataError(f"{where}: must hold {count:,} ids of {node_type} (got {got}). Remove or renew it")
-        return {t: np.asarray(found[t].numpy(), dtype=np.int64) for t in self.node_types}
+        return {t: np.asarray(ids_by_type[t].numpy(), dtype=np.int64) for t in self.node_types}
 
     def _load(self, load: Any, path: Path) -> Any:
         try:
@@ -253,7 +256,7 @@ class DglFolder:
         return values
 
     def _check_ids(self, ids: IntArray, ranges: list[IntArray], where: str) -> None:
-        """The ids must be those of the ranges, which lie end to end, each once."""
+        """The ids must be those of the contiguous ranges, each exactly once."""
         start, stop = int(ranges[0][0]) if ranges else 0, int(ranges[-1][1]) if ranges else 0
         if len(ids) != stop - start or not np.array_equal(np.sort(ids), np.arange(start, stop)):
             raise DataError(

@@ -1,8 +1,8 @@
-"""Which DGL tensor holds which column of ours, in both directions.
+"""Maps our columns to DGL's tensors, in both directions.
 
-DistDGL knows one kind of thing, a tensor a node or edge type: features, labels and masks have names in one space. A
-split becomes three masks. What DGL cannot say (classes, reverse types, how a feature was made) stands in a file
-beside, so that an exported folder comes back as it was.
+DistDGL has named tensors for each node and edge type, and nothing else: features, labels and masks share one namespace.
+A split becomes three masks. What DGL cannot express (classes, reverse types, how a feature was made) is written to a
+file next to its configuration, so that an exported folder can be imported without loss.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from graphstorm_like.graph.schema import (
 )
 
 SIDECAR = "graphstorm_like.json"
-"""Beside the configuration of an exported folder; holds a Sidecar."""
+"""File next to the configuration of an exported folder; holds a Sidecar."""
 MASKS = {"train": "train_mask", "valid": "val_mask", "test": "test_mask"}
-"""By our split: the name that DGL's and GraphStorm's users give its mask."""
+"""By our split: the name that users of DGL and GraphStorm give its mask."""
 SEPARATORS = "/:~"
 """DGL joins names with these and splits them again."""
 
 
 class TensorNames(BaseModel):
-    """Of one node or edge type: our column of a feature or label -> tensor; our split column -> split -> tensor."""
+    """The names of one node or edge type: our column of a feature or label -> tensor; our split column -> split ->
+    tensor."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +47,7 @@ class TensorNames(BaseModel):
 
 
 class Sidecar(BaseModel):
-    """What DGL cannot say of an exported graph. Edge types and rows are those of the schemas."""
+    """What DGL cannot express about an exported graph. Edge types and rows are those of the schemas."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,15 +58,15 @@ class Sidecar(BaseModel):
     tensors: dict[str, TensorNames]
     """By written type name."""
     ids: dict[Name, RelativePath]
-    """By node type: a Parquet file of the user's ids, by position."""
+    """By node type: a Parquet file of the user's own ids, by position."""
     dropped: dict[str, int] = {}
 
 
 def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorNames:
-    """Names for all that a type carries; a label takes another name when a feature has its own.
+    """Names for all columns of a type; a label gets another name when a feature has the same one.
 
-    A type's only split, or the edges' own, gets the plain names train_mask, val_mask, test_mask; others carry their
-    label's name behind. DataError when DGL cannot hold a name.
+    A type's only split, or the edges' own, gets the plain names train_mask, val_mask, test_mask; others get their
+    label's name as a suffix. DataError when DGL cannot use a name.
     """
     columns = {feature_column(name): name for name in schema.features}
     for name in schema.labels:
@@ -77,8 +78,8 @@ def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorN
         splits = {label_split_column(name): f"_{name}" for name in schema.labels} | {SPLIT_COLUMN: ""}
     masks: dict[str, dict[str, str]] = {}
     for column, suffix in splits.items():
-        taken = TensorNames(columns=columns, masks=masks).tensors()
-        masks[column] = {split: _free(f"{mask}{suffix}", "split_", taken) for split, mask in MASKS.items()}
+        used_names = TensorNames(columns=columns, masks=masks).tensors()
+        masks[column] = {split: _free(f"{mask}{suffix}", "split_", used_names) for split, mask in MASKS.items()}
     names = TensorNames(columns=columns, masks=masks)
     for name in names.tensors():
         check_name(name, where)
@@ -86,21 +87,21 @@ def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorN
 
 
 def check_name(name: str, where: str) -> None:
-    """DataError when DGL cannot hold it."""
+    """DataError when DGL cannot use a name."""
     if any(c in name for c in SEPARATORS):
         raise DataError(f"{where}: names must be without {' '.join(SEPARATORS)} for DGL (got {name!r}). Rename it")
 
 
 def mask_names(tensors: Iterable[str], label: str | None) -> Mapping[str, str]:
-    """The masks, by split, that belong to a label (with its name behind, else the plain ones), or to the edges."""
+    """By split, the masks of a label (with its name as a suffix, else the plain ones), or of the edges."""
     present = set(tensors)
     own = {split: f"{mask}_{label}" for split, mask in MASKS.items() if f"{mask}_{label}" in present}
     return own or {split: mask for split, mask in MASKS.items() if mask in present}
 
 
-def _free(name: str, prefix: str, taken: Iterable[str]) -> str:
-    """The name, with as many prefixes as it takes."""
-    used = set(taken)
+def _free(name: str, prefix: str, used_names: Iterable[str]) -> str:
+    """The name, with as many prefixes as it takes to be unused."""
+    used = set(used_names)
     while name in used:
         name = f"{prefix}{name}"
     return name

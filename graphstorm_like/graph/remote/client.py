@@ -1,6 +1,6 @@
-"""Questions to servers: gathered until somebody waits for an answer, then one message a server.
+"""Requests to servers: queued until somebody waits for an answer, then sent as one message per server.
 
-A batch of mini-batch sampling thus costs a message and an answer per layer and host, and one for all of its rows.
+Sampling a mini-batch thus costs one message and one answer per layer and host, and one more for all of its rows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, open_session, tune
 
 CONNECT_SECONDS = 60.0
-"""How long a server may take to start, to listen and to take a client among strangers."""
+"""How long a server may take to start, to listen, and to accept a client while others connect."""
 _TRY_SECONDS = 2.0
-"""One try to connect: the kernel repeats what got lost at ever longer intervals, and misses a network that is back."""
+"""Timeout of one attempt to connect: the kernel retries at ever longer intervals, and would notice late that a network
+is back."""
 
 
 class Ticket:
-    """A place for an answer."""
+    """Holds the answer to a request once it has arrived."""
 
     __slots__ = ("answer", "connection")
 
@@ -32,9 +33,9 @@ class Ticket:
 
 
 class Connection:
-    """To one server. At most one message is on its way, so that neither side can block the other.
+    """A connection to one server. At most one message is in flight, so that neither side can block the other.
 
-    After an error half a message may lie in the socket: from then on every use raises the same LaunchError.
+    After an error half a message may be left in the socket: from then on every use raises the same LaunchError.
     """
 
     def __init__(self, address: tuple[str, int], secret: bytes, hello: tuple[Call, Arrays], timeout: float) -> None:
@@ -47,7 +48,7 @@ class Connection:
         self._waiting: list[Ticket] = []
 
     def ask(self, call: Call, arrays: Sequence[Any]) -> Ticket:
-        """Queue a question."""
+        """Queue a request."""
         self._check()
         ticket = Ticket(self)
         self._queue.add(call, arrays)
@@ -66,7 +67,7 @@ class Connection:
         self._waiting, self._queued, self._queue = self._queued, [], Message()
 
     def receive(self) -> None:
-        """Wait for the answer to the message that is on its way."""
+        """Wait for the answer to the message in flight."""
         self._check()
         if self._session is None or not self._waiting:
             raise LaunchError(f"{self.name}: must be asked by the process that waits for the answer")
@@ -81,14 +82,14 @@ class Connection:
         self._waiting = []
 
     def close(self) -> None:
-        """Close the socket; the next question opens a new one."""
+        """Close the socket; the next request opens a new one."""
         if self._session is not None:
             self._session.close()
         self._session = None
         self._queue, self._queued, self._waiting = Message(), [], []
 
     def _check_process(self) -> None:
-        """A forked sampler process has a connection of its own."""
+        """A forked sampler process opens its own connection."""
         if self._pid != os.getpid():
             self.close()
             self._pid, self._failed = os.getpid(), ""
@@ -100,7 +101,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Whatever goes wrong in here, the connection is of no use after it."""
+        """After any error in here the connection cannot be used again."""
         try:
             yield
         except LaunchError as err:
@@ -123,12 +124,12 @@ class Connection:
                 self._session = self._open(deadline)
             except TimeoutError:
                 raise LaunchError(
-                    f"{self.name}: must say who it is within {CONNECT_SECONDS:g} s. Is its process stopped?"
+                    f"{self.name}: must identify itself within {CONNECT_SECONDS:g} s. Is its process stopped?"
                 ) from None
-            except ConnectionError as err:  # it just ends, or strangers push each other out
+            except ConnectionError as err:  # the server is ending, or has too many unauthenticated connections
                 if time.monotonic() >= deadline:
                     raise LaunchError(
-                        f"{self.name}: must take this process within {CONNECT_SECONDS:g} s ({err}). Its log says why "
+                        f"{self.name}: must accept this process within {CONNECT_SECONDS:g} s ({err}). Its log says why "
                         f"it closes connections"
                     ) from None
                 time.sleep(0.05)
@@ -145,9 +146,11 @@ class Connection:
             first = session.receive()
             if first is None:
                 raise ConnectionError("it closed the connection")
-            error = first.calls[0].get("error") if first.calls else "it did not answer"
+            error: str | None = "it did not answer"
+            if first.calls:
+                error = first.calls[0].get("error")
             if error is not None:
-                raise LaunchError(f"{self.name}: must take this job's graph ({error})")
+                raise LaunchError(f"{self.name}: must accept this job's graph ({error})")
             raw.settimeout(self.timeout)
         except BaseException:
             raw.close()
@@ -157,37 +160,37 @@ class Connection:
     def _lost(self, err: OSError) -> str:
         if isinstance(err, TimeoutError):
             return (
-                f"{self.name}: must answer within {self.timeout:g} s. Is its host up and the network between? Raise "
+                f"{self.name}: must answer within {self.timeout:g} s. Are its host and the network up? Raise "
                 f"launch.timeout_seconds if it is only slow"
             )
         return f"{self.name}: must stay connected ({err}). Its log says why it ended"
 
     @property
     def traffic(self) -> tuple[int, int]:
-        """(messages, bytes) of this connection so far, both ways."""
+        """(messages, bytes) of this connection so far, in both directions."""
         return (0, 0) if self._session is None else (self._session.frames, self._session.bytes)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """How messages name this server."""
         return f"graph server {self.address[0]}:{self.address[1]}"
 
 
 def connect(address: tuple[str, int], seconds: float, what: str = "graph server") -> socket.socket:
-    """A connected socket; tries until somebody listens. LaunchError when nobody does."""
+    """A connected socket; retries until somebody listens. LaunchError when nobody does in time."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             raw = socket.create_connection(address, timeout=min(max(deadline - time.monotonic(), 0.1), _TRY_SECONDS))
             if raw.getsockname() != raw.getpeername():
                 break
-            raw.close()  # a port that nobody listens at, drawn as our own: TCP connects it to itself
+            raw.close()  # nobody listens, and the kernel chose the same port for us: TCP connected to itself
             raise ConnectionRefusedError("nobody listens")
         except OSError as err:
             if time.monotonic() >= deadline:
                 raise LaunchError(
-                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err}). Is its host "
-                    f"up and the network between?"
+                    f"{what} {address[0]}:{address[1]}: must be reachable within {seconds:.3g} s ({err}). Are its host "
+                    f"and the network up?"
                 ) from None
             time.sleep(0.05)
     tune(raw)
@@ -195,24 +198,24 @@ def connect(address: tuple[str, int], seconds: float, what: str = "graph server"
 
 
 class Client:
-    """The connections of a process: one to each other host, to one of its servers."""
+    """The connections of a process: one to a server of each other host."""
 
     def __init__(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
 
     @property
     def traffic(self) -> tuple[int, int]:
-        """(messages, bytes) with all servers so far, both ways."""
+        """(messages, bytes) with all servers so far, in both directions."""
         messages, size = zip(*(c.traffic for c in self.connections), strict=True)
         return sum(messages), sum(size)
 
     def flush(self) -> None:
-        """Send all that is queued, for any server."""
+        """Send everything that is queued, for every server."""
         for connection in self.connections:
             connection.flush()
 
     def result(self, ticket: Ticket) -> Arrays:
-        """The arrays of an answer. All that is queued, for any server, goes out before the wait."""
+        """The arrays of an answer. Everything that is queued, for every server, is sent before the wait."""
         while ticket.answer is None:
             self.flush()
             if ticket.answer is None:

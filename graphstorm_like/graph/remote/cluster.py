@@ -1,4 +1,4 @@
-"""Where a process stands among the processes of its job: read from the environment that the launcher sets."""
+"""The place of a process in its job, read from the environment that the launcher sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from graphstorm_like.errors import LaunchError
 
 SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
-"""RFC 6598: not of the world either; pods of some clouds have them."""
+"""RFC 6598: not public either; pods of some clouds have such addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,16 @@ def parse_servers(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:
     """'ip:port,ip:port;ip:port' -> the servers of each host."""
     hosts = []
     for host in filter(None, text.split(";")):
-        found = [one.rpartition(":") for one in host.split(",")]
-        hosts.append(tuple((ip.strip("[]"), int(port)) for ip, _, port in found))
+        addresses = []
+        for address in host.split(","):
+            ip, _, port = address.rpartition(":")
+            addresses.append((ip.strip("[]"), int(port)))
+        hosts.append(tuple(addresses))
     return tuple(hosts)
 
 
 def check_private(address: str) -> None:
-    """Servers listen where the world does not reach: LaunchError for any other address."""
+    """Servers listen on private addresses only: LaunchError for any other."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -68,6 +71,6 @@ def check_private(address: str) -> None:
     is_shared = parsed.version == 4 and parsed in SHARED_ADDRESSES
     if parsed.is_unspecified or not (parsed.is_private or parsed.is_loopback or parsed.is_link_local or is_shared):
         raise LaunchError(
-            f"launch.addresses: must be private addresses (got {address}): whoever reaches a server can try it. "
-            f"Give the hosts' addresses on the cluster's own network"
+            f"launch.addresses: must be private addresses (got {address}), so that servers cannot be reached from the "
+            f"internet. Give the hosts' addresses on the cluster's own network"
         )

@@ -1,4 +1,4 @@
-"""A graph whose partitions lie on several hosts: this host's read from its files, the others' asked for."""
+"""A graph whose partitions lie on several hosts: this host's is read from files, the others' from their servers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.partition import HiddenEdges, Part, Partition
-from graphstorm_like.graph.partitioned import PartitionedGraph
+from graphstorm_like.graph.partition_reader import HiddenEdges, Part, Partition
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.part import RemotePart
@@ -38,36 +38,32 @@ class RemoteGraph(PartitionedGraph):
                 f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
                 f"Set graph.partitions.count, or run gsl partition"
             )
-        verify_graph(path, manifest, [cluster.host])  # servers check what they serve
+        verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
 
         def open_parts(hidden: HiddenEdges) -> list[Part]:
-            connections = {
-                host: Connection(
-                    servers[which_server % len(servers)],
-                    cluster.secret,
-                    open_call(manifest, host, hidden),
-                    cluster.timeout_seconds,
-                )
-                for host, servers in enumerate(cluster.servers)
-                if host != cluster.host
-            }
+            connections: dict[int, Connection] = {}
+            for host, servers in enumerate(cluster.servers):
+                if host != cluster.host:
+                    address, hello = servers[which_server % len(servers)], open_call(manifest, host, hidden)
+                    connections[host] = Connection(address, cluster.secret, hello, cluster.timeout_seconds)
             self.client = Client(list(connections.values()))
-            return [
-                RemotePart(self.client, connections[host])
-                if host in connections
-                else Partition(path, manifest, host, hidden, cluster.shm)
-                for host in range(cluster.hosts)
-            ]
+            parts: list[Part] = []
+            for host in range(cluster.hosts):
+                if host in connections:
+                    parts.append(RemotePart(self.client, connections[host]))
+                else:
+                    parts.append(Partition(path, manifest, host, hidden, cluster.shm))
+            return parts
 
         super().__init__(path, manifest, hide, held_out, open_parts)
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
-        """The others work on their questions while this host does its own part."""
+        """The other hosts work on their requests while this host works on its own."""
         self.client.flush()
         host = self._cluster.host
-        here = pending[host].wait() if host in pending else None
-        return [here if p == host else each.wait() for p, each in pending.items()]
+        own_answer = pending[host].wait() if host in pending else None
+        return [own_answer if p == host else each.wait() for p, each in pending.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sampler processes connect anew."""
+        """Sampler processes open their own connections."""
         return (RemoteGraph, (self.folder, self.hide, self.held_out, self._cluster, self._which))

@@ -1,4 +1,4 @@
-"""A partition of another host, asked over a connection. The calls are those that `server.answer` knows."""
+"""A partition of another host, read over a connection. The calls are those that `server.answer_call` answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.partition import Column, Draw, HopRequest
+from graphstorm_like.graph.partition_reader import Column, Draw, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
@@ -24,18 +24,22 @@ class RemotePart:
     def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
         """See Part. draw: a seed."""
         assert isinstance(draw, int)
-        asked = [i for i, r in enumerate(requests) if len(r.rows)]
+        with_rows = [i for i, r in enumerate(requests) if len(r.rows)]
         empty = np.zeros(0, dtype=np.int64)
-        nothing = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
-        if not asked:
-            return Pending(lambda: [nothing] * len(requests))
-        call = {"do": "hops", "seed": draw, "of": [[list(requests[i].edge_type), requests[i].fanout] for i in asked]}
-        ticket = self._connection.ask(call, [requests[i].rows for i in asked])
+        no_edges = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
+        if not with_rows:
+            return Pending(lambda: [no_edges] * len(requests))
+        call = {
+            "do": "hops",
+            "seed": draw,
+            "of": [[list(requests[i].edge_type), requests[i].fanout] for i in with_rows],
+        }
+        ticket = self._connection.ask(call, [requests[i].rows for i in with_rows])
 
         def receive() -> list[Hop]:
             arrays = self._client.result(ticket)
-            hops = [nothing] * len(requests)
-            for n, i in enumerate(asked):
+            hops = [no_edges] * len(requests)
+            for n, i in enumerate(with_rows):
                 hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
             return hops
 
@@ -52,15 +56,15 @@ class RemotePart:
         return Pending(lambda: Ragged(*self._client.result(ticket)))
 
     def column(self, column: Column) -> Any:
-        """See Part. In pieces, so that no message is larger than the network likes."""
-        found: list[Any] = []
+        """See Part. In pieces, so that no message is too large for the network."""
+        pieces: list[Any] = []
         start, total = 0, -1
         while start != total:
             call = {"do": "column", "column": _json(column), "start": start}
             piece, count = self._client.result(self._connection.ask(call, []))
-            found.append(piece)
+            pieces.append(piece)
             start, total = start + len(piece), int(count)
-        return pa.concat_arrays(found) if isinstance(found[0], pa.Array) else np.concatenate(found)
+        return pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces)
 
 
 def _json(column: Column) -> list[Any]:

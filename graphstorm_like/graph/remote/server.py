@@ -1,7 +1,7 @@
-"""The process that answers for a host's partition. A thread a connection; what is read are memory maps.
+"""The process that serves a host's partition: one thread per connection, reading memory maps.
 
-A stranger costs a thread for at most HANDSHAKE_SECONDS and learns nothing; how many trainers connect is nobody's
-business, so there is no slot that one could take.
+An unauthenticated connection costs a thread for at most HANDSHAKE_SECONDS and learns nothing. The number of trainers
+that connect is not limited, so that strangers cannot take a trainer's place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graphstorm_like.errors import DataError, GslError, LaunchError
-from graphstorm_like.graph.partition import Column, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session, tune
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -28,14 +28,15 @@ from graphstorm_like.graph.verify import verify_graph
 
 log = logging.getLogger("gsl.server")
 HANDSHAKE_SECONDS, MAX_STRANGERS = 10.0, 64
-"""A connection that has not proved itself is closed after so long, or when so many newer ones wait: ours need
-milliseconds, and try again."""
+"""A connection that has not proved that it knows the secret is closed after so many seconds, or when so many newer ones
+wait. Trainers need milliseconds for it, and try again."""
 MAX_VIEWS = 4
-"""Partitions with different edges hidden that are kept, the oldest go first; connections keep their own."""
+"""How many views of the partition, with different hidden edges, are kept; the oldest go first. A connection keeps its
+own view."""
 PIECE_BYTES = 1 << 26
-"""Of a whole column, that one answer holds."""
+"""Bytes of a whole column that one answer holds."""
 ACCEPT_ENDS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-"""Errors of the listener itself. Others are of one connection, or pass (too many open files)."""
+"""Errors of the listener itself. Others concern one connection, or are temporary (too many open files)."""
 
 
 class GraphServer:
@@ -58,7 +59,7 @@ class GraphServer:
         self._listener.listen(256)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._strangers: dict[socket.socket, None] = {}
-        """Connections that have not proved themselves, oldest first"""
+        """Connections that have not yet proved that they know the secret, oldest first"""
         self._connections: set[socket.socket] = set()
         self._views: dict[bytes, Partition] = {}
         self._lock = threading.Lock()
@@ -138,28 +139,29 @@ class GraphServer:
                         partition = self._open(call, arrays)
                         answer.add({})
                     elif partition is None:
-                        answer.add({"error": "the first question must be 'open'"})
+                        answer.add({"error": "the first request must be 'open'"})
                     else:
                         answer.add({}, answer_call(partition, call, arrays))
-                except Exception as err:  # one question that cannot be answered must not end the others
-                    if not isinstance(err, GslError):
-                        log.exception("no answer to %.200r", call)
-                    answer.add({"error": str(err) if isinstance(err, GslError) else f"{type(err).__name__}: {err}"})
+                except GslError as err:
+                    answer.add({"error": str(err)})
+                except Exception as err:  # a request that fails must not end the others
+                    log.exception("no answer to %.200r", call)
+                    answer.add({"error": f"{type(err).__name__}: {err}"})
             try:
                 session.send(answer)
-            except (TypeError, LaunchError) as err:  # nothing of it has been sent
+            except (TypeError, LaunchError) as err:  # none of it has been sent
                 refusal = Message()
                 for _ in answer.calls:
                     refusal.add({"error": str(err)})
                 session.send(refusal)
 
     def _open(self, call: Call, arrays: Arrays) -> Partition:
-        """The partition with some edges hidden, which connections that hide the same share."""
+        """The partition with some edges hidden. Connections that hide the same edges share one."""
         if call["host"] != self.host:
             raise LaunchError(f"GSL_SERVERS: must name the server of host {call['host']} (this is host {self.host}'s)")
         if call["graph"] != graph_mark(self.manifest):
             raise LaunchError(
-                f"{self.folder}: must be the trainers' graph (its files differ). Copy it anew to this host"
+                f"{self.folder}: must be the trainers' graph (its files differ). Copy it to this host again"
             )
         hidden = hidden_from(call, arrays)
         what = blake2b(repr((call["columns"], call["ends"], [len(a) for a in arrays])).encode(), digest_size=16)
@@ -175,7 +177,7 @@ class GraphServer:
 
 
 def _shut(connection: socket.socket) -> None:
-    """Wake whoever waits at a socket."""
+    """Wake the thread that waits at a socket."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -186,7 +188,7 @@ def graph_mark(manifest: GraphManifest) -> str:
 
 
 def open_call(manifest: GraphManifest, host: int, hidden: HiddenEdges) -> tuple[Call, Arrays]:
-    """The first question of a connection: which graph, whose partition, and which of its edges are no messages."""
+    """The first request of a connection: which graph, which host's partition, and which of its edges are hidden."""
     columns = [[list(t), column] for t, column in sorted(hidden.columns.items())]
     call = {
         "do": "open",
@@ -199,7 +201,7 @@ def open_call(manifest: GraphManifest, host: int, hidden: HiddenEdges) -> tuple[
 
 
 def hidden_from(call: Call, arrays: Arrays) -> HiddenEdges:
-    """What `open_call` has written down."""
+    """The hidden edges that `open_call` has written."""
     ends = {tuple(t): (arrays[2 * i], arrays[2 * i + 1]) for i, t in enumerate(call["ends"])}
     return HiddenEdges({tuple(t): column for t, column in call["columns"]}, ends)
 
@@ -217,14 +219,14 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
         case "rows":
             return [partition.begin_rows(_column(call), arrays[0]).wait()]
         case "ragged":
-            found = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
-            return [found.item_of_row, found.items, found.starts, found.sizes, found.values]
+            ragged = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
+            return [ragged.item_of_row, ragged.items, ragged.starts, ragged.sizes, ragged.values]
         case "column":
             whole, start = partition.column(_column(call)), call["start"]
             rows = max(PIECE_BYTES * len(whole) // max(whole.nbytes, 1), 1)
             return [whole[start : start + rows], np.int64(len(whole))]
-        case other:
-            raise DataError(f"unknown question '{other}'. Are the versions of both sides the same?")
+        case name:
+            raise DataError(f"unknown request '{name}'. Are the versions of both sides the same?")
 
 
 def _column(call: Call) -> Column:

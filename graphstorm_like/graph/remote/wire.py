@@ -1,13 +1,14 @@
 """Messages: a JSON header and raw arrays in one frame, authenticated. Nothing is unpickled, ever.
 
-    frame   = magic, lengths of header and body, HMAC-SHA256 of what stands before and of the header, header (JSON),
-              body (arrays, 8-aligned), HMAC-SHA256 of the body when there is one
-    session = both sides prove in a challenge that they know the job's secret, without saying it; the key of the
-              session's HMAC comes from both challenges, and each HMAC covers the frame's number and direction, so that
-              no frame can be forged, repeated, dropped or sent back.
+    frame   = magic, lengths of header and body, HMAC-SHA256 of these and of the header, header (JSON), body (arrays,
+              8-aligned), HMAC-SHA256 of the body when there is one
+    session = clients must prove that they know the job's secret, and so must servers: each answers the other's
+              challenge, and the secret itself is never sent. The session's HMAC key is derived from both
+              challenges, and each HMAC covers the frame's number and direction, so that no frame can be forged,
+              repeated, dropped or sent back.
 
-Of a peer that has not proved itself 68 bytes are read, no more. Contents are not encrypted: a trusted network is needed
-for secrecy, not for safety.
+At most 68 bytes are read from a peer that has not proved that it knows the secret. Contents are not encrypted: keeping
+them secret takes a trusted network, but no stranger can change them or send any.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ MAGIC = b"GSL1"
 _PREFIX = struct.Struct(">4sQQ")
 _CHALLENGE, _MAC = 32, 32
 MAX_HEADER, MAX_BODY = 1 << 26, 1 << 36
-"""Bytes. Far above any real message: more means that the two sides do not speak the same language."""
+"""Bytes. Far above any real message: larger numbers mean that the two sides do not speak the same protocol."""
 
 SMALL = 1 << 18
-"""Bytes of a body up to which one copy is cheaper than a system call an array."""
+"""Bytes of a body up to which one copy is cheaper than a system call per array."""
 PIECE = 1 << 20
-"""Bytes that are hashed and sent, or received and hashed, at a time: with free cores both sides hash at once. Hashing
-is more than half of the work of a large message: HMAC-SHA256 1.4-2.0 GB/s, keyed BLAKE2b 1.0-1.4 on the same core."""
+"""Bytes that are hashed and sent, or received and hashed, at a time, so that both sides hash in parallel. Hashing is
+more than half of the work of a large message: HMAC-SHA256 does 1.4-2.0 GB/s, keyed BLAKE2b 1.0-1.4 on the same core."""
 
 PLAIN = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
-"""dtypes that travel: numbers and truths, in either byte order. Never objects."""
+"""dtypes that can be sent: numbers and booleans, in either byte order. Never objects."""
 REFUSED = bytes(_MAC)
-"""What a server says to who does not know the secret, in the place of its own proof."""
+"""What a server sends, in place of its own proof, to a client that does not know the secret."""
 
 Call = dict[str, Any]
-"""One question or answer: JSON values; arrays lie beside it, in order."""
+"""One request or answer: JSON values; its arrays are sent separately, in order."""
 Arrays = list[Any]
 
 
@@ -73,18 +74,20 @@ class Session:
         self._sending, self._receiving = (b"s", b"c") if is_server else (b"c", b"s")
         self._sent = self._received = 0
         self.bytes = 0
-        """Of all frames so far, both ways."""
+        """Bytes of all frames so far, in both directions."""
 
     @property
     def frames(self) -> int:
-        """So far, both ways."""
+        """Number of frames so far, in both directions."""
         return self._sent + self._received
 
     def send(self, message: Message) -> None:
-        """Send all of a message. Raises OSError; TypeError and LaunchError, before anything is sent, for what cannot be
-        sent."""
+        """Send a whole message. Raises OSError; TypeError and LaunchError, before anything is sent, for a message that
+        cannot be sent."""
         buffers: list[npt.NDArray[np.uint8]] = []
-        described = [[_describe(a, buffers) for a in arrays] for arrays in message.arrays]
+        described = []
+        for arrays in message.arrays:
+            described.append([_describe(array, buffers) for array in arrays])
         header = json.dumps({"calls": message.calls, "arrays": described}).encode()
         body_size = sum(_padded(b.nbytes) for b in buffers)
         if len(header) > MAX_HEADER or body_size > MAX_BODY:
@@ -95,7 +98,10 @@ class Session:
         head = prefix + proof + header
         self.bytes += len(head) + body_size + (_MAC if body_size else 0)
         if body_size <= SMALL:
-            body = b"".join(c for b in buffers for c in (b.data, bytes(_padded(b.nbytes) - b.nbytes)))
+            pieces: list[Any] = []
+            for buffer in buffers:
+                pieces += [buffer.data, bytes(_padded(buffer.nbytes) - buffer.nbytes)]
+            body = b"".join(pieces)
             end = self._digest(self._sending, number, b"b", proof + body) if body else b""
             self.connection.sendall(head + body + end)
             return
@@ -113,11 +119,11 @@ class Session:
 
     def receive(self) -> Message | None:
         """The next message; None when the other side has closed. Raises OSError, and LaunchError for a bad frame, after
-        which the session is of no use."""
+        which the session cannot be used."""
         first = bytearray(_PREFIX.size + _MAC)
-        if not (got := self.connection.recv_into(first)):
+        if not (size := self.connection.recv_into(first)):
             return None
-        read_into(self.connection, memoryview(first)[got:])
+        read_into(self.connection, memoryview(first)[size:])
         prefix, proof = bytes(first[: _PREFIX.size]), bytes(first[_PREFIX.size :])
         magic, header_size, body_size = _PREFIX.unpack(prefix)
         if magic != MAGIC or header_size > MAX_HEADER or body_size > MAX_BODY:
@@ -129,20 +135,20 @@ class Session:
         self.bytes += len(first) + header_size + body_size + (_MAC if body_size else 0)
         try:
             return _message(header, body)
-        except Exception as err:  # JSON, numpy and Arrow have many words for nonsense
+        except Exception as err:  # JSON, numpy and Arrow raise many types of errors on malformed input
             raise LaunchError(
                 f"{_peer(self.connection)}: messages must be of this protocol ({type(err).__name__}: {err}). Are the "
                 f"versions of both sides the same?"
             ) from None
 
     def _receive_body(self, size: int, proof: bytes) -> npt.NDArray[np.uint8]:
-        """size: authentic. proof: the first HMAC, which the second covers."""
+        """size: already authenticated. proof: the header's HMAC, which the body's HMAC covers."""
         if not size:
             return np.empty(0, dtype=np.uint8)
         try:
             whole: npt.NDArray[np.uint8] = np.empty(size + _MAC, dtype=np.uint8)
         except MemoryError:
-            raise LaunchError(f"{_peer(self.connection)}: no memory for a message of {size:,} bytes") from None
+            raise LaunchError(f"{_peer(self.connection)}: not enough memory for a message of {size:,} bytes") from None
         view = memoryview(whole.data)
         if size <= SMALL:
             read_into(self.connection, view)
@@ -159,8 +165,8 @@ class Session:
     def _digest(self, direction: bytes, number: int, part: bytes, content: bytes) -> bytes:
         return hmac.digest(self._key, _start(direction, number, part) + content, "sha256")
 
-    def _check(self, right: bytes, given: bytes | memoryview) -> None:
-        if not hmac.compare_digest(right, given):
+    def _check(self, expected: bytes, received: bytes | memoryview) -> None:
+        if not hmac.compare_digest(expected, received):
             raise LaunchError(
                 f"{_peer(self.connection)}: frames must be authentic (the HMAC of frame {self._received} is wrong)"
             )
@@ -175,7 +181,7 @@ def _start(direction: bytes, number: int, part: bytes) -> bytes:
 
 
 def _describe(array: Any, buffers: list[npt.NDArray[np.uint8]]) -> list[Any]:
-    """[dtype, shape, bytes] of an array; its bytes go to the buffers."""
+    """[dtype, shape, bytes] of an array; its content is added to the buffers."""
     if isinstance(array, pa.Array):
         sink = pa.BufferOutputStream()
         batch = pa.record_batch([array], names=["a"])
@@ -192,9 +198,9 @@ def _describe(array: Any, buffers: list[npt.NDArray[np.uint8]]) -> list[Any]:
 
 
 def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
-    """What an authentic frame says. Raises whatever when it says nothing."""
+    """The message in an authenticated frame. Raises any exception when it is malformed."""
     content = json.loads(header)
-    made, at = Message(), 0
+    message, at = Message(), 0
     for call, described in zip(content["calls"], content["arrays"], strict=True):
         if not isinstance(call, dict):
             raise TypeError(f"a call must be an object (got {type(call).__name__})")
@@ -204,15 +210,15 @@ def _message(header: bytes, body: npt.NDArray[np.uint8]) -> Message:
                 raise ValueError(f"an array must lie in the body (got {size!r} bytes)")
             arrays.append(_restore(kind, shape, body[at : at + size]))
             at += _padded(size)
-        made.add(call, arrays)
-    return made
+        message.add(call, arrays)
+    return message
 
 
 def _restore(kind: str, shape: list[int], raw: npt.NDArray[np.uint8]) -> Any:
     if kind == "arrow":
-        found = pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
-        found.validate()
-        return found
+        column = pa.ipc.open_stream(pa.py_buffer(raw)).read_next_batch().column(0)
+        column.validate()
+        return column
     if not PLAIN.fullmatch(kind):
         raise ValueError(f"dtype must be one of numbers (got '{kind}')")
     dtype = np.dtype(kind)
@@ -226,26 +232,26 @@ def _padded(size: int) -> int:
 
 
 def read_exactly(connection: socket.socket, size: int, deadline: float | None = None) -> bytes:
-    """`size` bytes; ConnectionError when the other side closes before, TimeoutError after the deadline (monotonic)."""
+    """`size` bytes; ConnectionError when the other side closes early, TimeoutError after the deadline (monotonic)."""
     buffer = bytearray(size)
     read_into(connection, memoryview(buffer), deadline)
     return bytes(buffer)
 
 
 def read_into(connection: socket.socket, view: memoryview, deadline: float | None = None) -> None:
-    """Fill a buffer. See read_exactly; without a deadline the socket's timeout holds for every piece that arrives."""
-    done = 0
-    while done < len(view):
+    """Fill a buffer. See read_exactly; without a deadline the socket's timeout applies to every piece that arrives."""
+    filled = 0
+    while filled < len(view):
         if deadline is not None:
             connection.settimeout(max(deadline - time.monotonic(), 1e-3))
-        got = connection.recv_into(view[done:])
-        if not got:
+        count = connection.recv_into(view[filled:])
+        if not count:
             raise ConnectionError("closed in the middle of a message")
-        done += got
+        filled += count
 
 
 def tune(connection: socket.socket) -> None:
-    """Small messages go out at once; a host that has died without a word is noticed within two minutes."""
+    """Send small messages at once, and notice within two minutes that the other host has died silently."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
@@ -261,7 +267,7 @@ def _peer(connection: socket.socket) -> str:
         return "peer"
 
 
-# -- who is there ------------------------------------------------------------------------------------------------------
+# -- handshake ---------------------------------------------------------------------------------------------------------
 
 
 def _prove(secret: bytes, role: bytes, server_challenge: bytes, client_challenge: bytes) -> bytes:
@@ -269,32 +275,33 @@ def _prove(secret: bytes, role: bytes, server_challenge: bytes, client_challenge
 
 
 def accept_session(connection: socket.socket, secret: bytes, seconds: float) -> Session | None:
-    """The server's side: challenge the client. None when it does not know the secret. Raises OSError, TimeoutError when
-    it has not answered within `seconds`, however it spreads its bytes."""
-    deadline, mine = time.monotonic() + seconds, os.urandom(_CHALLENGE)
+    """The server's side: challenge the client. None when the client does not know the secret. Raises OSError, and
+    TimeoutError when the whole answer has not arrived within `seconds`."""
+    deadline, own_challenge = time.monotonic() + seconds, os.urandom(_CHALLENGE)
     connection.settimeout(seconds)
-    connection.sendall(MAGIC + mine)
+    connection.sendall(MAGIC + own_challenge)
     answer = read_exactly(connection, len(MAGIC) + _CHALLENGE + _MAC, deadline)
-    theirs, proof = answer[len(MAGIC) : -_MAC], answer[-_MAC:]
-    if answer[: len(MAGIC)] != MAGIC or not hmac.compare_digest(proof, _prove(secret, b"client", mine, theirs)):
+    client_challenge, proof = answer[len(MAGIC) : -_MAC], answer[-_MAC:]
+    expected = _prove(secret, b"client", own_challenge, client_challenge)
+    if answer[: len(MAGIC)] != MAGIC or not hmac.compare_digest(proof, expected):
         connection.sendall(REFUSED)
         return None
-    connection.sendall(_prove(secret, b"server", mine, theirs))
-    return Session(connection, _prove(secret, b"session", mine, theirs), is_server=True)
+    connection.sendall(_prove(secret, b"server", own_challenge, client_challenge))
+    return Session(connection, _prove(secret, b"session", own_challenge, client_challenge), is_server=True)
 
 
 def open_session(connection: socket.socket, secret: bytes, seconds: float) -> Session:
-    """The client's side; LaunchError when one side does not know the secret. Raises OSError: ConnectionError from a
-    server that has too much to do with strangers, which one may try again."""
+    """The client's side; LaunchError when one side does not know the secret. Raises OSError: a ConnectionError from a
+    server with too many unauthenticated connections is worth another try."""
     deadline = time.monotonic() + seconds
     hello = read_exactly(connection, len(MAGIC) + _CHALLENGE, deadline)
     if hello[: len(MAGIC)] != MAGIC:
         raise LaunchError(f"{_peer(connection)}: must be a graph server (got {hello[:4]!r})")
-    theirs, mine = hello[len(MAGIC) :], os.urandom(_CHALLENGE)
-    connection.sendall(MAGIC + mine + _prove(secret, b"client", theirs, mine))
+    server_challenge, own_challenge = hello[len(MAGIC) :], os.urandom(_CHALLENGE)
+    connection.sendall(MAGIC + own_challenge + _prove(secret, b"client", server_challenge, own_challenge))
     proof = read_exactly(connection, _MAC, deadline)
     if proof == REFUSED:
         raise LaunchError(f"{_peer(connection)}: refused the job's secret. Is it the server of another job?")
-    if not hmac.compare_digest(proof, _prove(secret, b"server", theirs, mine)):
+    if not hmac.compare_digest(proof, _prove(secret, b"server", server_challenge, own_challenge)):
         raise LaunchError(f"{_peer(connection)}: must know the job's secret. Is it the server of another job?")
-    return Session(connection, _prove(secret, b"session", theirs, mine), is_server=False)
+    return Session(connection, _prove(secret, b"session", server_challenge, own_challenge), is_server=False)

@@ -1,4 +1,4 @@
-"""Launchers, one a file, found by the class of their configuration."""
+"""Launchers: one per file, looked up by the class of their configuration."""
 
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
 

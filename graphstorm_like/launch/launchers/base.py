@@ -1,6 +1,7 @@
-"""What a launcher is: it starts the processes of a job, here or elsewhere, and waits for them or hands them over.
+"""The base class of launchers. A launcher starts the processes of a job, here or elsewhere, and waits for them, or
+submits the job to a scheduler.
 
-One file a launcher, found by the class of its configuration; the worker processes are the same everywhere.
+One file per launcher, looked up by the class of its configuration; the worker processes are the same everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from graphstorm_like.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the user gave: the YAML and the overrides, for launchers that start the same command elsewhere."""
+    """The user's YAML and overrides, for launchers that start the same command elsewhere."""
 
     yaml: Path
     overrides: Sequence[str] = ()
@@ -37,10 +38,10 @@ class Extra:
 
 
 class Launcher(ABC):
-    """Of one `launch:` section."""
+    """The launcher of one `launch:` section."""
 
     extras: tuple[Extra, ...] = ()
-    """What must be installed for it, for `gsl doctor`."""
+    """The optional dependencies that it needs, for `gsl doctor`."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -50,20 +51,20 @@ class Launcher(ABC):
         """`gsl run`: run stages until they are done. Raises LaunchError, or Stopped on Ctrl-C."""
 
     def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str | None:
-        """`gsl launch`: run all stages, or hand them over; what to tell the user then."""
+        """`gsl launch`: run all stages, or submit them. Returns a message for the user, if there is one."""
         self.run(pipeline, fresh=fresh, quiet=quiet)
         return None
 
     def request(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
-        """`gsl launch --print`: what `submit` would hand over, and nothing is started."""
+        """`gsl launch --print`: what `submit` would run or submit; nothing is started."""
         return "\n".join(" ".join(plan.command) for plan in self.processes(pipeline, None))
 
     def processes(self, pipeline: Pipeline, manifest: GraphManifest | None) -> list[ProcessPlan]:
-        """`gsl show plan`: the processes that would run, with names for what is chosen at the start."""
+        """`gsl show plan`: the processes that would run, with placeholders for what is chosen at the start."""
         return plan_processes(pipeline, sketch_job(pipeline, usable_cores()), manifest)
 
     def checks(self) -> Iterator[str]:
-        """`gsl doctor`: lines on what this machine has for it."""
+        """`gsl doctor`: lines about what this machine offers this launcher."""
         return iter(())
 
 

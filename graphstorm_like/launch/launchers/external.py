@@ -1,4 +1,4 @@
-"""A scheduler of the user's own starts `gsl host` on each machine; nothing is started from here."""
+"""The user's own scheduler starts `gsl host` on each machine; nothing is started from here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ExternalLauncher(Launcher):
     """See module."""
 
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-        """Always a LaunchError that says what to do."""
+        """Always raises a LaunchError that says what to do."""
         raise LaunchError(
             "launch.on: external is started on each machine. Run there: gsl host PIPELINE --index 0 (1, 2, ...) "
             "--secret-file FILE"

@@ -32,12 +32,12 @@ class LocalLauncher(Launcher):
     """See module."""
 
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-        """See Launcher. One trainer alone runs in this process, without a launcher."""
+        """See Launcher. A single trainer runs in this process, without a launcher."""
         config, root = pipeline.launch, memory_root()
         servers = config.servers if config.hosts > 1 else 0
         with writing(Path(pipeline.output)), hold_output(pipeline):
-            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
-            if not rest:
+            remaining = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not remaining:
                 return
             gpus = count_gpus(config.hosts) if pipeline.train.device != "cpu" else 0
             if gpus:
@@ -48,7 +48,7 @@ class LocalLauncher(Launcher):
             base = Job(
                 name=job_name(pipeline.name),
                 pipeline_file=str(write_pipeline(pipeline, "pipeline.json")),
-                stages=tuple(rest),
+                stages=tuple(remaining),
                 addresses=(LOOPBACK,) * config.hosts,
                 ports=Ports(0, ()),
                 shm=str(root),
@@ -75,7 +75,8 @@ class LocalLauncher(Launcher):
 
 
 def count_gpus(hosts: int) -> int:
-    """GPUs of this machine; only where hosts are pretended on it does it matter, and torch takes a second to load."""
+    """Number of GPUs of this machine. Counted only where it simulates several hosts, because importing torch takes a
+    second; 0 otherwise."""
     if hosts == 1 or not may_have_gpu():
         return 0
     import torch

@@ -1,7 +1,7 @@
-"""A job on a Ray cluster: a supervisor actor on each host, which starts the same processes as everywhere.
+"""A job on a Ray cluster: a supervisor actor on each host, which starts the same processes as other launchers.
 
-Ray places the actors (STRICT_SPREAD: each host on a node of its own), says their addresses, and notices lost nodes. No
-tensor goes through it. The graph folder and the output folder must be readable under the same path on all nodes.
+Ray places the actors (STRICT_SPREAD: each host on its own node), gives their addresses, and notices lost nodes. No
+tensors go through Ray. Graph folder and output folder must be readable under the same path on all nodes.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ class RayLauncher(Launcher):
         config: RayLaunchConfig = self.config
         ray = _ray()
         with writing(Path(pipeline.output)), hold_output(pipeline):
-            rest = prepare(pipeline, stages, fresh, Reporter(quiet))
-            if not rest:
+            remaining = prepare(pipeline, stages, fresh, Reporter(quiet))
+            if not remaining:
                 return
-            ours = not ray.is_initialized()
-            if ours:
+            connects = not ray.is_initialized()
+            if connects:
                 _connect(ray, config)
             with listening() as stopping:
                 driver = _Driver(ray, pipeline, config, stopping)
                 job = Job(
                     name=job_name(pipeline.name),
                     pipeline_file="",
-                    stages=tuple(rest),
+                    stages=tuple(remaining),
                     addresses=(),
                     ports=Ports(0, ()),
                     fresh=fresh,
                     quiet=quiet,
                     cores=max(1, int(config.cpus * config.trainers)),
                 )
-                driver.unbegun = stage_mark(pipeline, job.stages[0])
+                driver.initial_mark = stage_mark(pipeline, job.stages[0])
                 try:
                     driver.place()
                     with_restarts(lambda number: driver.attempt(job, number), config.max_restarts, print_line, stopping)
                 finally:
                     driver.leave()
-                    if ours:
+                    if connects:
                         ray.shutdown()
 
 
@@ -79,19 +79,21 @@ class HostSupervisor:
         self._lines: deque[str] = deque()
 
     def address(self) -> str:
-        """IP address of this node. Raises LaunchError when the world reaches it."""
+        """IP address of this node. Raises LaunchError when it is public."""
         ray: Any = _ray()
-        found = str(ray.util.get_node_ip_address())
-        check_private(found)
-        return found
+        address = str(ray.util.get_node_ip_address())
+        check_private(address)
+        return address
 
     def ports(self, count: int) -> list[int]:
-        """Free ones of this node."""
+        """Free ports of this node."""
         return free_ports(self.address(), count)
 
     def run(self, settings: dict[str, Any], job: Job, secret: str) -> Failure | None:
-        """The host's processes to their end. settings: the pipeline as plain JSON, for plug-ins whose classes are in it
-        are imported from their files."""
+        """Run the host's processes to their end.
+
+        settings: the pipeline as plain JSON, so that plug-ins whose classes it names are imported from their files.
+        """
         try:
             pipeline = build_pipeline(settings)
             root, logs = memory_root(), Path(pipeline.output) / "logs"
@@ -109,7 +111,7 @@ class HostSupervisor:
             return Failure(f"the supervisor of host {self.host}", self.host, code, (str(err),), str(logs))
 
     def lines(self) -> list[str]:
-        """What was said since the last call."""
+        """Output since the last call."""
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def stop(self) -> None:
@@ -118,13 +120,13 @@ class HostSupervisor:
 
 
 class _Driver:
-    """Holds the placement, and the actors of an attempt."""
+    """Runs a job from the launcher's process: holds the placement, and the actors of each attempt."""
 
     def __init__(self, ray: Any, pipeline: Pipeline, config: RayLaunchConfig, stopping: Stopping) -> None:
         self.ray, self.pipeline, self.config, self.stopping = ray, pipeline, config, stopping
         self.secret = new_secret()
         self.placement: Any = None
-        self.unbegun: tuple[int | None, int | None] = (None, None)
+        self.initial_mark: tuple[int | None, int | None] = (None, None)
 
     def place(self) -> None:
         """Reserve a bundle of resources for each host."""
@@ -145,13 +147,13 @@ class _Driver:
     def attempt(self, job: Job, number: int) -> Failure | None:
         """Actors, addresses, ports, then the job's processes until all end or one fails."""
         config, hosts = self.config, range(self.config.hosts)
-        kind = self.ray.remote(num_cpus=config.cpus * config.trainers, num_gpus=config.gpus * config.trainers)(
+        actor_class = self.ray.remote(num_cpus=config.cpus * config.trainers, num_gpus=config.gpus * config.trainers)(
             HostSupervisor
         )
         strategy = self.ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy
         actors = [
-            kind.options(
-                max_concurrency=8,  # run, and what is asked meanwhile
+            actor_class.options(
+                max_concurrency=8,  # `run`, and the other calls meanwhile
                 scheduling_strategy=strategy(placement_group=self.placement, placement_group_bundle_index=host),
             ).remote(host)
             for host in hosts
@@ -163,13 +165,13 @@ class _Driver:
             if config.port is not None:
                 ports = Ports.from_base(config.port, number, config.hosts, servers)
             else:
-                wanted = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
-                found = self._get(wanted, lambda: what)
-                ports = Ports.of([port for of_host in found for port in of_host], config.hosts, servers)
-            fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.unbegun)
-            told = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
+                references = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
+                ports_by_host = self._get(references, lambda: what)
+                ports = Ports.of([port for of_host in ports_by_host for port in of_host], config.hosts, servers)
+            fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.initial_mark)
+            started_job = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
             settings = self.pipeline.model_dump(mode="json")
-            return self._watch(actors, [actor.run.remote(settings, told, self.secret) for actor in actors])
+            return self._watch(actors, [actor.run.remote(settings, started_job, self.secret) for actor in actors])
         except self.ray.exceptions.RayError as err:
             return _lost("a host", 0, err)
         finally:
@@ -211,21 +213,21 @@ class _Driver:
                 for line in self.ray.get(actor.lines.remote(), timeout=GRACE_SECONDS) if host not in ended else ():
                     print_line(line)
             except self.ray.exceptions.RayError:
-                pass  # its `run` says so too
+                pass  # the result of its `run` reports this too
 
     def _stop(self, actors: Sequence[Any], runs: Sequence[Any]) -> None:
-        """Let the supervisors stop their processes. An actor that is killed takes them with it, but not its folder."""
+        """Let the supervisors stop their processes. Killing an actor would end them too, but leave its folder
+        behind."""
         for actor in actors:
             actor.stop.remote()
         if runs:
             self.ray.wait(list(runs), num_returns=len(runs), timeout=GRACE_SECONDS + 2.0)
 
     def _get(self, references: Sequence[Any], what: Callable[[], str]) -> list[Any]:
-        """Values, or LaunchError after launch.timeout_seconds; Stopped at any time."""
+        """The values. Raises LaunchError after launch.timeout_seconds, and Stopped on request."""
         deadline = time.monotonic() + self.config.timeout_seconds
-        while len(self.ray.wait(list(references), num_returns=len(references), timeout=POLL_SECONDS)[0]) < len(
-            references
-        ):
+        count = len(references)
+        while len(self.ray.wait(list(references), num_returns=count, timeout=POLL_SECONDS)[0]) < count:
             self.stopping.check()
             if time.monotonic() > deadline:
                 raise LaunchError(f"Ray: must give {what()} within {self.config.timeout_seconds:g} s")
@@ -235,14 +237,14 @@ class _Driver:
             raise (err.cause if isinstance(err.cause, GslError) else err) from None
 
     def leave(self) -> None:
-        """Give the resources back."""
+        """Release the resources."""
         if self.placement is not None:
             self.ray.util.remove_placement_group(self.placement)
 
 
 def _lost(process: str, host: int, err: Exception) -> Failure:
-    said = tuple(line for line in str(err).splitlines() if line.strip())[-10:]
-    return Failure(process, host, -9, said, "Ray's logs", how="its actor was lost")
+    lines = tuple(line for line in str(err).splitlines() if line.strip())[-10:]
+    return Failure(process, host, -9, lines, "Ray's logs", how="its actor was lost")
 
 
 def _connect(ray: Any, config: RayLaunchConfig) -> None:
@@ -251,7 +253,7 @@ def _connect(ray: Any, config: RayLaunchConfig) -> None:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
     except (ConnectionError, RuntimeError, ValueError) as err:
         raise LaunchError(
-            f"launch.address: must be that of a Ray cluster that runs (got '{config.address}': {err}). Start one with "
+            f"launch.address: must be that of a running Ray cluster (got '{config.address}': {err}). Start one with "
             f"ray start --head, or set launch.address: local"
         ) from None
 

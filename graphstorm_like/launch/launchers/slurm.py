@@ -1,4 +1,4 @@
-"""A batch script for Slurm, which starts `gsl host` on every node; what a node learns from Slurm about its job."""
+"""A batch script for Slurm, which starts `gsl host` on every node, and what a node reads from Slurm's environment."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class SlurmLauncher(Launcher):
     """Submits a batch script; the job runs when Slurm says so."""
 
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
-        """Always a LaunchError that says what to do: nobody waits here for a job in a queue."""
-        raise LaunchError("launch.on: slurm runs what is submitted. Run: gsl launch PIPELINE --on slurm")
+        """Always raises a LaunchError that says what to do: `gsl run` does not wait for a job in a queue."""
+        raise LaunchError("launch.on: slurm jobs must be submitted. Run: gsl launch PIPELINE --on slurm")
 
     def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
-        """What sbatch says."""
+        """See Launcher. Returns the output of sbatch."""
         return submit(self.request(pipeline, source, fresh, quiet), pipeline)
 
     def request(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
@@ -55,15 +55,15 @@ class SlurmLauncher(Launcher):
 
     def checks(self) -> Iterator[str]:
         """Whether this machine can submit."""
-        there = shutil.which("sbatch")
-        yield f"Slurm: {there or 'no sbatch on the PATH'}"
+        path = shutil.which("sbatch")
+        yield f"Slurm: {path or 'no sbatch on the PATH'}"
 
 
 def batch_script(
     pipeline: Pipeline, yaml: Path, overrides: Sequence[str], fresh: bool = False, quiet: bool = False
 ) -> str:
-    """The script for `sbatch`. The output folder must be one that all nodes share: the secret lies there, for the time
-    of the job, readable by its owner only."""
+    """The script for `sbatch`. All nodes must share the output folder: during the job it holds the secret, readable by
+    its owner only."""
     config: Any = pipeline.launch
     options = [
         f"--job-name=gsl-{job_name(pipeline.name, 'run')}",
@@ -78,11 +78,12 @@ def batch_script(
     if "\n" in pipeline.output:
         raise LaunchError(f"output: must be a path of one line (got {pipeline.output!r})")
     arguments = shlex.join([str(yaml.absolute()), *overrides])
-    flags = "".join(f" --{flag}" for flag, wanted in (("fresh", fresh), ("quiet", quiet)) if wanted)
-    construct = f"gsl construct {arguments}{flags}" if pipeline.graph.nodes else "# The graph folder is there."
+    flags = (" --fresh" if fresh else "") + (" --quiet" if quiet else "")
+    construct = f"gsl construct {arguments}{flags}" if pipeline.graph.nodes else "# The graph folder exists already."
+    setup = "".join(f"{line}\n" for line in config.setup)
     return SCRIPT.format(
         options="\n".join(f"#SBATCH {option}" for option in options),
-        setup="".join(f"{line}\n" for line in config.setup),
+        setup=setup,
         folder=shlex.quote(f"{pipeline.output}/launch"),
         construct=f"{construct}\n",
         hosts=config.hosts,
@@ -91,23 +92,23 @@ def batch_script(
 
 
 def submit(script: str, pipeline: Pipeline) -> str:
-    """Write the script down and give it to sbatch; what sbatch says. Raises LaunchError."""
+    """Write the script to a file and submit it; returns the output of sbatch. Raises LaunchError."""
     output = Path(pipeline.output)
-    for folder in ("launch", "logs"):  # Slurm does not make the folder of --output
+    for folder in ("launch", "logs"):  # Slurm does not create the folder of --output
         (output / folder).mkdir(parents=True, exist_ok=True)
     path = output / "launch" / "job.sbatch"
     path.write_text(script, encoding="utf-8")
     if shutil.which("sbatch") is None:
         raise LaunchError(f"sbatch: must be on the PATH, as on a login node of the cluster. The script is {path}")
-    done = subprocess.run(["sbatch", str(path)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LaunchError(f"sbatch {path}: must take the script (got: {done.stderr.strip()})")
-    return done.stdout.strip()
+    result = subprocess.run(["sbatch", str(path)], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LaunchError(f"sbatch {path}: must accept the script (got: {result.stderr.strip()})")
+    return result.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True)
 class SlurmNode:
-    """What Slurm says: this node's number, all nodes' addresses, the job."""
+    """What a node reads from Slurm: its number, the addresses of all nodes, and the job as a mark."""
 
     index: int
     addresses: tuple[str, ...]
@@ -124,14 +125,14 @@ def slurm_node(
         raise LaunchError(f"--hosts-from-slurm: must be in a task of srun, but {err} is not set") from None
     names = (hostnames or _hostnames)(nodes)
     addresses, own = list(resolve(names)), int(index)
-    if len(names) > 1 and addresses[own].startswith("127."):  # /etc/hosts often says so of a machine's own name
+    if len(names) > 1 and addresses[own].startswith("127."):  # /etc/hosts often maps a machine's own name to loopback
         addresses[own] = own_address(addresses[own - 1])
     return SlurmNode(own, tuple(addresses), f"slurm-{job}")
 
 
 def _hostnames(nodes: str) -> list[str]:
     try:
-        done = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
+        result = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as err:
-        raise LaunchError(f"scontrol show hostnames {nodes}: must say the nodes of the job ({err})") from None
-    return done.stdout.split()
+        raise LaunchError(f"scontrol show hostnames {nodes}: must list the nodes of the job ({err})") from None
+    return result.stdout.split()

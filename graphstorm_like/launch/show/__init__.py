@@ -1,1 +1,1 @@
-"""What `gsl show` prints: one file a thing that is shown."""
+"""What `gsl show` prints: one file per subcommand."""

@@ -23,15 +23,15 @@ def show_batch(pipeline: Pipeline, reporter: Reporter) -> Iterator[str]:
     stream = experiment.learner.objective.stream(pipeline.train.batch_size, pipeline.seed)
     ids = stream.epoch_order(0)[: pipeline.train.batch_size]
     position = StreamPosition(0, 0)
-    batches.make(ids, position)  # once unmeasured: files get mapped, caches filled
+    batches.make(ids, position)  # not timed: maps files and fills caches
     rows: Rows = []
     started = time.perf_counter()
     batch = batches.seeder(ids, position)
     rows.append([type(batches.seeder).__name__, _ms(started), f"{tensor_bytes(batch):,}"])
     for step in batches.steps:
-        started, before = time.perf_counter(), tensor_bytes(batch)
+        started, bytes_before = time.perf_counter(), tensor_bytes(batch)
         batch = step(batch)
-        rows.append([type(step).__name__, _ms(started), f"{tensor_bytes(batch) - before:,}"])
+        rows.append([type(step).__name__, _ms(started), f"{tensor_bytes(batch) - bytes_before:,}"])
     started = time.perf_counter()
     loss, count = experiment.learner.backward(batch.to(experiment.device))
     rows.append(["forward and backward", _ms(started), ""])

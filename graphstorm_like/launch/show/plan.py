@@ -26,7 +26,7 @@ def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
 
 
 def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
-    """What `gsl run` starts: a row a process, and what they are told, first alike, then each."""
+    """The processes that `gsl run` starts: one row each, then their common environment, then what differs."""
     launch = pipeline.launch
     plans = planned_processes(pipeline, yaml, _manifest(pipeline))
     rows = [
@@ -43,10 +43,12 @@ def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     yield ""
     for role, command in {plan.role: plan.command for plan in plans}.items():
         yield f"{role}: {' '.join(command)}"
-    alike = {k: v for k, v in plans[0].environment.items() if all(p.environment.get(k) == v for p in plans)}
-    yield f"environment of all: {_shown(alike)}"
+    common = dict(plans[0].environment)
+    for plan in plans:
+        common = {k: v for k, v in common.items() if plan.environment.get(k) == v}
+    yield f"environment of all: {_shown(common)}"
     for plan in plans if len(plans) > 1 else []:
-        own = {k: v for k, v in plan.environment.items() if k not in alike}
+        own = {k: v for k, v in plan.environment.items() if k not in common}
         yield f"of {plan.role} {plan.number}: {_shown(own)}"
     if launch.port is None and len(plans) > 1:
         yield "port 0: a free one, chosen at the start"

@@ -1,4 +1,4 @@
-"""Tables of plain text."""
+"""Plain-text tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ Rows = list[list[str]]
 
 
 def table(header: Sequence[str], rows: Rows) -> Iterator[str]:
-    """Lines of a table: numbers to the right, words to the left."""
-    widths = [max(len(r[i]) for r in [list(header), *rows]) for i in range(len(header))]
-    numeric = [all(re.fullmatch(r"[\d,.%-]*", r[i]) for r in rows) for i in range(len(header))]
+    """Lines of a table: columns of numbers are right-aligned, others left-aligned."""
+    widths, are_numbers = [], []
+    for i, name in enumerate(header):
+        column = [row[i] for row in rows]
+        widths.append(max(map(len, [name, *column])))
+        are_numbers.append(all(re.fullmatch(r"[\d,.%-]*", cell) for cell in column))
     for row in [list(header), *rows]:
-        cells = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)]
+        cells = []
+        for cell, width, is_number in zip(row, widths, are_numbers, strict=True):
+            cells.append(cell.rjust(width) if is_number else cell.ljust(width))
         yield "  ".join(cells).rstrip()

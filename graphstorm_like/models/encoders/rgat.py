@@ -56,27 +56,28 @@ class RgatLayer(GraphLayer):
         """See GraphLayer."""
         own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
         matrices, sums = self.matrices(), TargetSums()
-        for edge_type, sources, at in relation_sources(block, hidden):
+        for edge_type, sources, source_rows in relation_sources(block, hidden):
             i, target, relation = self.index[edge_type], edge_type[2], block.relations[edge_type]
             values = sources @ matrices[i]
             of_edges = self.edges.each(edge_type, relation)
-            if of_edges is not None:  # no two edges from one source say the same
-                values, at = values[at] + of_edges, torch.arange(len(at), device=at.device)
-            from_source = per_head(values, self.of_source[i])[at]
-            # W and the attention vectors are first made one matrix [D, heads]: targets need no transformed vectors.
+            if of_edges is not None:  # with inputs, edges from one source send different messages
+                values = values[source_rows] + of_edges
+                source_rows = torch.arange(len(source_rows), device=source_rows.device)
+            from_source = per_head(values, self.of_source[i])[source_rows]
+            # W and the attention vectors are multiplied first, to one matrix [D, heads]: targets are not transformed.
             from_target = (own[target] @ per_head(matrices[i], self.of_target[i]))[relation.rows]
             scores = from_source.float() + from_target.float().repeat_interleave(relation.offsets.diff(), dim=0)
             weights = segment_softmax(F.leaky_relu(scores, SLOPE), relation.offsets)
             weights = dropout(weights, self.attention_dropout, self.training)
-            sums.add(target, relation.rows, weighted_sums(values.float(), at, relation.offsets, weights))
+            sums.add(target, relation.rows, weighted_sums(values.float(), source_rows, relation.offsets, weights))
         return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 
 
 def attention_vectors(relations: int, heads: int, width: int) -> nn.Parameter:
-    """[relations, heads, width]: a vector a relation and head."""
+    """[relations, heads, width]: a vector per relation and head."""
     vectors = torch.empty(relations, heads, width)
-    for each in vectors:
-        nn.init.xavier_uniform_(each)
+    for of_relation in vectors:
+        nn.init.xavier_uniform_(of_relation)
     return nn.Parameter(vectors)
 
 

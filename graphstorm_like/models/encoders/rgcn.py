@@ -22,7 +22,7 @@ from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer,
 
 
 class RelationMatrices(nn.Module):
-    """One [D, D] matrix a relation, or a combination of a few shared bases."""
+    """One [D, D] matrix per relation, or a combination of a few shared bases."""
 
     def __init__(self, relations: int, hidden: int, bases: int | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Heads of labels: what is read off the vectors of nodes and of edges' ends."""
+"""Heads of labels: predictions from the vectors of nodes and of edges' ends."""
 
 from graphstorm_like.models.heads.edge import EdgeHead
 from graphstorm_like.models.heads.node import NodeClassifier

@@ -1,4 +1,4 @@
-"""What is read off both ends' vectors of an edge, and off the edge itself: linear, or an MLP."""
+"""Predictions from the vectors of both ends of an edge, and from the edge's own inputs: linear, or an MLP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphstorm_like.modality import TEXT, split_input_name
 class EdgeHead(nn.Module):
     """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t]: s -> t and t -> s differ.
 
-    own: a vector [B, D] of what the edges themselves carry is read too; `reads` says what that is.
+    own: whether a vector [B, D] of the edges' own inputs is read too; `reads` names these inputs.
     """
 
     def __init__(self, hidden: int, outputs: int, layers: int = 2, own: bool = False) -> None:
@@ -28,7 +28,7 @@ class EdgeHead(nn.Module):
         self.own = nn.ModuleList()
 
     def reads(self, widths: Mapping[str, int]) -> None:
-        """What edges carry, by name. Text vectors get a norm first: their scale differs between language models."""
+        """Widths of the edges' own inputs, by name. Text vectors get a norm: language models differ in their scale."""
         self.names = sorted(widths)
         for name in self.names:
             norm = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
@@ -39,7 +39,8 @@ class EdgeHead(nn.Module):
         parts = [source, target, source * target]
         if self.names:
             assert inputs is not None
-            mapped = [read(inputs[name].float()) for name, read in zip(self.names, self.own, strict=True)]
+            named = zip(self.names, self.own, strict=True)
+            mapped = [projection(inputs[name].float()) for name, projection in named]
             parts.append(torch.stack(mapped).sum(dim=0))
         out: Tensor = self.stack(torch.cat(parts, dim=-1))
         return out

@@ -14,7 +14,7 @@ from graphstorm_like.config.image_encoders import ImageEncoderConfig
 from graphstorm_like.registry import Registry
 
 CHUNK_PIXELS = 1 << 24
-"""Pixels that are encoded at once without gradients: 64 MB of float32 a channel."""
+"""Pixels that are encoded at once without gradients: 64 MB of float32 per channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ImageEncoder(nn.Module):
     """Subclasses take (configuration, height, width) of images in pixels."""
 
     width: int
-    """D: numbers a vector."""
+    """D: width of a vector."""
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class PixelPatch(ImageEncoder):
         return flat.to(self.project.weight.dtype) / 127.5 - 1.0
 
     def draw_masks(self, count: int, device: torch.device) -> Tensor:
-        """bool [count, P]: which patches of so many images are masked in this training step."""
+        """bool [count, P]: which patches of `count` images are masked in this training step."""
         patches = self.rows * self.columns
         is_chosen = torch.rand(count, device=device) < self.config.mask_probability
         ratios = torch.rand(count, device=device) * self.config.max_mask_ratio

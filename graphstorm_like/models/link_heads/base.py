@@ -22,16 +22,17 @@ from graphstorm_like.registry import Registry
 LINK_HEADS: Registry[type[LinkHead]] = Registry("link head", "graphstorm_like.models.link_heads")
 
 BLOCK = 16_000_000
-"""Numbers, of pairs times width, that a head which is no inner product holds at once: 64 MB in float32."""
+"""Numbers (pairs times width) that a head holds at once if it is not an inner product: 64 MB in float32."""
 
 
 class LinkHead(nn.Module):
     """score(s, t) = <source(h_s), target(h_t)>, unless a head says otherwise."""
 
     plain_similarity: Literal["inner_product", "cosine"] | None = None
-    """How the vectors themselves rank as the head does; None: only those of `source` and `target` do."""
+    """The similarity by which the embeddings themselves rank as the head does; None: only vectors of `source` and
+    `target` do."""
     index: Mapping[EdgeType, int] = MappingProxyType({})
-    """Rows of `relations`, where there are parameters a relation."""
+    """Rows of `relations`, where there are parameters per relation."""
     is_inner_product = True
     """Whether every score is the inner product of `source` and `target`; if not, `pair_scores` is the head's own."""
     targets_alike = False
@@ -58,7 +59,7 @@ class LinkHead(nn.Module):
     def scores_of_relations(self, sources: Mapping[EdgeType, Tensor], target: Tensor) -> dict[EdgeType, Tensor]:
         """Vectors [n_r, D] of sources of each relation, [m, D] of targets that they share -> scores [n_r, m] of each.
 
-        One product for all relations where there may be one.
+        One product for all relations where that is possible.
         """
         if not (self.is_inner_product and self.targets_alike):
             return {edge_type: self.scores(rows, target, edge_type) for edge_type, rows in sources.items()}
@@ -69,14 +70,14 @@ class LinkHead(nn.Module):
 
 
 def in_blocks(score: Callable[[Tensor], Tensor], rows: Tensor, numbers: int) -> Tensor:
-    """score(rows [n, ...]) [n, ...] without holding more than BLOCK numbers at once, of which a row needs so many.
+    """score(rows [n, ...]) [n, ...] without holding more than BLOCK numbers at once. numbers: how many one row needs.
 
-    What is needed for gradients is computed again, block by block, in the backward pass.
+    The backward pass computes what gradients need again, block by block.
     """
-    most = max(1, BLOCK // max(numbers, 1))
-    if len(rows) <= most:
+    max_rows = max(1, BLOCK // max(numbers, 1))
+    if len(rows) <= max_rows:
         return score(rows)
-    blocks = torch.split(rows, most)
+    blocks = torch.split(rows, max_rows)
     if not torch.is_grad_enabled():
         return torch.cat([score(block) for block in blocks])
     return torch.cat([checkpoint(score, block, use_reentrant=False, preserve_rng_state=False) for block in blocks])

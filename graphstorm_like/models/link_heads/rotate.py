@@ -40,7 +40,7 @@ class RotateHead(LinkHead):
         self.relations = nn.Parameter(torch.empty(len(edge_types), hidden // 2).uniform_(-math.pi, math.pi))
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
-        """See LinkHead: the turned vectors."""
+        """See LinkHead: the rotated vectors."""
         real, imaginary = self._end(hidden).chunk(2, dim=-1)
         angles = self.relations[self.index[edge_type]]
         cos, sin = angles.cos(), angles.sin()
@@ -52,9 +52,9 @@ class RotateHead(LinkHead):
 
     def pair_scores(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        apart = self.source(source, edge_type) - self.target(target, edge_type)
+        difference = self.source(source, edge_type) - self.target(target, edge_type)
         # Not hypot, whose gradient at 0 is NaN.
-        moduli = torch.linalg.vector_norm(torch.stack(apart.chunk(2, dim=-1)), dim=0)
+        moduli = torch.linalg.vector_norm(torch.stack(difference.chunk(2, dim=-1)), dim=0)
         scores: Tensor = self.gamma - moduli.sum(dim=-1)
         return scores
 

@@ -10,8 +10,8 @@ LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss", "graphstorm_like.m
 
 
 class LinkLoss(nn.Module):
-    """scores [B, B + K], mask [B, B + K] of what is no negative, in_batch: whether other edges' targets are ones,
-    log_q [B + K]: log of how often each candidate is drawn, taken off its scores (None: nothing is taken off).
+    """scores [B, B + K]; mask [B, B + K]: pairs that are not negatives; in_batch: whether other edges' targets are
+    negatives; log_q [B + K]: log of how often each candidate is drawn, subtracted from its scores (None: 0).
 
     The true pair of row i is column i. Returns the sum over rows, so that the trainer can divide by the global count.
     """

@@ -1,4 +1,4 @@
-"""Binary cross-entropy over pairs, positives and negatives of a row weighted alike in sum.
+"""Binary cross-entropy over pairs, with the same total weight for a row's positives and negatives.
 
 loss_i = -log sigmoid(a s_ii + b) - mean_{j negative of i} log sigmoid(-(a s_ij + b))
 

@@ -4,8 +4,8 @@ v_i = log sum_{j negative of i} exp( (s_ij - s_ii) / T ),   loss_i = exp(v_i - s
 
 with s_ij / T - log q_j where q is given. InfoNCE is log(1 + exp(v_i)), whose gradient is that of v_i times 1 - p_i, for
 p_i the probability of the true target: once p_i rounds to 1 nothing is left of it. Here the gradient is that of v_i:
-weights over the negatives alone, which sum to 1, and -1 for the true target. The value would be 1 throughout; InfoNCE's
-stands in its place, without a gradient. A row without negatives counts nothing.
+weights over the negatives alone, which sum to 1, and -1 for the true target. The value itself would always be 1;
+InfoNCE's value is reported instead, without a gradient. A row without negatives adds nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class FlatNce(LinkLoss):
         if log_q is not None:
             logits = logits - log_q
         # The true pair must not be among the negatives: with it the gradient would be InfoNCE's again.
-        no_negative = ignored(mask, in_batch) | _true_pairs(mask)
-        some = ~no_negative.all(dim=1)  # of nothing the log sum is -inf, and its gradient NaN
-        negatives = logits[some].masked_fill(no_negative[some], float("-inf"))
-        odds = torch.logsumexp(negatives - logits.diagonal()[some, None], dim=1)
+        not_negative = ignored(mask, in_batch) | _true_pairs(mask)
+        has_negatives = ~not_negative.all(dim=1)  # the log of an empty sum is -inf, and its gradient NaN
+        negatives = logits[has_negatives].masked_fill(not_negative[has_negatives], float("-inf"))
+        odds = torch.logsumexp(negatives - logits.diagonal()[has_negatives, None], dim=1)
         info_nce = F.softplus(odds.detach())
         return (info_nce + torch.exp(odds - odds.detach()) - 1.0).sum()
 

@@ -2,7 +2,7 @@
 
 loss_i = -log( exp(s_ii / T) / sum_{j not masked} exp(s_ij / T) ), with s_ij / T - log q_j where q is given.
 
-Wants many negatives, and vectors of unit length (T = 0.05 .. 0.2).
+Needs many negatives, and vectors of unit length (T = 0.05 .. 0.2).
 """
 
 from __future__ import annotations

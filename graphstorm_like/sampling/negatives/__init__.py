@@ -1,4 +1,4 @@
-"""Who draws negatives, one kind a file, found by the class of its configuration."""
+"""Samplers of negatives: one kind per file, looked up by the class of its configuration."""
 
 from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
 

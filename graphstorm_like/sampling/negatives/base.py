@@ -1,4 +1,4 @@
-"""What draws the negatives that a step's edges share."""
+"""The base class of samplers of negatives. The edges of a step share their negatives."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEGATIVES: Registry[type[Negatives]] = Registry("negatives", "graphstorm_like.sa
 
 
 class Negatives:
-    """Made once a training, with the configuration, the graph and the training edges of the task's relations.
+    """Made once per training, with the configuration, the graph and the training edges of the task's relations.
 
-    Every rank draws for the whole step, and must draw the same: nothing may count but the arguments.
+    Every rank draws for the whole step, and all must draw the same: draws may depend on the arguments only.
     """
 
-    def __init__(self, config: Any, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
-        """known: training edges by relation; held-out ones are in none of them."""
+    def __init__(self, config: Any, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]) -> None:
+        """true_targets: training edges by relation, without the held-out ones."""
 
     def draw(
         self,
@@ -31,15 +31,15 @@ class Negatives:
         edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
         rng: np.random.Generator,
     ) -> IntArray:
-        """Node ids [K] of a type, for a step with these edges (sources, targets) that lead to it. Ids may repeat.
+        """Node ids [K] of a type, for a step with these edges (sources, targets) into it. Ids may repeat.
 
-        True targets need not be kept out: each relation masks its own.
+        True targets need not be left out: each relation masks its own.
         """
         raise NotImplementedError
 
     def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
-        """[n] how likely one draw is to be each of some nodes; None: all nodes of the type are drawn alike.
+        """[n] probability that one draw gives each of some nodes; None: all nodes of the type are equally likely.
 
-        Read for `popularity_correction`, of drawn nodes and of the edges' targets.
+        Used for `popularity_correction`, for drawn nodes and for the edges' targets.
         """
         return None

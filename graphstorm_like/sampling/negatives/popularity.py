@@ -21,12 +21,14 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 class PopularityNegatives(Negatives):
     """See module."""
 
-    def __init__(self, config: PopularityNegativesConfig, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
+    def __init__(
+        self, config: PopularityNegativesConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]
+    ) -> None:
         self.count = config.count
         self._up_to: dict[NodeType, npt.NDArray[np.float64]] = {}
-        for node_type in dict.fromkeys(e[2] for e in known):
+        for node_type in dict.fromkeys(e[2] for e in true_targets):
             degrees = np.zeros(graph.manifest.node(node_type).count)
-            for edge_type, edges in known.items():
+            for edge_type, edges in true_targets.items():
                 if edge_type[2] == node_type:
                     degrees += np.bincount(edges.targets, minlength=len(degrees))
             weights = np.where(degrees > 0, degrees**config.exponent, 0.0)
@@ -47,5 +49,5 @@ class PopularityNegatives(Negatives):
     def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64]:
         """See Negatives."""
         up_to = self._up_to[node_type]
-        found: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
-        return found
+        probabilities: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
+        return probabilities

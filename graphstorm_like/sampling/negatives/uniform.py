@@ -1,4 +1,4 @@
-"""Negatives of which every node of the target type is one as likely as any other."""
+"""Negatives drawn uniformly from all nodes of the target type."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 class UniformNegatives(Negatives):
     """See module."""
 
-    def __init__(self, config: UniformNegativesConfig, graph: Graph, known: Mapping[EdgeType, TrueTargets]) -> None:
+    def __init__(
+        self, config: UniformNegativesConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]
+    ) -> None:
         self.count = config.uniform
-        self._nodes = {e[2]: graph.manifest.node(e[2]).count for e in known}
+        self._nodes = {e[2]: graph.manifest.node(e[2]).count for e in true_targets}
 
     def draw(
         self,

@@ -1,7 +1,7 @@
-"""A metric: a vector of sums that adds over ranks, and its value. Which way is better stands in its configuration.
+"""A metric: a vector of sums that adds over ranks, and its value. Its configuration says which direction is better.
 
-What is measured, of n rows: classes: probabilities [n, C] and labels [n] int64; numbers: predictions and labels [n];
-ranks: the ranks [n] of the true answers and the best ones that there are, 1.
+What is measured over n rows. Of classes: probabilities [n, C] and labels [n] int64. Of numbers: predictions and labels
+[n]. Of ranks: the ranks [n] of the true answers, and 1, the best possible rank, as labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Sums = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
-    """What a metric may know of the labels: how many classes; mean and deviation of the numbers to train on."""
+    """What a metric may know about the labels: the number of classes; mean and deviation of the numbers to train on."""
 
     classes: int = 0
     center: float = 0.0
@@ -41,23 +41,26 @@ class Metric(ABC):
 
     @abstractmethod
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
-        """[m] of n rows; those of all rows are their sum. n may be 0."""
+        """Sums [m] over n rows; those over all rows are their total. n may be 0."""
 
     @abstractmethod
     def value(self, sums: Sums) -> float:
-        """Of all rows."""
+        """The metric, from the sums over all rows."""
 
 
 class Metrics:
     """Several metrics of the same predictions."""
 
     def __init__(self, configs: Sequence[MetricConfig], facts: LabelFacts | None = None) -> None:
-        known = facts or LabelFacts()
-        self.by_name: dict[str, Metric] = {config.name: METRICS.of(config)(config, known) for config in configs}
+        label_facts = facts or LabelFacts()
+        self.by_name: dict[str, Metric] = {config.name: METRICS.of(config)(config, label_facts) for config in configs}
 
     def measure(self, predicted: Numbers, labels: Numbers, group: Group = SINGLE_PROCESS) -> dict[str, float]:
         """Metrics by name, over the rows of all members of the group."""
         sums = [metric.sums(predicted, labels) for metric in self.by_name.values()]
-        ends = np.cumsum([len(each) for each in sums])
+        ends = np.cumsum([len(part) for part in sums])
         totals = np.split(group.total(np.concatenate(sums), "scores"), ends[:-1])
-        return {name: metric.value(own) for (name, metric), own in zip(self.by_name.items(), totals, strict=True)}
+        values = {}
+        for (name, metric), total in zip(self.by_name.items(), totals, strict=True):
+            values[name] = metric.value(total)
+        return values

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
 from graphstorm_like.tasks.metrics.summed import TorchMetric
+
+_STATES = ("sum_squared_error", "sum_error", "residual", "total")
+"""Of torchmetrics' R2Score."""
+_ROUNDING = 1e-12
+"""Squared distances below this share of the squares may be nothing but rounding of equal labels."""
 
 
 @METRICS.register(R2Config)
@@ -29,13 +36,27 @@ class R2(TorchMetric):
 
     def value(self, sums: Sums) -> float:
         """See Metric. Of one row, whose label is the mean, it is 1 or 0 as of equal labels."""
-        squared, rows = self._squared_and_rows(sums)
-        return super().value(sums) if rows > 1 else float(squared == 0.0)
+        squares, labels, squared, rows = self._parts(sums)
+        if rows <= 1:
+            return float(squared == 0.0)
+        distances = squares - labels * labels / rows
+        if distances <= _ROUNDING * squares:
+            return super().value(sums)
+        # torchmetrics takes sums below 1e-4 for 0, and so they are where an outlier among the training labels has
+        # made the spread large: the labels here get a deviation of 1.
+        factor = rows / distances
+        return super().value(self._sums(squares * factor, labels * np.sqrt(factor), squared * factor, rows))
 
     def _standard(self, numbers: Numbers) -> Numbers:
         standard: Numbers = (numbers.astype("float64") - self.facts.center) / self.facts.spread
         return standard
 
-    def _squared_and_rows(self, sums: Sums) -> tuple[float, float]:
+    def _parts(self, sums: Sums) -> tuple[float, ...]:
+        """Squares of the labels, labels, squared errors, rows: each summed."""
         names = list(self._fresh().metric_state)
-        return float(sums[names.index("residual")]), float(sums[names.index("total")])
+        return tuple(float(sums[names.index(name)]) for name in _STATES)
+
+    def _sums(self, *parts: float) -> Sums:
+        """The other way round."""
+        by_state = dict(zip(_STATES, parts, strict=True))
+        return np.array([by_state[name] for name in self._fresh().metric_state])

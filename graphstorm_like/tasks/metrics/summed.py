@@ -13,14 +13,14 @@ from graphstorm_like.tasks.metrics.base import Metric, Numbers, Sums
 
 
 class TorchMetric(Metric):
-    """torchmetrics takes 1.5 s to import: `build` does it, when something is measured."""
+    """torchmetrics takes 1.5 s to import, so `build` imports it when something is measured."""
 
     @abstractmethod
     def build(self) -> Any:
         """A fresh torchmetrics.Metric. Its states must be tensors that add up (dist_reduce_fx='sum')."""
 
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
-        """See Metric. In float64, of which counts stay exact to 2^53."""
+        """See Metric. In float64, in which counts are exact up to 2^53."""
         metric = self._fresh()
         if len(labels):
             metric.update(torch.from_numpy(np.asarray(predicted)), torch.from_numpy(np.asarray(labels)))
@@ -38,7 +38,7 @@ class TorchMetric(Metric):
             setattr(metric, name, part.reshape(state.shape))
             begin += state.numel()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it was not updated here
+            warnings.simplefilter("ignore")  # that `update` was not called
             computed: torch.Tensor = metric.compute()
         return computed
 

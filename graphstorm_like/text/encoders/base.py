@@ -1,10 +1,10 @@
-"""A text encoder that does not learn: texts in, vectors out, into the cache.
+"""Frozen text encoders: texts in, vectors out, into the cache.
 
     @TEXT_ENCODERS.register(HashedWordsConfig)     # a member of TextEncoderConfig, with its tag
     class HashedWords(FrozenTextEncoder):
         def __init__(self, config: HashedWordsConfig, device: torch.device) -> None: ...
 
-What must be defined is `width`, `fingerprint` and a call; it needs no tokenizer.
+It must define `width`, `fingerprint` and `__call__`; it needs no tokenizer.
 """
 
 from __future__ import annotations
@@ -32,34 +32,38 @@ TEXT_ENCODERS: Registry[Callable[[Any, torch.device], TextEmbedder]] = Registry(
 
 @dataclass(frozen=True, slots=True)
 class TextJob:
-    """One text column whose vectors are wanted."""
+    """One text column to embed."""
 
     texts: pa.Array
     """[N] strings; null counts as the empty text."""
     cache: Path
-    """Folder for what is computed."""
+    """Folder of the cache."""
     what: str
     """Names the column in progress: 'item.title'."""
     progress: Callable[[str, int, int], None]
     """(what, done, of)"""
     wait_s: float = 0.0
-    """How long to wait for another process that computes the same."""
+    """How long to wait for another process that computes the same vectors."""
 
 
 class TextEmbedder(ABC):
     """A text encoder as the model's inputs see it. Subclasses take (configuration, device to compute on)."""
+
+    def prepare(self) -> None:
+        """Load what `embed` needs; it is loaded then at the latest. Default: nothing."""
+        return None
 
     @abstractmethod
     def embed(self, job: TextJob) -> EmbeddingCache:
         """Vectors of all texts of a column, from the cache or computed now, resuming."""
 
     def describe(self, cache: EmbeddingCache) -> str:
-        """What a line of the log says of a column's vectors."""
+        """What the log says about a column's vectors."""
         return f"vectors of {cache.store.num_texts:,} distinct texts, width {cache.dim}"
 
     def known_facts(self) -> Mapping[str, Any] | None:
-        """Plain JSON from which the vectors of a graph's texts follow, if it can be had without loading the encoder:
-        then vectors that are in the cache are found without it. None: the texts are hashed each time."""
+        """Plain JSON that decides the vectors of a graph's texts, where this can be had without loading the encoder:
+        cached vectors are then found without it. None: the texts are hashed each time."""
         return None
 
 
@@ -67,20 +71,20 @@ class FrozenTextEncoder(TextEmbedder):
     """See module."""
 
     batch_size: int = 1024
-    """Texts a call."""
+    """Texts per call."""
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """D: numbers a vector."""
+        """D: width of a vector."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Equal where equal texts get equal vectors, different elsewhere: it names the vectors in the cache."""
+        """Names the vectors in the cache: equal for encoders that give equal texts equal vectors, else different."""
 
     @abstractmethod
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.floating[Any]]:
-        """[n, D] finite vectors of n distinct texts, the empty one perhaps among them. A vector depends on its text
+        """[n, D] finite vectors of n distinct texts, which may include the empty text. A vector depends on its text
         alone, not on the others of the call."""
 
     def embed(self, job: TextJob) -> EmbeddingCache:

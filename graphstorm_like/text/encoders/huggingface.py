@@ -23,7 +23,7 @@ _NEUTRAL = {"batch_tokens", "workers"}
 
 @TEXT_ENCODERS.register(HuggingFaceConfig)
 class HuggingFaceText(TextEmbedder):
-    """The model is loaded when it is first needed: vectors that are known need none."""
+    """The model is loaded when it is first needed: vectors in the cache do not need it."""
 
     def __init__(self, config: HuggingFaceConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -33,6 +33,10 @@ class HuggingFaceText(TextEmbedder):
         """The model with its tokenizer."""
         c = self.config
         return TextEncoder.load(c.name, pooling=c.pooling, max_tokens=c.max_tokens, dtype=c.dtype, device=self.device)
+
+    def prepare(self) -> None:
+        """See TextEmbedder."""
+        assert self.model is not None, "a cached property"
 
     def embed(self, job: TextJob) -> EmbeddingCache:
         """See TextEmbedder."""

@@ -1,1 +1,1 @@
-"""Language models that learn: which weights, on which texts, with how much memory."""
+"""Training of language models: which weights learn, on which texts, with how much memory."""

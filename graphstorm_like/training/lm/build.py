@@ -52,7 +52,7 @@ from graphstorm_like.training.lm.mlm_term import MlmTerm
 LmExperiment: TypeAlias = Experiment[LmLearner]
 
 PIECE_TOKENS = {"cpu": 4096, "cuda": 32768}
-"""Padded tokens of one forward pass: on a CPU few, for its caches."""
+"""Padded tokens of one forward pass; few on a CPU, for its caches."""
 
 
 def load_language_models(
@@ -60,7 +60,7 @@ def load_language_models(
 ) -> LanguageModels:
     """Language models by key, ready to learn."""
     half = uses_bfloat16(train.precision, device)
-    # LoRA draws its first weights.
+    # LoRA draws its initial weights.
     torch.manual_seed(torch_seed(seed, "model", 2))
     return LanguageModels.load(dict(configs), train.lm, device, half).to(device)
 
@@ -74,10 +74,12 @@ def mlm_term(config: MlmConfig | None, lms: LanguageModels, seed: int, device: t
 
 
 def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | None = None) -> LmExperiment:
-    """The language model with a head for the pipeline's task. hidden: map its vectors to a width first."""
+    """The language model with a head for the pipeline's task. hidden: map its vectors to this width first."""
     seed, device = pipeline.seed, choose_device(pipeline.train.device)
-    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
-    lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, seed)
+    with reporter.step("loading the language model"):
+        lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
     half = uses_bfloat16(pipeline.train.precision, device)
     types = task_node_types(pipeline.task, graph.manifest)
     texts = TrainableTexts(pipeline.model, graph, lms.of, Path(pipeline.cache), half, reporter)
@@ -92,14 +94,16 @@ def build_lm_experiment(pipeline: Pipeline, reporter: Reporter, hidden: int | No
 
 
 def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Reporter) -> LmExperiment:
-    """Language model and graph network end to end; vectors start from the embedding cache."""
+    """Language model and graph network end to end; the table of vectors starts from the embedding cache."""
     seed, device = pipeline.seed, choose_device(pipeline.train.device)
-    graph = open_graph(pipeline.task, pipeline.graph.path, seed)
+    with reporter.step("opening the graph and checking its files"):
+        graph = open_graph(pipeline.task, pipeline.graph.path, seed)
     task = seeded_task(pipeline.task, seed, graph, pipeline.model.gnn.hidden)
-    wanted = all_texts(pipeline.model, pipeline.task, graph.manifest)
-    vectors = text_vectors(pipeline.model, wanted, graph, Path(pipeline.cache), device, reporter)
+    columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
+    vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
     inputs = graph_inputs(pipeline.model, graph, vectors, seed)
-    lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
+    with reporter.step("loading the language model"):
+        lms = load_language_models(pipeline.model.text_encoders(), pipeline.train, seed, device)
     half = uses_bfloat16(pipeline.train.precision, device)
     texts = TrainableTexts(pipeline.model, graph, lms.of, Path(pipeline.cache), half, reporter)
     tables = aging_tables(texts, pipeline.task, vectors)
@@ -110,7 +114,7 @@ def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Repo
     mlm = mlm_term(pipeline.train.lm.mlm, lms, seed, device)
     experiment = assemble(pipeline, graph, sources, modules, device)
     share = experiment.learner.computing.share
-    # The budget of tokens is that of all ranks together.
+    # The budget of tokens is for all ranks together.
     budget = -(-phase.lm_tokens // share.size)
     choose = SeedsAndNeighbors(_stores(tables), phase.neighbors, phase.choose, budget, seed, share.rank)
     fetch_texts = FetchTexts(_stores(tables), choose, _piece_tokens(lms, device))
@@ -128,18 +132,18 @@ def _with_learner(
     mlm: MlmTerm | None,
     refresh_steps: int | None = None,
 ) -> LmExperiment:
-    """The experiment, whose language models learn too."""
-    known = experiment.learner
+    """The experiment with language models that learn too."""
+    graph_learner = experiment.learner
     learner = LmLearner(
-        known.modules,
-        known.model,
-        known.objective,
-        known.embeddings,
+        graph_learner.modules,
+        graph_learner.model,
+        graph_learner.objective,
+        graph_learner.embeddings,
         steps,
-        known.train,
-        known.computing,
+        graph_learner.train,
+        graph_learner.computing,
         lms,
-        LearningTables(tables, known.computing.device),
+        LearningTables(tables, graph_learner.computing.device),
         experiment.pipeline.model.encoder_key,
         mlm,
         refresh_steps,
@@ -151,7 +155,10 @@ def _with_learner(
 
 
 def _stores(tables: Tables) -> TextStores:
-    return {place: {name: table.tokens for name, table in by_name.items()} for place, by_name in tables.items()}
+    stores = {}
+    for place, by_name in tables.items():
+        stores[place] = {name: table.tokens for name, table in by_name.items()}
+    return stores
 
 
 def _piece_tokens(lms: LanguageModels, device: torch.device) -> int:
@@ -159,14 +166,18 @@ def _piece_tokens(lms: LanguageModels, device: torch.device) -> int:
 
 
 def _other_scored(task: Task, tables: Tables) -> dict[str, FeatureSource]:
-    """What scored edges carry and no language model learns from."""
-    learnt = {name for place, by_name in tables.items() if isinstance(place, tuple) for name in by_name}
+    """Inputs of scored edges from which no language model learns."""
+    learnt: set[str] = set()
+    for place, by_name in tables.items():
+        if isinstance(place, tuple):
+            learnt.update(by_name)
     return {name: source for name, source in task.scored_sources.items() if name not in learnt}
 
 
 def _given_sources(sources: Sources, tables: Tables) -> Sources:
     """Inputs that training does not change."""
-    return {
-        row_type: {n: s for n, s in by_name.items() if n not in tables.get(input_place(row_type), {})}
-        for row_type, by_name in settled(sources).items()
-    }
+    fixed = {}
+    for row_type, by_name in settled(sources).items():
+        learnt = tables.get(input_place(row_type), {})
+        fixed[row_type] = {name: source for name, source in by_name.items() if name not in learnt}
+    return fixed

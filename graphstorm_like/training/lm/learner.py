@@ -1,4 +1,4 @@
-"""The learner of language models, with what is on top of them: a head alone, or a graph network and a head."""
+"""The learner of language models with a head, or with a graph network and a head, on top."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 @dataclass(frozen=True)
 class LmLearner:
-    """A Learner whose batches bring texts, which language models encode anew.
+    """A Learner whose batches hold texts, which the language models encode in every step.
 
-    modules: model and head. steps: what happens to a batch after its seeds are chosen; vectors of texts are put in
-    later, by `backward`, for sampler processes must not see them age. encoder_key: of the language model that reads a
-    node or edge type's texts.
+    modules: model and head. steps: what happens to a batch after its seeds are chosen. Vectors of texts are added
+    later, by `backward`, since sampler processes, running ahead, would read them out of date. encoder_key: key of the
+    language model that reads a node or edge type's texts.
     """
 
     modules: nn.ModuleDict
@@ -48,7 +48,7 @@ class LmLearner:
     encoder_key: Callable[[RowType], str]
     mlm: MlmTerm | None = None
     refresh_steps: int | None = None
-    """No vector in a table gets older than this many steps; None: they do until validation."""
+    """No vector in a table gets older than this many steps; None: vectors age until validation."""
 
     @property
     def trained(self) -> nn.Module:
@@ -71,7 +71,7 @@ class LmLearner:
         return [*module_groups(self.modules, self.train), *self.language_models.groups(), *heads]
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
-        """See Learner. What is computed is written back into the tables."""
+        """See Learner. Computed vectors are written back into the tables."""
         term, computing = self.mlm, self.computing
         seeds = batch.weight * sum(len(ids) for ids in batch.seeds.values())
         if term is not None and term.config.task_weight == 0.0:
@@ -84,11 +84,11 @@ class LmLearner:
             return self._encoder(place).normalize
 
         texts = TextPass(self.encode, self.language_models.activation_tokens(computing.device), seed_of, normalizes)
-        given, leaves = self.embeddings.put_into(batch)
+        full_batch, leaves = self.embeddings.put_into(batch)
         with computing.autocast():
-            given = self.texts.put_into(given, texts)
+            full_batch = self.texts.put_into(full_batch, texts)
             torch.manual_seed(computing.dropout_seed(batch))
-            loss, count = self.objective.loss(self.model(given), given)
+            loss, count = self.objective.loss(self.model(full_batch), full_batch)
             loss, count = loss * batch.weight, count * batch.weight
             if term is not None:
                 loss = loss * term.config.task_weight
@@ -107,13 +107,12 @@ class LmLearner:
         return self.language_models.of(self.encoder_key(row_type_of(place)))
 
     def _mlm_loss(self, term: MlmTerm, batch: MiniBatch, count: float) -> float:
-        """Adds the gradients of the masked-language-model term; its loss, on the scale of the task's."""
+        """Add the gradients of the masked-language-model term; returns its loss, on the scale of the task's."""
         epoch, step, seed = batch.position.epoch, batch.position.step, self.computing.seed
-        pieces = [
-            (self.encoder_key(row_type_of(place)), piece)
-            for place, _, chosen in texts_of(batch)
-            for piece in chosen.batches
-        ]
+        pieces: list[tuple[str, TextBatch]] = []
+        for place, _, chosen in texts_of(batch):
+            key = self.encoder_key(row_type_of(place))
+            pieces += [(key, piece) for piece in chosen.batches]
 
         def seed_of(piece: int) -> int:
             return torch_seed(seed, "mask", epoch, step, piece)
@@ -133,10 +132,10 @@ class LmLearner:
             return {}
         for table in tables:
             table.stepped(updates, self.refresh_steps)
-        read = [table.ages_read() for table in tables]
-        return {"mean_vector_age": sum(total for total, _ in read) / max(1, sum(count for _, count in read))}
+        totals, counts = zip(*(table.ages_read() for table in tables), strict=True)
+        return {"mean_vector_age": sum(totals) / max(1, sum(counts))}
 
     def before_validation(self) -> None:
-        """See Learner. Rows that the present weights gave are not computed again."""
+        """See Learner. Rows that the present weights computed are not computed again."""
         for table in self.texts.aging():
             table.refresh_all()

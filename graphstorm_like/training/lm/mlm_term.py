@@ -1,4 +1,4 @@
-"""The masked-language-model term of a phase: a head a language model, on the texts of the batch."""
+"""The masked-language-model term of a phase: one head per language model, on the texts of the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphstorm_like.training.lm.language_models import LanguageModels
 
 
 class MlmTerm(nn.Module):
-    """Its heads learn with the language models; nothing but the phase itself needs them afterwards."""
+    """Its heads learn with the language models, and are not needed after the phase."""
 
     def __init__(self, config: MlmConfig, language_models: LanguageModels, group: Group = SINGLE_PROCESS) -> None:
         super().__init__()
@@ -34,12 +34,13 @@ class MlmTerm(nn.Module):
         seed_of: Callable[[int], int],
         autocast: bool,
     ) -> float:
-        """Forward and backward over (key, texts), piece by piece: this rank's part of weight * mean loss a masked
-        token * count, both of all ranks. All ranks together; one with a count of 0 adds nothing."""
+        """Forward and backward over (key, texts), piece by piece: this rank's part of weight * mean loss per masked
+        token * count, where mean and count are over all ranks. Called by all ranks together; a rank with a count of 0
+        adds nothing."""
         masked = [(key, *mask_tokens(b, self._vocabularies[key], self.config.probability, rng)) for key, b in texts]
         tokens = sum(len(labels) for *_, labels in masked) if count else 0
-        of_all = self.group.total(np.array([count, tokens], dtype=np.float64), "masked tokens")
-        scale = self.config.weight * of_all[0] / max(1.0, of_all[1]) if count else 0.0
+        all_count, all_tokens = self.group.total(np.array([count, tokens], dtype=np.float64), "masked tokens")
+        scale = self.config.weight * all_count / max(1.0, all_tokens) if count else 0.0
         total = 0.0
         for piece, (key, batch, positions, labels) in enumerate(masked):
             if not len(labels):

@@ -1,1 +1,1 @@
-"""What is trained: the operator of each phase's configuration, all over the one training loop."""
+"""The phases of training, found by the class of their configuration; all use the one training loop."""

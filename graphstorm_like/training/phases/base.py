@@ -1,4 +1,4 @@
-"""What the operator of a phase does: (its configuration, what came before) -> an experiment for the training loop."""
+"""A phase's operator: (its configuration, what the phases before it pass on) -> an experiment for the training loop."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Phase(ABC, Generic[Config]):
         self.config = config
 
     @abstractmethod
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """What the phase trains. lineage: what the phases before it hand on."""
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
+        """What the phase trains. handover: what the phases before it pass on."""
 
     @abstractmethod
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
@@ -32,9 +32,9 @@ class Phase(ABC, Generic[Config]):
         pipeline: as the phase sees it, with the language models that it left.
         """
 
-    def pipeline(self, lineage: Handover) -> Pipeline:
+    def pipeline(self, handover: Handover) -> Pipeline:
         """The pipeline as this phase sees it, with the language models as they are now."""
-        return lineage.derived(phase_pipeline(lineage.pipeline, self.config))
+        return handover.derived(phase_pipeline(handover.pipeline, self.config))
 
 
 PHASES: Registry[type[Phase[PhaseConfig]]] = Registry("phase", "graphstorm_like.training.phases")

@@ -14,9 +14,9 @@ from graphstorm_like.training.phases.handover import Handover
 class Gnn(Phase[GnnPhase]):
     """See GnnPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
         """See Phase."""
-        return build_experiment(self.pipeline(lineage), reporter)
+        return build_experiment(self.pipeline(handover), reporter)
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
         """See Phase."""

@@ -1,4 +1,4 @@
-"""What phases hand on: the language models as they are now, and the last graph network."""
+"""What phases pass on: the present language models, and the last graph network."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from graphstorm_like.training.lm.language_models import encoder_folder
 
 @dataclass(frozen=True)
 class Handover:
-    """pipeline: the whole one, as configured. encoders: its language models, tuned ones by their folders."""
+    """pipeline: the whole pipeline, as configured. encoders: its language models, tuned ones named by their folders."""
 
     pipeline: Pipeline
     encoders: Mapping[str, TextEncoderConfig]
     tuned: Path | None = None
-    """Folder of language models that training made; None: they are those of the configuration."""
+    """Folder of the language models that training changed; None: they are those of the configuration."""
     graph_network: Path | None = None
     """`best/` of the last phase that trained one."""
 
@@ -32,7 +32,7 @@ class Handover:
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(dict(self.encoders))})
 
     def after(self, phase: PhaseConfig, folder: Path) -> Handover:
-        """What comes after a phase that ended in `folder`. DamagedFileError when its language models are damaged."""
+        """The handover after a phase, whose results are in `folder`. DamagedFileError when these are damaged."""
         best, lms = folder / BEST, folder / BEST / LM_FOLDER
         graph = best if phase.trains_graph else self.graph_network
         if not lms.is_dir():
@@ -50,8 +50,9 @@ class Handover:
 
 def tuned_encoders(encoders: Mapping[str, TextEncoderConfig], folder: Path) -> dict[str, TextEncoderConfig]:
     """Language models with their names replaced by the folders that training wrote."""
-    found = {}
+    tuned = {}
     for key, config in encoders.items():
-        own = folder / encoder_folder(key)
-        found[key] = config.model_copy(update={"name": str(own)}) if own.is_dir() else config
-    return found
+        tuned_folder = folder / encoder_folder(key)
+        has_tuned = tuned_folder.is_dir()
+        tuned[key] = config.model_copy(update={"name": str(tuned_folder)}) if has_tuned else config
+    return tuned

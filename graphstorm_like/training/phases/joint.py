@@ -15,11 +15,12 @@ from graphstorm_like.training.phases.handover import Handover
 class Joint(Phase[JointPhase]):
     """See JointPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """From the graph network before it, if there is one: a cold one would send noise into the language model."""
-        experiment = build_joint_experiment(self.pipeline(lineage), self.config, reporter)
-        if lineage.graph_network is not None:
-            experiment.artifacts.load(lineage.graph_network)
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
+        """Starts from the graph network before it, if there is one: an untrained one would send noise into the language
+        model."""
+        experiment = build_joint_experiment(self.pipeline(handover), self.config, reporter)
+        if handover.graph_network is not None:
+            experiment.artifacts.load(handover.graph_network)
         return experiment
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:

@@ -15,9 +15,9 @@ from graphstorm_like.training.phases.handover import Handover
 class Lm(Phase[LmPhase]):
     """See LmPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
         """See Phase."""
-        return build_lm_experiment(self.pipeline(lineage), reporter)
+        return build_lm_experiment(self.pipeline(handover), reporter)
 
     def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
         """See Phase."""

@@ -18,14 +18,14 @@ from graphstorm_like.training.phases.handover import Handover
 class Pseudo(Phase[PseudoPhase]):
     """See PseudoPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """Pseudo labels are computed once, before the phase: the graph network does not change in it."""
-        teacher = lineage.teacher(reporter)
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
+        """Pseudo labels are computed once, before the phase, in which the graph network does not change."""
+        teacher = handover.teacher(reporter)
         classifier = teacher.task.node_classifier
         assert classifier is not None, "checked by the configuration"
         node_type = classifier.node_type
         probabilities = classifier.probabilities(teacher.embedder(reporter).layer_wise([node_type])[node_type])
-        experiment = build_lm_experiment(self.pipeline(lineage), reporter)
+        experiment = build_lm_experiment(self.pipeline(handover), reporter)
         learner = experiment.task.node_classifier
         assert learner is not None, "of the same task"
         labels = PseudoLabels(learner, probabilities, self.config.weight, self.config.min_confidence)

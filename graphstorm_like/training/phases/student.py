@@ -1,4 +1,4 @@
-"""Phase student: language models learn to give the graph network's vectors from text alone."""
+"""Phase student: language models learn to reproduce the graph network's vectors from text alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from graphstorm_like.training.phases.handover import Handover
 class Student(Phase[StudentPhase]):
     """See StudentPhase."""
 
-    def build(self, lineage: Handover, reporter: Reporter) -> Experiment:
-        """The teacher's vectors are computed once; its head is where the student's starts."""
-        teacher = lineage.teacher(reporter)
+    def build(self, handover: Handover, reporter: Reporter) -> Experiment:
+        """The teacher's vectors are computed once; the student's head starts from the teacher's."""
+        teacher = handover.teacher(reporter)
         vectors = teacher.embedder(reporter).layer_wise(teacher.task.node_types)
         probabilities = None
         if (classifier := teacher.task.node_classifier) is not None:
             probabilities = classifier.probabilities(vectors[classifier.node_type])
-        experiment = build_lm_experiment(self.pipeline(lineage), reporter, hidden=teacher.model.hidden)
+        experiment = build_lm_experiment(self.pipeline(handover), reporter, hidden=teacher.model.hidden)
         with torch.no_grad():
             experiment.task.load_state_dict(teacher.task.state_dict())
         imitation = Imitation(self.config, experiment.task, vectors, probabilities)
@@ -37,8 +37,8 @@ class Student(Phase[StudentPhase]):
         """See Phase."""
         return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden)
 
-    def pipeline(self, lineage: Handover) -> Pipeline:
-        """Students start from models of the configuration, not from those that the teacher was trained on."""
-        pipeline = phase_pipeline(lineage.pipeline, self.config)
+    def pipeline(self, handover: Handover) -> Pipeline:
+        """Students start from the configured language models, not from those that the teacher was trained on."""
+        pipeline = phase_pipeline(handover.pipeline, self.config)
         students = self.config.encoders_of(pipeline.model.text_encoders())
         return pipeline.model_copy(update={"model": pipeline.model.with_encoders(students)})

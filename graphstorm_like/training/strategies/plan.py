@@ -1,4 +1,4 @@
-"""The phases of a training with the hash of all that each depends on, and the folders where their results lie."""
+"""The phases of a training, each with the hash of everything it depends on and the folder of its results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAN_KEYS = {"strategy", "phases"}
 
 @dataclass(frozen=True)
 class PlannedPhase:
-    """A phase, the hash of what it depends on, its folder, and the one in the cache: the same, but for the last."""
+    """A phase, the hash of what it depends on, its folder, and its folder in the cache, which differ for the last."""
 
     config: PhaseConfig
     fingerprint: str
@@ -46,10 +46,10 @@ class PlannedPhase:
         return self.cached.with_name(self.cached.name + ".lock")
 
     def done(self) -> TrainResult | None:
-        """What it came to, when its results are in the cache."""
+        """The phase's result, when it is in the cache."""
         try:
-            found = json.loads((self.cached / PHASE_DONE).read_text(encoding="utf-8"))
-            return TrainResult(**found["result"]) if found["fingerprint"] == self.fingerprint else None
+            record = json.loads((self.cached / PHASE_DONE).read_text(encoding="utf-8"))
+            return TrainResult(**record["result"]) if record["fingerprint"] == self.fingerprint else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -70,26 +70,26 @@ def phase_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
 
 
 def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: str, graph: str) -> dict[str, Any]:
-    """All that a phase's results depend on. lm, graph: hashes of what made the present models."""
-    own = phase_pipeline(pipeline, phase)
-    model = own.model.dump_results()
+    """Everything that a phase's results depend on. lm, graph: hashes of the phases that made the present models."""
+    of_phase = phase_pipeline(pipeline, phase)
+    model = of_phase.model.dump_results()
     if not phase.trains_graph:
         model = {
             "text_encoder": model["text_encoder"],
             "texts": {t: (i["text"], i["text_encoder"]) for t, i in model["inputs"].items()},
         }
-        if _text_width_is_hidden(own.model, own.task, manifest):
-            model["hidden"] = own.model.gnn.hidden
-    encoders = phase.encoders_of(own.model.text_encoders())
+        if _text_width_is_hidden(of_phase.model, of_phase.task, manifest):
+            model["hidden"] = of_phase.model.gnn.hidden
+    encoders = phase.encoders_of(of_phase.model.text_encoders())
     plugins = plugin_hashes(pipeline.plugins)
     return ({"plugins": plugins} if plugins else {}) | {
         "version": __version__,
         "graph_folder": manifest.hashes,
-        "seed": own.seed,
+        "seed": of_phase.seed,
         "model": model,
         "text_models": {key: model_files(c.model_name) for key, c in encoders.items() if c.model_name is not None},
-        "task": own.task.model_dump(mode="json"),
-        "train": own.train.model_dump(mode="json", exclude=NEUTRAL_KEYS | _PLAN_KEYS | phase.unread_settings),
+        "task": of_phase.task.model_dump(mode="json"),
+        "train": of_phase.train.model_dump(mode="json", exclude=NEUTRAL_KEYS | _PLAN_KEYS | phase.unread_settings),
         "phase": phase.model_dump(mode="json", exclude={"name"}),
         "lm": lm,
         "graph": graph if phase.reads_graph_network else "",
@@ -97,6 +97,7 @@ def _facts(pipeline: Pipeline, phase: PhaseConfig, manifest: GraphManifest, lm: 
 
 
 def _text_width_is_hidden(config: ModelConfig, task: TaskConfig, manifest: GraphManifest) -> bool:
-    """Whether a model without a graph may have the graph network's width: no text tells another, or several may."""
+    """Whether a model without a graph may have the graph network's width: its types have no texts, or texts of several
+    language models."""
     texts = node_texts(config, manifest)
     return len({config.encoder_key(t) for t in task_node_types(task, manifest) if t in texts}) != 1

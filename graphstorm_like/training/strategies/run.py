@@ -1,7 +1,7 @@
 """Runs the phases of a strategy one after the other; the last one's results are the training's.
 
-The others, and the last too where it trains a language model, lie in the cache, named by a hash of all that they depend
-on: a phase that is there is not run again, whichever pipeline made it, and a killed one goes on where it was.
+The results of the others, and of the last too where it trains a language model, are in the cache, named by a hash of
+everything they depend on: a phase that is there is not run again, whichever pipeline ran it, and a killed one resumes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from graphstorm_like.training.trainer import Trainer, TrainResult, describe
 
 
 def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
-    """Run what is not done yet; the best model is in `folder`/best, with language models that training changed.
+    """Run the phases that are not done yet; the best model is in `folder`/best, with the language models that training
+    changed.
 
-    fresh: what is in the cache does not count.
+    fresh: ignore results in the cache.
     """
     assert pipeline.graph.path is not None
     planned = phase_plan(pipeline, folder, read_manifest(pipeline.graph.path))
-    lineage, ranks = Handover(pipeline, pipeline.model.text_encoders()), group()
+    handover, ranks = Handover(pipeline, pipeline.model.text_encoders()), group()
     result: TrainResult | None = None
     for number, phase in enumerate(planned):
         if len(planned) > 1:
@@ -50,52 +51,52 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
             result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
             if result is None:
-                result = _run(phase, lineage, reporter)
+                result = _run(phase, handover, reporter)
             else:
                 reporter.line(f"phase {phase.config.name}: up to date ({phase.cached})")
                 if phase.last and ranks.rank == 0:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
-        lineage = lineage.after(phase.config, phase.folder)
+        handover = handover.after(phase.config, phase.folder)
     assert result is not None, "a strategy has phases"
-    if lineage.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
-        _copy(lineage.tuned, folder / BEST / LM_FOLDER)
+    if handover.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
+        _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
 
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
-    """What a phase came to, when it is done: as the first rank finds it. Damaged results in the cache are removed."""
-    found = phase.done() if ranks.rank == 0 else None
-    if found is not None:
+    """The result of a phase that is done, as the first rank reads it. Damaged results in the cache are removed."""
+    result = phase.done() if ranks.rank == 0 else None
+    if result is not None:
         try:
             check_folder(phase.cached / BEST)
         except DamagedFileError as err:
             reporter.line(f"phase {phase.config.name} is trained again: {err}")
             shutil.rmtree(phase.cached, ignore_errors=True)
-            found = None
-    written = ranks.from_first(json.dumps(None if found is None else asdict(found)), "phases that are done")
+            result = None
+    written = ranks.from_first(json.dumps(None if result is None else asdict(result)), "phases that are done")
     facts = json.loads(written)
     return None if facts is None else TrainResult(**facts)
 
 
 @contextmanager
 def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
-    """Phases in the cache may be wanted by two runs at once: the second waits, and says so. The last one's folder is
-    locked by its run."""
-    ranks, what = group(), f"the folder of phase {phase.config.name}"
+    """Two runs may need the same phase in the cache at once: the second waits, with a message. The last phase's folder
+    is locked by its run."""
+    ranks, folder_name = group(), f"the folder of phase {phase.config.name}"
     with ExitStack() as stack:
-        ranks.leader_first(what)
+        ranks.leader_first(folder_name)
         if ranks.rank == 0 and not (phase.last and not phase.cached.is_dir()):
             phase.cached.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(phase.lock, "training this phase", LONG_SECONDS, reporter.line))
-        ranks.leader_done(what)
+        ranks.leader_done(folder_name)
         yield
 
 
-def _run(phase: PlannedPhase, lineage: Handover, reporter: Reporter) -> TrainResult:
-    experiment = phase_of(phase.config).build(lineage, reporter)
+def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainResult:
+    experiment = phase_of(phase.config).build(handover, reporter)
     reporter.line(describe(experiment))
     result = Trainer(experiment, phase.folder, reporter).train()
     name = experiment.task.select_by
@@ -117,11 +118,11 @@ def _done(phase: PlannedPhase, result: TrainResult) -> dict[str, Any]:
 
 
 def _share(phase: PlannedPhase, result: TrainResult) -> None:
-    """Put a language model that the last phase trained into the cache too, for pipelines that go on from it. Files of
-    models are never written to again, so that links to them do. A graph network is cheap to train, and may have tables
-    of embeddings that would fill the cache when outputs are replaced."""
+    """Put a language model that the last phase trained into the cache too, for pipelines that continue from it. Files
+    of models are never changed, so links to them are enough. Graph networks are not put there: they are cheap to
+    train, and their tables of embeddings would fill the cache."""
     if not phase.config.trains_lm or phase.cached.is_dir():
-        return  # what is there is another run's
+        return  # another run has put its results there
     temporary = phase.cached.with_name(f"{TEMPORARY}{phase.cached.name}")
     with suppress(DataError), exclusive(phase.lock, "training this phase"):  # or another run trains it now
         shutil.rmtree(temporary, ignore_errors=True)
@@ -141,13 +142,13 @@ def _link(source: str, target: str) -> None:
 
 
 def _take(phase: PlannedPhase) -> None:
-    """The last phase was an earlier one of another pipeline: its results are this training's."""
+    """Copy the last phase's results from the cache: it was an earlier phase of another pipeline."""
     _copy(phase.cached / BEST, phase.folder / BEST)
     shutil.copyfile(phase.cached / METRICS_FILE, phase.folder / METRICS_FILE)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A folder that is there whole or not at all."""
+    """Copy a folder so that it is never half there."""
     temporary = target.with_name(f"{TEMPORARY}{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(source, temporary)
@@ -160,13 +161,13 @@ def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Ex
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
     check_folder(folder / BEST)
     phases = pipeline.train.phase_list()
-    own, lms = phase_pipeline(pipeline, phases[-1]), folder / BEST / LM_FOLDER
-    encoders = own.model.text_encoders()
+    of_phase, lms = phase_pipeline(pipeline, phases[-1]), folder / BEST / LM_FOLDER
+    encoders = of_phase.model.text_encoders()
     for phase in phases:
         encoders = phase.encoders_of(encoders)
     if lms.is_dir():
         encoders = tuned_encoders(encoders, lms)
-    own = own.model_copy(update={"model": own.model.with_encoders(encoders)})
-    experiment = phase_of(phases[-1]).open(own, reporter)
+    of_phase = of_phase.model_copy(update={"model": of_phase.model.with_encoders(encoders)})
+    experiment = phase_of(phases[-1]).open(of_phase, reporter)
     experiment.artifacts.load(folder / BEST)
     return experiment

@@ -132,6 +132,19 @@ def test_r2_of_large_labels_keeps_its_digits() -> None:
     assert found == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize("spread", [1.0, 2e5, 1e6])
+def test_r2_after_outliers_among_the_training_labels(spread: float) -> None:
+    """Their spread says nothing of the labels that are scored: small squares are still no zeros."""
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=50)
+    for predicted in (np.zeros(50), labels + 0.5 * rng.normal(size=50), labels + 300.0):
+        measured = Metrics([config_of({"type": "r2"})], LabelFacts(center=-0.1 * spread, spread=spread))
+        wanted = 1 - np.sum((predicted - labels) ** 2) / np.sum((labels - labels.mean()) ** 2)
+        assert measured.measure(predicted, labels)["r2"] == pytest.approx(wanted, rel=1e-3)
+    equal = np.full(50, labels[0])
+    assert measured.measure(equal, equal)["r2"] == 1.0
+
+
 def test_r2_of_one_row() -> None:
     metrics = Metrics([config_of({"type": "r2"})])
     assert metrics.measure(np.array([3.0]), np.array([3.0]))["r2"] == 1.0

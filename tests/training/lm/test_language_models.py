@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from graphstorm_like.config.lm import LmConfig
+from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.config.tuning.full import FullTuning
 from graphstorm_like.config.tuning.lora import LoraTuning
 from graphstorm_like.config.tuning.top import TopTuning
@@ -20,7 +21,9 @@ from graphstorm_like.text.batching import TextBatch, collate
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.tokens import TokenStore, build_token_store
 from graphstorm_like.training.checkpoint import load_weights
-from graphstorm_like.training.lm.language_models import FastDropout, LanguageModels, layer_list
+from graphstorm_like.training.lm.language_models import FastDropout, LanguageModels
+from graphstorm_like.training.lm.layers import layer_list
+from graphstorm_like.training.lm.tuning import TUNINGS, Tuning
 
 TUNES = {"full": FullTuning(type="full"), "top": TopTuning(type="top", layers=1), "lora": LoraTuning(type="lora")}
 
@@ -77,6 +80,48 @@ def test_every_family_learns(family: tuple[str, Path], tmp_path: Path, tune: str
     assert loaded.pooling == encoder.pooling
     with torch.no_grad():
         torch.testing.assert_close(loaded(batch), encoder(batch), atol=1e-5, rtol=1e-4)
+
+
+def test_a_tuning_registered_from_outside(encoder: TextEncoder, store: TokenStore, tmp_path: Path) -> None:
+    """One config class and one operator decide what learns, what wraps the model, and what is saved."""
+
+    class BiasTuning(TuneConfig):
+        type: Literal["test_biases"]
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self, backbone: torch.nn.Module) -> None:
+            super().__init__()
+            self.backbone, self.config = backbone, backbone.config
+
+        def forward(self, **inputs: Any) -> Any:
+            return self.backbone(**inputs)
+
+    @TUNINGS.register(BiasTuning)
+    class Biases(Tuning[BiasTuning]):
+        def freeze(self, backbone: torch.nn.Module) -> None:
+            for name, parameter in backbone.named_parameters():
+                parameter.requires_grad_(name.endswith("bias"))
+
+        def wrapped(self, backbone: torch.nn.Module) -> torch.nn.Module:
+            return Wrapped(backbone)
+
+        def merged(self, backbone: torch.nn.Module) -> torch.nn.Module:
+            assert isinstance(backbone, Wrapped)
+            return backbone.backbone
+
+    plain = encoder.backbone
+    lms = LanguageModels({"*": encoder}, LmConfig.model_validate({"tune": {"type": "test_biases"}, "dropout": 0.0}))
+    assert learning(encoder)
+    assert all(name.endswith("bias") for name in learning(encoder))
+    assert isinstance(encoder.backbone, Wrapped)
+    lms.eval()
+    lms.save(tmp_path)
+    assert isinstance(encoder.backbone, Wrapped)
+    assert encoder.backbone.backbone is plain
+    saved = TextEncoder.load(tmp_path / "shared", dtype="float32")
+    batch = collate(store, [0, 1])
+    with torch.no_grad():
+        torch.testing.assert_close(saved(batch), encoder(batch), atol=1e-5, rtol=1e-4)
 
 
 def test_gradient_checkpointing_is_really_on(encoder: TextEncoder, store: TokenStore) -> None:

@@ -233,6 +233,13 @@ def test_without_a_text_encoder_nobody_reads_reviews(made: Make) -> None:
         build_pipeline(data)
 
 
+def test_features_of_scored_edges_need_no_text_encoder(made: Make) -> None:
+    data = made("plain", STARS).model_dump(mode="json")
+    data["model"] |= {"text_encoder": None, "inputs": {"item": {"text": []}}}
+    data["train"]["epochs"] = 1
+    run_pipeline(build_pipeline(data), ("construct", "train"), reporter=QUIET)
+
+
 def test_pieces_are_refused_in_joint_phases_over_hosts(made: Make) -> None:
     data = made("bad", TEXT, {"strategy": "joint"}, partitions=2).model_dump(mode="json")
     data["launch"] |= {"hosts": 2}

@@ -1,7 +1,8 @@
-"""One partition of a graph folder, memory-mapped: sampled edges, rows and columns. Rows are counted in the partition.
+"""Reads one partition of a graph folder, memory-mapped: sampled edges, rows and columns. Row numbers count within the
+partition.
 
-Only what is touched is read from disk. The one thing held in memory is the message graph of edge types whose
-validation or test edges are hidden from training. Several threads may ask.
+Only the pages that are touched are read from disk. Only the message graphs of edge types whose validation or test edges
+are hidden from training are held in memory. Several threads may use a partition at once.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from graphstorm_like.pending import Pending
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 SHARED = "shared:"
 DEGREES, HIDDEN = "degrees", "hidden"
-"""Columns that are in no file: in-degrees of targets in the message graph; which edges are no messages (bool)."""
+"""Columns that are in no file: in-degrees of targets in the message graph; which edges are excluded from message
+passing (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
-"""(node or edge type, column of its Arrow table, or DEGREES or HIDDEN, or SHARED + name of a table of the host)."""
+"""(node or edge type, column): of its Arrow table, DEGREES or HIDDEN, or SHARED + the name of a shared table."""
 Draw: TypeAlias = np.random.Generator | int
-"""A generator, or the seed of one."""
+"""A random generator, or the seed of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ class HopRequest:
 
 
 class Part(Protocol):
-    """What a graph asks of a partition, near or far. `begin_...` starts and gives what waits for the answer, so that
-    several partitions work at once. Hops have global source ids; edge ids are rows of the partition."""
+    """What a graph needs of a partition, on this host or another. `begin_...` starts a read and returns a Pending
+    result, so that several partitions work at once. Hops have global source ids; edge ids are rows of the partition."""
 
     def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """One hop a request."""
+        """One hop per request."""
         ...
 
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
@@ -66,7 +68,7 @@ class Part(Protocol):
         ...
 
     def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Pending[Ragged]:
-        """Items that some rows of a shared table have; values: with their numbers."""
+        """The items of some rows of a shared table; values: with the numbers in them."""
         ...
 
     def column(self, column: Column) -> Any:
@@ -76,7 +78,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HiddenEdges:
-    """Which edges are no messages: by split columns (edge type -> column), and by their ends (global ids)."""
+    """Edges excluded from message passing: by split column (edge type -> column), and by their ends (global ids)."""
 
     columns: Mapping[EdgeType, str]
     ends: Mapping[EdgeType, tuple[IntArray, IntArray]]
@@ -88,8 +90,8 @@ class HiddenEdges:
 def hidden_edges(
     manifest: GraphManifest, hide: Mapping[EdgeType, str | None], held_out: ExcludedEdges, where: object
 ) -> HiddenEdges:
-    """The same for reverse types. hide: edge type -> label whose split is meant, None: the edges' own. DataError when
-    an edge type has no such split."""
+    """The hidden edges, with their reverses. hide: edge type -> label whose split hides edges; None: the edges' own
+    split. DataError when an edge type has no such split."""
     columns: dict[EdgeType, str] = {}
     for edge_type, label in hide.items():
         schema = manifest.edge(edge_type)
@@ -109,7 +111,7 @@ def hidden_edges(
 
 
 class Partition:
-    """Part `number` of a graph folder, read from its files. shm: folder of the host's shared tables."""
+    """Partition `number` of a graph folder, read from its files. shm: folder of the host's shared tables."""
 
     def __init__(
         self, folder: Path, manifest: GraphManifest, number: int, hidden: HiddenEdges, shm: Path | None = None
@@ -117,6 +119,7 @@ class Partition:
         self.folder, self.manifest, self.hidden, self.shm = folder, manifest, hidden, shm
         self.schema = manifest.partitions[number]
         self._tables: dict[str, pa.RecordBatch] = {}
+        self._columns: dict[RowType, dict[str, pa.Array]] = {}
         self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._building = threading.Lock()
@@ -143,19 +146,23 @@ class Partition:
         return self._table(self.schema.edge_files[edge_name(row_type)])
 
     def arrow(self, column: Column) -> pa.Array:
-        """A column of a file, as it lies there."""
+        """A column of a file, as stored."""
         row_type, name = column
-        table = self._of_type(row_type)
-        if name not in table.schema.names:
+        if row_type not in self._columns:
+            table = self._of_type(row_type)
+            # Arrow searches names one by one: with 3,000 columns each batch would search through them 3,000 times.
+            self._columns[row_type] = dict(zip(table.schema.names, table.columns, strict=True))
+        columns = self._columns[row_type]
+        if name not in columns:
             kind, _, short = name.partition(":")
-            known = [n.partition(":")[2] for n in table.schema.names if n.startswith(f"{kind}:")]
-            raise DataError(unknown(f"{self.folder}: {type_name(row_type)}", kind, short or name, known))
-        return table.column(name)
+            column_names = [n.partition(":")[2] for n in columns if n.startswith(f"{kind}:")]
+            raise DataError(unknown(f"{self.folder}: {type_name(row_type)}", kind, short or name, column_names))
+        return columns[name]
 
     # -- Part ----------------------------------------------------------------------------------------------------
 
     def column(self, column: Column) -> Any:
-        """See Part; memory-mapped wherever the file's form allows it."""
+        """See Part; memory-mapped wherever the file format allows it."""
         row_type, name = column
         if name == DEGREES:
             assert not isinstance(row_type, str)
@@ -166,16 +173,16 @@ class Partition:
         return _plain(self.arrow(column))
 
     def _shared(self, column: Column) -> SharedRows:
-        """A table of the host; what has been dropped there is let go here."""
+        """A shared table of the host. Tables that the host has dropped are closed here too."""
         name = f"{type_name(column[0])}:{column[1].removeprefix(SHARED)}"
-        found = self._shared_rows.get(name)
-        if found is None:
+        table = self._shared_rows.get(name)
+        if table is None:
             assert self.shm is not None
-            found = find(self.shm, name).open()
-            # Replaced, not changed: other threads may be reading it.
+            table = find(self.shm, name).open()
+            # Replaced, not changed: other threads may be reading the dict.
             kept = {n: rows for n, rows in self._shared_rows.items() if is_there(self.shm, n)}
-            self._shared_rows = {**kept, name: found}
-        return found
+            self._shared_rows = {**kept, name: table}
+        return table
 
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """See Part."""
@@ -199,9 +206,9 @@ class Partition:
         hops = []
         for request in requests:
             indptr, sources, kept = self._messages(request.edge_type)
-            found = sample_hop(indptr, sources, request.rows, request.fanout, rng)
-            edge_ids = found.edge_ids if kept is None else kept[found.edge_ids]
-            hops.append(Hop(found.rows, found.offsets, found.sources, edge_ids))
+            hop = sample_hop(indptr, sources, request.rows, request.fanout, rng)
+            edge_ids = hop.edge_ids if kept is None else kept[hop.edge_ids]
+            hops.append(Hop(hop.rows, hop.offsets, hop.sources, edge_ids))
         return hops
 
     # -- messages ------------------------------------------------------------------------------------------------
@@ -209,7 +216,7 @@ class Partition:
     def _messages(self, edge_type: EdgeType) -> tuple[IntArray, npt.NDArray[np.integer], IntArray | None]:
         """CSC of the message graph: indptr, sources, and the edge rows where hidden edges left gaps."""
         if edge_type not in self._csc:
-            with self._building:  # it may take seconds and much memory: once
+            with self._building:  # takes seconds and much memory: do it once
                 if edge_type not in self._csc:
                     self._csc[edge_type] = self._build_messages(edge_type)
         return self._csc[edge_type]
@@ -220,32 +227,32 @@ class Partition:
         indptr: IntArray = self._table(file).column(0).to_numpy(zero_copy_only=True)
         if edge_type not in self.hidden:
             return indptr, sources, None
-        shown = ~self._hidden(edge_type)
-        kept = np.flatnonzero(shown)
-        before = np.concatenate([[0], np.cumsum(shown)])
-        return before[indptr], sources[kept], kept
+        is_message = ~self._hidden(edge_type)
+        kept = np.flatnonzero(is_message)
+        kept_before = np.concatenate([[0], np.cumsum(is_message)])
+        return kept_before[indptr], sources[kept], kept
 
     def _hidden(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
-        """Validation, test and held-out edges, and every parallel edge of theirs whatever its split.
+        """[E], True for validation, test and held-out edges, and for every edge parallel to one, whatever its split.
 
-        Parallel edges have one target, hence one partition.
+        Parallel edges have the same target, hence lie in the same partition.
         """
         num_sources = self.manifest.node(edge_type[0]).count
         target = self.column((edge_type, TARGET_COLUMN)).astype(np.int64)
         keys = target * num_sources + self.column((edge_type, SOURCE_COLUMN))
-        unwanted = [keys[:0]]
+        hidden_keys = [keys[:0]]
         if edge_type in self.hidden.columns:
             splits = self.column((edge_type, self.hidden.columns[edge_type]))
-            unwanted.append(keys[np.isin(splits, HIDDEN_SPLITS)])
+            hidden_keys.append(keys[np.isin(splits, HIDDEN_SPLITS)])
         if edge_type in self.hidden.ends:
-            of, to = self.hidden.ends[edge_type]
-            unwanted.append(to * num_sources + of)
-        hidden: npt.NDArray[np.bool_] = np.isin(keys, np.concatenate(unwanted))
+            sources, targets = self.hidden.ends[edge_type]
+            hidden_keys.append(targets * num_sources + sources)
+        hidden: npt.NDArray[np.bool_] = np.isin(keys, np.concatenate(hidden_keys))
         return hidden
 
 
 def _plain(column: pa.Array) -> Any:
-    """Numbers as numpy, fixed-size lists as [n, width], strings as they are."""
+    """Numbers as numpy, fixed-size lists as numpy [n, width], strings unchanged."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
     if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
@@ -255,10 +262,10 @@ def _plain(column: pa.Array) -> Any:
 
 def node_ids(partition: Part, node_type: NodeType) -> pa.Array:
     """The user's own ids of a partition's nodes, as Arrow."""
-    found = partition.column((node_type, ID_COLUMN))
-    return found if isinstance(found, pa.Array) else pa.array(found)
+    ids = partition.column((node_type, ID_COLUMN))
+    return ids if isinstance(ids, pa.Array) else pa.array(ids)
 
 
 def as_hide(hide: Collection[EdgeType] | Mapping[EdgeType, str | None]) -> Mapping[EdgeType, str | None]:
-    """A collection of edge types is meant with their own splits."""
+    """A collection of edge types as a mapping: each is hidden by its own split."""
     return dict(hide) if isinstance(hide, Mapping) else dict.fromkeys(hide)

@@ -1,4 +1,4 @@
-"""How a graph folder is spread over its partitions: nodes, edges, and edges that stay within one."""
+"""How a graph folder is spread over its partitions: nodes, edges, and local edges."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from pathlib import Path
 import numpy as np
 
 from graphstorm_like.config.base import edge_name
-from graphstorm_like.graph.partition import HiddenEdges, Partition
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
 from graphstorm_like.graph.schema import SOURCE_COLUMN, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionReport:
-    """Numbers by partition, P in all. An edge is local when its source lies in its own partition, that of its target.
-    The edge cut is the share of the others."""
+    """Counts for each of P partitions. An edge lies in the partition of its target; it is local when its source lies
+    there too. The edge cut is the share of edges that are not local."""
 
     nodes: dict[str, list[int]]
     """By node type [P]"""
     edges: dict[str, list[int]]
     """By 'source:relation:target' [P], reverses included"""
     local: dict[str, list[int]]
-    """Those of `edges` that are local"""
+    """Local edges, by the same names [P]"""
 
     def local_share(self, name: str | None = None, partition: int | None = None) -> float:
         """Local edges as a share of the edges: of one type or all, of one partition or all. NaN without edges."""
         names = list(self.edges) if name is None else [name]
-        which = slice(None) if partition is None else slice(partition, partition + 1)
-        total, local = (sum(sum(found[n][which]) for n in names) for found in (self.edges, self.local))
+        partitions = slice(None) if partition is None else slice(partition, partition + 1)
+        total = sum(sum(self.edges[n][partitions]) for n in names)
+        local = sum(sum(self.local[n][partitions]) for n in names)
         return local / total if total else float("nan")
 
 
 def partition_report(folder: str | Path) -> PartitionReport:
-    """Count. Reads the sources of all edges, one file at a time. DataError when it is no whole graph folder."""
+    """Count nodes and edges. Reads the sources of all edges, one file at a time. DataError when the folder is not a
+    complete graph folder."""
     manifest = read_manifest(folder)
-    report = PartitionReport(
-        {name: [] for name in manifest.nodes},
-        {name: [] for name in manifest.edge_names()},
-        {name: [] for name in manifest.edge_names()},
-    )
+    report = PartitionReport({}, {}, {})
+    for name in manifest.nodes:
+        report.nodes[name] = []
+    for name in manifest.edge_names():
+        report.edges[name], report.local[name] = [], []
     for number, schema in enumerate(manifest.partitions):
         for node_type in manifest.nodes:
             start, stop = schema.node_ranges[node_type]

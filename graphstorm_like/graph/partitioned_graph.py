@@ -1,7 +1,7 @@
-"""A Graph over partitions, wherever they are: every question goes to the partitions whose rows it is about.
+"""A Graph over partitions, wherever they are: every request goes to the partitions that hold its rows.
 
-Partitions hold contiguous ranges of ids, so that ownership is a search in P numbers. With one partition answers are
-what that partition gives, without a copy.
+Partitions hold contiguous ranges of ids, so that the owner of an id is found among P numbers. With a single partition
+its answers are passed on without a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.bfloat16 import from_bits
-from graphstorm_like.graph.partition import (
+from graphstorm_like.graph.partition_reader import (
     DEGREES,
     HIDDEN,
     SHARED,
@@ -52,10 +52,11 @@ from graphstorm_like.pending import Pending
 class PartitionedGraph:
     """See Graph.
 
-    hide: edge types whose validation and test edges (and their reverses) are no messages. `edges` and `edge_rows`
-    still show them: they are what is scored. A mapping names the label whose split is meant; None: the edges' own.
-    held_out: edges that are no messages either, by their ends; their reverses go too.
-    open_parts: makes the partitions, of which it is told what is hidden.
+    hide: edge types whose validation and test edges (and their reverses) are excluded from message passing. `edges` and
+    `edge_rows` still return them, for they are scored. A mapping names the label whose split counts; None: the edges'
+    own split.
+    held_out: more edges excluded from message passing, by their ends; their reverses are excluded too.
+    open_parts: opens the partitions, given the hidden edges.
     """
 
     def __init__(
@@ -72,9 +73,10 @@ class PartitionedGraph:
         self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
         self._counts = {name: node.count for name, node in manifest.nodes.items()}
         self._numbering = BatchPositions(self._counts)
-        self._starts: dict[RowType, IntArray] = {
-            t: np.array([0, *(p.node_ranges[t][1] for p in manifest.partitions)]) for t in manifest.nodes
-        }
+        self._starts: dict[RowType, IntArray] = {}
+        for node_type in manifest.nodes:
+            ends = [partition.node_ranges[node_type][1] for partition in manifest.partitions]
+            self._starts[node_type] = np.array([0, *ends])
 
     # -- rows and columns ----------------------------------------------------------------------------------------
 
@@ -88,59 +90,61 @@ class PartitionedGraph:
         return self._starts[row_type]
 
     def split(self, row_type: RowType, ids: IntArray) -> list[IntArray]:
-        """For each partition the positions in `ids` of those that it holds."""
-        # Id lists are long and partitions few: with 2 to 4 of them P passes of comparisons take at most a third of the
-        # time of a binary search.
-        where = [np.flatnonzero((ids >= a) & (ids < b)) for a, b in itertools.pairwise(self.starts(row_type).tolist())]
-        if sum(map(len, where)) != len(ids):
+        """For each partition the positions in `ids` of the ids that it holds."""
+        # Id lists are long and partitions few: with 2 to 4 partitions one pass of comparisons for each takes at most a
+        # third of the time of a binary search.
+        bounds = self.starts(row_type).tolist()
+        positions = [np.flatnonzero((ids >= start) & (ids < stop)) for start, stop in itertools.pairwise(bounds)]
+        if sum(map(len, positions)) != len(ids):
             raise IndexError(f"{type_name(row_type)}: ids must be in 0..{self.starts(row_type)[-1] - 1}")
-        return where
+        return positions
 
     def begin_rows(self, column: Column, ids: IntArray) -> Pending[Any]:
         """Start to read some rows of a column; the result waits for them."""
         if len(self.parts) == 1:
             return self.parts[0].begin_rows(column, ids)
-        where, starts = self.split(column[0], ids), self.starts(column[0])
+        positions, starts = self.split(column[0], ids), self.starts(column[0])
         pending = {
             p: part.begin_rows(column, ids[at] - starts[p])
-            for p, (part, at) in enumerate(zip(self.parts, where, strict=True))
+            for p, (part, at) in enumerate(zip(self.parts, positions, strict=True))
             if len(at) or p == 0
         }
 
         def read() -> Any:
-            found = self.answers(pending)
-            order = np.concatenate([where[p] for p in pending])
-            if isinstance(found[0], pa.Array):
-                back = np.empty(len(order), dtype=np.int64)
-                back[order] = np.arange(len(order))
-                return pa.concat_arrays(found).take(pa.array(back))
-            out = np.empty((len(ids), *found[0].shape[1:]), dtype=found[0].dtype)
-            for p, rows in zip(pending, found, strict=True):
-                out[where[p]] = rows
-            return out
+            answers = self.answers(pending)
+            order = np.concatenate([positions[p] for p in pending])
+            if isinstance(answers[0], pa.Array):
+                place_of_id = np.empty(len(order), dtype=np.int64)
+                place_of_id[order] = np.arange(len(order))
+                return pa.concat_arrays(answers).take(pa.array(place_of_id))
+            rows_by_id = np.empty((len(ids), *answers[0].shape[1:]), dtype=answers[0].dtype)
+            for p, rows in zip(pending, answers, strict=True):
+                rows_by_id[positions[p]] = rows
+            return rows_by_id
 
         return Pending(read)
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
-        """Answers of partitions, in order. Those of other hosts are worked on there meanwhile."""
+        """Answers of partitions, in order. Other hosts work on theirs meanwhile."""
         return [each.wait() for each in pending.values()]
 
     def begin_shared(self, row_type: RowType, name: str, ids: IntArray) -> Pending[Any]:
-        """Start to read rows of a table that every host has, published as 'type:name', for its partition."""
+        """Start to read rows of a table that every host has published for its partition as 'type:name'."""
         return self.begin_rows((row_type, SHARED + name), ids)
 
     def begin_ragged(
         self, row_type: RowType, name: str, ids: IntArray, values: bool = True
     ) -> Pending[list[tuple[int, IntArray, Ragged]]]:
-        """Start to read what some rows have in a shared table of items: (partition, positions in `ids`, items) of each
-        partition that holds any. Every answer numbers its partition's items from 0."""
+        """Start to read the items of some rows of a shared table: (partition, positions in `ids`, items) for each
+        partition that holds any of the rows. Every answer numbers its partition's items from 0."""
         starts = self.starts(row_type)
-        where = {p: at for p, at in enumerate(self.split(row_type, ids)) if len(at)}
+        positions = {p: at for p, at in enumerate(self.split(row_type, ids)) if len(at)}
         column = (row_type, SHARED + name)
-        pending = {p: self.parts[p].begin_ragged(column, ids[at] - starts[p], values) for p, at in where.items()}
+        pending = {p: self.parts[p].begin_ragged(column, ids[at] - starts[p], values) for p, at in positions.items()}
 
         def read() -> list[tuple[int, IntArray, Ragged]]:
-            return [(p, at, found) for (p, at), found in zip(where.items(), self.answers(pending), strict=True)]
+            answers = self.answers(pending)
+            return [(p, at, items) for (p, at), items in zip(positions.items(), answers, strict=True)]
 
         return Pending(read)
 
@@ -152,20 +156,20 @@ class PartitionedGraph:
         return np.concatenate([part.column(column) for part in self.parts])
 
     def _strings(self, column: Column) -> pa.Array:
-        found = [part.column(column) for part in self.parts]
-        return found[0] if len(found) == 1 else pa.concat_arrays(found)
+        columns = [part.column(column) for part in self.parts]
+        return columns[0] if len(columns) == 1 else pa.concat_arrays(columns)
 
     # -- FeatureStore --------------------------------------------------------------------------------------------
 
     def ids(self, node_type: NodeType) -> pa.Array:
         """The user's own ids, by position."""
-        found = [node_ids(part, node_type) for part in self.parts]
-        return found[0] if len(found) == 1 else pa.concat_arrays(found)
+        columns = [node_ids(part, node_type) for part in self.parts]
+        return columns[0] if len(columns) == 1 else pa.concat_arrays(columns)
 
     def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
         """The user's own ids of some nodes."""
-        found = self.begin_rows((node_type, ID_COLUMN), ids).wait()
-        return found if isinstance(found, pa.Array) else pa.array(found)
+        rows = self.begin_rows((node_type, ID_COLUMN), ids).wait()
+        return rows if isinstance(rows, pa.Array) else pa.array(rows)
 
     def text(self, row_type: RowType, name: str) -> pa.Array:
         """A text column (large_string)."""
@@ -173,13 +177,13 @@ class PartitionedGraph:
 
     def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
         """A whole feature [count, width]; memory-mapped when there is one partition."""
-        found = self.column((row_type, feature_column(name)))
-        return from_bits(found) if self._is_bfloat16(row_type, name) else found
+        values = self.column((row_type, feature_column(name)))
+        return from_bits(values) if self._is_bfloat16(row_type, name) else values
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature, float32 or float16."""
-        found: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids).wait()
-        return found
+        rows: npt.NDArray[np.float32] = self.begin_gather(row_type, name, ids).wait()
+        return rows
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read rows of a feature; the result waits for them [N, width]."""
@@ -210,7 +214,8 @@ class PartitionedGraph:
         if edge_ids is None:
             source, target = (self.column(c) for c in columns)
         else:
-            source, target = (each.wait() for each in [self.begin_rows(c, edge_ids) for c in columns])
+            pending = [self.begin_rows(c, edge_ids) for c in columns]  # both before the first wait
+            source, target = (rows.wait() for rows in pending)
         return source.astype(np.int64), target.astype(np.int64)
 
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
@@ -229,15 +234,15 @@ class PartitionedGraph:
         """In-degree of target nodes start..stop-1 in the message graph; default all."""
         starts = self.starts(edge_type[2])
         stop = int(starts[-1]) if stop is None else stop
-        found = [
+        pieces = [
             part.column((edge_type, DEGREES))[max(start - first, 0) : stop - first]
             for part, first, last in zip(self.parts, starts[:-1].tolist(), starts[1:].tolist(), strict=True)
             if first < stop and start < last
         ]
-        return found[0] if len(found) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *found])
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
 
     def hidden_rows(self, edge_type: EdgeType) -> IntArray:
-        """Ids of the edges of a type that are no messages."""
+        """Ids of the edges of a type that are excluded from message passing."""
         return np.flatnonzero(self.column((edge_type, HIDDEN)))
 
     # -- sampling ------------------------------------------------------------------------------------------------
@@ -251,29 +256,30 @@ class PartitionedGraph:
     ) -> Subgraph:
         """See GraphStore.sample."""
 
-        def hops(wanted: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
+        def hops(requested: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
             if len(self.parts) == 1:
-                return self.parts[0].begin_hops([HopRequest(*w) for w in wanted], rng).wait()
-            return self._hops(wanted, rng.integers(2**63, size=len(self.parts)).tolist())
+                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], rng).wait()
+            return self._hops(requested, rng.integers(2**63, size=len(self.parts)).tolist())
 
         edge_types = [e.edge_type for e in self.manifest.edges]
         return sample_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude)
 
-    def _hops(self, wanted: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
-        """One question to each partition; every partition draws from a seed of its own."""
-        where = [self.split(edge_type[2], ids) for edge_type, ids, _ in wanted]
+    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
+        """One request to each partition; every partition draws from its own seed."""
+        positions = [self.split(edge_type[2], ids) for edge_type, ids, _ in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
             requests = [
                 HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
-                for (edge_type, ids, fanout), at in zip(wanted, where, strict=True)
+                for (edge_type, ids, fanout), at in zip(requested, positions, strict=True)
             ]
             pending[p] = part.begin_hops(requests, seeds[p])
-        found = self.answers(pending)
-        return [
-            merge_hops([of_part[i] for of_part in found], where[i], self.starts(edge_type)[:-1].tolist())
-            for i, (edge_type, _, _) in enumerate(wanted)
-        ]
+        answers = self.answers(pending)
+        merged = []
+        for i, (edge_type, _, _) in enumerate(requested):
+            hops = [hops_of_part[i] for hops_of_part in answers]
+            merged.append(merge_hops(hops, positions[i], self.starts(edge_type)[:-1].tolist()))
+        return merged
 
     def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:
         """The given edges, forward and reverse, as ExcludedEdges."""

@@ -1,0 +1,73 @@
+"""The last lines of `gsl run`: scores, where the results are, and what to do next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import read_object
+from graphstorm_like.launch.show.table import table
+from graphstorm_like.launch.stages import METRICS_FILE, read_scores
+from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
+
+
+def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
+    """Summary of a pipeline whose stages are all up to date; no lines when its scores cannot be read.
+
+    arguments: the YAML's path and the overrides, as the user gave them.
+    """
+    try:
+        scores = read_scores(pipeline)
+    except DataError:
+        return
+    exported = stage_folder(pipeline, "infer")
+    tables = _tables(read_object(exported / MAIN_FILES["infer"]) or {})
+    yield ""
+    yield f"{pipeline.name}: {pipeline.task.type}"
+    yield from _scores(scores)
+    yield ""
+    places = {
+        "graph": str(stage_folder(pipeline, "construct")),
+        "model": str(best_weights(pipeline).parent),
+        "scores": str(stage_folder(pipeline, "evaluate") / METRICS_FILE),
+    }
+    for name, rows in tables.items():
+        places[name] = f"{exported / name} ({rows:,} rows)"
+    width = max(map(len, places))
+    for name, place in places.items():
+        yield f"{name.ljust(width)}  {place}"
+    yield ""
+    yield "next:"
+    first = next((name for name in ("predictions", *tables) if name in tables), None)
+    if first is not None:
+        yield f"  {_print_rows(exported / first)}"
+    yield f"  gsl show graph {shlex.join(arguments)}"
+    yield f"  gsl show batch {shlex.join(arguments)}"
+
+
+def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:
+    """One row per metric, one column per split. Metrics of single relations ('mrr/a:r:b') are only in the file, because
+    there may be many."""
+    metrics = dict.fromkeys(name for of_split in scores.values() for name in of_split if "/" not in name)
+    rows = []
+    for name in metrics:
+        numbers = [of_split.get(name) for of_split in scores.values()]
+        rows.append([name, *("-" if number is None else f"{number:.4f}" for number in numbers)])
+    yield from table(["metric", *scores], rows)
+
+
+def _tables(manifest: dict[str, Any]) -> dict[str, int]:
+    """Rows of each exported table."""
+    return {name: table["rows"] for name, table in manifest.get("tables", {}).items()}
+
+
+def _print_rows(folder: Path) -> str:
+    """A command that prints the first rows of an exported table."""
+    rows = f"pq.read_table({json.dumps(str(folder))}).slice(0, 5).to_pylist()"
+    code = f'import pyarrow.parquet as pq; print(*{rows}, sep="\\n")'
+    return f"python -c {shlex.quote(code)}"

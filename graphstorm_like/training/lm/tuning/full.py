@@ -1,0 +1,11 @@
+"""Tuning of all weights."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.tuning.full import FullTuning
+from graphstorm_like.training.lm.tuning.base import TUNINGS, Tuning
+
+
+@TUNINGS.register(FullTuning)
+class Full(Tuning[FullTuning]):
+    """See FullTuning."""
