@@ -38,12 +38,8 @@ class TorchMetric(Metric):
             setattr(metric, name, part.reshape(state.shape))
             begin += state.numel()
         with warnings.catch_warnings():
-<<<<<<< HEAD
             # torchmetrics warns that `update` was not called, and that classes without a row are left out.
             warnings.simplefilter("ignore")
-=======
-            warnings.simplefilter("ignore")  # that `update` was not called
->>>>>>> h-review
             computed: torch.Tensor = metric.compute()
         return computed
 
