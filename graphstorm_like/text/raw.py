@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from graphstorm_like.arrays import map_array, save_array
+from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import exclusive, fsync_path, read_meta, write_json
+from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.text.batching import Indices
 from graphstorm_like.text.cache import EmbeddingCache, Vectors, filled_cache, open_for_writing, write_results
 from graphstorm_like.text.column import TextColumn
@@ -57,8 +58,10 @@ class DistinctTexts:
 
     @classmethod
     def open(cls, folder: Path) -> DistinctTexts:
-        """DataError when the folder is incomplete."""
-        return cls(folder, read_meta(folder, KIND, VERSION, _META_KEYS))
+        """DataError when the folder is incomplete or damaged."""
+        meta = read_meta(folder, KIND, VERSION, _META_KEYS)
+        check_contents(folder, meta)
+        return cls(folder, meta)
 
     def __len__(self) -> int:
         return self.num_texts
@@ -77,7 +80,7 @@ def embed_raw(
     encoder: Encodes, batch_size: int, texts: pa.Array, cache: Path, progress: Progress, wait_s: float
 ) -> EmbeddingCache:
     """Vectors of every distinct text of a column [N]: from the cache, or computed `batch_size` texts at a time. A sweep
-    that was stopped resumes. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
+    that was stopped resumes. Vectors of a plug-in are computed anew after its file has changed. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
     column = TextColumn(texts)
     folder = cache / f"texts-{column.hash}"
     if not folder.exists():
@@ -85,7 +88,9 @@ def embed_raw(
             if not folder.exists():
                 _write_distinct(column, folder)
     store = DistinctTexts.open(folder)
-    facts = {"weights": encoder.fingerprint(), "dim": encoder.width, "normalize": False}
+    plugin = plugin_of(type(encoder).__module__)
+    weights = encoder.fingerprint() if plugin is None else f"{encoder.fingerprint()} of {':'.join(plugin)}"
+    facts = {"weights": weights, "dim": encoder.width, "normalize": False}
 
     def fill(target: Path, meta: dict[str, Any]) -> None:
         vectors, done = open_for_writing(target, meta)
@@ -115,7 +120,7 @@ def _write_distinct(column: TextColumn, folder: Path) -> None:
     temporary.mkdir(exist_ok=True)
     save_array(temporary / ROW_OF_TEXT, numbers)
     meta = {"kind": KIND, "version": VERSION, "key": column.hash, "rows": len(numbers), "texts": len(texts)}
-    write_json(temporary / "meta.json", meta)
+    write_json(temporary / "meta.json", meta | {"files": content_records(temporary)})
     temporary.rename(folder)
     fsync_path(folder.parent)
 

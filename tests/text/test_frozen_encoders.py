@@ -111,3 +111,25 @@ def test_without_a_type_it_is_a_hugging_face_model(tmp_path: Path) -> None:
     assert encoder == HuggingFaceConfig(name=str(tmp_path / "model"))
     with pytest.raises(ConfigError, match=r"(?s)type.*hugingface.*Did you mean 'huggingface'"):
         shop(tmp_path, {"type": "hugingface", "name": "x"})
+
+
+def test_a_damaged_note_of_distinct_texts_is_refused(tmp_path: Path) -> None:
+    Lengths().embed(job(tmp_path))
+    (rows,) = tmp_path.glob("texts-*/row_of_text.npy")
+    content = bytearray(rows.read_bytes())
+    content[-8] ^= 1
+    rows.write_bytes(content)
+    with pytest.raises(DataError, match=r"row_of_text\.npy"):
+        Lengths().embed(job(tmp_path))
+
+
+def test_a_changed_plug_in_computes_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphstorm_like.text.raw.plugin_of", lambda module: ("lengths", "first content"))
+    Lengths().embed(job(tmp_path))
+    again = Lengths()
+    again.embed(job(tmp_path))
+    assert again.calls == []
+    monkeypatch.setattr("graphstorm_like.text.raw.plugin_of", lambda module: ("lengths", "second content"))
+    changed = Lengths()
+    changed.embed(job(tmp_path))
+    assert len(changed.calls) == 2
