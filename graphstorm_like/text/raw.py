@@ -79,8 +79,11 @@ class DistinctTexts:
 def embed_raw(
     encoder: Encodes, batch_size: int, texts: pa.Array, cache: Path, progress: Progress, wait_s: float
 ) -> EmbeddingCache:
-    """Vectors of every distinct text of a column [N]: from the cache, or computed `batch_size` texts at a time. A sweep
-    that was stopped resumes. Vectors of a plug-in are computed anew after its file has changed. DataError for vectors of another shape than [n, width], or that float16 cannot hold."""
+    """Vectors of every distinct text of a column [N]: from the cache, or computed `batch_size` texts at a time.
+
+    A sweep that was stopped resumes. Vectors of a plug-in are computed anew after its file has changed. DataError for
+    vectors of another shape than [n, width], or that float16 cannot hold.
+    """
     column = TextColumn(texts)
     folder = cache / f"texts-{column.hash}"
     if not folder.exists():
