@@ -291,31 +291,29 @@ def test_nothing_is_left_of_a_stopped_supervisor(tmp_path: Path, number: signal.
 
 
 def test_of_two_that_broke_off_the_earlier_one_is_the_cause(tmp_path: Path) -> None:
-    """Both are seen in one look; the order of ranks says nothing."""
-    later = process("import time; time.sleep(0.35); raise SystemExit(1)", 0)
-    earlier = process("import time; time.sleep(0.2); print('the cause'); raise SystemExit(1)", 1)
-    busy = Terminal()
-
-    def slow_terminal(line: str) -> None:
-        busy(line)
-
-    stopping = LateStopping(0.8)
-    failure = run_processes([later, earlier], tmp_path, slow_terminal, stopping, settle=0.1)
+    """Both are seen in one look; the order of ranks says nothing. Files tell when they end, for machines may be slow."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(first)!r}).exists(): time.sleep(0.01)\ntime.sleep(0.3)\n"
+    later = process(f"{wait}pathlib.Path({str(second)!r}).touch(); raise SystemExit(1)", 0)
+    touch = f"import pathlib; pathlib.Path({str(first)!r}).touch()"
+    earlier = process(f"print('the cause', flush=True); {touch}; raise SystemExit(1)", 1)
+    failure = run_processes([later, earlier], tmp_path, Terminal(), LateStopping(second), settle=0.1)
     assert failure is not None
     assert failure.process == "trainer 1 on host 0"
     assert failure.tail == ("the cause",)
 
 
 class LateStopping(Stopping):
-    """Delays the first look at the processes."""
+    """Delays a look at the processes until both have ended."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._looks = seconds, 0
+    def __init__(self, ended: Path) -> None:
+        self._ended, self._looks = ended, 0
 
     def check(self) -> None:
         self._looks += 1
         if self._looks == 3:  # the third look: after both have been started
-            time.sleep(self._seconds)
+            wait_until(self._ended.exists, 20.0)
+            time.sleep(0.5)  # from the file to the end of the process
         super().check()
 
 
