@@ -291,7 +291,7 @@ def test_nothing_is_left_of_a_stopped_supervisor(tmp_path: Path, number: signal.
 
 
 def test_of_two_that_broke_off_the_earlier_one_is_the_cause(tmp_path: Path) -> None:
-    """Both are seen in one look; the order of ranks says nothing. Files tell when they end, for machines may be slow."""
+    """Both are seen in one look; the order of ranks says nothing. Files tell when they end: machines may be slow."""
     first, second = tmp_path / "first", tmp_path / "second"
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(first)!r}).exists(): time.sleep(0.01)\ntime.sleep(0.3)\n"
     later = process(f"{wait}pathlib.Path({str(second)!r}).touch(); raise SystemExit(1)", 0)
