@@ -22,8 +22,8 @@ from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.text.encoder import SHORT, TextEncoder
-from graphstorm_like.training.lm.layers import layer_depths, layers_or_groups
-from graphstorm_like.training.lm.tuning import Tuning, tuning_of
+from graphstorm_like.text.layers import layer_depths, layers_or_groups
+from graphstorm_like.text.tuning import Tuning, tuning_of
 from graphstorm_like.training.optim import ParameterGroup, split_decay
 
 

@@ -19,11 +19,11 @@ from graphstorm_like.errors import ConfigError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model
 from graphstorm_like.text.batching import TextBatch, collate
 from graphstorm_like.text.encoder import TextEncoder
+from graphstorm_like.text.layers import layer_list
 from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.text.tuning import TUNINGS, Tuning
 from graphstorm_like.training.checkpoint import load_weights
 from graphstorm_like.training.lm.language_models import FastDropout, LanguageModels
-from graphstorm_like.training.lm.layers import layer_list
-from graphstorm_like.training.lm.tuning import TUNINGS, Tuning
 
 TUNES = {"full": FullTuning(type="full"), "top": TopTuning(type="top", layers=1), "lora": LoraTuning(type="lora")}
 

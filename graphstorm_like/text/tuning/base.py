@@ -32,7 +32,7 @@ class Tuning(Generic[Config]):
         return backbone
 
 
-TUNINGS: Registry[type[Tuning[TuneConfig]]] = Registry("tuning", "graphstorm_like.training.lm.tuning")
+TUNINGS: Registry[type[Tuning[TuneConfig]]] = Registry("tuning", "graphstorm_like.text.tuning")
 
 
 def tuning_of(config: TuneConfig) -> Tuning[TuneConfig]:

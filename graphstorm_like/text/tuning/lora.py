@@ -8,7 +8,7 @@ from torch import nn
 
 from graphstorm_like.config.tuning.lora import LoraTuning
 from graphstorm_like.errors import ConfigError, MissingExtraError
-from graphstorm_like.training.lm.tuning.base import TUNINGS, Tuning
+from graphstorm_like.text.tuning.base import TUNINGS, Tuning
 
 
 @TUNINGS.register(LoraTuning)

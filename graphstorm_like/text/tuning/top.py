@@ -6,8 +6,8 @@ from torch import nn
 
 from graphstorm_like.config.tuning.top import TopTuning
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.training.lm.layers import layer_list
-from graphstorm_like.training.lm.tuning.base import TUNINGS, Tuning
+from graphstorm_like.text.layers import layer_list
+from graphstorm_like.text.tuning.base import TUNINGS, Tuning
 
 
 @TUNINGS.register(TopTuning)

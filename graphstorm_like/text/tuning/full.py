@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphstorm_like.config.tuning.full import FullTuning
-from graphstorm_like.training.lm.tuning.base import TUNINGS, Tuning
+from graphstorm_like.text.tuning.base import TUNINGS, Tuning
 
 
 @TUNINGS.register(FullTuning)
