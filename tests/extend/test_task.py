@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 from graphstorm_like.testing.graphs import write_shop_pipeline
@@ -21,6 +22,7 @@ def gsl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own(tmp_path: Path) -> None:
     path = write_shop_pipeline(tmp_path)
     shutil.copy(

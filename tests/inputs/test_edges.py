@@ -318,6 +318,7 @@ def test_what_validation_sees_is_what_inference_will(
     assert any(not torch.equal(p, before[f"encoders.0.{n}"]) for n, p in saved.named_parameters())
 
 
+@pytest.mark.slow
 def test_joint_resumed_is_uninterrupted(
     joint: Callable[..., tuple[Pipeline, LmExperiment]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,12 +39,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def folder_and_copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run, tables included, and a copy of its folder as it was when the run ended."""
+    folder, copy = tmp_path_factory.mktemp("shop"), tmp_path_factory.mktemp("copy") / "shop"
+    write_shop_pipeline(folder)
+    run(of(folder))
+    shutil.copytree(folder, copy)
+    return folder, copy
+
+
 @pytest.fixture
-def shop_run(tmp_path: Path) -> Path:
-    """A run of one's own, tables included, to change."""
-    write_shop_pipeline(tmp_path)
-    run(of(tmp_path))
-    return tmp_path
+def shop_run(folder_and_copy: tuple[Path, Path]) -> Path:
+    """A run, tables included, for the test to change: the same folder as it was when the run ended."""
+    folder, copy = folder_and_copy
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    return folder
 
 
 def of(folder: Path, *overrides: str) -> Pipeline:

@@ -142,6 +142,7 @@ def test_heads_divide_the_width(shop_config: Callable[..., Pipeline]) -> None:
     assert GNNS.of(config) is Hgt
 
 
+@pytest.mark.slow
 def test_it_learns_the_shop(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     gnn = {"type": "hgt", "hidden": 16, "layers": 2, "heads": 2, "dropout": 0.1}
     config = shop_config(model={"gnn": gnn}, train={"epochs": 8})

@@ -94,6 +94,7 @@ def test_odd_widths_are_refused() -> None:
     assert LINK_HEADS.of(RotateHeadConfig(type="rotate")) is RotateHead
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("candidates", "at_random"), [("all", 0.025), (30, 0.13)])
 def test_link_prediction_trains_ranks_and_exports(
     shop_config: Callable[..., Pipeline], tmp_path: Path, candidates: object, at_random: float
