@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -36,7 +38,10 @@ def test_a_run_ends_with_scores_places_and_commands(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*run, "--quiet"]).output == ""
     assert "next:" not in CliRunner().invoke(app, ["evaluate", str(path), "train.epochs=1"]).output
     (command,) = [line.strip() for line in closing.splitlines() if line.strip().startswith("python -c")]
-    rows = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout.splitlines()
+    # As in an activated environment: `python` is the one that runs this.
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=environment)
+    rows = done.stdout.splitlines()
     assert len(rows) == 5
     assert all("'prediction'" in row for row in rows)
 
