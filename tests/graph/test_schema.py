@@ -23,7 +23,10 @@ def rename(mapping: dict[str, Any], old: str, new: str) -> None:
 
 HARMFUL: dict[str, tuple[Change, str]] = {
     "node file outside": (lambda m: m["partitions"][0]["node_files"].update(item="../../x.arrow"), "node_files.item"),
-    "absolute node file": (lambda m: m["partitions"][0]["node_files"].update(item="/tmp/x.arrow"), "node_files.item"),
+    "absolute node file": (
+        lambda m: m["partitions"][0]["node_files"].update(item="/elsewhere/x.arrow"),
+        "node_files.item",
+    ),
     "edge file outside": (
         lambda m: m["partitions"][0]["edge_files"].update({"user:buys:item": "edges/../../../x.arrow"}),
         "edge_files.user:buys:item",

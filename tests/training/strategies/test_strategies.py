@@ -20,7 +20,6 @@ from graphstorm_like.files import exclusive
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.stages import Runner, read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.ranks.group import Group
 from graphstorm_like.sampling.batch import EdgeTargets
 from graphstorm_like.tasks import LabelTask
 from graphstorm_like.testing.text import tiny_text_model
@@ -430,86 +429,3 @@ def test_pre_training_on_a_graph(configured: Callable[..., Pipeline], strategy: 
     scores = read_scores(pipeline)
     assert scores["valid"]["mrr"] > 0.22  # of 21 at random: .17
     assert TextEncoder.load(Path(pipeline.output) / "train" / "best" / "lm" / "shared").dim == 32
-
-
-def test_masked_language_modelling_alone(configured: Callable[..., Pipeline]) -> None:
-    """task_weight 0: the model learns words, the head of the task nothing."""
-    pipeline = configured("lm_only", "train.lm.mlm={task_weight: 0.0, probability: 0.3}", "train.lm.epochs=6")
-    train(pipeline)
-    found = [r["loss"] for r in read_metrics(Path(pipeline.output) / "train") if r["kind"] == "train"]
-    assert found[-1] < 0.8 * found[0]
-    from safetensors.torch import load_file
-
-    fresh = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
-    saved = load_file(Path(pipeline.output) / "train" / "best" / "model.safetensors")
-    for name, value in fresh.artifacts.modules.state_dict().items():
-        if name.endswith("weight") and value.dim() > 1:
-            # Weight decay alone has touched it.
-            torch.testing.assert_close(saved[name], value, rtol=0.01, atol=1e-4)
-
-
-class OneOfTwo(Group):
-    """A rank that hears of another one with 3 seeds and 40 masked tokens."""
-
-    def __init__(self) -> None:
-        self.told = np.zeros(2)
-
-    def total(self, values: Any, what: str) -> Any:
-        assert what == "masked tokens"
-        self.told = values
-        return values + np.array([3.0, 40.0])
-
-
-@pytest.mark.parametrize("weight", [1.0, 0.0])
-def test_the_mlm_loss_is_a_mean_over_the_tokens_of_all_ranks(
-    configured: Callable[..., Pipeline], weight: float
-) -> None:
-    pipeline = configured(
-        "lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5, task_weight: 0.0}"
-    )
-    train(pipeline, "construct")
-    found, rank = [], OneOfTwo()
-    for ranks in (Group(), rank):
-        experiment = build_lm_experiment(phase_pipeline(pipeline, pipeline.train.phase_list()[0]), QUIET)
-        assert experiment.learner.mlm is not None
-        experiment.learner.mlm.group = ranks
-        experiment.learner.trained.train()
-        batch = experiment.learner.batches().make(np.arange(16), _at())
-        loss, _ = experiment.learner.backward(batch.replace(weight=weight))
-        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
-        assert word is not None
-        found.append((word, loss))
-    (alone, alone_loss), (one, loss) = found
-    if weight == 0.0:  # nothing was left for it: its seed is another rank's
-        assert rank.told.tolist() == [0.0, 0.0]
-        assert loss == 0.0
-        assert not one.any()
-        return
-    seeds, tokens = rank.told
-    assert seeds == 16
-    assert 0 < tokens < 200
-    ratio = (seeds + 3) / (tokens + 40) * tokens / seeds
-    assert loss == pytest.approx(alone_loss * ratio, rel=1e-5)
-    torch.testing.assert_close(one, alone * ratio, atol=1e-6, rtol=1e-4)
-
-
-def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline]) -> None:
-    pipeline = configured("lm_only", "train.precision=float32", "train.lm.dropout=0.0")
-    train(pipeline, "construct")
-    with_mlm = configured("lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5}")
-    without_task = configured(
-        "lm_only", "train.precision=float32", "train.lm.dropout=0.0", "train.lm.mlm={weight: 0.5, task_weight: 0.0}"
-    )
-    gradients = []
-    for one in (pipeline, with_mlm, without_task):
-        experiment = build_lm_experiment(phase_pipeline(one, one.train.phase_list()[0]), QUIET)
-        experiment.learner.trained.train()
-        batch = experiment.learner.batches().make(np.arange(16), _at())
-        loss, count = experiment.learner.backward(batch)
-        assert count == 16
-        word = experiment.learner.language_models.of("*").backbone.get_input_embeddings().weight.grad
-        assert word is not None
-        gradients.append((word, loss))
-    (task, task_loss), (both, both_loss), (mlm, mlm_loss) = gradients
-    torch.testing.assert_close(both, task + mlm, atol=1e-5, rtol=1e-4)
-    assert both_loss == pytest.approx(task_loss + mlm_loss, rel=1e-5)
