@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,9 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
     first = next((name for name in ("predictions", *tables) if name in tables), None)
     if first is not None:
         yield f"  {_print_rows(exported / first)}"
-    yield f"  gsl show graph {shlex.join(arguments)}"
-    yield f"  gsl show batch {shlex.join(arguments)}"
+    gsl = _program("gsl")
+    yield f"  {gsl} show graph {shlex.join(arguments)}"
+    yield f"  {gsl} show batch {shlex.join(arguments)}"
 
 
 def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:
@@ -70,4 +73,12 @@ def _print_rows(folder: Path) -> str:
     """A command that prints the first rows of an exported table."""
     rows = f"pq.read_table({json.dumps(str(folder))}).slice(0, 5).to_pylist()"
     code = f'import pyarrow.parquet as pq; print(*{rows}, sep="\\n")'
-    return f"python -c {shlex.quote(code)}"
+    return f"{_program('python')} -c {shlex.quote(code)}"
+
+
+def _program(name: str) -> str:
+    """A program of this environment: its name, or its path where the name alone starts another one or none."""
+    own = Path(sys.executable).parent / name
+    on_path = shutil.which(name)
+    is_active = on_path is not None and Path(on_path).parent.resolve() == own.parent.resolve()
+    return name if is_active or not own.exists() else shlex.quote(str(own))

@@ -20,7 +20,14 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 
-def test_a_run_ends_with_scores_places_and_commands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("active", [True, False], ids=["active", "not active"])
+def test_a_run_ends_with_scores_places_and_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, active: bool
+) -> None:
+    """The printed commands work whether the environment is active or not."""
+    programs = str(Path(sys.executable).parent)
+    others = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != programs]
+    monkeypatch.setenv("PATH", os.pathsep.join([programs, *others] if active else others))
     path = write_shop_pipeline(tmp_path)
     run = ["run", str(path), "train.epochs=1"]
     first = CliRunner().invoke(app, run)
@@ -32,16 +39,14 @@ def test_a_run_ends_with_scores_places_and_commands(tmp_path: Path) -> None:
         assert row.split() == [metric, *(f"{scores[split][metric]:.4f}" for split in ("valid", "test"))]
     for place in ("graph", "train/best", "evaluate/metrics.json", "infer/predictions (240 rows)"):
         assert f"{tmp_path}/run/{place}\n" in closing
-    assert f"gsl show graph {path} train.epochs=1\n" in closing
+    gsl = "gsl" if active else f"{programs}/gsl"
+    assert f"  {gsl} show graph {path} train.epochs=1\n" in closing
     again = CliRunner().invoke(app, run)
     assert again.output.endswith(closing)  # also when all is up to date
     assert CliRunner().invoke(app, [*run, "--quiet"]).output == ""
     assert "next:" not in CliRunner().invoke(app, ["evaluate", str(path), "train.epochs=1"]).output
-    (command,) = [line.strip() for line in closing.splitlines() if line.strip().startswith("python -c")]
-    # As in an activated environment: `python` is the one that runs this.
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=environment)
-    rows = done.stdout.splitlines()
+    (command,) = [line.strip() for line in closing.splitlines() if " -c 'import pyarrow" in line]
+    rows = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(rows) == 5
     assert all("'prediction'" in row for row in rows)
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns import GnnConfig
 from graphstorm_like.graph.store import Block, NodeType
-from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
-from graphstorm_like.models.encoders import GNNS, GraphEncoder
-from graphstorm_like.models.encoders.base import GraphLayer, LayerOutput
+from graphstorm_like.models.edge_inputs import EdgeInputSpec
+from graphstorm_like.models.encoders import GNNS
+from graphstorm_like.models.encoders.base import GraphLayer, LayerOutput, StackedEncoder
 
 
 class GinConfig(GnnConfig):
@@ -33,7 +33,14 @@ class GinConfig(GnnConfig):
 class GinLayer(GraphLayer):
     """Hidden of the source nodes [num_src, D] per type -> hidden of the target nodes [num_dst, D]."""
 
-    def __init__(self, config: GinConfig, node_types: Sequence[NodeType], last: bool) -> None:
+    def __init__(
+        self,
+        config: GinConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec],
+        last: bool,
+    ) -> None:
         super().__init__()
         width = config.hidden
         self.index = {node_type: i for i, node_type in enumerate(node_types)}
@@ -55,17 +62,7 @@ class GinLayer(GraphLayer):
 
 
 @GNNS.register(GinConfig)
-class Gin(GraphEncoder):
+class Gin(StackedEncoder):
     """A stack of GIN layers. Texts and features of edges are not read."""
 
-    def __init__(
-        self,
-        config: GinConfig,
-        node_types: Sequence[NodeType],
-        edge_types: Sequence[EdgeType],
-        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
-    ) -> None:
-        super().__init__(config, node_types, edge_types, edge_inputs)
-        self.num_hops = config.layers
-        last = config.layers - 1
-        self.layers = nn.ModuleList(GinLayer(config, node_types, i == last) for i in range(config.layers))
+    layer_class = GinLayer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from graphstorm_like.config.base import EdgeType, Name, Strict
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict
 from graphstorm_like.config.choice import Choice
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.problems import Problem
@@ -74,3 +74,19 @@ class TaskConfig(Choice, tag="type"):
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """Problems of the task with this graph; paths begin at the task. Default: none."""
         return iter(())
+
+
+class OneRelationTask(TaskConfig):
+    """A task about the edges of one type."""
+
+    edge_type: EdgeTypeField
+    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
+
+    @property
+    def row_type(self) -> EdgeType:
+        """See TaskConfig."""
+        return self.edge_type
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return (self.edge_type,)

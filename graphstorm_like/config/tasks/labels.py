@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.metrics.accuracy import AccuracyConfig
@@ -16,7 +16,7 @@ from graphstorm_like.config.metrics.mae import MaeConfig
 from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.config.metrics.rmse import RmseConfig
 from graphstorm_like.config.problems import Problem, check_input_names, check_original, check_split, unknown_name
-from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig
+from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig
 
 LabelKind = Literal["class", "number"]
 
@@ -50,13 +50,11 @@ class NodeLabelConfig(TaskConfig):
             yield from _check_label(self, graph.nodes[self.node_type].labels, f"graph.nodes.{self.node_type}")
 
 
-class EdgeLabelConfig(TaskConfig):
+class EdgeLabelConfig(OneRelationTask):
     """The label is one of the edges of one type, read off both ends' vectors, and off the edge itself with `inputs`."""
 
     label_kind: ClassVar[LabelKind]
 
-    edge_type: EdgeTypeField
-    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
     label: Name
     """Which of the edge type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
@@ -67,15 +65,6 @@ class EdgeLabelConfig(TaskConfig):
     exclude_target_edges: bool = True
     """A training batch's edges and their reverses are excluded from its message passing, the label's validation and
     test edges from all message passing. false: every edge passes messages, in training and in scoring."""
-
-    @property
-    def row_type(self) -> EdgeType:
-        """See TaskConfig."""
-        return self.edge_type
-
-    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
-        """See TaskConfig."""
-        return (self.edge_type,)
 
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
         """See TaskConfig."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
@@ -17,16 +17,14 @@ from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metric
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.problems import Problem, check_original, check_split
-from graphstorm_like.config.tasks.base import TaskConfig
+from graphstorm_like.config.tasks.base import OneRelationTask
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 
-class LinkPredictionConfig(TaskConfig):
+class LinkPredictionConfig(OneRelationTask):
     """Predict the target of an edge of one type."""
 
     type: Literal["link_prediction"]
-    edge_type: EdgeTypeField
-    """The edge type that the task is about, 'source:relation:target'; one of graph.edges."""
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
@@ -40,15 +38,6 @@ class LinkPredictionConfig(TaskConfig):
     """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
 
     _selectable = model_validator(mode="after")(check_metrics)
-
-    @property
-    def row_type(self) -> EdgeType:
-        """See TaskConfig."""
-        return self.edge_type
-
-    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
-        """See TaskConfig."""
-        return (self.edge_type,)
 
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
         """See TaskConfig."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,6 +48,25 @@ class GraphEncoder(nn.Module):
         for layer, block in zip(self.layers, blocks, strict=True):
             hidden = layer(block, hidden)
         return hidden
+
+
+class StackedEncoder(GraphEncoder):
+    """`config.layers` layers of one class, which takes the arguments of an encoder, and whether it is the last one."""
+
+    layer_class: Callable[..., GraphLayer]
+
+    def __init__(
+        self,
+        config: GnnConfig,
+        node_types: Sequence[NodeType],
+        edge_types: Sequence[EdgeType],
+        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
+    ) -> None:
+        super().__init__(config, node_types, edge_types, edge_inputs)
+        self.num_hops, build, last = config.layers, type(self).layer_class, config.layers - 1
+        self.layers = nn.ModuleList(
+            build(config, node_types, edge_types, edge_inputs, last=number == last) for number in range(config.layers)
+        )
 
 
 class LayerOutput(nn.Module):

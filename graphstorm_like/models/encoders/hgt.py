@@ -24,8 +24,8 @@ from graphstorm_like.config.gnns.hgt import HgtConfig
 from graphstorm_like.graph.store import Block, NodeType, Relation
 from graphstorm_like.models.aggregate import TargetSums, relation_sources, weighted_sums
 from graphstorm_like.models.dropout import dropout
-from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
+from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +135,7 @@ def row_softmax(scores: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
 
 
 @GNNS.register(HgtConfig)
-class Hgt(GraphEncoder):
+class Hgt(StackedEncoder):
     """A stack of heterogeneous attentions."""
 
-    def __init__(
-        self,
-        config: HgtConfig,
-        node_types: Sequence[NodeType],
-        edge_types: Sequence[EdgeType],
-        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
-    ) -> None:
-        super().__init__(config, node_types, edge_types, edge_inputs)
-        self.num_hops = config.layers
-        self.layers = nn.ModuleList(
-            HgtLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
-            for i in range(config.layers)
-        )
+    layer_class = HgtLayer

@@ -21,8 +21,8 @@ from graphstorm_like.config.gnns.rgat import RgatConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums
 from graphstorm_like.models.dropout import dropout
-from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
+from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
 SLOPE = 0.2
@@ -87,19 +87,7 @@ def per_head(rows: Tensor, vectors: Tensor) -> Tensor:
 
 
 @GNNS.register(RgatConfig)
-class Rgat(GraphEncoder):
+class Rgat(StackedEncoder):
     """A stack of relational attentions."""
 
-    def __init__(
-        self,
-        config: RgatConfig,
-        node_types: Sequence[NodeType],
-        edge_types: Sequence[EdgeType],
-        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
-    ) -> None:
-        super().__init__(config, node_types, edge_types, edge_inputs)
-        self.num_hops = config.layers
-        self.layers = nn.ModuleList(
-            RgatLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
-            for i in range(config.layers)
-        )
+    layer_class = RgatLayer

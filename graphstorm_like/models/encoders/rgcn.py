@@ -17,8 +17,8 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
-from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
+from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
 
 
 class RelationMatrices(nn.Module):
@@ -69,19 +69,7 @@ class RgcnLayer(GraphLayer):
 
 
 @GNNS.register(RgcnConfig)
-class Rgcn(GraphEncoder):
+class Rgcn(StackedEncoder):
     """A stack of relational convolutions."""
 
-    def __init__(
-        self,
-        config: RgcnConfig,
-        node_types: Sequence[NodeType],
-        edge_types: Sequence[EdgeType],
-        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
-    ) -> None:
-        super().__init__(config, node_types, edge_types, edge_inputs)
-        self.num_hops = config.layers
-        self.layers = nn.ModuleList(
-            RgcnLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
-            for i in range(config.layers)
-        )
+    layer_class = RgcnLayer

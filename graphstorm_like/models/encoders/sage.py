@@ -18,8 +18,8 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns.sage import SageConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.aggregate import TargetSums, relation_means
-from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputs, EdgeInputSpec
-from graphstorm_like.models.encoders.base import GNNS, GraphEncoder, GraphLayer, LayerOutput
+from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
+from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
 from graphstorm_like.models.encoders.rgcn import RelationMatrices
 
 
@@ -58,19 +58,7 @@ class SageLayer(GraphLayer):
 
 
 @GNNS.register(SageConfig)
-class Sage(GraphEncoder):
+class Sage(StackedEncoder):
     """A stack of GraphSAGE layers."""
 
-    def __init__(
-        self,
-        config: SageConfig,
-        node_types: Sequence[NodeType],
-        edge_types: Sequence[EdgeType],
-        edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
-    ) -> None:
-        super().__init__(config, node_types, edge_types, edge_inputs)
-        self.num_hops = config.layers
-        self.layers = nn.ModuleList(
-            SageLayer(config, node_types, edge_types, edge_inputs, last=i == config.layers - 1)
-            for i in range(config.layers)
-        )
+    layer_class = SageLayer
