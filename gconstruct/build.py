@@ -12,6 +12,7 @@ from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
+from gconstruct.report.model import REPORT_HTML
 from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
@@ -88,7 +89,26 @@ def build_graph(
         f"{path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses, "
         f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
     )
+    if config.report:
+        _report(path, manifest, trace, say)
     return manifest
+
+
+def _report(path: Path, manifest: GraphManifest, trace: Trace, say: Callable[[str], None]) -> None:
+    """Write the report of a new graph folder. The graph is whole already, and stays so whatever goes wrong here."""
+    try:
+        from gconstruct.report.write import write_report
+
+        report = write_report(path, manifest, trace)
+    except Exception as err:
+        say(
+            f"warning: {path}: the report could not be made ({type(err).__name__}: {err}). The graph is complete; "
+            f"try again with: gsl show graph {path} --report"
+        )
+        return
+    warnings = sum(finding.level == "warning" for finding in report.findings)
+    found = f", {counted(warnings, 'warning')}" if warnings else ""
+    say(f"{path / REPORT_HTML}: what is in the graph{found} ({report.report_seconds or 0.0:.1f} s)")
 
 
 def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
@@ -132,7 +152,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
     # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
-    neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
+    neutral = {"path", "report"} if config.partitions.count > 1 else {"path", "report", "partitions"}
     settings = config.model_dump(mode="json", exclude=neutral)
     for node in settings["nodes"].values():
         if not node["image"]:

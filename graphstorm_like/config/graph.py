@@ -245,6 +245,9 @@ class GraphConfig(Strict):
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     partitions: PartitionsConfig = PartitionsConfig()
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
