@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gconstruct.report import svg, wording
 from gconstruct.report.features import features
-from gconstruct.report.html import Child, Html, details, join, pairs, table, tag
+from gconstruct.report.html import Child, Html, details, join, pairs, plotted, table, tag
 from gconstruct.report.model import (
     Degrees,
     EdgeProfile,
@@ -90,9 +90,11 @@ def _degrees(data: Degrees, title: str) -> Html:
     return tag(
         "div",
         tag("span", title, class_="name"),
+        " ",
+        tag("small", "nodes by number of edges, log-log", class_="soft"),
         svg.degrees(data, f"{title}: number of nodes by number of edges, both logarithmic"),
         pairs(facts),
-        tag("small", f"most: {hubs}", class_="soft") if hubs else None,
+        tag("small", f"most: {hubs}", class_="soft") if data.max > data.median else None,
     )
 
 
@@ -117,10 +119,12 @@ def _text(name: str, text: TextProfile) -> Html:
     if text.present:
         facts.append(("different", f"{text.distinct:,} of {text.present:,}"))
     sampled = f"Lengths of a sample of {text.rows_seen:,} rows" if text.rows_seen < text.rows else None
-    plot = None if text.histogram is None else svg.histogram(text.histogram, f"Lengths of {name} in characters")
     small = tag("small", sampled, class_="soft") if sampled else None
-    return tag("div", tag("span", name, class_="name"), " ", tag("small", "characters", class_="soft"), plot,
-               pairs(facts), small)  # fmt: skip
+    head = [tag("span", name, class_="name"), " ", tag("small", "lengths in characters", class_="soft")]
+    if text.histogram is None:
+        return tag("div", *head, pairs(facts), small)
+    plot = svg.histogram(text.histogram, f"Lengths of {name} in characters")
+    return tag("div", *head, plotted(plot, pairs(facts), small))
 
 
 def labels(profiles: Mapping[str, LabelProfile]) -> Html | None:
@@ -142,8 +146,8 @@ def _label(name: str, label: LabelProfile) -> Html:
         for split, numbers in label.numbers.items():
             values = [wording.number(v) for v in (numbers.min, numbers.mean, numbers.std, numbers.max)]
             rows.append([SPLIT_NAMES[split], f"{label.splits[split]:,}", *values])
-        plot = None if label.histogram is None else _plot(label.histogram, name)
-        parts += [plot, table(["split", "rows", "min", "mean", "std", "max"], rows, ".#####")]
+        by_split = table(["split", "rows", "min", "mean", "std", "max"], rows, ".#####")
+        parts.append(by_split if label.histogram is None else plotted(_plot(label.histogram, name), by_split))
     return tag("div", *parts)
 
 

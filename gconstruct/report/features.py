@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gconstruct.report import svg, wording
-from gconstruct.report.html import Child, Html, details, join, pairs, table, tag
+from gconstruct.report.html import Child, Html, details, join, pairs, plotted, table, tag
 from gconstruct.report.model import FeatureProfile
 
 FEW = 12
@@ -35,10 +35,10 @@ def _plotted(name: str, feature: FeatureProfile) -> Html:
     if feature.categories is not None and feature.dimensions is not None:
         parts.append(_categories(feature.categories, feature.dimensions.mean))
     elif feature.histogram is not None:
-        parts += [svg.histogram(feature.histogram, f"Histogram of {name}"), pairs(_numbers(feature))]
-        if feature.fitted:
-            fitted = ", ".join(f"{key} {wording.number(value)}" for key, value in feature.fitted.items())
-            parts.append(tag("small", f"before scaling: {fitted}", class_="soft"))
+        fitted = ", ".join(f"{key} {wording.number(value)}" for key, value in feature.fitted.items())
+        before = tag("small", f"before scaling: {fitted}", class_="soft") if fitted else None
+        plot = svg.histogram(feature.histogram, f"Histogram of {name}")
+        parts.append(plotted(plot, pairs(_numbers(feature)), before))
     if feature.dimensions is not None and feature.constant:
         parts.append(tag("p", f"{feature.constant:,} dimensions have one value only", class_="soft"))
     return tag("div", *parts)
@@ -52,8 +52,10 @@ def _made(feature: FeatureProfile) -> str:
 
 def _numbers(feature: FeatureProfile) -> list[tuple[Child, Child]]:
     numbers = feature.numbers
-    values = [("min", numbers.min), ("median", feature.median), ("mean", numbers.mean), ("std", numbers.std)]
-    out: list[tuple[Child, Child]] = [(name, wording.number(value)) for name, value in [*values, ("max", numbers.max)]]
+    middle = [("median", feature.median), ("mean", numbers.mean), ("std", numbers.std)]
+    out: list[tuple[Child, Child]] = []
+    for name, value in [("min", numbers.min), *middle, ("max", numbers.max)]:
+        out.append((name, wording.number(value, _largest(feature))))
     if numbers.zeros is not None:
         out.append(("zeros", wording.share(numbers.zeros)))
     if numbers.not_finite:
@@ -137,7 +139,8 @@ def _all(named: Sequence[Named]) -> Html:
     rows = []
     for name, feature in named[:IN_TABLE]:
         numbers = feature.numbers
-        shown = [wording.number(value) for value in (numbers.min, numbers.mean, numbers.std, numbers.max)]
+        values, scale = (numbers.min, numbers.mean, numbers.std, numbers.max), _largest(feature)
+        shown = [wording.number(value, scale) for value in values]
         zeros = "-" if numbers.zeros is None else wording.share(numbers.zeros)
         plot = None if feature.histogram is None else svg.spark(feature.histogram, f"Histogram of {name}")
         rows.append([name, _made(feature), plot, *shown, zeros])

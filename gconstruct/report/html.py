@@ -78,6 +78,11 @@ def pairs(entries: Iterable[tuple[Child, Child]]) -> Html:
     return tag("dl", *cells)
 
 
+def plotted(plot: Html, *facts: Child) -> Html:
+    """A plot, and what is to be said of it: beside it, or below where there is no room."""
+    return tag("div", plot, tag("div", *facts), class_="plotted")
+
+
 def document(title: str, style: str, *body: Child) -> Html:
     """A page that stands alone: nothing is loaded, nothing is run."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

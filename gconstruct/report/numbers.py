@@ -11,16 +11,18 @@ import math
 import numpy as np
 
 from gconstruct.report.model import Dimensions, FeatureProfile, Histogram, Numbers
-from gconstruct.report.rows import Pieces, number_blocks, rows_in, sample_runs
+from gconstruct.report.rows import Matrix, Pieces, rows_in, sample_runs
 from graphstorm_like.graph.schema import FeatureSchema
 
 BINS = 32
 _OUTSIDE = 0.005
 """Share of a sample at either end that a histogram's bounds leave out when it lies far away"""
-SEEN_VALUES = 1 << 28
+SEEN_VALUES = 1 << 25
 """Numbers of a type's features that statistics are made of; tables with more are sampled"""
 HISTOGRAM_VALUES = 1 << 22
 """Numbers of a type's features that histograms are made of"""
+_LONG_RUN = 1 << 14
+"""Numbers in a run at least: a block takes 0.1 ms however short it is"""
 MIN_ROWS, MAX_HISTOGRAM_ROWS = 1_000, 50_000
 
 
@@ -36,21 +38,22 @@ class Moments:
 
     def add(self, block: np.ndarray) -> None:
         """Numbers (width, rows)."""
-        finite = np.isfinite(block)
         low = high = block
-        count = np.full(len(block), block.shape[1], np.int64)
-        if not finite.all():
+        count, sums = np.full(len(block), block.shape[1], np.int64), block.sum(axis=1)
+        finite = None
+        if not np.isfinite(sums).all():  # float32 numbers cannot overflow a float64 sum
+            finite = np.isfinite(block)
             low, high = np.where(finite, block, np.inf), np.where(finite, block, -np.inf)
-            count = np.count_nonzero(finite, axis=1)
+            count, sums = np.count_nonzero(finite, axis=1), np.where(finite, block, 0).sum(axis=1)
             self.not_finite += int(block.size - count.sum())
         if self._shift is None:
-            self._shift = np.where(count > 0, np.where(finite, block, 0).sum(axis=1) / np.maximum(count, 1), 0.0)
+            self._shift = sums / np.maximum(count, 1)
         centred = block - self._shift[:, None]
-        if low is not high:
+        if finite is not None:
             centred[~finite] = 0
         self._count += count
         self._zeros += block.shape[1] - np.count_nonzero(block, axis=1)
-        self._sum += centred.sum(axis=1)
+        self._sum += sums - self._shift * count
         self._squares += np.einsum("ij,ij->i", centred, centred)
         np.minimum(self._min, low.min(axis=1), out=self._min)
         np.maximum(self._max, high.max(axis=1), out=self._max)
@@ -98,37 +101,45 @@ def listed(numbers: np.ndarray) -> list[float | None]:
 
 
 def histogram(values: np.ndarray, bins: int = BINS) -> Histogram | None:
-    """Of finite numbers (n); None when there are none. Bounds leave out up to 0.5 % at either end, if that makes them
-    less than a third as wide; whole numbers of few values get a bin each."""
+    """Of finite numbers (n); None when there are none."""
+    return histogram_of_sorted(np.sort(values), bins)
+
+
+def histogram_of_sorted(values: np.ndarray, bins: int = BINS) -> Histogram | None:
+    """Of ascending numbers (n). Bounds leave out up to 0.5 % at either end, if that makes them less than a third as
+    wide; whole numbers of few values get a bin each."""
     if not values.size:
         return None
-    low, high = float(values.min()), float(values.max())
-    inner_low, inner_high = np.quantile(values, [_OUTSIDE, 1 - _OUTSIDE]).tolist()
+    low, high = float(values[0]), float(values[-1])
+    skipped = int(_OUTSIDE * len(values))
+    inner_low, inner_high = float(values[skipped]), float(values[-1 - skipped])
     if 0 < inner_high - inner_low < (high - low) / 3:
         low, high = inner_low, inner_high
     if low == high:
         return Histogram(low=low, high=high, counts=[int(values.size)])
-    if high - low < bins and float(low).is_integer() and bool((values == np.rint(values)).all()):
+    if high - low < bins and low.is_integer() and bool((values == np.rint(values)).all()):
         low, high = low - 0.5, float(np.floor(high)) + 0.5
         bins = int(high - low)
-    below, above = int(np.count_nonzero(values < low)), int(np.count_nonzero(values > high))
-    counts = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))[0]
+    below, above = int(np.searchsorted(values, low)), len(values) - int(np.searchsorted(values, high, side="right"))
+    bounds = low + np.arange(1, bins) * ((high - low) / bins)
+    counts = np.diff(np.searchsorted(values, bounds), prepend=0, append=len(values))
     return Histogram(low=low, high=high, counts=counts.tolist(), below=below, above=above)
 
 
 def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: float) -> FeatureProfile:
     """Statistics of a feature. share_of_values: how much of the budget of its type's features it may use, 0 to 1."""
     width, num_rows, bfloat16 = schema.width, len(column), schema.dtype == "bfloat16"
-    runs = sample_runs(num_rows, _rows(SEEN_VALUES * share_of_values / max(width, 1), num_rows))
+    seen = _rows(SEEN_VALUES * share_of_values / max(width, 1), num_rows)
+    runs = sample_runs(num_rows, seen, max(64, _LONG_RUN // max(width, 1)))
     if not num_rows or not width:
         return FeatureProfile(width=width, dtype=schema.dtype, rows_seen=0, numbers=Numbers())
     moments = Moments(width)
-    for block in number_blocks(column, runs, width, bfloat16):
+    matrix = Matrix(column, width, bfloat16)
+    for block in matrix.blocks(runs):
         moments.add(block)
     few = _rows(HISTOGRAM_VALUES * share_of_values / width, MAX_HISTOGRAM_ROWS)
     runs_of_histogram = sample_runs(num_rows, few)
-    sample = np.concatenate([b.ravel() for b in number_blocks(column, runs_of_histogram, width, bfloat16)])
-    sample = sample[np.isfinite(sample)]
+    sample = np.sort(matrix.sample(runs_of_histogram))
     categories = schema.fitted.get("categories")
     known = isinstance(categories, list) and width - len(categories) in (0, 1)
     encode = schema.fitted.get("encode")
@@ -139,8 +150,8 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
         rows_seen=rows_in(runs),
         numbers=moments.together(),
         constant=moments.constant,
-        median=float(np.median(sample)) if sample.size else None,
-        histogram=histogram(sample),
+        median=float(sample[len(sample) // 2]) if sample.size else None,
+        histogram=histogram_of_sorted(sample),
         histogram_rows=rows_in(runs_of_histogram),
         dimensions=moments.dimensions() if width > 1 else None,
         fitted=_fitted(schema) if width == 1 else {},

@@ -41,7 +41,7 @@ def _header(report: GraphReport, name: str) -> Html:
     edges = sum(edge.count for edge in report.edges.values())
     tiles = [
         (f"{sum(node.count for node in report.nodes.values()):,}", "nodes"),
-        (f"{edges:,}", "edges, reverses not counted"),
+        (f"{edges:,}", "edges, without reverses"),
         (f"{len(report.nodes):,}", "node types" if len(report.nodes) != 1 else "node type"),
         (f"{len(report.edges):,}", "edge types" if len(report.edges) != 1 else "edge type"),
         (wording.size(report.bytes), "on disk"),
@@ -204,9 +204,9 @@ def _construction(made: Construction, report_seconds: float | None) -> Html:
 def _footer(report: GraphReport) -> Html:
     words = [
         f"Graph {report.fingerprint[:12]}. Counts, degrees, labels and sizes are of all rows. Features are shown as "
-        "they are stored, after scaling; in large tables their statistics, and histograms in general, are of evenly spaced "
-        "samples of rows, the same each time. A bar at the end of a histogram with ≤ or ≥ also holds what lies beyond. "
-        "Memory is that of the process, with pages of mapped files.",
+        "they are stored, after scaling. Statistics of features in large tables, and histograms of features and texts, "
+        "are of evenly spaced samples of rows, the same each time. A bar at the end of a histogram with ≤ or ≥ also "
+        "holds what lies beyond. Memory is that of the process, with pages of mapped files.",
         "All numbers are in report.json beside this page.",
     ]
     return tag("footer", *(tag("p", text) for text in words))

@@ -26,8 +26,11 @@ nav{margin:10px 0 18px;display:flex;flex-wrap:wrap;gap:4px 14px;font-size:14px}
 .tile span{color:var(--soft);font-size:13px}
 .card{padding:14px 16px;margin:0 0 14px}
 .card>header{display:flex;flex-wrap:wrap;gap:2px 14px;align-items:baseline;margin-bottom:4px}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:14px 22px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,290px),1fr));gap:14px 22px}
 .grid>div{min-width:0}
+.plotted{display:flex;flex-wrap:wrap;gap:4px 22px;align-items:center}
+.plotted>svg{flex:1 1 260px;max-width:440px}
+.plotted>div{flex:1 1 220px;min-width:0}
 .name{font-weight:600;overflow-wrap:anywhere}
 ul.findings{list-style:none;margin:0;padding:0}
 ul.findings li{padding:8px 12px;border-radius:8px;margin:0 0 6px;border-left:4px solid;overflow-wrap:anywhere}
@@ -41,7 +44,7 @@ code,.where{font:13px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;o
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--soft);font-size:13px;white-space:nowrap}
-td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.number,th.number{text-align:right;padding-right:20px;font-variant-numeric:tabular-nums;white-space:nowrap}
 td{overflow-wrap:anywhere;min-width:48px}
 .depth-1{padding-left:16px}.depth-2{padding-left:32px}
 dl{display:flex;flex-wrap:wrap;gap:2px 18px;margin:4px 0}
@@ -52,7 +55,7 @@ details{margin:8px 0}
 summary{cursor:pointer;color:var(--soft);font-size:14px}
 details.card>summary{color:var(--text)}
 svg{display:block}
-svg.plot{width:100%;max-width:420px;height:auto;overflow:visible}
+svg.plot{width:100%;max-width:440px;height:auto;overflow:visible}
 svg rect,svg.spark path{fill:var(--bar)}
 svg.plot g:hover rect{fill:var(--p2)}
 svg text{fill:var(--soft);font-size:10px;font-family:inherit}

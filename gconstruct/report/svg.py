@@ -112,14 +112,16 @@ def meter(part: float) -> Html:
 
 def schema(nodes: Mapping[str, int], edges: Sequence[tuple[str, str, str, int]]) -> Html:
     """Node types on a circle, and an arrow for each edge type (source, relation, target, count)."""
-    width, height = 640, 360
+    width = 640
     names = list(nodes)
     place = {}
     for i, name in enumerate(names):
         turn = 2 * math.pi * (i / len(names)) - math.pi / 2 - (math.pi / len(names) if len(names) % 2 == 0 else 0)
-        place[name] = (width / 2 + 225 * math.cos(turn), height / 2 + 115 * math.sin(turn))
+        place[name] = (width / 2 + 225 * math.cos(turn), (60 + 18 * len(names)) * math.sin(turn))
     if len(names) == 1:
-        place[names[0]] = (width / 2, height / 2 + 20)
+        place[names[0]] = (width / 2, 0.0)
+    top = min(y for _, y in place.values()) - (110 if any(s == t for s, _, t, _ in edges) else 50)
+    bottom = max(y for _, y in place.values()) + 50
     drawn: list[Html] = []
     seen: dict[tuple[str, str], int] = {}
     for source, relation, target, count in edges:
@@ -134,7 +136,8 @@ def schema(nodes: Mapping[str, int], edges: Sequence[tuple[str, str, str, int]])
             for i, text in enumerate(texts)
         ]
         drawn.append(tag("g", circle, *lines, tag("title", f"{name}: {nodes[name]:,} nodes"), class_="node"))
-    return _svg(width, height, "Node types and edge types", "schema", drawn)
+    moved = tag("g", *drawn, transform=f"translate(0 {-top:.1f})")
+    return _svg(width, round(bottom - top), "Node types and edge types", "schema", [moved])
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], nth: int, tip: str, relation: str) -> Html:

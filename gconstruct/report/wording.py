@@ -6,10 +6,11 @@ from __future__ import annotations
 from gconstruct.report.model import Finding
 
 
-def number(value: float | None) -> str:
-    """'-', '12', '1,234,567', '0.0123', '1.2e+09'"""
+def number(value: float | None, scale: float = 0.0) -> str:
+    """'-', '12', '1,234,567', '0.0123', '1.2e+09'. scale: of numbers beside which a millionth is nothing."""
     if value is None:
         return "-"
+    value = 0.0 if abs(value) < 1e-6 * scale else value
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     text = f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.3g}"
@@ -38,7 +39,9 @@ def size(count: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """'0.12 s', '3.4 s', '2 min 05 s'"""
+    """'7 ms', '0.12 s', '3.4 s', '2 min 05 s'"""
+    if value < 0.1:
+        return f"{1000 * value:.0f} ms"
     if value < 60:
         return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
     minutes, rest = divmod(int(value + 0.5), 60)

@@ -41,8 +41,14 @@ def write_report(folder: Path, manifest: GraphManifest | None = None, trace: Tra
     if trace is not None:
         report.report_seconds = time.perf_counter() - started
     _write(folder / REPORT_JSON, report.model_dump_json(indent=1) + "\n")
-    _write(folder / REPORT_HTML, page(report, folder.resolve().name))
+    _write(folder / REPORT_HTML, page(report, graph_name(folder)))
     return report
+
+
+def graph_name(folder: Path) -> str:
+    """The folder's name; where it is the usual 'graph', that of the output folder around it."""
+    path = folder.resolve()
+    return path.parent.name or path.name if path.name == "graph" else path.name
 
 
 def construction_of(trace: Trace) -> Construction:
