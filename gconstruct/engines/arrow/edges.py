@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.engines.arrow.attributes import encode_attributes
+from gconstruct.encoding import TableEncoder
+from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
 from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
@@ -58,8 +59,8 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if not keep.all():
         dropped["unknown node"] = int(np.count_nonzero(~keep))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    attributes = encode_attributes(table, config, lambda: _hashed_ids(table, config), problems)
-    if len(problems) > before:
+    attributes = whole_table(TableEncoder(config, table.key), table, lambda: _hashed_ids(table, config), problems)
+    if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):
         if ends.unresolved.size:

@@ -17,7 +17,8 @@ import pyarrow as pa
 from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.csc import sort_edges
-from gconstruct.engines.arrow.attributes import encode_attributes, encode_images
+from gconstruct.encoding import TableEncoder
+from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
 from gconstruct.engines.arrow.plan import TablePlan, plan_tables
@@ -108,9 +109,9 @@ class ArrowEngine:
             self._problems.add(rules.no_nodes(table, f"graph.nodes.{name}"))
             return
         ids = table.column(column)
-        attributes = encode_attributes(table, config, lambda: ids, self._problems)
-        encode_images(table, config, self._config.base or ".", attributes, self._problems)
-        if self._problems:
+        encoder = TableEncoder(config, table.key, self._config.base or ".")
+        attributes = whole_table(encoder, table, lambda: ids, self._problems)
+        if attributes is None:
             return
         self._count_dropped(f"nodes.{name}", dropped, attributes)
         self._ids[name], self._attributes[name] = NodeIds(name, ids, open=created), attributes
