@@ -83,6 +83,14 @@ def large_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -
     return bad_rows(table, bad, values, f"column {column!r}", rule, fix)
 
 
+def unknown_classes(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
+    """Classes that the graph whose state is used does not have."""
+    fix = (
+        f"Correct the value, make it null, or construct without graph.like and graph.add_to and train again (see {key})"
+    )
+    return bad_rows(table, bad, values, f"column {column!r}", "a class of the graph whose state is used", fix)
+
+
 def unknown_splits(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
     """Words that name no split."""
     fix = f"Correct the value, or name another column in {key}.column"

@@ -242,6 +242,12 @@ class GraphConfig(Strict):
     """The graph folder; default: `<output>/graph`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
+    like: str | None = None
+    """A graph folder whose fitted state (means, categories, classes ...) these tables get instead of one of their own,
+    so that a model of that graph can read the new one. The tables must give the same types, features and labels."""
+    add_to: str | None = None
+    """A graph folder to which these tables add nodes and edges: `path` becomes a new folder with both, with the state
+    of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     partitions: PartitionsConfig = PartitionsConfig()
@@ -264,6 +270,11 @@ class GraphConfig(Strict):
             raise KeyedError(
                 "nodes", "must be given, unless graph has only the 'path' of a graph folder that is there already"
             )
+        if self.like is not None and self.add_to is not None:
+            raise KeyedError("like", "must be left out when 'add_to' is given, which takes the state of its graph too")
+        for key in ("like", "add_to"):
+            if self.is_built and getattr(self, key) is not None:
+                raise KeyedError(key, "must be left out when there are no tables (graph.nodes is empty)")
         if self.is_built and self.partitions.count != 1:
             raise KeyedError(
                 "partitions",
