@@ -21,7 +21,7 @@ from gconstruct.opened import GraphFiles
 from gconstruct.problems import Problems
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
-from graphstorm_like.errors import unknown
+from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
@@ -42,10 +42,15 @@ _NOT_STATE = (*_COLUMNS, "dtype")
 Schema = NodeTypeSchema | EdgeTypeSchema
 
 
-def known_graph(config: GraphConfig) -> KnownGraph | None:
-    """The graph that `like` or `add_to` names; None when neither is given. Raises DataError when it is none."""
+def known_graph(config: GraphConfig) -> KnownGraph:
+    """The graph that `like` or `add_to` names. Raises DataError when it is none, or the one that is to be made."""
     folder = config.like or config.add_to
-    return None if folder is None else KnownGraph(Path(folder), config, adds=config.add_to is not None)
+    assert folder is not None
+    adds = config.add_to is not None
+    if config.path is not None and Path(config.path).resolve() == Path(folder).resolve():
+        key = "graph.add_to" if adds else "graph.like"
+        raise DataError(f"graph.path: must be another folder than {key} (got {folder} for both). Name a new folder")
+    return KnownGraph(Path(folder), config, adds)
 
 
 class KnownGraph:
@@ -88,7 +93,9 @@ class KnownGraph:
         return _state(edge, self.manifest.edge(edge.edge_type))
 
     def id_types(self) -> dict[str, pa.DataType]:
-        """The types that ids must have, by node type."""
+        """The types that ids must have, by node type; none where the new ids are the only ones."""
+        if not self.adds:
+            return {}
         types = {"int64": pa.int64(), "string": pa.large_string()}
         return {name: types[node.id_type] for name, node in self.manifest.nodes.items()}
 
