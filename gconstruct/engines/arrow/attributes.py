@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gconstruct.attributes import Attributes
 from gconstruct.engines.arrow.labels import HashedIds, encode_label, encode_split
-from gconstruct.engines.arrow.read import Table
 from gconstruct.engines.arrow.texts import encode_text
 from gconstruct.features import encode_feature, transform_of
 from gconstruct.images import encode_image
 from gconstruct.problems import Problems
 from gconstruct.splits import split_counts
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,

@@ -16,9 +16,9 @@ from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.engines.arrow.attributes import encode_attributes
 from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
-from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.splits import EDGE_SEPARATOR
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
 
@@ -64,7 +64,7 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     for ends, (node_type, _) in zip((source, target), names, strict=True):
         if ends.unresolved.size:
             ids[node_type].want(ends)
-    return EdgeRows(config, source, target, attributes, dropped, len(table.files))
+    return EdgeRows(config, source, target, attributes, dropped, len(table.plan.files))
 
 
 def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, int]]:

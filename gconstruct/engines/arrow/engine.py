@@ -20,11 +20,11 @@ from gconstruct.csc import sort_edges
 from gconstruct.engines.arrow.attributes import encode_attributes, encode_images
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
-from gconstruct.engines.arrow.plan import TablePlan, plan_tables
-from gconstruct.engines.arrow.read import read_table
 from gconstruct.engines.base import Progress
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
+from gconstruct.tables.plan import TablePlan, plan_tables
+from gconstruct.tables.read import read_table
 from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig

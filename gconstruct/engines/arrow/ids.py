@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct import rules
-from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.tables.table import Table
 from gconstruct.values import all_integers
 
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct import rules
-from gconstruct.engines.arrow.read import Table
 from gconstruct.hashing import uniform
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.splits import WRITTEN, draw_splits, split_counts
+from gconstruct.tables.table import Table
 from gconstruct.values import all_integers, as_numbers
 from graphstorm_like.config.graph import LabelConfig, SplitConfig
 from graphstorm_like.graph.schema import NO_LABEL, SPLITS, LabelSchema

@@ -12,7 +12,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.read import Table
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import TextConfig
 from graphstorm_like.graph.schema import TextSchema
 
