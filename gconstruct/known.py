@@ -30,6 +30,7 @@ from graphstorm_like.graph.schema import (
     TARGET_COLUMN,
     EdgeTypeSchema,
     FeatureSchema,
+    ImageSchema,
     LabelSchema,
     NodeTypeSchema,
     read_manifest,
@@ -159,8 +160,7 @@ class KnownGraph:
     def _check_table(self, key: str, table: NodeConfig | EdgeConfig, schema: Schema, problems: Problems) -> None:
         self._same_names("feature", f"{key}.features", table.features, schema.features, problems)
         self._same_names("text", f"{key}.text", table.text, schema.text, problems)
-        if isinstance(table, NodeConfig) and isinstance(schema, NodeTypeSchema):
-            self._same_names("image", f"{key}.image", table.image, schema.image, problems)
+        self._same_names("image", f"{key}.image", table.image, _images(schema), problems)
         for name in table.labels:
             if name not in schema.labels:
                 problems.add(f"{key}.labels: {unknown(str(self.folder), 'label', name, schema.labels)}", key)
@@ -185,11 +185,15 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
         label: LabelConfig = table.labels[name]
         if label.kind != schema.labels[name].kind:
             yield f"labels.{name}.kind: must be {schema.labels[name].kind!r} (got {label.kind!r}),"
-    if isinstance(table, NodeConfig) and isinstance(schema, NodeTypeSchema):
-        for name in table.image.keys() & schema.image.keys():
-            size = [schema.image[name].height, schema.image[name].width]
-            if table.image[name].size != size:
-                yield f"image.{name}.size: must be {size} (got {table.image[name].size}),"
+    images = _images(schema)
+    for name in table.image.keys() & images.keys():
+        size = [images[name].height, images[name].width]
+        if table.image[name].size != size:
+            yield f"image.{name}.size: must be {size} (got {table.image[name].size}),"
+
+
+def _images(schema: Schema) -> dict[str, ImageSchema]:
+    return schema.image if isinstance(schema, NodeTypeSchema) else {}
 
 
 def _state(table: NodeConfig | EdgeConfig, schema: Schema) -> TableState:

@@ -26,7 +26,7 @@ from gconstruct.features import apply_fitted, fit_feature, fitted_feature, trans
 from gconstruct.problems import Problems
 from gconstruct.splits import split_counts
 from gconstruct.values import Source, TableRows
-from graphstorm_like.config.graph import EdgeConfig, ImageConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     FeatureSchema,
@@ -84,8 +84,8 @@ class TableEncoder:
     def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
         self._config, self._key, self._base = config, key, base
         self._labels = {name: LabelEncoder(name, label, key) for name, label in config.labels.items()}
-        self._images: dict[str, ImageConfig] = config.image if isinstance(config, NodeConfig) else {}
-        self._split = config.split if isinstance(config, EdgeConfig) else None
+        self._images = config.image
+        self._split = config.split
 
     @property
     def needs_fit(self) -> bool:
