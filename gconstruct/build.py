@@ -13,7 +13,7 @@ from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.model import REPORT_HTML
-from gconstruct.report.trace import Trace
+from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.errors import DataError, GslError
@@ -21,20 +21,25 @@ from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
 _WHOLE = "whole"
 """Folder inside the new one for a graph that is yet to be partitioned: after a kill there is one folder to clean up."""
 
 
 def build_graph(
-    config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
+    config: GraphConfig,
+    *,
+    progress: Callable[[str], None] | None = None,
+    follow: Follow | None = None,
+    force: bool = False,
 ) -> GraphManifest:
     """Make the graph folder `config.path`, unless it is up to date, and return its manifest.
 
     `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables
     names an existing folder, which is never built. Raises DataError that names file, column and row, and then leaves
-    the folder as it was. `progress` gets plain lines. `force` builds in any case.
+    the folder as it was. `progress` gets plain lines, `follow` (step, done, total) while a step of known size
+    advances. `force` builds in any case.
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
@@ -43,7 +48,7 @@ def build_graph(
     from gconstruct.partition import write_partitions
 
     say = progress or (lambda _: None)
-    started, trace = time.perf_counter(), Trace()
+    started, trace = time.perf_counter(), Trace(follow)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -151,18 +156,22 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
-    neutral = {"path", "report"} if config.partitions.count > 1 else {"path", "report", "partitions"}
-    settings = config.model_dump(mode="json", exclude=neutral)
-    for node in settings["nodes"].values():
-        if not node["image"]:
-            del node["image"]  # graph folders from before images existed stay valid
+    neutral = {"path", "report", "like", "add_to"}  # the known graph counts with its contents
+    if config.partitions.count == 1:
+        neutral.add("partitions")
+    # Without defaults: folders stay valid when a later version has more options.
+    settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
+    if config.like is not None or config.add_to is not None:
+        from gconstruct.known import known_graph
+
+        known = known_graph(config)
+        content["known"] = [known.key, known.fingerprint()]
     if plugins := _plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)

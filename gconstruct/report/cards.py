@@ -136,6 +136,7 @@ def labels(profiles: Mapping[str, LabelProfile]) -> Html | None:
 
 def _label(name: str, label: LabelProfile) -> Html:
     kind = f"{len(label.classes):,} classes" if label.classes else label.kind
+    kind += ", any number a row" if label.kind == "classes" else ""
     head = tag("h4", f"Label {name} ({kind})")
     has = f"{label.labelled:,} of {wording.count(label.rows, 'row')} ({wording.share(label.labelled, label.rows)})"
     parts: list[Child] = [head, tag("p", f"{has} have a label"), split_bar(label.splits)]
@@ -168,8 +169,8 @@ def split_bar(splits: Mapping[str, int]) -> Html:
 
 
 def _balance(label: LabelProfile) -> Html:
-    """Classes by split, the largest first, each as a share of its split."""
-    splits = [split for split, counts in label.class_counts.items() if sum(counts)]
+    """Classes by split, the largest first, each with its share of the rows."""
+    splits = [split for split in label.class_counts if label.splits[split]]
     totals = [sum(column) for column in zip(*label.class_counts.values(), strict=True)]
     largest = max(totals, default=0) or 1
     order = sorted(range(len(totals)), key=lambda i: -totals[i])
@@ -178,7 +179,7 @@ def _balance(label: LabelProfile) -> Html:
         cells = []
         for split in splits:
             counts = label.class_counts[split]
-            cells.append(f"{counts[i]:,} ({wording.share(counts[i], sum(counts))})")
+            cells.append(f"{counts[i]:,} ({wording.share(counts[i], label.splits[split])})")
         rows.append([_short(label.classes[i]), svg.meter(totals[i] / largest), f"{totals[i]:,}", *cells])
     head = ["class", "", "all", *(SPLIT_NAMES[split] for split in splits)]
     kinds = "..#" + "#" * len(splits)

@@ -32,7 +32,14 @@ ENOUGH_TEXTS = 20
 
 def find(report: GraphReport) -> list[Finding]:
     """All findings on a report."""
-    found = [*_nodes(report), *_edges(report), *_dropped(report), *_nulls(report), *_partitions(report)]
+    found = [
+        *map(wording.leak, report.leaks or []),
+        *_nodes(report),
+        *_edges(report),
+        *_dropped(report),
+        *_nulls(report),
+        *_partitions(report),
+    ]
     return sorted(found, key=lambda finding: finding.level != "warning")
 
 
@@ -125,11 +132,11 @@ def _classes(where: str, label: LabelProfile) -> Iterator[Finding]:
     if unseen and label.splits.get("train"):
         yield wording.classes_unseen(where, unseen, len(label.classes))
     totals = [sum(column) for column in zip(*label.class_counts.values(), strict=True)]
-    if len(label.classes) == 1:
+    if len(label.classes) == 1 and label.kind == "class":
         yield wording.one_class(where)
     elif totals and max(totals) > CLASS_RATIO * max(1, min(totals)):
         most, least = totals.index(max(totals)), totals.index(min(totals))
-        part = max(totals) / max(1, sum(totals))
+        part = max(totals) / max(1, label.labelled)
         yield wording.unbalanced(where, label.classes[most], part, label.classes[least], totals[least])
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from gconstruct.report.model import LabelProfile
 from gconstruct.report.numbers import Moments, histogram
-from gconstruct.report.rows import Pieces
+from gconstruct.report.rows import Pieces, view
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 
 _BLOCK = 1 << 18
@@ -16,30 +16,35 @@ _HISTOGRAM_ROWS = 1 << 18
 
 def label_profile(values: Pieces, splits: Pieces, schema: LabelSchema) -> LabelProfile:
     """Of one label."""
-    if schema.kind == "class":
-        return _classes(values, splits, schema)
     if schema.kind == "number":
         return _numbers(values, splits, schema)
-    counts = {name: schema.counts.get(name, 0) for name in SPLITS}  # a kind that is not known here
-    labelled = sum(counts.values())
-    return LabelProfile(kind=schema.kind, rows=len(values), labelled=labelled, splits=counts, classes=schema.classes)
+    return _classes(values, splits, schema)
 
 
 def _classes(values: Pieces, splits: Pieces, schema: LabelSchema) -> LabelProfile:
+    """Labels of one class a row, or of several."""
     width = len(schema.classes)
-    counts = np.zeros(len(SPLITS) * width, np.int64)
-    rows = [(0, len(values))]
-    for label, split in zip(values.slices(rows, _BLOCK), splits.slices(rows, _BLOCK), strict=True):
-        labels, of_split = label.to_numpy(zero_copy_only=False), split.to_numpy(zero_copy_only=False)
-        has = labels >= 0
-        cell = of_split[has].astype(np.int64) * width + labels[has]
-        counts += np.bincount(cell, minlength=len(counts))
-    table = counts.reshape(len(SPLITS), width)
+    table, by_split = np.zeros((len(SPLITS), width), np.int64), np.zeros(len(SPLITS), np.int64)
+    rows, block = [(0, len(values))], max(1, _BLOCK // max(1, width)) if schema.kind == "classes" else _BLOCK
+    for label, split in zip(values.slices(rows, block), splits.slices(rows, block), strict=True):
+        of_split = split.to_numpy(zero_copy_only=False).astype(np.int64)
+        if pa.types.is_fixed_size_list(label.type):
+            several = view(label, label.type.list_size)
+            has = several[:, 0] <= 1  # another number stands for null
+            for number in range(len(SPLITS)):
+                chosen = several[has & (of_split == number), :width]
+                table[number] += chosen.sum(axis=0, dtype=np.int64)
+        else:
+            labels = label.to_numpy(zero_copy_only=False)
+            has = labels >= 0
+            cell = of_split[has] * width + labels[has]
+            table += np.bincount(cell, minlength=table.size).reshape(table.shape)
+        by_split += np.bincount(of_split[has], minlength=len(SPLITS))
     return LabelProfile(
         kind=schema.kind,
         rows=len(values),
-        labelled=int(table.sum()),
-        splits=dict(zip(SPLITS, table.sum(axis=1).tolist(), strict=True)),
+        labelled=int(by_split.sum()),
+        splits=dict(zip(SPLITS, by_split.tolist(), strict=True)),
         classes=schema.classes,
         class_counts=dict(zip(SPLITS, table.tolist(), strict=True)),
     )

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 REPORT_VERSION = 1
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+REPORT_JSON, REPORT_HTML, LEAKS_JSON = "report.json", "report.html", "leaks.json"
 
 
 class _Model(BaseModel):
@@ -288,6 +288,21 @@ class Finding(_Model):
     """What may be done about it"""
 
 
+class LeakRecord(BaseModel):
+    """What the leak guard found: validation and test rows that are given away."""
+
+    rule: str
+    where: str
+    count: int
+    looked_at: int
+    total: int
+    """Of all such rows; more than `looked_at`: a sample was taken"""
+    what: str
+    """Continues 'count of looked_at'"""
+    fix: str
+    examples: list[str] = []
+
+
 class GraphReport(_Model):
     """The whole of report.json."""
 
@@ -298,6 +313,8 @@ class GraphReport(_Model):
     """Of the graph's files"""
     findings: list[Finding] = []
     """Warnings first"""
+    leaks: list[LeakRecord] | None = None
+    """null: nobody looked for them"""
     nodes: dict[str, NodeProfile]
     edges: dict[str, EdgeProfile]
     """By 'source:relation:target', without reverses"""

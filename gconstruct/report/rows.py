@@ -71,7 +71,7 @@ class Matrix:
     """A column of `width` numbers a row, in pieces: views of the mapped files."""
 
     def __init__(self, column: Pieces, width: int, bfloat16: bool = False) -> None:
-        self._pieces = [_view(piece, width) for piece in column.pieces]
+        self._pieces = [view(piece, width) for piece in column.pieces]
         self._starts, self._bfloat16 = column.starts, bfloat16
         self._block = max(1, _BLOCK_VALUES // width)
 
@@ -97,7 +97,8 @@ class Matrix:
                     yield numbers[at : min(at + self._block, end)]
 
 
-def _view(piece: pa.Array, width: int) -> np.ndarray:
+def view(piece: pa.Array, width: int) -> np.ndarray:
+    """Numbers (rows, width) of an Arrow array, without a copy."""
     if pa.types.is_fixed_size_list(piece.type):  # its flatten() takes 0.1 ms
         piece = piece.values.slice(piece.offset * width, len(piece) * width)
     numbers: np.ndarray = piece.to_numpy(zero_copy_only=False).reshape(-1, width)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from gconstruct.report.model import Finding
+from gconstruct.report.model import Finding, LeakRecord
 
 
 def number(value: float | None, scale: float = 0.0) -> str:
@@ -163,6 +163,14 @@ def unbalanced(where: str, largest: str, part: float, smallest: str, rows: int) 
 def few_labels(where: str, labelled: int, total: int) -> Finding:
     """Few rows have a label."""
     return _note("few_labels", where, f"{labelled:,} of {count(total, 'row')} ({share(labelled, total)}) have a label.")
+
+
+def leak(found: LeakRecord) -> Finding:
+    """What the leak guard found."""
+    sample = f" (a sample of {found.total:,})" if found.total > found.looked_at else ""
+    examples = f", e.g. {', '.join(found.examples)}" if found.examples else ""
+    what = f"{found.count:,} of {found.looked_at:,}{sample} {found.what}{examples}."
+    return _warning(f"leak_{found.rule}", found.where, f"Leak: {what}", f"{found.fix}.")
 
 
 def dropped(where: str, reason: str, rows: int, total: int | None, many: bool) -> Finding:

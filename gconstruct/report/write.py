@@ -9,14 +9,18 @@ import os
 import time
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from gconstruct.report.findings import find
 from gconstruct.report.model import (
+    LEAKS_JSON,
     REPORT_HTML,
     REPORT_JSON,
     Construction,
     DroppedExample,
     DroppedRecord,
     GraphReport,
+    LeakRecord,
     StepRecord,
     TableRecord,
 )
@@ -36,6 +40,7 @@ def write_report(folder: Path, manifest: GraphManifest | None = None, trace: Tra
     manifest = read_manifest(folder) if manifest is None else manifest
     report = profile_graph(folder, manifest)
     report.construction = _recorded(folder, report) if trace is None else construction_of(trace)
+    report.leaks = _leaks(folder)
     _count_created(report)
     report.findings = find(report)
     if trace is not None:
@@ -89,6 +94,14 @@ def _recorded(folder: Path, report: GraphReport) -> Construction | None:
     except (OSError, ValueError):  # there is none, or it is of another version
         return None
     return old.construction if old.fingerprint == report.fingerprint else None
+
+
+def _leaks(folder: Path) -> list[LeakRecord] | None:
+    """The findings of the leak guard, if it has looked at this folder."""
+    try:
+        return TypeAdapter(list[LeakRecord]).validate_json((folder / LEAKS_JSON).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _count_created(report: GraphReport) -> None:
