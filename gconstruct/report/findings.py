@@ -32,14 +32,9 @@ ENOUGH_TEXTS = 20
 
 def find(report: GraphReport) -> list[Finding]:
     """All findings on a report."""
-    found = [
-        *map(wording.leak, report.leaks or []),
-        *_nodes(report),
-        *_edges(report),
-        *_dropped(report),
-        *_nulls(report),
-        *_partitions(report),
-    ]
+    found = [wording.leak(leak) for leak in report.leaks or []]
+    for rule in (_nodes, _edges, _dropped, _nulls, _partitions):
+        found += rule(report)
     return sorted(found, key=lambda finding: finding.level != "warning")
 
 
@@ -144,6 +139,9 @@ def _dropped(report: GraphReport) -> Iterator[Finding]:
     tables = report.construction.tables if report.construction is not None else {}
     for key, rows in report.dropped.items():
         where, _, reason = key.rpartition(": ")
+        if ".labels." in where:
+            yield wording.lost_split(where, rows)
+            continue
         total = tables[where].rows if where in tables else None
         many = total is not None and rows > MANY_DROPPED * total
         yield wording.dropped(where, reason, rows, total, many)

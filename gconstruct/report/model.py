@@ -179,7 +179,7 @@ class NodeProfile(_Model):
     isolated: int
     """Nodes without an edge of any type"""
     from_edges: int | None = None
-    """Nodes that only edges name: they have no features. null: not known without the record of construction"""
+    """Nodes that only edges name: they have no features. null: not known"""
     features: dict[str, FeatureProfile] = {}
     text: dict[str, TextProfile] = {}
     image: dict[str, ImageProfile] = {}
@@ -271,6 +271,8 @@ class Construction(_Model):
     steps: list[StepRecord]
     tables: dict[str, TableRecord]
     """By 'nodes.item' or 'edges.user:buys:item'"""
+    created: dict[str, int] = {}
+    """By 'nodes.item': nodes that only edges name"""
     dropped: list[DroppedRecord]
 
 

@@ -21,8 +21,6 @@ SEEN_VALUES = 1 << 25
 """Numbers of a type's features that statistics are made of; tables with more are sampled"""
 HISTOGRAM_VALUES = 1 << 22
 """Numbers of a type's features that histograms are made of"""
-_LONG_RUN = 1 << 14
-"""Numbers in a run at least: a block takes 0.1 ms however short it is"""
 MIN_ROWS, MAX_HISTOGRAM_ROWS = 1_000, 50_000
 
 
@@ -39,7 +37,9 @@ class Moments:
     def add(self, block: np.ndarray) -> None:
         """Numbers (width, rows)."""
         low = high = block
-        count, sums = np.full(len(block), block.shape[1], np.int64), block.sum(axis=1)
+        count = np.full(len(block), block.shape[1], np.int64)
+        with np.errstate(invalid="ignore"):  # of inf - inf
+            sums = block.sum(axis=1)
         finite = None
         if not np.isfinite(sums).all():  # float32 numbers cannot overflow a float64 sum
             finite = np.isfinite(block)
@@ -130,7 +130,7 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
     """Statistics of a feature. share_of_values: how much of the budget of its type's features it may use, 0 to 1."""
     width, num_rows, bfloat16 = schema.width, len(column), schema.dtype == "bfloat16"
     seen = _rows(SEEN_VALUES * share_of_values / max(width, 1), num_rows)
-    runs = sample_runs(num_rows, seen, max(64, _LONG_RUN // max(width, 1)))
+    runs = sample_runs(num_rows, seen)
     if not num_rows or not width:
         return FeatureProfile(width=width, dtype=schema.dtype, rows_seen=0, numbers=Numbers())
     moments = Moments(width)

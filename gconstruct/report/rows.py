@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from graphstorm_like.graph.bfloat16 import from_bits
 
-RUNS = 64
+RUNS, MIN_RUN = 16, 64
 _BLOCK_VALUES = 1 << 16
 """Numbers in a block: 512 kB as float64, so that several passes over it stay in the CPU's cache"""
 
@@ -24,12 +24,11 @@ Runs = Sequence[tuple[int, int]]
 
 
 @cache
-def sample_runs(num_rows: int, wanted: int, shortest: int = 64) -> Runs:
-    """Evenly spaced runs that have about `wanted` rows together; all rows when there are not more.
-    shortest: rows that a run has at least."""
+def sample_runs(num_rows: int, wanted: int) -> Runs:
+    """Evenly spaced runs that have about `wanted` rows together; all rows when there are not more."""
     if num_rows <= wanted:
         return [(0, num_rows)]
-    runs = min(RUNS, max(1, wanted // shortest))
+    runs = min(RUNS, max(1, wanted // MIN_RUN))
     length = wanted // runs
     starts = np.linspace(0, num_rows - length, runs).astype(np.int64)
     return [(start, start + length) for start in starts.tolist()]
@@ -77,9 +76,21 @@ class Matrix:
 
     def blocks(self, runs: Runs) -> Iterator[np.ndarray]:
         """float64 (width, rows) block by block: each dimension's numbers are contiguous."""
+        waiting: list[np.ndarray] = []
+        rows = 0
         for numbers in self._slices(runs):
-            exact = from_bits(numbers) if self._bfloat16 else numbers
-            yield np.ascontiguousarray(exact.T, dtype=np.float64)
+            waiting.append(numbers)
+            rows += len(numbers)
+            if rows >= self._block:
+                yield self._exact(waiting)
+                waiting, rows = [], 0
+        if waiting:
+            yield self._exact(waiting)
+
+    def _exact(self, slices: list[np.ndarray]) -> np.ndarray:
+        numbers = slices[0] if len(slices) == 1 else np.concatenate(slices)
+        exact = from_bits(numbers) if self._bfloat16 else numbers
+        return np.ascontiguousarray(exact.T, dtype=np.float64)
 
     def sample(self, runs: Runs) -> np.ndarray:
         """float64: all finite numbers of some rows, in no particular shape."""

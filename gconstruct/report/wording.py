@@ -180,6 +180,12 @@ def dropped(where: str, reason: str, rows: int, total: int | None, many: bool) -
     return finding("dropped", where, f"{count(rows, 'row')}{of} left out: {reason}.")
 
 
+def lost_split(where: str, rows: int) -> Finding:
+    """Rows that are in a split for nothing."""
+    have = "has" if rows == 1 else "have"
+    return _note("lost_split", where, f"{count(rows, 'row')} {have} a split but no label, and so {have} no part in it.")
+
+
 def nulls(where: str, column: str, rows: int, total: int) -> Finding:
     """A column that is mostly null."""
     return _note(

@@ -41,7 +41,9 @@ def write_report(folder: Path, manifest: GraphManifest | None = None, trace: Tra
     report = profile_graph(folder, manifest)
     report.construction = _recorded(folder, report) if trace is None else construction_of(trace)
     report.leaks = _leaks(folder)
-    _count_created(report)
+    if report.construction is not None:
+        for name, node in report.nodes.items():
+            node.from_edges = report.construction.created.get(f"nodes.{name}")
     report.findings = find(report)
     if trace is not None:
         report.report_seconds = time.perf_counter() - started
@@ -83,6 +85,7 @@ def construction_of(trace: Trace) -> Construction:
         peak_bytes=max((step.peak_bytes for step in steps), default=0),
         steps=steps,
         tables=tables,
+        created=trace.created_nodes,
         dropped=dropped,
     )
 
@@ -102,19 +105,6 @@ def _leaks(folder: Path) -> list[LeakRecord] | None:
         return TypeAdapter(list[LeakRecord]).validate_json((folder / LEAKS_JSON).read_bytes())
     except (OSError, ValueError):
         return None
-
-
-def _count_created(report: GraphReport) -> None:
-    """Nodes that are in no row of their table."""
-    if report.construction is None:
-        return
-    left_out: dict[str, int] = {}
-    for record in report.construction.dropped:
-        left_out[record.where] = left_out.get(record.where, 0) + record.count
-    for name, node in report.nodes.items():
-        read = report.construction.tables.get(f"nodes.{name}")
-        rows = 0 if read is None else read.rows - left_out.get(f"nodes.{name}", 0)
-        node.from_edges = max(0, node.count - rows)
 
 
 def _write(path: Path, text: str) -> None:
