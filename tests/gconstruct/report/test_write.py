@@ -1,4 +1,4 @@
-"""report.html and report.json of a graph folder: made by construction, made again, and never in the way of the graph."""
+"""report.html and report.json: made by construction, made again, and never in the way of the graph."""
 
 from __future__ import annotations
 
