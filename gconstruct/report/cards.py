@@ -52,8 +52,8 @@ def edge_card(name: str, edge: EdgeProfile, read: TableRecord | None, folded: bo
     if edge.source == edge.target:
         facts.append(("from a node to itself", f"{edge.loops:,}"))
     ends = [
-        _degrees(edge.out_degrees, f"Edges out of a {edge.source}"),
-        _degrees(edge.in_degrees, f"Edges into a {edge.target}"),
+        _degrees(edge.out_degrees, f"Edges out of {edge.source}"),
+        _degrees(edge.in_degrees, f"Edges into {edge.target}"),
     ]
     splits = None if edge.splits is None else join([tag("h4", "Splits, for link prediction"), split_bar(edge.splits)])
     body = [
@@ -121,7 +121,7 @@ def _text(name: str, text: TextProfile) -> Html:
     sampled = f"Lengths of a sample of {text.rows_seen:,} rows" if text.rows_seen < text.rows else None
     small = tag("small", sampled, class_="soft") if sampled else None
     head = [tag("span", name, class_="name"), " ", tag("small", "lengths in characters", class_="soft")]
-    if text.histogram is None:
+    if text.histogram is None or len(text.histogram.counts) == 1:
         return tag("div", *head, pairs(facts), small)
     plot = svg.histogram(text.histogram, f"Lengths of {name} in characters")
     return tag("div", *head, plotted(plot, pairs(facts), small))
@@ -148,7 +148,8 @@ def _label(name: str, label: LabelProfile) -> Html:
             values = [wording.number(v) for v in (numbers.min, numbers.mean, numbers.std, numbers.max)]
             rows.append([SPLIT_NAMES[split], f"{label.splits[split]:,}", *values])
         by_split = table(["split", "rows", "min", "mean", "std", "max"], rows, ".#####")
-        parts.append(by_split if label.histogram is None else plotted(_plot(label.histogram, name), by_split))
+        several = label.histogram is not None and len(label.histogram.counts) > 1
+        parts.append(plotted(_plot(label.histogram, name), by_split) if label.histogram and several else by_split)
     return tag("div", *parts)
 
 

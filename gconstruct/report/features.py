@@ -37,8 +37,9 @@ def _plotted(name: str, feature: FeatureProfile) -> Html:
     elif feature.histogram is not None:
         fitted = ", ".join(f"{key} {wording.number(value)}" for key, value in feature.fitted.items())
         before = tag("small", f"before scaling: {fitted}", class_="soft") if fitted else None
-        plot = svg.histogram(feature.histogram, f"Histogram of {name}")
-        parts.append(plotted(plot, pairs(_numbers(feature)), before))
+        facts = join([pairs(_numbers(feature)), before])
+        several = len(feature.histogram.counts) > 1
+        parts.append(plotted(svg.histogram(feature.histogram, f"Histogram of {name}"), facts) if several else facts)
     if feature.dimensions is not None and feature.constant:
         parts.append(tag("p", f"{feature.constant:,} dimensions have one value only", class_="soft"))
     return tag("div", *parts)

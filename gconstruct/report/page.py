@@ -15,8 +15,8 @@ from gconstruct.report.style import STYLE
 
 SHOWN_ALIKE, MAX_SCHEMA = 3, 10
 """Findings of one kind that are unfolded; node types of a drawing"""
-MAX_TYPES = 200
-"""Cards of a kind"""
+MAX_TYPES, LISTED = 200, 25
+"""Cards of a kind, and edge types of an unfolded list"""
 
 
 def page(report: GraphReport, name: str) -> str:
@@ -91,7 +91,7 @@ def _overview(report: GraphReport) -> Html:
     if len(report.nodes) <= MAX_SCHEMA and 0 < len(report.edges) <= 3 * MAX_SCHEMA:
         counts = {name: node.count for name, node in report.nodes.items()}
         edges = [(edge.source, edge.relation, edge.target, edge.count) for edge in report.edges.values()]
-        parts.append(tag("div", svg.schema(counts, edges), class_="card"))
+        parts.append(tag("div", svg.schema(counts, edges), class_="card scroll"))
     rows: list[list[Child]] = []
     for name, node in list(report.nodes.items())[:MAX_TYPES]:
         inputs = [wording.count(len(what), word) for what, word in ((node.features, "feature"), (node.text, "text"),
@@ -107,7 +107,9 @@ def _overview(report: GraphReport) -> Html:
         rows.append([link, f"{edge.count:,}", *means, f"{edge.out_degrees.max:,}", f"{edge.in_degrees.max:,}"])
     if rows:
         head = ["edge type", "edges", "mean out", "mean in", "max out", "max in"]
-        parts.append(table(head, rows, ".#####"))
+        whole = table(head, rows, ".#####")
+        few = len(rows) <= LISTED
+        parts.append(whole if few else details(f"All {wording.count(len(rows), 'edge type')}", whole))
     return join(parts)
 
 

@@ -46,6 +46,7 @@ th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line)
 th{font-weight:600;color:var(--soft);font-size:13px;white-space:nowrap}
 td.number,th.number{text-align:right;padding-right:20px;font-variant-numeric:tabular-nums;white-space:nowrap}
 td{overflow-wrap:anywhere;min-width:48px}
+td:first-child{min-width:104px}
 .depth-1{padding-left:16px}.depth-2{padding-left:32px}
 dl{display:flex;flex-wrap:wrap;gap:2px 18px;margin:4px 0}
 dl div{display:flex;gap:6px}
@@ -67,7 +68,7 @@ svg .track{fill:var(--line)}
 svg.stacked{width:100%;height:12px;margin:4px 0}
 svg .part-0{fill:var(--p0)}svg .part-1{fill:var(--p1)}svg .part-2{fill:var(--p2)}svg .part-3{fill:var(--p3)}
 svg .part-4{fill:var(--p4)}svg .part-5{fill:var(--p5)}
-svg.schema{width:100%;max-width:720px;height:auto;margin:0 auto}
+svg.schema{width:100%;min-width:460px;max-width:720px;height:auto;margin:0 auto}
 svg.schema .node rect{fill:var(--card);stroke:var(--bar);stroke-width:1.5}
 svg.schema .node text{fill:var(--text);font-size:12px}
 svg.schema .node text.small{fill:var(--soft);font-size:10px}

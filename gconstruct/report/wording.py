@@ -131,7 +131,7 @@ def texts_missing(where: str, missing: int, total: int, many: bool) -> Finding:
 
 def texts_alike(where: str, distinct: int, seen: int) -> Finding:
     """The same texts again and again."""
-    return _note("texts_alike", where, f"Of {count(seen, 'text')} looked at, only {distinct:,} are different.")
+    return _note("texts_alike", where, f"Only {count(distinct, 'different text')} among {seen:,} looked at.")
 
 
 def no_rows(where: str, split: str) -> Finding:
