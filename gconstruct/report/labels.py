@@ -25,11 +25,12 @@ def _classes(values: Pieces, splits: Pieces, schema: LabelSchema) -> LabelProfil
     """Labels of one class a row, or of several."""
     width = len(schema.classes)
     table, by_split = np.zeros((len(SPLITS), width), np.int64), np.zeros(len(SPLITS), np.int64)
-    rows, block = [(0, len(values))], max(1, _BLOCK // max(1, width)) if schema.kind == "classes" else _BLOCK
+    kind, rows = values.pieces[0].type, [(0, len(values))]
+    block = max(1, _BLOCK // kind.list_size) if pa.types.is_fixed_size_list(kind) else _BLOCK
     for label, split in zip(values.slices(rows, block), splits.slices(rows, block), strict=True):
         of_split = split.to_numpy(zero_copy_only=False).astype(np.int64)
-        if pa.types.is_fixed_size_list(label.type):
-            several = view(label, label.type.list_size)
+        if pa.types.is_fixed_size_list(kind):
+            several = view(label, kind.list_size)
             has = several[:, 0] <= 1  # another number stands for null
             for number in range(len(SPLITS)):
                 chosen = several[has & (of_split == number), :width]

@@ -140,8 +140,6 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
     few = _rows(HISTOGRAM_VALUES * share_of_values / width, MAX_HISTOGRAM_ROWS)
     runs_of_histogram = sample_runs(num_rows, few)
     sample = np.sort(matrix.sample(runs_of_histogram))
-    categories = schema.fitted.get("categories")
-    known = isinstance(categories, list) and width - len(categories) in (0, 1)
     encode = schema.fitted.get("encode")
     return FeatureProfile(
         width=width,
@@ -155,7 +153,7 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
         histogram_rows=rows_in(runs_of_histogram),
         dimensions=moments.dimensions() if width > 1 else None,
         fitted=_fitted(schema) if width == 1 else {},
-        categories=_names(categories, width) if known else None,
+        categories=_categories(schema),
     )
 
 
@@ -174,6 +172,10 @@ def _fitted(schema: FeatureSchema) -> dict[str, float]:
     return out
 
 
-def _names(categories: list[object], width: int) -> list[str]:
+def _categories(schema: FeatureSchema) -> list[str] | None:
+    """What each dimension stands for; the last one may be for all others."""
+    categories = schema.fitted.get("categories")
+    if not isinstance(categories, list) or schema.width - len(categories) not in (0, 1):
+        return None
     names = [str(name) for name in categories]
-    return names if len(names) == width else [*names, "other"]
+    return names if len(names) == schema.width else [*names, "other"]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from gconstruct.report import degrees, lengths, numbers, rows
 from gconstruct.report.degrees import DegreeCounter
+from gconstruct.report.labels import label_profile
 from gconstruct.report.lengths import text_profile
 from gconstruct.report.numbers import Moments, feature_profile, histogram
 from gconstruct.report.rows import Pieces, rows_in, sample_runs
 from graphstorm_like.graph.bfloat16 import to_bits
-from graphstorm_like.graph.schema import FeatureSchema
+from graphstorm_like.graph.schema import FeatureSchema, LabelSchema
 
 from ..tables import graph, item, link, write
 from .graphs import config, report_of
@@ -84,6 +85,17 @@ def test_labels_that_are_numbers(tmp_path: Path) -> None:
     y = report_of(graph(tmp_path, {"item": item(labels={"y": label})})).nodes["item"].labels["y"]
     assert y.splits == {"none": 0, "train": 2, "valid": 0, "test": 1}
     assert (y.labelled, y.numbers["train"].mean, y.numbers["train"].std, y.numbers["test"].max) == (3, 2, 1, 8)
+
+
+def test_labels_of_several_classes() -> None:
+    none, splits = 255, pa.array([1, 1, 2, 3, 0], pa.uint8())
+    table = np.array([[1, 1], [0, 1], [0, 0], [none, none], [1, 0]], np.uint8)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(table.ravel()), 2)
+    schema = LabelSchema(kind="class", classes=["a", "b"])
+    values, of_split = Pieces([column.slice(0, 3), column.slice(3)]), Pieces([splits.slice(0, 3), splits.slice(3)])
+    made = label_profile(values, of_split, schema)
+    assert (made.labelled, made.splits) == (4, {"none": 1, "train": 2, "valid": 1, "test": 0})
+    assert made.class_counts == {"none": [1, 0], "train": [1, 2], "valid": [0, 0], "test": [0, 0]}
 
 
 def test_nodes_that_only_edges_name(tmp_path: Path) -> None:
