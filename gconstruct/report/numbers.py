@@ -21,7 +21,7 @@ SEEN_VALUES = 1 << 25
 """Numbers of a type's features that statistics are made of; tables with more are sampled"""
 HISTOGRAM_VALUES = 1 << 22
 """Numbers of a type's features that histograms are made of"""
-MIN_ROWS, MAX_HISTOGRAM_ROWS = 1_000, 50_000
+MIN_SEEN, MIN_HISTOGRAM_ROWS, MAX_HISTOGRAM_ROWS = 50_000, 1_000, 50_000
 
 
 class Moments:
@@ -129,7 +129,7 @@ def histogram_of_sorted(values: np.ndarray, bins: int = BINS) -> Histogram | Non
 def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: float) -> FeatureProfile:
     """Statistics of a feature. share_of_values: how much of the budget of its type's features it may use, 0 to 1."""
     width, num_rows, bfloat16 = schema.width, len(column), schema.dtype == "bfloat16"
-    seen = _rows(SEEN_VALUES * share_of_values / max(width, 1), num_rows)
+    seen = max(MIN_SEEN, int(SEEN_VALUES * share_of_values / max(width, 1)))
     runs = sample_runs(num_rows, seen)
     if not num_rows or not width:
         return FeatureProfile(width=width, dtype=schema.dtype, rows_seen=0, numbers=Numbers())
@@ -137,7 +137,7 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
     matrix = Matrix(column, width, bfloat16)
     for block in matrix.blocks(runs):
         moments.add(block)
-    few = _rows(HISTOGRAM_VALUES * share_of_values / width, MAX_HISTOGRAM_ROWS)
+    few = max(MIN_HISTOGRAM_ROWS, min(int(HISTOGRAM_VALUES * share_of_values / width), MAX_HISTOGRAM_ROWS))
     runs_of_histogram = sample_runs(num_rows, few)
     sample = np.sort(matrix.sample(runs_of_histogram))
     encode = schema.fitted.get("encode")
@@ -155,10 +155,6 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
         fitted=_fitted(schema) if width == 1 else {},
         categories=_categories(schema),
     )
-
-
-def _rows(budget: float, most: int) -> int:
-    return max(MIN_ROWS, min(int(budget), most))
 
 
 def _fitted(schema: FeatureSchema) -> dict[str, float]:

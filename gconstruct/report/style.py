@@ -46,7 +46,7 @@ th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line)
 th{font-weight:600;color:var(--soft);font-size:13px;white-space:nowrap}
 td.number,th.number{text-align:right;padding-right:20px;font-variant-numeric:tabular-nums;white-space:nowrap}
 td{overflow-wrap:anywhere;min-width:48px}
-td:first-child{min-width:104px}
+td:first-child,td:last-child:not(.number){min-width:104px}
 .depth-1{padding-left:16px}.depth-2{padding-left:32px}
 dl{display:flex;flex-wrap:wrap;gap:2px 18px;margin:4px 0}
 dl div{display:flex;gap:6px}

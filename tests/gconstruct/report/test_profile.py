@@ -209,6 +209,7 @@ def test_samples_are_spread_over_all_rows(num_rows: int, wanted: int) -> None:
 
 def test_large_tables_are_sampled_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numbers, "SEEN_VALUES", 4_000)
+    monkeypatch.setattr(numbers, "MIN_SEEN", 1_000)
     monkeypatch.setattr(lengths, "SAMPLE", 500)
     column = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(20_000, dtype=np.float32)), 1)
     profile = feature_profile(Pieces([column]), FeatureSchema(width=1), 1.0)
