@@ -46,19 +46,21 @@ class InputFile:
         return fsspec.open(self.path, "rb").open()
 
 
-def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
-    """All files of a table. What cannot be found goes to `problems` under the name `where`."""
+def resolve(
+    where: str, files: list[str], base: str | None, file_format: str, problems: Problems, key: str = "files"
+) -> list[InputFile]:
+    """All files of a table. What cannot be found goes to `problems` under the name `where`.`key`."""
     by_path: dict[str, InputFile] = {}
     for pattern in files:
         full = _absolute(pattern, base)
         lookup = _remote if "://" in full else _local
-        for path, size, stamp in lookup(f"{where}.files", full, file_format, problems):
+        for path, size, stamp in lookup(f"{where}.{key}", full, file_format, problems):
             kind = _format_of(path) if file_format == "auto" else file_format
             if kind is None:
                 problems.add(
                     f"{path}: the file name must end with {_listed()} (got {os.path.basename(path)!r}). "
                     f"Rename it, or set {where}.format",
-                    f"{where}.files",
+                    f"{where}.{key}",
                 )
             else:
                 by_path.setdefault(path, InputFile(path, kind, size, stamp))
