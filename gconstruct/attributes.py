@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.schema import NO_LABEL, FeatureSchema, ImageSchema, LabelSchema, TextSchema, label_column
+from graphstorm_like.graph.schema import (
+    NO_CLASSES,
+    NO_LABEL,
+    FeatureSchema,
+    ImageSchema,
+    LabelSchema,
+    TextSchema,
+    label_column,
+)
+
+
+_NO_LABELS = {"int32": NO_LABEL, "uint8": NO_CLASSES, "float32": np.nan}
 
 
 @dataclass(slots=True)
@@ -40,5 +51,5 @@ def _extended(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarra
         return pa.concat_arrays([values, pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))])
     fill: float = 0
     if name.startswith(label_column("")):
-        fill = NO_LABEL if values.dtype == np.int32 else np.nan
+        fill = _NO_LABELS[values.dtype.name]
     return np.concatenate([values, np.full((count, *values.shape[1:]), fill, values.dtype)])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -132,7 +133,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
     # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
-    neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
+    neutral = {"path", "on_leak"} if config.partitions.count > 1 else {"path", "on_leak", "partitions"}
     settings = config.model_dump(mode="json", exclude=neutral)
     for node in settings["nodes"].values():
         if not node["image"]:
@@ -149,16 +150,33 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
-    """Hashes of the plug-ins that features are made by."""
+    """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
+    made_by = [*features, *(split for _, split in _splits(config))]
+    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
     if not own:
         return {}
+    from gconstruct.splits import SPLIT_OPERATORS
     from gconstruct.transforms.base import TRANSFORMS
 
-    modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
-    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
+    modules: list[str] = []
+    for made in own:
+        operator: type = SPLIT_OPERATORS.of(made) if isinstance(made, SplitConfig) else TRANSFORMS.of(made)
+        modules += [type(made).__module__, operator.__module__]
+    return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
+    """All splits of labels and edges, with their places in the YAML."""
+    tables = {f"graph.nodes.{name}": node.labels for name, node in sorted(config.nodes.items())}
+    tables |= {f"graph.edges[{i}]": edge.labels for i, edge in enumerate(config.edges)}
+    for key, labels in tables.items():
+        for name, label in labels.items():
+            yield f"{key}.labels.{name}.split", label.split
+    for i, edge in enumerate(config.edges):
+        if edge.split is not None:
+            yield f"graph.edges[{i}].split", edge.split
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:
@@ -170,6 +188,9 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    for key, split in _splits(config):
+        for part, paths in split.files().items():
+            files += resolve(key, paths, config.base, ID_LIST, problems, part)
     problems.raise_if_any()
     return files
 

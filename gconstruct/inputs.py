@@ -19,6 +19,9 @@ SUFFIXES = {
     "csv": (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
 }
 
+ID_LIST = "ids"
+"""Format of files that list ids, whatever the endings of their names: see splits.id_files."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -27,7 +30,7 @@ class InputFile:
     path: str
     """Absolute path or URL; this is what messages name."""
     format: str
-    """parquet or csv"""
+    """parquet, csv or ID_LIST"""
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""

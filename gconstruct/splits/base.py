@@ -62,8 +62,10 @@ class SplitRows:
 class Split(ABC, Generic[Config, Values, Statistics, State]):
     """The operator of one split. Steps that find something wrong report it and return None."""
 
-    looks_first = True
-    """Whether `read` and `fit` do anything that is needed before `apply`: checks, or statistics."""
+    needs_fit = True
+    """Whether `apply` depends on other rows, or only all rows show what is wrong."""
+    checks = True
+    """Whether `read` may find something wrong."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -95,6 +97,8 @@ class Split(ABC, Generic[Config, Values, Statistics, State]):
 
 class RowwiseSplit(Split[Config, Values, tuple[()], tuple[()]]):
     """A split that depends on each row alone."""
+
+    needs_fit = False
 
     def fit(self, values: Values) -> tuple[()]:
         """Nothing."""

@@ -43,7 +43,7 @@ class DrawnSplit(Split[Config, Draws, ClassHashes, Bounds]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.looks_first = config.stratify
+        self.needs_fit = self.checks = config.stratify
 
     @abstractmethod
     def ends(self) -> np.ndarray:

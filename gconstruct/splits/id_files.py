@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.problems import Problems, shown
 from gconstruct.splits.base import EDGE_SEPARATOR
 from graphstorm_like.config.splits import SplitConfig
@@ -30,7 +30,7 @@ class _BadList(Exception):
 
 def split_files(config: SplitConfig, part: str, key: str, base: str | None, problems: Problems) -> list[InputFile]:
     """The files of one part, e.g. 'valid', of the split at `key`."""
-    return resolve(key, config.files()[part], base, "ids", problems, part)
+    return resolve(key, config.files()[part], base, ID_LIST, problems, part)
 
 
 def read_ids(

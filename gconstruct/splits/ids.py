@@ -28,6 +28,7 @@ class Named(Split[IdsSplit, np.ndarray, Found, tuple[()]]):
 
     def __init__(self, config: IdsSplit) -> None:
         super().__init__(config)
+        self.needs_fit = config.on_unknown_id == "error"
         self._lists: dict[str, np.ndarray] | None = None
 
     def read(self, rows: SplitRows) -> np.ndarray | None:

@@ -62,6 +62,10 @@ class Cuts:
 class InTime(Split[TimeSplit, Times, TimeCounts, Cuts]):
     """Rows of one time share a split."""
 
+    def __init__(self, config: TimeSplit) -> None:
+        super().__init__(config)
+        self.needs_fit = config.valid_from is None
+
     def columns(self) -> list[tuple[str, str, str]]:
         """See Split."""
         return [(self.config.column, "moment", "column")]

@@ -35,6 +35,8 @@ SPLITS = ("none", "train", "valid", "test")
 """A split column is uint8; the number is the position in this list."""
 NO_LABEL = -1
 """Class labels are int32 positions in `classes`; this stands for null."""
+NO_CLASSES = 255
+"""Labels of several classes are uint8 (n, classes), 1 where a row has the class; a row of these stands for null."""
 
 
 def feature_column(name: str) -> str:
@@ -53,7 +55,7 @@ def image_column(name: str) -> str:
 
 
 def label_column(name: str) -> str:
-    """Arrow column of a label: int32 class or float32 number."""
+    """Arrow column of a label: int32 class, float32 number, or fixed-size list of uint8 for several classes."""
     return f"label:{name}"
 
 
@@ -104,7 +106,7 @@ class ImageSchema(_Model):
 class LabelSchema(_Model):
     """A label, and how many rows of each split have one."""
 
-    kind: Literal["class", "number"]
+    kind: Literal["class", "classes", "number"]
     classes: list[str] = []
     counts: dict[str, int] = {}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder
-from gconstruct.encoding.splits import HashedIds
 from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import Problems
+from gconstruct.splits import HashedIds
 
 
 def whole_table(encoder: TableEncoder, table: Table, hashed_ids: HashedIds, problems: Problems) -> Attributes | None:
