@@ -111,5 +111,6 @@ def as_draws(hashes: np.ndarray) -> np.ndarray:
 def _by_class(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """(code, its rows) of each class that occurs."""
     order = np.argsort(codes, kind="stable")
-    found, starts = np.unique(codes[order], return_index=True)
-    return [(int(c), rows) for c, rows in zip(found, np.split(order, starts[1:]), strict=True) if c >= 0]
+    found, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    rows = {int(code): order[start : start + n] for code, start, n in zip(found, starts, counts, strict=True)}
+    return [(code, rows_of_class) for code, rows_of_class in rows.items() if code >= 0]
