@@ -39,6 +39,7 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
 
@@ -57,6 +58,7 @@ def build_graph(
             current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
+                check_known_leaks(path, config)
                 say(f"{path} is up to date")
                 return current
         check_target(path, "graph.path", "graph", MANIFEST)
@@ -79,6 +81,8 @@ def build_graph(
             record.write(folder)
             with trace.step("hash files"):
                 manifest = write_manifest(folder, mark, graph)
+            with trace.step("look for leaks"):
+                check_leaks(folder, config, say)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
