@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,8 @@ class Attributes:
     image: dict[str, ImageSchema] = field(default_factory=dict)
     labels: dict[str, LabelSchema] = field(default_factory=dict)
     split_counts: dict[str, int] | None = None
+    fitted_split: dict[str, Any] = field(default_factory=dict)
+    """Of the edges' own split, see EdgeTypeSchema"""
     lost_splits: dict[str, int] = field(default_factory=dict)
     """Rows with a split but no label, by label"""
 

@@ -65,8 +65,20 @@ class LabelEncoder(ABC):
         return names
 
     @abstractmethod
-    def apply(self, table: TableRows, classes: list[str], problems: Problems) -> np.ndarray | None:
-        """The labels of a piece; None: `problems` says why not."""
+    def apply(
+        self, table: TableRows, classes: list[str], problems: Problems, refuse_unknown: bool = False
+    ) -> np.ndarray | None:
+        """The labels of a piece; None: `problems` says why not. refuse_unknown: there may be other classes."""
+
+    def _refuse_unknown(
+        self, names: pa.Array, places: pa.Array, rows: np.ndarray, table: TableRows, problems: Problems
+    ) -> bool:
+        """Report names that are not among the classes, and tell whether there are any. rows: the row of each name."""
+        unknown = np.flatnonzero(pc.and_(pc.is_valid(names), pc.is_null(places)).to_numpy(zero_copy_only=False))
+        if unknown.size:
+            examples = names.take(pa.array(unknown[:EXAMPLES])).to_pylist()
+            problems.add(rules.unknown_classes(table, self.key, self.config.column, rows[unknown], examples))
+        return bool(unknown.size)
 
     @abstractmethod
     def has_label(self, labels: np.ndarray) -> np.ndarray:
@@ -84,9 +96,14 @@ class ClassEncoder(LabelEncoder):
         integers = all_integers(classes) if untyped else pa.types.is_integer(column.type)
         return LabelStatistics(len(table), len(column) - column.null_count, classes, integers)
 
-    def apply(self, table: TableRows, classes: list[str], problems: Problems) -> np.ndarray:
+    def apply(
+        self, table: TableRows, classes: list[str], problems: Problems, refuse_unknown: bool = False
+    ) -> np.ndarray | None:
         """See LabelEncoder."""
-        places = pc.index_in(self.names(table), value_set=pa.array(classes, pa.large_string()))
+        names = self.names(table)
+        places = pc.index_in(names, value_set=pa.array(classes, pa.large_string()))
+        if refuse_unknown and self._refuse_unknown(names, places, np.arange(len(table)), table, problems):
+            return None
         labels: np.ndarray = pc.fill_null(places, NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
         return labels
 
@@ -134,13 +151,17 @@ class ClassesEncoder(LabelEncoder):
             return None
         return super().classes(statistics, table, problems)
 
-    def apply(self, table: TableRows, classes: list[str], problems: Problems) -> np.ndarray:
+    def apply(
+        self, table: TableRows, classes: list[str], problems: Problems, refuse_unknown: bool = False
+    ) -> np.ndarray | None:
         """See LabelEncoder."""
         column = _typed(table.column(self.config.column))
         names, rows = self._items(column)
-        places = pc.index_in(names, value_set=pa.array(classes, pa.large_string())).to_numpy(zero_copy_only=False)
+        places = pc.index_in(names, value_set=pa.array(classes, pa.large_string()))
+        if refuse_unknown and self._refuse_unknown(names, places, rows, table, problems):
+            return None
         labels = np.zeros((len(table), max(1, len(classes))), np.uint8)
-        labels[rows, places.astype(np.int64)] = 1
+        labels[rows, places.to_numpy(zero_copy_only=False).astype(np.int64)] = 1
         labels[pc.is_null(column).to_numpy(zero_copy_only=False)] = NO_CLASSES
         return labels
 
@@ -160,7 +181,9 @@ class NumberEncoder(LabelEncoder):
             return None
         return LabelStatistics(len(table), int(self.has_label(numbers).sum()), pa.array([], pa.large_string()), False)
 
-    def apply(self, table: TableRows, classes: list[str], problems: Problems) -> np.ndarray | None:
+    def apply(
+        self, table: TableRows, classes: list[str], problems: Problems, refuse_unknown: bool = False
+    ) -> np.ndarray | None:
         """See LabelEncoder."""
         column = self.config.column
         numbers = as_numbers(table.source(column, self.key, problems))

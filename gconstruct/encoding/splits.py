@@ -17,7 +17,7 @@ from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.config.splits import SplitConfig
 
 Classes = Callable[[TableRows], pa.Array]
-_NOTHING: tuple[()] = ()
+_NOTHING: dict[str, Any] = {}
 """Statistics and state of a split that looks at nothing before `apply`."""
 
 
@@ -44,12 +44,17 @@ class SplitEncoder:
     """One split, with the steps of a TableEncoder."""
 
     def __init__(self, config: SplitConfig, place: SplitPlace) -> None:
-        self._split, self._place = split_of(config), place
+        self.config, self._split, self._place = config, split_of(config), place
 
     @property
     def needs_fit(self) -> bool:
         """Whether anything depends on other rows."""
         return self._split.needs_fit
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether graph.json keeps the state."""
+        return self._split.keeps_state
 
     @property
     def _looks_first(self) -> bool:
@@ -67,14 +72,17 @@ class SplitEncoder:
         """Statistics of the rows of both."""
         return self._split.merge(first, second) if self._looks_first else _NOTHING
 
-    def state(self, statistics: Any, table: TableRows, problems: Problems) -> Any:
+    def state(self, statistics: Any, table: TableRows, problems: Problems) -> dict[str, Any] | None:
         """What `apply` needs; None: `problems` says why not. table: any piece, also without rows."""
         if not self._looks_first:
             return _NOTHING
         rows = self._rows(table, lambda: hashed_ids(table, self._place.table), problems)
-        return self._split.state(statistics, rows)
+        state: dict[str, Any] | None = self._split.state(statistics, rows)
+        if state is not None and self.keeps_state:
+            state["by"] = self.config.by
+        return state
 
-    def apply(self, table: TableRows, state: Any, ids: HashedIds, problems: Problems) -> np.ndarray | None:
+    def apply(self, table: TableRows, state: dict[str, Any], ids: HashedIds, problems: Problems) -> np.ndarray | None:
         """uint8 (n), or None (then `problems` says why)."""
         values = self._split.read(self._rows(table, ids, problems))
         return None if values is None else self._split.apply(values, state)

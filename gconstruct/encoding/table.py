@@ -26,7 +26,7 @@ from gconstruct.features import apply_fitted, fit_feature, fitted_feature, trans
 from gconstruct.problems import Problems
 from gconstruct.splits import HashedIds, split_counts
 from gconstruct.values import Source, TableRows
-from graphstorm_like.config.graph import EdgeConfig, ImageConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     FeatureSchema,
@@ -52,8 +52,10 @@ class TableState:
     features: dict[str, FeatureSchema]
     classes: dict[str, list[str]]
     """By label; empty for numbers"""
-    splits: dict[str, Any]
+    splits: dict[str, dict[str, Any]]
     """By the column of the graph folder"""
+    known: bool = False
+    """It is that of another graph: there may be classes that it does not know."""
 
 
 @dataclass(slots=True)
@@ -85,13 +87,13 @@ class TableEncoder:
     def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
         self._config, self._key, self._base = config, key, base
         self._labels = {name: label_encoder(name, label, key) for name, label in config.labels.items()}
-        self._images: dict[str, ImageConfig] = config.image if isinstance(config, NodeConfig) else {}
+        self._images = config.image
         self._splits: dict[str, SplitEncoder] = {}
         for name, label in self._labels.items():
             classes = label.names if isinstance(label, ClassEncoder) else None
             place = SplitPlace(config, f"{label.key}.split", base, classes)
             self._splits[label_split_column(name)] = SplitEncoder(label.config.split, place)
-        if isinstance(config, EdgeConfig) and config.split is not None:
+        if config.split is not None:
             self._splits[SPLIT_COLUMN] = SplitEncoder(config.split, SplitPlace(config, f"{key}.split", base))
 
     @property
@@ -142,10 +144,11 @@ class TableEncoder:
             names = None if seen is None else label.classes(seen, table, problems)
             if names is not None:
                 classes[name] = names
-        splits: dict[str, Any] = {}
+        splits: dict[str, dict[str, Any]] = {}
         for column, split in self._splits.items():
-            if statistics[column] is not None:
-                splits[column] = split.state(statistics[column], table, problems)
+            fitted_split = None if statistics[column] is None else split.state(statistics[column], table, problems)
+            if fitted_split is not None:
+                splits[column] = fitted_split
         return TableState(features, classes, splits) if len(problems) == before else None
 
     def apply(self, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems) -> Encoded | None:
@@ -158,8 +161,8 @@ class TableEncoder:
         for name, text in self._config.text.items():
             out.columns[text_column(name)] = encode_text(table, text)
         for name, label in self._labels.items():
+            labels = label.apply(table, state.classes[name], problems, refuse_unknown=state.known)
             splits = self._apply_split(label_split_column(name), table, state, hashed_ids, problems)
-            labels = label.apply(table, state.classes[name], problems)
             if labels is not None and splits is not None:
                 _add_label(name, label, labels, splits, out)
         if SPLIT_COLUMN in self._splits:
@@ -186,13 +189,24 @@ class TableEncoder:
         labels: dict[str, LabelSchema] = {}
         for name, label in self._labels.items():
             counts = counted.label_counts.get(name, Counter(split_counts(np.empty(0, np.uint8))))
-            labels[name] = LabelSchema(kind=label.config.kind, classes=state.classes[name], counts=dict(counts))
+            labels[name] = LabelSchema(
+                kind=label.config.kind,
+                classes=state.classes[name],
+                counts=dict(counts),
+                fitted_split=self._kept(label_split_column(name), state),
+            )
         texts = self._config.text
         text = {n: TextSchema(columns=t.template_columns(), template=t.template) for n, t in texts.items()}
         image = {n: ImageSchema(height=i.size[0], width=i.size[1]) for n, i in self._images.items()}
         splits = None if counted.split_counts is None else dict(counted.split_counts)
         lost = {name: rows for name, rows in counted.lost_splits.items() if rows}
-        return Attributes(counted.columns, state.features, text, image, labels, splits, lost)
+        kept = self._kept(SPLIT_COLUMN, state)
+        return Attributes(counted.columns, state.features, text, image, labels, splits, kept, lost)
+
+    def _kept(self, column: str, state: TableState) -> dict[str, Any]:
+        """What graph.json keeps of a split."""
+        keeps = column in self._splits and self._splits[column].keeps_state
+        return state.splits[column] if keeps else {}
 
 
 def _add_label(name: str, encoder: LabelEncoder, labels: np.ndarray, splits: np.ndarray, out: Encoded) -> None:

@@ -2,7 +2,7 @@
 
     read(rows)              what the split reads of some rows, checked row by row
     fit(values)             statistics of these rows;  merge(first, second)  statistics of both
-    state(statistics, ...)  what `apply` needs to know about all rows
+    state(statistics, ...)  what `apply` needs to know about all rows, as JSON-able data
     apply(values, state)    uint8 (n), positions in SPLITS
 
 Rows split alike whatever their order, files and pieces. Statistics and states can be pickled.
@@ -32,7 +32,7 @@ HashedIds = Callable[[], pa.Array]
 Config = TypeVar("Config", bound=SplitConfig)
 Values = TypeVar("Values")
 Statistics = TypeVar("Statistics")
-State = TypeVar("State")
+State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,13 @@ class SplitRows:
         return self.table.source(column, f"{self.key}.{field}", self.problems)
 
 
-class Split(ABC, Generic[Config, Values, Statistics, State]):
+class Split(ABC, Generic[Config, Values, Statistics]):
     """The operator of one split. Steps that find something wrong report it and return None."""
 
     needs_fit = True
     """Whether `apply` depends on other rows, or only all rows show what is wrong."""
+    keeps_state = False
+    """Whether graph.json keeps the state, for rows that come later: then `apply` depends on it."""
     checks = True
     """Whether `read` may find something wrong."""
 
@@ -95,7 +97,7 @@ class Split(ABC, Generic[Config, Values, Statistics, State]):
         """uint8 (n)"""
 
 
-class RowwiseSplit(Split[Config, Values, tuple[()], tuple[()]]):
+class RowwiseSplit(Split[Config, Values, tuple[()]]):
     """A split that depends on each row alone."""
 
     needs_fit = False
@@ -108,16 +110,16 @@ class RowwiseSplit(Split[Config, Values, tuple[()], tuple[()]]):
         """Nothing."""
         return ()
 
-    def state(self, statistics: tuple[()], rows: SplitRows) -> tuple[()]:
+    def state(self, statistics: tuple[()], rows: SplitRows) -> State:
         """Nothing."""
-        return ()
+        return {}
 
 
-SPLIT_OPERATORS: Registry[type[Split[Any, Any, Any, Any]]] = Registry("split", package="gconstruct.splits")
+SPLIT_OPERATORS: Registry[type[Split[Any, Any, Any]]] = Registry("split", package="gconstruct.splits")
 """Classes of splits by the class of their configuration: `@SPLIT_OPERATORS.register(ColumnSplit)`."""
 
 
-def split_of(config: SplitConfig) -> Split[Any, Any, Any, Any]:
+def split_of(config: SplitConfig) -> Split[Any, Any, Any]:
     """The operator of a configuration."""
     return SPLIT_OPERATORS.of(config)(config)
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.problems import EXAMPLES
-from gconstruct.splits.base import SPLIT_OPERATORS, RowwiseSplit, SplitRows
+from gconstruct.splits.base import SPLIT_OPERATORS, RowwiseSplit, SplitRows, State
 from graphstorm_like.config.splits.column import ColumnSplit
 from graphstorm_like.graph.schema import SPLITS
 
@@ -38,6 +38,6 @@ class WrittenSplit(RowwiseSplit[ColumnSplit, np.ndarray]):
         splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]
         return splits
 
-    def apply(self, values: np.ndarray, state: tuple[()]) -> np.ndarray:
+    def apply(self, values: np.ndarray, state: State) -> np.ndarray:
         """See Split. A copy: whoever asked may clear some rows."""
         return values.copy()

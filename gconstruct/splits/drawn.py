@@ -16,15 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings, uniform
-from gconstruct.splits.base import Split, SplitRows
+from gconstruct.splits.base import Split, SplitRows, State
 from graphstorm_like.config.splits.draw import RandomSplit
 from graphstorm_like.config.splits.folds import FoldsSplit
 
 Config = TypeVar("Config", RandomSplit, FoldsSplit)
 ClassHashes = dict[str, tuple[np.ndarray, ...]]
 """By class: hashes of its rows, uint64, in any order."""
-Bounds = dict[str, np.ndarray]
-"""By class, uint64 ascending: bucket i ends below the i-th of them. Bounds that no row reaches are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,16 @@ class Draws:
     """int (n): position in `names`, -1: without a class; empty when the draw is not stratified"""
 
 
-class DrawnSplit(Split[Config, Draws, ClassHashes, Bounds]):
-    """Base of the operators of random splits and folds."""
+class DrawnSplit(Split[Config, Draws, ClassHashes]):
+    """Base of the operators of random splits and folds.
+
+    State of a stratified draw: bounds, by class ascending hashes; bucket i ends below the i-th. Those that no row
+    reaches are left out.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.needs_fit = self.checks = config.stratify
+        self.needs_fit = self.keeps_state = self.checks = config.stratify
 
     @abstractmethod
     def ends(self) -> np.ndarray:
@@ -80,24 +82,25 @@ class DrawnSplit(Split[Config, Draws, ClassHashes, Bounds]):
         """Those of both."""
         return first | {name: (*first.get(name, ()), *hashes) for name, hashes in second.items()}
 
-    def state(self, statistics: ClassHashes, rows: SplitRows) -> Bounds:
-        """See Bounds. What shares leave of a row is rounded by a draw of the class: of many small classes each bucket
-        gets its share, too."""
-        bounds: Bounds = {}
+    def state(self, statistics: ClassHashes, rows: SplitRows) -> State:
+        """What shares leave of a row is rounded by a draw of the class: of many small classes each bucket gets its
+        share, too."""
+        bounds: dict[str, list[int]] = {}
         for name, pieces in statistics.items():
             hashes = np.sort(np.concatenate(pieces))
             rounding = uniform(pa.array([name]), self.config.seed)[0]
             ranks = np.floor(len(hashes) * self.ends() + rounding + 1e-9).astype(np.int64)
-            bounds[name] = hashes[ranks[ranks < len(hashes)]]
-        return bounds
+            bounds[name] = hashes[ranks[ranks < len(hashes)]].tolist()
+        return {"bounds": bounds}
 
-    def apply(self, values: Draws, state: Bounds) -> np.ndarray:
+    def apply(self, values: Draws, state: State) -> np.ndarray:
         """See Split. Rows without a class are in no split of a stratified draw."""
         if not self.config.stratify:
             return self.splits()[np.searchsorted(self.ends(), as_draws(values.hashes), side="right")]
         out = np.zeros(len(values.hashes), np.uint8)
         for code, rows in _by_class(values.codes):
-            buckets = np.searchsorted(state[values.names[code]], values.hashes[rows], side="right")
+            bounds = np.array(state["bounds"].get(values.names[code], []), np.uint64)
+            buckets = np.searchsorted(bounds, values.hashes[rows], side="right")
             out[rows] = self.splits()[buckets]
         return out
 

@@ -1,4 +1,4 @@
-"""Files that list ids: Parquet, CSV, JSON, JSON lines, or text with one id a line.
+"""Files that list ids: of any format that tables have, JSON lists, or text with one id a line.
 
 Out: the ids as large_string, those of edges as 'source, EDGE_SEPARATOR, target'. Integers become their decimal strings,
 and so hash like ids of either type.
@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from gconstruct.inputs import ID_LIST, InputFile, resolve
+from gconstruct.kinds import accepts, kind_of
 from gconstruct.problems import Problems, shown
+from gconstruct.readers import reader_of
+from gconstruct.readers.base import READ_ERRORS, UnreadableError, reason_of
+from gconstruct.readers.compression import open_text
 from gconstruct.splits.base import EDGE_SEPARATOR
+from graphstorm_like.config.formats import format_of
+from graphstorm_like.config.graph import CsvOptions
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
-_READ_ERRORS = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, ValueError)
+_CSV = CsvOptions()
 
 
-class _BadList(Exception):
-    """A file that breaks a rule; the text continues 'must'."""
+class _BadListError(Exception):
+    """A file breaks a rule; the text continues 'must'."""
 
 
 def split_files(config: SplitConfig, part: str, key: str, base: str | None, problems: Problems) -> list[InputFile]:
@@ -38,28 +43,30 @@ def read_ids(
 ) -> pa.Array | None:
     """The ids of all files, one after another; None: `problems` says why not. columns: their names, or [] for the
     first ones. key: where the YAML names the files."""
-    before, pieces = len(problems), []
+    before, pieces = len(problems), [pa.array([], pa.large_string())]
     width = 2 if is_edge else 1
     if columns and len(columns) != width:
-        wanted = "the source's and the target's" if is_edge else "one"
+        wanted = "two columns, the source's and the target's" if is_edge else "one column"
         where = f"{key.rpartition('.')[0]}.columns"
-        problems.add(f"{where}: must name {width} column{'s' * is_edge}, {wanted} (got {len(columns)})", where)
+        problems.add(f"{where}: must name {wanted} (got {len(columns)})", where)
         return None
     for file in files:
+        read = _reader(file)
         try:
-            pieces.append(_joined(_reader(file)(file, columns, width)))
-        except _BadList as err:
+            pieces.append(_joined(read(file, columns, width)))
+        except _BadListError as err:
             problems.add(f"{file.path}: must {err}. See {key}", key)
-        except _READ_ERRORS as err:
-            reason = (str(err).strip() or type(err).__name__).splitlines()[0]
-            problems.add(f"{file.path}: must be a list of ids that can be read (got: {reason}). See {key}", key)
-    return pa.concat_arrays([pa.array([], pa.large_string()), *pieces]) if len(problems) == before else None
+        except UnreadableError as err:
+            problems.add(str(err), key)
+        except READ_ERRORS as err:
+            problems.add(f"{file.path}: must be a list of ids that can be read (got: {reason_of(err)}). See {key}", key)
+    return pa.concat_arrays(pieces) if len(problems) == before else None
 
 
 def _reader(file: InputFile) -> Callable[[InputFile, list[str], int], list[pa.Array]]:
-    name = file.path.lower().removesuffix(".gz")
-    readers = {".parquet": _parquet, ".pq": _parquet, ".csv": _csv, ".tsv": _csv, ".json": _json, ".jsonl": _json}
-    return next((reader for suffix, reader in readers.items() if name.endswith(suffix)), _text)
+    if file.path.lower().endswith((".json", ".json.gz", ".json.zst")):
+        return _json
+    return _text if format_of(file.path) is None else _table
 
 
 def _joined(columns: list[pa.Array]) -> pa.Array:
@@ -68,66 +75,46 @@ def _joined(columns: list[pa.Array]) -> pa.Array:
     for column in strings:
         if column.null_count:
             row = pc.index(pc.is_null(column), True).as_py() + 1
-            raise _BadList(f"hold an id in every row (got null in row {row:,})")
+            raise _BadListError(f"hold an id in every row (got null in row {row:,})")
     if len(strings) == 1:
         return strings[0]
     return pc.binary_join_element_wise(*strings, pa.scalar(EDGE_SEPARATOR, pa.large_string()))
 
 
-def _stream(file: InputFile) -> Any:
-    """The bytes, decompressed."""
-    compression = "gzip" if file.path.lower().endswith(".gz") else None
-    return pa.input_stream(file.path if file.is_local else file.open(), compression=compression)
-
-
-def _parquet(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
-    with pq.ParquetFile(file.path if file.is_local else file.open()) as parquet:
-        names = _chosen(file, parquet.schema_arrow.names, columns, width)
-        table = parquet.read(columns=names)
-    return [_id_column(name, table.column(name).combine_chunks()) for name in names]
-
-
-def _id_column(name: str, column: pa.Array) -> pa.Array:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    allowed = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    if not any(test(kind) for test in (*allowed, pa.types.is_null)):
-        raise _BadList(f"hold strings or integers in column {name!r} (got {column.type})")
-    return column
-
-
-def _csv(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
-    """Values stay text, as in tables."""
-    delimiter = "\t" if file.path.lower().removesuffix(".gz").endswith(".tsv") else ","
-    options = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with _stream(file) as stream:
-        header = pacsv.open_csv(stream, parse_options=options).schema.names
-    names = _chosen(file, header, columns, width)
-    convert = pacsv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.large_string()))
-    with _stream(file) as stream:
-        table = pacsv.read_csv(stream, parse_options=options, convert_options=convert)
-    return [table.column(name).combine_chunks() for name in names]
+def _table(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
+    """The columns of a format that tables have. Values of CSV stay text, as in tables."""
+    file = replace(file, format=str(format_of(file.path)))
+    reader = reader_of(file)
+    header = reader.header(file, _CSV, columns)
+    types = dict(header.columns)
+    names = _chosen(file, list(types), columns, width)
+    read_as: dict[str, pa.DataType] = {}
+    for name in names:
+        data_type = types[name]
+        kind = "text" if data_type is None else kind_of(data_type)
+        if not accepts("id", kind):
+            raise _BadListError(f"hold strings or integers in column {name!r} (got {data_type})")
+        read_as[name] = pa.large_string() if data_type is None else data_type
+    table = reader.read(file, header.pieces, read_as, _CSV)
+    return [pa.concat_arrays(table.column(name).chunks or [pa.array([], pa.large_string())]) for name in names]
 
 
 def _chosen(file: InputFile, header: list[str], columns: list[str], width: int) -> list[str]:
     for name in columns:
         if name not in header:
-            message = unknown(file.path, "column", name, header).removeprefix(f"{file.path}: ")
-            raise _BadList(f"have the columns that it is read for ({message.rstrip('.')})")
+            raise _BadListError(f"have the columns that are named ({unknown('', 'column', name, header)[2:]})")
     if len(header) < width:
-        raise _BadList(f"have {width} columns, the source's id and the target's (got {len(header)})")
+        wanted = "a column" if width == 1 else "two columns, the source's id and the target's"
+        raise _BadListError(f"have {wanted} (got {len(header)})")
     return columns or header[:width]
 
 
 def _json(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
-    """A list, or one value a line: ids, pairs of ids, or mappings."""
-    with _stream(file) as stream:
-        text = stream.read().decode("utf-8-sig")
-    if file.path.lower().removesuffix(".gz").endswith(".jsonl"):
-        values = [json.loads(line) for line in text.splitlines() if line.strip()]
-    else:
-        values = json.loads(text)
+    """A list of ids, of pairs of ids, or of mappings."""
+    with open_text(file) as stream:
+        values = json.loads(stream.read().decode("utf-8-sig"))
     if not isinstance(values, list):
-        raise _BadList(f"be a list of ids in JSON (got {shown(values)})")
+        raise _BadListError(f"be a list of ids in JSON (got {shown(values)})")
     rows = [_row(value, columns, width) for value in values]
     return [pa.array([row[i] for row in rows], pa.large_string()) for i in range(width)]
 
@@ -142,13 +129,13 @@ def _row(value: Any, columns: list[str], width: int) -> list[str]:
     valid = isinstance(ids, list) and len(ids) == width
     if not valid or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in ids):
         wanted = "an id, a string or an integer" if width == 1 else "a pair of ids, strings or integers"
-        raise _BadList(f"hold {wanted}, in every entry (got {shown(value)})")
+        raise _BadListError(f"hold {wanted}, in every entry (got {shown(value)})")
     return [str(one) for one in ids]
 
 
 def _text(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
     """One id a line, or two with a tab between them. Empty lines are ignored."""
-    with _stream(file) as stream:
+    with open_text(file) as stream:
         rows = list(_lines(stream.read().decode("utf-8-sig"), width))
     return [pa.array([row[i] for row in rows], pa.large_string()) for i in range(width)]
 
@@ -159,5 +146,6 @@ def _lines(text: str, width: int) -> Iterator[list[str]]:
         if ids == [""]:
             continue
         if len(ids) != width:
-            raise _BadList(f"hold two ids with a tab between them in every line (got {shown(line)} in line {number:,})")
+            finding = f"got {shown(line)} in line {number:,}"
+            raise _BadListError(f"hold two ids with a tab between them in every line ({finding})")
         yield ids

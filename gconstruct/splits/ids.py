@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gconstruct.hashing import hash_strings
 from gconstruct.problems import EXAMPLES, counted, shown
-from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows
+from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.splits.id_files import read_ids, split_files
 from graphstorm_like.config.splits.base import PARTS
 from graphstorm_like.config.splits.ids import IdsSplit
@@ -23,7 +23,7 @@ Found = dict[str, np.ndarray]
 
 
 @SPLIT_OPERATORS.register(IdsSplit)
-class Named(Split[IdsSplit, np.ndarray, Found, tuple[()]]):
+class Named(Split[IdsSplit, np.ndarray, Found]):
     """Values: hashes of the ids of n rows, uint64."""
 
     def __init__(self, config: IdsSplit) -> None:
@@ -85,7 +85,7 @@ class Named(Split[IdsSplit, np.ndarray, Found, tuple[()]]):
         """Those that either has."""
         return {part: first[part] | second[part] for part in first}
 
-    def state(self, statistics: Found, rows: SplitRows) -> tuple[()] | None:
+    def state(self, statistics: Found, rows: SplitRows) -> State | None:
         """Ids that the table lacks are reported."""
         before = len(rows.problems)
         if self._lists is None:
@@ -101,9 +101,9 @@ class Named(Split[IdsSplit, np.ndarray, Found, tuple[()]]):
                     f"list, or set {rows.key}.on_unknown_id: skip",
                     f"{rows.key}.{part}",
                 )
-        return () if len(rows.problems) == before else None
+        return {} if len(rows.problems) == before else None
 
-    def apply(self, values: np.ndarray, state: tuple[()]) -> np.ndarray:
+    def apply(self, values: np.ndarray, state: State) -> np.ndarray:
         """See Split."""
         assert self._lists is not None, "read comes first"
         rest = 0 if "train" in self._lists else SPLITS.index("train")

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.kinds import kind_of
-from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows
+from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.values import Source, cast_values, first_failure
 from graphstorm_like.config.splits.times import TimeSplit
 
+_CUTS = ("valid_from", "test_from")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _ZONE = r":[0-9.]+([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _LONG_FRACTION = r"(\.[0-9]{6})[0-9]+"
@@ -50,21 +51,14 @@ class TimeCounts:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cuts:
-    """Rows before valid_from are for training, those from test_from on for the test. None: no row has a time."""
-
-    valid_from: float | int | None
-    test_from: float | int | None
-
-
 @SPLIT_OPERATORS.register(TimeSplit)
-class InTime(Split[TimeSplit, Times, TimeCounts, Cuts]):
-    """Rows of one time share a split."""
+class InTime(Split[TimeSplit, Times, TimeCounts]):
+    """Rows of one time share a split. State, of fractions: valid_from and test_from in the unit of the
+    values; null: behind all times."""
 
     def __init__(self, config: TimeSplit) -> None:
         super().__init__(config)
-        self.needs_fit = config.valid_from is None
+        self.needs_fit = self.keeps_state = config.valid_from is None
 
     def columns(self) -> list[tuple[str, str, str]]:
         """See Split."""
@@ -110,8 +104,8 @@ class InTime(Split[TimeSplit, Times, TimeCounts, Cuts]):
             first.rows + second.rows,
         )
 
-    def state(self, statistics: TimeCounts, rows: SplitRows) -> Cuts | None:
-        """The cut points, in the unit of the values."""
+    def state(self, statistics: TimeCounts, rows: SplitRows) -> State | None:
+        """Of given cut points nothing: they may be checked only."""
         column = rows.source(self.config.column)
         if statistics.rows and not statistics.kinds:
             column.refuse_all(
@@ -121,30 +115,30 @@ class InTime(Split[TimeSplit, Times, TimeCounts, Cuts]):
         if len(statistics.kinds) == 2:
             column.refuse_all("must hold either times or numbers (got both)", "Write all of them in one way")
             return None
-        if self.config.valid_from is not None and self.config.test_from is not None:
-            return Cuts(_in_unit(self.config.valid_from), _in_unit(self.config.test_from))
-        return self._quantiles(statistics)
+        return {} if self.config.valid_from is not None else self._quantiles(statistics)
 
-    def _quantiles(self, statistics: TimeCounts) -> Cuts:
+    def _quantiles(self, statistics: TimeCounts) -> State:
         """Cut points between different times, where the share of earlier rows is nearest to the wanted one."""
         pieces = [times for times in statistics.times if times.size]
         if not pieces:
-            return Cuts(None, None)
+            return dict.fromkeys(_CUTS)
         times, places = np.unique(np.concatenate(pieces), return_inverse=True)
         counts = np.concatenate(statistics.counts)
         up_to = np.cumsum(np.bincount(places, weights=counts, minlength=len(times)))
         earlier = np.concatenate([[0.0], up_to])  # rows before each time, and before the end
         ends = np.cumsum([self.config.train or 0.0, self.config.valid or 0.0])
-        cuts = []
-        for end in ends:
+        cuts: State = {}
+        for name, end in zip(_CUTS, ends, strict=True):
             index = int(np.argmin(np.abs(earlier - end * earlier[-1])))
-            cuts.append(times[index].item() if index < len(times) else None)
-        return Cuts(cuts[0], cuts[1])
+            cuts[name] = times[index].item() if index < len(times) else None
+        return cuts
 
-    def apply(self, values: Times, state: Cuts) -> np.ndarray:
-        """See Split. A cut point that is None lies behind all times."""
+    def apply(self, values: Times, state: State) -> np.ndarray:
+        """See Split."""
         splits = np.full(len(values.values), 1, np.uint8)
-        for cut in (state.valid_from, state.test_from):
+        for name in _CUTS:
+            given = getattr(self.config, name)
+            cut = state[name] if given is None else _in_unit(given)
             if cut is not None:
                 splits += values.values >= cut
         out = np.zeros(values.count, np.uint8)

@@ -109,6 +109,8 @@ class LabelSchema(_Model):
     kind: Literal["class", "classes", "number"]
     classes: list[str] = []
     counts: dict[str, int] = {}
+    fitted_split: dict[str, Any] = {}
+    """What was fitted to split its rows (cut points in time, bounds of stratified draws), to split new rows alike."""
 
 
 class NodeTypeSchema(_Model):
@@ -139,6 +141,8 @@ class EdgeTypeSchema(_Model):
     labels: dict[Name, LabelSchema] = {}
     split_counts: dict[str, int] | None = None
     """Rows of each split, for link prediction; None: the type has no split."""
+    fitted_split: dict[str, Any] = {}
+    """As of a label."""
     reverse: EdgeTypeJson | None = None
     """The type that holds the same edges the other way round."""
     is_reverse: bool = False

@@ -35,7 +35,8 @@ def write_list(folder: Path, name: str, ids: list[Any], ending: str) -> str:
     elif ending == ".json":
         path.write_text(json.dumps(ids))
     elif ending == ".jsonl":
-        path.write_text("".join(json.dumps(one) + "\n" for one in ids))
+        lines = [dict(zip(columns, pair, strict=True)) for pair in pairs]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     else:
         text = "".join("\t".join(pair) + "\n" for pair in pairs)
         (path.write_bytes(gzip.compress(text.encode())) if ending == ".gz" else path.write_text(text))
@@ -137,7 +138,7 @@ def test_files_that_are_missing_or_have_other_columns(tmp_path: Path) -> None:
     write(tmp_path / "v.parquet", node=["b"])
     config = {"valid": "v.parquet", "test": "none.txt", "columns": "nod"}
     assert problems_of(config, tmp_path) == [
-        "v.parquet: must have the columns that it is read for (unknown column 'nod' (known: node). Did you mean "
+        "v.parquet: must have the columns that are named (unknown column 'nod' (known: node). Did you mean "
         "'node'?). See graph.nodes.item.labels.y.split.valid",
         "graph.nodes.item.labels.y.split.test: none.txt must be a file, glob or folder that exists (got nothing there)"
         ". Check the path; relative ones start at graph.base",
