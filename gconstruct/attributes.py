@@ -18,7 +18,6 @@ from graphstorm_like.graph.schema import (
     label_column,
 )
 
-
 _NO_LABELS = {"int32": NO_LABEL, "uint8": NO_CLASSES, "float32": np.nan}
 
 

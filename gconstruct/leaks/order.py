@@ -46,9 +46,7 @@ def split_leaks(graph: LeakFolder, config: GraphConfig) -> Iterator[Leak]:
             yield from _of_table(graph, f"edges {edge_name(edge.edge_type)}", splits, schema_of_edge)
 
 
-def _of_table(
-    graph: LeakFolder, table: str, splits: Splits, schema: NodeTypeSchema | EdgeTypeSchema
-) -> Iterator[Leak]:
+def _of_table(graph: LeakFolder, table: str, splits: Splits, schema: NodeTypeSchema | EdgeTypeSchema) -> Iterator[Leak]:
     for column, split in splits.items():
         others = {name: other for name, other in splits.items() if name != column}
         where = f"{table}{_named(column)}"

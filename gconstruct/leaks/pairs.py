@@ -102,9 +102,7 @@ def _mirrored_edges(graph: LeakFolder, edge: EdgeTypeSchema, pairs: HeldOut) -> 
         )
 
 
-def _copied_relation(
-    graph: LeakFolder, edge: EdgeTypeSchema, other: EdgeTypeSchema, pairs: HeldOut
-) -> Iterator[Leak]:
+def _copied_relation(graph: LeakFolder, edge: EdgeTypeSchema, other: EdgeTypeSchema, pairs: HeldOut) -> Iterator[Leak]:
     """The same pairs in another edge type, forward or the other way round."""
     (source, _, target), (other_source, _, other_target) = edge.edge_type, other.edge_type
     chance = other.count / (graph.manifest.node(other_source).count * graph.manifest.node(other_target).count or 1)

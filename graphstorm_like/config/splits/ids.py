@@ -13,9 +13,10 @@ IdFiles = Annotated[Files, Field(min_length=1)]
 
 
 class IdsSplit(SplitConfig):
-    """Files name the ids of each split: Parquet, CSV, JSON (a list), JSON lines, or else text with one id a line.
+    """Files name the ids of each split: files of any format that tables may have, lists in JSON (.json), or text with
+    one id a line.
 
-    Edges take two ids: two columns, pairs in JSON, or two words of a line with a tab between them. A row that no file
+    Edges take two ids: two columns, pairs in JSON, or two ids in a line with a tab between them. A row that no file
     names is in no split.
     """
 

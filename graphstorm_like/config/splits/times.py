@@ -52,7 +52,9 @@ class TimeSplit(SplitConfig):
         points = [p for p in (self.valid_from, self.test_from) if p is not None]
         shares = [share for share in (self.train, self.valid, self.test) if share is not None]
         if not (len(points) == 2 and not shares) and not (len(shares) == 3 and not points):
-            raise ValueError("must have either 'valid_from' and 'test_from' or all three fractions train, valid and test")
+            raise ValueError(
+                "must have either 'valid_from' and 'test_from' or all three fractions train, valid and test"
+            )
         if shares and abs(sum(shares) - 1.0) > 1e-9:
             raise ValueError(f"must have fractions that sum to 1 (they sum to {sum(shares):g})")
         if points:

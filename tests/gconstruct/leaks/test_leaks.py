@@ -178,7 +178,7 @@ def test_short_and_missing_texts_are_no_copies(tmp_path: Path) -> None:
     assert leaks(nodes_with(tmp_path, texts, ["x"] * 20, parts(20))) == []
 
 
-@pytest.mark.parametrize(("values", "count"), [(list(range(19)) + [0], 1), ([i % 2 for i in range(20)], 0)])
+@pytest.mark.parametrize(("values", "count"), [([*range(19), 0], 1), ([i % 2 for i in range(20)], 0)])
 def test_nodes_without_text_are_copies_where_features_tell_nodes_apart(
     values: list[int], count: int, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Piece:
 def cut(table: pa.Table, cuts: Sequence[int] = ()) -> list[Piece]:
     """The table in pieces that end at these rows."""
     ends = [0, *sorted(min(end, table.num_rows) for end in cuts), table.num_rows]
-    return [Piece(table.slice(start, end - start), start) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [Piece(table.slice(start, end - start), start) for start, end in pairwise(ends)]
 
 
 def split(

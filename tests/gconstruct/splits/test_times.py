@@ -44,8 +44,13 @@ EAST = timezone(timedelta(hours=2))
         strings(["2024-01-31 23:59:59.9999999", " 2024-02-01 ", None, "2024-02-29T12:00", "2024-03-01T00:00:00Z"]),
         strings(["2024-02-01T01:00:00+02:00", "2024-01-31T23:00:00-0100", None, "2024-02-29", "2024-03-01"]),
         pa.array(
-            [datetime(2024, 2, 1, 1, tzinfo=EAST), datetime(2024, 2, 1, 2, tzinfo=EAST), None]
-            + [datetime(2024, 2, 2, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)],
+            [
+                datetime(2024, 2, 1, 1, tzinfo=EAST),
+                datetime(2024, 2, 1, 2, tzinfo=EAST),
+                None,
+                datetime(2024, 2, 2, tzinfo=UTC),
+                datetime(2024, 3, 1, tzinfo=UTC),
+            ],
             pa.timestamp("us", tz="Europe/Helsinki"),
         ),
     ],
