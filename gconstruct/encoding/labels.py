@@ -206,13 +206,12 @@ class NumberEncoder(LabelEncoder):
         return has_label
 
 
-_ENCODERS = {"class": ClassEncoder, "classes": ClassesEncoder, "number": NumberEncoder}
+_ENCODERS: dict[str, type[LabelEncoder]] = {"class": ClassEncoder, "classes": ClassesEncoder, "number": NumberEncoder}
 
 
 def label_encoder(name: str, config: LabelConfig, table_key: str) -> LabelEncoder:
     """The encoder of a label of the table at `table_key`."""
-    encoder: LabelEncoder = _ENCODERS[config.kind](name, config, table_key)
-    return encoder
+    return _ENCODERS[config.kind](name, config, table_key)
 
 
 def _typed(column: pa.Array) -> pa.Array:

@@ -1,7 +1,7 @@
 """Nodes that are copies of each other and lie in different splits of a label, with one label: it can be looked up.
 
-Copies are nodes with equal texts (all of them, at least MIN_TEXT characters). Where a type has no text, nodes that are equal
-in all features and images, provided that these tell most nodes apart: many nodes may share a brand and a colour.
+Copies are nodes with equal texts (all of them, at least MIN_TEXT characters). Where a type has no text, nodes that are
+equal in all features and images, provided that these tell most nodes apart: many nodes may share a brand and a colour.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Contents:
     rows: np.ndarray
     """int64 (k): numbers of the nodes, ascending"""
     share: float
-    """Share of the nodes with comparable contents that are in the sample; nodes with equal contents are in it together"""
+    """Share of the nodes that are in the sample; those with equal contents are in it together, or not at all"""
 
 
 def node_leaks(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Iterator[Leak]:
@@ -77,8 +77,7 @@ def _contents(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Contents:
 def _text_length(columns: Sequence[pa.Array]) -> np.ndarray:
     """int64 (n): characters of all texts of a row."""
     lengths = [pc.fill_null(pc.utf8_length(column), 0).to_numpy(zero_copy_only=False) for column in columns]
-    total: np.ndarray = np.sum(lengths, axis=0, dtype=np.int64)
-    return total
+    return np.stack(lengths).sum(axis=0, dtype=np.int64)  # type: ignore[no-any-return]
 
 
 def _telling(hashes: np.ndarray) -> bool:

@@ -26,7 +26,8 @@ from graphstorm_like.files import write_json
 def find_leaks(folder: str | Path, config: GraphConfig | None = None) -> list[Leak]:
     """Findings about every split of a graph folder; [] for none. config: what it was constructed of, to compare the
     splits of one table with each other."""
-    graph, found = LeakFolder(Path(folder)), []
+    graph = LeakFolder(Path(folder))
+    found: list[Leak] = []
     for edge in graph.manifest.edges:
         if not edge.is_reverse:
             found += edge_leaks(graph, edge)

@@ -80,7 +80,8 @@ def _later_training(
     earliest = min((int(part.min()) for part in tested if part.size), default=None)
     if earliest is None:
         return
-    count, trained, examples = 0, 0, []
+    count, trained = 0, 0
+    examples: list[str] = []
     for file, split, time in zip(files, splits, times, strict=True):
         count += int(np.count_nonzero((split == TRAIN) & (time > earliest)))
         trained += int(np.count_nonzero(split == TRAIN))

@@ -20,7 +20,7 @@ from gconstruct.splits.base import Split, SplitRows, State
 from graphstorm_like.config.splits.draw import RandomSplit
 from graphstorm_like.config.splits.folds import FoldsSplit
 
-Config = TypeVar("Config", RandomSplit, FoldsSplit)
+Config = TypeVar("Config", bound=RandomSplit | FoldsSplit)
 ClassHashes = dict[str, tuple[np.ndarray, ...]]
 """By class: hashes of its rows, uint64, in any order."""
 
@@ -80,7 +80,10 @@ class DrawnSplit(Split[Config, Draws, ClassHashes]):
 
     def merge(self, first: ClassHashes, second: ClassHashes) -> ClassHashes:
         """Those of both."""
-        return first | {name: (*first.get(name, ()), *hashes) for name, hashes in second.items()}
+        merged = dict(first)
+        for name, hashes in second.items():
+            merged[name] = (*first.get(name, ()), *hashes)
+        return merged
 
     def state(self, statistics: ClassHashes, rows: SplitRows) -> State:
         """What shares leave of a row is rounded by a draw of the class: of many small classes each bucket gets its

@@ -30,8 +30,8 @@ class IdsSplit(SplitConfig):
     test: IdFiles
     """Files with ids for the test."""
     columns: Annotated[list[str], BeforeValidator(names_of), Accepts("string")] = []
-    """Where files have columns: that with the id (of edges: the source's, then the target's). Default: the first one (of
-    edges: two)."""
+    """Where files have columns: that with the id (of edges: the source's, then the target's). Default: the first one,
+    of edges the first two."""
     on_unknown_id: Literal["error", "skip"] = "error"
     """What an id that the table lacks does: stop with an error, or nothing."""
 
