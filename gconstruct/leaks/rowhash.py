@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings
 
+_LONG_TEXT = 4096
+"""Bytes"""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
@@ -23,12 +27,24 @@ def row_hashes(columns: Iterable[pa.Array], count: int) -> np.ndarray:
 
 def _column_hashes(column: pa.Array) -> np.ndarray:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return hash_strings(column)
+        return _text_hashes(column)
     if pa.types.is_fixed_size_list(column.type):
         values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
     else:
         values = column.to_numpy(zero_copy_only=False).reshape(-1, 1)
     return _byte_hashes(np.ascontiguousarray(values))
+
+
+def _text_hashes(column: pa.Array) -> np.ndarray:
+    """uint64 (n). Long texts one by one: hash_strings takes a step for every 8 bytes of the longest one."""
+    is_long = pc.fill_null(pc.greater(pc.binary_length(column), _LONG_TEXT), False)
+    if not pc.any(is_long, min_count=0).as_py():
+        return hash_strings(column)
+    hashes = hash_strings(pc.if_else(is_long, pa.scalar("", column.type), column))
+    for row in np.flatnonzero(is_long.to_numpy(zero_copy_only=False)):
+        digest = blake2b(column[int(row)].as_buffer(), digest_size=8).digest()
+        hashes[row] = int.from_bytes(digest, "little")
+    return hashes
 
 
 def _byte_hashes(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from gconstruct.leaks.rowhash import row_hashes
         pa.array(np.arange(1000, dtype=np.uint8) % 50),
         pa.array((np.arange(1000) % 50).astype(np.float32)),
         pa.array([f"text {i % 50}" for i in range(1000)], pa.large_string()),
+        pa.array(["long " * 1000 * (i % 2) + f"text {i % 50}" for i in range(1000)], pa.large_string()),
         pa.FixedSizeListArray.from_arrays(pa.array((np.arange(5000) % 250).astype(np.float16)), 5),
         pa.FixedSizeListArray.from_arrays(pa.array(np.repeat(np.arange(1000) % 50, 3).astype(np.uint8)), 3),
     ],
