@@ -8,7 +8,7 @@ import pyarrow as pa
 from gconstruct.report.model import LabelProfile
 from gconstruct.report.numbers import Moments, histogram
 from gconstruct.report.rows import Pieces, view
-from graphstorm_like.graph.schema import SPLITS, LabelSchema
+from graphstorm_like.graph.schema import NO_CLASSES, SPLITS, LabelSchema
 
 _BLOCK = 1 << 18
 _HISTOGRAM_ROWS = 1 << 18
@@ -31,7 +31,7 @@ def _classes(values: Pieces, splits: Pieces, schema: LabelSchema) -> LabelProfil
         of_split = split.to_numpy(zero_copy_only=False).astype(np.int64)
         if pa.types.is_fixed_size_list(kind):
             several = view(label, kind.list_size)
-            has = several[:, 0] <= 1  # another number stands for null
+            has = several[:, 0] != NO_CLASSES
             for number in range(len(SPLITS)):
                 chosen = several[has & (of_split == number), :width]
                 table[number] += chosen.sum(axis=0, dtype=np.int64)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 REPORT_VERSION = 1
-REPORT_JSON, REPORT_HTML, LEAKS_JSON = "report.json", "report.html", "leaks.json"
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 
 
 class _Model(BaseModel):
@@ -290,7 +290,7 @@ class Finding(_Model):
     """What may be done about it"""
 
 
-class LeakRecord(BaseModel):
+class LeakRecord(_Model):
     """What the leak guard found: validation and test rows that are given away."""
 
     rule: str

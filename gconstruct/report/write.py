@@ -9,11 +9,9 @@ import os
 import time
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from gconstruct.leaks import read_leaks
 from gconstruct.report.findings import find
 from gconstruct.report.model import (
-    LEAKS_JSON,
     REPORT_HTML,
     REPORT_JSON,
     Construction,
@@ -101,10 +99,8 @@ def _recorded(folder: Path, report: GraphReport) -> Construction | None:
 
 def _leaks(folder: Path) -> list[LeakRecord] | None:
     """The findings of the leak guard, if it has looked at this folder."""
-    try:
-        return TypeAdapter(list[LeakRecord]).validate_json((folder / LEAKS_JSON).read_bytes())
-    except (OSError, ValueError):
-        return None
+    found = read_leaks(folder)
+    return None if found is None else [LeakRecord.model_validate(leak.as_json()) for leak in found]
 
 
 def _write(path: Path, text: str) -> None:

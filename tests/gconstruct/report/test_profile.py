@@ -18,7 +18,7 @@ from gconstruct.report.lengths import text_profile
 from gconstruct.report.numbers import Moments, feature_profile, histogram
 from gconstruct.report.rows import Pieces, rows_in, sample_runs
 from graphstorm_like.graph.bfloat16 import to_bits
-from graphstorm_like.graph.schema import FeatureSchema, LabelSchema
+from graphstorm_like.graph.schema import NO_CLASSES, FeatureSchema, LabelSchema
 
 from ..tables import graph, item, link, write
 from .graphs import config, report_of
@@ -88,10 +88,10 @@ def test_labels_that_are_numbers(tmp_path: Path) -> None:
 
 
 def test_labels_of_several_classes() -> None:
-    none, splits = 255, pa.array([1, 1, 2, 3, 0], pa.uint8())
+    none, splits = NO_CLASSES, pa.array([1, 1, 2, 3, 0], pa.uint8())
     table = np.array([[1, 1], [0, 1], [0, 0], [none, none], [1, 0]], np.uint8)
     column = pa.FixedSizeListArray.from_arrays(pa.array(table.ravel()), 2)
-    schema = LabelSchema(kind="class", classes=["a", "b"])
+    schema = LabelSchema(kind="classes", classes=["a", "b"])
     values, of_split = Pieces([column.slice(0, 3), column.slice(3)]), Pieces([splits.slice(0, 3), splits.slice(3)])
     made = label_profile(values, of_split, schema)
     assert (made.labelled, made.splits) == (4, {"none": 1, "train": 2, "valid": 1, "test": 0})
