@@ -11,13 +11,13 @@ import pytest
 from gconstruct import build_graph
 from gconstruct.build import is_current
 from gconstruct.report import write as report_write
-from gconstruct.report.model import GraphReport, LeakRecord
+from gconstruct.report.model import GraphReport
 from gconstruct.report.write import graph_name, write_report
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.verify import verify_graph
 
-from ..tables import write
+from ..tables import graph, item, write
 from .graphs import ITEMS, config, report_of
 
 
@@ -94,14 +94,18 @@ def test_without_a_record_it_says_what_the_files_say(tmp_path: Path, damage: str
 
 
 def test_findings_of_the_leak_guard_are_shown(tmp_path: Path) -> None:
-    report_of(config(tmp_path))
-    folder = tmp_path / "out/graph"
-    leak = LeakRecord(rule="r", where="nodes item", count=1, looked_at=2, total=2, what="rows leak", fix="Mend it")
-    (folder / "leaks.json").write_text(json.dumps([leak.model_dump()]))
-    assert write_report(folder).leaks == [leak]
-    assert "Leak: 1 of 2 rows leak." in (folder / "report.html").read_text(encoding="utf-8")
-    (folder / "leaks.json").write_text("[1]")
-    assert write_report(folder).leaks is None
+    long = "the same long text of two items, one of them in training"
+    texts = [long, long, "another long text that no other item of this table has", "yet another text, as long as these"]
+    splits = ["train", "test", "train", "test"]
+    write(tmp_path / "items.parquet", id=list("abcd"), title=texts, y=["p", "p", "q", "q"], split=splits)
+    labels = {"y": {"column": "y", "split": {"column": "split"}}}
+    report = report_of(graph(tmp_path, {"item": item(text={"title": {"columns": "title"}}, labels=labels)}))
+    assert report.leaks is not None
+    assert [(leak.rule, leak.count, leak.looked_at) for leak in report.leaks] == [("copied_nodes", 1, 2)]
+    assert report.findings[0].kind == "leak_copied_nodes"
+    assert "Leak: 1 of 2 " in (tmp_path / "out/graph/report.html").read_text(encoding="utf-8")
+    (tmp_path / "out/graph/leaks.json").unlink()
+    assert write_report(tmp_path / "out/graph").leaks is None
 
 
 def test_a_folder_that_is_no_graph_is_refused(tmp_path: Path) -> None:
