@@ -39,8 +39,11 @@ class EdgeRows:
         return len(self.source.positions)
 
 
-def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], problems: Problems) -> EdgeRows | None:
-    """Look up both ends and encode the attributes; None when `problems` were added."""
+def encode_edges(
+    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], base: str, problems: Problems
+) -> EdgeRows | None:
+    """Look up both ends and encode the attributes; None when `problems` were added. base: folder where relative paths
+    start."""
     before = len(problems)
     table, dropped = _without_null_ends(table, config, problems)
     if len(problems) > before:
@@ -60,7 +63,8 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if not keep.all():
         dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    attributes = whole_table(TableEncoder(config, table.key), table, lambda: _hashed_ids(table, config), problems)
+    encoder = TableEncoder(config, table.key, base)
+    attributes = whole_table(encoder, table, lambda: _hashed_ids(table, config), problems)
     if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):

@@ -141,7 +141,7 @@ class ArrowEngine:
             return None
         name = edge_name(edge.edge_type)
         self._note_table(f"edges.{name}", table)
-        rows = encode_edges(table, edge, self._ids, self._problems)
+        rows = encode_edges(table, edge, self._ids, self._config.base or ".", self._problems)
         del table
         if rows is None or self._problems:
             return None
