@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
@@ -98,7 +99,10 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
     if config.is_built:
         return []
+    problems = Problems()
+    feature_files(config, problems)
     try:
+        problems.raise_if_any()
         engine_for(config, lambda _: None).check()
     except TableError as err:
         return list(err.problems)
@@ -170,6 +174,7 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    files += feature_files(config, problems)
     problems.raise_if_any()
     return files
 

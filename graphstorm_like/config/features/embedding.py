@@ -36,6 +36,9 @@ class EmbeddingFeature(FeatureConfig):
 
     @model_validator(mode="after")
     def _format(self) -> EmbeddingFeature:
+        for key in ("vectors", "ids"):
+            if "://" in (getattr(self, key) or ""):
+                raise KeyedError(key, "must be a local file, for it is read here and there. Copy it to a local disk")
         if self.vectors.endswith(".npy") != (self.ids is not None):
             raise KeyedError("ids", "must name the file of ids of a .npy file, and only of one")
         return self
