@@ -21,7 +21,7 @@ from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
 _WHOLE = "whole"
 """Folder inside the new one for a graph that is yet to be partitioned: after a kill there is one folder to clean up."""
@@ -41,6 +41,7 @@ def build_graph(
     from gconstruct.engines import engine_for
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
+    from gconstruct.structure.add import add_structure, structure_features
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace()
@@ -70,6 +71,9 @@ def build_graph(
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if structure_features(config):
+                with trace.step("features from edges"):
+                    graph = add_structure(config, unpartitioned, graph, say)
             if unpartitioned != folder:
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
@@ -159,9 +163,11 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
     if not own:
         return {}
+    from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
-    modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
+    modules = [type(feature).__module__ for feature in own]
+    modules += [(TRANSFORMS if feature.of_columns else STRUCTURES).of(feature).__module__ for feature in own]
     return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
 
 

@@ -34,6 +34,7 @@ class Distribution:
     dropped: int = 0
     """Trailing bits of a float64 that are not compared; 0: everything is exact"""
     limit: int = LIMIT
+    """At least 2: negative numbers and others never share an entry"""
 
     @classmethod
     def of(cls, numbers: np.ndarray, limit: int = LIMIT) -> Distribution:

@@ -20,7 +20,8 @@ def strings(*values: str | None) -> pa.Array:
 
 
 def config_of(**options: Any) -> FeatureConfig:
-    config: FeatureConfig = TypeAdapter(FeatureConfig).validate_python({"column": "x", **options})
+    column = {} if options.get("encode") == "embedding" else {"column": "x"}
+    config: FeatureConfig = TypeAdapter(FeatureConfig).validate_python({**column, **options})
     return config
 
 
