@@ -61,7 +61,10 @@ def _of_strings(source: Source) -> pa.Array | None:
     has_zone = pc.fill_null(pc.match_substring_regex(strings, pattern=_WITH_ZONE), False)
     nothing = pa.scalar(None, pa.large_string())
     parts = []
-    for kind, texts in ((_UTC, pc.if_else(has_zone, strings, nothing)), (_LOCAL, pc.if_else(has_zone, nothing, strings))):
+    for kind, texts in (
+        (_UTC, pc.if_else(has_zone, strings, nothing)),
+        (_LOCAL, pc.if_else(has_zone, nothing, strings)),
+    ):
         try:
             parts.append(pc.cast(pc.cast(texts, kind), _LOCAL))
         except pa.ArrowException:

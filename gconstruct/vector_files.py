@@ -60,7 +60,9 @@ def open_vectors(path: Path, ids: Path | None, id_column: str, vector_column: st
         stamps = tuple(os.stat(file).st_mtime_ns for file in (path, ids) if file is not None)
         return _opened(path, ids, id_column, vector_column, stamps)
     except OSError as err:
-        raise DataError(f"{key}: {err.filename or path} must be a file that can be read ({err.strerror or err})") from None
+        raise DataError(
+            f"{key}: {err.filename or path} must be a file that can be read ({err.strerror or err})"
+        ) from None
     except (pa.ArrowException, ValueError) as err:
         raise DataError(f"{key}: {path} must be a .npy or Parquet file that can be read ({err})") from None
 
@@ -142,7 +144,9 @@ class _ParquetVectors:
         column = pq.ParquetFile(self._path).read([self._id_column]).column(0).combine_chunks()
         kind = kind_of(column.type)
         if kind not in ("string", "integer"):
-            raise DataError(f"{self._path}: column {self._id_column!r} must hold string or integer ids (got {column.type})")
+            raise DataError(
+                f"{self._path}: column {self._id_column!r} must hold string or integer ids (got {column.type})"
+            )
         return pc.cast(column, pa.int64() if kind == "integer" else pa.large_string())
 
     def take(self, rows: np.ndarray) -> np.ndarray:

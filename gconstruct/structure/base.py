@@ -32,9 +32,7 @@ _BLOCK = 1 << 22
 class Edges:
     """The nodes of a graph folder, and its edges without those that are for validation and test."""
 
-    def __init__(
-        self, files: GraphFiles, nodes: Mapping[str, NodeTypeSchema], edges: Sequence[EdgeTypeSchema]
-    ) -> None:
+    def __init__(self, files: GraphFiles, nodes: Mapping[str, NodeTypeSchema], edges: Sequence[EdgeTypeSchema]) -> None:
         self._files = files
         self.counts = {name: node.count for name, node in nodes.items()}
         self._split = {edge.edge_type: edge.split_counts is not None for edge in edges}

@@ -78,7 +78,9 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Numbers]):
             return values[:, :dims]
         if np.isnan(values).all():
             return np.full((len(values), dims), np.nan)
-        source.refuse_all(f"must hold at least {source.key}.dims: {dims} numbers a row (got {values.shape[1]})", "Lower it")
+        source.refuse_all(
+            f"must hold at least {source.key}.dims: {dims} numbers a row (got {values.shape[1]})", "Lower it"
+        )
         return None
 
     def _check(self, values: np.ndarray, source: Source) -> bool:

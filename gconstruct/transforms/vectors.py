@@ -40,7 +40,9 @@ def _split(source: Source, separator: str) -> pa.Array | None:
     except pa.ArrowException:
         wrong = _not_numbers(lists, items)
         shown = strings.take(pa.array(wrong[:EXAMPLES])).to_pylist()
-        source.refuse(wrong, shown, f"numbers with {separator!r} between them", f"Correct it, or {source.key}.separator")
+        source.refuse(
+            wrong, shown, f"numbers with {separator!r} between them", f"Correct it, or {source.key}.separator"
+        )
         return None
     return pa.LargeListArray.from_arrays(pc.cast(lists.offsets, pa.int64()), numbers, mask=pc.is_null(lists))
 

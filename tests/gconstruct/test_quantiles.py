@@ -55,7 +55,9 @@ def test_a_large_column() -> None:
     distribution = Distribution.of(numbers)
     assert len(distribution.values) <= LIMIT
     assert 0 < distribution.error <= 2.0**-11
-    np.testing.assert_allclose(distribution.quantiles(SHARES), np.quantile(numbers, SHARES), rtol=2 * distribution.error)
+    np.testing.assert_allclose(
+        distribution.quantiles(SHARES), np.quantile(numbers, SHARES), rtol=2 * distribution.error
+    )
     assert distribution.quantiles(np.array([1.0]))[0] == numbers.max()
     halves = Distribution.of(numbers[:200_000]).merged(Distribution.of(numbers[200_000:]))
     assert same(distribution, halves)

@@ -16,6 +16,9 @@ class FeatureConfig(Choice, tag="encode", default="numeric"):
     of_columns: ClassVar[bool] = True
     """Whether it is made of a table's columns. False: of the graph, once its edges are there (see structure.py)."""
 
+    source_keys: ClassVar[tuple[str, ...]] = ("column", "columns")
+    """Keys that say where it is read: other tables with the same feature may have others."""
+
     encode: str
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"

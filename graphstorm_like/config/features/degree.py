@@ -23,7 +23,7 @@ class DegreeFeature(StructureFeature):
     """(x - mean) / std over all nodes of the type, or as it is."""
 
     def counted_ends(self, node_type: str, edge_types: Sequence[EdgeType]) -> list[tuple[EdgeType, str]]:
-        """(edge type, 'in' or 'out') of each number, in the order of the edge types."""
+        """(edge type, 'in' or 'out') of each number, sorted by edge type."""
         counted = []
         for edge_type in self.chosen_edges(edge_types):
             for end, at in (("out", edge_type[0]), ("in", edge_type[2])):
@@ -31,7 +31,9 @@ class DegreeFeature(StructureFeature):
                     counted.append((edge_type, end))
         return counted
 
-    def check_edges(self, node_type: str, edge_types: Sequence[EdgeType]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def check_edges(
+        self, node_type: str, edge_types: Sequence[EdgeType]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Also when there is nothing to count."""
         wrong = list(super().check_edges(node_type, edge_types))
         yield from wrong

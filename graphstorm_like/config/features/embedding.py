@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -15,6 +15,8 @@ class EmbeddingFeature(FeatureConfig):
 
     A row of the table gets the vector of its id. Vectors are mapped into memory or read in pieces, never as a whole.
     """
+
+    source_keys: ClassVar[tuple[str, ...]] = ("vectors", "ids", "id_column", "vector_column", "key")
 
     encode: Literal["embedding"]
     vectors: str

@@ -25,7 +25,9 @@ class StructureFeature(FeatureConfig):
             raise ValueError(f"must be a feature of nodes (got encode: {self.encode}). Move it to a node type")
         return self
 
-    def check_edges(self, node_type: str, edge_types: Sequence[EdgeType]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def check_edges(
+        self, node_type: str, edge_types: Sequence[EdgeType]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """(place, message) of edge types that are not in the graph. edge_types: the original ones."""
         for i, edge_type in enumerate(self.edges or ()):
             if edge_type not in edge_types:
@@ -33,5 +35,5 @@ class StructureFeature(FeatureConfig):
                 yield ("edges", i), message.removeprefix(": ")
 
     def chosen_edges(self, edge_types: Sequence[EdgeType]) -> list[EdgeType]:
-        """The edge types that count, in the order of the graph."""
-        return [edge_type for edge_type in edge_types if self.edges is None or edge_type in self.edges]
+        """The edge types that count, sorted: another graph may name them in another order."""
+        return [edge_type for edge_type in sorted(edge_types) if self.edges is None or edge_type in self.edges]

@@ -18,13 +18,25 @@ from graphstorm_like.graph.verify import verify_graph
 from ..tables import graph, item, link, read, write
 
 PLAIN = {"encode": "degree", "log1p": False, "normalize": "none"}
-LIKES = {"source": "user", "relation": "likes", "target": "item", "files": "likes.parquet", "source_id": "user", "target_id": "item"}
+LIKES = {
+    "source": "user",
+    "relation": "likes",
+    "target": "item",
+    "files": "likes.parquet",
+    "source_id": "user",
+    "target_id": "item",
+}
 
 
 def tables(folder: Path) -> None:
     """Items a to d; links a -> b, a -> c, b -> c, c -> c; u1 likes c, u2 likes c and d."""
     write(folder / "items.parquet", id=["a", "b", "c", "d"], x=[1.0, 2.0, 3.0, 4.0])
-    write(folder / "links.parquet", source=["a", "a", "b", "c"], target=["b", "c", "c", "c"], part=["train", "test", "valid", None])
+    write(
+        folder / "links.parquet",
+        source=["a", "a", "b", "c"],
+        target=["b", "c", "c", "c"],
+        part=["train", "test", "valid", None],
+    )
     write(folder / "likes.parquet", user=["u1", "u2", "u2"], item=["c", "c", "d"])
 
 
@@ -38,7 +50,9 @@ def configured(folder: Path, feature: dict[str, Any], node_type: str = "item", *
     tables(folder)
     nodes: dict[str, Any] = {"item": item(features={"x": "x"}), "user": {}}
     features = {"f": feature, **nodes[node_type].get("features", {})}
-    return graph(folder, {**nodes, node_type: {**nodes[node_type], "features": features}}, [link(**link_options), LIKES])
+    return graph(
+        folder, {**nodes, node_type: {**nodes[node_type], "features": features}}, [link(**link_options), LIKES]
+    )
 
 
 def test_a_number_for_each_edge_type_and_end(tmp_path: Path) -> None:
@@ -126,3 +140,18 @@ def test_the_manifest_tells_how_it_was_made(tmp_path: Path) -> None:
     fitted = GraphManifest.model_validate_json(manifest.model_dump_json()).node("item").features["f"].fitted
     assert fitted["edges"] == [["item", "link", "item"]]
     assert len(fitted["mean"]) == len(fitted["std"]) == 2
+
+
+def test_another_graph_with_the_same_state(tmp_path: Path) -> None:
+    """New edges are counted, and scaled as in the graph that is known."""
+    options = {"encode": "degree", "edges": ["item:link:item"], "ends": "in", "log1p": False}
+    (tmp_path / "old").mkdir()
+    built(tmp_path / "old", options)
+    known = LocalGraph(tmp_path / "old/out/graph").manifest.node("item").features["f"].fitted
+    config = configured(tmp_path, options)
+    write(tmp_path / "links.parquet", source=["a"], target=["b"])
+    build_graph(config.model_copy(update={"like": str(tmp_path / "old/out/graph")}))
+    graph_of_new = LocalGraph(tmp_path / "out/graph")
+    expected = (np.array([0, 1, 0, 0]) - known["mean"]) / known["std"]
+    np.testing.assert_allclose(graph_of_new.feature("item", "f")[:, 0], expected, rtol=1e-6)
+    assert graph_of_new.manifest.node("item").features["f"].fitted == known

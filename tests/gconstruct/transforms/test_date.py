@@ -73,7 +73,8 @@ def test_forms_of_a_date(column: pa.Array) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "number"), [("d", 1.0), ("s", 86_400), ("ms", 86_400_000.0), ("us", 86_400_000_000), ("ns", 86_400 * 10**9)]
+    ("unit", "number"),
+    [("d", 1.0), ("s", 86_400), ("ms", 86_400_000.0), ("us", 86_400_000_000), ("ns", 86_400 * 10**9)],
 )
 def test_numbers_with_a_unit(unit: str, number: float) -> None:
     column = pa.array([number, None])

@@ -14,6 +14,7 @@ from gconstruct import build_graph
 from gconstruct.build import is_current, table_problems
 from gconstruct.vector_files import open_vectors
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.local import LocalGraph
 
 from ..tables import graph, item, link, write
 from .pieces import config_of
@@ -56,7 +57,9 @@ def test_ids_of_numpy(tmp_path: Path) -> None:
 def test_parquet_in_row_groups(tmp_path: Path) -> None:
     for rows in (1, 3, 4):
         np.testing.assert_array_equal(encode_columns(tmp_path, NODES, **parquet_file(tmp_path, rows=rows))[0], EXPECTED)
-    pq.write_table(pa.table({"name": IDS, "v": pa.array(VECTORS.tolist(), pa.list_(pa.float64(), 3))}), tmp_path / "o.pq")
+    pq.write_table(
+        pa.table({"name": IDS, "v": pa.array(VECTORS.tolist(), pa.list_(pa.float64(), 3))}), tmp_path / "o.pq"
+    )
     options = {"encode": "embedding", "vectors": "o.pq", "id_column": "name", "vector_column": "v"}
     np.testing.assert_array_equal(encode_columns(tmp_path, NODES, **options)[0], EXPECTED)
 
@@ -88,7 +91,10 @@ def test_a_changed_file_makes_the_graph_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"vectors": "nowhere.parquet"}, r"features.f: .*nowhere.parquet must be a file that can be read \(No such file"),
+        (
+            {"vectors": "nowhere.parquet"},
+            r"features.f: .*nowhere.parquet must be a file that can be read \(No such file",
+        ),
         ({"vectors": "items.parquet"}, "items.parquet: unknown column 'vector'"),
         ({"id_column": "key"}, "v.parquet: unknown column 'key'"),
         ({"vector_column": "id"}, r"column 'id' must hold lists of numbers \(got string\)"),
@@ -109,7 +115,9 @@ def test_what_is_wrong_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ids of vectors must be non-null \(got 1 nulls\)"):
         encode_columns(tmp_path, NODES, **parquet_file(tmp_path, ["a", None, "b", "c"]))
     uneven = pa.array([[1.0], [1.0, 2.0], [1.0], [1.0]])
-    with pytest.raises(DataError, match=r"must hold a list of 1 numbers in each row, as in the first \(got a list of 2"):
+    with pytest.raises(
+        DataError, match=r"must hold a list of 1 numbers in each row, as in the first \(got a list of 2"
+    ):
         encode_columns(tmp_path, NODES, **parquet_file(tmp_path, vector=uneven))
     infinite = pa.array([[1.0], [float("nan")], [1.0], [1.0]])
     with pytest.raises(DataError, match="row 1: column 'id' must be an id whose vector in .* is finite"):
@@ -154,3 +162,12 @@ def test_open_files_are_opened_again_when_they_change(tmp_path: Path) -> None:
 def test_configurations_that_mean_nothing(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config_of(encode="embedding", **options)
+
+
+def test_another_graph_may_have_other_files(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    encode_columns(tmp_path / "old", NODES, **parquet_file(tmp_path / "old"))
+    write(tmp_path / "items.parquet", id=["a", "b"])
+    config = graph(tmp_path, {"item": item(features={"f": numpy_files(tmp_path)})})
+    build_graph(config.model_copy(update={"like": str(tmp_path / "old/out/graph")}))
+    np.testing.assert_array_equal(LocalGraph(tmp_path / "out/graph").feature("item", "f"), EXPECTED[:2])

@@ -171,6 +171,7 @@ def test_blocks_do_not_matter(numbers: list[float], block: int) -> None:
         parts = transform.fit(values).moments
     finally:
         module._BLOCK_VALUES = size
-    assert whole is not None and parts is not None
+    assert whole is not None
+    assert parts is not None
     for name in ("count", "mean", "squares", "low", "high"):
         assert np.allclose(getattr(whole, name), getattr(parts, name), rtol=1e-9, atol=1e-9), name

@@ -49,7 +49,8 @@ def test_shares() -> None:
     assert gauss[:, 0] == pytest.approx([-5.199, 0, 5.199], abs=1e-3)
 
 
-def test_few_knots_are_close(knots: int = 50) -> None:
+def test_few_knots_are_close() -> None:
+    knots = 50
     numbers = np.random.default_rng(1).normal(size=5000)
     values, schema = fitted(pa.array(numbers), **SHARES, knots=knots)
     assert len(schema.fitted["values"]) == knots
@@ -66,9 +67,7 @@ def test_missing_numbers_stand_in_the_middle() -> None:
     assert applied(schema, pa.nulls(2)).tolist() == [[0.5], [0.5]]
 
 
-@pytest.mark.parametrize(
-    ("options", "policy"), [(RANKS, "zero"), (SHARES, "median")], ids=lambda option: str(option)
-)
+@pytest.mark.parametrize(("options", "policy"), [(RANKS, "zero"), (SHARES, "median")], ids=lambda option: str(option))
 def test_what_cannot_be_ranked(options: dict[str, Any], policy: str) -> None:
     [message] = refused(pa.array([1.0, None]), **options)
     assert f"row 2: column 'x' must be a number (got null). Set features.f.missing: {policy}" in message
