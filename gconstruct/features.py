@@ -110,7 +110,7 @@ _LARGEST = {"float16": "65,504", "bfloat16": "3.39e38"}
 def narrowed(numbers: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """(float32 (n, width) as float32, float16 or the bits of bfloat16, bool (n, width): what became infinite)"""
     if dtype == "float32":
-        return numbers, np.zeros(numbers.shape[:1] + (1,), bool)
+        return numbers, np.zeros((*numbers.shape[:1], 1), bool)
     if dtype == "bfloat16":
         bits = to_bits(numbers)
         return bits, bits & 0x7FFF == 0x7F80

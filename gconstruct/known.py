@@ -174,7 +174,11 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
     for name in table.features.keys() & schema.features.keys():
         feature, fitted = table.features[name].model_dump(mode="json"), schema.features[name].fitted
         for option, value in feature.items():
-            if option not in (*table.features[name].source_keys, "dtype") and option in fitted and fitted[option] != value:
+            if (
+                option not in (*table.features[name].source_keys, "dtype")
+                and option in fitted
+                and fitted[option] != value
+            ):
                 yield f"features.{name}.{option}: must be {fitted[option]!r} (got {value!r}),"
         if feature["dtype"] != schema.features[name].dtype:
             yield f"features.{name}.dtype: must be {schema.features[name].dtype!r} (got {feature['dtype']!r}),"

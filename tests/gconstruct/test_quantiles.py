@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,7 +33,7 @@ def test_neither_order_nor_pieces_matter(numbers: list[float], limit: int, cuts:
     values = np.array(numbers, np.float64)
     whole = Distribution.of(values, limit)
     bounds = sorted({0, len(values), *(cut % (len(values) + 1) for cut in cuts)})
-    pieces = [Distribution.of(values[low:high], limit) for low, high in zip(bounds, bounds[1:], strict=False)]
+    pieces = [Distribution.of(values[low:high], limit) for low, high in itertools.pairwise(bounds)]
     random.shuffle(pieces)  # type: ignore[attr-defined]
     merged = Distribution.of(np.empty(0), limit)
     for piece in pieces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def schema_of_pieces(pieces: list[pa.Array], **options: Any) -> FeatureSchema:
 def assert_pieces_do_not_matter(values: pa.Array, cuts: list[int], **options: Any) -> None:
     """Pieces that are merged from the first to the last, or from the last, give the state of the whole."""
     bounds = sorted({0, len(values), *(cut % (len(values) + 1) for cut in cuts)})
-    pieces = [values.slice(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+    pieces = [values.slice(low, high - low) for low, high in itertools.pairwise(bounds)]
     whole = schema_of_pieces([values], **options)
     assert schema_of_pieces(pieces, **options) == whole
     assert schema_of_pieces(pieces[::-1], **options) == whole
