@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,15 @@ class Rows(Protocol):
 
     def label(self) -> str:
         """'items.parquet' or 'items.parquet and 3 more files'"""
+        ...
+
+
+@runtime_checkable
+class NumberedRows(Protocol):
+    """Rows that know their numbers."""
+
+    def numbers_in_file(self) -> np.ndarray | None:
+        """int64 (n): the row of the table's file that each was, from 0; None: the table has several files."""
         ...
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ _OPEN_FILES = 4
 class Vectors(Protocol):
     """The vectors of one file."""
 
+    count: int
     width: int
 
     def take(self, rows: np.ndarray) -> np.ndarray:
@@ -37,13 +38,14 @@ class Vectors(Protocol):
 class VectorFile:
     """A file of n vectors with an id each."""
 
-    def __init__(self, path: Path, vectors: Vectors, ids: pa.Array) -> None:
+    def __init__(self, path: Path, vectors: Vectors, ids: pa.Array | None) -> None:
+        """ids: None: the vectors go by the rows of a table."""
         self.path, self.vectors, self.ids = path, vectors, ids
-        self.typed = pa.types.is_int64(ids.type)
 
     def find(self, ids: pa.Array) -> np.ndarray:
-        """int64 (m): the row of each id, -1 where the file lacks it, and for null. Integers match their written form."""
-        if pa.types.is_integer(ids.type) != self.typed:
+        """int64 (m): the row of each id, -1 where there is none, as for null. Integers match their written form."""
+        assert self.ids is not None
+        if pa.types.is_integer(ids.type) != pa.types.is_integer(self.ids.type):
             rows = pc.index_in(pc.cast(ids, pa.large_string()), value_set=pc.cast(self.ids, pa.large_string()))
         else:
             rows = pc.index_in(pc.cast(ids, self.ids.type), value_set=self.ids)
@@ -70,21 +72,26 @@ def open_vectors(path: Path, ids: Path | None, id_column: str, vector_column: st
 @lru_cache(_OPEN_FILES)
 def _opened(path: Path, ids: Path | None, id_column: str, vector_column: str, stamps: tuple[int, ...]) -> VectorFile:
     """stamps: when the files were changed, so that a changed file is opened again."""
-    if ids is not None:
-        vectors: Any = _NumpyVectors(path)
-        names, count = _read_ids(ids), vectors.count
-        if len(names) != count:
-            raise DataError(f"{ids}: must have an id for each of the {count:,} vectors of {path} (got {len(names):,})")
-    else:
-        vectors = _ParquetVectors(path, id_column, vector_column)
-        names = vectors.ids()
-    where = ids or path
+    if path.suffix == ".npy":
+        mapped = _NumpyVectors(path)
+        if ids is None:
+            return VectorFile(path, mapped, None)
+        names = _read_ids(ids)
+        if len(names) != mapped.count:
+            rule = f"must have an id for each of the {mapped.count:,} vectors of {path}"
+            raise DataError(f"{ids}: {rule} (got {len(names):,})")
+        return VectorFile(path, mapped, _checked(names, ids))
+    parquet = _ParquetVectors(path, id_column, vector_column)
+    return VectorFile(path, parquet, _checked(parquet.ids(), path))
+
+
+def _checked(names: pa.Array, where: Path) -> pa.Array:
     if names.null_count:
         raise DataError(f"{where}: ids of vectors must be non-null (got {names.null_count:,} nulls). Leave them out")
     repeated = len(names) - len(pc.unique(names))
     if repeated:
         raise DataError(f"{where}: ids of vectors must be unique (got {repeated:,} repeated ones). Keep one of each")
-    return VectorFile(path, vectors, names)
+    return names
 
 
 def _read_ids(path: Path) -> pa.Array:
@@ -132,6 +139,7 @@ class _ParquetVectors:
             raise DataError(f"{path}: column {vector_column!r} must hold lists of numbers (got {kind})")
         groups = range(file.num_row_groups)
         self._starts = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in groups)])
+        self.count = int(self._starts[-1])
         first = next((group for group in groups if file.metadata.row_group(group).num_rows), None)
         self.width = 0 if first is None else self._width_of(file, first)
 
@@ -169,8 +177,8 @@ class _ParquetVectors:
         if wrong.size:
             found = "null" if wrong[0] < 0 else f"a list of {wrong[0]}"
             raise DataError(
-                f"{self._path}: column {self._vector_column!r} must hold a list of {self.width} numbers in each row, as "
-                f"in the first (got {found})"
+                f"{self._path}: column {self._vector_column!r} must hold a list of {self.width} numbers in each row, "
+                f"as in the first (got {found})"
             )
         numbers: np.ndarray = pc.cast(column.flatten(), pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         with np.errstate(over="ignore"):

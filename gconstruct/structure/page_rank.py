@@ -33,7 +33,8 @@ class PageRank(Structure[PageRankFeature]):
             lost = rank[degrees == 0].sum()
             rank = (1 - self.config.damping) / count + self.config.damping * (reached + lost / count)
         start = starts[node_type]
-        return np.log(rank[start : start + edges.counts[node_type]] * count).reshape(-1, 1)
+        numbers: np.ndarray = np.log(rank[start : start + edges.counts[node_type]] * count).reshape(-1, 1)
+        return numbers
 
     def _walks(self, edges: Edges, starts: dict[str, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Blocks of (from, to): numbers of nodes among those of all types."""

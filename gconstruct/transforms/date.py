@@ -133,7 +133,8 @@ class DateTransform(Transform[DateFeature, pa.Array, Dates]):
         """place: among the parts that are numbers, and the age."""
         if self.config.normalize == "none":
             return numbers
-        return (numbers - state["mean"][place]) / (state["std"][place] or 1.0)
+        mean, std = float(state["mean"][place]), float(state["std"][place])
+        return (numbers - mean) / (std or 1.0)
 
     def _from(self, state: dict[str, Any]) -> float:
         """The time from which ages count, in microseconds since 1970."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from gconstruct.problems import EXAMPLES
 from gconstruct.transforms.base import TRANSFORMS, Transform
-from gconstruct.values import Source
+from gconstruct.values import NumberedRows, Source
 from gconstruct.vector_files import VectorFile, open_vectors
 from graphstorm_like.config.features.embedding import EmbeddingFeature
 from graphstorm_like.errors import DataError
@@ -26,17 +26,29 @@ class EmbeddingTransform(Transform[EmbeddingFeature, np.ndarray, int]):
     use = "id"
 
     def read(self, source: Source) -> np.ndarray | None:
-        """Ids without a vector are reported, unless they are allowed."""
+        """Rows without a vector are reported, unless they are allowed."""
         file = self._file(source)
-        if file is None:
+        rows = None if file is None else self._rows(file, source)
+        if file is None or rows is None:
             return None
-        rows = file.find(source.values)
         missing = np.flatnonzero(rows < 0)
         if missing.size and self.config.missing == "error":
             shown = [source.values[row].as_py() for row in missing[:EXAMPLES].tolist()]
             source.refuse(missing, shown, f"an id with a vector in {file.path}", f"Set {source.key}.missing: zero")
             return None
         return rows
+
+    def _rows(self, file: VectorFile, source: Source) -> np.ndarray | None:
+        if file.ids is not None:
+            return file.find(source.values)
+        if not len(source):
+            return np.empty(0, np.int64)
+        numbers = source.rows.numbers_in_file() if isinstance(source.rows, NumberedRows) else None
+        if numbers is None:
+            rule = f"must be of a table of one file, for {file.path} has no ids and goes by the rows"
+            source.refuse_all(rule, f"Set {source.key}.ids")
+            return None
+        return np.where(numbers < file.vectors.count, numbers, -1)
 
     def _file(self, source: Source) -> VectorFile | None:
         config, base = self.config, Path(source.base)

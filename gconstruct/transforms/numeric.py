@@ -203,7 +203,11 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Numbers]):
         return shift, np.where(scale > 0, scale, 1.0)
 
     def _clip(self, values: np.ndarray) -> np.ndarray:
-        return values if self.config.clip is None else np.clip(values, *self.config.clip)
+        if self.config.clip is None:
+            return values
+        low, high = self.config.clip
+        clipped: np.ndarray = np.clip(values, -np.inf if low is None else low, np.inf if high is None else high)
+        return clipped
 
     def _blocks(self, values: np.ndarray, constant: float | None = None) -> Iterator[tuple[slice, np.ndarray]]:
         """Float64 copies of some rows at a time, after clip and log1p. constant: stands for numbers that are missing,

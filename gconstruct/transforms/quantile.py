@@ -1,5 +1,7 @@
-"""A number -> r / (n - 1), where r is its rank (from 0; equal numbers have the middle of theirs) among n numbers; or the
-normal quantile of that share."""
+"""A number -> its share of the column.
+
+Rank r (from 0; equal numbers have the middle of theirs) of n numbers -> r / (n - 1), or the normal quantile of that.
+"""
 
 from __future__ import annotations
 

@@ -20,9 +20,11 @@ class EmbeddingFeature(FeatureConfig):
 
     encode: Literal["embedding"]
     vectors: str
-    """A Parquet file, or a .npy file (n, width) of floats. Relative paths start at `graph.base`, or the YAML's folder."""
+    """A Parquet file, or a .npy file (n, width) of numbers. Relative paths start at `graph.base`, or at the YAML's
+    folder."""
     ids: str | None = None
-    """Of a .npy file: a file with the id of each of its rows, one a line (.txt), or a .npy file of integers or strings."""
+    """Of a .npy file: a file with the ids of its vectors, one a line, or a .npy file of integers or strings. Default:
+    vector i is that of row i of the table, which must then be one file."""
     id_column: str = "id"
     """Of a Parquet file: its column of ids."""
     vector_column: str = "vector"
@@ -41,8 +43,8 @@ class EmbeddingFeature(FeatureConfig):
         for key in ("vectors", "ids"):
             if "://" in (getattr(self, key) or ""):
                 raise KeyedError(key, "must be a local file, for it is read here and there. Copy it to a local disk")
-        if self.vectors.endswith(".npy") != (self.ids is not None):
-            raise KeyedError("ids", "must name the file of ids of a .npy file, and only of one")
+        if self.ids is not None and not self.vectors.endswith(".npy"):
+            raise KeyedError("ids", "must be left out of a Parquet file, which has a column of them")
         return self
 
     def column_names(self) -> list[str]:

@@ -72,6 +72,21 @@ def test_a_key_of_its_own_dims_and_length(tmp_path: Path) -> None:
     assert schema.width == 2
 
 
+def test_vectors_that_go_by_the_rows_of_the_table(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", VECTORS)
+    options = {"encode": "embedding", "vectors": "v.npy"}
+    np.testing.assert_array_equal(encode_columns(tmp_path, {"id": IDS}, **options)[0], VECTORS)
+    write(tmp_path / "items.parquet", id=["a", "a", None, "b"])
+    build_graph(graph(tmp_path, {"item": item(features={"f": options}, on_bad_id="skip")}), force=True)
+    np.testing.assert_array_equal(LocalGraph(tmp_path / "out/graph").feature("item", "f"), VECTORS[[0, 3]])
+    with pytest.raises(DataError, match=r"row 5: column 'id' must be an id with a vector in .*v.npy \(got 'e'\)"):
+        encode_columns(tmp_path, {"id": [*IDS, "e"]}, **options)
+    write(tmp_path / "more.parquet", id=["z"])
+    two = graph(tmp_path, {"item": item(files=["items.parquet", "more.parquet"], features={"f": options})})
+    with pytest.raises(DataError, match="must be of a table of one file"):
+        build_graph(two, force=True)
+
+
 def test_edges(tmp_path: Path) -> None:
     options = {**parquet_file(tmp_path), "key": "word"}
     np.testing.assert_array_equal(encode_edges(tmp_path, {"word": ["a", "b", "c"]}, **options), EXPECTED)
@@ -154,8 +169,7 @@ def test_open_files_are_opened_again_when_they_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vectors": "v.npy"}, "must name the file of ids of a .npy file"),
-        ({"vectors": "v.parquet", "ids": "ids.txt"}, "and only of one"),
+        ({"vectors": "v.parquet", "ids": "ids.txt"}, "must be left out of a Parquet file"),
         ({"vectors": "s3://bucket/v.parquet"}, "must be a local file"),
     ],
 )
