@@ -2,10 +2,10 @@
 
 Up to LIMIT different numbers each is kept with its count, so that everything is exact. Beyond it numbers that agree in
 their leading bits share an entry, which stands at the smallest of them: as many bits as give at most LIMIT entries. An
-entry then differs from its numbers by less than a relative `error`: 2 ** -16 for numbers spread over [1, 2), 2 ** -11
-for 500,000 lognormal ones. The order of rows and merges never changes the result, not even in
-its last bit: which bits are kept depends only on the set of all numbers. (DDSketch, Masson et al. 2019,
-https://doi.org/10.14778/3352063.3352135, has the same guarantee with a base other than two.)
+entry then differs from its numbers by less than a relative `error`: 2 ** -16 for numbers spread over [1, 2), 2 ** -13
+for 500,000 lognormal ones. The order of rows and merges never changes the result, not even in its last bit: which bits
+are kept depends only on the set of all numbers. (DDSketch, Masson et al. 2019, has the same guarantee with a base other
+than two: https://doi.org/10.14778/3352063.3352135)
 """
 
 from __future__ import annotations

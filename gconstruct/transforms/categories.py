@@ -43,7 +43,7 @@ class Categories:
 
     @classmethod
     def of_lists(cls, column: pa.Array, separator: str | None) -> Categories:
-        """From lists, or strings that are split at the separator; blanks around categories and empty ones are left out."""
+        """From lists, or strings to be split at the separator; blanks around categories and empty ones are left out."""
         if separator is not None:
             column = pc.split_pattern(pc.cast(column, pa.large_string()), pattern=separator)
         if pa.types.is_null(column.type):

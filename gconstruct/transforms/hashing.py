@@ -49,8 +49,9 @@ class HashingTransform(Transform[HashingFeature, Categories, int]):
         """float32 (n, buckets): the sum over a row's different categories and their hashes."""
         config = self.config
         out = np.zeros((values.count, config.buckets), np.float32)
-        pairs = np.unique(values.rows * max(len(values.names), 1) + values.codes)
-        rows, codes = np.divmod(pairs, max(len(values.names), 1))
+        rows, codes = values.rows, values.codes
+        if (np.diff(rows) == 0).any():  # a category that a list repeats counts once
+            rows, codes = np.divmod(np.unique(rows * len(values.names) + codes), len(values.names))
         for number in range(config.hashes):
             hashes = hash_strings(values.names, config.salt * _MOST_HASHES + number)
             columns = (hashes >> np.uint64(1)) % np.uint64(config.buckets)  # the lowest bit is for the sign

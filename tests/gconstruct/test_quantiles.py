@@ -56,7 +56,7 @@ def test_a_large_column() -> None:
     numbers = np.random.default_rng(0).lognormal(size=500_000)
     distribution = Distribution.of(numbers)
     assert len(distribution.values) <= LIMIT
-    assert 0 < distribution.error <= 2.0**-11
+    assert 0 < distribution.error <= 2.0**-13
     np.testing.assert_allclose(
         distribution.quantiles(SHARES), np.quantile(numbers, SHARES), rtol=2 * distribution.error
     )
