@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,9 @@ def applied(schema: FeatureSchema, values: pa.Array) -> np.ndarray:
 
 
 def schema_of_pieces(pieces: list[pa.Array], **options: Any) -> FeatureSchema:
-    """Fit each piece, merge the statistics in this order."""
+    """Fit each piece, as a process of its own may do, and merge the statistics in this order."""
     config = config_of(**options)
-    statistics = [fit_feature(config, source_of(piece)) for piece in pieces]
+    statistics = [pickle.loads(pickle.dumps(fit_feature(config, source_of(piece)))) for piece in pieces]
     merged = statistics[0]
     for later in statistics[1:]:
         merged = transform_of(config).merge(merged, later)
