@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
@@ -48,6 +49,7 @@ def build_graph(
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
+    from gconstruct.structure.add import add_structure, structure_features
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
@@ -78,6 +80,9 @@ def build_graph(
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if structure_features(config):
+                with trace.step("features from edges"):
+                    graph = add_structure(config, unpartitioned, graph, say)
             if unpartitioned != folder:
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
@@ -128,7 +133,10 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
     if config.is_built:
         return []
+    problems = Problems()
+    feature_files(config, problems)
     try:
+        problems.raise_if_any()
         engine_for(config, lambda _: None).check()
     except TableError as err:
         return list(err.problems)
@@ -191,11 +199,15 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     if not own:
         return {}
     from gconstruct.splits import SPLIT_OPERATORS
+    from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
     modules: list[str] = []
     for made in own:
-        operator: type = SPLIT_OPERATORS.of(made) if isinstance(made, SplitConfig) else TRANSFORMS.of(made)
+        if isinstance(made, SplitConfig):
+            operator: type = SPLIT_OPERATORS.of(made)
+        else:
+            operator = TRANSFORMS.of(made) if made.of_columns else STRUCTURES.of(made)
         modules += [type(made).__module__, operator.__module__]
     return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
 
@@ -221,6 +233,7 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    files += feature_files(config, problems)
     for key, split in _splits(config):
         for part, paths in split.files().items():
             files += resolve(key, paths, config.base, ID_LIST, problems, part)

@@ -117,9 +117,10 @@ def _node_needs(key: str, node: NodeConfig) -> list[Need]:
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
     needs = []
-    for name, feature in table.features.items():
+    features = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in features.items():
         transform = transform_of(feature)
-        needs.append(Need(transform.column, transform.use, f"{key}.features.{name}"))
+        needs += [Need(column, transform.use, f"{key}.features.{name}") for column in transform.columns]
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
-from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
 from graphstorm_like.config.splits import SplitConfig
 
@@ -96,6 +96,17 @@ class LabelConfig(Strict):
         return self
 
 
+def features_in_table(features: dict[str, FeatureConfig], id_column: str | None) -> dict[str, FeatureConfig]:
+    """The features of a table with this column of ids; None: of a table of edges."""
+    placed = {}
+    for name, feature in features.items():
+        try:
+            placed[name] = feature.in_table(id_column)
+        except ValueError as err:
+            raise KeyedError(name, str(err)) from None
+    return placed
+
+
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
@@ -110,6 +121,11 @@ class TableConfig(Strict):
     """Texts of a row, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
+
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
+        return features_in_table(features, None)
 
 
 class NodeConfig(Strict):
@@ -133,6 +149,12 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_nodes(cls, features: dict[str, FeatureConfig], info: ValidationInfo) -> dict[str, FeatureConfig]:
+        # A node type without a column of ids has no table, as is reported, unless its features are of the graph.
+        return features_in_table(features, info.data.get("id") or "id")
+
     @property
     def split(self) -> None:
         """Nodes are split by label."""
@@ -143,7 +165,9 @@ class NodeConfig(Strict):
         if self.files and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.files:
-            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            if any(feature.of_columns for feature in self.features.values()):
+                without_files.insert(1 if self.id else 0, "features")
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
