@@ -1,7 +1,7 @@
 """Which files a table is made of: paths, globs, folders and URLs -> a list of files with format, size and age.
 
-Files of one pattern come sorted, patterns in the order of the YAML, and no file comes twice. Local paths need no
-fsspec; everything with '://' goes through it.
+Files of one pattern come sorted, patterns in the order of the YAML, and no file comes twice. Of a folder the files and
+those of its folders key=value count. Local paths need no fsspec; everything with '://' goes through it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
 from graphstorm_like.config.formats import format_of, listed_suffixes
 
@@ -26,6 +27,11 @@ class InputFile:
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
+
+    @property
+    def keys(self) -> dict[str, str | None]:
+        """Columns that the path names: {'year': '2024'} of .../year=2024/part-0.parquet."""
+        return hive_keys(self.path)
 
     @property
     def is_local(self) -> bool:
@@ -88,7 +94,7 @@ def _no_match(where: str, full: str, kind: str) -> str:
 
 def _local(where: str, full: str, file_format: str, problems: Problems) -> list[tuple[str, int, str]]:
     if os.path.isdir(full):
-        paths = _in_folder([e.path for e in os.scandir(full) if e.is_file()], file_format)
+        paths = _in_folder(_files_under(full), file_format)
         rule = f"hold at least one data file (files that end with {listed_suffixes()})"
     elif os.path.exists(full):
         paths, rule = [full], ""
@@ -103,6 +109,32 @@ def _local(where: str, full: str, file_format: str, problems: Problems) -> list[
     return [(p, s.st_size, str(s.st_mtime_ns)) for p, s in stats]
 
 
+def _files_under(folder: str) -> list[str]:
+    """Files of a folder and of its folders key=value."""
+    paths: list[str] = []
+    for entry in os.scandir(folder):
+        if entry.is_file():
+            paths.append(entry.path)
+        elif entry.is_dir() and is_hive_folder(entry.name):
+            paths += _files_under(entry.path)
+    return paths
+
+
+def _remote_files_under(fs: Any, folder: str) -> list[str]:
+    """Files of a folder and of its folders key=value. When there are such folders one request lists everything."""
+    entries = fs.ls(folder, detail=True)
+    paths = [entry["name"] for entry in entries if entry["type"] == "file"]
+    if any(entry["type"] == "directory" and is_hive_folder(_base_name(entry["name"])) for entry in entries):
+        start = len(folder.rstrip("/")) + 1
+        everything = sorted(fs.find(folder))
+        paths = [path for path in everything if all(map(is_hive_folder, path[start:].split("/")[:-1]))]
+    return paths
+
+
+def _base_name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
 def _remote(where: str, full: str, file_format: str, problems: Problems) -> list[tuple[str, int, str]]:
     import fsspec
 
@@ -111,7 +143,7 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
         if glob.has_magic(path) and not fs.exists(path):
             paths, rule = sorted(p for p in fs.glob(path) if fs.isfile(p)), "match at least one file (got none)"
         elif fs.isdir(path):
-            paths = _in_folder([e["name"] for e in fs.ls(path, detail=True) if e["type"] == "file"], file_format)
+            paths = _in_folder(_remote_files_under(fs, path), file_format)
             rule = f"hold at least one data file (files that end with {listed_suffixes()})"
         else:
             paths, rule = [path] if fs.exists(path) else [], "be a file, glob or folder that exists (got nothing there)"

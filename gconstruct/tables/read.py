@@ -105,10 +105,15 @@ class _Caster:
 
     def cast(self, file: InputFile, rows: pa.Table, first_row: int) -> pa.Table:
         """The planned columns. first_row: rows of the file before these."""
-        columns = {
-            name: self._column(file, name, rows.column(name), column, first_row)
-            for name, column in self._plan.columns.items()
-        }
+        by_path = self._plan.path_columns.get(file.path, {})
+        columns = {}
+        for name, planned in self._plan.columns.items():
+            if name in by_path:
+                value = pa.scalar(by_path[name], pa.large_string())
+                column = pa.chunked_array([pa.repeat(value, rows.num_rows)])
+            else:
+                column = rows.column(name)
+            columns[name] = self._column(file, name, column, planned, first_row)
         return pa.table(columns)
 
     def _column(
