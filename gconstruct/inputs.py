@@ -99,7 +99,7 @@ def _local(where: str, full: str, file_format: str, problems: Problems) -> list[
     elif os.path.exists(full):
         paths, rule = [full], ""
     elif glob.has_magic(full):
-        paths = sorted(p for p in glob.glob(full, recursive=True) if os.path.isfile(p))
+        paths = _shown(full, sorted(p for p in glob.glob(full, recursive=True) if os.path.isfile(p)))
         rule = "match at least one file (got none)"
     else:
         paths, rule = [], "be a file, glob or folder that exists (got nothing there)"
@@ -107,6 +107,15 @@ def _local(where: str, full: str, file_format: str, problems: Problems) -> list[
         problems.add(_no_match(where, full, rule), where)
     stats = [(p, os.stat(p)) for p in paths]
     return [(p, s.st_size, str(s.st_mtime_ns)) for p, s in stats]
+
+
+def _shown(pattern: str, paths: list[str]) -> list[str]:
+    """What a glob matches, without hidden files and folders, '_SUCCESS', '_temporary' and the like."""
+    folders = pattern.split("/")
+    first_magic = next(i for i, name in enumerate(folders) if glob.has_magic(name))
+    if any(name.startswith((".", "_")) for name in folders[first_magic:]):
+        return paths  # asked for
+    return [path for path in paths if not any(n.startswith((".", "_")) for n in path.split("/")[first_magic:])]
 
 
 def _files_under(folder: str) -> list[str]:
@@ -141,7 +150,8 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
     try:
         fs, path = fsspec.core.url_to_fs(full)
         if glob.has_magic(path) and not fs.exists(path):
-            paths, rule = sorted(p for p in fs.glob(path) if fs.isfile(p)), "match at least one file (got none)"
+            paths = _shown(path, sorted(p for p, info in fs.glob(path, detail=True).items() if info["type"] == "file"))
+            rule = "match at least one file (got none)"
         elif fs.isdir(path):
             paths = _in_folder(_remote_files_under(fs, path), file_format)
             rule = f"hold at least one data file (files that end with {listed_suffixes()})"
