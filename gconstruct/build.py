@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import InputFile, inputs_of
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
+from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -136,6 +137,9 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
+    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+        if "sql" in table:
+            table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
@@ -171,9 +175,9 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
-        files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
+        files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
     for i, edge in enumerate(config.edges):
-        files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+        files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
     problems.raise_if_any()
     return files
 

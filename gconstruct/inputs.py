@@ -1,4 +1,5 @@
-"""Which files a table is made of: paths, globs, folders and URLs -> a list of files with format, size and age.
+"""Which files a table is made of: paths, globs, folders and URLs -> a list of files with format, size and age. A
+database counts as one file.
 
 Files of one pattern come sorted, patterns in the order of the YAML, and no file comes twice. Of a folder the files and
 those of its folders key=value count. Local paths need no fsspec; everything with '://' goes through it.
@@ -14,6 +15,8 @@ from typing import Any
 from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
 from graphstorm_like.config.formats import format_of, listed_suffixes
+from graphstorm_like.config.graph import NodeConfig, TableConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class InputFile:
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
+    source: SqlConfig | None = None
+    """What the reader asks instead of opening a file."""
 
     @property
     def keys(self) -> dict[str, str | None]:
@@ -45,6 +50,29 @@ class InputFile:
         import fsspec
 
         return fsspec.open(self.path, "rb").open()
+
+
+def inputs_of(where: str, table: NodeConfig | TableConfig, base: str | None, problems: Problems) -> list[InputFile]:
+    """All files of a table, or what stands for one. What cannot be found goes to `problems` under the name `where`."""
+    if table.sql is not None:
+        return [_of_database(table.sql, base)]
+    return resolve(where, table.files, base, table.format, problems)
+
+
+def _of_database(sql: SqlConfig, base: str | None) -> InputFile:
+    """The URL with an absolute path. The state of a database in a file is that of the file."""
+    kind, _, path = sql.url.partition(":///")
+    sizes, stamps = [0], [sql.version]
+    if path and kind.split("+")[0] in ("sqlite", "duckdb") and "?" not in path:
+        path = _absolute(os.path.expandvars(path), base)
+        sql = sql.model_copy(update={"url": f"{kind}:///{path}"})
+        for name in (path, f"{path}-wal", f"{path}.wal"):
+            if os.path.exists(name):
+                stat = os.stat(name)
+                sizes.append(stat.st_size)
+                stamps.append(str(stat.st_mtime_ns))
+    what = f"table {sql.table}" if sql.table is not None else f"query {sql.query!r}"
+    return InputFile(f"{sql.shown_url} {what}", "sql", sum(sizes), " ".join(stamps), sql)
 
 
 def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:

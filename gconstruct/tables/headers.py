@@ -14,7 +14,7 @@ def read_header(
     file: InputFile, options: CsvOptions, needed: Collection[str], problems: Problems, key: str = ""
 ) -> Header | None:
     """None when the file cannot be read (then `problems` says why). key: where the YAML names the file."""
-    if file.size == 0:
+    if file.size == 0 and file.source is None:
         fix = "Write it again, or leave it out"
         problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). {fix}", key)
         return None

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from gconstruct.features import transform_of
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import InputFile, inputs_of
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
 from gconstruct.readers import Piece
@@ -93,7 +93,7 @@ def plan_tables(
     nodes = {
         name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
         for name, node in config.nodes.items()
-        if node.files
+        if node.has_table
     }
     edges = []
     for i, edge in enumerate(config.edges):
@@ -138,7 +138,7 @@ def _split_needs(key: str, split: SplitConfig) -> list[Need]:
 def _plan(
     key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
 ) -> TablePlan:
-    plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
+    plan = TablePlan(key, table.csv, inputs_of(key, table, base, problems), needs)
     headers: list[FileHeader] = []
     needed = {need.column for need in needs}
     guessed = False

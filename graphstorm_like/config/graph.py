@@ -11,6 +11,7 @@ from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError,
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.sql import SqlConfig
 
 
 def _paths(value: Any) -> Any:
@@ -132,8 +133,11 @@ class LabelConfig(Strict):
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -144,12 +148,33 @@ class TableConfig(Strict):
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
 
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -171,11 +196,17 @@ class NodeConfig(Strict):
         """Nodes are split by label."""
         return None
 
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
+        if not self.has_table:
             without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
