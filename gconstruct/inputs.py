@@ -14,6 +14,7 @@ from typing import Any
 
 from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
+from gconstruct.stores import store_errors, store_of
 from graphstorm_like.config.formats import format_of, listed_suffixes
 from graphstorm_like.config.graph import NodeConfig, TableConfig
 from graphstorm_like.config.sql import SqlConfig
@@ -47,9 +48,8 @@ class InputFile:
         """The bytes as a file object. Compression is left as it is."""
         if self.is_local:
             return open(self.path, "rb")
-        import fsspec
-
-        return fsspec.open(self.path, "rb").open()
+        fs, path = store_of(self.path)
+        return fs.open(path, "rb")
 
 
 def inputs_of(where: str, table: NodeConfig | TableConfig, base: str | None, problems: Problems) -> list[InputFile]:
@@ -173,29 +173,35 @@ def _base_name(path: str) -> str:
 
 
 def _remote(where: str, full: str, file_format: str, problems: Problems) -> list[tuple[str, int, str]]:
-    import fsspec
-
     try:
-        fs, path = fsspec.core.url_to_fs(full)
-        if glob.has_magic(path) and not fs.exists(path):
-            paths = _shown(path, sorted(p for p, info in fs.glob(path, detail=True).items() if info["type"] == "file"))
-            rule = "match at least one file (got none)"
-        elif fs.isdir(path):
-            paths = _in_folder(_remote_files_under(fs, path), file_format)
-            rule = f"hold at least one data file (files that end with {listed_suffixes()})"
-        else:
-            paths, rule = [path] if fs.exists(path) else [], "be a file, glob or folder that exists (got nothing there)"
-        if not paths:
-            problems.add(_no_match(where, full, rule), where)
-        infos = [(fs.unstrip_protocol(p), fs.info(p)) for p in paths]
+        with store_errors():
+            fs, path = store_of(full)
+            fs.invalidate_cache()  # another process may have written since this one looked
+            paths, rule = _remote_paths(fs, path, file_format)
+            if not paths:
+                problems.add(_no_match(where, full, rule), where)
+            infos = [(fs.unstrip_protocol(p), fs.info(p)) for p in paths]
     except ImportError as err:
         problems.add(f"{where}: {full} {_missing_package(full, err)}", where)
         return []
     except (OSError, ValueError) as err:
         reason = f"{type(err).__name__}: {err}"
-        problems.add(f"{where}: {full} must be a URL that can be read (got {reason}). Check the URL", where)
+        fix = "Check the URL, the credentials and the network"
+        problems.add(f"{where}: {full} must be a URL that can be read (got {reason}). {fix}", where)
         return []
     return [(p, int(info.get("size") or 0), _stamp(info)) for p, info in infos]
+
+
+def _remote_paths(fs: Any, path: str, file_format: str) -> tuple[list[str], str]:
+    """What a path, glob or folder stands for, and the rule that it breaks when that is nothing."""
+    if glob.has_magic(path) and not fs.exists(path):
+        found = fs.glob(path, detail=True)
+        paths = sorted(p for p, info in found.items() if info["type"] == "file")
+        return _shown(path, paths), "match at least one file (got none)"
+    if fs.isdir(path):
+        rule = f"hold at least one data file (files that end with {listed_suffixes()})"
+        return _in_folder(_remote_files_under(fs, path), file_format), rule
+    return [path] if fs.exists(path) else [], "be a file, glob or folder that exists (got nothing there)"
 
 
 def _missing_package(full: str, err: ImportError) -> str:

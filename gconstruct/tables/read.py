@@ -15,6 +15,7 @@ from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of
 from gconstruct.problems import Problems, shown
 from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
+from gconstruct.stores import store_errors
 from gconstruct.tables.headers import why_unreadable
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
@@ -31,7 +32,8 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
     for file in plan.files:
         pieces = [piece for piece in plan.pieces if piece.file == file]
         try:
-            read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
+            with store_errors():
+                read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
         except (UnreadableError, *READ_ERRORS) as err:
             problems.add(why_unreadable(file, err, plan.csv))
             continue
@@ -88,7 +90,12 @@ def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> 
     for piece in pieces:
         file, row = piece.file, piece.part.first_row
         try:
-            for batch in reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv):
+            batches = iter(reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv))
+            while True:
+                with store_errors():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
                 rows = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                 yield file.path, row, caster.cast(file, rows, row)
                 row += rows.num_rows
