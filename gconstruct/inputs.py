@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import glob
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gconstruct.held import SCHEME, held_table
 from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
 from gconstruct.stores import store_errors, store_of
@@ -31,8 +32,8 @@ class InputFile:
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
-    source: SqlConfig | None = None
-    """What the reader asks instead of opening a file."""
+    source: Any = field(default=None, compare=False)
+    """What the reader asks instead of opening a file: a SqlConfig, or a pyarrow Table."""
 
     @property
     def keys(self) -> dict[str, str | None]:
@@ -77,9 +78,12 @@ def _of_database(sql: SqlConfig, base: str | None) -> InputFile:
 
 def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
     """All files of a table. What cannot be found goes to `problems` under the name `where`."""
-    by_path: dict[str, InputFile] = {}
+    by_path: dict[str, InputFile | None] = {}
     for pattern in files:
         full = _absolute(pattern, base)
+        if full.startswith(SCHEME):
+            by_path[full] = _in_memory(full, f"{where}.files", problems)
+            continue
         lookup = _remote if "://" in full else _local
         for path, size, stamp in lookup(f"{where}.files", full, file_format, problems):
             kind = format_of(path) if file_format == "auto" else file_format
@@ -91,7 +95,15 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
                 )
             else:
                 by_path.setdefault(path, InputFile(path, kind, size, stamp))
-    return list(by_path.values())
+    return [file for file in by_path.values() if file is not None]
+
+
+def _in_memory(name: str, where: str, problems: Problems) -> InputFile | None:
+    held = held_table(name)
+    if held is None:
+        problems.add(f"{where}: {name} must be a table in memory that gconstruct.build was given (got none)", where)
+        return None
+    return InputFile(name, "memory", held.size, held.stamp, held.table)
 
 
 def _absolute(path: str, base: str | None) -> str:

@@ -129,7 +129,7 @@ class _Caster:
         if (file.path, name) in self._failed:
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
         if not reader_of(file).checks_text:
-            column = pc.cast(column, _as_bytes(column.type))
+            column = pc.cast(_without_views(column), _as_bytes(column.type))
         try:
             return cast_values(column, planned.type)
         except pa.ArrowException:
@@ -140,6 +140,18 @@ class _Caster:
             self._problems.add(f"{file.path} row {first_row + row + 1:,}: {rule} (got {shown(value)}). {fix}")
             self._failed.add((file.path, name))
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dictionaries of string views (categories of polars), which Arrow cannot decode, with plain bytes."""
+    is_dictionary = pa.types.is_dictionary(column.type)
+    if not is_dictionary or not pa.types.is_string_view(column.type.value_type):
+        return column
+    plain = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_binary()))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(plain, pa.dictionary(column.type.index_type, pa.large_binary()))
 
 
 def _as_bytes(data_type: pa.DataType) -> pa.DataType:
