@@ -176,3 +176,11 @@ def test_wrong_calls(nodes: Any, edges: Any, told: str, tmp_path: Path) -> None:
 def test_a_name_of_a_table_that_is_not_held(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape("graph.nodes.item.files: table://x must be a table in memory")):
         gconstruct.build_graph(graph(tmp_path, {"item": item(files="table://x")}))
+
+
+def test_the_documented_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "tables.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out == "3 4\n"
