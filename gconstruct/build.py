@@ -10,7 +10,7 @@ from typing import Any
 
 from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import ID_LIST, InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.model import REPORT_HTML
@@ -18,10 +18,12 @@ from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.registry import Registry
 
 ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
@@ -174,6 +176,9 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
+    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+        if "sql" in table:
+            table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
@@ -203,12 +208,10 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     from gconstruct.transforms.base import TRANSFORMS
 
     modules: list[str] = []
+    registries: list[Registry[Any]] = [SPLIT_OPERATORS, TRANSFORMS, STRUCTURES]
     for made in own:
-        if isinstance(made, SplitConfig):
-            operator: type = SPLIT_OPERATORS.of(made)
-        else:
-            operator = TRANSFORMS.of(made) if made.of_columns else STRUCTURES.of(made)
-        modules += [type(made).__module__, operator.__module__]
+        operators = [registry.get(made) for registry in registries]
+        modules += [type(made).__module__, *(operator.__module__ for operator in operators if operator is not None)]
     return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
 
 
@@ -230,9 +233,9 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
-        files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
+        files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
     for i, edge in enumerate(config.edges):
-        files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+        files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
     files += feature_files(config, problems)
     for key, split in _splits(config):
         for part, paths in split.files().items():

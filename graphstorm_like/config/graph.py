@@ -12,6 +12,7 @@ from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 class CsvOptions(Strict):
@@ -110,8 +111,11 @@ def features_in_table(features: dict[str, FeatureConfig], id_column: str | None)
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -127,12 +131,33 @@ class TableConfig(Strict):
     def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
         return features_in_table(features, None)
 
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -160,11 +185,22 @@ class NodeConfig(Strict):
         """Nodes are split by label."""
         return None
 
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
+        if not self.has_table:
             without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
             if any(feature.of_columns for feature in self.features.values()):
                 without_files.insert(1 if self.id else 0, "features")
@@ -215,6 +251,11 @@ class EdgeConfig(TableConfig):
     def image(self) -> dict[str, ImageConfig]:
         """Edges have no images."""
         return {}
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
 
     @property
     def edge_type(self) -> EdgeType:
