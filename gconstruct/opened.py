@@ -72,20 +72,20 @@ class GraphFiles:
     """All partitions of the graph folder `folder`, one after another."""
 
     def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
-        self.folder, self._partitions = folder, partitions
+        self.folder, self.partitions = folder, partitions
 
     def nodes(self, node_type: str) -> Rows:
         """One row per node."""
-        return Rows([self._open(part, part.node_files[node_type]) for part in self._partitions])
+        return Rows([self.open_file(part, part.node_files[node_type]) for part in self.partitions])
 
     def edges(self, edge_type: EdgeType) -> Rows:
         """One row per edge, sorted by target."""
-        return Rows([self._open(part, part.edge_files[edge_name(edge_type)]) for part in self._partitions])
+        return Rows([self.open_file(part, part.edge_files[edge_name(edge_type)]) for part in self.partitions])
 
     def indptr(self, edge_type: EdgeType) -> np.ndarray:
         """int64 (targets + 1): where each target's edges start in `edges`."""
-        files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self._partitions]
-        pointers_of_parts: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
+        files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self.partitions]
+        pointers_of_parts: list[np.ndarray] = [self.open_file(part, file).column(0).to_numpy() for part, file in files]
         if len(pointers_of_parts) == 1:
             return pointers_of_parts[0]
         before = np.cumsum([0, *(pointers[-1] for pointers in pointers_of_parts)])
@@ -94,7 +94,8 @@ class GraphFiles:
         )
         return joined
 
-    def _open(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
+    def open_file(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
+        """A file of one of the partitions."""
         return open_file(self.folder / part.folder / file)
 
 

@@ -20,11 +20,12 @@ from gconstruct.assign import assign, check_method
 from gconstruct.csc import position_dtype
 from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import GraphFiles
+from gconstruct.partitioners.base import OpenedGraph
 from gconstruct.problems import counted
 from gconstruct.write import write_columns
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
-from graphstorm_like.config.graph import PartitionsConfig
+from graphstorm_like.config.partitioners import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import file_hash, fsync_path, new_folder, recover_target
 from graphstorm_like.graph.schema import (
@@ -44,6 +45,8 @@ from graphstorm_like.hashing import hash_facts
 PARTITION_VERSION = 1
 """To be raised when the same graph gives other partitions."""
 Progress = Callable[[str], None]
+_SCRATCH = "scratch"
+"""Folder inside the new one for what a method needs while it works."""
 
 
 def partition_graph(
@@ -108,7 +111,10 @@ def write_partitions(
         f"partitioning {counted(num_nodes, 'node')} and {counted(num_edges, 'edge')} into {config.count} "
         f"({config.method})"
     )
-    assignment = assign(files, graph.nodes, graph.edges, config)
+    scratch = folder / _SCRATCH
+    scratch.mkdir()
+    assignment = assign(OpenedGraph(files, graph.nodes, graph.edges, scratch, say), config)
+    shutil.rmtree(scratch)
     numbers = {node_type: _renumber(parts, config.count) for node_type, parts in assignment.items()}
     writer = _Writer(files, graph, numbers, folder)
     writer.write()

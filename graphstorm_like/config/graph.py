@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 
 
 def _paths(value: Any) -> Any:
@@ -220,18 +222,6 @@ class EdgeConfig(TableConfig):
         return (self.target, relation, self.source)
 
 
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
-
-
 class GraphConfig(Strict):
     """The whole graph: where its tables are, and where the graph folder goes.
 
@@ -244,7 +234,8 @@ class GraphConfig(Strict):
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
