@@ -12,6 +12,7 @@ from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
+from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.errors import DataError, GslError
@@ -19,7 +20,7 @@ from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
 _WHOLE = "whole"
 """Folder inside the new one for a graph that is yet to be partitioned: after a kill there is one folder to clean up."""
@@ -41,7 +42,7 @@ def build_graph(
     from gconstruct.partition import write_partitions
 
     say = progress or (lambda _: None)
-    started = time.perf_counter()
+    started, trace = time.perf_counter(), Trace()
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -61,19 +62,22 @@ def build_graph(
         if config.partitions.count > 1:
             check_method(config.partitions)
         engine = engine_for(config, say)
-        engine.check()
+        with trace.step("read headers"):
+            engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
-            graph = engine.run(unpartitioned)
+            graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
             if unpartitioned != folder:
-                graph = write_partitions(
-                    GraphFiles(unpartitioned, graph.partitions), graph, config.partitions, folder, say
-                )
+                with trace.step("partition") as step:
+                    step.rows = sum(edge.count for edge in graph.edges)
+                    whole = GraphFiles(unpartitioned, graph.partitions)
+                    graph = write_partitions(whole, graph, config.partitions, folder, say)
                 shutil.rmtree(unpartitioned)
             record.write(folder)
-            manifest = write_manifest(folder, mark, graph)
+            with trace.step("hash files"):
+                manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -127,18 +131,22 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
-    neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
-    settings = config.model_dump(mode="json", exclude=neutral)
-    for node in settings["nodes"].values():
-        if not node["image"]:
-            del node["image"]  # graph folders from before images existed stay valid
+    neutral = {"path", "like", "add_to"}  # the known graph counts with its contents
+    if config.partitions.count == 1:
+        neutral.add("partitions")
+    # Without defaults: folders stay valid when a later version has more options.
+    settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
+    if config.like is not None or config.add_to is not None:
+        from gconstruct.known import known_graph
+
+        known = known_graph(config)
+        content["known"] = [known.key, known.fingerprint()]
     if plugins := _plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)

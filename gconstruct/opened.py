@@ -31,7 +31,7 @@ class Rows:
     """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
-        self._pieces = pieces
+        self.pieces = self.pieces = pieces
         self._starts = np.cumsum([0, *(piece.num_rows for piece in pieces)])
 
     def __len__(self) -> int:
@@ -40,22 +40,35 @@ class Rows:
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
-        names: list[str] = self._pieces[0].schema.names
+        names: list[str] = self.pieces[0].schema.names
         return names
 
     def numbers(self, name: str) -> np.ndarray:
         """A complete column of numbers (n); no copy when there is one piece."""
-        columns = [piece.column(name).to_numpy() for piece in self._pieces]
+        columns = [piece.column(name).to_numpy() for piece in self.pieces]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+    def whole(self) -> dict[str, np.ndarray | pa.Array]:
+        """All rows of all columns; no copy when there is one piece."""
+        columns: dict[str, np.ndarray | pa.Array] = {}
+        for name in self.names:
+            parts = [_plain(piece.column(name)) for piece in self.pieces]
+            if len(parts) == 1:
+                columns[name] = parts[0]
+            elif all(isinstance(part, np.ndarray) for part in parts):
+                columns[name] = np.concatenate(parts)
+            else:
+                columns[name] = pa.concat_arrays([_to_arrow(part) for part in parts])
+        return columns
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
         """Some rows of all columns; nothing else is read."""
         where = np.searchsorted(self._starts, rows, side="right") - 1
-        at = [np.flatnonzero(where == p) for p in range(len(self._pieces))] if len(self._pieces) > 1 else []
+        at = [np.flatnonzero(where == p) for p in range(len(self.pieces))] if len(self.pieces) > 1 else []
         return {name: self._take(name, rows, at) for name in self.names}
 
     def _take(self, name: str, rows: np.ndarray, at: list[np.ndarray]) -> np.ndarray | pa.Array:
-        columns = [_plain(piece.column(name)) for piece in self._pieces]
+        columns = [_plain(piece.column(name)) for piece in self.pieces]
         if len(columns) == 1:
             return _of(columns[0], rows)
         parts = [

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.engines.arrow.attributes import encode_attributes
-from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
-from gconstruct.engines.arrow.read import Table
+from gconstruct.encoding import TableEncoder, TableState
+from gconstruct.engines.arrow.attributes import whole_table
+from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.report.trace import Dropped
 from gconstruct.splits import EDGE_SEPARATOR
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
 
@@ -30,15 +32,18 @@ class EdgeRows:
     source: Ends
     target: Ends
     attributes: Attributes
-    dropped: dict[str, int]
+    dropped: dict[str, Dropped]
     files: int
 
     def __len__(self) -> int:
         return len(self.source.positions)
 
 
-def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], problems: Problems) -> EdgeRows | None:
-    """Look up both ends and encode the attributes; None when `problems` were added."""
+def encode_edges(
+    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], state: TableState | None, problems: Problems
+) -> EdgeRows | None:
+    """Look up both ends and encode the attributes, with a state that is known already or one of this table; None when
+    `problems` were added."""
     before = len(problems)
     table, dropped = _without_null_ends(table, config, problems)
     if len(problems) > before:
@@ -56,20 +61,21 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if len(problems) > before:
         return None
     if not keep.all():
-        dropped["unknown node"] = int(np.count_nonzero(~keep))
+        dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    attributes = encode_attributes(table, config, lambda: _hashed_ids(table, config), problems)
-    if len(problems) > before:
+    encoder = TableEncoder(config, table.key)
+    attributes = whole_table(encoder, table, state, lambda: _hashed_ids(table, config), problems)
+    if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):
         if ends.unresolved.size:
             ids[node_type].want(ends)
-    return EdgeRows(config, source, target, attributes, dropped, len(table.files))
+    return EdgeRows(config, source, target, attributes, dropped, len(table.plan.files))
 
 
-def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, int]]:
+def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, Dropped]]:
     bad = np.zeros(len(table), bool)
-    for column in dict.fromkeys((config.source_id, config.target_id)):
+    for column in _end_columns(config):
         values = table.column(column)
         if values.null_count == 0:
             continue
@@ -79,11 +85,15 @@ def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> 
             problems.add(rules.null_ends(table, table.key, column, np.flatnonzero(null)))
     if not bad.any():
         return table, {}
-    return table.keep(~bad), {"null end": int(np.count_nonzero(bad))}
+    return table.keep(~bad), {"null end": dropped_rows(table, np.flatnonzero(bad), _end_columns(config))}
+
+
+def _end_columns(config: EdgeConfig) -> list[str]:
+    return list(dict.fromkeys((config.source_id, config.target_id)))
 
 
 def _may_create(config: EdgeConfig, ids: NodeIds) -> bool:
-    return ids.from_table is None or config.on_unknown_node == "create"
+    return not ids.has_table or config.on_unknown_node == "create"
 
 
 def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str:

@@ -36,7 +36,7 @@ class Balance:
         room, count = 1 + config.slack, config.count
         self.most = np.array([math.ceil(room * size / count - 1e-9) for size in self.sizes.tolist()])
         """Nodes of each class that a partition may have [C]"""
-        self.most_edges = max(room * edges / count, 1.0)
+        self.most_edges = (1 + config.edge_slack) * edges / count if self.with_edges else math.inf
         self._mean_edges = max(edges / count, 1.0)
         self.nodes = np.zeros((classes, count), np.int64)
         self.edges = np.zeros(count, np.int64)

@@ -21,7 +21,7 @@ Score = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """(counts [n, P], fullness [P], mean degree) -> scores [n, P]. counts: neighbours in each partition; fullness: 1 is the
 mean load; mean degree: of the nodes of this class."""
 
-_PIECES, _LARGEST = 256, 4096
+_PIECES, _LARGEST = 64, 4096
 """A type is read in this many pieces or more, of at most so many nodes."""
 _GROUPS = 16
 """A partition is filled by this many groups or more."""

@@ -20,6 +20,8 @@ class StreamingPartitions(SeededPartitions):
     """What is spread evenly. nodes: all nodes together; types: the nodes of every type; train: the training nodes (of
     every type, with types), and the others; edges: the edges into a partition's nodes, as far as the others allow."""
     slack: Annotated[float, Field(gt=0.0, le=10.0)] = 0.03
-    """How much more than the mean a partition may have of each, as a share: .03 is 3 % (and at most one node more)."""
+    """How many more nodes than the mean a partition may have of each kind: .03 is 3 % (rounded up to whole nodes)."""
+    edge_slack: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    """The same for edges, with `balance: edges`. The less, the more edges are cut."""
     passes: PositiveInt = 10
     """How often the edges are read, at most: it ends when less than .1 % of the nodes change their partition."""
