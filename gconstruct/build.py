@@ -153,16 +153,21 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
-    """Hashes of the plug-ins that features are made by."""
+    """Hashes of the plug-ins that features and partitions are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
     own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
+    of_method: dict[str, str] = {}
+    if config.partitions.count > 1:
+        from gconstruct.assign import method_plugins
+
+        of_method = method_plugins(config.partitions)
     if not own:
-        return {}
+        return of_method
     from gconstruct.transforms.base import TRANSFORMS
 
     modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
-    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
+    return of_method | dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from gconstruct.assign import assign, check_method
+from gconstruct.assign import assign, check_method, method_plugins
 from gconstruct.csc import position_dtype
 from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import GraphFiles
@@ -54,23 +54,25 @@ def partition_graph(
     target: str | Path,
     count: int,
     method: str = "random",
-    seed: int = 0,
+    seed: int | None = None,
     *,
+    options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> GraphManifest:
     """Write the graph of the folder `source` into the folder `target`, in `count` partitions. Returns its manifest,
     and does nothing else when the target is up to date.
 
-    The target appears complete or not at all. Raises ConfigError for a count, method or seed that PartitionsConfig
-    refuses; DataError when something else is at the target, or the source is not a graph folder; MissingExtraError
-    when the method's package is not installed. `progress` gets plain lines.
+    The target appears complete or not at all. options: more keys of `graph.partitions`. Raises ConfigError for values
+    that PartitionsConfig refuses; DataError when something else is at the target, or the source is not a graph folder;
+    MissingExtraError when the method's package is not installed. `progress` gets plain lines.
 
-    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), and the rows of one partition and type. METIS takes
-    more before that: about 80 bytes per edge (reverse types not counted) here, then 90 in its own process.
+    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), the rows of one partition and type, and what the
+    method takes before that.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()
-    config = _checked({"count": count, "method": method, "seed": seed})
+    seeded = {} if seed is None else {"seed": seed}
+    config = _checked({"count": count, "method": method, **seeded, **(options or {})})
     origin, path = Path(source), _target(source, target)
     manifest = read_manifest(origin)
     mark = _fingerprint(origin, config)
@@ -239,11 +241,13 @@ def _target(source: str | Path, target: str | Path) -> Path:
 
 
 def _fingerprint(source: Path, config: PartitionsConfig) -> str:
-    content = {
+    content: dict[str, Any] = {
         "source": file_hash(source / MANIFEST),
         "partitions": config.model_dump(mode="json"),
         "versions": [SCHEMA_VERSION, PARTITION_VERSION],
     }
+    if plugins := method_plugins(config):
+        content["plugins"] = plugins
     return hash_facts(content)
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gconstruct.partitioners.base import OpenedGraph
 from graphstorm_like.errors import ConfigError, did_you_mean
-from graphstorm_like.graph.schema import ID_COLUMN, NodeTypeSchema, feature_column, label_column, text_column
+from graphstorm_like.graph.schema import (
+    ID_COLUMN,
+    NO_LABEL,
+    NodeTypeSchema,
+    feature_column,
+    label_column,
+    text_column,
+)
 
 POSITION = "position"
 """Stands for the order of the table."""
@@ -39,10 +47,12 @@ def columns_by_type(graph: OpenedGraph, by: str | Mapping[str, str], default: st
 
 
 def values_of(graph: OpenedGraph, node_type: str, column: str) -> pa.ChunkedArray:
-    """A column of all nodes; features as float, not-a-number as null."""
-    rows = graph.files.nodes(node_type)
-    chunks = [_flat(piece.column(column)) for piece in rows.pieces]
-    return pa.chunked_array(chunks)
+    """A column of all nodes; a label that is missing is null."""
+    chunks = [_flat(piece.column(column)) for piece in graph.files.nodes(node_type).pieces]
+    values = pa.chunked_array(chunks)
+    if column.startswith(label_column("")) and pa.types.is_integer(values.type):
+        return pc.if_else(pc.equal(values, NO_LABEL), pa.scalar(None, values.type), values)
+    return values
 
 
 def _columns(schema: NodeTypeSchema) -> dict[str, str]:

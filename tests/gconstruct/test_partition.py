@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct import build_graph, fingerprint, is_current, partition
-from gconstruct.assign import at_random
+from gconstruct.partitioners.random import at_random
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
 from graphstorm_like.config.stitch import StitchConfig
