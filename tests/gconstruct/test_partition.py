@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from gconstruct import build_graph, fingerprint, is_current, partition
 from gconstruct.partitioners.random import at_random
 from gconstruct.partition import partition_graph
-from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.partitioners.metis import MetisPartitions
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.schema import read_manifest
@@ -157,7 +159,7 @@ def test_an_error_of_the_disk_is_told(source: Path, tmp_path: Path, monkeypatch:
 KILL = """
 import os, signal, sys
 from gconstruct import build_graph, partition
-from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
+from graphstorm_like.config.graph import GraphConfig
 
 calls, write = [], partition.write_columns
 
@@ -237,9 +239,9 @@ def test_options_at_their_defaults_do_not_make_a_folder_out_of_date(tmp_path: Pa
     config = random_config(tmp_path, 4)
     spelled_out = GraphConfig.model_validate(config.model_dump())
     assert fingerprint(spelled_out) == fingerprint(config)
-    metis = config.model_copy(update={"partitions": PartitionsConfig(method="metis")})
+    metis = config.model_copy(update={"partitions": MetisPartitions(method="metis")})
     assert fingerprint(metis) == fingerprint(config)
-    two = config.model_copy(update={"partitions": PartitionsConfig(count=2)})
+    two = config.model_copy(update={"partitions": RandomPartitions(count=2)})
     assert fingerprint(two) != fingerprint(config)
 
 
@@ -282,12 +284,19 @@ def test_the_target_is_neither_in_nor_around_the_source(source: Path) -> None:
 
 def test_values_that_are_wrong_are_all_told(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        partition_graph(source, tmp_path / "two", 0, "meti", -1)
-    assert caught.value.problems == (
+        partition_graph(source, tmp_path / "two", 0, "fennel", -1, options={"pases": 3, "balance": []})
+    assert sorted(caught.value.problems) == [
+        "partitions.balance: must have at least 1 entry (got [])",
         "partitions.count: must be greater than 0 (got 0)",
-        "partitions.method: must be 'random' or 'metis' (got 'meti'). Did you mean 'metis'?",
+        "partitions.pases: unknown key for method fennel (known: method, count, seed, balance, slack, edge_slack, "
+        "passes, gamma). Did you mean 'passes'?",
         "partitions.seed: must be at least 0 (got -1)",
-    )
+    ]
+    with pytest.raises(ConfigError) as caught:
+        partition_graph(source, tmp_path / "two", 2, "meti")
+    (problem,) = caught.value.problems
+    assert problem.startswith("partitions.method: must be 'fennel', ")
+    assert problem.endswith("(got 'meti'). Did you mean 'metis'?")
 
 
 def test_a_source_that_is_no_graph_folder(tmp_path: Path) -> None:
