@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct import build_graph, fingerprint, is_current, partition
-from gconstruct.partitioners.random import at_random
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.partitioners.metis import MetisPartitions
@@ -93,19 +92,6 @@ def test_more_partitions_than_nodes(tmp_path: Path) -> None:
     sizes = [p.node_ranges["item"][1] - p.node_ranges["item"][0] for p in made.partitions]
     assert sorted(sizes) == [0, 0, 0, 0, 1, 1, 1]
     assert_same_graph(source, tmp_path / "many", 7)
-
-
-def test_random_is_balanced_and_drawn_from_the_seed() -> None:
-    counts = {"a": 1000, "b": 7, "c": 1, "d": 0}
-    made = at_random(counts, 3, 5)
-    for name, parts in made.items():
-        sizes = np.bincount(parts, minlength=3)
-        assert (len(parts), sizes.max() - sizes.min() <= 1) == (counts[name], True)
-        assert parts.tolist() == at_random(counts, 3, 5)[name].tolist()
-    assert made["a"].tolist() != at_random(counts, 3, 6)["a"].tolist()
-    assert made["a"].tolist() != sorted(made["a"].tolist())
-    # The one node of a small type is not always in the first partition.
-    assert {int(at_random({"c": 1}, 3, seed)["c"][0]) for seed in range(20)} == {0, 1, 2}
 
 
 def test_twice_is_the_same_bytes(source: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from graphstorm_like.graph.schema import (
     label_split_column,
 )
 
+EDGES = 1 << 20
+"""Read at a time: a node may have more."""
 _TRAIN = SPLITS.index("train")
 
 
@@ -63,17 +65,17 @@ class Stretch:
             yield replace(self, start=start, stop=min(start + size, self.stop))
 
     def neighbours(self) -> Iterator[Neighbours]:
-        """Of each relation that has any here, without self-loops."""
+        """Of each relation that has any here, at most EDGES at a time, without self-loops."""
         for node_type, lists in self.lists:
             pointers = lists.pointers(self.start, self.stop)
-            if pointers[0] == pointers[-1]:
-                continue
-            rows = np.repeat(np.arange(len(self)), np.diff(pointers))
-            positions = lists.ends[pointers[0] : pointers[-1]]
-            if node_type == self.node_type:
-                proper = positions != rows + self.start
-                rows, positions = rows[proper], positions[proper]
-            yield Neighbours(rows, node_type, positions)
+            for first in range(int(pointers[0]), int(pointers[-1]), EDGES):
+                last = min(first + EDGES, int(pointers[-1]))
+                rows = np.repeat(np.arange(len(self)), np.diff(np.clip(pointers, first, last)))
+                positions = lists.ends[first:last]
+                if node_type == self.node_type:
+                    proper = positions != rows + self.start
+                    rows, positions = rows[proper], positions[proper]
+                yield Neighbours(rows, node_type, positions)
 
     def stored_edges(self) -> np.ndarray:
         """int64 (nodes): the edges that lie with each node, those into it, reverse types included."""
