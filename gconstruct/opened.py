@@ -31,7 +31,7 @@ class Rows:
     """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
-        self.pieces = self.pieces = pieces
+        self.pieces = pieces
         self._starts = np.cumsum([0, *(piece.num_rows for piece in pieces)])
 
     def __len__(self) -> int:

@@ -51,7 +51,7 @@ class Partitioner(ABC, Generic[Config]):
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def check(self) -> None:  # noqa: B027 - most methods need nothing
+    def check(self) -> None:
         """Raises MissingExtraError before the work begins, instead of in the middle of it."""
 
     @abstractmethod

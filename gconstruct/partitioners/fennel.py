@@ -25,5 +25,5 @@ class FennelPartitioner(Partitioner[FennelPartitions]):
 
     def _score(self, counts: np.ndarray, fullness: np.ndarray, degree: float) -> np.ndarray:
         gamma = self.config.gamma
-        price: np.ndarray = gamma * degree / 2 * fullness ** (gamma - 1)
-        return counts - price
+        scores: np.ndarray = counts - gamma * degree / 2 * fullness ** (gamma - 1)
+        return scores

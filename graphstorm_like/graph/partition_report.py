@@ -1,7 +1,8 @@
-"""How a graph folder is spread over its partitions: nodes, training rows, edges, edges between partitions, halo, bytes.
+"""How a graph folder is spread over its partitions: nodes, training rows, edges and those between partitions, halo,
+bytes.
 
-In: a graph folder of P partitions. Out: counts [P]. Reads the sources and splits of all edges, a piece at a time; memory:
-one byte per node.
+In: a graph folder of P partitions. Out: counts [P]. Reads the sources and splits of all edges, a piece at a time.
+Memory: one byte per node.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Balance:
 
     def fullness(self, of: int) -> np.ndarray:
         """float (P): load over mean load, for nodes of a class; with edges the mean of both."""
-        nodes = self.nodes[of] * (self.nodes.shape[1] / max(int(self.sizes[of]), 1))
+        nodes: np.ndarray = self.nodes[of] * (self.nodes.shape[1] / max(int(self.sizes[of]), 1))
         return (nodes + self.edges / self._mean_edges) / 2 if self.with_edges else nodes
 
     def move(self, of: int, parts: np.ndarray, weights: np.ndarray, sign: int) -> None:

@@ -1,4 +1,4 @@
-"""Some nodes and their scores for each partition -> a partition for each, none of which gets more than it has room for."""
+"""Nodes and their scores for each partition -> a partition for each; none gets more than it has room for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def place(scores: np.ndarray, room: np.ndarray, weights: np.ndarray, weight_room
     """
     scores[:, room <= 0] = -np.inf
     scores[:, weight_room <= 0] -= _LAST_RESORT
-    parts = np.argmax(scores, axis=1)
+    parts: np.ndarray = np.argmax(scores, axis=1)
     taken, carried = (np.bincount(parts, of, minlength=len(room)) for of in (None, weights))
     if (taken <= room).all() and (carried <= weight_room).all():
         return parts

@@ -14,9 +14,7 @@ _MANY = 8
 
 def partition_lines(report: PartitionReport) -> Iterator[str]:
     """Tables of the partitions and of the edge types, and what their words mean."""
-    yield from table(
-        ["partition", "nodes", "training", "edges", "local", "halo", "MB", "nodes by type"], _rows(report)
-    )
+    yield from table(["partition", "nodes", "training", "edges", "local", "halo", "MB", "nodes by type"], _rows(report))
     yield ""
     yield from table(["edge type", "edges", "local", "edges by partition"], _edge_rows(report))
     yield ""

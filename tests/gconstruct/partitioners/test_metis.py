@@ -20,9 +20,8 @@ from .methods import ITEMS, TAGS
 
 pytestmark = [pytest.mark.dgl, pytest.mark.skipif(find_spec("dgl") is None, reason="dgl is not installed")]
 
-def test_the_planted_communities_are_found(
-    planted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+
+def test_the_planted_communities_are_found(planted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     partition_graph(planted, tmp_path / "metis", 2, "metis")
     assert capfd.readouterr() == ("", "")  # dgl prints, we do not
     partition_graph(planted, tmp_path / "random", 2, "random")
