@@ -2,7 +2,7 @@
 
 Nodes are read in pieces, and their neighbours counted by partition [n, P]; then they are placed in smaller groups, each
 of which sees how full the partitions became by the one before. Neighbours within a piece are seen where they were
-before it: the price of array operations instead of a loop over nodes. docs/benchmarks/construction.md measures it.
+before it: the price of array operations instead of a loop over nodes. docs/benchmarks/partitions.md measures it.
 """
 
 from __future__ import annotations
