@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from graphstorm_like.config.base import Accepts, Name
+from graphstorm_like.config.base import Name
 
 
 def _by_type(value: Any) -> Any:
@@ -15,5 +15,5 @@ def _by_type(value: Any) -> Any:
     return value
 
 
-By = Annotated[str | dict[Name, str], BeforeValidator(_by_type), Accepts("string")]
+By = Annotated[str | dict[Name, str], BeforeValidator(_by_type)]
 """A column for every node type that has it, or a column for each node type."""

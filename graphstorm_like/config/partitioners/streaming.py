@@ -22,6 +22,6 @@ class StreamingPartitions(SeededPartitions):
     slack: Annotated[float, Field(gt=0.0, le=10.0)] = 0.03
     """How many more nodes than the mean a partition may have of each kind: .03 is 3 % (rounded up to whole nodes)."""
     edge_slack: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    """The same for edges, with `balance: edges`. The less, the more edges are cut."""
+    """The same for edges, with `balance: edges`. The less, the more edges between partitions."""
     passes: PositiveInt = 10
     """How often the edges are read, at most: it ends when less than .1 % of the nodes change their partition."""
