@@ -190,7 +190,7 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
         known = known_graph(config)
         content["known"] = [known.key, known.fingerprint()]
-    if plugins := _plugins(config):
+    if plugins := _plugins(config) | _method_plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)
 
@@ -213,6 +213,15 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
         operators = [registry.get(made) for registry in registries]
         modules += [type(made).__module__, *(operator.__module__ for operator in operators if operator is not None)]
     return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _method_plugins(config: GraphConfig) -> dict[str, str]:
+    """Hash of the plug-in that the partition method is of."""
+    if config.partitions.count == 1:
+        return {}
+    from gconstruct.assign import method_plugins
+
+    return method_plugins(config.partitions)
 
 
 def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:

@@ -11,6 +11,8 @@ from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Na
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
 
@@ -271,18 +273,6 @@ class EdgeConfig(TableConfig):
         return (self.target, relation, self.source)
 
 
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
-
-
 class GraphConfig(Strict):
     """The whole graph: where its tables are, and where the graph folder goes.
 
@@ -301,7 +291,8 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
