@@ -14,6 +14,7 @@ from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.trace import Trace
+from graphstorm_like.config.features.structure import StructureFeature
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
@@ -40,6 +41,7 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.hard_negatives import number_hard_negatives
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
@@ -74,6 +76,9 @@ def build_graph(
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if any(edge.hard_negatives for edge in config.edges):
+                with trace.step("hard negatives"):
+                    graph = number_hard_negatives(config, unpartitioned, graph, say)
             if structure_features(config):
                 with trace.step("features from edges"):
                     graph = add_structure(config, unpartitioned, graph, say)
@@ -181,8 +186,10 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     for made in own:
         if isinstance(made, SplitConfig):
             operator: type = SPLIT_OPERATORS.of(made)
+        elif isinstance(made, StructureFeature):
+            operator = STRUCTURES.of(made)
         else:
-            operator = TRANSFORMS.of(made) if made.of_columns else STRUCTURES.of(made)
+            operator = TRANSFORMS.of(made)
         modules += [type(made).__module__, operator.__module__]
     return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
 
