@@ -20,6 +20,9 @@ from graphstorm_like.config.formats import format_of, listed_suffixes
 from graphstorm_like.config.graph import NodeConfig, TableConfig
 from graphstorm_like.config.sql import SqlConfig
 
+ID_LIST = "ids"
+"""Format of files that list ids, whatever the endings of their names: see splits.id_files."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -28,7 +31,7 @@ class InputFile:
     path: str
     """Absolute path or URL; this is what messages name."""
     format: str
-    """Name of a format: parquet, csv, ..."""
+    """Name of a format: parquet, csv, ...; or ID_LIST"""
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
@@ -76,22 +79,24 @@ def _of_database(sql: SqlConfig, base: str | None) -> InputFile:
     return InputFile(f"{sql.shown_url} {what}", "sql", sum(sizes), " ".join(stamps), sql)
 
 
-def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
-    """All files of a table. What cannot be found goes to `problems` under the name `where`."""
+def resolve(
+    where: str, files: list[str], base: str | None, file_format: str, problems: Problems, key: str = "files"
+) -> list[InputFile]:
+    """All files of a table. What cannot be found goes to `problems` under the name `where`.`key`."""
     by_path: dict[str, InputFile | None] = {}
     for pattern in files:
         full = _absolute(pattern, base)
         if full.startswith(SCHEME):
-            by_path[full] = _in_memory(full, f"{where}.files", problems)
+            by_path[full] = _in_memory(full, f"{where}.{key}", problems)
             continue
         lookup = _remote if "://" in full else _local
-        for path, size, stamp in lookup(f"{where}.files", full, file_format, problems):
+        for path, size, stamp in lookup(f"{where}.{key}", full, file_format, problems):
             kind = format_of(path) if file_format == "auto" else file_format
             if kind is None:
                 problems.add(
                     f"{path}: the file name must end with {listed_suffixes()} (got {os.path.basename(path)!r}). "
                     f"Rename it, or set {where}.format",
-                    f"{where}.files",
+                    f"{where}.{key}",
                 )
             else:
                 by_path.setdefault(path, InputFile(path, kind, size, stamp))
@@ -101,7 +106,7 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
 def _in_memory(name: str, where: str, problems: Problems) -> InputFile | None:
     held = held_table(name)
     if held is None:
-        problems.add(f"{where}: {name} must be a table in memory that gconstruct.build was given (got none)", where)
+        problems.add(f"{where}: {name} must be a table in memory that gconstruct.construct was given (got none)", where)
         return None
     return InputFile(name, "memory", held.size, held.stamp, held.table)
 
