@@ -12,7 +12,8 @@ from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
-from gconstruct.report.trace import Trace
+from gconstruct.report.model import REPORT_HTML
+from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
@@ -29,13 +30,18 @@ _WHOLE = "whole"
 
 
 def build_graph(
-    config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
+    config: GraphConfig,
+    *,
+    progress: Callable[[str], None] | None = None,
+    follow: Follow | None = None,
+    force: bool = False,
 ) -> GraphManifest:
     """Make the graph folder `config.path`, unless it is up to date, and return its manifest.
 
     `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables
     names an existing folder, which is never built. Raises DataError that names file, column and row, and then leaves
-    the folder as it was. `progress` gets plain lines. `force` builds in any case.
+    the folder as it was. `progress` gets plain lines, `follow` (step, done, total) while a step of known size
+    advances. `force` builds in any case.
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
@@ -45,7 +51,7 @@ def build_graph(
     from gconstruct.partition import write_partitions
 
     say = progress or (lambda _: None)
-    started, trace = time.perf_counter(), Trace()
+    started, trace = time.perf_counter(), Trace(follow)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -94,7 +100,26 @@ def build_graph(
         f"{path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses, "
         f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
     )
+    if config.report:
+        _report(path, manifest, trace, say)
     return manifest
+
+
+def _report(path: Path, manifest: GraphManifest, trace: Trace, say: Callable[[str], None]) -> None:
+    """Write the report of a new graph folder. The graph is whole already, and stays so whatever goes wrong here."""
+    try:
+        from gconstruct.report.write import write_report
+
+        report = write_report(path, manifest, trace)
+    except Exception as err:
+        say(
+            f"warning: {path}: the report could not be made ({type(err).__name__}: {err}). The graph is complete; "
+            f"try again with: gsl show graph {path} --report"
+        )
+        return
+    warnings = sum(finding.level == "warning" for finding in report.findings)
+    found = f", {counted(warnings, 'warning')}" if warnings else ""
+    say(f"{path / REPORT_HTML}: what is in the graph{found} ({report.report_seconds or 0.0:.1f} s)")
 
 
 def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
@@ -137,7 +162,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to", "on_leak"}  # the known graph counts with its contents
+    neutral = {"path", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.

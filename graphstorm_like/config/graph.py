@@ -271,6 +271,9 @@ class GraphConfig(Strict):
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
