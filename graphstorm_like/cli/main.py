@@ -9,6 +9,7 @@ from graphstorm_like.cli import (
     doctor,
     exchange,
     host,
+    init,
     launch,
     partition,
     run,
@@ -43,6 +44,7 @@ def _root(
 
 
 run.add_to(app)
+init.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
