@@ -121,27 +121,32 @@ def _drop_untouched(made: Draft) -> None:
 
 def _doubts(made: Draft) -> list[str]:
     doubts = []
+    by_values: dict[str, list[str]] = {}
     for _, edge in made.edges:
-        ends = (edge.source, edge.target)
-        doubts += [f"{edge.table}.{_link_doubt(made, edge, end)}" for end in ends if _link_doubt(made, edge, end)]
+        for end in (edge.source, edge.target):
+            if end.link is None:
+                continue
+            column = f"{edge.table}.{end.column}"
+            if end.link.share < 1.0:
+                share = 1 - end.link.share
+                doubts.append(f"{column}: {share:.2%} of its values are no ids of {end.link.table}: edges left out")
+            elif _is_only_numbers(made, edge, end):
+                by_values.setdefault(end.link.table, []).append(column)
+    for table, columns in by_values.items():
+        doubts.append(f"whole numbers that name rows of {table} by their values alone: {_listed(columns, 3)}")
+    for column, why in made.target.leaks.items():
+        doubts.append(f"{made.target.table}.{column} is left out, for it {why}")
+    doubts += [f"{name} is left out: {why}" for name, why in made.shape.left_out.items()]
     if made.reads_text and made.text_encoder is None:
         doubts.append("no text encoder is installed: texts are not read. pip install 'graphstorm-like[text,minilm]'")
-    doubts += [f"{name} is left out: {why}" for name, why in made.shape.left_out.items()]
     partly = [table for table in made.shape.tables.values() if not table.whole]
-    doubts += [f"{table.name}: only the first {table.rows:,} rows were looked at" for table in partly]
-    return doubts
+    return doubts + [f"{table.name}: only the first {table.rows:,} rows were looked at" for table in partly]
 
 
-def _link_doubt(made: Draft, edge: EdgeGuess, end: EndGuess) -> str:
-    """What is doubtful about an end that names rows of a table; empty: nothing."""
-    if end.link is None:
-        return ""
-    if end.link.share < 1.0:
-        return f"{end.column}: {1 - end.link.share:.2%} of its values are no ids of {end.link.table}; such edges are left out"
-    is_number = made.shape.tables[edge.table].columns[end.column].kind == "integer"
-    if end.link.kinship == 0 and is_number:
-        return f"{end.column} names rows of {end.link.table}: whole numbers, by their values alone"
-    return ""
+def _is_only_numbers(made: Draft, edge: EdgeGuess, end: EndGuess) -> bool:
+    """Whether whole numbers are ids by their values, without a name that agrees."""
+    facts = made.shape.tables[edge.table].columns[end.column]
+    return end.link is not None and end.link.kinship == 0 and facts.kind == "integer"
 
 
 def summary(made: Draft) -> list[str]:

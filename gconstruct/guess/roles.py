@@ -64,7 +64,7 @@ def _list_role(facts: ColumnFacts) -> Role:
     item = facts.kind.removeprefix("list of ")
     if item in NUMBERS and facts.width is not None and facts.width > 0:
         return Role("feature", f"{facts.width} numbers a row", {"normalize": "none", **_missing(facts)})
-    if item in ("string", "integer") and 1 < facts.item_count:
+    if item in ("string", "integer") and facts.item_count > 1:
         return Role("feature", f"lists of {facts.item_count:,} categories", {"encode": "multi_hot"})
     return Role("none", f"{facts.kind}s of different lengths")
 

@@ -79,7 +79,6 @@ class Shape:
 
 def shape_of(tables: Mapping[str, TableFacts]) -> Shape:
     """Decide what each table is."""
-    tables = {name: table for name, table in tables.items()}
     left_out = {name: "it has no rows" for name, table in tables.items() if table.rows == 0}
     present = {name: table for name, table in tables.items() if name not in left_out}
     ids = find_ids(present)
@@ -93,9 +92,9 @@ def shape_of(tables: Mapping[str, TableFacts]) -> Shape:
         if not own.clean:
             shape.unsure.append(f"{name}.{own.column} as id: {own.why}; rows without an id of their own are left out")
     type_of = {node.table: node.name for node in shape.nodes.values() if node.table is not None}
-    for name in present:
+    for name, table in present.items():
         if name not in ids:
-            _add_edge_table(shape, present[name], links[name], type_of)
+            _add_edge_table(shape, table, links[name], type_of)
     _name_untabled(shape)
     for name in ids:
         _add_links_of_node(shape, present[name], links[name], type_of)
@@ -223,7 +222,7 @@ def _untyped(first: ColumnFacts, second: ColumnFacts) -> bool:
 
 
 def _group_name(shape: Shape, group: Sequence[tuple[EdgeGuess, EndGuess]]) -> str:
-    """By a column of a node table with the same values, by the column's own name, or by what the tables' names share."""
+    """By a column of a node table with the same values, by the column's own name, or by what tables' names share."""
     for pair in group:
         twin = _twin_column(shape, _facts(shape, pair))
         if twin is not None:
@@ -293,9 +292,9 @@ def _type_with_values(shape: Shape, node: NodeGuess, facts: ColumnFacts) -> str 
     """A node type without a table, linked to this one, that has the values of the column."""
     for edge in shape.edges:
         for end, other in ((edge.source, edge.target), (edge.target, edge.source)):
-            if end.link is None and other.node_type == node.name and not edge.from_node:
-                if _same_values(facts, shape.tables[edge.table].columns[end.column]):
-                    return end.node_type
+            untabled = end.link is None and other.node_type == node.name and not edge.from_node
+            if untabled and _same_values(facts, shape.tables[edge.table].columns[end.column]):
+                return end.node_type
     return None
 
 
