@@ -15,7 +15,7 @@ from gconstruct.guess.shape import shape_of
 from gconstruct.guess.sources import find_sources
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,3 @@ def _common_folder(paths: Sequence[str]) -> str:
     common = Path(os.path.commonpath(folders))
     plain = {"tables", "data", "raw", "input", "csv", "parquet"}
     return str(common.parent if common.name.lower() in plain and common.parent.name else common)
-
-
-def must_be_free(output: str | Path, force: bool) -> None:
-    """Raises ConfigError when the file is there already, unless `force`."""
-    if Path(output).exists() and not force:
-        raise ConfigError(f"{output}: must not be there yet (got a file). Name another one with -o, or use --force")
-
-
-def write_new(text: str, output: str | Path) -> None:
-    """Write a text file under another name, then rename it."""
-    path = Path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

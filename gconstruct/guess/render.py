@@ -10,7 +10,7 @@ from gconstruct.guess.draft import Draft
 from gconstruct.guess.facts import TableFacts
 from gconstruct.guess.names import as_name
 from gconstruct.guess.shape import EdgeGuess, NodeGuess
-from gconstruct.guess.yaml_text import WIDTH, Lines, flow, text
+from gconstruct.yaml_text import WIDTH, Lines, flow, text
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.choice import Choice, members_of
 from graphstorm_like.config.gnns import GnnConfig

@@ -29,7 +29,8 @@ def add_to(app: typer.Typer) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Look at tables and write a pipeline that runs, with the reason for each line."""
-        from gconstruct.guess.pipeline import guess_pipeline, must_be_free, write_new
+        from gconstruct.guess.pipeline import guess_pipeline
+        from gconstruct.yaml_text import must_be_free, write_new
         from graphstorm_like.text.folders import installed_model
 
         must_be_free(output, force)

@@ -6,6 +6,7 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    convert,
     doctor,
     exchange,
     host,
@@ -45,6 +46,7 @@ def _root(
 
 run.add_to(app)
 init.add_to(app)
+convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from graphstorm_like.errors import ConfigError
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./\-]*(:[A-Za-z0-9_./\-]+)*")
 _SPECIAL = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", "."})
@@ -88,3 +92,21 @@ class Lines:
 def _one_line(comment: str) -> str:
     """A comment must not end: names of columns may hold line breaks of any kind."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+", " ", comment)
+
+
+def must_be_free(output: str | Path, force: bool) -> None:
+    """Raises ConfigError when the file is there already, unless `force`."""
+    if Path(output).exists() and not force:
+        raise ConfigError(f"{output}: must not be there yet (got a file). Name another one with -o, or use --force")
+
+
+def write_new(text: str, output: str | Path) -> None:
+    """Write a text file under another name, then rename it."""
+    path = Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
