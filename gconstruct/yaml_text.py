@@ -75,7 +75,7 @@ class Lines:
                 self._lines.append(start + line)
                 line = ""
             line += f" {word}"
-        self._lines.append(start + line)
+        self._lines.append((start + line).rstrip())
 
     def entry(self, depth: int, key: str, value: Any, comment: str = "") -> None:
         """`key: value`"""

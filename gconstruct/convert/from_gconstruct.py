@@ -20,7 +20,6 @@ from graphstorm_like.errors import ConfigError
 
 _LABEL_KEYS = {
     "label_stats_type": "counts of labels: gsl show graph prints them",
-    "mask_field_names": "masks have no names: each label has a split of its own",
 }
 _TASKS = ("classification", "regression", "link_prediction")
 _STATE = "statistics of an earlier run: they are fitted on the table, and kept in graph.json"
@@ -93,6 +92,7 @@ def _label(section: Section, ids: int) -> LabelSpec | None:
         section.take("split_pct", note="custom_split_filenames goes before it")
     else:
         split = drawn_split(section.take("split_pct"), "split_pct", section)
+    section.take("mask_field_names", note="each label has a split of its own")
     section.close(_LABEL_KEYS)
     if task not in _TASKS:
         section.notes.none(section.key, f"task_type {task}: there is no such task")

@@ -103,7 +103,8 @@ def _label(section: Section, ids: int) -> LabelSpec | None:
         rates.close()
         split = drawn_split(shares if "split_rate" in section else None, "split_rate", section)
     section.take("split_rate", note=None)
-    section.close({"mask_field_names": "masks have no names: each label has a split of its own"})
+    section.take("mask_field_names", note="each label has a split of its own")
+    section.close()
     if task not in ("classification", "regression", "link_prediction"):
         section.notes.none(section.key, f"type {task}: there is no such task")
         return None
@@ -119,12 +120,11 @@ def _feature(section: Section) -> FeatureSpec | None:
     spec.settings |= dtype(kwargs.take("out_dtype"), "out_dtype", kwargs)
     if section.take("data", note=None) is not None:
         section.notes.none(section.path("data"), "features in files of their own: join them to the table first")
-        spec = None  # type: ignore[assignment]
+        return None
     reader = _TRANSFORMS.get(name)
-    if spec is None or reader is None or not reader(kwargs, spec):
-        if spec is not None:
-            reason = HARD_NEGATIVES if name == "edge-dst-hard-negative" else f"{name}: there is no such feature"
-            section.notes.none(transformation.path("name"), reason)
+    if reader is None or not reader(kwargs, spec):
+        reason = HARD_NEGATIVES if name == "edge-dst-hard-negative" else f"{name}: there is no such feature"
+        section.notes.none(transformation.path("name"), reason)
         return None
     kwargs.close()
     transformation.close()

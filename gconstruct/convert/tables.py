@@ -48,9 +48,9 @@ def graph_section(spec: GraphSpec, notes: Notes) -> GraphSection:
         _add_node(section, node, notes)
     for edge in spec.edges:
         _add_edge(section, edge, notes)
-    for edge in section.edges:
+    for entry in section.edges:
         for end in ("source", "target"):
-            section.nodes.setdefault(edge[end], {})
+            section.nodes.setdefault(entry[end], {})
     linked = {edge[end] for edge in section.edges for end in ("source", "target")}
     for name, entry in list(section.nodes.items()):
         if not entry and name not in linked:

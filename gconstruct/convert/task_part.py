@@ -36,6 +36,7 @@ def convert_task(kind: str, pool: Pool, graph: GraphSection | None) -> dict[str,
     _classes(task, pool, kind)
     if not is_node:
         _edge_head(task, pool)
+    pool.take("mask_fields", note="each label has a split of its own")
     _metrics(task, pool, "classes" if kind.endswith("classification") else "numbers")
     return task
 
@@ -175,6 +176,7 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
         del task["ranking"]
     if pool.take("exclude_training_targets", True) is False:
         pool.none("exclude_training_targets", "false: a batch's own edges never pass messages to their ends")
+    pool.take("mask_fields", note="each label has a split of its own")
     _metrics(task, pool, "ranks")
     return task
 

