@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from gconstruct.convert.notes import Notes
 from gconstruct.convert.specs import EdgeSpec, FeatureSpec, GraphSpec, LabelSpec, NodeSpec, TableSpec
 from gconstruct.guess.names import as_name
-from graphstorm_like.config.graph import NodeConfig
+from graphstorm_like.config.formats import format_of, known_formats
 
 Relation = tuple[str, str, str]
 
@@ -118,23 +118,15 @@ def _name(name: str, key: str, notes: Notes) -> str:
 
 def _files(table: TableSpec, notes: Notes) -> dict[str, Any]:
     entry: dict[str, Any] = {"files": table.files}
-    allowed = get_args(NodeConfig.model_fields["format"].annotation)
-    known = {"hdf5": "hdf5", "h5": "hdf5", "json": "json", "jsonl": "json"}
-    form = known.get(table.format or "", table.format)
-    if form is not None and form not in allowed:
-        notes.none(
-            f"{table.key}.format", f"{table.format}: must be one of {', '.join(allowed)}. Write the table as Parquet"
-        )
-    elif form is not None and not all(_ends_so(path, form) for path in table.files):
+    form = "jsonl" if table.format == "json" else table.format
+    if form is not None and form not in known_formats():
+        said = f"{table.format}: must be one of {', '.join(known_formats())}. Write the table as Parquet"
+        notes.none(f"{table.key}.format", said)
+    elif form is not None and any(format_of(path) != form for path in table.files):
         entry["format"] = form
     if table.separator is not None and form == "csv" and table.separator != ",":
         entry["csv"] = {"delimiter": table.separator}
     return entry
-
-
-def _ends_so(path: str, form: str) -> bool:
-    """Whether the name of a file says its format."""
-    return path.lower().endswith((f".{form}", f".{form}.gz"))
 
 
 def _add_columns(entry: dict[str, Any], table: TableSpec, notes: Notes, models: TextModels, owner: str) -> None:

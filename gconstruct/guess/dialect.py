@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from gconstruct.engines.arrow.peek import open_csv
 from gconstruct.inputs import InputFile
+from gconstruct.readers.compression import open_text, plain_name
 from graphstorm_like.config.graph import CsvOptions
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -17,14 +17,14 @@ _HEAD = 64 << 10
 
 def sniff(file: InputFile) -> CsvOptions:
     """Delimiter and quote of a CSV file. Only what differs from the default is set."""
-    with open_csv(file) as stream:
+    with open_text(file) as stream:
         text = stream.read(_HEAD).decode("utf-8-sig", errors="replace")
     if len(text) >= _HEAD * 3 // 4:
         text = text[: text.rfind("\n") + 1]  # the last line may be cut
     ways = [(delimiter, quote) for quote in _QUOTES for delimiter in _DELIMITERS]
     best = max(ways, key=lambda way: _fitness(text, *way))
     default = CsvOptions()
-    is_tsv = file.path.lower().removesuffix(".gz").endswith(".tsv")
+    is_tsv = plain_name(file).endswith(".tsv")
     given = dict(zip(("delimiter", "quote"), best, strict=True))
     usual = {"delimiter": "\t" if is_tsv else default.delimiter, "quote": default.quote}
     return CsvOptions.model_validate({key: value for key, value in given.items() if value != usual[key]})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import pyarrow as pa
 
 from gconstruct.guess.sketch import Sketch
-from gconstruct.inputs import InputFile
+from gconstruct.guess.sources import Source
 from graphstorm_like.config.graph import CsvOptions
 
 
@@ -62,16 +64,23 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """Of one table. `files` as in the YAML."""
+    """Of one table."""
 
     name: str
-    files: tuple[str, ...]
-    paths: tuple[InputFile, ...]
     columns: dict[str, ColumnFacts]
     rows: int
-    csv: CsvOptions = field(default_factory=CsvOptions)
-    format: str = "auto"
+    source: Source
     whole: bool = True
     """Whether all rows were read."""
-    sample: object = None
-    """pyarrow.Table: rows from all over the table, for questions about pairs of columns."""
+    sample: pa.Table | None = None
+    """Rows from all over the table, for questions about pairs of columns."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths and URLs."""
+        return tuple(file.path for file in self.source.files)
+
+    @property
+    def csv(self) -> CsvOptions:
+        """How its CSV files are written."""
+        return self.source.csv

@@ -35,17 +35,17 @@ _FLOAT = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 
 def measure(sources: Sequence[Source], sample_rows: int = SAMPLE_ROWS, rows: int = ROWS) -> list[TableFacts]:
     """What the tables hold. Raises DataError when a file cannot be read."""
-    limit = min(LIMIT, HASHES // max(sum(len(source.header) for source in sources), 1))
+    limit = min(LIMIT, HASHES // max(sum(len(source.types) for source in sources), 1))
     return [_table(source, sample_rows, rows, max(limit, 10_000)) for source in sources]
 
 
 def _table(source: Source, sample_rows: int, rows: int, limit: int) -> TableFacts:
     sample, complete = source.sample(sample_rows)
-    columns = {name: look(name, sample.column(name), source.header[name] is None) for name in source.header}
+    columns = {name: look(name, sample.column(name), source.types[name] is None) for name in source.types}
     scans = {name: _Scan(facts, limit) for name, facts in columns.items() if _is_short(facts)}
     seen, whole = 0, True
     narrow = list(scans) or list(columns)[:1]
-    for piece in [sample] if complete else source.pieces(narrow):
+    for piece in [sample] if complete else source.batches(narrow):
         seen += piece.num_rows
         for name, scan in scans.items():
             scan.add(piece.column(name))
@@ -56,10 +56,7 @@ def _table(source: Source, sample_rows: int, rows: int, limit: int) -> TableFact
         name: scans[name].facts(seen, whole) if name in scans else replace(facts, rows=seen, whole=complete)
         for name, facts in columns.items()
     }
-    return TableFacts(
-        source.name, tuple(f.path for f in source.files), source.files, measured, seen, source.csv, whole=whole,
-        sample=sample,
-    )  # fmt: skip
+    return TableFacts(source.name, measured, seen, source, whole, sample)
 
 
 def _is_short(facts: ColumnFacts) -> bool:

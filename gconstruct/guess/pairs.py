@@ -11,7 +11,6 @@ from gconstruct.guess.keys import MOST
 from gconstruct.guess.measure import ROWS
 from gconstruct.guess.shape import EdgeGuess, Shape
 from gconstruct.guess.sketch import Sketch
-from gconstruct.guess.sources import Source
 from gconstruct.hashing import hash_strings
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -44,8 +43,7 @@ def _pairs(table: TableFacts, edge: EdgeGuess, first_type: str) -> Sketch:
         ends.reverse()
     same_type = edge.source.node_type == edge.target.node_type
     sketch, seen = Sketch(), 0
-    source = Source(table.name, table.paths, {end.column: None for end in ends}, table.csv)
-    for piece in source.pieces([end.column for end in ends]):
+    for piece in table.source.batches([end.column for end in ends]):
         one, two = (hash_strings(_text(piece.column(end.column))) for end in ends)
         sketch.add(one ^ two if same_type else (one * _MIX) ^ two)
         seen += piece.num_rows

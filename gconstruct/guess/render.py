@@ -70,7 +70,7 @@ def _graph(lines: Lines, made: Draft, yaml_folder: str) -> None:
 
 def _base(made: Draft) -> str | None:
     """The deepest local folder that holds all tables."""
-    paths = [file.path for table in made.shape.tables.values() for file in table.paths]
+    paths = [path for table in made.shape.tables.values() for path in table.files]
     if any("://" in path for path in paths):
         return None
     return os.path.commonpath([os.path.dirname(path) for path in paths])

@@ -264,9 +264,7 @@ def _same_values(one: ColumnFacts, other: ColumnFacts) -> bool:
 # ----------------------------------------------------------------------------------------- columns of tables of nodes
 
 
-def _add_links_of_node(
-    shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str, str]
-) -> None:
+def _add_links_of_node(shape: Shape, table: TableFacts, links: Sequence[Link], type_of: Mapping[str, str]) -> None:
     """An edge type for each column that names a node of another table, or of many that share a value."""
     node = shape.nodes[type_of[table.name]]
     assert node.id is not None

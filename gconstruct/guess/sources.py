@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from gconstruct.engines.arrow.peek import READ_ERRORS, csv_header, delimiter, open_csv, open_parquet, peek, unreadable
 from gconstruct.guess.dialect import sniff
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.problems import Problems
+from gconstruct.readers import READ_ERRORS, Header, Piece, UnreadableError, reader_of
+from gconstruct.tables.headers import read_header, why_unreadable
 from graphstorm_like.config.graph import CsvOptions
 from graphstorm_like.errors import DataError
 
-PIECE_ROWS = 1 << 16
-_CSV_BLOCK = 16 << 20
+_SAMPLED_PIECES = 5
 _RUNS = 16
 _NUMBERED = re.compile(r"^(?P<stem>.*?)(?:^|[-_.])(?:part[-_]?)?\d+(?:[-_]of[-_]\d+)?$", re.IGNORECASE)
 _PART = re.compile(r"^part[-_]", re.IGNORECASE)
@@ -31,69 +30,65 @@ _PART = re.compile(r"^part[-_]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one table. header: type by column, None for a CSV column."""
+    """The files of one table. types: by column, of all files; None for text that may stand for anything."""
 
     name: str
     files: tuple[InputFile, ...]
-    header: dict[str, pa.DataType | None]
+    pieces_of: tuple[tuple[Piece, ...], ...]
+    """For each file."""
+    types: dict[str, pa.DataType | None]
     csv: CsvOptions
 
-    def pieces(self, columns: Sequence[str], files: Sequence[InputFile] | None = None) -> Iterator[pa.Table]:
-        """Rows of all files (or of some) in order, some 65,000 at a time; CSV columns as strings.
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All rows in order, some megabytes at a time. Raises DataError when a file cannot be read."""
+        for file, pieces in zip(self.files, self.pieces_of, strict=True):
+            for piece in pieces:
+                yield from self._batches(file, piece, columns)
 
-        Raises DataError when a file cannot be read.
-        """
-        for file in self.files if files is None else files:
-            try:
-                yield from _csv_pieces(file, self.csv, columns) if file.format == "csv" else _parquet(file, columns)
-            except READ_ERRORS as error:
-                raise DataError(unreadable(file, error)) from error
+    def _batches(self, file: InputFile, piece: Piece, columns: Sequence[str]) -> Iterator[pa.Table]:
+        types = {name: self.types[name] or pa.large_string() for name in columns}
+        try:
+            for batch in reader_of(file).batches(file, piece, types, self.csv):
+                yield batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        except (UnreadableError, *READ_ERRORS) as error:
+            raise DataError(why_unreadable(file, error, self.csv)) from error
 
     def sample(self, rows: int) -> tuple[pa.Table, bool]:
-        """At most `rows` rows from the beginning, end and middle, and whether they are all."""
-        columns = list(self.header)
+        """At most about `rows` rows from all over the files, and whether they are all."""
+        columns = list(self.types)
         share = max(rows // len(self.files), 1_000)
         parts, complete = [], True
-        for file in self.files:
-            part, whole = _sample_of(self, file, columns, share)
-            parts.append(part)
-            complete &= whole
-        joined = pa.concat_tables(parts, promote_options="permissive")
-        return joined, complete
+        for file, pieces in zip(self.files, self.pieces_of, strict=True):
+            for part, whole in self._sample_file(file, pieces, columns, share):
+                parts.append(part)
+                complete &= whole
+        empty = pa.table({name: pa.array([], data_type or pa.large_string()) for name, data_type in self.types.items()})
+        return pa.concat_tables(
+            [part for part in parts if part.num_rows] or [empty], promote_options="permissive"
+        ), complete
 
-
-def _sample_of(source: Source, file: InputFile, columns: Sequence[str], rows: int) -> tuple[pa.Table, bool]:
-    if file.format == "parquet":
-        try:
-            with open_parquet(file) as parquet:
-                return _sample_parquet(parquet, columns, rows)
-        except READ_ERRORS as error:
-            raise DataError(unreadable(file, error)) from error
-    taken, count, more = [], 0, False
-    for piece in source.pieces(columns, [file]):
-        if count >= rows:
-            more = True
-            break
-        taken.append(piece.slice(0, rows - count))
-        more = more or piece.num_rows > rows - count
-        count += taken[-1].num_rows
-    empty = pa.table({name: pa.array([], pa.large_string()) for name in columns})
-    return (pa.concat_tables(taken) if taken else empty), not more
-
-
-def _sample_parquet(parquet: object, columns: Sequence[str], rows: int) -> tuple[pa.Table, bool]:
-    """Whole row groups: the first, the last, then evenly spread ones, of each at most a share."""
-    meta, read = parquet.metadata, parquet.read_row_group  # type: ignore[attr-defined]
-    groups = meta.num_row_groups
-    if meta.num_rows <= rows or groups == 0:
-        return parquet.read(columns=list(columns)), True  # type: ignore[attr-defined]
-    wanted = min(groups, 5)
-    chosen = sorted({round(i * (groups - 1) / max(wanted - 1, 1)) for i in range(wanted)})
-    share = rows // len(chosen)
-    parts = []
-    for group in chosen:
-        parts.append(_spread(read(group, columns=list(columns)), share))
-    return pa.concat_tables(parts), False
+    def _sample_file(
+        self, file: InputFile, pieces: Sequence[Piece], columns: Sequence[str], rows: int
+    ) -> Iterator[tuple[pa.Table, bool]]:
+        """The first, the last and evenly spread pieces; of a piece of unknown length the beginning."""
+        wanted = min(len(pieces), _SAMPLED_PIECES)
+        total = sum(piece.rows or 0 for piece in pieces)
+        if total <= rows and all(piece.rows is not None for piece in pieces):
+            wanted = len(pieces)
+        chosen = sorted({round(i * (len(pieces) - 1) / max(wanted - 1, 1)) for i in range(wanted)})
+        share = max(rows // max(len(chosen), 1), 1)
+        for number in chosen:
+            piece, taken = pieces[number], 0
+            for batch in self._batches(file, piece, columns):
+                known = piece.rows if piece.rows is not None else batch.num_rows
+                kept = batch.num_rows if known <= share else max(share * batch.num_rows // known, 1)
+                if piece.rows is None:
+                    kept = min(batch.num_rows, share - taken)
+                yield _spread(batch, kept), kept == batch.num_rows and len(chosen) == len(pieces)
+                taken += kept
+                if piece.rows is None and taken >= share:
+                    yield batch.slice(0, 0), False
+                    break
 
 
 def _spread(table: pa.Table, rows: int) -> pa.Table:
@@ -103,38 +98,6 @@ def _spread(table: pa.Table, rows: int) -> pa.Table:
     run = max(rows // _RUNS, 1)
     step = (table.num_rows - run) / (_RUNS - 1)
     return pa.concat_tables([table.slice(round(i * step), run) for i in range(_RUNS)])
-
-
-def _parquet(file: InputFile, columns: Sequence[str]) -> Iterator[pa.Table]:
-    with open_parquet(file) as parquet:
-        for batch in parquet.iter_batches(PIECE_ROWS, columns=list(columns)):
-            yield pa.Table.from_batches([batch])
-
-
-def _csv_pieces(file: InputFile, options: CsvOptions, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """As the construction reads CSV, block by block."""
-    header = csv_header(file, options)
-    with open_csv(file) as stream:
-        try:
-            reader = pacsv.open_csv(
-                stream,
-                read_options=pacsv.ReadOptions(column_names=options.header, block_size=_CSV_BLOCK),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=delimiter(file, options), quote_char=options.quote, newlines_in_values=True
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    include_columns=list(columns),
-                    column_types=dict.fromkeys(header, pa.large_string()),
-                    strings_can_be_null=True,
-                    null_values=options.null_values,
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            if "Empty CSV file" in str(error) or "cannot infer number of columns" in str(error):
-                return  # a header alone
-            raise
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
 
 
 def find_sources(paths: Sequence[str]) -> list[Source]:
@@ -171,27 +134,41 @@ def _fails(path: str) -> bool:
 
 
 def _grouped(files: Sequence[InputFile], problems: Problems) -> list[Source]:
-    groups: dict[tuple[object, ...], Source] = {}
+    groups: dict[tuple[object, ...], list[tuple[InputFile, Header]]] = {}
+    options_of: dict[tuple[object, ...], CsvOptions] = {}
     for file in files:
-        if file.size == 0:
-            problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). Leave it out")
+        options = _options(file, problems)
+        header = None if options is None else read_header(file, options, (), problems)
+        if options is None or header is None or not header.columns:
             continue
-        try:
-            options = sniff(file) if file.format == "csv" else CsvOptions()
-        except READ_ERRORS as error:
-            problems.add(unreadable(file, error))
-            continue
-        header = peek(file, options, problems)
-        if not header:
-            continue
-        stem = _stem(file)
-        key = (os.path.dirname(file.path), stem, file.format, tuple(header), options.delimiter, options.quote)
-        earlier = groups.get(key)
-        if earlier is None:
-            groups[key] = Source(stem, (file,), header, options)
-        else:
-            groups[key] = Source(stem, (*earlier.files, file), header, options)
-    return list(groups.values())
+        names = tuple(name for name, _ in header.columns)
+        key = (os.path.dirname(file.path), _stem(file), file.format, names, options.delimiter, options.quote)
+        groups.setdefault(key, []).append((file, header))
+        options_of[key] = options
+    return [_source(str(key[1]), found, options_of[key]) for key, found in groups.items()]
+
+
+def _options(file: InputFile, problems: Problems) -> CsvOptions | None:
+    """How a CSV file is written; None when it cannot be read."""
+    if file.format != "csv" or not file.size:
+        return CsvOptions()
+    try:
+        return sniff(file)
+    except READ_ERRORS as error:
+        problems.add(why_unreadable(file, error, CsvOptions()))
+        return None
+
+
+def _source(name: str, found: Sequence[tuple[InputFile, Header]], options: CsvOptions) -> Source:
+    """One table: a column that one file knows the type of has that type."""
+    types: dict[str, pa.DataType | None] = {}
+    for _, header in found:
+        for column, data_type in header.columns:
+            known = types.get(column)
+            unknown_yet = known is None or pa.types.is_null(known)
+            types[column] = data_type if unknown_yet and data_type is not None else known
+    files = tuple(file for file, _ in found)
+    return Source(name, files, tuple(header.pieces for _, header in found), types, options)
 
 
 def _stem(file: InputFile) -> str:
@@ -214,5 +191,5 @@ def _with_own_names(sources: Sequence[Source]) -> list[Source]:
             name = PurePath(source.files[0].path).name.split(".")[0]
         while name in named:
             name, number = f"{source.name}_{number}", number + 1
-        named[name] = Source(name, source.files, source.header, source.csv)
+        named[name] = replace(source, name=name)
     return list(named.values())
