@@ -192,6 +192,7 @@ def _comparable(facts: ColumnFacts, theirs: ColumnFacts) -> bool:
 
 
 def _only_keys(table: TableFacts) -> bool:
-    """A table of pairs: two columns, both of which may name something."""
+    """A table of pairs: two columns, both of which may name something, and neither of which by its name is the
+    table's own id."""
     columns: Sequence[ColumnFacts] = list(table.columns.values())
-    return len(columns) == 2 and all(may_be_key(facts) for facts in columns)
+    return len(columns) == 2 and all(may_be_key(facts) and not _bears_name(table.name, facts.name) for facts in columns)

@@ -30,7 +30,7 @@ HASHES = 64_000_000
 _KEY_LENGTH = 128.0
 _FEW = 2_000
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
-_FLOAT = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
+_FLOAT = r"^\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def measure(sources: Sequence[Source], sample_rows: int = SAMPLE_ROWS, rows: int = ROWS) -> list[TableFacts]:

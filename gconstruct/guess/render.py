@@ -173,7 +173,7 @@ def _edge(lines: Lines, made: Draft, number: int, edge: EdgeGuess, base: str | N
     if is_target and made.target.column is not None:
         _label(lines, 3, made)
     elif is_target:
-        lines.entry(3, "split", _split(made), made.target.why)
+        lines.entry(3, "split", _split(made), made.target.why if made.target.split_column else "")
         _about_split(lines, 3, made)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gconstruct.guess.facts import ColumnFacts
-from gconstruct.guess.names import words
+from gconstruct.guess.names import ID_WORDS, words
 from gconstruct.kinds import NUMBERS
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.features import FeatureConfig
@@ -49,6 +49,8 @@ def role_of(facts: ColumnFacts) -> Role:
         return Role("none", "the same in all rows")
     if facts.kind == "time":
         return _date_role(facts)
+    if is_serial(facts):
+        return Role("none", "an id of its own in nearly every row")
     if facts.kind in NUMBERS:
         return _number_role(facts)
     return _string_role(facts)
@@ -115,6 +117,12 @@ def _string_role(facts: ColumnFacts) -> Role:
     return Role("none", f"{share:.0%} different words: names, not text or categories")
 
 
+def is_serial(facts: ColumnFacts) -> bool:
+    """Whether it numbers rows: a name like order_id, and hardly a value twice."""
+    is_named = bool(words(facts.name)) and words(facts.name)[-1] in ID_WORDS
+    return facts.kind == "integer" and is_named and facts.repeats < 1.1
+
+
 def is_text(facts: ColumnFacts) -> bool:
     """Words with blanks between them that are seldom the same: sentences, titles, searches."""
     if facts.kind != "string" or facts.binary or facts.separator is not None:
@@ -133,7 +141,7 @@ def label_rank(name: str) -> int | None:
 
 def label_kind(facts: ColumnFacts) -> str | None:
     """'class' or 'number' when a column can be a label, else None."""
-    if facts.nulls >= facts.rows or facts.distinct < 2 or is_split(facts):
+    if facts.nulls >= facts.rows or facts.distinct < 2 or is_split(facts) or is_serial(facts):
         return None
     if facts.kind in ("string", "boolean"):
         return "class" if facts.distinct <= MAX_CLASSES and facts.repeats >= 2 else None

@@ -95,9 +95,10 @@ def _spread(table: pa.Table, rows: int) -> pa.Table:
     """Runs of rows from all over a table, `rows` in all: tables are often sorted."""
     if table.num_rows <= rows:
         return table
-    run = max(rows // _RUNS, 1)
-    step = (table.num_rows - run) / (_RUNS - 1)
-    return pa.concat_tables([table.slice(round(i * step), run) for i in range(_RUNS)])
+    runs = min(_RUNS, rows)
+    run = rows // runs
+    step = (table.num_rows - run) / max(runs - 1, 1)
+    return pa.concat_tables([table.slice(round(i * step), run) for i in range(runs)])
 
 
 def find_sources(paths: Sequence[str]) -> list[Source]:
