@@ -108,7 +108,7 @@ def _feature(section: Section) -> FeatureSpec | None:
     name = transform.take("name", "no-op")
     reader = _TRANSFORMS.get(name)
     if reader is None or not reader(transform, spec):
-        section.notes.none(transform.path("name"), _NO_TRANSFORM.get(name, f"{name}: there is no such feature"))
+        section.notes.none(transform.key, _NO_TRANSFORM.get(name, f"{name}: there is no such feature"))
         section.close()
         return None
     for key in ("separator", "truncate_dim"):  # a no-op may have them outside of `transform`

@@ -119,12 +119,13 @@ def _feature(section: Section) -> FeatureSpec | None:
     kwargs = transformation.section("kwargs")
     spec.settings |= dtype(kwargs.take("out_dtype"), "out_dtype", kwargs)
     if section.take("data", note=None) is not None:
-        section.notes.none(section.path("data"), "features in files of their own: join them to the table first")
+        section.notes.none(section.key, "a feature in files of its own: join them to the table first")
         return None
     reader = _TRANSFORMS.get(name)
     if reader is None or not reader(kwargs, spec):
         reason = HARD_NEGATIVES if name == "edge-dst-hard-negative" else f"{name}: there is no such feature"
-        section.notes.none(transformation.path("name"), reason)
+        section.notes.none(transformation.key, reason)
+        section.close()
         return None
     kwargs.close()
     transformation.close()

@@ -24,7 +24,7 @@ def convert_model(training: Training, graph: GraphSection | None) -> None:
         _fill_encoder(model, graph)
         return
     for name in ("node_feat_name", "edge_feat_name", "use_node_embeddings"):
-        if name in pool and pool.take(name, note=None):
+        if name in pool and pool.take(name):
             pool.none(name, "needs the graph's types: give the JSON of its construction too. All inputs are read")
 
 
@@ -41,10 +41,14 @@ def _gnn(model: dict[str, Any], pool: Pool, graph: GraphSection | None) -> None:
     members = members_of(GnnConfig) or {}
     fields = members[gnn["type"]].model_fields
     heads, bases = pool.take("num_heads", note=None), pool.take("num_bases", note=None)
-    if heads is not None and "heads" in fields:
-        gnn["heads"] = int(pool.take("num_heads", heads))
-    if bases is not None and int(bases) > 0 and "bases" in fields:
-        gnn["bases"] = int(bases)
+    for name, value, ours in (("num_heads", heads, "heads"), ("num_bases", bases, "bases")):
+        if value is None or int(value) <= 0:
+            pool.notes.same(pool.key(name), "each relation has a matrix of its own")
+        elif ours in fields:
+            gnn[ours] = int(value)
+            pool.notes.same(pool.key(name))
+        else:
+            pool.none(name, f"{gnn['type']} has none")
     if pool.take("use_self_loop", True, note="always so") is False:
         pool.none("use_self_loop", "false: every layer has a self loop")
     norm = pool.take("gnn_norm", pool.take("norm", note=None), note=None)

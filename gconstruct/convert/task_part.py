@@ -217,9 +217,11 @@ def _loss(pool: Pool) -> dict[str, Any]:
         pool.near("lp_loss_func", f"{wanted}: became cross_entropy")
         kind = "cross_entropy"
     loss: dict[str, Any] = {"type": kind}
-    temperature = pool.take("contrastive_loss_temperature", note=None)
+    temperature = pool.take("contrastive_loss_temperature")
     if "temperature" in known[kind].model_fields:
-        loss["temperature"] = float(pool.take("contrastive_loss_temperature", temperature or 1.0))
+        loss["temperature"] = float(temperature or 1.0)
+    elif temperature is not None:
+        pool.none("contrastive_loss_temperature", f"loss {kind} has none")
     return loss
 
 

@@ -24,7 +24,7 @@ def convert_train(training: Training) -> None:
     decay = pool.take("wd_l2norm", note="AdamW: the decay does not go through the gradient")
     if decay is not None:
         train["weight_decay"] = float(decay)
-    if float(pool.take("alpha_l2norm", 0.0, note=None) or 0.0) > 0:
+    if float(pool.take("alpha_l2norm", 0.0) or 0.0) > 0:
         pool.none("alpha_l2norm", "weight_decay is the only penalty")
     _fanouts(train, infer, pool, training.ours["model"]["gnn"]["type"] == "none")
     _stopping(train, pool)
@@ -106,7 +106,7 @@ def _strategy(train: dict[str, Any], pool: Pool, student: dict[str, Any] | None,
     pool.take("cache_lm_embed", note="vectors of frozen models are always kept")
     method = pool.take("training_method", {}, note=None)
     pool.take("use_pseudolabel", note="strategy glem has pseudo labels")
-    nodes = int(pool.take("lm_train_nodes", 0, note=None) or 0)
+    nodes = int(pool.take("lm_train_nodes", 0) or 0)
     frozen = int(pool.take("freeze_lm_encoder_epochs", 0) or 0)
     if isinstance(method, dict) and method.get("name") == "glem":
         _glem(train, pool, dict(method.get("kwargs") or {}))
