@@ -49,7 +49,7 @@ def _node(section: Section) -> NodeSpec:
     node_type = section.take("node_type")
     if not isinstance(node_type, str):
         raise ConfigError(f"{section.path('node_type')}: must be the name of a node type (got {node_type!r})")
-    spec = NodeSpec(**_table(section, 1), node_type=node_type, id_column=section.take("node_id_col"))
+    spec = NodeSpec(**_table(section), node_type=node_type, id_column=section.take("node_id_col"))
     section.close()
     return spec
 
@@ -61,18 +61,18 @@ def _edge(section: Section) -> EdgeSpec:
     source, target = section.take("source_id_col"), section.take("dest_id_col")
     source_type, name, target_type = (str(part) for part in relation)
     spec = EdgeSpec(
-        **_table(section, 2), relation=(source_type, name, target_type), source_column=source, target_column=target
+        **_table(section), relation=(source_type, name, target_type), source_column=source, target_column=target
     )
     section.close()
     return spec
 
 
-def _table(section: Section, ids: int) -> dict[str, Any]:
+def _table(section: Section) -> dict[str, Any]:
     form = section.section("format")
     name, separator = form.take("name"), form.take("separator")
     form.close()
     features = [_feature(feature) for feature in section.sections("features")]
-    labels = [_label(label, ids) for label in section.sections("labels")]
+    labels = [_label(label) for label in section.sections("labels")]
     return {
         "key": section.key,
         "files": strings(section.take("files", []), section.path("files")),
@@ -83,11 +83,11 @@ def _table(section: Section, ids: int) -> dict[str, Any]:
     }
 
 
-def _label(section: Section, ids: int) -> LabelSpec | None:
+def _label(section: Section) -> LabelSpec | None:
     task, column = section.take("task_type"), section.take("label_col")
     if "custom_split_filenames" in section:
         files = section.section("custom_split_filenames")
-        split = custom_split(files, section, "custom_split_filenames", ids)
+        split = custom_split(files, section, "custom_split_filenames")
         files.close()
         section.take("split_pct", note="custom_split_filenames goes before it")
     else:

@@ -44,7 +44,7 @@ def _node(section: Section) -> NodeSpec:
     node_type = section.take("type", column)
     if not isinstance(node_type, str):
         raise ConfigError(f"{section.path('type')}: must be the name of a node type (got {node_type!r})")
-    spec = NodeSpec(**_table(section, 1), node_type=node_type, id_column=column)
+    spec = NodeSpec(**_table(section), node_type=node_type, id_column=column)
     section.close()
     return spec
 
@@ -66,19 +66,19 @@ def _edge(section: Section) -> EdgeSpec:
     name = str(relation.take("type", "related_to"))
     relation.close()
     spec = EdgeSpec(
-        **_table(section, 2), relation=(source_type, name, target_type), source_column=source, target_column=target
+        **_table(section), relation=(source_type, name, target_type), source_column=source, target_column=target
     )
     section.close()
     return spec
 
 
-def _table(section: Section, ids: int) -> dict[str, Any]:
+def _table(section: Section) -> dict[str, Any]:
     data = section.section("data")
     form, separator = data.take("format"), data.take("separator")
     files = strings(data.take("files", []), data.path("files"))
     data.close()
     features = [_feature(feature) for feature in section.sections("features")]
-    labels = [_label(label, ids) for label in section.sections("labels")]
+    labels = [_label(label) for label in section.sections("labels")]
     return {
         "key": section.key,
         "files": files,
@@ -89,13 +89,16 @@ def _table(section: Section, ids: int) -> dict[str, Any]:
     }
 
 
-def _label(section: Section, ids: int) -> LabelSpec | None:
+def _label(section: Section) -> LabelSpec | None:
     task, column = section.take("type"), section.take("column")
     if section.take("separator", note=None) is not None:
-        section.notes.none(section.path("separator"), "several classes a row: the label is read as one class")
+        section.notes.none(
+            section.path("separator"),
+            "several classes a row: kind: classes stores them, but no task learns them; read as one class",
+        )
     if "custom_split_filenames" in section:
         files = section.section("custom_split_filenames")
-        split = custom_split(files, section, "custom_split_filenames", ids)
+        split = custom_split(files, section, "custom_split_filenames")
         files.close()
     else:
         rates = section.section("split_rate")

@@ -9,7 +9,6 @@ from gconstruct.convert.notes import Section
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.features.numeric import NumericFeature
-from graphstorm_like.config.graph import SplitConfig
 from graphstorm_like.errors import ConfigError
 
 DEFAULT_SPLIT = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -70,20 +69,15 @@ def drawn_split(shares: Sequence[Any] | None, key: str, section: Section) -> dic
     return dict(zip(("train", "valid", "test"), values, strict=True))
 
 
-def custom_split(files: Section, section: Section, name: str, ids: int) -> dict[str, Any]:
-    """Files that list the ids of each part. ids: columns of an id, 1 of nodes, 2 of edges."""
-    parts = {"train": files.take("train", [], None), "test": files.take("test", [], None)}
-    parts["valid"] = files.take("valid", files.take("val", [], None), None)
-    columns = strings(files.take("column", [], None), files.path("column"))
-    fields = SplitConfig.model_fields
-    if "by" not in fields or "ids" not in getattr(fields["by"].annotation, "__args__", ()) or ids > 1:
-        section.notes.none(
-            section.path(name),
-            "splits from files of ids: give the table a column with train, valid and test; a draw here",
-        )
+def custom_split(files: Section, section: Section, name: str) -> dict[str, Any]:
+    """Files that list the ids of each part. Without all of validation and test it is a draw, and noted."""
+    parts = {"train": files.take("train"), "valid": files.take("valid", files.take("val")), "test": files.take("test")}
+    columns = strings(files.take("column", []), files.path("column"))
+    split: dict[str, Any] = {part: strings(paths, files.path(part)) for part, paths in parts.items() if paths}
+    if not {"valid", "test"} <= set(split):
+        section.notes.none(section.path(name), "without files for both validation and test: became a draw")
         return dict(DEFAULT_SPLIT)
-    del columns
-    return dict(DEFAULT_SPLIT)
+    return split | ({"columns": columns} if columns else {})
 
 
 def bucket_settings(transform: Section) -> dict[str, Any]:

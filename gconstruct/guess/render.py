@@ -145,8 +145,8 @@ def _about_split(lines: Lines, depth: int, made: Draft) -> None:
     dates = [facts.name for facts in table.columns.values() if facts.kind == "time" and facts.distinct > 2]
     lines.remark(depth, "No column says which rows are for training: a draw by a hash of the id, the same every time.")
     if dates:
-        advice = "to predict the future from the past, give a column with train, valid and test by date"
-        lines.remark(depth, f"{dates[0]} is a date: {advice}")
+        by_time = flow({"by": "time", "column": dates[0], **_DRAWN})
+        lines.remark(depth, f"{dates[0]} is a date. To predict the future from the past: split: {by_time}")
 
 
 def _edge(lines: Lines, made: Draft, number: int, edge: EdgeGuess, base: str | None) -> None:

@@ -124,6 +124,22 @@ def test_every_key_is_mapped_or_listed(tmp_path: Path, files: tuple[dict[str, An
         assert any(key == known or key.startswith((f"{known}.", f"{known}[")) or plain == known for known in told), key
 
 
+def test_splits_from_files(tmp_path: Path) -> None:
+    data = copy.deepcopy(GCONSTRUCT)
+    files = {"train": "ids/train.json", "valid": ["ids/valid.json"], "test": "ids/test.json", "column": "isbn"}
+    data["nodes"][1]["labels"][0] = {
+        "label_col": "genre",
+        "task_type": "classification",
+        "custom_split_filenames": files,
+    }
+    split = converted(tmp_path, data)[1].graph.nodes["book"].labels["genre"].split.model_dump()
+    assert (split["by"], split["train"], split["columns"]) == ("ids", ["ids/train.json"], ["isbn"])
+    files.pop("test")
+    found, pipeline = converted(tmp_path, data)
+    assert pipeline.graph.nodes["book"].labels["genre"].split.by == "random"
+    assert "custom_split_filenames" in said(found, "none")
+
+
 def test_unknown_keys_are_told(tmp_path: Path) -> None:
     data = copy.deepcopy(GCONSTRUCT)
     data["nodes"][0]["node_id_cool"] = "x"
