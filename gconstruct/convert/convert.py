@@ -116,6 +116,8 @@ def _training_sections(
         training.pool = Pool([chosen[1], *training.pool.sections], training.pool.notes)
     if graph is not None:
         name_reverses(graph, training.pool)
+    elif "reverse_edge_types_map" in training.pool:
+        training.pool.near("reverse_edge_types_map", "gsl import --reverse names the reverses of a graph folder")
     convert_model(training, graph)
     if chosen is not None:
         training.ours["task"] = convert_task(chosen[0], training.pool, graph)
