@@ -5,13 +5,16 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
-from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 class CsvOptions(Strict):
@@ -96,11 +99,25 @@ class LabelConfig(Strict):
         return self
 
 
+def features_in_table(features: dict[str, FeatureConfig], id_column: str | None) -> dict[str, FeatureConfig]:
+    """The features of a table with this column of ids; None: of a table of edges."""
+    placed = {}
+    for name, feature in features.items():
+        try:
+            placed[name] = feature.in_table(id_column)
+        except ValueError as err:
+            raise KeyedError(name, str(err)) from None
+    return placed
+
+
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -111,12 +128,38 @@ class TableConfig(Strict):
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
+        return features_in_table(features, None)
+
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -133,17 +176,36 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_nodes(cls, features: dict[str, FeatureConfig], info: ValidationInfo) -> dict[str, FeatureConfig]:
+        # A node type without a column of ids has no table, as is reported, unless its features are of the graph.
+        return features_in_table(features, info.data.get("id") or "id")
+
     @property
     def split(self) -> None:
         """Nodes are split by label."""
         return None
 
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
-            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+        if not self.has_table:
+            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            if any(feature.of_columns for feature in self.features.values()):
+                without_files.insert(1 if self.id else 0, "features")
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
@@ -193,6 +255,11 @@ class EdgeConfig(TableConfig):
         return {}
 
     @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
+
+    @property
     def edge_type(self) -> EdgeType:
         """(source, relation, target)"""
         return (self.source, self.relation, self.target)
@@ -204,18 +271,6 @@ class EdgeConfig(TableConfig):
             return None
         relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
         return (self.target, relation, self.source)
-
-
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
@@ -236,10 +291,14 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
