@@ -13,8 +13,8 @@ from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
-from gconstruct.report.trace import Trace
-from graphstorm_like.config.features.structure import StructureFeature
+from gconstruct.report.model import REPORT_HTML
+from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
@@ -22,6 +22,7 @@ from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.registry import Registry
 
 ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
@@ -30,13 +31,18 @@ _WHOLE = "whole"
 
 
 def build_graph(
-    config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
+    config: GraphConfig,
+    *,
+    progress: Callable[[str], None] | None = None,
+    follow: Follow | None = None,
+    force: bool = False,
 ) -> GraphManifest:
     """Make the graph folder `config.path`, unless it is up to date, and return its manifest.
 
     `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables
     names an existing folder, which is never built. Raises DataError that names file, column and row, and then leaves
-    the folder as it was. `progress` gets plain lines. `force` builds in any case.
+    the folder as it was. `progress` gets plain lines, `follow` (step, done, total) while a step of known size
+    advances. `force` builds in any case.
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
@@ -48,7 +54,7 @@ def build_graph(
     from gconstruct.structure.add import add_structure, structure_features
 
     say = progress or (lambda _: None)
-    started, trace = time.perf_counter(), Trace()
+    started, trace = time.perf_counter(), Trace(follow)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -103,7 +109,26 @@ def build_graph(
         f"{path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses, "
         f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
     )
+    if config.report:
+        _report(path, manifest, trace, say)
     return manifest
+
+
+def _report(path: Path, manifest: GraphManifest, trace: Trace, say: Callable[[str], None]) -> None:
+    """Write the report of a new graph folder. The graph is whole already, and stays so whatever goes wrong here."""
+    try:
+        from gconstruct.report.write import write_report
+
+        report = write_report(path, manifest, trace)
+    except Exception as err:
+        say(
+            f"warning: {path}: the report could not be made ({type(err).__name__}: {err}). The graph is complete; "
+            f"try again with: gsl show graph {path} --report"
+        )
+        return
+    warnings = sum(finding.level == "warning" for finding in report.findings)
+    found = f", {counted(warnings, 'warning')}" if warnings else ""
+    say(f"{path / REPORT_HTML}: what is in the graph{found} ({report.report_seconds or 0.0:.1f} s)")
 
 
 def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
@@ -149,7 +174,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to", "on_leak"}  # the known graph counts with its contents
+    neutral = {"path", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
@@ -174,24 +199,19 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    made_by = [*features, *(split for _, split in _splits(config))]
-    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
-    if not own:
+    splits = [split for _, split in _splits(config)]
+    if all(plugin_of(type(made).__module__) is None for made in (*features, *splits)):
         return {}
     from gconstruct.splits import SPLIT_OPERATORS
     from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
-    modules: list[str] = []
-    for made in own:
-        if isinstance(made, SplitConfig):
-            operator: type = SPLIT_OPERATORS.of(made)
-        elif isinstance(made, StructureFeature):
-            operator = STRUCTURES.of(made)
-        else:
-            operator = TRANSFORMS.of(made)
-        modules += [type(made).__module__, operator.__module__]
-    return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+    pairs: list[tuple[type, type]] = [(type(split), SPLIT_OPERATORS.of(split)) for split in splits]
+    for feature in features:
+        operators: Registry[Any] = TRANSFORMS if feature.of_columns else STRUCTURES
+        pairs.append((type(feature), operators.of(feature)))
+    modules = dict.fromkeys(made.__module__ for pair in pairs for made in pair)
+    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
 
 
 def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:

@@ -160,6 +160,11 @@ class NodeConfig(Strict):
         """Nodes are split by label."""
         return None
 
+    @property
+    def hard_negatives(self) -> None:
+        """Only edges have them."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         if self.files and self.id is None:
@@ -278,6 +283,9 @@ class GraphConfig(Strict):
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []

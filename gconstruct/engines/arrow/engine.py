@@ -202,6 +202,7 @@ class ArrowEngine:
             image=attributes.image,
             labels=attributes.labels,
         )
+        self._trace.created(f"nodes.{name}", created)
         if created or ids.from_table is None:
             self._say(f"{name}: {counted(created, 'node')} added from edges")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from graphstorm_like.config.base import edge_name
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partition_report import partition_report
 from graphstorm_like.graph.schema import FeatureSchema, read_manifest
 from graphstorm_like.graph.verify import verify_graph
@@ -56,6 +57,22 @@ def show_graph(folder: str | Path, check: bool = True) -> Iterator[str]:
     if len(manifest.partitions) > 1:
         yield ""
         yield from _partitions(folder, [p.bytes for p in manifest.partitions])
+
+
+def remake_report(folder: str | Path) -> Path:
+    """Write the report of a graph folder again; returns the path of the page. What construction recorded is kept, if
+    the report that is there has it. DataError when the folder cannot be read or written."""
+    from gconstruct.report.model import REPORT_HTML
+    from gconstruct.report.write import write_report
+
+    try:
+        write_report(Path(folder))
+    except OSError as err:
+        raise DataError(
+            f"{folder}: must be a folder that can be written, for the report (got {err.strerror or err}). "
+            "Check the disk and its permissions"
+        ) from err
+    return Path(folder) / REPORT_HTML
 
 
 def _partitions(folder: str | Path, sizes: Sequence[int]) -> Iterator[str]:

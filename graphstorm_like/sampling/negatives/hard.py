@@ -51,8 +51,8 @@ class HardNegatives(Negatives):
                 self._edges[edge_type] = EdgeIds.of(*graph.edges(edge_type), self._counts[edge_type[2]])
         if not self._edges:
             raise DataError(
-                f"{graph.folder}: must have hard negatives of an edge type that is learnt (got none). Name their column "
-                "in graph.edges[].hard_negatives and construct the graph, or choose another task.negatives.type"
+                f"{graph.folder}: must have hard negatives of an edge type that is learnt (got none). Name their "
+                "column in graph.edges[].hard_negatives and construct the graph, or choose another task.negatives.type"
             )
 
     def draw(
