@@ -198,6 +198,11 @@ class NodeConfig(Strict):
         """Whether rows name its nodes, rather than edges."""
         return bool(self.files) or self.sql is not None
 
+    @property
+    def hard_negatives(self) -> None:
+        """Only edges have them."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         _check_rows(self)
