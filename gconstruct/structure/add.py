@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 from gconstruct.features import narrowed
 from gconstruct.known import known_graph
 from gconstruct.manifest import Construction
-from gconstruct.opened import GraphFiles, open_file
+from gconstruct.opened import GraphFiles
+from gconstruct.rewrite import rewrite
 from gconstruct.structure.base import STRUCTURES, Edges
-from gconstruct.write import write_columns
 from graphstorm_like.config.features.structure import StructureFeature
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
@@ -45,7 +44,7 @@ def add_structure(config: GraphConfig, folder: Path, graph: Construction, say: C
             key = f"graph.nodes.{node_type}.features.{name}"
             state = None if known is None else _state(known.manifest.node(node_type).features[name], feature)
             columns[feature_column(name)], schemas[name] = _made(feature, edges, node_type, key, state)
-        added += _add_columns(folder / partition.folder / partition.node_files[node_type], columns)
+        added += rewrite(folder / partition.folder / partition.node_files[node_type], columns)
         in_order = {name: schemas[name] for name in config.nodes[node_type].features}
         nodes[node_type] = nodes[node_type].model_copy(update={"features": in_order})
         say(f"{node_type}: {', '.join(features)} from edges")
@@ -72,13 +71,3 @@ def _made(
         raise DataError(f"{key}: must fit into {feature.dtype} (got {largest}). Leave out {key}.dtype")
     fitted = {**feature.model_dump(mode="json", exclude={"dtype"}), **state}
     return stored, FeatureSchema(width=numbers.shape[1], dtype=feature.dtype, fitted=fitted)
-
-
-def _add_columns(path: Path, columns: dict[str, np.ndarray]) -> int:
-    """Write a node file again with more columns; returns by how many bytes it grew. The old columns are mapped."""
-    batch = open_file(path)
-    before, new = path.stat().st_size, path.with_suffix(".new")
-    size = write_columns(new, {**dict(zip(batch.schema.names, batch.columns, strict=True)), **columns})
-    del batch
-    os.replace(new, path)
-    return size - before

@@ -104,6 +104,9 @@ def plan_tables(
         needs += _common_needs(key, edge)
         if edge.split is not None:
             needs += _split_needs(f"{key}.split", edge.split)
+        if edge.hard_negatives is not None:
+            use = "ids" if edge.hard_negatives.separator is None else "separated"
+            needs.append(Need(edge.hard_negatives.column, use, f"{key}.hard_negatives"))
         edges.append(_plan(key, edge, needs, config.base, problems))
     problems.raise_if_any()
     for name in config.nodes:

@@ -12,6 +12,7 @@ from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
 from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
@@ -218,6 +219,17 @@ def _relation_or_bool(value: Any) -> Any:
     return value
 
 
+class HardNegativesColumn(Strict):
+    """Wrong targets of an edge that are hard to tell from the true one, for `task.negatives.type: hard`."""
+
+    column: str
+    """A column with lists of ids of target nodes, or one id per row, or a string of ids with `separator`."""
+    separator: str | None = None
+    """What divides the ids of a string; blanks around them do not count."""
+    count: PositiveInt = 8
+    """At most this many of an edge are kept, the first of them; each takes 4 or 8 bytes per edge."""
+
+
 class EdgeConfig(TableConfig):
     """An edge type (source, relation, target) and the tables of its edges."""
 
@@ -233,6 +245,9 @@ class EdgeConfig(TableConfig):
     """The column with the target node's id."""
     split: SplitConfig | None = None
     """For link prediction: which edges are for training, validation and test."""
+    hard_negatives: HardNegativesColumn | None = None
+    """For link prediction: wrong targets of each edge. Ids that no node has are an error, or left out
+    (`on_unknown_node: drop` or `create`)."""
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
@@ -329,6 +344,14 @@ class GraphConfig(Strict):
                 "must be left out: a graph folder that is there already is taken as it is. Make another one of it "
                 "with: gsl partition",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_by_known_columns(self) -> GraphConfig:
+        columns = {name: [*node.features, *node.text, *node.labels, *ALWAYS] for name, node in self.nodes.items()}
+        problem = None if self.is_built else self.partitions.problem(columns)
+        if problem is not None:
+            raise KeyedError("partitions", problem)
         return self
 
     @property
