@@ -203,8 +203,9 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    splits = [split for _, split in _splits(config)]
-    if all(plugin_of(type(made).__module__) is None for made in (*features, *splits)):
+    made_by = [*features, *(split for _, split in _splits(config))]
+    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
+    if not own:
         return {}
     from gconstruct.splits import SPLIT_OPERATORS
     from gconstruct.structure.base import STRUCTURES
