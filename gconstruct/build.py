@@ -10,7 +10,7 @@ from typing import Any
 
 from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import ID_LIST, InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.model import REPORT_HTML
@@ -18,6 +18,7 @@ from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -179,6 +180,9 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
+    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+        if "sql" in table:
+            table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
@@ -190,7 +194,7 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
         known = known_graph(config)
         content["known"] = [known.key, known.fingerprint()]
-    if plugins := _plugins(config):
+    if plugins := _plugins(config) | _method_plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)
 
@@ -199,19 +203,29 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    splits = [split for _, split in _splits(config)]
-    if all(plugin_of(type(made).__module__) is None for made in (*features, *splits)):
+    made_by = [*features, *(split for _, split in _splits(config))]
+    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
+    if not own:
         return {}
     from gconstruct.splits import SPLIT_OPERATORS
     from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
-    pairs: list[tuple[type, type]] = [(type(split), SPLIT_OPERATORS.of(split)) for split in splits]
-    for feature in features:
-        operators: Registry[Any] = TRANSFORMS if feature.of_columns else STRUCTURES
-        pairs.append((type(feature), operators.of(feature)))
-    modules = dict.fromkeys(made.__module__ for pair in pairs for made in pair)
-    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
+    modules: list[str] = []
+    registries: list[Registry[Any]] = [SPLIT_OPERATORS, TRANSFORMS, STRUCTURES]
+    for made in own:
+        operators = [registry.get(made) for registry in registries]
+        modules += [type(made).__module__, *(operator.__module__ for operator in operators if operator is not None)]
+    return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _method_plugins(config: GraphConfig) -> dict[str, str]:
+    """Hash of the plug-in that the partition method is of."""
+    if config.partitions.count == 1:
+        return {}
+    from gconstruct.assign import method_plugins
+
+    return method_plugins(config.partitions)
 
 
 def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
@@ -232,9 +246,9 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
-        files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
+        files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
     for i, edge in enumerate(config.edges):
-        files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+        files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
     files += feature_files(config, problems)
     for key, split in _splits(config):
         for part, paths in split.files().items():

@@ -77,7 +77,10 @@ def kind_of(data_type: pa.DataType) -> str:
     if t.is_list(data_type) or t.is_large_list(data_type) or t.is_fixed_size_list(data_type):
         return f"list of {kind_of(data_type.value_type)}"
     for kind, tests in (
-        ("string", (t.is_string, t.is_large_string, t.is_string_view, t.is_binary, t.is_large_binary)),
+        (
+            "string",
+            (t.is_string, t.is_large_string, t.is_string_view, t.is_binary, t.is_large_binary, t.is_binary_view),
+        ),
         ("integer", (t.is_integer,)),
         ("float", (t.is_floating,)),
         ("boolean", (t.is_boolean,)),

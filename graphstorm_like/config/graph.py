@@ -11,7 +11,11 @@ from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Na
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.by import ALWAYS
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 class CsvOptions(Strict):
@@ -110,8 +114,11 @@ def features_in_table(features: dict[str, FeatureConfig], id_column: str | None)
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -127,12 +134,33 @@ class TableConfig(Strict):
     def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
         return features_in_table(features, None)
 
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -165,11 +193,22 @@ class NodeConfig(Strict):
         """Only edges have them."""
         return None
 
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
+        if not self.has_table:
             without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
             if any(feature.of_columns for feature in self.features.values()):
                 without_files.insert(1 if self.id else 0, "features")
@@ -236,6 +275,11 @@ class EdgeConfig(TableConfig):
         return {}
 
     @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
+
+    @property
     def edge_type(self) -> EdgeType:
         """(source, relation, target)"""
         return (self.source, self.relation, self.target)
@@ -247,18 +291,6 @@ class EdgeConfig(TableConfig):
             return None
         relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
         return (self.target, relation, self.source)
-
-
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
@@ -279,7 +311,8 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
@@ -316,6 +349,14 @@ class GraphConfig(Strict):
                 "must be left out: a graph folder that is there already is taken as it is. Make another one of it "
                 "with: gsl partition",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_by_known_columns(self) -> GraphConfig:
+        columns = {name: [*node.features, *node.text, *node.labels, *ALWAYS] for name, node in self.nodes.items()}
+        problem = None if self.is_built else self.partitions.problem(columns)
+        if problem is not None:
+            raise KeyedError("partitions", problem)
         return self
 
     @property

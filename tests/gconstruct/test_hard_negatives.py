@@ -89,8 +89,8 @@ def test_ids_that_no_node_has(tmp_path: Path) -> None:
     with pytest.raises(DataError) as err:
         build_graph(config(tmp_path, wrong))
     assert str(err.value) == (
-        "graph.edges[0].hard_negatives: column 'wrong' must hold ids of nodes of type 'item' (got 'x'; 2 unknown ids "
-        "in all). Correct the table, or set graph.edges[0].on_unknown_node: drop"
+        "graph.edges[0].hard_negatives: column 'wrong' must hold ids of nodes of type 'item' (got 'x'; 2 unknown "
+        "ids in all). Correct the table, or set graph.edges[0].on_unknown_node: drop"
     )
     assert not (tmp_path / "out/graph").exists()
     manifest = build_graph(config(tmp_path, wrong, on_unknown_node="drop", count=1))
