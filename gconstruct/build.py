@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
@@ -22,6 +23,7 @@ from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.registry import Registry
 
 ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
@@ -46,9 +48,11 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.hard_negatives import number_hard_negatives
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
+    from gconstruct.structure.add import add_structure, structure_features
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
@@ -79,6 +83,12 @@ def build_graph(
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if any(edge.hard_negatives for edge in config.edges):
+                with trace.step("hard negatives"):
+                    graph = number_hard_negatives(config, unpartitioned, graph, say)
+            if structure_features(config):
+                with trace.step("features from edges"):
+                    graph = add_structure(config, unpartitioned, graph, say)
             if unpartitioned != folder:
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
@@ -129,7 +139,10 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
     if config.is_built:
         return []
+    problems = Problems()
+    feature_files(config, problems)
     try:
+        problems.raise_if_any()
         engine_for(config, lambda _: None).check()
     except TableError as err:
         return list(err.problems)
@@ -181,7 +194,7 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
         known = known_graph(config)
         content["known"] = [known.key, known.fingerprint()]
-    if plugins := _plugins(config):
+    if plugins := _plugins(config) | _method_plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)
 
@@ -195,13 +208,24 @@ def _plugins(config: GraphConfig) -> dict[str, str]:
     if not own:
         return {}
     from gconstruct.splits import SPLIT_OPERATORS
+    from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
     modules: list[str] = []
+    registries: list[Registry[Any]] = [SPLIT_OPERATORS, TRANSFORMS, STRUCTURES]
     for made in own:
-        operator: type = SPLIT_OPERATORS.of(made) if isinstance(made, SplitConfig) else TRANSFORMS.of(made)
-        modules += [type(made).__module__, operator.__module__]
+        operators = [registry.get(made) for registry in registries]
+        modules += [type(made).__module__, *(operator.__module__ for operator in operators if operator is not None)]
     return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _method_plugins(config: GraphConfig) -> dict[str, str]:
+    """Hash of the plug-in that the partition method is of."""
+    if config.partitions.count == 1:
+        return {}
+    from gconstruct.assign import method_plugins
+
+    return method_plugins(config.partitions)
 
 
 def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
@@ -225,6 +249,7 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
     for i, edge in enumerate(config.edges):
         files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
+    files += feature_files(config, problems)
     for key, split in _splits(config):
         for part, paths in split.files().items():
             files += resolve(key, paths, config.base, ID_LIST, problems, part)

@@ -139,7 +139,12 @@ def _edge_needs(key: str, edge: EdgeConfig) -> list[Need]:
     if edge.relation_column is not None:
         needs.append(Need(edge.relation_column, "group", f"{key}.relation_column"))
     needs += _common_needs(key, edge)
-    return needs if edge.split is None else needs + _split_needs(f"{key}.split", edge.split)
+    if edge.split is not None:
+        needs += _split_needs(f"{key}.split", edge.split)
+    if edge.hard_negatives is not None:
+        use = "ids" if edge.hard_negatives.separator is None else "separated"
+        needs.append(Need(edge.hard_negatives.column, use, f"{key}.hard_negatives"))
+    return needs
 
 
 def _row_filter(key: str, edge: EdgeConfig, is_first: bool) -> RowFilter | None:
@@ -158,9 +163,10 @@ def _copied(plan: TablePlan) -> TablePlan:
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
     needs = []
-    for name, feature in table.features.items():
+    features = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in features.items():
         transform = transform_of(feature)
-        needs.append(Need(transform.column, transform.use, f"{key}.features.{name}"))
+        needs += [Need(column, transform.use, f"{key}.features.{name}") for column in transform.columns]
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
-from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
@@ -98,6 +100,17 @@ class LabelConfig(Strict):
         return self
 
 
+def features_in_table(features: dict[str, FeatureConfig], id_column: str | None) -> dict[str, FeatureConfig]:
+    """The features of a table with this column of ids; None: of a table of edges."""
+    placed = {}
+    for name, feature in features.items():
+        try:
+            placed[name] = feature.in_table(id_column)
+        except ValueError as err:
+            raise KeyedError(name, str(err)) from None
+    return placed
+
+
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
@@ -115,6 +128,11 @@ class TableConfig(Strict):
     """Texts of a row, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
+
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
+        return features_in_table(features, None)
 
     @property
     def has_table(self) -> bool:
@@ -159,10 +177,21 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_nodes(cls, features: dict[str, FeatureConfig], info: ValidationInfo) -> dict[str, FeatureConfig]:
+        # A node type without a column of ids has no table, as is reported, unless its features are of the graph.
+        return features_in_table(features, info.data.get("id") or "id")
+
     @property
     def split(self) -> None:
         """Nodes are split by label."""
         return None
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
 
     @property
     def has_table(self) -> bool:
@@ -175,7 +204,9 @@ class NodeConfig(Strict):
         if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.has_table:
-            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            if any(feature.of_columns for feature in self.features.values()):
+                without_files.insert(1 if self.id else 0, "features")
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
@@ -191,6 +222,17 @@ def _relation_or_bool(value: Any) -> Any:
 def _relation_may_miss(schema: dict[str, Any]) -> None:
     """For editors: `relation_column` takes its place."""
     schema["required"].remove("relation")
+
+
+class HardNegativesColumn(Strict):
+    """Wrong targets of an edge that are hard to tell from the true one, for `task.negatives.type: hard`."""
+
+    column: str
+    """A column with lists of ids of target nodes, or one id per row, or a string of ids with `separator`."""
+    separator: str | None = None
+    """What divides the ids of a string; blanks around them do not count."""
+    count: PositiveInt = 8
+    """At most this many of an edge are kept, the first of them; each takes 4 or 8 bytes per edge."""
 
 
 class EdgeConfig(TableConfig):
@@ -216,6 +258,9 @@ class EdgeConfig(TableConfig):
     """The column with the target node's id."""
     split: SplitConfig | None = None
     """For link prediction: which edges are for training, validation and test."""
+    hard_negatives: HardNegativesColumn | None = None
+    """For link prediction: wrong targets of each edge. Ids that no node has are an error, or left out
+    (`on_unknown_node: drop` or `create`)."""
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
@@ -251,6 +296,11 @@ class EdgeConfig(TableConfig):
         return {}
 
     @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
+
+    @property
     def edge_type(self) -> EdgeType:
         """(source, relation, target)"""
         return (self.source, self.relation, self.target)
@@ -262,18 +312,6 @@ class EdgeConfig(TableConfig):
             return None
         relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
         return (self.target, relation, self.source)
-
-
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
@@ -294,7 +332,8 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
+from graphstorm_like.config.features.structure import StructureFeature
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
@@ -199,6 +200,18 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
         yield from check_input_names(at, inputs, graph.nodes[name])
 
 
+def _check_structure(graph: GraphConfig) -> Iterator[Problem]:
+    """Features that come from edges name edge types of the graph."""
+    if not ends_known(graph):
+        return
+    edge_types = [edge.edge_type for edge in graph.edges]
+    for node_type, node in graph.nodes.items():
+        for name, feature in node.features.items():
+            if isinstance(feature, StructureFeature):
+                at = ("graph", "nodes", node_type, "features", name)
+                yield from below(at, feature.check_edges(node_type, edge_types))
+
+
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
     """Reverse types too: they have the features and texts of their originals."""
     edges: dict[str, EdgeConfig] = {}
@@ -321,6 +334,7 @@ def _check_phases_on_hosts(model: ModelConfig, train: TrainConfig, launch: Launc
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
+    (("graph",), _check_structure),
     (("graph", "task"), _check_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), check_images),
