@@ -12,6 +12,7 @@ from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
 from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.splits import SplitConfig
@@ -376,6 +377,14 @@ class GraphConfig(Strict):
                 "must be left out: a graph folder that is there already is taken as it is. Make another one of it "
                 "with: gsl partition",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_by_known_columns(self) -> GraphConfig:
+        columns = {name: [*node.features, *node.text, *node.labels, *ALWAYS] for name, node in self.nodes.items()}
+        problem = None if self.is_built else self.partitions.problem(columns)
+        if problem is not None:
+            raise KeyedError("partitions", problem)
         return self
 
     @property
