@@ -44,6 +44,10 @@ class IdIndex:
         """The ids in the order of their numbers, in pieces."""
         return self._ids.pieces
 
+    def ids_from(self, number: int) -> pa.Array:
+        """The ids with this number and those above it."""
+        return self._ids.take(np.arange(number, self.count))
+
     def find(self, ids: pa.Array, hashes: np.ndarray | None = None) -> np.ndarray:
         """The number of each id, -1 where it is not in the set. Several threads may call it."""
         hashes = hash_ids(ids) if hashes is None else hashes
