@@ -12,6 +12,7 @@ from gconstruct.input_record import InputRecord
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
+from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.errors import DataError, GslError
@@ -41,7 +42,7 @@ def build_graph(
     from gconstruct.partition import write_partitions
 
     say = progress or (lambda _: None)
-    started = time.perf_counter()
+    started, trace = time.perf_counter(), Trace()
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -61,19 +62,22 @@ def build_graph(
         if config.partitions.count > 1:
             check_method(config.partitions)
         engine = engine_for(config, say)
-        engine.check()
+        with trace.step("read headers"):
+            engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
             unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
-            graph = engine.run(unpartitioned)
+            graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
             if unpartitioned != folder:
-                graph = write_partitions(
-                    GraphFiles(unpartitioned, graph.partitions), graph, config.partitions, folder, say
-                )
+                with trace.step("partition") as step:
+                    step.rows = sum(edge.count for edge in graph.edges)
+                    whole = GraphFiles(unpartitioned, graph.partitions)
+                    graph = write_partitions(whole, graph, config.partitions, folder, say)
                 shutil.rmtree(unpartitioned)
             record.write(folder)
-            manifest = write_manifest(folder, mark, graph)
+            with trace.step("hash files"):
+                manifest = write_manifest(folder, mark, graph)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "

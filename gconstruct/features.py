@@ -27,20 +27,31 @@ def transform_of(config: FeatureConfig) -> Transform[Any, Any, Any]:
     return TRANSFORMS.of(config)(config)
 
 
-def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, FeatureSchema] | None:
-    """Fit a feature on a column and apply it to it; None: the source's problems say why not."""
+def fit_feature(config: FeatureConfig, source: Source) -> Any | None:
+    """Statistics of a piece of a column, which `merge_features` adds up; None: the source's problems say why not."""
     transform = transform_of(config)
     values = transform.read(source)
-    if values is None:
-        return None
-    state = transform.state(transform.fit(values), source)
-    numbers = None if state is None else transform.apply(values, state, source)
-    stored = None if numbers is None else _stored(numbers, config, source)
-    if state is None or numbers is None or stored is None:
+    return None if values is None else transform.fit(values)
+
+
+def fitted_feature(config: FeatureConfig, statistics: Any, source: Source) -> FeatureSchema | None:
+    """The feature with the state that the statistics of all rows give; None: the source's problems say why not."""
+    transform = transform_of(config)
+    state = transform.state(statistics, source)
+    if state is None:
         return None
     chosen = config.model_dump(exclude={"dtype"})
     assert not chosen.keys() & state.keys(), f"{type(transform).__name__}: its state has keys of its configuration"
-    return stored, FeatureSchema(width=numbers.shape[1], dtype=config.dtype, fitted={**chosen, **state})
+    width = transform.width(statistics, state, source)
+    return FeatureSchema(width=width, dtype=config.dtype, fitted={**chosen, **state})
+
+
+def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, FeatureSchema] | None:
+    """Fit a feature on a whole column and apply it to it; None: the source's problems say why not."""
+    statistics = fit_feature(config, source)
+    schema = None if statistics is None else fitted_feature(config, statistics, source)
+    numbers = None if schema is None else apply_fitted(schema, source)
+    return None if schema is None or numbers is None else (numbers, schema)
 
 
 def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:

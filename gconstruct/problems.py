@@ -1,11 +1,14 @@
 """Messages about rows of tables, and a list that collects several problems before it raises.
 
 A message names file, column, row, the value and what to do. Rows are counted from 1, a file's header not included.
+Problems are data, which can be pickled: tables are read in pieces, perhaps by several processes, and rows of several
+pieces that break one rule are one message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from graphstorm_like.errors import DataError
@@ -29,6 +32,44 @@ class Placed(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row that breaks a rule."""
+
+    file: str
+    row: int
+    """From 1"""
+    value: str
+    """As messages show it"""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRows:
+    """Rows that break one rule."""
+
+    what: str
+    """E.g. column 'price'"""
+    rule: str
+    """Continues 'must be'"""
+    fix: str
+    count: int
+    examples: tuple[Example, ...]
+    """The first of them, at least one"""
+
+    def also(self, later: BadRows) -> BadRows:
+        """With the rows of a later piece that break the same rule."""
+        examples = (*self.examples, *later.examples)[:EXAMPLES]
+        return BadRows(self.what, self.rule, self.fix, self.count + later.count, examples)
+
+    def __str__(self) -> str:
+        first, *others = self.examples
+        finding = f"got {first.value}"
+        if self.count > 1:
+            places = [f"{o.value} in {'' if o.file == first.file else o.file + ' '}row {o.row:,}" for o in others]
+            finding += f"; {self.count:,} such rows" + (f", also {' and '.join(places)}" if places else "")
+        return f"{first.file} row {first.row:,}: {self.what} must be {self.rule} ({finding}). {self.fix}"
+
+
 class TableError(DataError):
     """Input tables break a rule. Carries every problem with its place in the YAML (empty: none)."""
 
@@ -41,25 +82,44 @@ class TableError(DataError):
 
 
 class Problems:
-    """Messages so far; one TableError reports them all."""
+    """Problems so far; one TableError reports them all."""
 
     def __init__(self) -> None:
-        self.messages: list[str] = []
-        self._keys: list[str] = []
+        self._found: dict[tuple[str, ...], tuple[str | BadRows, str]] = {}
+        self._added = 0
 
-    def add(self, message: str, key: str = "") -> None:
-        """Remember a message, once. key: where the YAML names what it is about."""
-        if message not in self.messages:
-            self.messages.append(message)
-            self._keys.append(key)
+    @property
+    def messages(self) -> list[str]:
+        """One a rule that is broken, in the order in which they were found."""
+        return [str(problem) for problem, _ in self._found.values()]
+
+    def add(self, problem: str | BadRows, key: str = "") -> None:
+        """Remember a problem; the same message once, rows that break the same rule together. key: where the YAML names
+        what it is about."""
+        self._added += 1
+        if isinstance(problem, str):
+            self._found.setdefault((problem,), (problem, key))
+            return
+        rule = (problem.what, problem.rule, problem.fix)
+        known = self._found.get(rule)
+        if known is not None and isinstance(known[0], BadRows):
+            self._found[rule] = (known[0].also(problem), known[1])
+        else:
+            self._found[rule] = (problem, key)
+
+    def add_all(self, later: Problems) -> None:
+        """Add the problems of a later piece."""
+        for problem, key in later._found.values():
+            self.add(problem, key)
 
     def __len__(self) -> int:
-        return len(self.messages)
+        """How often something was added: whether a step added something shows in two of these numbers."""
+        return self._added
 
     def raise_if_any(self) -> None:
-        """Raise a TableError when there are messages."""
-        if self.messages:
-            raise TableError(self.messages, self._keys)
+        """Raise a TableError when there are problems."""
+        if self._found:
+            raise TableError(self.messages, [key for _, key in self._found.values()])
 
 
 def shown(value: object) -> str:
@@ -79,22 +139,16 @@ def bad_rows(
     fix: str,
     *,
     count: int | None = None,
-) -> str:
+) -> BadRows:
     """`file row N: what must be rule (got value; k such rows, also value in row M). fix`
 
     `rows` (from 0) and `values` need only hold the first few; `count` is the number of all.
     """
-    count = len(rows) if count is None else count
-    file, row = table.place(int(rows[0]))
-    finding = f"got {shown(values[0])}"
-    if count > 1:
-        others = []
-        for later, value in zip(rows[1:EXAMPLES], values[1:EXAMPLES], strict=False):
-            other_file, other_row = table.place(int(later))
-            where = f"row {other_row:,}" if other_file == file else f"{other_file} row {other_row:,}"
-            others.append(f"{shown(value)} in {where}")
-        finding += f"; {count:,} such rows, also {' and '.join(others)}"
-    return f"{file} row {row:,}: {what} must be {rule} ({finding}). {fix}"
+    examples = []
+    for row, value in zip(rows[:EXAMPLES], values[:EXAMPLES], strict=False):
+        file, number = table.place(int(row))
+        examples.append(Example(file, number, shown(value)))
+    return BadRows(what, rule, fix, len(rows) if count is None else count, tuple(examples))
 
 
 def counted(number: int, what: str, plural: str | None = None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gconstruct.problems import EXAMPLES, bad_rows, counted, shown
+from gconstruct.problems import EXAMPLES, BadRows, bad_rows, counted, shown
 from gconstruct.values import Rows
 
 Bad = Sequence[int] | np.ndarray
@@ -25,19 +25,19 @@ def no_nodes(table: Rows, key: str) -> str:
     )
 
 
-def null_ids(table: Rows, key: str, column: str, bad: Bad) -> str:
+def null_ids(table: Rows, key: str, column: str, bad: Bad) -> BadRows:
     """Nodes without an id."""
     return bad_rows(table, bad, [None] * EXAMPLES, f"column {column!r}", "non-null: it is the id", _skip(key))
 
 
-def repeated_ids(table: Rows, key: str, column: str, bad: Bad, values: Values, first: int) -> str:
+def repeated_ids(table: Rows, key: str, column: str, bad: Bad, values: Values, first: int) -> BadRows:
     """Nodes with the id of an earlier row; `first` is the row that first has the first of these ids."""
     file, row = table.place(first)
     rule = f"unique, for {file} row {row:,} has the first of these ids already"
     return bad_rows(table, bad, values, f"column {column!r}", rule, _skip(key))
 
 
-def null_ends(table: Rows, key: str, column: str, bad: Bad) -> str:
+def null_ends(table: Rows, key: str, column: str, bad: Bad) -> BadRows:
     """Edges without an end."""
     rule = "non-null: it is an end of an edge"
     return bad_rows(table, bad, [None] * EXAMPLES, f"column {column!r}", rule, _skip(key))
@@ -70,20 +70,20 @@ def no_labels(table: Rows, key: str, column: str, rows: int) -> str:
     )
 
 
-def infinite_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+def infinite_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
     """Labels that are infinite in the table."""
     fix = "Replace it by null to leave the row without a label"
     return bad_rows(table, bad, values, f"column {column!r}", "finite", fix)
 
 
-def large_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+def large_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
     """Labels that would become infinite."""
     rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
     fix = f"Correct the value, or divide the whole column by a number (see {key})"
     return bad_rows(table, bad, values, f"column {column!r}", rule, fix)
 
 
-def unknown_splits(table: Rows, key: str, column: str, bad: Bad, values: Values) -> str:
+def unknown_splits(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
     """Words that name no split."""
     fix = f"Correct the value, or name another column in {key}.column"
     return bad_rows(table, bad, values, f"column {column!r}", "train, valid (val, validation), test or null", fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ _ANY_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 class Rows(Protocol):
-    """The table of a column."""
+    """The rows of a column: a whole table or a piece of it."""
 
     def place(self, row: int) -> tuple[str, int]:
         """(file, row within it, from 1) of a row (from 0)."""
@@ -25,6 +25,29 @@ class Rows(Protocol):
 
     def label(self) -> str:
         """'items.parquet' or 'items.parquet and 3 more files'"""
+        ...
+
+
+class TableRows(Rows, Protocol):
+    """Rows with all columns that the configuration names, cast to the types of the plan."""
+
+    @property
+    def key(self) -> str:
+        """'graph.nodes.item' or 'graph.edges[2]'"""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def column(self, name: str) -> pa.Array:
+        """A column (n), in one piece."""
+        ...
+
+    def source(self, name: str, key: str, problems: Problems) -> Source:
+        """A column for what `key` names in the YAML."""
+        ...
+
+    def untyped(self, name: str) -> bool:
+        """From CSV only: strings that may stand for integers."""
         ...
 
 
@@ -45,6 +68,10 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def without_rows(self) -> Source:
+        """The column with no rows, of the same type."""
+        return replace(self, values=self.values.slice(0, 0))
 
     def refuse(self, rows: Sequence[int] | np.ndarray, values: Sequence[object], rule: str, fix: str) -> None:
         """Report rows (from 0) that break a rule; `values` are those of the first few of them."""

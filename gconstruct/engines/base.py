@@ -17,6 +17,7 @@ from graphstorm_like.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from gconstruct.manifest import Construction
+    from gconstruct.report.trace import Trace
     from graphstorm_like.config.graph import GraphConfig
 
 Progress = Callable[[str], None]
@@ -29,10 +30,11 @@ class Engine(Protocol):
         """Read headers only. Raises DataError that names every wrong file, column and type."""
         ...
 
-    def run(self, folder: Path) -> Construction:
+    def run(self, folder: Path, trace: Trace) -> Construction:
         """Read all tables, and write them into the empty `folder` as one partition, part-0.
 
-        Every file must be synced. Raises DataError that names file, column and row.
+        Every file must be synced. `trace` gets the steps, nulls, and rows that are left out: the graph's report shows
+        them. Raises DataError that names file, column and row.
         """
         ...
 

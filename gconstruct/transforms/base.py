@@ -5,7 +5,8 @@
     state(statistics, ...)  what is kept, as JSON-able data in graph.json
     apply(values, state)    numbers (n, width) of these rows, with a state of this run or of an earlier one
 
-So new rows get the same features as the rows of the graph: see `features.apply_fitted`.
+So new rows get the same features as the rows of the graph: see `features.apply_fitted`. The pieces may be read by
+several processes: values and statistics can be pickled.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
         """The column that it reads."""
         name: str = self.config.column  # type: ignore[attr-defined]
         return name
+
+    def width(self, statistics: Statistics, state: dict[str, Any], source: Source) -> int:
+        """Numbers per row of the feature, also of pieces without rows. To be overridden where rows are needed to see
+        it."""
+        values = self.read(source.without_rows())
+        nothing = None if values is None else self.apply(values, state, source.without_rows())
+        assert nothing is not None, f"{type(self).__name__} must accept a column without rows"
+        return int(nothing.shape[1])
 
     @abstractmethod
     def read(self, source: Source) -> Values | None:

@@ -6,7 +6,7 @@ In: a column of numbers, or of lists of one length. Rows are processed in blocks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,11 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
 
     def merge(self, first: Moments, second: Moments) -> Moments:
         """Chan, Golub & LeVeque 1983, eq. 2.1: https://doi.org/10.1080/00031305.1983.10483115"""
+        if len(first.count) != len(second.count):
+            # A piece without any list shows no width. Lists of another width are reported, with their rows, by `read`
+            # when the feature is applied.
+            shows_width = first if first.count.any() else second
+            return replace(shows_width, rows=first.rows + second.rows)
         count = first.count + second.count
         distance = second.mean - first.mean
         share = second.count / np.maximum(count, 1)
@@ -110,6 +115,10 @@ class NumericTransform(Transform[NumericFeature, np.ndarray, Moments]):
             np.fmin(first.low, second.low),
             np.fmax(first.high, second.high),
         )
+
+    def width(self, statistics: Moments, state: dict[str, Any], source: Source) -> int:
+        """That of the lists."""
+        return len(statistics.count)
 
     def state(self, statistics: Moments, source: Source) -> dict[str, Any] | None:
         """mean, std (of the population), min and max, as far as `apply` needs them: lists of `width` numbers."""

@@ -16,6 +16,7 @@ import gconstruct
 from gconstruct import build_graph
 from gconstruct.engines import Engine, engine_for
 from gconstruct.manifest import Construction
+from gconstruct.report.trace import Trace
 from graphstorm_like.config.engines import add_engine, engine_locations
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import ConfigError
@@ -87,7 +88,7 @@ class SmallEngine:
     def check(self) -> None:
         """Nothing can be wrong."""
 
-    def run(self, folder: Path) -> Construction:
+    def run(self, folder: Path, trace: Trace) -> Construction:
         """Three items."""
         import pyarrow as pa
 

@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.engines.arrow.attributes import encode_attributes
-from gconstruct.engines.arrow.ids import Ends, NodeIds, null_mask
+from gconstruct.encoding import TableEncoder
+from gconstruct.engines.arrow.attributes import whole_table
+from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
 from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.report.trace import Dropped
 from gconstruct.splits import EDGE_SEPARATOR
 from graphstorm_like.config.graph import EdgeConfig
 
@@ -30,7 +32,7 @@ class EdgeRows:
     source: Ends
     target: Ends
     attributes: Attributes
-    dropped: dict[str, int]
+    dropped: dict[str, Dropped]
     files: int
 
     def __len__(self) -> int:
@@ -56,10 +58,10 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if len(problems) > before:
         return None
     if not keep.all():
-        dropped["unknown node"] = int(np.count_nonzero(~keep))
+        dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    attributes = encode_attributes(table, config, lambda: _hashed_ids(table, config), problems)
-    if len(problems) > before:
+    attributes = whole_table(TableEncoder(config, table.key), table, lambda: _hashed_ids(table, config), problems)
+    if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):
         if ends.unresolved.size:
@@ -67,9 +69,9 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     return EdgeRows(config, source, target, attributes, dropped, len(table.files))
 
 
-def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, int]]:
+def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, Dropped]]:
     bad = np.zeros(len(table), bool)
-    for column in dict.fromkeys((config.source_id, config.target_id)):
+    for column in _end_columns(config):
         values = table.column(column)
         if values.null_count == 0:
             continue
@@ -79,7 +81,11 @@ def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> 
             problems.add(rules.null_ends(table, table.key, column, np.flatnonzero(null)))
     if not bad.any():
         return table, {}
-    return table.keep(~bad), {"null end": int(np.count_nonzero(bad))}
+    return table.keep(~bad), {"null end": dropped_rows(table, np.flatnonzero(bad), _end_columns(config))}
+
+
+def _end_columns(config: EdgeConfig) -> list[str]:
+    return list(dict.fromkeys((config.source_id, config.target_id)))
 
 
 def _may_create(config: EdgeConfig, ids: NodeIds) -> bool:

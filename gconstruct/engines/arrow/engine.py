@@ -17,14 +17,16 @@ import pyarrow as pa
 from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.csc import sort_edges
-from gconstruct.engines.arrow.attributes import encode_attributes, encode_images
+from gconstruct.encoding import TableEncoder
+from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
 from gconstruct.engines.arrow.plan import TablePlan, plan_tables
-from gconstruct.engines.arrow.read import read_table
+from gconstruct.engines.arrow.read import Table, read_table
 from gconstruct.engines.base import Progress
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
+from gconstruct.report.trace import Dropped, Step, Trace
 from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
@@ -56,6 +58,7 @@ class ArrowEngine:
         self._node_files = file_names((name,) for name in config.nodes)
         self._edge_files = file_names(config.edge_types())
         self._folder = Path()
+        self._trace = Trace()
         self._bytes = 0
 
     def check(self) -> None:
@@ -67,29 +70,35 @@ class ArrowEngine:
             size += sum(file.size for file in plan.files)
         self._say(f"reading {counted(num_files, 'file')}, {size / 1e6:,.1f} MB")
 
-    def run(self, folder: Path) -> Construction:
+    def run(self, folder: Path, trace: Trace) -> Construction:
         """Read everything, and write a partition into `folder`."""
-        self._folder = folder
+        self._folder, self._trace = folder, trace
         for sub in ("nodes", "edges"):
             (folder / _FOLDER / sub).mkdir(parents=True)
         for name in self._config.nodes:
-            self._read_nodes(name)
+            with trace.step(f"nodes.{name}") as step:
+                self._read_nodes(name, step)
         self._problems.raise_if_any()
         waiting = []
         for edge, plan in zip(self._config.edges, self._edge_plans, strict=True):
-            rows = self._read_edges(edge, plan)
+            with trace.step(f"edges.{edge_name(edge.edge_type)}") as step:
+                rows = self._read_edges(edge, plan, step)
             if rows is not None:
                 waiting.append(rows)
         self._problems.raise_if_any()
         for name, ids in self._ids.items():
             if ids.open:
-                ids.close()
-                self._write_nodes(name)
+                with trace.step(f"nodes.{name}: number and write") as step:
+                    ids.close()
+                    step.rows = ids.count
+                    self._write_nodes(name)
         for rows in waiting:
-            self._write_edges(rows)
+            with trace.step(f"edges.{edge_name(rows.config.edge_type)}: sort and write") as step:
+                step.rows = len(rows)
+                self._write_edges(rows)
         return self._result()
 
-    def _read_nodes(self, name: str) -> None:
+    def _read_nodes(self, name: str, step: Step) -> None:
         started = time.perf_counter()
         created = any(name in (e.source, e.target) and e.on_unknown_node == "create" for e in self._config.edges)
         plan = self._node_plans.get(name)
@@ -100,6 +109,7 @@ class ArrowEngine:
         table = read_table(plan, self._problems)
         if table is None:
             return
+        self._note_table(f"nodes.{name}", table)
         config = self._config.nodes[name]
         column = config.id
         assert column is not None
@@ -108,10 +118,11 @@ class ArrowEngine:
             self._problems.add(rules.no_nodes(table, f"graph.nodes.{name}"))
             return
         ids = table.column(column)
-        attributes = encode_attributes(table, config, lambda: ids, self._problems)
-        encode_images(table, config, self._config.base or ".", attributes, self._problems)
-        if self._problems:
+        encoder = TableEncoder(config, table.key, self._config.base or ".")
+        attributes = whole_table(encoder, table, lambda: ids, self._problems)
+        if attributes is None:
             return
+        step.rows = len(table)
         self._count_dropped(f"nodes.{name}", dropped, attributes)
         self._ids[name], self._attributes[name] = NodeIds(name, ids, open=created), attributes
         if not created:
@@ -119,37 +130,46 @@ class ArrowEngine:
         seconds = time.perf_counter() - started
         self._say(
             f"{name}: {counted(len(table), 'node')} from {counted(len(plan.files), 'file')} ({seconds:.1f} s)"
-            + _listed_counts(dropped)
+            + _listed_counts(_counts(dropped))
         )
 
-    def _read_edges(self, edge: EdgeConfig, plan: TablePlan) -> EdgeRows | None:
+    def _read_edges(self, edge: EdgeConfig, plan: TablePlan, step: Step) -> EdgeRows | None:
         """Write the edges when the ids of both ends are final; return them when they must wait."""
         started = time.perf_counter()
         table = read_table(plan, self._problems)
         if table is None:
             return None
+        name = edge_name(edge.edge_type)
+        self._note_table(f"edges.{name}", table)
         rows = encode_edges(table, edge, self._ids, self._problems)
         del table
         if rows is None or self._problems:
             return None
-        name = edge_name(edge.edge_type)
+        step.rows = len(rows)
         self._count_dropped(f"edges.{name}", rows.dropped, rows.attributes)
         waits = self._ids[edge.source].open or self._ids[edge.target].open
         repeated = 0 if waits else self._write_edges(rows)
         seconds = time.perf_counter() - started
         self._say(
             f"{name}: {counted(len(rows), 'edge')} from {counted(rows.files, 'file')} ({seconds:.1f} s)"
-            + _listed_counts({**rows.dropped, "repeated (kept)": repeated})
+            + _listed_counts({**_counts(rows.dropped), "repeated (kept)": repeated})
             + (": the table is empty" if len(rows) == 0 and not rows.dropped else "")
         )
         return rows if waits else None
 
-    def _count_dropped(self, what: str, dropped: dict[str, int], attributes: Attributes) -> None:
-        for reason, count in dropped.items():
-            if count:
-                self._dropped[f"{what}: {reason}"] = count
+    def _note_table(self, key: str, table: Table) -> None:
+        self._trace.table(key, files=len(table.files), rows=len(table), size=sum(file.size for file in table.files))
+        for column in table.data.schema.names:
+            self._trace.nulls(key, column, table.data.column(column).null_count)
+
+    def _count_dropped(self, what: str, dropped: dict[str, Dropped], attributes: Attributes) -> None:
+        for reason, rows in dropped.items():
+            if rows.count:
+                self._dropped[f"{what}: {reason}"] = rows.count
+                self._trace.dropped(what, reason, rows.count, rows.examples)
         for label, count in attributes.lost_splits.items():
             self._dropped[f"{what}.labels.{label}: split without a label"] = count
+            self._trace.dropped(f"{what}.labels.{label}", "split without a label", count)
 
     def _write_nodes(self, name: str) -> None:
         ids, attributes = self._ids[name], self._attributes.pop(name)
@@ -234,6 +254,10 @@ class ArrowEngine:
             partitions=[partition],
             dropped=self._dropped,
         )
+
+
+def _counts(dropped: dict[str, Dropped]) -> dict[str, int]:
+    return {reason: rows.count for reason, rows in dropped.items()}
 
 
 def _listed_counts(notes: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ edge tables have been read: until then an end of an edge keeps its id (`Ends`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from gconstruct import rules
 from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.report.trace import KEPT_EXAMPLES, Dropped, Example
 from gconstruct.values import all_integers
 
 
@@ -26,9 +28,9 @@ def null_mask(column: pa.Array) -> np.ndarray:
     return mask
 
 
-def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tuple[Table, dict[str, int]]:
-    """The table with a non-null, unique id in every row, and the number of rows left out by reason."""
-    dropped: dict[str, int] = {}
+def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tuple[Table, dict[str, Dropped]]:
+    """The table with a non-null, unique id in every row, and the rows left out by reason."""
+    dropped: dict[str, Dropped] = {}
     ids = table.column(column)
     null = np.flatnonzero(null_mask(ids)) if ids.null_count else np.empty(0, np.int64)
     if null.size and not skip:
@@ -38,11 +40,22 @@ def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tupl
         values = ids.take(pa.array(repeated[:EXAMPLES])).to_pylist()
         problems.add(rules.repeated_ids(table, table.key, column, repeated, values, first_row))
     if skip and (null.size or repeated.size):
-        dropped = {"null id": int(null.size), "repeated id": int(repeated.size)}
+        dropped = {
+            "null id": dropped_rows(table, null, (column,)),
+            "repeated id": dropped_rows(table, repeated, (column,)),
+        }
         keep = np.ones(len(table), bool)
         keep[null] = keep[repeated] = False
         table = table.keep(keep)
     return table, dropped
+
+
+def dropped_rows(table: Table, rows: np.ndarray, columns: Sequence[str]) -> Dropped:
+    """Rows (from 0) that are left out, for the report; `columns` hold the values that show why."""
+    first = rows[:KEPT_EXAMPLES]
+    by_column = [table.column(column).take(pa.array(first)).to_pylist() for column in columns]
+    examples = [Example.of(table, row, *values) for row, *values in zip(first.tolist(), *by_column, strict=True)]
+    return Dropped(len(rows), examples)
 
 
 def _repeated(ids: pa.Array) -> tuple[np.ndarray, int]:

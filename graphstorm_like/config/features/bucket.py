@@ -36,6 +36,6 @@ class BucketFeature(FeatureConfig):
             raise ValueError("must have either 'edges' or 'buckets'")
         if self.edges is not None and any(low >= high for low, high in pairwise(self.edges)):
             raise KeyedError("edges", f"must be ascending (got {', '.join(f'{edge:g}' for edge in self.edges)})")
-        if self.edges is not None and "by" in self.model_fields_set:
+        if self.edges is not None and self.by != "range":
             raise KeyedError("by", "must be left out when 'edges' are given")
         return self

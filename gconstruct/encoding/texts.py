@@ -12,12 +12,11 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.engines.arrow.read import Table
+from gconstruct.values import TableRows
 from graphstorm_like.config.graph import TextConfig
-from graphstorm_like.graph.schema import TextSchema
 
 
-def encode_text(table: Table, config: TextConfig) -> tuple[pa.Array, TextSchema]:
+def encode_text(table: TableRows, config: TextConfig) -> pa.Array:
     """One text column of a table."""
     columns = {c: pc.cast(table.column(c), pa.large_string()) for c in config.template_columns()}
     all_null = reduce(pc.and_, (pc.is_null(c) for c in columns.values()))
@@ -32,8 +31,7 @@ def encode_text(table: Table, config: TextConfig) -> tuple[pa.Array, TextSchema]
             parts += [pa.scalar(literal, pa.large_string())] if literal else []
             parts += [columns[column]] if column is not None else []
         joined = _join(parts, "", "replace")
-    text = pc.if_else(all_null, pa.scalar(None, pa.large_string()), joined)
-    return text, TextSchema(columns=list(columns), template=config.template)
+    return pc.if_else(all_null, pa.scalar(None, pa.large_string()), joined)
 
 
 def _join(parts: Sequence[pa.Array | pa.Scalar], separator: str, null_handling: str) -> pa.Array:

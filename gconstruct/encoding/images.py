@@ -1,7 +1,7 @@
 """Columns of PNG or JPEG images -> pixels of one size.
 
 In: bytes, or paths of local files. Out: uint8 (n, height * width * 3), RGB, row by row from the upper left corner. The
-pixels of a table stay in memory until its file is written.
+pixels of a piece are in memory at one time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from gconstruct.problems import EXAMPLES, Unquoted
 from gconstruct.values import Source
 from graphstorm_like.config.graph import ImageConfig
 from graphstorm_like.errors import MissingExtraError
-from graphstorm_like.graph.schema import ImageSchema
 
 FORMATS = ("PNG", "JPEG")
 _SLAB = 4096
 """Images whose bytes are in memory at one time."""
 
 
-def encode_image(config: ImageConfig, source: Source, base: str) -> tuple[np.ndarray, ImageSchema] | None:
+def encode_image(config: ImageConfig, source: Source, base: str) -> np.ndarray | None:
     """Pixels of an image column; None: the source's problems say why not. base: folder where relative paths start.
 
     Raises MissingExtraError when Pillow is not installed.
@@ -68,7 +67,7 @@ def encode_image(config: ImageConfig, source: Source, base: str) -> tuple[np.nda
         rows = [row for row, _ in cases]
         values = [value for _, value in cases[:EXAMPLES]]
         source.refuse(rows, values, rule, f"Correct the table or the file. See {source.key}")
-    return None if problems else (pixels, ImageSchema(height=height, width=width))
+    return None if problems else pixels
 
 
 def _decoder(key: str, height: int, width: int) -> Callable[[bytes], np.ndarray]:

@@ -1,0 +1,195 @@
+"""All attributes of a node or edge table: features, texts, images, labels and splits, encoded piece by piece.
+
+    fit(piece)                  statistics;  merge(first, second)  statistics of both
+    state(statistics, piece)    what the graph folder keeps, from the statistics of all rows
+    apply(piece, state)         the columns of these rows, as they are written
+
+One process with the whole table does the same as many that read pieces of it: everything that is passed on can be
+pickled. What is wrong goes to `problems`, and the step gives None.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gconstruct.attributes import Attributes
+from gconstruct.encoding.images import encode_image
+from gconstruct.encoding.labels import LabelEncoder
+from gconstruct.encoding.splits import HashedIds, check_split, encode_split
+from gconstruct.encoding.texts import encode_text
+from gconstruct.features import apply_fitted, fit_feature, fitted_feature, transform_of
+from gconstruct.problems import Problems
+from gconstruct.splits import split_counts
+from gconstruct.values import Source, TableRows
+from graphstorm_like.config.graph import EdgeConfig, ImageConfig, NodeConfig
+from graphstorm_like.graph.schema import (
+    SPLIT_COLUMN,
+    FeatureSchema,
+    ImageSchema,
+    LabelSchema,
+    TextSchema,
+    feature_column,
+    image_column,
+    label_column,
+    label_split_column,
+    text_column,
+)
+
+Statistics = dict[str, Any]
+"""By the column of the graph folder"""
+Columns = dict[str, np.ndarray | pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What is known once all rows were seen."""
+
+    features: dict[str, FeatureSchema]
+    classes: dict[str, list[str]]
+    """By label; empty for numbers"""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """Columns of some rows by their name in the graph folder, and counts, which add up over pieces."""
+
+    columns: Columns = field(default_factory=dict)
+    label_counts: dict[str, Counter[str]] = field(default_factory=dict)
+    """Rows with a label by the name of their split"""
+    lost_splits: Counter[str] = field(default_factory=Counter)
+    """Rows with a split but no label, by label"""
+    split_counts: Counter[str] | None = None
+    """Rows by the name of their split; None: the table has no split of its own"""
+
+    def count(self, later: Encoded) -> None:
+        """Add the counts of a later piece, not its columns."""
+        for label, counts in later.label_counts.items():
+            self.label_counts.setdefault(label, Counter()).update(counts)
+        self.lost_splits.update(later.lost_splits)
+        if later.split_counts is not None:
+            self.split_counts = self.split_counts or Counter()
+            self.split_counts.update(later.split_counts)
+
+
+class TableEncoder:
+    """The attributes of one table. key: its place in the YAML. base: folder where relative paths of images start."""
+
+    def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
+        self._config, self._key, self._base = config, key, base
+        self._labels = {name: LabelEncoder(name, label, key) for name, label in config.labels.items()}
+        self._images: dict[str, ImageConfig] = config.image if isinstance(config, NodeConfig) else {}
+        self._split = config.split if isinstance(config, EdgeConfig) else None
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether anything depends on other rows."""
+        return bool(self._config.features or self._labels)
+
+    def fit(self, table: TableRows, problems: Problems) -> Statistics:
+        """Statistics of a piece; those of an attribute with a problem are None."""
+        statistics: Statistics = {}
+        for name, feature in self._config.features.items():
+            statistics[feature_column(name)] = fit_feature(feature, self._feature_source(name, table, problems))
+        for name, label in self._labels.items():
+            statistics[label_column(name)] = label.fit(table, problems)
+            check_split(table, label.config.split, f"{label.key}.split", problems)
+        if self._split is not None:
+            check_split(table, self._split, f"{self._key}.split", problems)
+        return statistics
+
+    def merge(self, first: Statistics, second: Statistics) -> Statistics:
+        """Statistics of the rows of both; the order of the pieces is that of the table."""
+        merged: Statistics = {}
+        for column, earlier in first.items():
+            later = second[column]
+            known = earlier is not None and later is not None
+            merged[column] = self._merger(column)(earlier, later) if known else None
+        return merged
+
+    def _merger(self, column: str) -> Any:
+        kind, _, name = column.partition(":")
+        if kind == label_column("").rstrip(":"):
+            return self._labels[name].merge
+        return transform_of(self._config.features[name]).merge
+
+    def state(self, statistics: Statistics, table: TableRows, problems: Problems) -> TableState | None:
+        """The state of all attributes. table: any piece, also without rows."""
+        before = len(problems)
+        features: dict[str, FeatureSchema] = {}
+        for name, feature in self._config.features.items():
+            fitted, source = statistics[feature_column(name)], self._feature_source(name, table, problems)
+            schema = None if fitted is None else fitted_feature(feature, fitted, source)
+            if schema is not None:
+                features[name] = schema
+        classes: dict[str, list[str]] = {}
+        for name, label in self._labels.items():
+            seen = statistics[label_column(name)]
+            names = None if seen is None else label.classes(seen, table, problems)
+            if names is not None:
+                classes[name] = names
+        return TableState(features, classes) if len(problems) == before else None
+
+    def apply(self, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems) -> Encoded | None:
+        """The columns of a piece. hashed_ids: the strings that drawn splits hash."""
+        before, out = len(problems), Encoded()
+        for name, schema in state.features.items():
+            numbers = apply_fitted(schema, self._feature_source(name, table, problems))
+            if numbers is not None:
+                out.columns[feature_column(name)] = numbers
+        for name, text in self._config.text.items():
+            out.columns[text_column(name)] = encode_text(table, text)
+        for name, label in self._labels.items():
+            self._apply_label(name, label, table, state.classes[name], hashed_ids, out, problems)
+        if self._split is not None:
+            splits = encode_split(table, self._split, f"{self._key}.split", hashed_ids, problems)
+            if splits is not None:
+                out.columns[SPLIT_COLUMN], out.split_counts = splits, Counter(split_counts(splits))
+        for name, image in self._images.items():
+            pixels = encode_image(image, table.source(image.column, f"{self._key}.image.{name}", problems), self._base)
+            if pixels is not None:
+                out.columns[image_column(name)] = pixels
+        return out if len(problems) == before else None
+
+    def _apply_label(
+        self,
+        name: str,
+        encoder: LabelEncoder,
+        table: TableRows,
+        classes: list[str],
+        hashed_ids: HashedIds,
+        out: Encoded,
+        problems: Problems,
+    ) -> None:
+        config = encoder.config
+        labels = encoder.apply(table, classes, problems)
+        splits = encode_split(table, config.split, f"{encoder.key}.split", hashed_ids, problems)
+        if labels is None or splits is None:
+            return
+        labelled = encoder.has_label(labels)
+        if config.split.column is not None:  # a draw gives every row a split: that one is not lost
+            out.lost_splits[name] = int(np.count_nonzero(~labelled & (splits > 0)))
+        splits[~labelled] = 0
+        out.label_counts[name] = Counter(split_counts(splits[labelled]))
+        out.columns[label_column(name)], out.columns[label_split_column(name)] = labels, splits
+
+    def _feature_source(self, name: str, table: TableRows, problems: Problems) -> Source:
+        column = transform_of(self._config.features[name]).column
+        return table.source(column, f"{self._key}.features.{name}", problems)
+
+    def describe(self, state: TableState, counted: Encoded) -> Attributes:
+        """The columns of `counted` with what the manifest says about them. counted: the counts of all pieces."""
+        labels: dict[str, LabelSchema] = {}
+        for name, label in self._labels.items():
+            counts = counted.label_counts.get(name, Counter(split_counts(np.empty(0, np.uint8))))
+            labels[name] = LabelSchema(kind=label.config.kind, classes=state.classes[name], counts=dict(counts))
+        texts = self._config.text
+        text = {n: TextSchema(columns=t.template_columns(), template=t.template) for n, t in texts.items()}
+        image = {n: ImageSchema(height=i.size[0], width=i.size[1]) for n, i in self._images.items()}
+        splits = None if counted.split_counts is None else dict(counted.split_counts)
+        lost = {name: rows for name, rows in counted.lost_splits.items() if rows}
+        return Attributes(counted.columns, state.features, text, image, labels, splits, lost)
