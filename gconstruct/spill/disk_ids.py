@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.spill.batches import NUM_BUCKETS, Buckets, Dealt
+from gconstruct.spill.batches import NUM_BUCKETS, Buckets, Dealt, read_stream
 from gconstruct.spill.id_index import IdIndex, hash_ids
 from gconstruct.values import all_integers
 
@@ -34,6 +34,7 @@ class DiskIds:
     def __init__(self, folder: Path, id_type: pa.DataType) -> None:
         folder.mkdir(parents=True)
         self._folder, self._type = folder, id_type
+        self._gone = np.empty(0, np.int64)
         self._known = Buckets(folder / "known")
         self._rounds = 0
 
@@ -65,8 +66,6 @@ class DiskIds:
         self._gone = gone[order]
         return self._gone, first[order]
 
-    _gone = np.empty(0, np.int64)
-
     def start_round(self) -> DiskRound:
         """Look up a sequence of batches of ids."""
         self._rounds += 1
@@ -95,12 +94,16 @@ class DiskIds:
 
     def sort_created(self, first: int, count: int, memory: int) -> tuple[np.ndarray, Path]:
         """Ranks int64 (count) of the created ids by number - first, and a file of them in order."""
+        path = self._folder / "sorted.arrows"
+        if not count:
+            pa.ipc.new_stream(str(path), pa.schema({"id": self._type})).close()
+            return np.empty(0, np.int64), path
         by_value = pa.types.is_large_string(self._type) and self._all_integers()
         runs = self._runs(by_value)
         size = sum(run.nbytes for run in runs)
         splitters = _splitters(runs, min(_RANGES, 2 + 4 * size // max(memory, 1)))
         ranks = np.memmap(self._folder / "ranks", np.int64, "w+", shape=(count,))
-        path, rank = self._folder / "sorted.arrows", 0
+        rank = 0
         starts = [0] * len(runs)
         with pa.ipc.new_stream(str(path), pa.schema({"id": self._type})) as writer:
             for splitter in [*splitters, None]:
@@ -206,6 +209,12 @@ class _Numbers:
         if not values.size:
             return np.full(len(positions), -1, np.int64)
         return np.where(positions < 0, -1, values[positions])
+
+
+def read_sorted(path: Path) -> Iterator[pa.Array]:
+    """The ids of a file that `sort_created` made, in pieces."""
+    for batch in read_stream(path):
+        yield batch.column("id")
 
 
 def is_first(numbers: np.ndarray, before: int) -> np.ndarray:
