@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-NUM_BUCKETS = 128
-"""Files that rows are dealt out to: a budget of 8 GB holds one of 128 parts of a terabyte."""
+NUM_BUCKETS = 64
+"""Files that rows are dealt out to: a budget of 8 GB holds one of 64 parts of half a terabyte."""
 
 
 class BatchSpool:

@@ -86,11 +86,16 @@ class DiskIds:
                     all_numbers.append(batch.column("number").to_numpy())
         return index, all_numbers
 
-    def add_created(self, bucket: int, ids: pa.Array, numbers: np.ndarray) -> None:
+    def add_created(self, ids: pa.Array, numbers: np.ndarray) -> None:
         """Ids that edges add."""
-        batch = pa.record_batch({"id": ids, "number": numbers})
-        with open(self._created(bucket), "ab") as file, pa.ipc.new_stream(file, batch.schema) as writer:
-            writer.write_batch(batch)
+        buckets = bucket_of(ids)
+        order = np.argsort(buckets, kind="stable")
+        batch = pa.record_batch({"id": ids, "number": numbers}).take(pa.array(order))
+        ends = np.cumsum(np.bincount(buckets, minlength=NUM_BUCKETS))
+        for bucket in np.unique(buckets).tolist():
+            start = int(ends[bucket - 1]) if bucket else 0
+            with open(self._created(bucket), "ab") as file, pa.ipc.new_stream(file, batch.schema) as writer:
+                writer.write_batch(batch.slice(start, int(ends[bucket]) - start))
 
     def sort_created(self, first: int, count: int, memory: int) -> tuple[np.ndarray, Path]:
         """Ranks int64 (count) of the created ids by number - first, and a file of them in order."""
@@ -176,7 +181,7 @@ class DiskRound:
                 found.append(index.find(ids) if next_number is None else index.insert(ids))
             if next_number is not None and index.count > before:
                 new = np.arange(next_number, next_number + index.count - before) + created
-                self._ids.add_created(bucket, index.ids_from(before), new)
+                self._ids.add_created(index.ids_from(before), new)
                 numbers.append(new)
                 created += len(new)
             self._dealt.put(bucket, (numbers.take(piece) for piece in found))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gconstruct import build_graph
 from gconstruct import csc as module
-from gconstruct.csc import csc_order
+from gconstruct.csc import sorted_ends
 from gconstruct.engines.arrow.ids import Ends
 
 from .tables import graph, item, link, read, write
@@ -186,7 +186,7 @@ def test_order_is_that_of_lexsort(edges: int, sources: int, targets: int, seed: 
     expected = np.lexsort((source, target)).tolist()
     # These counts take the three ways: packed with the row, key alone, and too large for one number.
     for counts in ((sources, targets), (2**31, 2**33), (2**40, 2**40)):
-        assert csc_order(source, target, *counts).tolist() == expected
+        assert sorted_ends(source, target, *counts)[0].tolist() == expected
 
 
 def test_ends_keep_only_what_is_used() -> None:
