@@ -30,9 +30,9 @@ class Repeated:
     """Ids of a table that an earlier row has already."""
 
     rows: np.ndarray
-    """int64, sorted: rows among those that were added"""
-    first: int
-    """The row that first has the id of rows[0]; 0 when there is none"""
+    """int64 (k), sorted: rows among those that were added"""
+    firsts: np.ndarray
+    """int64 (k): the row that first has the same id"""
 
 
 class IdMap:
@@ -44,8 +44,7 @@ class IdMap:
         self._disk: DiskIds | None = None
         self._added = 0
         self._rows_in_memory = self._kept_in_memory = 0
-        self._repeated: list[np.ndarray] = []
-        self._first_number: int | None = None
+        self._repeated: list[tuple[np.ndarray, np.ndarray]] = []
         self._ranks: np.ndarray | None = None
         self._sorted: Path | pa.Array = pa.array([], id_type)
         self._rounds = 0
@@ -74,25 +73,23 @@ class IdMap:
             numbers = self._index.insert(ids)
             repeated = np.flatnonzero(~is_first(numbers, before))
             if repeated.size:
-                self._repeated.append(repeated + self._added)
-                if self._first_number is None:
-                    self._first_number = int(numbers[repeated[0]])
+                self._repeated.append((repeated + self._added, numbers[repeated]))
             self._fit_or_spill(self._added + len(ids))
         self._added += len(ids)
 
     def seal(self) -> Repeated:
         """The table is complete. Repeated ids count once."""
-        rows = np.concatenate([*self._repeated, np.empty(0, np.int64)])
-        first = 0 if self._first_number is None else self._row_of(self._first_number, rows)
+        rows, numbers = (np.concatenate([*part, _NONE]) for part in zip(*self._repeated, (_NONE, _NONE), strict=True))
         if self._disk is not None:
             gone, firsts = self._disk.drop_repeated()
-            if gone.size and not rows.size:
-                number = int(firsts[0])
-                first = number if number < self._kept_in_memory else number + len(rows)
             rows = np.concatenate([rows, gone + (self._rows_in_memory - self._kept_in_memory)])
+            numbers = np.concatenate([numbers, firsts])
+        # A number counts ids that came before; the row, also those that were repeated in memory.
+        in_memory = rows[rows < self._rows_in_memory] if self._disk is not None else rows
+        firsts = numbers + np.searchsorted(in_memory - np.arange(len(in_memory)), numbers, side="right")
         self.table_count, self._sealed = self._added - len(rows), True
         self._repeated = []
-        return Repeated(rows, first)
+        return Repeated(rows, firsts)
 
     def find(self, ids: pa.Array) -> np.ndarray:
         """int64 (m): the number of each id, -1 where it is unknown. Several threads may call it."""
@@ -150,10 +147,6 @@ class IdMap:
         assert self._disk is not None
         return self._disk.start_round()
 
-    def _row_of(self, number: int, repeated: np.ndarray) -> int:
-        """The row of an id of the table that has this number."""
-        return number + int(np.searchsorted(repeated - np.arange(len(repeated)), number, side="right"))
-
     def _fit_or_spill(self, rows: int) -> None:
         """Move the ids to disk when they take too much memory. rows: of the table, until now"""
         assert self._index is not None
@@ -172,6 +165,9 @@ class IdMap:
         self._rows_in_memory, self._kept_in_memory = rows, of_table
         self._index = None
         self._share.free(self)
+
+
+_NONE = np.empty(0, np.int64)
 
 
 class Round:

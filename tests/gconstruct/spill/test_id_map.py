@@ -37,8 +37,7 @@ def check(kind: str, batches: list[list[int]], rounds: list[list[list[int]]], me
     repeated = ids.seal()
     rows = [row for row, value in enumerate(table) if table.index(value) < row]
     assert repeated.rows.tolist() == rows
-    if rows:
-        assert repeated.first == table.index(table[rows[0]])
+    assert repeated.firsts.tolist() == [table.index(table[row]) for row in rows]
     assert ids.table_count == len(set(table))
     number_lists = []
     for of_round in rounds:
