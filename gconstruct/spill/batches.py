@@ -26,6 +26,7 @@ class BatchSpool:
         self._batches: list[pa.RecordBatch] = []
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._bytes = 0
+        self._closed = False
         self.rows = 0
 
     def append(self, batch: pa.RecordBatch) -> None:
@@ -50,17 +51,19 @@ class BatchSpool:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """All batches; no more are appended afterwards."""
-        if self._writer is None:
-            yield from self._batches
-            return
-        self._writer.close()
-        yield from read_stream(self._path)
+        self.close()
+        yield from read_stream(self._path) if self.on_disk else self._batches
+
+    def close(self) -> None:
+        """Everything is there. To be called before several threads read it."""
+        if self._writer is not None and not self._closed:
+            self._writer.close()
+            self._closed = True
 
     def delete(self) -> None:
         """Free memory and disk."""
-        if self._writer is not None:
-            self._writer.close()
-            self._path.unlink(missing_ok=True)
+        self.close()
+        self._path.unlink(missing_ok=True)
         self._batches = []
 
 
@@ -141,7 +144,7 @@ class Dealt:
     def __init__(self, folder: Path, count: int = NUM_BUCKETS) -> None:
         self._folder, self._count = folder, count
         self._lengths: list[int] = []
-        self._file: IO[bytes] = open(folder / "buckets", "wb")
+        self._file: IO[bytes] = open(folder / "buckets", "wb")  # noqa: SIM115
 
     def add(self, bucket: np.ndarray) -> None:
         """The bucket of each row of a batch. uint8 (rows)"""
@@ -172,7 +175,7 @@ class Dealt:
         counts = np.bincount(bucket, minlength=self._count)
         for number in np.flatnonzero(counts).tolist():
             if number not in files:
-                files[number] = open(self._folder / f"{number}.numbers", "rb")
+                files[number] = open(self._folder / f"{number}.numbers", "rb")  # noqa: SIM115
             parts.append(np.frombuffer(files[number].read(8 * int(counts[number])), np.int64))
         numbers = np.empty(len(bucket), np.int64)
         numbers[np.argsort(bucket, kind="stable")] = np.concatenate(parts)

@@ -6,7 +6,6 @@ ranges of targets with about equally many edges, found in a sample; each range i
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from gconstruct.spill.batches import BatchSpool, Buckets
 ENDS = ("source", "target")
 _SAMPLE = 1 << 16
 _MAX_RANGES = 256
-_WORKING = 6
-"""Memory that sorting takes, in sizes of what is sorted: the rows, the rows in one piece, packed ends, sorted rows."""
+_WORKING = 8
+"""Memory that sorting takes, in sizes of what is sorted: the rows, and for each direction the rows in one piece, packed
+ends and the order."""
 _ROWS = 1 << 18  # of a sorted piece
 
 Positions = Callable[[np.ndarray], np.ndarray]
@@ -33,7 +33,7 @@ class EdgeSpool:
     """Edges of one type in the order of their table: the numbers of their ends, and their attributes."""
 
     def __init__(self, path: Path, memory: int) -> None:
-        self._memory, self._folder = memory, path.with_suffix(".ranges")
+        self._memory, self._path = memory, path
         self._spool = BatchSpool(path, memory // _WORKING)
         self._stride = 1
         self._sample: list[np.ndarray] = []
@@ -57,6 +57,10 @@ class EdgeSpool:
         self._bytes += batch.nbytes
         self._spool.append(batch)
 
+    def close(self) -> None:
+        """Everything is there. To be called before several threads read it."""
+        self._spool.close()
+
     def sorted(self, to_reverse: bool, ends: tuple[End, End]) -> Iterator[SortedPiece]:
         """All edges in order, in pieces. to_reverse: with source and target exchanged. ends: those of the edge type
         that is made, source first."""
@@ -65,7 +69,8 @@ class EdgeSpool:
             yield from _sort(list(self._spool), names, ends)
             return
         splitters = self._splitters(names, ends)
-        ranges = Buckets(self._folder, len(splitters) + 1, self._memory // 8)
+        folder = self._path.with_suffix(".reverse" if to_reverse else ".forward")
+        ranges = Buckets(folder, len(splitters) + 1, self._memory // _WORKING)
         for batch in self._spool:
             source, target = _positions(batch, names, ends)
             of_row = np.searchsorted(splitters, _key(source, target, ends), side="right").astype(np.uint8)
@@ -78,7 +83,6 @@ class EdgeSpool:
     def delete(self) -> None:
         """Free memory and disk."""
         self._spool.delete()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _splitters(self, names: tuple[str, ...], ends: tuple[End, End]) -> np.ndarray:
         """uint64: keys between ranges of about equally many edges."""

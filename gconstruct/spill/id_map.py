@@ -46,7 +46,8 @@ class IdMap:
         self._rows_in_memory = self._kept_in_memory = 0
         self._repeated: list[tuple[np.ndarray, np.ndarray]] = []
         self._ranks: np.ndarray | None = None
-        self._sorted: Path | pa.Array = pa.array([], id_type)
+        self.no_ids = pa.array([], id_type)
+        self._sorted: Path | pa.Array = self.no_ids
         self._rounds = 0
         self._sealed = False
         self.table_count = self.created_count = 0

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.formats import FormatName
 
 
@@ -211,6 +212,8 @@ class EdgeConfig(TableConfig):
     without features. An end whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null end does: stop with an error, or leave the edge out."""
+    on_repeated_edge: Literal["keep", "drop", "error"] = "keep"
+    """What an edge with the same two ends as an earlier row does: keep it, leave it out, or stop with an error."""
 
     @property
     def image(self) -> dict[str, ImageConfig]:
@@ -261,6 +264,9 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
+    memory: MemorySize | None = None
+    """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in the
+    new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
     partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
