@@ -144,12 +144,14 @@ class EdgeTable:
         before = len(self._problems)
         for table, source, target in stream:
             lost = np.zeros(len(table), bool)
-            for numbers, of_end in zip((source, target), unknown, strict=True):
-                rows = np.flatnonzero(numbers < 0) if of_end is not None else ()
-                if of_end is not None and len(rows):
-                    lost[rows] = True
-                    if report:
-                        of_end.add(table, rows)
+            for nodes, numbers, of_end in zip(self._ends, (source, target), unknown, strict=True):
+                if of_end is None:
+                    continue
+                # Nodes that other edges have added do not count.
+                rows = np.flatnonzero((numbers < 0) | (numbers >= nodes.ids.table_count))
+                lost[rows] = True
+                if report and len(rows):
+                    of_end.add(table, rows)
             if not lost.any():
                 yield table, source, target
             elif not report:
@@ -208,7 +210,7 @@ class EdgeTable:
     def _encoded(self, stream: Iterator[Numbered], spool: EdgeSpool) -> EdgeRows | None:
         if self._encoding.needs_fit:
             stream = self._fitted(stream)
-        if not self._encoding.settle(self._problems):
+        if len(self._problems) or not self._encoding.settle(self._problems):
             return None
         rows = EdgeRows(self._config, spool, self._encoding.nothing().columns)
         if self._known is not None and self._known.adds:

@@ -50,6 +50,7 @@ class Encoding:
         images = config.image.values() if isinstance(config, NodeConfig) else ()
         self._pixels = sum(3 * image.size[0] * image.size[1] for image in images)
         self._statistics: Statistics | None = None
+        self._failed = False
         self.counts = Encoded()
         """Of all batches that were applied"""
 
@@ -68,6 +69,7 @@ class Encoding:
     def merge(self, fitted: Fitted, problems: Problems) -> None:
         """Add the next batch's."""
         problems.add_all(fitted.problems)
+        self._failed = self._failed or bool(len(fitted.problems))
         if self._statistics is None:
             self._statistics = fitted.statistics
         elif fitted.statistics is not None:
@@ -75,7 +77,7 @@ class Encoding:
 
     def settle(self, problems: Problems) -> bool:
         """After all batches; False: `problems` says what is wrong."""
-        if len(problems):
+        if self._failed:
             return False
         if self._state is not None:
             return True
