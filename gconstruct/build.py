@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.trace import Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -38,6 +39,7 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
 
@@ -56,6 +58,7 @@ def build_graph(
             current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
+                check_known_leaks(path, config)
                 say(f"{path} is up to date")
                 return current
         check_target(path, "graph.path", "graph", MANIFEST)
@@ -78,6 +81,8 @@ def build_graph(
             record.write(folder)
             with trace.step("hash files"):
                 manifest = write_manifest(folder, mark, graph)
+            with trace.step("look for leaks"):
+                check_leaks(folder, config, say)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -131,7 +136,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "memory", "like", "add_to"}  # the known graph counts with its contents
+    neutral = {"path", "memory", "like", "add_to", "on_leak"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
@@ -153,16 +158,33 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
-    """Hashes of the plug-ins that features are made by."""
+    """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
+    made_by = [*features, *(split for _, split in _splits(config))]
+    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
     if not own:
         return {}
+    from gconstruct.splits import SPLIT_OPERATORS
     from gconstruct.transforms.base import TRANSFORMS
 
-    modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
-    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
+    modules: list[str] = []
+    for made in own:
+        operator: type = SPLIT_OPERATORS.of(made) if isinstance(made, SplitConfig) else TRANSFORMS.of(made)
+        modules += [type(made).__module__, operator.__module__]
+    return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
+    """All splits of labels and edges, with their places in the YAML."""
+    tables = {f"graph.nodes.{name}": node.labels for name, node in sorted(config.nodes.items())}
+    tables |= {f"graph.edges[{i}]": edge.labels for i, edge in enumerate(config.edges)}
+    for key, labels in tables.items():
+        for name, label in labels.items():
+            yield f"{key}.labels.{name}.split", label.split
+    for i, edge in enumerate(config.edges):
+        if edge.split is not None:
+            yield f"graph.edges[{i}].split", edge.split
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:
@@ -174,6 +196,9 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
     for i, edge in enumerate(config.edges):
         files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+    for key, split in _splits(config):
+        for part, paths in split.files().items():
+            files += resolve(key, paths, config.base, ID_LIST, problems, part)
     problems.raise_if_any()
     return files
 

@@ -14,6 +14,9 @@ from typing import Any
 from gconstruct.problems import Problems
 from graphstorm_like.config.formats import format_of, listed_suffixes
 
+ID_LIST = "ids"
+"""Format of files that list ids, whatever the endings of their names: see splits.id_files."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -22,7 +25,7 @@ class InputFile:
     path: str
     """Absolute path or URL; this is what messages name."""
     format: str
-    """Name of a format: parquet, csv, ..."""
+    """Name of a format: parquet, csv, ...; or ID_LIST"""
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
@@ -41,19 +44,21 @@ class InputFile:
         return fsspec.open(self.path, "rb").open()
 
 
-def resolve(where: str, files: list[str], base: str | None, file_format: str, problems: Problems) -> list[InputFile]:
-    """All files of a table. What cannot be found goes to `problems` under the name `where`."""
+def resolve(
+    where: str, files: list[str], base: str | None, file_format: str, problems: Problems, key: str = "files"
+) -> list[InputFile]:
+    """All files of a table. What cannot be found goes to `problems` under the name `where`.`key`."""
     by_path: dict[str, InputFile] = {}
     for pattern in files:
         full = _absolute(pattern, base)
         lookup = _remote if "://" in full else _local
-        for path, size, stamp in lookup(f"{where}.files", full, file_format, problems):
+        for path, size, stamp in lookup(f"{where}.{key}", full, file_format, problems):
             kind = format_of(path) if file_format == "auto" else file_format
             if kind is None:
                 problems.add(
                     f"{path}: the file name must end with {listed_suffixes()} (got {os.path.basename(path)!r}). "
                     f"Rename it, or set {where}.format",
-                    f"{where}.files",
+                    f"{where}.{key}",
                 )
             else:
                 by_path.setdefault(path, InputFile(path, kind, size, stamp))

@@ -24,9 +24,11 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "text": ("strings, numbers, booleans or dates", _SCALARS),
     "image": ("bytes of images, or paths of files", ("string",)),
     "class": ("strings, integers or booleans", ("string", "integer", "boolean")),
+    "classes": ("lists of strings, integers or booleans", ("list of string", "list of integer", "list of boolean")),
     "number": ("numbers", NUMBERS),
     "split": ("strings (train, valid, test)", ("string",)),
     "group": ("strings or integers", ("string", "integer")),
+    "moment": ("dates, times or numbers", ("time", "integer", "float", "string")),
 }
 
 _HINTS: dict[tuple[str, str], str] = {
@@ -42,6 +44,10 @@ _HINTS: dict[tuple[str, str], str] = {
     ("multi_hot", "string"): "Set separator, e.g. separator: ';', or use encode: one_hot",
     ("multi_hot", "text"): "A CSV column holds no lists: set separator, e.g. separator: ';'",
     ("separated", "list of string"): "Leave separator out: the column holds lists already",
+    ("classes", "string"): "Set separator, e.g. separator: ';', or use kind: class",
+    ("classes", "text"): "A CSV column holds no lists: set separator, e.g. separator: ';'",
+    ("class", "list of string"): "Use kind: classes",
+    ("class", "list of integer"): "Use kind: classes",
     ("class", "float"): "Use kind: number, or cast the column to an integer (pandas: astype('Int64'))",
     ("number", "string"): "Use kind: class, or cast the column to a number",
     ("split", "integer"): "Write the names train, valid and test",
@@ -95,7 +101,7 @@ def _widest(kind: str, types: list[pa.DataType]) -> pa.DataType:
 def accepts(use: str, kind: str) -> bool:
     """Whether a column of this kind may be used so. 'list of null' comes from lists that are all empty."""
     if kind == "text":
-        return use != "multi_hot"
+        return use not in ("multi_hot", "classes")
     return kind in ("null", "list of null") or kind in USES[use][1]
 
 

@@ -17,8 +17,10 @@ from gconstruct.inputs import InputFile, resolve
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
 from gconstruct.readers import Piece
+from gconstruct.splits import split_of
 from gconstruct.tables.headers import read_header
-from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, SplitConfig, TableConfig
+from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, TableConfig
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
 FileHeader: TypeAlias = tuple[InputFile, dict[str, pa.DataType | None]]
@@ -121,15 +123,14 @@ def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():
-        needs.append(Need(label.column, label.kind, f"{key}.labels.{name}"))
+        use = "separated" if label.separator is not None else label.kind
+        needs.append(Need(label.column, use, f"{key}.labels.{name}"))
         needs += _split_needs(f"{key}.labels.{name}.split", label.split)
     return needs
 
 
 def _split_needs(key: str, split: SplitConfig) -> list[Need]:
-    if split.column is not None:
-        return [Need(split.column, "split", f"{key}.column")]
-    return [Need(split.group_by, "group", f"{key}.group_by")] if split.group_by is not None else []
+    return [Need(column, use, f"{key}.{field}") for column, use, field in split_of(split).columns()]
 
 
 def _plan(

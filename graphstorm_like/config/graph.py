@@ -7,26 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
 from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.formats import FormatName
-
-
-def _paths(value: Any) -> Any:
-    if not isinstance(value, str | list):
-        raise ValueError("must be a path, or a list of paths")
-    return [value] if isinstance(value, str) else value
-
-
-def _columns(value: Any) -> Any:
-    if not isinstance(value, str | list):
-        raise ValueError("must be a column's name, or a list of them")
-    return [value] if isinstance(value, str) else value
-
-
-Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
+from graphstorm_like.config.splits import SplitConfig
 
 
 class CsvOptions(Strict):
@@ -42,43 +28,10 @@ class CsvOptions(Strict):
     """Values that stand for null."""
 
 
-class SplitConfig(Strict):
-    """Which rows are for training, validation and test: a column that says so, or a seeded draw.
-
-    The draw hashes the id (or `group_by`) with the seed: it does not depend on the order of rows or files,
-    and a row keeps its split when others are added.
-    """
-
-    column: str | None = None
-    """A column with the values train, valid (val, validation) and test; a null row is in no split."""
-    train: Fraction | None = None
-    """Share of rows for training (drawn splits)."""
-    valid: Fraction | None = None
-    """Share of rows for validation (drawn splits)."""
-    test: Fraction | None = None
-    """Share of rows for the test (drawn splits)."""
-    group_by: str | None = None
-    """Rows with the same value in this column get the same split (drawn splits only)."""
-    seed: int = 0
-    """Of the draw."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> SplitConfig:
-        drawn = [f for f in (self.train, self.valid, self.test) if f is not None]
-        if self.column is not None and (drawn or self.group_by is not None):
-            raise ValueError("must have either 'column' or drawn fractions (train, valid, test, group_by), not both")
-        if self.column is None:
-            if len(drawn) != 3:
-                raise ValueError("must have either 'column' or all three fractions train, valid and test")
-            if sum(drawn) > 1.0 + 1e-9:
-                raise ValueError(f"must have fractions that sum to at most 1 (they sum to {sum(drawn):g})")
-        return self
-
-
 class TextConfig(Strict):
     """One text per row, from one or several string columns. Raw text is kept; tokens are made when first needed."""
 
-    columns: Annotated[list[str], BeforeValidator(_columns), Accepts("string")] = []
+    columns: Annotated[list[str], BeforeValidator(names_of), Accepts("string")] = []
     """The columns to join by `separator`, without nulls."""
     separator: str = " "
     """What is put between the columns."""
@@ -125,9 +78,23 @@ class LabelConfig(Strict):
 
     column: str
     """The column that holds the label; a null row has no label."""
-    kind: Literal["class", "number"] = "class"
-    """class: strings, integers or booleans, named in graph.json; number: for regression."""
+    kind: Literal["class", "classes", "number"] = "class"
+    """class: a string, integer or boolean, named in graph.json; classes: any number of them, in a list or with
+    `separator` in a string (an empty one: none of the classes); number: for regression."""
+    separator: str | None = None
+    """With kind classes: what divides the classes of a string."""
     split: SplitConfig
+    """Which rows are for training, validation and test."""
+
+    @model_validator(mode="after")
+    def _valid(self) -> LabelConfig:
+        if self.separator is not None and self.kind != "classes":
+            raise KeyedError("separator", f"must be left out with kind: {self.kind}, for a row has one label")
+        if self.separator == "":
+            raise KeyedError("separator", "must have at least one character")
+        if self.split.needs_classes and self.kind != "class":
+            raise KeyedError("split", f"must be without 'stratify' for kind: {self.kind} (stratify is for kind: class)")
+        return self
 
 
 class TableConfig(Strict):
@@ -215,6 +182,14 @@ class EdgeConfig(TableConfig):
     on_repeated_edge: Literal["keep", "drop", "error"] = "keep"
     """What an edge with the same two ends as an earlier row does: keep it, leave it out, or stop with an error."""
 
+    @model_validator(mode="after")
+    def _no_classes(self) -> EdgeConfig:
+        if self.split is not None and self.split.needs_classes:
+            raise KeyedError(
+                "split", "must be without 'stratify': it is for link prediction, where edges have no classes"
+            )
+        return self
+
     @property
     def image(self) -> dict[str, ImageConfig]:
         """Edges have no images."""
@@ -268,6 +243,9 @@ class GraphConfig(Strict):
     """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in the
     new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
     partitions: PartitionsConfig = PartitionsConfig()
+    on_leak: Literal["warn", "error", "ignore"] = "warn"
+    """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
+    a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 EXTEND = ROOT / "training_scripts" / "extend"
 FILES = sorted(EXTEND.glob("*.py"))
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

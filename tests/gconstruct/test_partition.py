@@ -219,7 +219,7 @@ def test_graph_partitions_builds_that_many(tmp_path: Path) -> None:
     wanted = GraphConfig.model_validate({**one.model_dump(mode="json"), "partitions": {"count": 3, "seed": 1}})
     made = build_graph(wanted)
     path = Path(str(wanted.path))
-    assert left(path) == ["graph.json", "inputs.json", "part-0", "part-1", "part-2"]
+    assert left(path) == ["graph.json", "inputs.json", "leaks.json", "part-0", "part-1", "part-2"]
     assert_same_graph(tmp_path / "whole", path, 3)
     assert_whole(path, made)
     assert made.fingerprint == fingerprint(wanted) != whole.fingerprint

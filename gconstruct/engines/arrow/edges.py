@@ -7,12 +7,11 @@ the next one can start (ids on disk, repeated edges, a fit) keeps them in a spoo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
@@ -29,7 +28,6 @@ from gconstruct.spill.edge_sort import EdgeSpool
 from gconstruct.spill.id_map import Round
 from gconstruct.spill.ordered import ordered_map
 from gconstruct.spill.repeated_edges import RepeatedEdges
-from gconstruct.splits import EDGE_SEPARATOR
 from gconstruct.tables.plan import TablePlan
 from gconstruct.tables.table import Table
 from gconstruct.write import to_arrow
@@ -69,7 +67,7 @@ class EdgeTable:
     ) -> None:
         self._config, self._plan, self._ends, self._known, self._work = config, plan, ends, known, work
         state = None if known is None else known.edge_state(config)
-        self._key, self._encoding = key, Encoding(config, plan, work.base, state, hashed_ids(config))
+        self._key, self._encoding = key, Encoding(config, plan, work.base, state)
         self._columns = (config.source_id, config.target_id)
         self.dropped = DroppedRows(list(dict.fromkeys(self._columns)))
         self._problems = Problems()
@@ -284,16 +282,6 @@ def _append_known(rows: EdgeRows, known: KnownGraph) -> None:
 
 def _batch(columns: Mapping[str, np.ndarray | pa.Array], names: Sequence[str]) -> pa.RecordBatch:
     return pa.record_batch([to_arrow(columns[name]) for name in names], names=names)
-
-
-def hashed_ids(config: EdgeConfig) -> Callable[[Table], pa.Array]:
-    """source id, a separator, target id: the strings that drawn splits of edges hash."""
-
-    def join(table: Table) -> pa.Array:
-        source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
-        return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))
-
-    return join
 
 
 def _inserted(nodes: Nodes, ids: pa.Array, numbers: np.ndarray) -> np.ndarray:

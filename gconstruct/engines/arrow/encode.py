@@ -6,14 +6,14 @@ memory change the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder, TableState
+from gconstruct.encoding.splits import hashed_ids
 from gconstruct.encoding.table import Encoded, Statistics
 from gconstruct.engines.arrow.work import slice_of, slices
 from gconstruct.problems import Problems
@@ -21,9 +21,6 @@ from gconstruct.spill.ordered import ordered_map
 from gconstruct.tables.plan import TablePlan
 from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
-
-HashedIds = Callable[[Table], pa.Array]
-"""The strings that drawn splits of a table hash"""
 
 
 @dataclass(slots=True)
@@ -43,9 +40,8 @@ class Encoding:
         plan: TablePlan,
         base: str,
         state: TableState | None,
-        hashed_ids: HashedIds,
     ) -> None:
-        self._plan, self._state, self._hashed_ids = plan, state, hashed_ids
+        self._config, self._plan, self._state = config, plan, state
         self._encoder = TableEncoder(config, plan.key, base)
         images = config.image.values() if isinstance(config, NodeConfig) else ()
         self._pixels = sum(3 * image.size[0] * image.size[1] for image in images)
@@ -114,14 +110,14 @@ class Encoding:
         assert self._state is not None
         table, numbers = item
         problems = Problems()
-        encoded = self._encoder.apply(table, self._state, lambda: self._hashed_ids(table), problems)
+        encoded = self._encoder.apply(table, self._state, lambda: hashed_ids(table, self._config), problems)
         return table, numbers, encoded, problems
 
     def nothing(self) -> Encoded:
         """The columns without rows."""
         assert self._state is not None
         table = slice_of(Table(self._plan, self._plan.schema.empty_table(), []), 0, 0)
-        encoded = self._encoder.apply(table, self._state, lambda: self._hashed_ids(table), Problems())
+        encoded = self._encoder.apply(table, self._state, lambda: hashed_ids(table, self._config), Problems())
         assert encoded is not None
         return encoded
 

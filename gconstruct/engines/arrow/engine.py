@@ -181,6 +181,7 @@ class ArrowEngine:
                 text=rows.attributes.text,
                 labels=rows.attributes.labels,
                 split_counts=rows.attributes.split_counts,
+                fitted_split=rows.attributes.fitted_split,
                 reverse=other if len(types) > 1 else None,
                 is_reverse=edge_type != edge.edge_type,
             )

@@ -93,7 +93,7 @@ class Nodes:
         column, skip = self._config.id, self._config.on_bad_id == "skip"
         base = self._work.base
         state = None if self._known is None else self._known.node_state(self.name)
-        encoding = Encoding(self._config, plan, base, state, lambda table: table.column(column))
+        encoding = Encoding(self._config, plan, base, state)
         unreadable, of_ids, of_values = Problems(), Problems(), Problems()
         spool = TableSpool(plan, self._work.scratch_path(), self._work.memory.rows)
         self._spool = spool
