@@ -51,6 +51,35 @@ class IdIndex:
     def find(self, ids: pa.Array, hashes: np.ndarray | None = None) -> np.ndarray:
         """The number of each id, -1 where it is not in the set. Several threads may call it."""
         hashes = hash_ids(ids) if hashes is None else hashes
+        found = self._find_hashes(hashes)
+        known = np.flatnonzero(found >= 0)
+        if known.size and not pa.types.is_integer(ids.type):
+            asked = ids if len(known) == len(ids) else ids.take(pa.array(known))
+            wrong = known[~_equal(asked, self._ids.take(found[known]))]
+            if wrong.size:  # two ids with one hash
+                found[wrong] = self._find_exactly(ids.take(pa.array(wrong)), hashes[wrong])
+        return found
+
+    def _find_hashes(self, hashes: np.ndarray) -> np.ndarray:
+        """The number of the first id with each hash, -1: none."""
+        if not self.count:
+            return np.full(len(hashes), -1, np.int64)
+        slot = self._first_slots(hashes)
+        number = self._slots[slot]
+        found = np.where(self._hashes[number] == hashes, number, _EMPTY).astype(np.int64)
+        active = np.flatnonzero((found < 0) & (number != _EMPTY))
+        slot, hashes = slot[active], hashes[active]
+        while active.size:
+            slot = self._next(slot)
+            number = self._slots[slot]
+            same = (self._hashes[number] == hashes) & (number != _EMPTY)
+            found[active[same]] = number[same]
+            more = ~same & (number != _EMPTY)
+            active, slot, hashes = active[more], slot[more], hashes[more]
+        return found
+
+    def _find_exactly(self, ids: pa.Array, hashes: np.ndarray) -> np.ndarray:
+        """As `find`, comparing the ids at every slot."""
         found = np.full(len(ids), -1, np.int64)
         active, slot = np.arange(len(ids)), self._first_slots(hashes)
         while active.size:
@@ -61,6 +90,10 @@ class IdIndex:
             found[active[same]] = number[same]
             active, slot = active[~same], self._next(slot[~same])
         return found
+
+    def compact(self) -> None:
+        """Put the ids into one piece, for faster look-ups."""
+        self._ids.compact()
 
     def insert(self, ids: pa.Array, hashes: np.ndarray | None = None) -> np.ndarray:
         """The number of each id; those that are not in the set get the next ones, in the order of the rows."""
@@ -179,6 +212,11 @@ class _Taker:
         while len(self.pieces) > 1 and 2 * len(self.pieces[-1]) >= len(self.pieces[-2]):
             self.pieces[-2:] = [pa.concat_arrays(self.pieces[-2:])]
         self._starts = np.cumsum([0, *(len(piece) for piece in self.pieces)])
+
+    def compact(self) -> None:
+        if len(self.pieces) > 1:
+            self.pieces = [pa.concat_arrays(self.pieces)]
+            self._starts = np.cumsum([0, len(self.pieces[0])])
 
     def take(self, rows: np.ndarray) -> pa.Array:
         if len(self.pieces) == 1:

@@ -90,6 +90,8 @@ class IdMap:
         firsts = numbers + np.searchsorted(in_memory - np.arange(len(in_memory)), numbers, side="right")
         self.table_count, self._sealed = self._added - len(rows), True
         self._repeated = []
+        if self._index is not None:
+            self._index.compact()
         return Repeated(rows, firsts)
 
     def find(self, ids: pa.Array) -> np.ndarray:
