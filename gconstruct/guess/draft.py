@@ -48,7 +48,7 @@ class Draft:
 
     @property
     def max_tokens(self) -> int:
-        """A power of two that holds an ordinary text of the type with the longest ones; 128 at most, of many texts 64."""
+        """A power of two that holds an ordinary text of the type with the longest; at most 128, of many texts 64."""
         longest = max((columns.words for columns in self.node_columns.values()), default=0.0)
         most = 64 if self.text_rows > _MANY_TEXTS else 128
         return next((size for size in (32, 64) if longest * _TOKENS_A_WORD * 1.5 <= size), most)
