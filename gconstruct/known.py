@@ -41,9 +41,6 @@ from graphstorm_like.graph.schema import (
 )
 from graphstorm_like.graph.verify import verify_graph
 
-_COLUMNS = ("column", "columns")
-"""Keys of a feature that may differ: new tables may name their columns otherwise"""
-_NOT_STATE = (*_COLUMNS, "dtype")
 Schema = NodeTypeSchema | EdgeTypeSchema
 
 
@@ -87,7 +84,7 @@ class KnownGraph:
         for i, edge in enumerate(config.edges):
             schema = known.get(edge_name(edge.edge_type))
             if schema is not None:
-                self._check_edge(f"graph.edges[{i}]", edge, schema, problems)
+                self._check_edge(config.edge_key(i), edge, schema, problems)
 
     def node_state(self, name: str) -> TableState:
         """For the node table of a type."""
@@ -159,6 +156,9 @@ class KnownGraph:
         if (edge.split is not None) != (schema.split_counts is not None) and self.adds:
             rule = "must be given" if edge.split is None else "must be left out"
             problems.add(f"{key}.split: {rule}, as the edges of {self.folder} have it. See {self.key}", key)
+        if edge.hard_negatives is not None and self.adds:
+            fix = "Construct all tables again for them"
+            problems.add(f"{key}.hard_negatives: must be left out with {self.key}. {fix}", f"{key}.hard_negatives")
         self._check_table(key, edge, schema, problems)
 
     def _check_table(self, key: str, table: NodeConfig | EdgeConfig, schema: Schema, problems: Problems) -> None:
@@ -181,7 +181,11 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
     for name in table.features.keys() & schema.features.keys():
         feature, fitted = table.features[name].model_dump(mode="json"), schema.features[name].fitted
         for option, value in feature.items():
-            if option not in _NOT_STATE and option in fitted and fitted[option] != value:
+            if (
+                option not in (*table.features[name].source_keys, "dtype")
+                and option in fitted
+                and fitted[option] != value
+            ):
                 yield f"features.{name}.{option}: must be {fitted[option]!r} (got {value!r}),"
         if feature["dtype"] != schema.features[name].dtype:
             yield f"features.{name}.dtype: must be {schema.features[name].dtype!r} (got {feature['dtype']!r}),"
@@ -211,10 +215,11 @@ def _images(schema: Schema) -> dict[str, ImageSchema]:
 
 def _state(table: NodeConfig | EdgeConfig, schema: Schema) -> TableState:
     features: dict[str, FeatureSchema] = {}
-    for name, feature in table.features.items():
+    of_columns = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in of_columns.items():
         fitted = dict(schema.features[name].fitted)
         named = feature.model_dump(mode="json")
-        fitted |= {key: named[key] for key in _COLUMNS if key in named and key in fitted}
+        fitted |= {key: named[key] for key in feature.source_keys if key in named and key in fitted}
         features[name] = schema.features[name].model_copy(update={"fitted": fitted})
     classes = {name: schema.labels[name].classes for name in table.labels}
     splits = {label_split_column(name): schema.labels[name].fitted_split for name in table.labels}

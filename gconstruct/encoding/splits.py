@@ -23,11 +23,10 @@ _NOTHING: dict[str, Any] = {}
 
 def hashed_ids(table: TableRows, config: NodeConfig | EdgeConfig) -> pa.Array:
     """The strings that splits hash (n): the id of a node; source, a separator, target of an edge."""
-    if isinstance(config, NodeConfig):
-        assert config.id is not None
-        return table.column(config.id)
-    source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
-    return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))
+    if len(config.id_columns) == 1:
+        return table.column(config.id_columns[0])
+    ends = [pc.cast(table.column(column), pa.large_string()) for column in config.id_columns]
+    return pc.binary_join_element_wise(*ends, pa.scalar(EDGE_SEPARATOR, pa.large_string()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +89,5 @@ class SplitEncoder:
     def _rows(self, table: TableRows, ids: HashedIds, problems: Problems) -> SplitRows:
         place, of_table = self._place, self._place.classes
         classes = None if of_table is None else lambda: of_table(table)
-        is_edge = isinstance(place.table, EdgeConfig)
+        is_edge = len(place.table.id_columns) == 2
         return SplitRows(table, place.key, ids, problems, place.base, classes, is_edge)

@@ -11,13 +11,14 @@ pickled. What is wrong goes to `problems`, and the step gives None.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from gconstruct.attributes import Attributes
+from gconstruct.encoding.hard_negatives import joined_ids
 from gconstruct.encoding.images import encode_image
 from gconstruct.encoding.labels import ClassEncoder, LabelEncoder, label_encoder
 from gconstruct.encoding.splits import SplitEncoder, SplitPlace
@@ -28,6 +29,7 @@ from gconstruct.splits import HashedIds, split_counts
 from gconstruct.values import Source, TableRows
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     SPLIT_COLUMN,
     FeatureSchema,
     ImageSchema,
@@ -81,11 +83,11 @@ class Encoded:
 
 
 class TableEncoder:
-    """The attributes of one table. key: its place in the YAML. base: folder where relative paths of images and of
-    files with ids start."""
+    """The attributes of one table. key: its place in the YAML. base: folder where relative paths start."""
 
     def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
         self._config, self._key, self._base = config, key, base
+        self._features = {name: feature for name, feature in config.features.items() if feature.of_columns}
         self._labels = {name: label_encoder(name, label, key) for name, label in config.labels.items()}
         self._images = config.image
         self._splits: dict[str, SplitEncoder] = {}
@@ -99,12 +101,12 @@ class TableEncoder:
     @property
     def needs_fit(self) -> bool:
         """Whether anything depends on other rows."""
-        return bool(self._config.features or self._labels) or any(s.needs_fit for s in self._splits.values())
+        return bool(self._features or self._labels) or any(s.needs_fit for s in self._splits.values())
 
     def fit(self, table: TableRows, problems: Problems) -> Statistics:
         """Statistics of a piece; those of an attribute with a problem are None."""
         statistics: Statistics = {}
-        for name, feature in self._config.features.items():
+        for name, feature in self._features.items():
             statistics[feature_column(name)] = fit_feature(feature, self._feature_source(name, table, problems))
         for name, label in self._labels.items():
             statistics[label_column(name)] = label.fit(table, problems)
@@ -127,13 +129,13 @@ class TableEncoder:
         kind, _, name = column.partition(":")
         if kind == label_column("").rstrip(":"):
             return self._labels[name].merge
-        return transform_of(self._config.features[name]).merge
+        return transform_of(self._features[name]).merge
 
     def state(self, statistics: Statistics, table: TableRows, problems: Problems) -> TableState | None:
         """The state of all attributes. table: any piece, also without rows."""
         before = len(problems)
         features: dict[str, FeatureSchema] = {}
-        for name, feature in self._config.features.items():
+        for name, feature in self._features.items():
             fitted, source = statistics[feature_column(name)], self._feature_source(name, table, problems)
             schema = None if fitted is None else fitted_feature(feature, fitted, source)
             if schema is not None:
@@ -173,6 +175,9 @@ class TableEncoder:
             pixels = encode_image(image, table.source(image.column, f"{self._key}.image.{name}", problems), self._base)
             if pixels is not None:
                 out.columns[image_column(name)] = pixels
+        if self._config.hard_negatives is not None:
+            # Ids: the positions of nodes are known once all tables are read.
+            out.columns[HARD_NEGATIVES_COLUMN] = joined_ids(table, self._config.hard_negatives)
         return out if len(problems) == before else None
 
     def _apply_split(
@@ -181,8 +186,9 @@ class TableEncoder:
         return self._splits[column].apply(table, state.splits[column], hashed_ids, problems)
 
     def _feature_source(self, name: str, table: TableRows, problems: Problems) -> Source:
-        column = transform_of(self._config.features[name]).column
-        return table.source(column, f"{self._key}.features.{name}", problems)
+        columns, key = transform_of(self._features[name]).columns, f"{self._key}.features.{name}"
+        first, *others = (table.source(column, key, problems) for column in columns)
+        return replace(first, others=tuple(others), base=self._base)
 
     def describe(self, state: TableState, counted: Encoded) -> Attributes:
         """The columns of `counted` with what the manifest says about them. counted: the counts of all pieces."""

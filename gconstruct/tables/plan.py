@@ -7,19 +7,19 @@ files, column names and types are reported together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pyarrow as pa
 
 from gconstruct.features import transform_of
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import InputFile, inputs_of
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
 from gconstruct.readers import Piece
 from gconstruct.splits import split_of
 from gconstruct.tables.headers import read_header
-from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, TableConfig
+from graphstorm_like.config.graph import CsvOptions, EdgeConfig, GraphConfig, NodeConfig, TableConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
@@ -54,6 +54,21 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows of a table are edges of one type."""
+
+    column: str
+    values: tuple[str, ...]
+    """As text"""
+    others: tuple[str, ...]
+    """Values of rows of other edge types"""
+    key: str
+    """Where the YAML names the relations"""
+    on_unknown: str
+    """What other values do: 'error' and 'drop', or 'ignore' when another edge type tells of them"""
+
+
+@dataclass(frozen=True, slots=True)
 class TablePiece:
     """Rows of one file that can be read without the others."""
 
@@ -73,6 +88,10 @@ class TablePlan:
     columns: dict[str, ColumnPlan] = field(default_factory=dict)
     pieces: list[TablePiece] = field(default_factory=list)
     """All of them, in the order of the table's rows"""
+    path_columns: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """By file: columns that its folders key=value name, with their value in all rows"""
+    rows: RowFilter | None = None
+    """None: all of them"""
 
     @property
     def schema(self) -> pa.Schema:
@@ -80,8 +99,9 @@ class TablePlan:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
     def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
-        """The columns that are read from a file."""
-        return {name: column.type for name, column in self.columns.items()}
+        """The columns that are read from a file: all but those that its path names."""
+        by_path = self.path_columns.get(file.path, {})
+        return {name: column.type for name, column in self.columns.items() if name not in by_path}
 
 
 def plan_tables(
@@ -92,16 +112,15 @@ def plan_tables(
     nodes = {
         name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
         for name, node in config.nodes.items()
-        if node.files
+        if node.has_table
     }
-    edges = []
+    edges: list[TablePlan] = []
     for i, edge in enumerate(config.edges):
-        key = f"graph.edges[{i}]"
-        needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
-        needs += _common_needs(key, edge)
-        if edge.split is not None:
-            needs += _split_needs(f"{key}.split", edge.split)
-        edges.append(_plan(key, edge, needs, config.base, problems))
+        key = config.edge_key(i)
+        same = next((plan for plan in edges if edge.relations and plan.key == key), None)
+        plan = _plan(key, edge, _edge_needs(key, edge), config.base, problems) if same is None else _copied(same)
+        plan.rows = _row_filter(key, edge, same is None)
+        edges.append(plan)
     problems.raise_if_any()
     for name in config.nodes:
         _agree_on_ids(name, config, nodes, edges, (id_types or {}).get(name), problems)
@@ -115,11 +134,37 @@ def _node_needs(key: str, node: NodeConfig) -> list[Need]:
     return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node), *images]
 
 
+def _edge_needs(key: str, edge: EdgeConfig) -> list[Need]:
+    needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
+    if edge.relation_column is not None:
+        needs.append(Need(edge.relation_column, "group", f"{key}.relation_column"))
+    needs += _common_needs(key, edge)
+    if edge.hard_negatives is not None:
+        use = "ids" if edge.hard_negatives.separator is None else "separated"
+        needs.append(Need(edge.hard_negatives.column, use, f"{key}.hard_negatives"))
+    return needs if edge.split is None else needs + _split_needs(f"{key}.split", edge.split)
+
+
+def _row_filter(key: str, edge: EdgeConfig, is_first: bool) -> RowFilter | None:
+    if edge.relation_column is None:
+        return None
+    values = tuple(value for value, relation in edge.relations.items() if relation == edge.relation)
+    others = tuple(value for value in edge.relations if value not in values)
+    on_unknown = edge.on_unknown_relation if is_first else "ignore"
+    return RowFilter(edge.relation_column, values, others, key, on_unknown)
+
+
+def _copied(plan: TablePlan) -> TablePlan:
+    """Of the same table, for another edge type."""
+    return replace(plan, columns={name: replace(column) for name, column in plan.columns.items()})
+
+
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
     needs = []
-    for name, feature in table.features.items():
+    features = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in features.items():
         transform = transform_of(feature)
-        needs.append(Need(transform.column, transform.use, f"{key}.features.{name}"))
+        needs += [Need(column, transform.use, f"{key}.features.{name}") for column in transform.columns]
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():
@@ -136,7 +181,7 @@ def _split_needs(key: str, split: SplitConfig) -> list[Need]:
 def _plan(
     key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
 ) -> TablePlan:
-    plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
+    plan = TablePlan(key, table.csv, inputs_of(key, table, base, problems), needs)
     headers: list[FileHeader] = []
     needed = {need.column for need in needs}
     guessed = False
@@ -146,6 +191,7 @@ def _plan(
             headers.append((file, dict(header.columns)))
             guessed = guessed or header.guessed
             plan.pieces += [TablePiece(file, part) for part in header.pieces]
+    _add_path_columns(plan, needed, headers)
     complete = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
     if complete and len(complete) == len(plan.files):
         for need in needs:
@@ -159,6 +205,15 @@ def _plan(
                     plan.columns[need.column] = column
         _check_uses(plan, complete, problems)
     return plan
+
+
+def _add_path_columns(plan: TablePlan, needed: set[str], headers: list[FileHeader]) -> None:
+    """Give the files the needed columns that their folders key=value name: text, like a column of a CSV file."""
+    for file, header in headers:
+        by_path = {name: value for name, value in file.keys.items() if name in needed and name not in header}
+        if by_path:
+            plan.path_columns[file.path] = by_path
+            header.update(dict.fromkeys(by_path))
 
 
 def _with_fractions(data_type: pa.DataType) -> pa.DataType:

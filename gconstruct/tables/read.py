@@ -15,6 +15,8 @@ from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of
 from gconstruct.problems import Problems, shown
 from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
+from gconstruct.stores import store_errors
+from gconstruct.tables.filters import select_rows
 from gconstruct.tables.headers import why_unreadable
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
@@ -31,7 +33,8 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
     for file in plan.files:
         pieces = [piece for piece in plan.pieces if piece.file == file]
         try:
-            read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
+            with store_errors():
+                read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
         except (UnreadableError, *READ_ERRORS) as err:
             problems.add(why_unreadable(file, err, plan.csv))
             continue
@@ -39,7 +42,8 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
         segments.append(Segment(file.path, 0, read.num_rows))
     if len(problems) > before:
         return None
-    return Table(plan, pa.concat_tables(parts), segments)
+    table = select_rows(Table(plan, pa.concat_tables(parts), segments), problems)
+    return table if len(problems) == before else None
 
 
 def stream_table(plan: TablePlan, problems: Problems, rows_per_batch: int = ROWS_PER_BATCH) -> Iterator[Table]:
@@ -61,13 +65,20 @@ def read_piece(
 def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, rows_per_batch: int) -> Iterator[Table]:
     """Gathers and cuts what the readers give."""
     before, given = len(problems), 0
+    for gathered in _gathered(plan, _read(plan, pieces, problems), rows_per_batch):
+        table = select_rows(gathered, problems) if len(problems) == before else gathered
+        if len(problems) == before and (len(table) or table.unknown_relations):
+            yield table
+            given += 1
+    if len(problems) == before and not given:
+        yield Table(plan, plan.schema.empty_table(), [])
+
+
+def _gathered(plan: TablePlan, read: Iterable[tuple[str, int, pa.Table]], rows_per_batch: int) -> Iterator[Table]:
     parts: list[pa.Table] = []
     segments: list[Segment] = []
     waiting = 0
-    for path, first_row, rows in _read(plan, pieces, problems):
-        if len(problems) > before:
-            parts, segments, waiting = [], [], 0
-            continue
+    for path, first_row, rows in read:
         start = 0
         while start < rows.num_rows:
             taken = min(rows.num_rows - start, rows_per_batch - waiting)
@@ -76,10 +87,9 @@ def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, r
             start, waiting = start + taken, waiting + taken
             if waiting == rows_per_batch:
                 yield Table(plan, pa.concat_tables(parts), segments)
-                given += 1
                 parts, segments, waiting = [], [], 0
-    if len(problems) == before and (waiting or not given):
-        yield Table(plan, pa.concat_tables([*parts, plan.schema.empty_table()]), segments)
+    if waiting:
+        yield Table(plan, pa.concat_tables(parts), segments)
 
 
 def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> Iterator[tuple[str, int, pa.Table]]:
@@ -88,7 +98,12 @@ def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> 
     for piece in pieces:
         file, row = piece.file, piece.part.first_row
         try:
-            for batch in reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv):
+            batches = iter(reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv))
+            while True:
+                with store_errors():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
                 rows = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                 yield file.path, row, caster.cast(file, rows, row)
                 row += rows.num_rows
@@ -105,10 +120,15 @@ class _Caster:
 
     def cast(self, file: InputFile, rows: pa.Table, first_row: int) -> pa.Table:
         """The planned columns. first_row: rows of the file before these."""
-        columns = {
-            name: self._column(file, name, rows.column(name), column, first_row)
-            for name, column in self._plan.columns.items()
-        }
+        by_path = self._plan.path_columns.get(file.path, {})
+        columns = {}
+        for name, planned in self._plan.columns.items():
+            if name in by_path:
+                value = pa.scalar(by_path[name], pa.large_string())
+                column = pa.chunked_array([pa.repeat(value, rows.num_rows)])
+            else:
+                column = rows.column(name)
+            columns[name] = self._column(file, name, column, planned, first_row)
         return pa.table(columns)
 
     def _column(
@@ -117,7 +137,7 @@ class _Caster:
         if (file.path, name) in self._failed:
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
         if not reader_of(file).checks_text:
-            column = pc.cast(column, _as_bytes(column.type))
+            column = pc.cast(_without_views(column), _as_bytes(column.type))
         try:
             return cast_values(column, planned.type)
         except pa.ArrowException:
@@ -128,6 +148,18 @@ class _Caster:
             self._problems.add(f"{file.path} row {first_row + row + 1:,}: {rule} (got {shown(value)}). {fix}")
             self._failed.add((file.path, name))
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dictionaries of string views (categories of polars), which Arrow cannot decode, with plain bytes."""
+    is_dictionary = pa.types.is_dictionary(column.type)
+    if not is_dictionary or not pa.types.is_string_view(column.type.value_type):
+        return column
+    plain = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_binary()))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(plain, pa.dictionary(column.type.index_type, pa.large_binary()))
 
 
 def _as_bytes(data_type: pa.DataType) -> pa.DataType:

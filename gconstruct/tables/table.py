@@ -34,6 +34,8 @@ class Table:
     """Where the rows were read"""
     rows: np.ndarray | None = None
     """int64 (rows): numbers the rows had when they were read, once some were left out"""
+    unknown_relations: int = 0
+    """Rows that were left out because their relation is none of the configuration's"""
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -55,6 +57,14 @@ class Table:
         index = int(np.searchsorted(self._starts, row, side="right")) - 1
         segment = self.segments[index]
         return segment.path, segment.first_row + row - int(self._starts[index]) + 1
+
+    def numbers_in_file(self) -> np.ndarray | None:
+        """int64 (rows): the row of the table's file that each was, from 0; None: the table has several files."""
+        if len(self.plan.files) > 1:
+            return None
+        read = [np.arange(s.first_row, s.first_row + s.rows) for s in self.segments] or [np.empty(0, np.int64)]
+        numbers: np.ndarray = np.concatenate(read)
+        return numbers if self.rows is None else numbers[self.rows]
 
     def column(self, name: str) -> pa.Array:
         """A column in one piece, which replaces its chunks in the table: several uses share one copy."""

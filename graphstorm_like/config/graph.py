@@ -5,14 +5,19 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
-from graphstorm_like.config.features import FeatureField
-from graphstorm_like.config.sizes import MemorySize
+from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.by import ALWAYS
+from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
+from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 class CsvOptions(Strict):
@@ -97,11 +102,25 @@ class LabelConfig(Strict):
         return self
 
 
+def features_in_table(features: dict[str, FeatureConfig], id_column: str | None) -> dict[str, FeatureConfig]:
+    """The features of a table with this column of ids; None: of a table of edges."""
+    placed = {}
+    for name, feature in features.items():
+        try:
+            placed[name] = feature.in_table(id_column)
+        except ValueError as err:
+            raise KeyedError(name, str(err)) from None
+    return placed
+
+
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -112,12 +131,38 @@ class TableConfig(Strict):
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
+        return features_in_table(features, None)
+
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -134,17 +179,41 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_nodes(cls, features: dict[str, FeatureConfig], info: ValidationInfo) -> dict[str, FeatureConfig]:
+        # A node type without a column of ids has no table, as is reported, unless its features are of the graph.
+        return features_in_table(features, info.data.get("id") or "id")
+
     @property
     def split(self) -> None:
         """Nodes are split by label."""
         return None
 
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
+    @property
+    def hard_negatives(self) -> None:
+        """Only edges have them."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
-            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+        if not self.has_table:
+            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            if any(feature.of_columns for feature in self.features.values()):
+                without_files.insert(1 if self.id else 0, "features")
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
@@ -157,21 +226,48 @@ def _relation_or_bool(value: Any) -> Any:
     return value
 
 
+class HardNegativesColumn(Strict):
+    """Wrong targets of an edge that are hard to tell from the true one, for `task.negatives.type: hard`."""
+
+    column: str
+    """A column with lists of ids of target nodes, or one id per row, or a string of ids with `separator`."""
+    separator: str | None = None
+    """What divides the ids of a string; blanks around them do not count."""
+    count: PositiveInt = 8
+    """At most this many of an edge are kept, the first of them; each takes 4 or 8 bytes per edge."""
+
+
+def _relation_may_miss(schema: dict[str, Any]) -> None:
+    """For editors: `relation_column` takes its place."""
+    schema["required"].remove("relation")
+
+
 class EdgeConfig(TableConfig):
     """An edge type (source, relation, target) and the tables of its edges."""
+
+    model_config = ConfigDict(json_schema_extra=_relation_may_miss)
 
     source: Name
     """The node type that edges start at."""
     relation: Name
-    """What the edges mean; with both ends it names the edge type."""
+    """What the edges mean; with both ends it names the edge type. With `relation_column` it is left out."""
     target: Name
     """The node type that edges lead to."""
+    relation_column: str | None = None
+    """A column that tells the relation of each row: the entry makes an edge type of each of `relations`."""
+    relations: Annotated[dict[str, Name], BeforeValidator(relations_of), Accepts("array")] = {}
+    """The values of `relation_column` that are read, and the names of their relations; a list where these are alike."""
+    on_unknown_relation: Literal["error", "drop"] = "error"
+    """What a row whose relation is not in `relations` does: stop with an error, or leave the edge out."""
     source_id: str = "source"
     """The column with the source node's id."""
     target_id: str = "target"
     """The column with the target node's id."""
     split: SplitConfig | None = None
     """For link prediction: which edges are for training, validation and test."""
+    hard_negatives: HardNegativesColumn | None = None
+    """For link prediction: wrong targets of each edge. Ids that no node has are an error, or left out
+    (`on_unknown_node: drop` or `create`)."""
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
@@ -181,6 +277,19 @@ class EdgeConfig(TableConfig):
     """What a null end does: stop with an error, or leave the edge out."""
     on_repeated_edge: Literal["keep", "drop", "error"] = "keep"
     """What an edge with the same two ends as an earlier row does: keep it, leave it out, or stop with an error."""
+
+    _relation_of_column = model_validator(mode="before")(first_relation)
+
+    @model_validator(mode="after")
+    def _relations(self) -> EdgeConfig:
+        if (self.relation_column is None) != (not self.relations):
+            key, other = ("relations", "relation_column")[:: 1 if self.relation_column is not None else -1]
+            raise KeyedError(key, f"must be given, because there is {other!r}")
+        if self.relations and self.relation not in self.relations.values():
+            raise KeyedError("relation", "must be left out, because 'relations' names the relations")
+        if isinstance(self.reverse, str) and len(set(self.relations.values())) > 1:
+            raise KeyedError("reverse", "must be true or false for several relations: a name would stand for all")
+        return self
 
     @model_validator(mode="after")
     def _no_classes(self) -> EdgeConfig:
@@ -196,6 +305,11 @@ class EdgeConfig(TableConfig):
         return {}
 
     @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
+
+    @property
     def edge_type(self) -> EdgeType:
         """(source, relation, target)"""
         return (self.source, self.relation, self.target)
@@ -207,18 +321,6 @@ class EdgeConfig(TableConfig):
             return None
         relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
         return (self.target, relation, self.source)
-
-
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
@@ -240,12 +342,16 @@ class GraphConfig(Strict):
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     memory: MemorySize | None = None
-    """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in the
-    new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in
+    the new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
     """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
     a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []
@@ -258,6 +364,12 @@ class GraphConfig(Strict):
         if not isinstance(value, dict):
             return value
         return {name: ({} if node is None else node) for name, node in value.items()}
+
+    @model_validator(mode="after")
+    def _one_edge_type_an_entry(self) -> GraphConfig:
+        """The model is frozen, so this bypasses its assignment."""
+        object.__setattr__(self, "edges", expanded(self.edges))
+        return self
 
     @model_validator(mode="after")
     def _tables_or_folder(self) -> GraphConfig:
@@ -278,6 +390,14 @@ class GraphConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _partitions_by_known_columns(self) -> GraphConfig:
+        columns = {name: [*node.features, *node.text, *node.labels, *ALWAYS] for name, node in self.nodes.items()}
+        problem = None if self.is_built else self.partitions.problem(columns)
+        if problem is not None:
+            raise KeyedError("partitions", problem)
+        return self
+
     @property
     def is_built(self) -> bool:
         """Whether it is an existing graph folder rather than tables."""
@@ -291,6 +411,10 @@ class GraphConfig(Strict):
             if edge.reverse_type is not None:
                 edge_types.append(edge.reverse_type)
         return edge_types
+
+    def edge_key(self, index: int) -> str:
+        """Where the YAML has an edge type: 'graph.edges[2]'."""
+        return f"graph.edges[{entry_of(self.edges, index)}]"
 
     def edge(self, edge_type: EdgeType) -> EdgeConfig | None:
         """The entry of `edges` for an edge type; None when there is none, and for reverse types."""

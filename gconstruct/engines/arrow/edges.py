@@ -87,6 +87,7 @@ class EdgeTable:
         """The rows without those that lack an end."""
         unreadable, nulls = Problems(), Problems()
         for table in read_rows(self._plan, self._key, self._work, step, unreadable):
+            self.dropped.count("unknown relation", table.unknown_relations)
             bad = np.zeros(len(table), bool)
             for column in dict.fromkeys(self._columns):
                 values = table.column(column)

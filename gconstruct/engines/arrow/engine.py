@@ -92,7 +92,7 @@ class ArrowEngine:
         for name, nodes in self._nodes.items():
             if nodes.open:
                 with trace.step(f"nodes.{name}: number and write") as step:
-                    self._write_nodes(nodes)
+                    self._write_nodes(nodes, trace)
                     step.rows = nodes.ids.count
         for rows in waiting:
             with trace.step(f"edges.{edge_name(rows.config.edge_type)}: sort and write") as step:
@@ -149,15 +149,16 @@ class ArrowEngine:
         step.rows = nodes.rows
         work.count_dropped(f"nodes.{nodes.name}", nodes.dropped.by_reason, nodes.attributes.lost_splits)
         if not nodes.open:
-            self._write_nodes(nodes)
+            self._write_nodes(nodes, work.trace)
         seconds, files = time.perf_counter() - started, len(self._node_plans[nodes.name].files)
         self._say(
             f"{nodes.name}: {counted(nodes.rows, 'node')} from {counted(files, 'file')} ({seconds:.1f} s)"
             + _listed_counts(_counts(nodes.dropped))
         )
 
-    def _write_nodes(self, nodes: Nodes) -> None:
+    def _write_nodes(self, nodes: Nodes, trace: Trace) -> None:
         self._node_schemas[nodes.name] = nodes.write()
+        trace.created(f"nodes.{nodes.name}", nodes.created)
         if nodes.created or nodes.is_empty:
             self._say(f"{nodes.name}: {counted(nodes.created, 'node')} added from edges")
 
