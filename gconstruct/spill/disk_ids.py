@@ -29,13 +29,13 @@ def bucket_of(ids: pa.Array) -> np.ndarray:
 
 
 class DiskIds:
-    """Numbered ids in files of `folder`."""
+    """Numbered ids in files of `folder`. memory: bytes that are gathered before they are written."""
 
-    def __init__(self, folder: Path, id_type: pa.DataType) -> None:
+    def __init__(self, folder: Path, id_type: pa.DataType, memory: int) -> None:
         folder.mkdir(parents=True)
-        self._folder, self._type = folder, id_type
+        self._folder, self._type, self._memory = folder, id_type, memory
         self._gone = np.empty(0, np.int64)
-        self._known = Buckets(folder / "known")
+        self._known = Buckets(folder / "known", memory=memory)
         self._rounds = 0
 
     def add_known(self, ids: pa.Array, numbers: np.ndarray) -> None:
@@ -46,7 +46,7 @@ class DiskIds:
         """Of ids that are not all different, leave the one with the lowest number. The numbers of those left out,
         sorted, and for each of them the one that stays; those that stay are numbered anew without gaps."""
         repeated, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        unique = Buckets(self._folder / "unique")
+        unique = Buckets(self._folder / "unique", memory=self._memory)
         for bucket in range(NUM_BUCKETS):
             index, stay = IdIndex(), _Numbers()
             for batch in self._known.read(bucket):
@@ -69,7 +69,7 @@ class DiskIds:
     def start_round(self) -> DiskRound:
         """Look up a sequence of batches of ids."""
         self._rounds += 1
-        return DiskRound(self, self._folder / f"round-{self._rounds}")
+        return DiskRound(self, self._folder / f"round-{self._rounds}", self._memory)
 
     def load(self, bucket: int) -> tuple[IdIndex, _Numbers]:
         """The table of one bucket, and the numbers of its ids."""
@@ -157,9 +157,9 @@ class DiskIds:
 class DiskRound:
     """Batches of ids to look up together. After `add`, `resolve` goes through the buckets, and `numbers` tells."""
 
-    def __init__(self, ids: DiskIds, folder: Path) -> None:
+    def __init__(self, ids: DiskIds, folder: Path, memory: int) -> None:
         self._ids = ids
-        self._asked = Buckets(folder)
+        self._asked = Buckets(folder, memory=memory)
         self._dealt = Dealt(folder)
 
     def add(self, ids: pa.Array) -> None:

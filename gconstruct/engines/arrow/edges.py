@@ -185,7 +185,7 @@ class EdgeTable:
 
     def _without_repeated(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
         """Leave out, or report, edges that are there already."""
-        spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path())
+        spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path(), self._work.memory.rows)
         for table, source, target in stream:
             spool.append(table, source, target)
             seen.add(source, target)
