@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -236,20 +237,21 @@ def _streams(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _splitters(runs: list[pa.RecordBatch], ranges: int) -> list[object]:
+def _splitters(runs: list[pa.RecordBatch], ranges: int) -> list[Any]:
     """Keys between ranges of about equally many ids."""
-    samples: list[object] = []
+    samples: list[Any] = []
     for run in runs:
         step = max(1, len(run) // _SAMPLE)
         samples += run.column("key").take(pa.array(range(0, len(run), step))).to_pylist()
-    samples.sort()  # type: ignore[type-var]
+    samples.sort()
     step = max(1, len(samples) // ranges)
     return samples[step::step]
 
 
-def _cut(run: pa.RecordBatch, splitter: object) -> int:
+def _cut(run: pa.RecordBatch, splitter: Any) -> int:
     """The first row of a run that is not below a key."""
     if splitter is None:
         return len(run)
     keys = run.column("key")
-    return bisect.bisect_left(range(len(run)), splitter, key=lambda row: keys[row].as_py())
+    row: int = bisect.bisect_left(range(len(run)), splitter, key=lambda row: keys[row].as_py())
+    return row

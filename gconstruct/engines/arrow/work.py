@@ -119,7 +119,8 @@ def rows_per_batch(plan: TablePlan, size: int) -> int:
     first = next(stream_table(plan, Problems(), _PEEKED_ROWS), None)
     if first is None or not len(first):
         return ROWS_PER_BATCH
-    return min(ROWS_PER_BATCH, max(_MIN_ROWS, _BATCH_BYTES * len(first) // max(first.data.nbytes, 1)))
+    row_bytes = max(int(first.data.nbytes) // len(first), 1)
+    return min(ROWS_PER_BATCH, max(_MIN_ROWS, _BATCH_BYTES // row_bytes))
 
 
 def slices(table: Table, state: TableState, pixels: int, memory: int) -> Iterator[tuple[int, Table]]:
