@@ -175,8 +175,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    # The known graph counts with its contents.
-    neutral = {"path", "memory", "like", "add_to", "on_leak", "report"}
+    neutral = {"path", "memory", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.

@@ -71,7 +71,9 @@ def tables(folder: Path, seed: int = 0, rows: int = 2000) -> GraphConfig:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    found = sorted(path for path in (folder / "out" / "graph").rglob("*") if path.is_file())
+    """All files but the report, which tells of seconds."""
+    files = sorted(path for path in (folder / "out" / "graph").rglob("*") if path.is_file())
+    found = [path for path in files if path.stem != "report"]
     return {path.relative_to(folder / "out" / "graph").as_posix(): path.read_bytes() for path in found}
 
 

@@ -90,9 +90,14 @@ class DroppedRows:
         """Rows (from 0) of a table."""
         if not len(rows):
             return
-        dropped = self.by_reason.setdefault(reason, Dropped())
-        dropped.count += len(rows)
+        self.count(reason, len(rows))
+        dropped = self.by_reason[reason]
         dropped.examples += dropped_rows(table, rows[: KEPT_EXAMPLES - len(dropped.examples)], self._columns).examples
+
+    def count(self, reason: str, rows: int) -> None:
+        """Rows without examples."""
+        if rows:
+            self.by_reason.setdefault(reason, Dropped()).count += rows
 
 
 def read_rows(plan: TablePlan, key: str, work: Work, step: Step, problems: Problems) -> Iterator[Table]:
