@@ -7,17 +7,12 @@ fsspec; everything with '://' goes through it.
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from gconstruct.problems import Problems
-
-SUFFIXES = {
-    "parquet": (".parquet", ".pq"),
-    "csv": (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
-}
+from graphstorm_like.config.formats import format_of, listed_suffixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class InputFile:
     path: str
     """Absolute path or URL; this is what messages name."""
     format: str
-    """parquet or csv"""
+    """Name of a format: parquet, csv, ..."""
     size: int
     stamp: str
     """Changes when the file's contents do: mtime in ns, or the store's etag."""
@@ -53,10 +48,10 @@ def resolve(where: str, files: list[str], base: str | None, file_format: str, pr
         full = _absolute(pattern, base)
         lookup = _remote if "://" in full else _local
         for path, size, stamp in lookup(f"{where}.files", full, file_format, problems):
-            kind = _format_of(path) if file_format == "auto" else file_format
+            kind = format_of(path) if file_format == "auto" else file_format
             if kind is None:
                 problems.add(
-                    f"{path}: the file name must end with {_listed()} (got {os.path.basename(path)!r}). "
+                    f"{path}: the file name must end with {listed_suffixes()} (got {os.path.basename(path)!r}). "
                     f"Rename it, or set {where}.format",
                     f"{where}.files",
                 )
@@ -77,19 +72,11 @@ def _absolute(path: str, base: str | None) -> str:
     return os.path.normpath(os.path.join(os.path.abspath(base.removeprefix("file://")), path))
 
 
-def _listed() -> str:
-    return ", ".join(itertools.chain.from_iterable(SUFFIXES.values()))
-
-
-def _format_of(path: str) -> str | None:
-    lower = path.lower()
-    return next((name for name, suffixes in SUFFIXES.items() if lower.endswith(suffixes)), None)
-
-
 def _in_folder(paths: list[str], file_format: str) -> list[str]:
     """The data files of a folder, without hidden ones, '_SUCCESS' and the like."""
     names = sorted(p for p in paths if not os.path.basename(p).startswith((".", "_")))
-    data_files = [p for p in names if _format_of(p) is not None and file_format in ("auto", _format_of(p))]
+    formats = {p: format_of(p, in_folder=True) for p in names}
+    data_files = [p for p in names if formats[p] is not None and file_format in ("auto", formats[p])]
     if file_format == "auto" or data_files:
         return data_files
     return names  # of the format that the YAML names, whatever their endings
@@ -102,7 +89,7 @@ def _no_match(where: str, full: str, kind: str) -> str:
 def _local(where: str, full: str, file_format: str, problems: Problems) -> list[tuple[str, int, str]]:
     if os.path.isdir(full):
         paths = _in_folder([e.path for e in os.scandir(full) if e.is_file()], file_format)
-        rule = f"hold at least one data file (files that end with {_listed()})"
+        rule = f"hold at least one data file (files that end with {listed_suffixes()})"
     elif os.path.exists(full):
         paths, rule = [full], ""
     elif glob.has_magic(full):
@@ -125,7 +112,7 @@ def _remote(where: str, full: str, file_format: str, problems: Problems) -> list
             paths, rule = sorted(p for p in fs.glob(path) if fs.isfile(p)), "match at least one file (got none)"
         elif fs.isdir(path):
             paths = _in_folder([e["name"] for e in fs.ls(path, detail=True) if e["type"] == "file"], file_format)
-            rule = f"hold at least one data file (files that end with {_listed()})"
+            rule = f"hold at least one data file (files that end with {listed_suffixes()})"
         else:
             paths, rule = [path] if fs.exists(path) else [], "be a file, glob or folder that exists (got nothing there)"
         if not paths:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.formats import FormatName
 
 
 def _paths(value: Any) -> Any:
@@ -133,7 +134,7 @@ class TableConfig(Strict):
 
     files: Annotated[Files, Field(min_length=1)]
     """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
-    format: Literal["auto", "parquet", "csv"] = "auto"
+    format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
     features: dict[Name, FeatureField] = {}
@@ -149,7 +150,7 @@ class NodeConfig(Strict):
 
     files: Files = []
     """Paths, globs, folders or URLs; none: the ids come from the edges."""
-    format: Literal["auto", "parquet", "csv"] = "auto"
+    format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
     id: str | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder
 from gconstruct.encoding.splits import HashedIds
-from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import Problems
+from gconstruct.tables.table import Table
 
 
 def whole_table(encoder: TableEncoder, table: Table, hashed_ids: HashedIds, problems: Problems) -> Attributes | None:

@@ -17,10 +17,10 @@ from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder
 from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
-from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import Dropped
 from gconstruct.splits import EDGE_SEPARATOR
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
 
@@ -66,7 +66,7 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     for ends, (node_type, _) in zip((source, target), names, strict=True):
         if ends.unresolved.size:
             ids[node_type].want(ends)
-    return EdgeRows(config, source, target, attributes, dropped, len(table.files))
+    return EdgeRows(config, source, target, attributes, dropped, len(table.plan.files))
 
 
 def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, Dropped]]:

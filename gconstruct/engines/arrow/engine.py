@@ -21,12 +21,13 @@ from gconstruct.encoding import TableEncoder
 from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
-from gconstruct.engines.arrow.plan import TablePlan, plan_tables
-from gconstruct.engines.arrow.read import Table, read_table
 from gconstruct.engines.base import Progress
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Dropped, Step, Trace
+from gconstruct.tables.plan import TablePlan, plan_tables
+from gconstruct.tables.read import read_table
+from gconstruct.tables.table import Table
 from gconstruct.write import file_names, write_columns
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
@@ -158,7 +159,7 @@ class ArrowEngine:
         return rows if waits else None
 
     def _note_table(self, key: str, table: Table) -> None:
-        self._trace.table(key, files=len(table.files), rows=len(table), size=sum(file.size for file in table.files))
+        self._trace.table(key, files=len(table.plan.files), rows=len(table), size=sum(f.size for f in table.plan.files))
         for column in table.data.schema.names:
             self._trace.nulls(key, column, table.data.column(column).null_count)
 

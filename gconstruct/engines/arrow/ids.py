@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct import rules
-from gconstruct.engines.arrow.read import Table
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import KEPT_EXAMPLES, Dropped, Example
+from gconstruct.tables.table import Table
 from gconstruct.values import all_integers
 
 

@@ -69,6 +69,10 @@ class Cluster:
         (report,) = self._job(sent.mapPartitionsWithIndex(partial(_guarded, _reports)), [last])
         return report
 
+    def empty(self, receivers: int) -> RDD:
+        """What was sent when nothing was."""
+        return self.send(self.context.parallelize([], 1), receivers)
+
     def collect(self, rows: RDD) -> list[Any]:
         """The values of all pairs, which must be few and small."""
         return self._job(rows.map(_value), None)
@@ -139,11 +143,16 @@ def _key(pair: Pair) -> Key:
     return pair[0]
 
 
-def _reports(number: int, incoming: Iterator[Pair]) -> Iterator[Report]:
+def merged_reports(incoming: Iterable[Pair]) -> Pair:
+    """(LAST,) -> the reports of all pieces in one"""
     whole = Report()
     for _, report in in_order(incoming):
         whole.add(report)
-    yield whole
+    return (LAST,), whole
+
+
+def _reports(number: int, incoming: Iterator[Pair]) -> Iterator[Report]:
+    yield merged_reports(incoming)[1]
 
 
 def _to_group(number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:

@@ -42,7 +42,7 @@ class CreatedStages:
 
     def sample(self, bucket: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
         """Reports of the number of ids, whether they are integers, and some of them."""
-        for key, blob in incoming:
+        for _, blob in incoming:
             ids, report = unpack(blob).column(IDS), Report()
             report.counts["ids"] = len(ids)
             report.counts["not integers"] = int(not _integer_strings(ids))
@@ -91,17 +91,15 @@ class RangeStages:
 
     def sort(self, number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
         """(pieces + range, CREATED, slice) -> its ids in their order"""
-        arrays = [unpack(blob).column(IDS) for _, blob in incoming]
+        if number == self.ranges:  # the receiver of reports
+            return
+        arrays, report = [unpack(blob).column(IDS) for _, blob in incoming], Report()
+        report.by_piece[number] = sum(map(len, arrays))
         if arrays:
             ids = pa.concat_arrays(arrays)
             ids = ids.take(pc.sort_indices(sort_key(ids, self.as_integers)))
             for part, batch in enumerate(slices(pa.record_batch([ids], names=[IDS]))):
                 yield (self.first + number, CREATED, part), pack(batch)
-
-    def count(self, number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
-        """Reports of the number of ids in the range"""
-        report = Report()
-        report.by_piece[number] = sum(unpack(blob).num_rows for _, blob in incoming)
         yield (LAST, number), report
 
     def _ranges_of(self, ids: pa.Array) -> np.ndarray:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from gconstruct.csc import position_dtype
 from gconstruct.encoding import TableState
-from gconstruct.engines.arrow.read import Table
+from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import ORDER, batch_of, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
@@ -109,7 +109,7 @@ class EdgeRows:
         yield (LAST, piece), report
 
     def _send_known(self, piece: int, known: KnownEdges, report: Report) -> Iterator[Pair]:
-        ends, table = self.stages.ends, known.table
+        table = known.table
         encoder = self.stages.fitting.encoder
         encoded = encoder.apply(table, self.state, lambda: self._hashed_ids(table), report.problems)
         if encoded is None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.engines.arrow.read import Table
+from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import IDS, ORDER, POSITIONS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, look_up
@@ -66,7 +66,9 @@ class EndStages:
     """'edges.user:buys:item': of the trace"""
     buckets: tuple[Buckets, Buckets]
     may_create: tuple[bool, bool]
-    """Whether ids that are not in the index become nodes"""
+    """Whether ids that are not in the node table become nodes"""
+    in_table: tuple[int, int]
+    """Nodes of both tables: those that other edges add come after them"""
 
     @property
     def columns(self) -> list[str]:
@@ -172,11 +174,12 @@ class EndStages:
         return sides[0], sides[1]
 
     def known(self, ends: PieceEnds, found: Sequence[Found]) -> np.ndarray:
-        """bool (rows): edges that stay: their ends are in the index, or become nodes."""
+        """bool (rows): edges that stay: their ends are in the node tables, or become nodes."""
         keep = np.ones(len(ends.table), bool)
         for side, of_side in enumerate(found):
             if not self.may_create[side]:
-                keep &= of_side.positions[ends.codes[side]] >= 0
+                order = of_side.order[ends.codes[side]]
+                keep &= (order >= 0) & (order < self.in_table[side])
         return keep
 
     def check(self, piece: int, incoming: Iterator[Pair]) -> Iterator[Pair]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from gconstruct.csc import csc_order
 from gconstruct.engines.spark.blobs import ORDER, joined, unpack
-from gconstruct.engines.spark.cluster import Pair
+from gconstruct.engines.spark.cluster import Pair, merged_reports
 from gconstruct.spill.columns import ColumnsWriter
 from gconstruct.write import write_columns
 from graphstorm_like.errors import DataError
@@ -69,7 +69,7 @@ class NodeFiles:
     def write(self, partition: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
         """Rows in their order -> the file. (partition,) -> Written."""
         if partition == len(self.files):
-            yield from incoming  # reports
+            yield merged_reports(incoming)
             return
         file = self.files[partition]
         with _writing(self.folder, file) as writer:
@@ -128,7 +128,7 @@ class BothDirections:
     def write(self, number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
         """(receiver,) -> Written."""
         if number == self.receivers:
-            yield from incoming  # reports
+            yield merged_reports(incoming)
             return
         direction, partition = divmod(number, len(self.directions[0].files))
         yield (number,), self.directions[direction].write(partition, incoming)

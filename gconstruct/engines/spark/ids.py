@@ -8,7 +8,7 @@ Every id of a node type is in the bucket that its hash names, so that no process
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.engines.arrow.read import Table
+from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import IDS, LEFT_OUT, ORDER, POSITIONS, ROWS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair, in_order
 from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.hashing import hash_strings
+from gconstruct.problems import Problems
 from gconstruct.report.trace import KEPT_EXAMPLES
 from gconstruct.values import all_integers
 
@@ -65,7 +66,7 @@ class NodeIdStages:
         table = self.table.read(piece, report.problems, [self.column])
         if table is not None:
             ids = table.column(self.column)
-            report.counts["rows"] = report.by_piece[piece] = len(ids)
+            report.counts["rows"] = len(ids)
             if table.untyped(self.column):
                 report.counts["not integers"] = int(not all_integers(ids))
             rows = np.arange(len(ids))
@@ -74,13 +75,13 @@ class NodeIdStages:
                 self._note_nulls(table, null, report)
                 rows = np.delete(rows, null)
                 ids = ids.drop_null()
+            report.by_piece[piece] = len(ids)
             batch = pa.record_batch([ids, pa.array(rows)], names=[IDS, ROWS])
             for bucket, part in split(batch, self.buckets.of(ids)):
                 yield (bucket, piece), pack(part)
         yield (LAST, piece), report
 
     def _note_nulls(self, table: Table, null: np.ndarray, report: Report) -> None:
-        report.counts["dropped"] += len(null)
         if self.skip:
             dropped = dropped_rows(table, null, (self.column,))
             report.trace.dropped(self.key, "null id", dropped.count, dropped.examples)
@@ -88,8 +89,8 @@ class NodeIdStages:
             report.problems.add(rules.null_ids(table, table.key, self.column, null))
 
     def find_repeated(self, bucket: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
-        """(piece, bucket) -> rows whose id an earlier row has. Notes: (piece, row, value, piece and row of the first)
-        of the first few of them."""
+        """(piece, LEFT_OUT, bucket) -> rows whose id an earlier row has. Notes: (piece, row, piece and row that had the
+        id first, id) of the first few of them."""
         report = Report()
         pairs = [(key, unpack(blob)) for key, blob in in_order(incoming) if key[0] != LAST]
         if pairs:
@@ -104,8 +105,16 @@ class NodeIdStages:
             if self.skip and repeated.size:
                 batch = pa.record_batch([pa.array(rows[repeated])], names=[ROWS])
                 for piece, part in split(batch, pieces[repeated]):
+                    report.counts["left out", piece] = part.num_rows
                     yield (piece, LEFT_OUT, bucket), pack(part)
         yield (LAST, bucket), report
+
+    def places(self, rows: Sequence[tuple[int, int]], _: int, __: Iterator[Pair]) -> Iterator[Pair]:
+        """(number,) -> file and row (from 1) of the n-th (piece, row)"""
+        for number, (piece, row) in enumerate(rows):
+            table = self.table.read(piece, Problems(), [self.column])
+            assert table is not None, "it was read before"
+            yield (number,), table.place(row)
 
     def kept(self, table: Table, incoming: Iterable[Pair]) -> Table:
         """A piece without rows that have no id, or that a bucket found to be repeated."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.encoding.table import Statistics
-from gconstruct.engines.arrow.read import Table
+from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import CREATED, IDS, Columns, batch_of, by_order, joined, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages, indexed

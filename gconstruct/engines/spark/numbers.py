@@ -46,7 +46,8 @@ class Numbering:
         if self.partitions == 1:
             return [0, self.count]
         whole, rest = divmod(self.count, self.partitions)
-        sizes = np.full(self.partitions, whole) + np.bincount(self._assignment_of_first(rest), minlength=self.partitions)
+        larger = np.bincount(self._assignment_of_first(rest), minlength=self.partitions)
+        sizes = whole + larger
         return [0, *np.cumsum(sizes).tolist()]
 
     def _assignment_of_first(self, count: int) -> np.ndarray:

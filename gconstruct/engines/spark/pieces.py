@@ -1,15 +1,21 @@
-"""Pieces of a table, which executors read."""
+"""Pieces of a table, which executors read: parts of large files, or several small files together."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
+import pyarrow as pa
 
-from gconstruct.engines.arrow.plan import TablePlan
-from gconstruct.engines.arrow.read import Table, read_table
 from gconstruct.problems import Problems
+from gconstruct.tables.plan import TablePiece, TablePlan
+from gconstruct.tables.read import stream_piece
+from gconstruct.tables.table import Segment, Table
+
+WORK_BYTES = 64 << 20
+"""About the size of the files that one task reads"""
+_ALL_ROWS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +23,42 @@ class WorkTable:
     """A table and its pieces: all that an executor needs to read one of them."""
 
     plan: TablePlan
+    groups: tuple[tuple[TablePiece, ...], ...]
+    """By piece: what is read together"""
+
+    @classmethod
+    def of(cls, plan: TablePlan) -> WorkTable:
+        """Gather what is small."""
+        parts_of = Counter(part.file.path for part in plan.pieces)
+        groups: list[list[TablePiece]] = []
+        size = 0.0
+        for part in plan.pieces:
+            own = part.file.size / parts_of[part.file.path]
+            if not groups or size + own > WORK_BYTES:
+                groups.append([])
+                size = 0.0
+            groups[-1].append(part)
+            size += own
+        return cls(replace(plan, pieces=[]), tuple(map(tuple, groups)))
 
     @property
     def pieces(self) -> int:
-        return len(self.plan.files)
+        """Their number"""
+        return len(self.groups)
 
     def read(self, piece: int, problems: Problems, columns: Sequence[str] | None = None) -> Table | None:
         """The rows of a piece, with all columns or some; None: `problems` says what is wrong."""
-        plan, file = self.plan, self.plan.files[piece]
-        wanted = {name: plan.columns[name] for name in (columns or plan.columns)}
-        table = read_table(replace(plan, files=[file], columns=wanted), problems)
-        if table is None:
-            return None
-        starts = np.zeros(len(plan.files) + 1, np.int64)
-        starts[piece + 1 :] = len(table)
-        return replace(table, files=plan.files, starts=starts)
+        before, plan = len(problems), self.plan
+        if columns is not None:
+            plan = replace(plan, columns={name: plan.columns[name] for name in columns})
+        parts: list[pa.Table] = []
+        segments: list[Segment] = []
+        for part in self.groups[piece]:
+            for table in stream_piece(plan, part, problems, _ALL_ROWS):
+                parts.append(table.data)
+                segments += table.segments
+        return Table(plan, pa.concat_tables(parts), segments) if len(problems) == before else None
 
     def nothing(self) -> Table:
         """The table without rows."""
-        raise NotImplementedError
+        return Table(self.plan, self.plan.schema.empty_table(), [])

@@ -7,16 +7,22 @@ files, column names and types are reported together.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pyarrow as pa
 
-from gconstruct.engines.arrow.peek import peek
 from gconstruct.features import transform_of
 from gconstruct.inputs import InputFile, resolve
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
+from gconstruct.readers import Piece
+from gconstruct.tables.headers import read_header
 from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, SplitConfig, TableConfig
 from graphstorm_like.errors import unknown
+
+FileHeader: TypeAlias = tuple[InputFile, dict[str, pa.DataType | None]]
+"""A file and the types of its columns by name"""
+_NUMBER_USES = {"numeric", "scalar", "number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,17 @@ class ColumnPlan:
     """The reason for this type, for messages about values that cannot be cast"""
 
 
+@dataclass(frozen=True, slots=True)
+class TablePiece:
+    """Rows of one file that can be read without the others."""
+
+    file: InputFile
+    part: Piece
+
+
 @dataclass(slots=True)
 class TablePlan:
-    """One table: its files and the columns that are read."""
+    """One table: its files and the columns that are read. It can be sent to other processes."""
 
     key: str
     """'graph.nodes.item' or 'graph.edges[2]'"""
@@ -54,6 +68,17 @@ class TablePlan:
     files: list[InputFile]
     needs: list[Need]
     columns: dict[str, ColumnPlan] = field(default_factory=dict)
+    pieces: list[TablePiece] = field(default_factory=list)
+    """All of them, in the order of the table's rows"""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns as they are once they are cast."""
+        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+    def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
+        """The columns that are read from a file."""
+        return {name: column.type for name, column in self.columns.items()}
 
 
 def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, TablePlan], list[TablePlan]]:
@@ -107,11 +132,15 @@ def _plan(
     key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
 ) -> TablePlan:
     plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
-    headers: list[tuple[InputFile, dict[str, pa.DataType | None]]] = []
+    headers: list[FileHeader] = []
+    needed = {need.column for need in needs}
+    guessed = False
     for file in plan.files:
-        header = peek(file, table.csv, problems, f"{key}.files")
+        header = read_header(file, table.csv, needed, problems, f"{key}.files")
         if header is not None:
-            headers.append((file, header))
+            headers.append((file, dict(header.columns)))
+            guessed = guessed or header.guessed
+            plan.pieces += [TablePiece(file, part) for part in header.pieces]
     complete = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
     if complete and len(complete) == len(plan.files):
         for need in needs:
@@ -120,12 +149,21 @@ def _plan(
                 if column is not None:
                     if need.use == "image" and _is_bytes(need.column, complete):
                         column.type = pa.large_binary()
+                    if guessed and {n.use for n in needs if n.column == need.column} <= _NUMBER_USES:
+                        column.type = _with_fractions(column.type)
                     plan.columns[need.column] = column
         _check_uses(plan, complete, problems)
     return plan
 
 
-def _is_bytes(column: str, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]]) -> bool:
+def _with_fractions(data_type: pa.DataType) -> pa.DataType:
+    """Whole numbers of the first rows may have fractions further down."""
+    if kind_of(data_type) == "list of integer":
+        return pa.large_list(pa.float64())
+    return pa.float64() if kind_of(data_type) == "integer" else data_type
+
+
+def _is_bytes(column: str, headers: list[FileHeader]) -> bool:
     """Whether a column holds bytes in all files. Outside of images, bytes are read as text."""
     types = [header[column] for _, header in headers]
     return all(t is not None and (pa.types.is_binary(t) or pa.types.is_large_binary(t)) for t in types)
@@ -138,9 +176,7 @@ def _has_columns(file: InputFile, header: dict[str, pa.DataType | None], needs: 
     return not missing
 
 
-def _column_plan(
-    need: Need, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
-) -> ColumnPlan | None:
+def _column_plan(need: Need, headers: list[FileHeader], problems: Problems) -> ColumnPlan | None:
     column = need.column
     typed = [(file, header[column]) for file, header in headers if header[column] is not None]
     if not typed:
@@ -162,9 +198,7 @@ def _column_plan(
     return ColumnPlan(merged, False, first_file.path, str(first_type), why)
 
 
-def _check_uses(
-    plan: TablePlan, headers: list[tuple[InputFile, dict[str, pa.DataType | None]]], problems: Problems
-) -> None:
+def _check_uses(plan: TablePlan, headers: list[FileHeader], problems: Problems) -> None:
     for need in plan.needs:
         for file, header in headers if need.column in plan.columns else []:
             data_type = header[need.column]

@@ -1,0 +1,178 @@
+"""One edge table, as the driver sees it: which jobs run, and what they tell of its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gconstruct import rules
+from gconstruct.encoding import TableState
+from gconstruct.engines.spark.build_nodes import NodeBuild, Places, fit
+from gconstruct.engines.spark.cluster import Cluster
+from gconstruct.engines.spark.edges import EdgeRows, EdgeStages
+from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages, as_index
+from gconstruct.engines.spark.files import BothDirections, EdgeFiles, GraphFolder, Written
+from gconstruct.engines.spark.nodes import Fitting
+from gconstruct.engines.spark.numbers import Numbering
+from gconstruct.engines.spark.pieces import WorkTable
+from gconstruct.engines.spark.report import Report
+from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.report.trace import Trace
+from gconstruct.tables.plan import TablePlan
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.graph import EdgeConfig
+from graphstorm_like.graph.schema import EdgeTypeSchema
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+
+
+class EdgeBuild:
+    """The edges of one type, and of its reverse."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        config: EdgeConfig,
+        plan: TablePlan,
+        ends: tuple[NodeBuild, NodeBuild],
+        receivers: int,
+    ) -> None:
+        """ends: the node types of sources and targets. receivers: buckets of all node types."""
+        self.config, self.key = config, f"edges.{edge_name(config.edge_type)}"
+        self.dropped: dict[str, int] = {}
+        """Edges that were left out, by reason"""
+        self.lost_splits: dict[str, int] = {}
+        self.schemas: dict[EdgeType, EdgeTypeSchema] = {}
+        self.rows = 0
+        """Edges that stay"""
+        self.files = len(plan.files)
+        self.wanted: RDD | None = None
+        """Ids that become nodes, in the buckets of all node types"""
+        self.repeated = 0
+        self._cluster, self._receivers, self._ends = cluster, receivers, ends
+        may_create = tuple(not end.has_table or config.on_unknown_node == "create" for end in ends)
+        table = WorkTable.of(plan)
+        buckets = (ends[SOURCE].buckets, ends[TARGET].buckets)
+        in_table = (ends[SOURCE].in_table, ends[TARGET].in_table)
+        stages = EndStages(table, config, self.key, buckets, (may_create[0], may_create[1]), in_table)
+        self._stages = EdgeStages(stages, Fitting(table, config, "."))
+        self._requests: RDD | None = None
+        self._answers: RDD | None = None
+        self._state: TableState | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its edges may add nodes."""
+        return any(self._stages.ends.may_create)
+
+    def ask(self, problems: Problems, trace: Trace) -> bool:
+        """Send the ids of both ends to their buckets. False: `problems` says what is wrong."""
+        ends = self._stages.ends
+        self._requests = self._cluster.send(self._cluster.over(ends.table.pieces, ends.ask), self._receivers)
+        report = self._cluster.report(self._requests)
+        problems.add_all(report.problems)
+        trace.merge(report.trace)
+        if len(report.problems):
+            return False
+        size = sum(file.size for file in ends.table.plan.files)
+        trace.table(self.key, files=self.files, rows=report.counts["rows"], size=size)
+        self._count(report, "null end")
+        self.rows = sum(report.by_piece.values())
+        return True
+
+    def _count(self, report: Report, reason: str) -> None:
+        if report.counts[reason]:
+            self.dropped[reason] = report.counts[reason]
+
+    def find(self, indexes: dict[str, RDD]) -> Report:
+        """Look up what was asked; indexes: ids and numbers by node type."""
+        assert self._requests is not None
+        of_ends = dict.fromkeys(end.name for end in self._ends)
+        marked = [self._cluster.run(indexes[name], as_index, stay=True) for name in of_ends]
+        found = self._cluster.run(self._cluster.together(*marked, self._requests), self._stages.ends.answer)
+        self._answers = self._cluster.send(found, self._stages.ends.table.pieces)
+        return self._cluster.report(self._answers)
+
+    def check(self, found: Report, problems: Problems, trace: Trace) -> None:
+        """What becomes of ids that are not in the index: they become nodes, are left out, or are a problem."""
+        missing = [found.counts["missing", side] for side in (SOURCE, TARGET)]
+        if not any(missing):
+            return
+        ends = self._stages.ends
+        assert self._answers is not None
+        self.wanted = self._cluster.send(self._cluster.run(self._answers, ends.check), self._receivers)
+        report = self._cluster.report(self.wanted)
+        if self.config.on_unknown_node != "drop":
+            for side in (SOURCE, TARGET):
+                self._note_unknown(side, report, missing[side], problems)
+        trace.merge(report.trace)
+        self._count(report, "unknown node")
+        self.rows = sum(report.by_piece.values())
+
+    def _note_unknown(self, side: int, report: Report, ids: int, problems: Problems) -> None:
+        edges = report.counts["unknown", side]
+        if not edges:
+            return
+        first: dict[object, tuple[str, int]] = {}
+        for of_side, file, row, value in report.notes:
+            if of_side == side:
+                first.setdefault(value, (file, row))
+        values = list(first)[:EXAMPLES]
+        places = Places(first[value] for value in values)
+        column = (self.config.source_id, self.config.target_id)[side]
+        key, name = self._stages.ends.table.plan.key, self._ends[side].name
+        problems.add(rules.unknown_nodes(places, key, column, name, range(len(values)), values, edges, ids))
+
+    def fit(self, problems: Problems) -> None:
+        """What the attributes need to know of all rows."""
+        self._state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._answers, problems)
+
+    def write(
+        self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], problems: Problems, trace: Trace
+    ) -> dict[EdgeType, list[Written]]:
+        """Write the files, by partition, and set `schemas`."""
+        assert self._state is not None
+        assert self._answers is not None
+        numberings = (self._ends[SOURCE].numbering(), self._ends[TARGET].numbering())
+        both = BothDirections(tuple(self._edge_files(folder, files, numberings)))
+        rows = EdgeRows(self._stages, self._state, numberings, len(both.directions), self.rows)
+        sent = self._cluster.send(self._cluster.run(self._answers, rows.send), both.receivers, in_order=True)
+        written = self._cluster.collect(self._cluster.run(sent, both.write))
+        report: Report = written.pop()
+        problems.add_all(report.problems)
+        trace.merge(report.trace)
+        count = len(written) // len(both.directions)
+        self.repeated = sum(file.repeated for file in written[:count])
+        self._describe(report)
+        return dict(zip(self._types(), [written[:count], written[count:]], strict=False))
+
+    def _types(self) -> list[EdgeType]:
+        edge = self.config
+        return [edge.edge_type] if edge.reverse_type is None else [edge.edge_type, edge.reverse_type]
+
+    def _edge_files(
+        self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], numberings: tuple[Numbering, Numbering]
+    ) -> list[EdgeFiles]:
+        starts = [tuple(numbering.partition_starts) for numbering in numberings]
+        return [
+            EdgeFiles(folder, files[edge_type], starts[direction], starts[1 - direction])
+            for direction, edge_type in enumerate(self._types())
+        ]
+
+    def _describe(self, report: Report) -> None:
+        assert self._state is not None
+        attributes = self._stages.fitting.encoder.describe(self._state, report.encoded)
+        self.lost_splits = attributes.lost_splits
+        schema = EdgeTypeSchema(
+            edge_type=self.config.edge_type,
+            count=self.rows,
+            features=attributes.features,
+            text=attributes.text,
+            labels=attributes.labels,
+            split_counts=attributes.split_counts,
+            reverse=self.config.reverse_type,
+        )
+        self.schemas[schema.edge_type] = schema
+        if self.config.reverse_type is not None:
+            ends = {"edge_type": self.config.reverse_type, "reverse": self.config.edge_type, "is_reverse": True}
+            self.schemas[self.config.reverse_type] = schema.model_copy(update=ends)

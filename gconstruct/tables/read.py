@@ -1,0 +1,164 @@
+"""Rows of planned tables, whole, by piece, or as a stream in order.
+
+Out: Tables with the planned columns, cast to the planned types. What cannot be read or cast goes to `problems` with
+file and row; all files are read nevertheless, so that one attempt tells all that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.inputs import InputFile
+from gconstruct.kinds import kind_of
+from gconstruct.problems import Problems, shown
+from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
+from gconstruct.tables.headers import why_unreadable
+from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
+from gconstruct.tables.table import Segment, Table
+from gconstruct.values import cast_values, first_failure
+
+ROWS_PER_BATCH = 1 << 16
+
+
+def read_table(plan: TablePlan, problems: Problems) -> Table | None:
+    """All rows of a table, or None when something could not be read (then `problems` says what)."""
+    before = len(problems)
+    parts: list[pa.Table] = []
+    segments: list[Segment] = []
+    for file in plan.files:
+        pieces = [piece for piece in plan.pieces if piece.file == file]
+        try:
+            read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
+        except (UnreadableError, *READ_ERRORS) as err:
+            problems.add(why_unreadable(file, err, plan.csv))
+            continue
+        parts.append(_Caster(plan, problems).cast(file, read, 0))
+        segments.append(Segment(file.path, 0, read.num_rows))
+    if len(problems) > before:
+        return None
+    return Table(plan, pa.concat_tables(parts), segments)
+
+
+def stream_table(plan: TablePlan, problems: Problems, rows_per_batch: int = ROWS_PER_BATCH) -> Iterator[Table]:
+    """All rows of a table in order, in Tables of `rows_per_batch` rows at most; small files share one.
+
+    No Table comes after a row that could not be read (then `problems` says what): ask for problems at the end. A table
+    without rows gives one Table without rows.
+    """
+    yield from _stream(plan, plan.pieces, problems, rows_per_batch)
+
+
+def read_piece(
+    plan: TablePlan, piece: TablePiece, problems: Problems, rows_per_batch: int = ROWS_PER_BATCH
+) -> Iterator[Table]:
+    """As `stream_table`, of one of `plan.pieces`."""
+    yield from _stream(plan, [piece], problems, rows_per_batch)
+
+
+def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, rows_per_batch: int) -> Iterator[Table]:
+    """Gathers and cuts what the readers give."""
+    before, given = len(problems), 0
+    parts: list[pa.Table] = []
+    segments: list[Segment] = []
+    waiting = 0
+    for path, first_row, rows in _read(plan, pieces, problems):
+        if len(problems) > before:
+            parts, segments, waiting = [], [], 0
+            continue
+        start = 0
+        while start < rows.num_rows:
+            taken = min(rows.num_rows - start, rows_per_batch - waiting)
+            parts.append(rows.slice(start, taken))
+            segments.append(Segment(path, first_row + start, taken))
+            start, waiting = start + taken, waiting + taken
+            if waiting == rows_per_batch:
+                yield Table(plan, pa.concat_tables(parts), segments)
+                given += 1
+                parts, segments, waiting = [], [], 0
+    if len(problems) == before and (waiting or not given):
+        yield Table(plan, pa.concat_tables([*parts, plan.schema.empty_table()]), segments)
+
+
+def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> Iterator[tuple[str, int, pa.Table]]:
+    """(file, rows of the file before, rows) of everything that can be read."""
+    caster = _Caster(plan, problems)
+    for piece in pieces:
+        file, row = piece.file, piece.part.first_row
+        try:
+            for batch in reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv):
+                rows = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+                yield file.path, row, caster.cast(file, rows, row)
+                row += rows.num_rows
+        except (UnreadableError, *READ_ERRORS) as err:
+            problems.add(why_unreadable(file, err, plan.csv))
+
+
+class _Caster:
+    """Casts columns to the planned types; of each column of each file the first value that does not fit is told."""
+
+    def __init__(self, plan: TablePlan, problems: Problems) -> None:
+        self._plan, self._problems = plan, problems
+        self._failed: set[tuple[str, str]] = set()
+
+    def cast(self, file: InputFile, rows: pa.Table, first_row: int) -> pa.Table:
+        """The planned columns. first_row: rows of the file before these."""
+        columns = {
+            name: self._column(file, name, rows.column(name), column, first_row)
+            for name, column in self._plan.columns.items()
+        }
+        return pa.table(columns)
+
+    def _column(
+        self, file: InputFile, name: str, column: pa.ChunkedArray, planned: ColumnPlan, first_row: int
+    ) -> pa.ChunkedArray:
+        if (file.path, name) in self._failed:
+            return pa.chunked_array([pa.nulls(len(column), planned.type)])
+        if not reader_of(file).checks_text:
+            column = pc.cast(column, _as_bytes(column.type))
+        try:
+            return cast_values(column, planned.type)
+        except pa.ArrowException:
+            row = first_failure(column, planned.type)
+            value = _decoded(column[row].as_py())
+            rule = f"column {name!r} must hold {_described(planned.type)}"
+            fix = planned.why or "Correct the value, or cast the column"
+            self._problems.add(f"{file.path} row {first_row + row + 1:,}: {rule} (got {shown(value)}). {fix}")
+            self._failed.add((file.path, name))
+            return pa.chunked_array([pa.nulls(len(column), planned.type)])
+
+
+def _as_bytes(data_type: pa.DataType) -> pa.DataType:
+    """The type with bytes instead of strings. Neither Parquet nor Arrow checks that strings which it reads are UTF-8; a
+    cast from bytes to strings does."""
+    if pa.types.is_dictionary(data_type):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else value
+    if kind_of(data_type) == "string":
+        return pa.large_binary()
+    if kind_of(data_type).startswith("list of "):
+        value = _as_bytes(data_type.value_type)
+        return data_type if value == data_type.value_type else pa.large_list(value)
+    return data_type
+
+
+def _decoded(value: object) -> object:
+    """Bytes, also within a list, as text; those that are not UTF-8 stay bytes."""
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _described(data_type: pa.DataType) -> str:
+    kind = kind_of(data_type)
+    if kind == "list of string":
+        return "lists of UTF-8 text"
+    named = {"integer": "int64 integers", "float": "numbers", "string": "UTF-8 text"}
+    return named.get(kind, f"values of type {data_type}")
