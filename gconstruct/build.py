@@ -20,7 +20,7 @@ from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
 _WHOLE = "whole"
 """Folder inside the new one for a graph that is yet to be partitioned: after a kill there is one folder to clean up."""
@@ -131,18 +131,22 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    # With one partition the method does not matter, and folders from before `partitions` existed stay valid.
-    neutral = {"path"} if config.partitions.count > 1 else {"path", "partitions"}
-    settings = config.model_dump(mode="json", exclude=neutral)
-    for node in settings["nodes"].values():
-        if not node["image"]:
-            del node["image"]  # graph folders from before images existed stay valid
+    neutral = {"path", "like", "add_to"}  # the known graph counts with its contents
+    if config.partitions.count == 1:
+        neutral.add("partitions")
+    # Without defaults: folders stay valid when a later version has more options.
+    settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
         "engine": ENGINE_VERSION,
         "files": [[f.path, f.size, f.stamp] for f in files],
     }
+    if config.like is not None or config.add_to is not None:
+        from gconstruct.known import known_graph
+
+        known = known_graph(config)
+        content["known"] = [known.key, known.fingerprint()]
     if plugins := _plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)

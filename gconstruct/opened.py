@@ -31,7 +31,7 @@ class Rows:
     """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
-        self._pieces = pieces
+        self.pieces = self._pieces = pieces
         self._starts = np.cumsum([0, *(piece.num_rows for piece in pieces)])
 
     def __len__(self) -> int:
@@ -47,6 +47,19 @@ class Rows:
         """A complete column of numbers (n); no copy when there is one piece."""
         columns = [piece.column(name).to_numpy() for piece in self._pieces]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+    def whole(self) -> dict[str, np.ndarray | pa.Array]:
+        """All rows of all columns; no copy when there is one piece."""
+        columns: dict[str, np.ndarray | pa.Array] = {}
+        for name in self.names:
+            parts = [_plain(piece.column(name)) for piece in self._pieces]
+            if len(parts) == 1:
+                columns[name] = parts[0]
+            elif all(isinstance(part, np.ndarray) for part in parts):
+                columns[name] = np.concatenate(parts)
+            else:
+                columns[name] = pa.concat_arrays([_to_arrow(part) for part in parts])
+        return columns
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
         """Some rows of all columns; nothing else is read."""

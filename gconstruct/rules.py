@@ -37,6 +37,13 @@ def repeated_ids(table: Rows, key: str, column: str, bad: Bad, values: Values, f
     return bad_rows(table, bad, values, f"column {column!r}", rule, _skip(key))
 
 
+def known_ids(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
+    """Nodes with the id of a node of the graph that the table adds to."""
+    return bad_rows(
+        table, bad, values, f"column {column!r}", "new: the graph of graph.add_to has it already", _skip(key)
+    )
+
+
 def null_ends(table: Rows, key: str, column: str, bad: Bad) -> BadRows:
     """Edges without an end."""
     rule = "non-null: it is an end of an edge"
@@ -80,6 +87,13 @@ def large_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -
     """Labels that would become infinite."""
     rule = f"at most {np.finfo(np.float32).max:.2g}, the largest number of float32"
     fix = f"Correct the value, or divide the whole column by a number (see {key})"
+    return bad_rows(table, bad, values, f"column {column!r}", rule, fix)
+
+
+def unknown_classes(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
+    """Classes that the graph whose state is used does not have."""
+    rule = f"a class that {key} has in the graph whose state is used"
+    fix = "Correct the value, make it null, or construct the whole graph again"
     return bad_rows(table, bad, values, f"column {column!r}", rule, fix)
 
 

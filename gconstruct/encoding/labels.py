@@ -69,12 +69,20 @@ class LabelEncoder:
         names: list[str] = pc.cast(values.take(pc.sort_indices(values)), pa.large_string()).to_pylist()
         return names
 
-    def apply(self, table: TableRows, classes: list[str], problems: Problems) -> np.ndarray | None:
-        """The labels of a piece; None: `problems` says why not."""
+    def apply(
+        self, table: TableRows, classes: list[str], problems: Problems, refuse_unknown: bool = False
+    ) -> np.ndarray | None:
+        """The labels of a piece; None: `problems` says why not. refuse_unknown: there may be other classes."""
         if self.config.kind == "number":
             return self._numbers(table, problems)
         column = pc.cast(_typed(table.column(self.config.column)), pa.large_string())
         places = pc.index_in(column, value_set=pa.array(classes, pa.large_string()))
+        if refuse_unknown:
+            unknown = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(places)).to_numpy(zero_copy_only=False))
+            if unknown.size:
+                examples = column.take(pa.array(unknown[:EXAMPLES])).to_pylist()
+                problems.add(rules.unknown_classes(table, self.key, self.config.column, unknown, examples))
+                return None
         labels: np.ndarray = pc.fill_null(places, NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int32)
         return labels
 

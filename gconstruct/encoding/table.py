@@ -26,7 +26,7 @@ from gconstruct.features import apply_fitted, fit_feature, fitted_feature, trans
 from gconstruct.problems import Problems
 from gconstruct.splits import split_counts
 from gconstruct.values import Source, TableRows
-from graphstorm_like.config.graph import EdgeConfig, ImageConfig, NodeConfig
+from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     FeatureSchema,
@@ -52,6 +52,8 @@ class TableState:
     features: dict[str, FeatureSchema]
     classes: dict[str, list[str]]
     """By label; empty for numbers"""
+    known: bool = False
+    """It is that of another graph: there may be classes that it does not know."""
 
 
 @dataclass(slots=True)
@@ -82,8 +84,8 @@ class TableEncoder:
     def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
         self._config, self._key, self._base = config, key, base
         self._labels = {name: LabelEncoder(name, label, key) for name, label in config.labels.items()}
-        self._images: dict[str, ImageConfig] = config.image if isinstance(config, NodeConfig) else {}
-        self._split = config.split if isinstance(config, EdgeConfig) else None
+        self._images = config.image
+        self._split = config.split
 
     @property
     def needs_fit(self) -> bool:
@@ -144,7 +146,7 @@ class TableEncoder:
         for name, text in self._config.text.items():
             out.columns[text_column(name)] = encode_text(table, text)
         for name, label in self._labels.items():
-            self._apply_label(name, label, table, state.classes[name], hashed_ids, out, problems)
+            self._apply_label(name, label, table, state, hashed_ids, out, problems)
         if self._split is not None:
             splits = encode_split(table, self._split, f"{self._key}.split", hashed_ids, problems)
             if splits is not None:
@@ -160,13 +162,13 @@ class TableEncoder:
         name: str,
         encoder: LabelEncoder,
         table: TableRows,
-        classes: list[str],
+        state: TableState,
         hashed_ids: HashedIds,
         out: Encoded,
         problems: Problems,
     ) -> None:
         config = encoder.config
-        labels = encoder.apply(table, classes, problems)
+        labels = encoder.apply(table, state.classes[name], problems, refuse_unknown=state.known)
         splits = encode_split(table, config.split, f"{encoder.key}.split", hashed_ids, problems)
         if labels is None or splits is None:
             return

@@ -6,6 +6,7 @@ files, column names and types are reported together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -81,8 +82,11 @@ class TablePlan:
         return {name: column.type for name, column in self.columns.items()}
 
 
-def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, TablePlan], list[TablePlan]]:
-    """Plans of the node tables by type (only types with files) and of the edge tables in the YAML's order."""
+def plan_tables(
+    config: GraphConfig, problems: Problems, id_types: Mapping[str, pa.DataType] | None = None
+) -> tuple[dict[str, TablePlan], list[TablePlan]]:
+    """Plans of the node tables by type (only types with files) and of the edge tables in the YAML's order. id_types:
+    the types that ids must have, by node type, where these are known already."""
     nodes = {
         name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
         for name, node in config.nodes.items()
@@ -98,7 +102,7 @@ def plan_tables(config: GraphConfig, problems: Problems) -> tuple[dict[str, Tabl
         edges.append(_plan(key, edge, needs, config.base, problems))
     problems.raise_if_any()
     for name in config.nodes:
-        _agree_on_ids(name, config, nodes, edges, problems)
+        _agree_on_ids(name, config, nodes, edges, (id_types or {}).get(name), problems)
     problems.raise_if_any()
     return nodes, edges
 
@@ -214,10 +218,15 @@ def _check_uses(plan: TablePlan, headers: list[FileHeader], problems: Problems) 
 
 
 def _agree_on_ids(
-    node_type: str, config: GraphConfig, nodes: dict[str, TablePlan], edges: list[TablePlan], problems: Problems
+    node_type: str,
+    config: GraphConfig,
+    nodes: dict[str, TablePlan],
+    edges: list[TablePlan],
+    known: pa.DataType | None,
+    problems: Problems,
 ) -> None:
-    """Give all id columns of a node type one type. CSV columns take the type of the others; if there are only CSV
-    columns they are text here, and int64 in the end when every id is an integer."""
+    """Give all id columns of a node type one type: the known one, if there is one. CSV columns take the type of the
+    others; if there are only CSV columns they are text here, and int64 in the end when every id is an integer."""
     id_columns: list[tuple[str, ColumnPlan]] = []
     if node_type in nodes:
         column = config.nodes[node_type].id
@@ -226,6 +235,9 @@ def _agree_on_ids(
     for edge, plan in zip(config.edges, edges, strict=True):
         ends = ((edge.source, edge.source_id), (edge.target, edge.target_id))
         id_columns += [(column, plan.columns[column]) for end, column in ends if end == node_type]
+    if known is not None:
+        _take_known_type(node_type, id_columns, known, problems)
+        return
     typed = [(c, p) for c, p in id_columns if not p.untyped and not pa.types.is_null(p.type)]
     if not typed:
         for _, free in id_columns:
@@ -244,3 +256,18 @@ def _agree_on_ids(
         if follower.untyped or pa.types.is_null(follower.type):
             follower.type, follower.untyped = first.type, False
             follower.why = f"Column {first_column!r} of {first.file} ({first.dtype}) names the same nodes"
+
+
+def _take_known_type(
+    node_type: str, id_columns: list[tuple[str, ColumnPlan]], known: pa.DataType, problems: Problems
+) -> None:
+    for column, plan in id_columns:
+        if plan.untyped or pa.types.is_null(plan.type):
+            plan.type, plan.untyped = known, False
+            plan.why = f"The graph that the tables add to has ids of type {known}"
+        elif plan.type != known:
+            problems.add(
+                f"{plan.file}: column {column!r} must have ids of type {known}, as nodes of type {node_type!r} have in "
+                f"the graph that the tables add to (got {plan.dtype}). Cast the column",
+                f"graph.nodes.{node_type}",
+            )

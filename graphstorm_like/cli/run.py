@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -12,7 +15,6 @@ from graphstorm_like.cli.arguments import Fresh, Overrides, Quiet, Yaml
 STOPPED = "stopped; the same command goes on from the last resume point"
 
 _STAGE_HELP = {
-    "construct": "Build the graph folder from the tables.",
     "train": "Embed texts, train, validate; goes on from the last resume point.",
     "evaluate": "Score the best model on validation and test.",
     "infer": "Write embeddings and predictions as Parquet, under your own ids.",
@@ -26,6 +28,20 @@ def add_to(app: typer.Typer) -> None:
     def run(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
         """construct -> train -> evaluate -> infer; stages that are up to date are skipped."""
         _run(pipeline, overrides, fresh, quiet, None)
+
+    @app.command("construct")
+    def construct(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        like: Annotated[Path | None, typer.Option(help="A graph folder whose fitted state the tables get.")] = None,
+        add: Annotated[Path | None, typer.Option(help="A graph folder to which the tables add.")] = None,
+        fresh: Fresh = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Build the graph folder from the tables."""
+        known = {"graph.like": like, "graph.add_to": add}
+        given = [f"{key}={json.dumps(str(path.absolute()))}" for key, path in known.items() if path is not None]
+        _run(pipeline, [*(overrides or ()), *given], fresh, quiet, ["construct"])
 
     for stage, text in _STAGE_HELP.items():
         app.command(stage, help=text)(_stage_command(stage))

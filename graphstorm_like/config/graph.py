@@ -166,6 +166,11 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @property
+    def split(self) -> None:
+        """Nodes are split by label."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         if self.files and self.id is None:
@@ -208,6 +213,11 @@ class EdgeConfig(TableConfig):
     """What a null end does: stop with an error, or leave the edge out."""
 
     @property
+    def image(self) -> dict[str, ImageConfig]:
+        """Edges have no images."""
+        return {}
+
+    @property
     def edge_type(self) -> EdgeType:
         """(source, relation, target)"""
         return (self.source, self.relation, self.target)
@@ -243,6 +253,12 @@ class GraphConfig(Strict):
     """The graph folder; default: `<output>/graph`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
+    like: str | None = None
+    """A graph folder whose fitted state (means, categories, classes ...) these tables get instead of one of their own,
+    so that a model of that graph can read the new one. The tables must give the same types, features and labels."""
+    add_to: str | None = None
+    """A graph folder to which these tables add nodes and edges: `path` becomes a new folder with both, with the state
+    of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
     partitions: PartitionsConfig = PartitionsConfig()
@@ -265,6 +281,11 @@ class GraphConfig(Strict):
             raise KeyedError(
                 "nodes", "must be given, unless graph has only the 'path' of a graph folder that is there already"
             )
+        if self.like is not None and self.add_to is not None:
+            raise KeyedError("like", "must be left out when 'add_to' is given, which takes the state of its graph too")
+        for key in ("like", "add_to"):
+            if self.is_built and getattr(self, key) is not None:
+                raise KeyedError(key, "must be left out when there are no tables (graph.nodes is empty)")
         if self.is_built and self.partitions.count != 1:
             raise KeyedError(
                 "partitions",

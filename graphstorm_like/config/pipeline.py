@@ -86,7 +86,8 @@ class Pipeline(Strict):
         cache = _under(base, self.cache.replace("{name}", self.name).replace("{output}", output))
         graph_path = _under(base, self.graph.path) if self.graph.path else f"{output}/graph"
         graph_base = _under(base, self.graph.base) if self.graph.base else str(base)
-        graph = self.graph.model_copy(update={"path": graph_path, "base": graph_base})
+        known = {key: _under(base, folder) for key in ("like", "add_to") if (folder := getattr(self.graph, key))}
+        graph = self.graph.model_copy(update={"path": graph_path, "base": graph_base, **known})
         changed = {"output": output, "cache": cache, "graph": graph}
         return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from gconstruct.attributes import Attributes
-from gconstruct.encoding import TableEncoder
+from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.encoding.splits import HashedIds
 from gconstruct.problems import Problems
 from gconstruct.tables.table import Table
 
 
-def whole_table(encoder: TableEncoder, table: Table, hashed_ids: HashedIds, problems: Problems) -> Attributes | None:
-    """Fit and apply; None: `problems` says what is wrong."""
+def whole_table(
+    encoder: TableEncoder, table: Table, state: TableState | None, hashed_ids: HashedIds, problems: Problems
+) -> Attributes | None:
+    """Fit, unless there is a state already, and apply; None: `problems` says what is wrong."""
     before = len(problems)
-    statistics = encoder.fit(table, problems)
-    state = encoder.state(statistics, table, problems) if len(problems) == before else None
+    if state is None:
+        statistics = encoder.fit(table, problems)
+        state = encoder.state(statistics, table, problems) if len(problems) == before else None
     encoded = None if state is None else encoder.apply(table, state, hashed_ids, problems)
     if state is None or encoded is None:
         return None

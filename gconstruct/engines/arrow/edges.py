@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.encoding import TableEncoder
+from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
 from gconstruct.problems import EXAMPLES, Problems
@@ -39,8 +39,11 @@ class EdgeRows:
         return len(self.source.positions)
 
 
-def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], problems: Problems) -> EdgeRows | None:
-    """Look up both ends and encode the attributes; None when `problems` were added."""
+def encode_edges(
+    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], state: TableState | None, problems: Problems
+) -> EdgeRows | None:
+    """Look up both ends and encode the attributes, with a state that is known already or one of this table; None when
+    `problems` were added."""
     before = len(problems)
     table, dropped = _without_null_ends(table, config, problems)
     if len(problems) > before:
@@ -60,7 +63,8 @@ def encode_edges(table: Table, config: EdgeConfig, ids: dict[str, NodeIds], prob
     if not keep.all():
         dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    attributes = whole_table(TableEncoder(config, table.key), table, lambda: _hashed_ids(table, config), problems)
+    encoder = TableEncoder(config, table.key)
+    attributes = whole_table(encoder, table, state, lambda: _hashed_ids(table, config), problems)
     if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):
@@ -89,7 +93,7 @@ def _end_columns(config: EdgeConfig) -> list[str]:
 
 
 def _may_create(config: EdgeConfig, ids: NodeIds) -> bool:
-    return ids.from_table is None or config.on_unknown_node == "create"
+    return not ids.has_table or config.on_unknown_node == "create"
 
 
 def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str:

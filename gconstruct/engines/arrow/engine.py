@@ -22,6 +22,7 @@ from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.edges import EdgeRows, encode_edges
 from gconstruct.engines.arrow.ids import NodeIds, check_ids
 from gconstruct.engines.base import Progress
+from gconstruct.known import KnownGraph, known_graph
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Dropped, Step, Trace
@@ -33,6 +34,8 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
+    SOURCE_COLUMN,
+    TARGET_COLUMN,
     EdgeTypeSchema,
     NodeTypeSchema,
     PartitionSchema,
@@ -49,6 +52,7 @@ class ArrowEngine:
         self._config = config
         self._say = progress
         self._problems = Problems()
+        self._known: KnownGraph | None = None
         self._node_plans: dict[str, TablePlan] = {}
         self._edge_plans: list[TablePlan] = []
         self._ids: dict[str, NodeIds] = {}
@@ -64,7 +68,12 @@ class ArrowEngine:
 
     def check(self) -> None:
         """Report missing files, wrong names and wrong types before any folder is made."""
-        self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
+        id_types = {}
+        if self._config.like is not None or self._config.add_to is not None:
+            self._known = known_graph(self._config)
+            self._known.check(self._problems)
+            id_types = self._known.id_types()
+        self._node_plans, self._edge_plans = plan_tables(self._config, self._problems, id_types)
         num_files, size = 0, 0
         for plan in (*self._node_plans.values(), *self._edge_plans):
             num_files += len(plan.files)
@@ -103,8 +112,9 @@ class ArrowEngine:
         started = time.perf_counter()
         created = any(name in (e.source, e.target) and e.on_unknown_node == "create" for e in self._config.edges)
         plan = self._node_plans.get(name)
+        known_ids = None if self._known is None else self._known.ids(name)
         if plan is None:
-            self._ids[name] = NodeIds(name, None, open=True)
+            self._ids[name] = NodeIds(name, known_ids, has_table=False, open=True)
             self._attributes[name] = Attributes()
             return
         table = read_table(plan, self._problems)
@@ -114,18 +124,22 @@ class ArrowEngine:
         config = self._config.nodes[name]
         column = config.id
         assert column is not None
-        table, dropped = check_ids(table, column, config.on_bad_id == "skip", self._problems)
-        if len(table) == 0:
+        table, dropped = check_ids(table, column, known_ids, config.on_bad_id == "skip", self._problems)
+        if len(table) == 0 and known_ids is None:
             self._problems.add(rules.no_nodes(table, f"graph.nodes.{name}"))
             return
         ids = table.column(column)
         encoder = TableEncoder(config, table.key, self._config.base or ".")
-        attributes = whole_table(encoder, table, lambda: ids, self._problems)
+        state = None if self._known is None else self._known.node_state(name)
+        attributes = whole_table(encoder, table, state, lambda: ids, self._problems)
         if attributes is None:
             return
         step.rows = len(table)
         self._count_dropped(f"nodes.{name}", dropped, attributes)
-        self._ids[name], self._attributes[name] = NodeIds(name, ids, open=created), attributes
+        all_ids = ids
+        if known_ids is not None and self._known is not None:
+            all_ids, attributes = pa.concat_arrays([known_ids, ids]), self._known.with_known_nodes(name, attributes)
+        self._ids[name], self._attributes[name] = NodeIds(name, all_ids, has_table=True, open=created), attributes
         if not created:
             self._write_nodes(name)
         seconds = time.perf_counter() - started
@@ -142,7 +156,8 @@ class ArrowEngine:
             return None
         name = edge_name(edge.edge_type)
         self._note_table(f"edges.{name}", table)
-        rows = encode_edges(table, edge, self._ids, self._problems)
+        state = None if self._known is None else self._known.edge_state(edge)
+        rows = encode_edges(table, edge, self._ids, state, self._problems)
         del table
         if rows is None or self._problems:
             return None
@@ -159,7 +174,8 @@ class ArrowEngine:
         return rows if waits else None
 
     def _note_table(self, key: str, table: Table) -> None:
-        self._trace.table(key, files=len(table.plan.files), rows=len(table), size=sum(f.size for f in table.plan.files))
+        files = table.plan.files
+        self._trace.table(key, files=len(files), rows=len(table), size=sum(file.size for file in files))
         for column in table.data.schema.names:
             self._trace.nulls(key, column, table.data.column(column).null_count)
 
@@ -203,6 +219,10 @@ class ArrowEngine:
     def _write_edges(self, rows: EdgeRows) -> int:
         edge, source_ids, target_ids = rows.config, self._ids[rows.config.source], self._ids[rows.config.target]
         source, target = source_ids.resolve(rows.source), target_ids.resolve(rows.target)
+        if self._known is not None and self._known.adds:
+            first = self._known.edge_rows(edge.edge_type)
+            source, target = np.append(first[SOURCE_COLUMN], source), np.append(first[TARGET_COLUMN], target)
+            rows.attributes = self._known.with_known_edges(edge.edge_type, rows.attributes)
         repeated = self._write_one(edge.edge_type, source, target, rows, edge.reverse_type, False)
         if edge.reverse_type is not None:
             self._write_one(edge.reverse_type, target, source, rows, edge.edge_type, True)
@@ -224,7 +244,7 @@ class ArrowEngine:
         self._write(indptr_file(file), {"indptr": edges.indptr})
         self._edge_schemas[edge_type] = EdgeTypeSchema(
             edge_type=edge_type,
-            count=len(rows),
+            count=len(source),
             features=rows.attributes.features,
             text=rows.attributes.text,
             labels=rows.attributes.labels,

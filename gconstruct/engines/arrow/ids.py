@@ -28,8 +28,11 @@ def null_mask(column: pa.Array) -> np.ndarray:
     return mask
 
 
-def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tuple[Table, dict[str, Dropped]]:
-    """The table with a non-null, unique id in every row, and the rows left out by reason."""
+def check_ids(
+    table: Table, column: str, known: pa.Array | None, skip: bool, problems: Problems
+) -> tuple[Table, dict[str, Dropped]]:
+    """The table with a non-null, unique id in every row, and the rows left out by reason. known: ids that it must not
+    have."""
     dropped: dict[str, Dropped] = {}
     ids = table.column(column)
     null = np.flatnonzero(null_mask(ids)) if ids.null_count else np.empty(0, np.int64)
@@ -39,13 +42,20 @@ def check_ids(table: Table, column: str, skip: bool, problems: Problems) -> tupl
     if repeated.size and not skip:
         values = ids.take(pa.array(repeated[:EXAMPLES])).to_pylist()
         problems.add(rules.repeated_ids(table, table.key, column, repeated, values, first_row))
-    if skip and (null.size or repeated.size):
+    old = np.empty(0, np.int64)
+    if known is not None:
+        old = np.setdiff1d(np.flatnonzero(pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False)), repeated)
+    if old.size and not skip:
+        values = ids.take(pa.array(old[:EXAMPLES])).to_pylist()
+        problems.add(rules.known_ids(table, table.key, column, old, values))
+    if skip and (null.size or repeated.size or old.size):
         dropped = {
             "null id": dropped_rows(table, null, (column,)),
             "repeated id": dropped_rows(table, repeated, (column,)),
+            "id of the graph already": dropped_rows(table, old, (column,)),
         }
         keep = np.ones(len(table), bool)
-        keep[null] = keep[repeated] = False
+        keep[null] = keep[repeated] = keep[old] = False
         table = table.keep(keep)
     return table, dropped
 
@@ -93,10 +103,12 @@ class Ends:
 
 @dataclass(slots=True)
 class NodeIds:
-    """The ids of one node type: those of its table, then those that edges add."""
+    """The ids of one node type: those of its table (and of a graph that it adds to), then those that edges add."""
 
     name: str
     from_table: pa.Array | None
+    has_table: bool
+    """Edges must name its nodes, unless they may add some."""
     open: bool
     """Edges may add nodes."""
     created: pa.Array | None = None
