@@ -66,7 +66,8 @@ def build_graph(
             engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
-            unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
+            is_whole = config.partitions.count == 1 or engine.writes_partitions
+            unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
             if unpartitioned != folder:
@@ -131,7 +132,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to"}  # the known graph counts with its contents
+    neutral = {"path", "like", "add_to", "spark"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.

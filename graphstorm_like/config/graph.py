@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureField
+from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.formats import FormatName
 
 
@@ -260,7 +261,10 @@ class GraphConfig(Strict):
     """A graph folder to which these tables add nodes and edges: `path` becomes a new folder with both, with the state
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
-    """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
+    """What builds the graph folder: an engine of ours (arrow: this machine; spark: a cluster, or this machine), or one
+    that a plug-in adds."""
+    spark: SparkConfig = SparkConfig()
+    """Of engine: spark."""
     partitions: PartitionsConfig = PartitionsConfig()
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""

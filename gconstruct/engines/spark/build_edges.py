@@ -58,7 +58,7 @@ class EdgeBuild:
         self._stages = EdgeStages(stages, Fitting(table, config, "."))
         self._requests: RDD | None = None
         self._answers: RDD | None = None
-        self._state: TableState | None = None
+        self.state: TableState | None = None
 
     @property
     def is_open(self) -> bool:
@@ -125,17 +125,17 @@ class EdgeBuild:
 
     def fit(self, problems: Problems) -> None:
         """What the attributes need to know of all rows."""
-        self._state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._answers, problems)
+        self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._answers, problems)
 
     def write(
         self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], problems: Problems, trace: Trace
     ) -> dict[EdgeType, list[Written]]:
         """Write the files, by partition, and set `schemas`."""
-        assert self._state is not None
+        assert self.state is not None
         assert self._answers is not None
         numberings = (self._ends[SOURCE].numbering(), self._ends[TARGET].numbering())
         both = BothDirections(tuple(self._edge_files(folder, files, numberings)))
-        rows = EdgeRows(self._stages, self._state, numberings, len(both.directions), self.rows)
+        rows = EdgeRows(self._stages, self.state, numberings, len(both.directions), self.rows)
         sent = self._cluster.send(self._cluster.run(self._answers, rows.send), both.receivers, in_order=True)
         written = self._cluster.collect(self._cluster.run(sent, both.write))
         report: Report = written.pop()
@@ -160,8 +160,8 @@ class EdgeBuild:
         ]
 
     def _describe(self, report: Report) -> None:
-        assert self._state is not None
-        attributes = self._stages.fitting.encoder.describe(self._state, report.encoded)
+        assert self.state is not None
+        attributes = self._stages.fitting.encoder.describe(self.state, report.encoded)
         self.lost_splits = attributes.lost_splits
         schema = EdgeTypeSchema(
             edge_type=self.config.edge_type,

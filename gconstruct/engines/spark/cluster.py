@@ -105,9 +105,12 @@ def _value(pair: Pair) -> Any:
 
 
 def _guarded(stage: Stage, number: int, incoming: Iterator[Pair]) -> Iterator[Any]:
-    """Our errors pass through Java as text: mark them, so that the driver can raise them again."""
+    """Our errors pass through Java as text: mark them, so that the driver can raise them again. Spark ends a Python
+    process that has not read everything it was sent; the next one would import everything again, which takes 2 s."""
     try:
         yield from stage(number, incoming)
+        for _ in incoming:
+            pass
     except GslError as err:
         raise RuntimeError(_MARK + json.dumps([type(err).__name__, str(err)])) from None
 

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from gconstruct.csc import position_dtype
 from gconstruct.encoding import TableState
-from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import ORDER, batch_of, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
@@ -24,6 +23,7 @@ from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.report import Report
 from gconstruct.splits import EDGE_SEPARATOR
+from gconstruct.tables.table import Table
 from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
 
 RANGE_ROWS = 1_000_000

@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import IDS, ORDER, POSITIONS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, look_up
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
 SOURCE, TARGET = 0, 1

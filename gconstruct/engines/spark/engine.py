@@ -18,12 +18,13 @@ from gconstruct.engines.spark.files import GraphFolder, Written
 from gconstruct.engines.spark.ids import Buckets
 from gconstruct.engines.spark.session import spark_context
 from gconstruct.engines.spark.shared_folder import check_shared
+from gconstruct.known import KnownGraph, known_graph
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Trace
 from gconstruct.tables.plan import ColumnPlan, TablePlan, plan_tables
 from gconstruct.write import file_names
-from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import PartitionSchema
@@ -43,6 +44,7 @@ class SparkEngine:
         self._problems = Problems()
         self._node_plans: dict[str, TablePlan] = {}
         self._edge_plans: list[TablePlan] = []
+        self._known: KnownGraph | None = None
 
     def check(self) -> None:
         """Report missing files, wrong names and wrong types before any folder is made or Spark starts."""
@@ -53,6 +55,14 @@ class SparkEngine:
                 f"Leave graph.partitions out, and partition the graph folder on one machine: gsl partition --method "
                 f"{partitions.method}"
             )
+        if self._config.add_to is not None:
+            raise ConfigError(
+                f"graph.add_to: must be left out with graph.engine: spark (got {self._config.add_to!r}). Set "
+                "graph.engine: arrow, or construct a graph of its own with graph.like"
+            )
+        if self._config.like is not None:
+            self._known = known_graph(self._config)
+            self._known.check(self._problems)
         self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
         plans = (*self._node_plans.values(), *self._edge_plans)
         size = sum(file.size for plan in plans for file in plan.files)
@@ -64,7 +74,10 @@ class SparkEngine:
             cluster = Cluster(context)
             self._say(f"Spark {context.version} at {context.master}, {counted(cluster.parallelism, 'task')} at a time")
             check_shared(cluster, folder, str(self._config.path))
-            return _Build(self._config, self._node_plans, self._edge_plans, cluster, folder, self._say, trace).run()
+            build = _Build(self._config, self._node_plans, self._edge_plans, cluster, folder, self._say, trace)
+            if self._known is not None:
+                build.take_state_of(self._known)
+            return build.run()
 
 
 class _Build:
@@ -84,6 +97,7 @@ class _Build:
         self._problems = Problems()
         self._path, self._folder = folder, GraphFolder(str(folder))
         self._edge_plans = edge_plans
+        self._known: KnownGraph | None = None
         self._node_files = file_names((name,) for name in config.nodes)
         self._edge_files = file_names(config.edge_types())
         self._written: dict[str, list[Written]] = {}
@@ -104,6 +118,12 @@ class _Build:
             )
             for name in config.nodes
         }
+
+    def take_state_of(self, known: KnownGraph) -> None:
+        """Fit nothing: the state of a known graph counts."""
+        self._known = known
+        for name, node in self._nodes.items():
+            node.state = known.node_state(name)
 
     def run(self) -> Construction:
         """All of it."""
@@ -129,7 +149,8 @@ class _Build:
             return
         started = time.perf_counter()
         node.check_ids(self._problems, self._trace)
-        node.fit(self._problems)
+        if node.state is None:
+            node.fit(self._problems)
         if self._problems:
             return
         if not node.is_open:
@@ -160,7 +181,9 @@ class _Build:
                 before = len(self._problems)
                 if edge.ask(self._problems, self._trace):
                     edge.check(edge.find(indexes), self._problems, self._trace)
-                    if len(self._problems) == before:
+                    if self._known is not None:
+                        edge.state = self._known.edge_state(config)
+                    elif len(self._problems) == before:
                         edge.fit(self._problems)
                 step.rows = edge.rows
             edges.append(edge)
@@ -258,7 +281,9 @@ def _buckets(
     """Buckets by node type: as many as tasks run at one time, and more for large tables."""
     buckets, first = {}, 0
     for name in config.nodes:
-        plans = [plan for edge, plan in zip(config.edges, edge_plans, strict=True) if name in (edge.source, edge.target)]
+        plans = [
+            plan for edge, plan in zip(config.edges, edge_plans, strict=True) if name in (edge.source, edge.target)
+        ]
         if name in node_plans:
             plans = [node_plans[name]]
         size = sum(file.size for plan in plans for file in plan.files)

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import IDS, LEFT_OUT, ORDER, POSITIONS, ROWS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair, in_order
 from gconstruct.engines.spark.numbers import Numbering
@@ -26,6 +25,7 @@ from gconstruct.engines.spark.report import Report
 from gconstruct.hashing import hash_strings
 from gconstruct.problems import Problems
 from gconstruct.report.trace import KEPT_EXAMPLES
+from gconstruct.tables.table import Table
 from gconstruct.values import all_integers
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -125,9 +125,7 @@ class NodeIdStages:
         return table if keep.all() else table.keep(keep)
 
 
-def indexed(
-    ids: pa.Array, positions: np.ndarray, order: np.ndarray, buckets: Buckets, piece: int
-) -> Iterator[Pair]:
+def indexed(ids: pa.Array, positions: np.ndarray, order: np.ndarray, buckets: Buckets, piece: int) -> Iterator[Pair]:
     """(bucket, piece) -> rows of the index."""
     batch = pa.record_batch([ids, pa.array(positions), pa.array(order)], names=[IDS, POSITIONS, ORDER])
     for bucket, part in split(batch, buckets.of(ids)):

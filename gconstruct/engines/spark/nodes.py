@@ -1,6 +1,6 @@
 """Node tables: statistics of their pieces, and their rows on the way to the partitions' files.
 
-    pieces --statistics--> one state     pieces --rows--> partitions
+pieces --statistics--> one state     pieces --rows--> partitions
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.encoding.table import Statistics
-from gconstruct.tables.table import Table
 from gconstruct.engines.spark.blobs import CREATED, IDS, Columns, batch_of, by_order, joined, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages, indexed
@@ -22,6 +21,7 @@ from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import Problems
+from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import ID_COLUMN
 

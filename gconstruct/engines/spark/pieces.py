@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
 from gconstruct.problems import Problems
 from gconstruct.tables.plan import TablePiece, TablePlan
-from gconstruct.tables.read import stream_piece
-from gconstruct.tables.table import Segment, Table
+from gconstruct.tables.read import stream_table
+from gconstruct.tables.table import Table
 
 WORK_BYTES = 64 << 20
 """About the size of the files that one task reads"""
@@ -48,16 +46,10 @@ class WorkTable:
 
     def read(self, piece: int, problems: Problems, columns: Sequence[str] | None = None) -> Table | None:
         """The rows of a piece, with all columns or some; None: `problems` says what is wrong."""
-        before, plan = len(problems), self.plan
+        plan = replace(self.plan, pieces=list(self.groups[piece]))
         if columns is not None:
-            plan = replace(plan, columns={name: plan.columns[name] for name in columns})
-        parts: list[pa.Table] = []
-        segments: list[Segment] = []
-        for part in self.groups[piece]:
-            for table in stream_piece(plan, part, problems, _ALL_ROWS):
-                parts.append(table.data)
-                segments += table.segments
-        return Table(plan, pa.concat_tables(parts), segments) if len(problems) == before else None
+            plan.columns = {name: plan.columns[name] for name in columns}
+        return next(stream_table(plan, problems, _ALL_ROWS), None)
 
     def nothing(self) -> Table:
         """The table without rows."""
