@@ -17,6 +17,8 @@ BLOB_BYTES = 64 << 20
 IDS, ROWS, POSITIONS, ORDER = "id", "row", "position", "order"
 """Columns of blobs. position: number of a node in the graph folder; order: its number before nodes were given to
 partitions, by which the edges of one target are sorted."""
+INDEX, REQUEST = 0, 1
+"""What is sent to a bucket, as the second item of a key: ids of nodes, and ids that a piece asks for."""
 LEFT_OUT, NUMBERS, CREATED = 0, 1, 2
 """What is sent to a piece, as the second item of a key: rows to leave out; numbers of its nodes; ids of created
 nodes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gconstruct import rules
@@ -9,7 +10,7 @@ from gconstruct.encoding import TableState
 from gconstruct.engines.spark.build_nodes import NodeBuild, Places, fit
 from gconstruct.engines.spark.cluster import Cluster
 from gconstruct.engines.spark.edges import EdgeRows, EdgeStages
-from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages, as_index
+from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
 from gconstruct.engines.spark.files import BothDirections, EdgeFiles, GraphFolder, Written
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbers import Numbering
@@ -88,8 +89,9 @@ class EdgeBuild:
         """Look up what was asked; indexes: ids and numbers by node type."""
         assert self._requests is not None
         of_ends = dict.fromkeys(end.name for end in self._ends)
-        marked = [self._cluster.run(indexes[name], as_index, stay=True) for name in of_ends]
-        found = self._cluster.run(self._cluster.together(*marked, self._requests), self._stages.ends.answer)
+        asked = self._cluster.together(*(indexes[name] for name in of_ends), self._requests)
+        starts = (self._ends[SOURCE].numbering().starts, self._ends[TARGET].numbering().starts)
+        found = self._cluster.run(asked, partial(self._stages.ends.answer, starts))
         self._answers = self._cluster.send(found, self._stages.ends.table.pieces)
         return self._cluster.report(self._answers)
 

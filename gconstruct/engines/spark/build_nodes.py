@@ -14,7 +14,7 @@ from gconstruct.encoding import TableState
 from gconstruct.engines.spark.cluster import Cluster, Stage
 from gconstruct.engines.spark.created import CreatedStages, RangeStages, ranges_of
 from gconstruct.engines.spark.files import GraphFolder, NodeFiles, Written
-from gconstruct.engines.spark.ids import Buckets, NodeIdStages, offset
+from gconstruct.engines.spark.ids import Buckets, NodeIdStages
 from gconstruct.engines.spark.nodes import Fitting, NodeRows, NodeStages
 from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
@@ -178,11 +178,9 @@ class NodeBuild:
         return Numbering(self.name, tuple(self._config.nodes), tuple(self._rows), count, partitions.seed)
 
     def index(self, numbering: Numbering) -> RDD:
-        """Ids and numbers in the buckets of all node types."""
+        """Ids and numbers (or rows, from which numbers follow) in the buckets of all node types."""
         if numbering.partitions == 1 and not self._created and not self._left_out:
-            if self._ids is None:
-                return self._cluster.empty(self._receivers)
-            return self._cluster.run(self._ids, partial(offset, numbering), stay=True)
+            return self._ids or self._cluster.empty(self._receivers)
         rows = self._node_rows(numbering)
         return self._cluster.send(self._cluster.run(self._sent(numbering), rows.index), self._receivers)
 

@@ -44,9 +44,9 @@ class Cluster:
         """Run a stage for the numbers 0..count-1, with nothing sent to it."""
         return self.run(self.context.parallelize([], count), stage)
 
-    def run(self, rows: RDD, stage: Stage, *, stay: bool = False) -> RDD:
-        """Run a stage where rows were sent to. stay: the pairs that it gives have the same receivers."""
-        return rows.mapPartitionsWithIndex(partial(_guarded, stage), preservesPartitioning=stay)
+    def run(self, rows: RDD, stage: Stage) -> RDD:
+        """Run a stage where rows were sent to."""
+        return rows.mapPartitionsWithIndex(partial(_guarded, stage))
 
     def send(self, rows: RDD, receivers: int, *, in_order: bool = False) -> RDD:
         """Send every pair to its receiver. in_order: each receiver gets them by key, sorted with bounded memory."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.engines.spark.blobs import IDS, ORDER, POSITIONS, joined, pack, split, unpack
+from gconstruct.engines.spark.blobs import IDS, INDEX, ORDER, POSITIONS, REQUEST, ROWS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, look_up
 from gconstruct.engines.spark.pieces import WorkTable
@@ -25,16 +25,8 @@ from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
 SOURCE, TARGET = 0, 1
-_INDEX, _REQUEST = 0, 1
 _ASKED_AT_ONCE = 4_000_000
 """Ids that a bucket looks up together: its hash table is made anew for each time."""
-
-
-def as_index(_: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
-    """Mark blobs of the index, so that a bucket can tell them from requests."""
-    for key, blob in incoming:
-        if key[0] != LAST:
-            yield (key[0], _INDEX, *key[1:]), blob
 
 
 @dataclass(slots=True)
@@ -86,8 +78,8 @@ class EndStages:
             for side, uniques in enumerate(ends.uniques):
                 batch = pa.record_batch([uniques], names=[IDS])
                 for bucket, part in split(batch, self.buckets[side].of(uniques)):
-                    yield (bucket, _REQUEST, piece, side), pack(part)
-        yield (LAST, _REQUEST, piece), report
+                    yield (bucket, REQUEST, piece, side), pack(part)
+        yield (LAST, REQUEST, piece), report
 
     def with_ends(self, table: Table, report: Report | None = None) -> PieceEnds:
         """Leave out rows without an end, and tell the report."""
@@ -112,8 +104,12 @@ class EndStages:
         report.counts[reason] += dropped.count
         report.trace.dropped(self.key, reason, dropped.count, dropped.examples)
 
-    def answer(self, bucket: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
-        """(piece, side, bucket) -> positions of the ids that were asked for. Ids that are missing are reported."""
+    def answer(
+        self, starts: tuple[Sequence[int], Sequence[int]], bucket: int, incoming: Iterator[Pair]
+    ) -> Iterator[Pair]:
+        """(piece, side, bucket) -> positions of the ids that were asked for. Ids that are missing are reported.
+
+        starts: of both node types, nodes before each piece, for ids that come with their rows only."""
         index: list[pa.RecordBatch] = []
         waiting: list[tuple[int, int, pa.Array]] = []
         missing: tuple[list[pa.Array], list[pa.Array]] = ([], [])
@@ -122,9 +118,9 @@ class EndStages:
             if to == LAST:  # a report of `ask`, which has been heard
                 continue
             batch = unpack(blob)
-            if kind == _INDEX:
+            if kind == INDEX:
                 assert not waiting, "the index comes first"
-                index.append(batch)
+                index.append(_numbered(batch, starts[self._side_of(bucket)], rest[0]))
                 continue
             waiting.append((rest[0], rest[1], batch.column(IDS)))
             asked += batch.num_rows
@@ -158,6 +154,11 @@ class EndStages:
             columns = [pa.array(positions), pa.array(found.order[rows])]
             yield (piece, side, bucket), pack(pa.record_batch(columns, names=[POSITIONS, ORDER]))
             start += len(asked)
+
+    def _side_of(self, bucket: int) -> int:
+        """A side whose node type has its ids in the bucket."""
+        first, count = self.buckets[SOURCE].first, self.buckets[SOURCE].count
+        return SOURCE if first <= bucket < first + count else TARGET
 
     def found(self, ends: PieceEnds, answers: Iterable[Pair]) -> tuple[Found, Found]:
         """What the buckets answered, for the different ids of both sides."""
@@ -226,3 +227,11 @@ def _in_index(ids: pa.Array, index: list[pa.RecordBatch]) -> Found:
     rows = look_up(ids, whole.column(IDS))
     positions, order = (np.append(whole.column(name).to_numpy(), -1) for name in (POSITIONS, ORDER))
     return Found(positions[rows], order[rows])
+
+
+def _numbered(batch: pa.RecordBatch, starts: Sequence[int], piece: int) -> pa.RecordBatch:
+    """Ids with their numbers: those of rows of a piece follow from the nodes before it."""
+    if POSITIONS in batch.schema.names:
+        return batch
+    positions = pa.array(batch.column(ROWS).to_numpy() + starts[piece])
+    return pa.record_batch([batch.column(IDS), positions, positions], names=[IDS, POSITIONS, ORDER])

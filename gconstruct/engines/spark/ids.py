@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.engines.spark.blobs import IDS, LEFT_OUT, ORDER, POSITIONS, ROWS, joined, pack, split, unpack
+from gconstruct.engines.spark.blobs import IDS, INDEX, LEFT_OUT, ORDER, POSITIONS, ROWS, joined, pack, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair, in_order
-from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.hashing import hash_strings
@@ -61,7 +60,7 @@ class NodeIdStages:
     buckets: Buckets
 
     def send_ids(self, piece: int, _: Iterator[Pair]) -> Iterator[Pair]:
-        """(bucket, piece) -> id and row of all rows that have an id. Nulls are reported."""
+        """(bucket, INDEX, piece) -> id and row of all rows that have an id. Nulls are reported."""
         report = Report()
         table = self.table.read(piece, report.problems, [self.column])
         if table is not None:
@@ -78,8 +77,8 @@ class NodeIdStages:
             report.by_piece[piece] = len(ids)
             batch = pa.record_batch([ids, pa.array(rows)], names=[IDS, ROWS])
             for bucket, part in split(batch, self.buckets.of(ids)):
-                yield (bucket, piece), pack(part)
-        yield (LAST, piece), report
+                yield (bucket, INDEX, piece), pack(part)
+        yield (LAST, INDEX, piece), report
 
     def _note_nulls(self, table: Table, null: np.ndarray, report: Report) -> None:
         if self.skip:
@@ -95,7 +94,7 @@ class NodeIdStages:
         pairs = [(key, unpack(blob)) for key, blob in in_order(incoming) if key[0] != LAST]
         if pairs:
             whole = joined([batch for _, batch in pairs])
-            pieces = np.repeat([key[1] for key, _ in pairs], [batch.num_rows for _, batch in pairs])
+            pieces = np.repeat([key[2] for key, _ in pairs], [batch.num_rows for _, batch in pairs])
             repeated, firsts = repeated_rows(whole.column(IDS))
             rows = whole.column(ROWS).to_numpy()
             report.counts["repeated"] = len(repeated)
@@ -126,19 +125,10 @@ class NodeIdStages:
 
 
 def indexed(ids: pa.Array, positions: np.ndarray, order: np.ndarray, buckets: Buckets, piece: int) -> Iterator[Pair]:
-    """(bucket, piece) -> rows of the index."""
+    """(bucket, INDEX, piece) -> ids with their numbers"""
     batch = pa.record_batch([ids, pa.array(positions), pa.array(order)], names=[IDS, POSITIONS, ORDER])
     for bucket, part in split(batch, buckets.of(ids)):
-        yield (bucket, piece), pack(part)
-
-
-def offset(numbering: Numbering, _: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
-    """(bucket, piece) -> rows of the index, from `send_ids`: of one partition, when no row is left out."""
-    for key, blob in incoming:
-        if key[0] != LAST:
-            batch = unpack(blob)
-            positions = pa.array(batch.column(ROWS).to_numpy() + numbering.starts[key[1]])
-            yield key, pack(pa.record_batch([batch.column(IDS), positions, positions], names=[IDS, POSITIONS, ORDER]))
+        yield (bucket, INDEX, piece), pack(part)
 
 
 def repeated_rows(ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
