@@ -63,8 +63,8 @@ class EdgeBuild:
 
     @property
     def is_open(self) -> bool:
-        """Whether its edges may add nodes."""
-        return any(self._stages.ends.may_create)
+        """Whether edges, these or others, may add nodes to one of its ends: their numbers are not final before."""
+        return any(end.is_open for end in self._ends)
 
     def ask(self, problems: Problems, trace: Trace) -> bool:
         """Send the ids of both ends to their buckets. False: `problems` says what is wrong."""
@@ -132,7 +132,7 @@ class EdgeBuild:
     def write(
         self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], problems: Problems, trace: Trace
     ) -> dict[EdgeType, list[Written]]:
-        """Write the files, by partition, and set `schemas`."""
+        """Write the files, by partition, and set `schemas`; nothing when there are problems."""
         assert self.state is not None
         assert self._answers is not None
         numberings = (self._ends[SOURCE].numbering(), self._ends[TARGET].numbering())
@@ -142,6 +142,8 @@ class EdgeBuild:
         written = self._cluster.collect(self._cluster.run(sent, both.write))
         report: Report = written.pop()
         problems.add_all(report.problems)
+        if len(report.problems):
+            return {}
         trace.merge(report.trace)
         count = len(written) // len(both.directions)
         self.repeated = sum(file.repeated for file in written[:count])

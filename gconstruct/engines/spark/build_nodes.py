@@ -54,8 +54,8 @@ class NodeBuild:
         self._cluster, self._config, self._receivers = cluster, config, receivers
         self._buckets = buckets
         self._stages: NodeStages | None = None
-        self._rows: list[int] = []
-        """Nodes of each piece, then of each range of created nodes"""
+        self._rows: list[int] = [] if plan is not None else [0]
+        """Nodes of each piece, then of each range of created nodes; one range at least without a table"""
         self._ids: RDD | None = None
         self._left_out: RDD | None = None
         self._created: RDD | None = None
@@ -162,14 +162,13 @@ class NodeBuild:
         unique = self._cluster.run(wanted, stages.unique)
         sample = self._cluster.report(self._cluster.send(self._cluster.run(unique, stages.sample), 0))
         if not sample.counts["ids"]:
-            self._rows += [] if self.has_table else [0]
             return
         ranges = RangeStages(*ranges_of(sample), pieces)
         self._written_as_text = self._written_as_text or bool(sample.counts["not integers"])
         ids = self._cluster.send(self._cluster.run(unique, ranges.send), ranges.ranges)
         self._created = self._cluster.run(ids, ranges.sort)
         counts = self._cluster.report(self._cluster.send(self._created, pieces + ranges.ranges)).by_piece
-        self._rows += [counts[number] for number in range(ranges.ranges)]
+        self._rows = self._rows[:pieces] + [counts[number] for number in range(ranges.ranges)]
 
     def numbering(self, *, in_table: bool = False) -> Numbering:
         """The numbers of its nodes. in_table: in the order of the table, without partitions."""
@@ -205,13 +204,15 @@ class NodeBuild:
     # ------------------------------------------------------------------------------------------------- files
 
     def write(self, folder: GraphFolder, files: tuple[str, ...], problems: Problems, trace: Trace) -> list[Written]:
-        """Write the files, by partition, and set `schema`."""
+        """Write the files, by partition, and set `schema`; nothing when there are problems."""
         numbering = self.numbering()
         rows = self._node_rows(numbering)
         sent = self._cluster.send(self._cluster.run(self._sent(numbering), rows.send), len(files), in_order=True)
         written = self._cluster.collect(self._cluster.run(sent, NodeFiles(folder, files).write))
         report: Report = written.pop()
         problems.add_all(report.problems)
+        if len(report.problems):
+            return []
         trace.merge(report.trace)
         attributes = Attributes()
         if self._stages is not None and self.state is not None:

@@ -72,8 +72,11 @@ class NodeFiles:
             yield merged_reports(incoming)
             return
         file = self.files[partition]
+        first = next(incoming, None)
+        if first is None:  # the first piece has a problem: there will be no graph
+            return
         with _writing(self.folder, file) as writer:
-            for _, blob in incoming:
+            for _, blob in itertools.chain([first], incoming):
                 batch = unpack(blob)
                 writer.append(dict(zip(batch.schema.names, batch.columns, strict=True)))
             rows, size = len(writer), writer.finish()
@@ -131,7 +134,10 @@ class BothDirections:
             yield merged_reports(incoming)
             return
         direction, partition = divmod(number, len(self.directions[0].files))
-        yield (number,), self.directions[direction].write(partition, incoming)
+        first = next(incoming, None)
+        if first is not None:  # without any the first piece has a problem: there will be no graph
+            rows = itertools.chain([first], incoming)
+            yield (number,), self.directions[direction].write(partition, rows)
 
 
 def _range(pair: Pair) -> int:
