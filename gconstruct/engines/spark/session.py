@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,7 +48,9 @@ def spark_context(config: SparkConfig) -> Iterator[SparkContext]:
     Spark does not start.
     """
     try:
-        from pyspark import SparkContext
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about pandas, which we do not use with it
+            from pyspark import SparkContext
     except ImportError:
         raise MissingExtraError("graph.engine: spark", "pyspark", "spark") from None
     existing = SparkContext._active_spark_context
