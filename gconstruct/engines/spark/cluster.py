@@ -8,6 +8,7 @@ receiver; the others give an order. The receiver after the last one gets the Rep
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ FAN_IN = 16
 LAST = -1
 """The receiver of reports, which comes after all others"""
 _MARK = "graphstorm-like error: "
+_CAUSE = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b.*")
 
 
 class Cluster:
@@ -125,6 +127,7 @@ def _as_ours(err: Exception) -> Exception:
         ours.args = (message,)
         return ours
     lines = [line.strip() for line in text.splitlines()]
+    lines = lines[: next((n for n, line in enumerate(lines) if line.startswith("at ")), None)]  # without Java's stack
     missing = [line for line in lines if line.startswith(("ModuleNotFoundError", "ImportError"))]
     if missing:
         return LaunchError(
@@ -132,7 +135,7 @@ def _as_ours(err: Exception) -> Exception:
             f"(got {missing[0]}). Install graphstorm-like there, or give executors a packed environment: see "
             "docs/guide/spark.md"
         )
-    causes = [line for line in lines if "Error" in line or "Exception" in line]
+    causes = [line for line in lines if _CAUSE.match(line)]
     reason = causes[-1] if causes else lines[0]
     return LaunchError(f"graph.engine: spark: every task must succeed (got {reason}). See the log of Spark's executors")
 

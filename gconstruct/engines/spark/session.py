@@ -48,9 +48,7 @@ def spark_context(config: SparkConfig) -> Iterator[SparkContext]:
     Spark does not start.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # about pandas, which we do not use with it
-            from pyspark import SparkContext
+        from pyspark import SparkContext
     except ImportError:
         raise MissingExtraError("graph.engine: spark", "pyspark", "spark") from None
     existing = SparkContext._active_spark_context
@@ -130,12 +128,15 @@ def _start(conf: Any, log: IO[bytes], master: str) -> SparkContext:
             f"what it printed:\n{_tail(log)}"
         ) from None
     try:
-        return SparkContext(gateway=gateway, conf=conf)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about pandas, which we do not use with Spark
+            return SparkContext(gateway=gateway, conf=conf)
     except Exception as err:
+        reason = _line(err)
         _end_java(gateway)
         raise ConfigError(
             f"graph.spark: master and options must be those that Spark can start with (got master {master!r}: "
-            f"{_line(err)}). What Java printed:\n{_tail(log)}"
+            f"{reason}). What Java printed:\n{_tail(log)}"
         ) from None
 
 

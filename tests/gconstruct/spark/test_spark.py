@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,24 +93,27 @@ def test_statistics_are_merged_in_order(cluster: Cluster) -> None:
     assert report.by_piece == {n: n for n in range(40)}
 
 
-def _fail(error: Exception, number: int, _: Iterator[Pair]) -> Iterator[Pair]:
+def _fail(make: Callable[..., Exception], arguments: tuple[str, ...], number: int, _: Iterator[Pair]) -> Iterator[Pair]:
     if number == 1:
-        raise error
+        raise make(*arguments)
     yield (number,), 0
 
 
-@pytest.mark.parametrize("error", [DataError("a: must be b (got 'c\nd'). É"), MissingExtraError("x", "pillow", "image")])
-def test_our_errors_come_back(cluster: Cluster, error: GslError) -> None:
-    with pytest.raises(type(error)) as raised:
-        cluster.collect(cluster.over(3, partial(_fail, error)))
-    assert str(raised.value) == str(error)
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [(DataError, ("a: must be b (got 'c\nd'). É",)), (MissingExtraError, ("x", "pillow", "image"))],
+)
+def test_our_errors_come_back(cluster: Cluster, kind: type[GslError], arguments: tuple[str, ...]) -> None:
+    with pytest.raises(kind) as raised:
+        cluster.collect(cluster.over(3, partial(_fail, kind, arguments)))
+    assert str(raised.value) == str(kind(*arguments))
 
 
 def test_other_errors_name_their_cause(cluster: Cluster) -> None:
     with pytest.raises(LaunchError, match=r"every task must succeed .got KeyError: 'nothing'"):
-        cluster.collect(cluster.over(3, partial(_fail, KeyError("nothing"))))
+        cluster.collect(cluster.over(3, partial(_fail, KeyError, ("nothing",))))
     with pytest.raises(LaunchError, match="must have the packages .*got ModuleNotFoundError: No module named 'abcd'"):
-        cluster.collect(cluster.over(3, partial(_fail, ModuleNotFoundError("No module named 'abcd'"))))
+        cluster.collect(cluster.over(3, partial(_fail, ModuleNotFoundError, ("No module named 'abcd'",))))
 
 
 def _blind(folder: str, token: str, number: int, _: Iterator[Pair]) -> Iterator[Pair]:
