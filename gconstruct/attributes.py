@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.schema import NO_LABEL, FeatureSchema, ImageSchema, LabelSchema, TextSchema, label_column
+from graphstorm_like.graph.schema import (
+    NO_CLASSES,
+    NO_LABEL,
+    FeatureSchema,
+    ImageSchema,
+    LabelSchema,
+    TextSchema,
+    label_column,
+)
+
+_NO_LABELS = {"int32": NO_LABEL, "uint8": NO_CLASSES, "float32": np.nan}
 
 
 @dataclass(slots=True)
@@ -20,6 +31,8 @@ class Attributes:
     image: dict[str, ImageSchema] = field(default_factory=dict)
     labels: dict[str, LabelSchema] = field(default_factory=dict)
     split_counts: dict[str, int] | None = None
+    fitted_split: dict[str, Any] = field(default_factory=dict)
+    """Of the edges' own split, see EdgeTypeSchema"""
     lost_splits: dict[str, int] = field(default_factory=dict)
     """Rows with a split but no label, by label"""
 
@@ -40,5 +53,5 @@ def _extended(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarra
         return pa.concat_arrays([values, pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))])
     fill: float = 0
     if name.startswith(label_column("")):
-        fill = NO_LABEL if values.dtype == np.int32 else np.nan
+        fill = _NO_LABELS[values.dtype.name]
     return np.concatenate([values, np.full((count, *values.shape[1:]), fill, values.dtype)])

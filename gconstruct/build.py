@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gconstruct.feature_files import feature_files
 from gconstruct.input_record import InputRecord
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
-from gconstruct.report.trace import Trace
+from gconstruct.report.model import REPORT_HTML
+from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
+from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.registry import Registry
 
 ENGINE_VERSION = 2
 """To be raised when the same tables give another graph."""
@@ -27,22 +32,29 @@ _WHOLE = "whole"
 
 
 def build_graph(
-    config: GraphConfig, *, progress: Callable[[str], None] | None = None, force: bool = False
+    config: GraphConfig,
+    *,
+    progress: Callable[[str], None] | None = None,
+    follow: Follow | None = None,
+    force: bool = False,
 ) -> GraphManifest:
     """Make the graph folder `config.path`, unless it is up to date, and return its manifest.
 
     `config.path` and `config.base` must be absolute (Pipeline.with_absolute_paths). A configuration without tables
     names an existing folder, which is never built. Raises DataError that names file, column and row, and then leaves
-    the folder as it was. `progress` gets plain lines. `force` builds in any case.
+    the folder as it was. `progress` gets plain lines, `follow` (step, done, total) while a step of known size
+    advances. `force` builds in any case.
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
+    from gconstruct.structure.add import add_structure, structure_features
 
     say = progress or (lambda _: None)
-    started, trace = time.perf_counter(), Trace()
+    started, trace = time.perf_counter(), Trace(follow)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -56,6 +68,7 @@ def build_graph(
             current = current_manifest(path, _mark(config, record.settle(files)), say)
             if current is not None:
                 record.update(path)
+                check_known_leaks(path, config)
                 say(f"{path} is up to date")
                 return current
         check_target(path, "graph.path", "graph", MANIFEST)
@@ -70,6 +83,9 @@ def build_graph(
             unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if structure_features(config):
+                with trace.step("features from edges"):
+                    graph = add_structure(config, unpartitioned, graph, say)
             if unpartitioned != folder:
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
@@ -79,6 +95,8 @@ def build_graph(
             record.write(folder)
             with trace.step("hash files"):
                 manifest = write_manifest(folder, mark, graph)
+            with trace.step("look for leaks"):
+                check_leaks(folder, config, say)
     except OSError as err:
         raise DataError(
             f"{path}: the graph folder must be writable (got {err.strerror or err}: {err.filename or path}). "
@@ -89,7 +107,26 @@ def build_graph(
         f"{path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses, "
         f"{size:,.1f} MB ({time.perf_counter() - started:.1f} s)"
     )
+    if config.report:
+        _report(path, manifest, trace, say)
     return manifest
+
+
+def _report(path: Path, manifest: GraphManifest, trace: Trace, say: Callable[[str], None]) -> None:
+    """Write the report of a new graph folder. The graph is whole already, and stays so whatever goes wrong here."""
+    try:
+        from gconstruct.report.write import write_report
+
+        report = write_report(path, manifest, trace)
+    except Exception as err:
+        say(
+            f"warning: {path}: the report could not be made ({type(err).__name__}: {err}). The graph is complete; "
+            f"try again with: gsl show graph {path} --report"
+        )
+        return
+    warnings = sum(finding.level == "warning" for finding in report.findings)
+    found = f", {counted(warnings, 'warning')}" if warnings else ""
+    say(f"{path / REPORT_HTML}: what is in the graph{found} ({report.report_seconds or 0.0:.1f} s)")
 
 
 def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
@@ -99,7 +136,10 @@ def table_problems(config: GraphConfig) -> list[tuple[str, str]]:
 
     if config.is_built:
         return []
+    problems = Problems()
+    feature_files(config, problems)
     try:
+        problems.raise_if_any()
         engine_for(config, lambda _: None).check()
     except TableError as err:
         return list(err.problems)
@@ -132,11 +172,14 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to", "spark"}  # the known graph counts with its contents
+    neutral = {"path", "like", "add_to", "on_leak", "report", "spark"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
+    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+        if "sql" in table:
+            table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,
@@ -148,22 +191,50 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
 
         known = known_graph(config)
         content["known"] = [known.key, known.fingerprint()]
-    if plugins := _plugins(config):
+    if plugins := _plugins(config) | _method_plugins(config):
         content["plugins"] = plugins
     return hash_facts(content)
 
 
 def _plugins(config: GraphConfig) -> dict[str, str]:
-    """Hashes of the plug-ins that features are made by."""
+    """Hashes of the plug-ins that features and splits are made by."""
     by_table = [*(node.features for node in config.nodes.values()), *(edge.features for edge in config.edges)]
     features = [feature for by_name in by_table for feature in by_name.values()]
-    own = [feature for feature in features if plugin_of(type(feature).__module__) is not None]
+    made_by = [*features, *(split for _, split in _splits(config))]
+    own = [made for made in made_by if plugin_of(type(made).__module__) is not None]
     if not own:
         return {}
+    from gconstruct.splits import SPLIT_OPERATORS
+    from gconstruct.structure.base import STRUCTURES
     from gconstruct.transforms.base import TRANSFORMS
 
-    modules = [type(feature).__module__ for feature in own] + [TRANSFORMS.of(feature).__module__ for feature in own]
-    return dict(plugin for module in modules if (plugin := plugin_of(module)) is not None)
+    modules: list[str] = []
+    registries: list[Registry[Any]] = [SPLIT_OPERATORS, TRANSFORMS, STRUCTURES]
+    for made in own:
+        operators = [registry.get(made) for registry in registries]
+        modules += [type(made).__module__, *(operator.__module__ for operator in operators if operator is not None)]
+    return dict(plugin for module in dict.fromkeys(modules) if (plugin := plugin_of(module)) is not None)
+
+
+def _method_plugins(config: GraphConfig) -> dict[str, str]:
+    """Hash of the plug-in that the partition method is of."""
+    if config.partitions.count == 1:
+        return {}
+    from gconstruct.assign import method_plugins
+
+    return method_plugins(config.partitions)
+
+
+def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
+    """All splits of labels and edges, with their places in the YAML."""
+    tables = {f"graph.nodes.{name}": node.labels for name, node in sorted(config.nodes.items())}
+    tables |= {f"graph.edges[{i}]": edge.labels for i, edge in enumerate(config.edges)}
+    for key, labels in tables.items():
+        for name, label in labels.items():
+            yield f"{key}.labels.{name}.split", label.split
+    for i, edge in enumerate(config.edges):
+        if edge.split is not None:
+            yield f"graph.edges[{i}].split", edge.split
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:
@@ -172,9 +243,13 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     problems = Problems()
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
-        files += resolve(f"graph.nodes.{name}", node.files, config.base, node.format, problems)
+        files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
     for i, edge in enumerate(config.edges):
-        files += resolve(f"graph.edges[{i}]", edge.files, config.base, edge.format, problems)
+        files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
+    files += feature_files(config, problems)
+    for key, split in _splits(config):
+        for part, paths in split.files().items():
+            files += resolve(key, paths, config.base, ID_LIST, problems, part)
     problems.raise_if_any()
     return files
 

@@ -94,20 +94,26 @@ def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:
 
 def _stored(numbers: np.ndarray, config: FeatureConfig, source: Source) -> np.ndarray | None:
     """In the dtype of the configuration; numbers that become infinite in it are a problem."""
-    if config.dtype == "float32":
-        return numbers
-    narrow: np.ndarray
-    if config.dtype == "bfloat16":
-        narrow = to_bits(numbers)
-        infinite, largest = narrow & 0x7FFF == 0x7F80, "3.39e38"
-    else:
-        with np.errstate(over="ignore"):
-            narrow = numbers.astype(np.float16)
-        infinite, largest = np.isinf(narrow), "65,504"
+    narrow, infinite = narrowed(numbers, config.dtype)
     large = np.flatnonzero(infinite.any(axis=1))
     if large.size:
         examples: list[object] = [float(numbers[row][infinite[row]][0]) for row in large[:EXAMPLES].tolist()]
         fix = f"Leave out {source.key}.dtype, or set {source.key}.normalize: standard"
-        source.refuse(large, examples, f"at most {largest} as {config.dtype}", fix)
+        source.refuse(large, examples, f"at most {_LARGEST[config.dtype]} as {config.dtype}", fix)
         return None
     return narrow
+
+
+_LARGEST = {"float16": "65,504", "bfloat16": "3.39e38"}
+
+
+def narrowed(numbers: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """(float32 (n, width) as float32, float16 or the bits of bfloat16, bool (n, width): what became infinite)"""
+    if dtype == "float32":
+        return numbers, np.zeros((*numbers.shape[:1], 1), bool)
+    if dtype == "bfloat16":
+        bits = to_bits(numbers)
+        return bits, bits & 0x7FFF == 0x7F80
+    with np.errstate(over="ignore"):
+        half = numbers.astype(np.float16)
+    return half, np.isinf(half)

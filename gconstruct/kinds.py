@@ -20,13 +20,21 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "scalar": ("numbers", NUMBERS),
     "one_hot": ("strings, integers or booleans", ("string", "integer", "boolean")),
     "multi_hot": ("lists of strings, integers or booleans", ("list of string", "list of integer", "list of boolean")),
+    "categories": (
+        "strings, integers or booleans, or lists of them",
+        ("string", "integer", "boolean", "list of string", "list of integer", "list of boolean"),
+    ),
+    "date": ("dates, times, or strings in ISO 8601", ("time", "string")),
+    "epoch": ("numbers of time since 1970", ("integer", "float", "decimal")),
     "separated": ("strings", ("string",)),
     "text": ("strings, numbers, booleans or dates", _SCALARS),
     "image": ("bytes of images, or paths of files", ("string",)),
     "class": ("strings, integers or booleans", ("string", "integer", "boolean")),
+    "classes": ("lists of strings, integers or booleans", ("list of string", "list of integer", "list of boolean")),
     "number": ("numbers", NUMBERS),
     "split": ("strings (train, valid, test)", ("string",)),
     "group": ("strings or integers", ("string", "integer")),
+    "moment": ("dates, times or numbers", ("time", "integer", "float", "string")),
 }
 
 _HINTS: dict[tuple[str, str], str] = {
@@ -34,14 +42,23 @@ _HINTS: dict[tuple[str, str], str] = {
     ("id", ""): "Cast it to int64 or string",
     ("numeric", "string"): "Use encode: one_hot, or cast the column to a number",
     ("scalar", "string"): "Use encode: one_hot, or cast the column to a number",
-    ("scalar", "time"): "Make a number of it first, e.g. days since a fixed date",
+    ("scalar", "time"): "Use encode: date",
     ("numeric", "list of string"): "Use encode: multi_hot, or cast the column to numbers",
-    ("numeric", "time"): "Make a number of it first, e.g. days since a fixed date",
+    ("numeric", "time"): "Use encode: date",
     ("one_hot", "float"): "Use encode: numeric, or cast the column to an integer",
     ("one_hot", "list of string"): "Use encode: multi_hot",
+    ("categories", "float"): "Use encode: numeric or bucket, or cast the column to an integer",
+    ("date", "integer"): "Set unit, e.g. unit: s for seconds since 1970",
+    ("date", "float"): "Set unit, e.g. unit: s for seconds since 1970",
+    ("epoch", "time"): "Leave unit out: the column holds times already",
+    ("epoch", "string"): "Leave unit out for strings in ISO 8601, or cast the column to a number",
     ("multi_hot", "string"): "Set separator, e.g. separator: ';', or use encode: one_hot",
     ("multi_hot", "text"): "A CSV column holds no lists: set separator, e.g. separator: ';'",
     ("separated", "list of string"): "Leave separator out: the column holds lists already",
+    ("classes", "string"): "Set separator, e.g. separator: ';', or use kind: class",
+    ("classes", "text"): "A CSV column holds no lists: set separator, e.g. separator: ';'",
+    ("class", "list of string"): "Use kind: classes",
+    ("class", "list of integer"): "Use kind: classes",
     ("class", "float"): "Use kind: number, or cast the column to an integer (pandas: astype('Int64'))",
     ("number", "string"): "Use kind: class, or cast the column to a number",
     ("split", "integer"): "Write the names train, valid and test",
@@ -56,7 +73,10 @@ def kind_of(data_type: pa.DataType) -> str:
     if t.is_list(data_type) or t.is_large_list(data_type) or t.is_fixed_size_list(data_type):
         return f"list of {kind_of(data_type.value_type)}"
     for kind, tests in (
-        ("string", (t.is_string, t.is_large_string, t.is_string_view, t.is_binary, t.is_large_binary)),
+        (
+            "string",
+            (t.is_string, t.is_large_string, t.is_string_view, t.is_binary, t.is_large_binary, t.is_binary_view),
+        ),
         ("integer", (t.is_integer,)),
         ("float", (t.is_floating,)),
         ("boolean", (t.is_boolean,)),
@@ -95,7 +115,7 @@ def _widest(kind: str, types: list[pa.DataType]) -> pa.DataType:
 def accepts(use: str, kind: str) -> bool:
     """Whether a column of this kind may be used so. 'list of null' comes from lists that are all empty."""
     if kind == "text":
-        return use != "multi_hot"
+        return use not in ("multi_hot", "classes")
     return kind in ("null", "list of null") or kind in USES[use][1]
 
 

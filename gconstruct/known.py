@@ -19,27 +19,28 @@ from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableState
 from gconstruct.opened import GraphFiles
 from gconstruct.problems import Problems
+from gconstruct.splits import split_of
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig, NodeConfig
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     MANIFEST,
     SOURCE_COLUMN,
+    SPLIT_COLUMN,
     TARGET_COLUMN,
     EdgeTypeSchema,
     FeatureSchema,
     ImageSchema,
     LabelSchema,
     NodeTypeSchema,
+    label_split_column,
     read_manifest,
 )
 from graphstorm_like.graph.verify import verify_graph
 
-_COLUMNS = ("column", "columns")
-"""Keys of a feature that may differ: new tables may name their columns otherwise"""
-_NOT_STATE = (*_COLUMNS, "dtype")
 Schema = NodeTypeSchema | EdgeTypeSchema
 
 
@@ -177,7 +178,11 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
     for name in table.features.keys() & schema.features.keys():
         feature, fitted = table.features[name].model_dump(mode="json"), schema.features[name].fitted
         for option, value in feature.items():
-            if option not in _NOT_STATE and option in fitted and fitted[option] != value:
+            if (
+                option not in (*table.features[name].source_keys, "dtype")
+                and option in fitted
+                and fitted[option] != value
+            ):
                 yield f"features.{name}.{option}: must be {fitted[option]!r} (got {value!r}),"
         if feature["dtype"] != schema.features[name].dtype:
             yield f"features.{name}.dtype: must be {schema.features[name].dtype!r} (got {feature['dtype']!r}),"
@@ -185,11 +190,20 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
         label: LabelConfig = table.labels[name]
         if label.kind != schema.labels[name].kind:
             yield f"labels.{name}.kind: must be {schema.labels[name].kind!r} (got {label.kind!r}),"
+        yield from _split_differences(f"labels.{name}.split", label.split, schema.labels[name].fitted_split)
+    if table.split is not None and isinstance(schema, EdgeTypeSchema):
+        yield from _split_differences("split", table.split, schema.fitted_split)
     images = _images(schema)
     for name in table.image.keys() & images.keys():
         size = [images[name].height, images[name].width]
         if table.image[name].size != size:
             yield f"image.{name}.size: must be {size} (got {table.image[name].size}),"
+
+
+def _split_differences(key: str, split: SplitConfig, fitted: Mapping[str, Any]) -> Iterator[str]:
+    """A split that depends on other rows must have been fitted."""
+    if split_of(split).keeps_state and fitted.get("by") != split.by:
+        yield f"{key}: must depend on each row alone, or be fitted already (got by: {split.by}, which is not),"
 
 
 def _images(schema: Schema) -> dict[str, ImageSchema]:
@@ -198,13 +212,17 @@ def _images(schema: Schema) -> dict[str, ImageSchema]:
 
 def _state(table: NodeConfig | EdgeConfig, schema: Schema) -> TableState:
     features: dict[str, FeatureSchema] = {}
-    for name, feature in table.features.items():
+    of_columns = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in of_columns.items():
         fitted = dict(schema.features[name].fitted)
         named = feature.model_dump(mode="json")
-        fitted |= {key: named[key] for key in _COLUMNS if key in named and key in fitted}
+        fitted |= {key: named[key] for key in feature.source_keys if key in named and key in fitted}
         features[name] = schema.features[name].model_copy(update={"fitted": fitted})
     classes = {name: schema.labels[name].classes for name in table.labels}
-    return TableState(features, classes, known=True)
+    splits = {label_split_column(name): schema.labels[name].fitted_split for name in table.labels}
+    if isinstance(schema, EdgeTypeSchema) and table.split is not None:
+        splits[SPLIT_COLUMN] = schema.fitted_split
+    return TableState(features, classes, splits, known=True)
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -31,7 +31,7 @@ class Rows:
     """A table of n rows in consecutive pieces."""
 
     def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
-        self.pieces = self._pieces = pieces
+        self.pieces = pieces
         self._starts = np.cumsum([0, *(piece.num_rows for piece in pieces)])
 
     def __len__(self) -> int:
@@ -40,19 +40,19 @@ class Rows:
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
-        names: list[str] = self._pieces[0].schema.names
+        names: list[str] = self.pieces[0].schema.names
         return names
 
     def numbers(self, name: str) -> np.ndarray:
         """A complete column of numbers (n); no copy when there is one piece."""
-        columns = [piece.column(name).to_numpy() for piece in self._pieces]
+        columns = [piece.column(name).to_numpy() for piece in self.pieces]
         return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
     def whole(self) -> dict[str, np.ndarray | pa.Array]:
         """All rows of all columns; no copy when there is one piece."""
         columns: dict[str, np.ndarray | pa.Array] = {}
         for name in self.names:
-            parts = [_plain(piece.column(name)) for piece in self._pieces]
+            parts = [_plain(piece.column(name)) for piece in self.pieces]
             if len(parts) == 1:
                 columns[name] = parts[0]
             elif all(isinstance(part, np.ndarray) for part in parts):
@@ -64,11 +64,11 @@ class Rows:
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
         """Some rows of all columns; nothing else is read."""
         where = np.searchsorted(self._starts, rows, side="right") - 1
-        at = [np.flatnonzero(where == p) for p in range(len(self._pieces))] if len(self._pieces) > 1 else []
+        at = [np.flatnonzero(where == p) for p in range(len(self.pieces))] if len(self.pieces) > 1 else []
         return {name: self._take(name, rows, at) for name in self.names}
 
     def _take(self, name: str, rows: np.ndarray, at: list[np.ndarray]) -> np.ndarray | pa.Array:
-        columns = [_plain(piece.column(name)) for piece in self._pieces]
+        columns = [_plain(piece.column(name)) for piece in self.pieces]
         if len(columns) == 1:
             return _of(columns[0], rows)
         parts = [
@@ -85,20 +85,20 @@ class GraphFiles:
     """All partitions of the graph folder `folder`, one after another."""
 
     def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
-        self.folder, self._partitions = folder, partitions
+        self.folder, self.partitions = folder, partitions
 
     def nodes(self, node_type: str) -> Rows:
         """One row per node."""
-        return Rows([self._open(part, part.node_files[node_type]) for part in self._partitions])
+        return Rows([self.open_file(part, part.node_files[node_type]) for part in self.partitions])
 
     def edges(self, edge_type: EdgeType) -> Rows:
         """One row per edge, sorted by target."""
-        return Rows([self._open(part, part.edge_files[edge_name(edge_type)]) for part in self._partitions])
+        return Rows([self.open_file(part, part.edge_files[edge_name(edge_type)]) for part in self.partitions])
 
     def indptr(self, edge_type: EdgeType) -> np.ndarray:
         """int64 (targets + 1): where each target's edges start in `edges`."""
-        files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self._partitions]
-        pointers_of_parts: list[np.ndarray] = [self._open(part, file).column(0).to_numpy() for part, file in files]
+        files = [(part, indptr_file(part.edge_files[edge_name(edge_type)])) for part in self.partitions]
+        pointers_of_parts: list[np.ndarray] = [self.open_file(part, file).column(0).to_numpy() for part, file in files]
         if len(pointers_of_parts) == 1:
             return pointers_of_parts[0]
         before = np.cumsum([0, *(pointers[-1] for pointers in pointers_of_parts)])
@@ -107,7 +107,8 @@ class GraphFiles:
         )
         return joined
 
-    def _open(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
+    def open_file(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
+        """A file of one of the partitions."""
         return open_file(self.folder / part.folder / file)
 
 

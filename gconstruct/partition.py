@@ -16,15 +16,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from gconstruct.assign import assign, check_method
+from gconstruct.assign import assign, check_method, method_plugins
 from gconstruct.csc import position_dtype
 from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
 from gconstruct.opened import GraphFiles
+from gconstruct.partitioners.base import OpenedGraph
 from gconstruct.problems import counted
 from gconstruct.write import write_columns
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
-from graphstorm_like.config.graph import PartitionsConfig
+from graphstorm_like.config.partitioners import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import file_hash, fsync_path, new_folder, recover_target
 from graphstorm_like.graph.schema import (
@@ -44,6 +45,8 @@ from graphstorm_like.hashing import hash_facts
 PARTITION_VERSION = 1
 """To be raised when the same graph gives other partitions."""
 Progress = Callable[[str], None]
+_SCRATCH = "scratch"
+"""Folder inside the new one for what a method needs while it works."""
 
 
 def partition_graph(
@@ -51,23 +54,25 @@ def partition_graph(
     target: str | Path,
     count: int,
     method: str = "random",
-    seed: int = 0,
+    seed: int | None = None,
     *,
+    options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> GraphManifest:
     """Write the graph of the folder `source` into the folder `target`, in `count` partitions. Returns its manifest,
     and does nothing else when the target is up to date.
 
-    The target appears complete or not at all. Raises ConfigError for a count, method or seed that PartitionsConfig
-    refuses; DataError when something else is at the target, or the source is not a graph folder; MissingExtraError
-    when the method's package is not installed. `progress` gets plain lines.
+    The target appears complete or not at all. options: more keys of `graph.partitions`. Raises ConfigError for values
+    that PartitionsConfig refuses; DataError when something else is at the target, or the source is not a graph folder;
+    MissingExtraError when the method's package is not installed. `progress` gets plain lines.
 
-    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), and the rows of one partition and type. METIS takes
-    more before that: about 80 bytes per edge (reverse types not counted) here, then 90 in its own process.
+    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), the rows of one partition and type, and what the
+    method takes before that.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()
-    config = _checked({"count": count, "method": method, "seed": seed})
+    seeded = {} if seed is None else {"seed": seed}
+    config = _checked({"count": count, "method": method, **seeded, **(options or {})})
     origin, path = Path(source), _target(source, target)
     manifest = read_manifest(origin)
     mark = _fingerprint(origin, config)
@@ -108,7 +113,10 @@ def write_partitions(
         f"partitioning {counted(num_nodes, 'node')} and {counted(num_edges, 'edge')} into {config.count} "
         f"({config.method})"
     )
-    assignment = assign(files, graph.nodes, graph.edges, config)
+    scratch = folder / _SCRATCH
+    scratch.mkdir()
+    assignment = assign(OpenedGraph(files, graph.nodes, graph.edges, scratch, say), config)
+    shutil.rmtree(scratch)
     numbers = {node_type: _renumber(parts, config.count) for node_type, parts in assignment.items()}
     writer = _Writer(files, graph, numbers, folder)
     writer.write()
@@ -233,11 +241,13 @@ def _target(source: str | Path, target: str | Path) -> Path:
 
 
 def _fingerprint(source: Path, config: PartitionsConfig) -> str:
-    content = {
+    content: dict[str, Any] = {
         "source": file_hash(source / MANIFEST),
         "partitions": config.model_dump(mode="json"),
         "versions": [SCHEMA_VERSION, PARTITION_VERSION],
     }
+    if plugins := method_plugins(config):
+        content["plugins"] = plugins
     return hash_facts(content)
 
 

@@ -77,6 +77,14 @@ def no_labels(table: Rows, key: str, column: str, rows: int) -> str:
     )
 
 
+def many_classes(table: Rows, key: str, column: str, count: int, most: int) -> str:
+    """A label of several classes has too many of them."""
+    return (
+        f"{table.label()}: column {column!r} must hold at most {most:,} classes (got {count:,}): each takes a byte a "
+        f"row. Leave out rare ones, or make nodes and edges of them (see {key})"
+    )
+
+
 def infinite_labels(table: Rows, key: str, column: str, bad: Bad, values: Values) -> BadRows:
     """Labels that are infinite in the table."""
     fix = "Replace it by null to leave the row without a label"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,15 @@ class Rows(Protocol):
 
     def label(self) -> str:
         """'items.parquet' or 'items.parquet and 3 more files'"""
+        ...
+
+
+@runtime_checkable
+class NumberedRows(Protocol):
+    """Rows that know their numbers."""
+
+    def numbers_in_file(self) -> np.ndarray | None:
+        """int64 (n): the row of the table's file that each was, from 0; None: the table has several files."""
         ...
 
 
@@ -65,13 +74,22 @@ class Source:
     """From CSV files only: strings that may stand for something else."""
     width: int | None = None
     """Numbers per row of the feature once it is fitted: rows without any value do not show it."""
+    others: tuple[Source, ...] = ()
+    """Further columns of the same rows, for what reads several"""
+    base: str = "."
+    """Folder where relative paths of files start"""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def without_rows(self) -> Source:
         """The column with no rows, of the same type."""
-        return replace(self, values=self.values.slice(0, 0))
+        others = tuple(other.without_rows() for other in self.others)
+        return replace(self, values=self.values.slice(0, 0), others=others)
+
+    def columns(self) -> tuple[Source, ...]:
+        """This column and the others."""
+        return (self, *self.others)
 
     def refuse(self, rows: Sequence[int] | np.ndarray, values: Sequence[object], rule: str, fix: str) -> None:
         """Report rows (from 0) that break a rule; `values` are those of the first few of them."""

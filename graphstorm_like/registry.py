@@ -55,15 +55,22 @@ class Registry(Generic[Operator]):
 
         Raises ConfigError when nobody has registered one.
         """
+        operator = self.get(config)
+        if operator is not None:
+            return operator
+        raise ConfigError(
+            f"{self.kind}: there must be an implementation of {type(config).__name__} (got none). Register one with "
+            f"@register({type(config).__name__}) in the module that defines it"
+        )
+
+    def get(self, config: Any) -> Operator | None:
+        """Like `of`; None when nobody has registered one."""
         self._discover()
         for config_class in type(config).__mro__:
             if config_class in self._operators:
                 operator: Operator = self._operators[config_class]
                 return operator
-        raise ConfigError(
-            f"{self.kind}: there must be an implementation of {type(config).__name__} (got none). Register one with "
-            f"@register({type(config).__name__}) in the module that defines it"
-        )
+        return None
 
     def __iter__(self) -> Iterator[type]:
         """The classes of configurations that have an operator."""

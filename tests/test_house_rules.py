@@ -35,7 +35,7 @@ GCONSTRUCT_MAY = (
 
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
-    "pandas", "numba", "psutil", "peft", "PIL",
+    "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12
@@ -147,8 +147,8 @@ def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
         ("gconstruct.inputs", "from graphstorm_like.graph import schema", True),
         ("gconstruct.inputs", "from graphstorm_like.graph.local import LocalGraphStore", False),
         ("gconstruct.inputs", "from graphstorm_like import training", False),
-        ("gconstruct.assign", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
-        ("gconstruct.assign", "from graphstorm_like.graph.dgl import cluster", False),
+        ("gconstruct.partitioners.metis", "from graphstorm_like.graph.dgl.metis import metis_assignment", True),
+        ("gconstruct.partitioners.metis", "from graphstorm_like.graph.dgl import cluster", False),
         ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.reading import DglFolder", True),
         ("gconstruct.dgl.folder_import", "from graphstorm_like.graph.dgl.export import export_dgl", False),
     ],

@@ -1,57 +1,93 @@
-"""Splits of a table's rows: uint8 (n), positions in SPLITS.
-
-A drawn split hashes the id, so the order of rows, files and chunks does not matter.
-"""
+"""The split of a label, or of edges, for the pieces of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct import rules
-from gconstruct.hashing import uniform
-from gconstruct.problems import EXAMPLES, Problems
-from gconstruct.splits import WRITTEN, draw_splits
+from gconstruct.problems import Problems
+from gconstruct.splits import EDGE_SEPARATOR, HashedIds, SplitRows, split_of
 from gconstruct.values import TableRows
-from graphstorm_like.config.graph import SplitConfig
-from graphstorm_like.graph.schema import SPLITS
+from graphstorm_like.config.graph import EdgeConfig, NodeConfig
+from graphstorm_like.config.splits import SplitConfig
 
-HashedIds = Callable[[], pa.Array]
-"""Gives the strings that drawn splits hash, one per row; called only when needed."""
-
-
-def encode_split(
-    table: TableRows, config: SplitConfig, key: str, hashed_ids: HashedIds, problems: Problems
-) -> np.ndarray | None:
-    """The split of each row of a piece, or None (then `problems` says why)."""
-    if config.column is not None:
-        return _written_split(table, config.column, key, problems)
-    ids = hashed_ids()
-    if config.group_by is not None:
-        # Each row without a group is a group of its own: otherwise all of them would get the same split.
-        groups, ids = (pc.cast(column, pa.large_string()) for column in (table.column(config.group_by), ids))
-        ids = pc.coalesce(groups, ids)
-    return draw_splits(uniform(ids, config.seed), config)
+Classes = Callable[[TableRows], pa.Array]
+_NOTHING: dict[str, Any] = {}
+"""Statistics and state of a split that looks at nothing before `apply`."""
 
 
-def check_split(table: TableRows, config: SplitConfig, key: str, problems: Problems) -> None:
-    """Report words that name no split, so that all problems of a table are known before any column is encoded."""
-    if config.column is not None:
-        _written_split(table, config.column, key, problems)
+def hashed_ids(table: TableRows, config: NodeConfig | EdgeConfig) -> pa.Array:
+    """The strings that splits hash (n): the id of a node; source, a separator, target of an edge."""
+    if len(config.id_columns) == 1:
+        return table.column(config.id_columns[0])
+    ends = [pc.cast(table.column(column), pa.large_string()) for column in config.id_columns]
+    return pc.binary_join_element_wise(*ends, pa.scalar(EDGE_SEPARATOR, pa.large_string()))
 
 
-def _written_split(table: TableRows, name: str, key: str, problems: Problems) -> np.ndarray | None:
-    column = pc.cast(table.column(name), pa.large_string())
-    words = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    position = pc.index_in(words, value_set=pa.array(list(WRITTEN), pa.large_string()))
-    wrong = np.flatnonzero(pc.and_(pc.is_valid(column), pc.is_null(position)).to_numpy(zero_copy_only=False))
-    if wrong.size:
-        examples = column.take(pa.array(wrong[:EXAMPLES])).to_pylist()
-        problems.add(rules.unknown_splits(table, key, name, wrong, examples))
-        return None
-    numbers = np.array([0, *(SPLITS.index(meant) for meant in WRITTEN.values())], np.uint8)
-    splits: np.ndarray = numbers[pc.fill_null(position, -1).to_numpy(zero_copy_only=False) + 1]
-    return splits
+@dataclass(frozen=True, slots=True)
+class SplitPlace:
+    """Where a split stands. classes: the class of each row, where the split is of a class label."""
+
+    table: NodeConfig | EdgeConfig
+    key: str
+    base: str
+    classes: Classes | None = None
+
+
+class SplitEncoder:
+    """One split, with the steps of a TableEncoder."""
+
+    def __init__(self, config: SplitConfig, place: SplitPlace) -> None:
+        self.config, self._split, self._place = config, split_of(config), place
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether anything depends on other rows."""
+        return self._split.needs_fit
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether graph.json keeps the state."""
+        return self._split.keeps_state
+
+    @property
+    def _looks_first(self) -> bool:
+        return self._split.needs_fit or self._split.checks
+
+    def fit(self, table: TableRows, problems: Problems) -> Any:
+        """Statistics of a piece; None: `problems` says why not."""
+        if not self._looks_first:
+            return _NOTHING
+        rows = self._rows(table, lambda: hashed_ids(table, self._place.table), problems)
+        values = self._split.read(rows)
+        return None if values is None else self._split.fit(values)
+
+    def merge(self, first: Any, second: Any) -> Any:
+        """Statistics of the rows of both."""
+        return self._split.merge(first, second) if self._looks_first else _NOTHING
+
+    def state(self, statistics: Any, table: TableRows, problems: Problems) -> dict[str, Any] | None:
+        """What `apply` needs; None: `problems` says why not. table: any piece, also without rows."""
+        if not self._looks_first:
+            return _NOTHING
+        rows = self._rows(table, lambda: hashed_ids(table, self._place.table), problems)
+        state: dict[str, Any] | None = self._split.state(statistics, rows)
+        if state is not None and self.keeps_state:
+            state["by"] = self.config.by
+        return state
+
+    def apply(self, table: TableRows, state: dict[str, Any], ids: HashedIds, problems: Problems) -> np.ndarray | None:
+        """uint8 (n), or None (then `problems` says why)."""
+        values = self._split.read(self._rows(table, ids, problems))
+        return None if values is None else self._split.apply(values, state)
+
+    def _rows(self, table: TableRows, ids: HashedIds, problems: Problems) -> SplitRows:
+        place, of_table = self._place, self._place.classes
+        classes = None if of_table is None else lambda: of_table(table)
+        is_edge = len(place.table.id_columns) == 2
+        return SplitRows(table, place.key, ids, problems, place.base, classes, is_edge)

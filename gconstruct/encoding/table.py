@@ -11,7 +11,7 @@ pickled. What is wrong goes to `problems`, and the step gives None.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,12 @@ import pyarrow as pa
 
 from gconstruct.attributes import Attributes
 from gconstruct.encoding.images import encode_image
-from gconstruct.encoding.labels import LabelEncoder
-from gconstruct.encoding.splits import HashedIds, check_split, encode_split
+from gconstruct.encoding.labels import ClassEncoder, LabelEncoder, label_encoder
+from gconstruct.encoding.splits import SplitEncoder, SplitPlace
 from gconstruct.encoding.texts import encode_text
 from gconstruct.features import apply_fitted, fit_feature, fitted_feature, transform_of
 from gconstruct.problems import Problems
-from gconstruct.splits import split_counts
+from gconstruct.splits import HashedIds, split_counts
 from gconstruct.values import Source, TableRows
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
@@ -52,6 +52,8 @@ class TableState:
     features: dict[str, FeatureSchema]
     classes: dict[str, list[str]]
     """By label; empty for numbers"""
+    splits: dict[str, dict[str, Any]]
+    """By the column of the graph folder"""
     known: bool = False
     """It is that of another graph: there may be classes that it does not know."""
 
@@ -79,29 +81,35 @@ class Encoded:
 
 
 class TableEncoder:
-    """The attributes of one table. key: its place in the YAML. base: folder where relative paths of images start."""
+    """The attributes of one table. key: its place in the YAML. base: folder where relative paths start."""
 
     def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
         self._config, self._key, self._base = config, key, base
-        self._labels = {name: LabelEncoder(name, label, key) for name, label in config.labels.items()}
+        self._features = {name: feature for name, feature in config.features.items() if feature.of_columns}
+        self._labels = {name: label_encoder(name, label, key) for name, label in config.labels.items()}
         self._images = config.image
-        self._split = config.split
+        self._splits: dict[str, SplitEncoder] = {}
+        for name, label in self._labels.items():
+            classes = label.names if isinstance(label, ClassEncoder) else None
+            place = SplitPlace(config, f"{label.key}.split", base, classes)
+            self._splits[label_split_column(name)] = SplitEncoder(label.config.split, place)
+        if config.split is not None:
+            self._splits[SPLIT_COLUMN] = SplitEncoder(config.split, SplitPlace(config, f"{key}.split", base))
 
     @property
     def needs_fit(self) -> bool:
         """Whether anything depends on other rows."""
-        return bool(self._config.features or self._labels)
+        return bool(self._features or self._labels) or any(s.needs_fit for s in self._splits.values())
 
     def fit(self, table: TableRows, problems: Problems) -> Statistics:
         """Statistics of a piece; those of an attribute with a problem are None."""
         statistics: Statistics = {}
-        for name, feature in self._config.features.items():
+        for name, feature in self._features.items():
             statistics[feature_column(name)] = fit_feature(feature, self._feature_source(name, table, problems))
         for name, label in self._labels.items():
             statistics[label_column(name)] = label.fit(table, problems)
-            check_split(table, label.config.split, f"{label.key}.split", problems)
-        if self._split is not None:
-            check_split(table, self._split, f"{self._key}.split", problems)
+        for column, split in self._splits.items():
+            statistics[column] = split.fit(table, problems)
         return statistics
 
     def merge(self, first: Statistics, second: Statistics) -> Statistics:
@@ -114,16 +122,18 @@ class TableEncoder:
         return merged
 
     def _merger(self, column: str) -> Any:
+        if column in self._splits:
+            return self._splits[column].merge
         kind, _, name = column.partition(":")
         if kind == label_column("").rstrip(":"):
             return self._labels[name].merge
-        return transform_of(self._config.features[name]).merge
+        return transform_of(self._features[name]).merge
 
     def state(self, statistics: Statistics, table: TableRows, problems: Problems) -> TableState | None:
         """The state of all attributes. table: any piece, also without rows."""
         before = len(problems)
         features: dict[str, FeatureSchema] = {}
-        for name, feature in self._config.features.items():
+        for name, feature in self._features.items():
             fitted, source = statistics[feature_column(name)], self._feature_source(name, table, problems)
             schema = None if fitted is None else fitted_feature(feature, fitted, source)
             if schema is not None:
@@ -134,10 +144,15 @@ class TableEncoder:
             names = None if seen is None else label.classes(seen, table, problems)
             if names is not None:
                 classes[name] = names
-        return TableState(features, classes) if len(problems) == before else None
+        splits: dict[str, dict[str, Any]] = {}
+        for column, split in self._splits.items():
+            fitted_split = None if statistics[column] is None else split.state(statistics[column], table, problems)
+            if fitted_split is not None:
+                splits[column] = fitted_split
+        return TableState(features, classes, splits) if len(problems) == before else None
 
     def apply(self, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems) -> Encoded | None:
-        """The columns of a piece. hashed_ids: the strings that drawn splits hash."""
+        """The columns of a piece. hashed_ids: the strings that splits hash."""
         before, out = len(problems), Encoded()
         for name, schema in state.features.items():
             numbers = apply_fitted(schema, self._feature_source(name, table, problems))
@@ -146,9 +161,12 @@ class TableEncoder:
         for name, text in self._config.text.items():
             out.columns[text_column(name)] = encode_text(table, text)
         for name, label in self._labels.items():
-            self._apply_label(name, label, table, state, hashed_ids, out, problems)
-        if self._split is not None:
-            splits = encode_split(table, self._split, f"{self._key}.split", hashed_ids, problems)
+            labels = label.apply(table, state.classes[name], problems, refuse_unknown=state.known)
+            splits = self._apply_split(label_split_column(name), table, state, hashed_ids, problems)
+            if labels is not None and splits is not None:
+                _add_label(name, label, labels, splits, out)
+        if SPLIT_COLUMN in self._splits:
+            splits = self._apply_split(SPLIT_COLUMN, table, state, hashed_ids, problems)
             if splits is not None:
                 out.columns[SPLIT_COLUMN], out.split_counts = splits, Counter(split_counts(splits))
         for name, image in self._images.items():
@@ -157,41 +175,46 @@ class TableEncoder:
                 out.columns[image_column(name)] = pixels
         return out if len(problems) == before else None
 
-    def _apply_label(
-        self,
-        name: str,
-        encoder: LabelEncoder,
-        table: TableRows,
-        state: TableState,
-        hashed_ids: HashedIds,
-        out: Encoded,
-        problems: Problems,
-    ) -> None:
-        config = encoder.config
-        labels = encoder.apply(table, state.classes[name], problems, refuse_unknown=state.known)
-        splits = encode_split(table, config.split, f"{encoder.key}.split", hashed_ids, problems)
-        if labels is None or splits is None:
-            return
-        labelled = encoder.has_label(labels)
-        if config.split.column is not None:  # a draw gives every row a split: that one is not lost
-            out.lost_splits[name] = int(np.count_nonzero(~labelled & (splits > 0)))
-        splits[~labelled] = 0
-        out.label_counts[name] = Counter(split_counts(splits[labelled]))
-        out.columns[label_column(name)], out.columns[label_split_column(name)] = labels, splits
+    def _apply_split(
+        self, column: str, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems
+    ) -> np.ndarray | None:
+        return self._splits[column].apply(table, state.splits[column], hashed_ids, problems)
 
     def _feature_source(self, name: str, table: TableRows, problems: Problems) -> Source:
-        column = transform_of(self._config.features[name]).column
-        return table.source(column, f"{self._key}.features.{name}", problems)
+        columns, key = transform_of(self._features[name]).columns, f"{self._key}.features.{name}"
+        first, *others = (table.source(column, key, problems) for column in columns)
+        return replace(first, others=tuple(others), base=self._base)
 
     def describe(self, state: TableState, counted: Encoded) -> Attributes:
         """The columns of `counted` with what the manifest says about them. counted: the counts of all pieces."""
         labels: dict[str, LabelSchema] = {}
         for name, label in self._labels.items():
             counts = counted.label_counts.get(name, Counter(split_counts(np.empty(0, np.uint8))))
-            labels[name] = LabelSchema(kind=label.config.kind, classes=state.classes[name], counts=dict(counts))
+            labels[name] = LabelSchema(
+                kind=label.config.kind,
+                classes=state.classes[name],
+                counts=dict(counts),
+                fitted_split=self._kept(label_split_column(name), state),
+            )
         texts = self._config.text
         text = {n: TextSchema(columns=t.template_columns(), template=t.template) for n, t in texts.items()}
         image = {n: ImageSchema(height=i.size[0], width=i.size[1]) for n, i in self._images.items()}
         splits = None if counted.split_counts is None else dict(counted.split_counts)
         lost = {name: rows for name, rows in counted.lost_splits.items() if rows}
-        return Attributes(counted.columns, state.features, text, image, labels, splits, lost)
+        kept = self._kept(SPLIT_COLUMN, state)
+        return Attributes(counted.columns, state.features, text, image, labels, splits, kept, lost)
+
+    def _kept(self, column: str, state: TableState) -> dict[str, Any]:
+        """What graph.json keeps of a split."""
+        keeps = column in self._splits and self._splits[column].keeps_state
+        return state.splits[column] if keeps else {}
+
+
+def _add_label(name: str, encoder: LabelEncoder, labels: np.ndarray, splits: np.ndarray, out: Encoded) -> None:
+    """Rows without a label are in no split."""
+    labelled = encoder.has_label(labels)
+    if encoder.config.split.is_written:  # a draw gives every row a split: that one is not lost
+        out.lost_splits[name] = int(np.count_nonzero(~labelled & (splits > 0)))
+    splits[~labelled] = 0
+    out.label_counts[name] = Counter(split_counts(splits[labelled]))
+    out.columns[label_column(name)], out.columns[label_split_column(name)] = labels, splits

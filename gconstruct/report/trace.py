@@ -9,6 +9,7 @@ Every engine calls one Trace, from one thread; what other processes find comes i
         trace.nulls("nodes.item", "price", 17)
         trace.dropped("nodes.item", "null id", 3, [Example.of(table, row, None)])
         step.rows = 49_997
+        trace.created("nodes.item", 12)
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ class Trace:
     """By key, by column; columns without nulls may be left out"""
     dropped_rows: dict[str, dict[str, Dropped]] = field(default_factory=dict)
     """By key, by reason"""
+    created_nodes: dict[str, int] = field(default_factory=dict)
+    """By key"""
     _open: list[Step] = field(default_factory=list)
 
     @contextmanager
@@ -143,10 +146,16 @@ class Trace:
             dropped.count += count
             dropped.examples += examples[: max(0, KEPT_EXAMPLES - len(dropped.examples))]
 
+    def created(self, key: str, count: int) -> None:
+        """Nodes of a type that only edges name, and that were added without features."""
+        self.created_nodes[key] = self.created_nodes.get(key, 0) + count
+
     def merge(self, other: Trace) -> None:
         """Add what another process found in its share of the rows; its steps stay its own."""
         for key, read in other.tables.items():
             self.table(key, files=read.files, rows=read.rows, size=read.bytes)
+        for key, count in other.created_nodes.items():
+            self.created(key, count)
         for key, counts in other.null_counts.items():
             for column, count in counts.items():
                 self.nulls(key, column, count)

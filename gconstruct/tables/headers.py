@@ -7,6 +7,7 @@ from collections.abc import Collection
 from gconstruct.inputs import InputFile
 from gconstruct.problems import Problems
 from gconstruct.readers import READ_ERRORS, Header, UnreadableError, reader_of
+from gconstruct.stores import store_errors
 from graphstorm_like.config.graph import CsvOptions
 
 
@@ -14,12 +15,13 @@ def read_header(
     file: InputFile, options: CsvOptions, needed: Collection[str], problems: Problems, key: str = ""
 ) -> Header | None:
     """None when the file cannot be read (then `problems` says why). key: where the YAML names the file."""
-    if file.size == 0:
+    if file.size == 0 and file.source is None:
         fix = "Write it again, or leave it out"
         problems.add(f"{file.path}: must hold a table (got an empty file, 0 bytes). {fix}", key)
         return None
     try:
-        header = reader_of(file).header(file, options, needed)
+        with store_errors():
+            header = reader_of(file).header(file, options, needed)
     except (UnreadableError, *READ_ERRORS) as err:
         problems.add(why_unreadable(file, err, options), key)
         return None
@@ -36,7 +38,8 @@ def why_unreadable(file: InputFile, error: BaseException, options: CsvOptions) -
     if isinstance(error, UnreadableError):
         return str(error)
     try:
-        return reader_of(file).explain(file, error, options)
+        with store_errors():
+            return reader_of(file).explain(file, error, options)
     except READ_ERRORS as err:  # it cannot even be opened
         reason = (str(err).strip() or type(err).__name__).splitlines()[0]
         return f"{file.path}: must be readable (got: {reason}). Check that it is there, and its permissions"

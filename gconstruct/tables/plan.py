@@ -13,12 +13,14 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from gconstruct.features import transform_of
-from gconstruct.inputs import InputFile, resolve
+from gconstruct.inputs import InputFile, inputs_of
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
 from gconstruct.readers import Piece
+from gconstruct.splits import split_of
 from gconstruct.tables.headers import read_header
-from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, SplitConfig, TableConfig
+from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, TableConfig
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
 FileHeader: TypeAlias = tuple[InputFile, dict[str, pa.DataType | None]]
@@ -71,6 +73,8 @@ class TablePlan:
     columns: dict[str, ColumnPlan] = field(default_factory=dict)
     pieces: list[TablePiece] = field(default_factory=list)
     """All of them, in the order of the table's rows"""
+    path_columns: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """By file: columns that its folders key=value name, with their value in all rows"""
 
     @property
     def schema(self) -> pa.Schema:
@@ -78,8 +82,9 @@ class TablePlan:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
     def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
-        """The columns that are read from a file."""
-        return {name: column.type for name, column in self.columns.items()}
+        """The columns that are read from a file: all but those that its path names."""
+        by_path = self.path_columns.get(file.path, {})
+        return {name: column.type for name, column in self.columns.items() if name not in by_path}
 
 
 def plan_tables(
@@ -90,7 +95,7 @@ def plan_tables(
     nodes = {
         name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
         for name, node in config.nodes.items()
-        if node.files
+        if node.has_table
     }
     edges = []
     for i, edge in enumerate(config.edges):
@@ -115,27 +120,27 @@ def _node_needs(key: str, node: NodeConfig) -> list[Need]:
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
     needs = []
-    for name, feature in table.features.items():
+    features = {name: feature for name, feature in table.features.items() if feature.of_columns}
+    for name, feature in features.items():
         transform = transform_of(feature)
-        needs.append(Need(transform.column, transform.use, f"{key}.features.{name}"))
+        needs += [Need(column, transform.use, f"{key}.features.{name}") for column in transform.columns]
     for name, text in table.text.items():
         needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
     for name, label in table.labels.items():
-        needs.append(Need(label.column, label.kind, f"{key}.labels.{name}"))
+        use = "separated" if label.separator is not None else label.kind
+        needs.append(Need(label.column, use, f"{key}.labels.{name}"))
         needs += _split_needs(f"{key}.labels.{name}.split", label.split)
     return needs
 
 
 def _split_needs(key: str, split: SplitConfig) -> list[Need]:
-    if split.column is not None:
-        return [Need(split.column, "split", f"{key}.column")]
-    return [Need(split.group_by, "group", f"{key}.group_by")] if split.group_by is not None else []
+    return [Need(column, use, f"{key}.{field}") for column, use, field in split_of(split).columns()]
 
 
 def _plan(
     key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
 ) -> TablePlan:
-    plan = TablePlan(key, table.csv, resolve(key, table.files, base, table.format, problems), needs)
+    plan = TablePlan(key, table.csv, inputs_of(key, table, base, problems), needs)
     headers: list[FileHeader] = []
     needed = {need.column for need in needs}
     guessed = False
@@ -145,6 +150,7 @@ def _plan(
             headers.append((file, dict(header.columns)))
             guessed = guessed or header.guessed
             plan.pieces += [TablePiece(file, part) for part in header.pieces]
+    _add_path_columns(plan, needed, headers)
     complete = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
     if complete and len(complete) == len(plan.files):
         for need in needs:
@@ -158,6 +164,15 @@ def _plan(
                     plan.columns[need.column] = column
         _check_uses(plan, complete, problems)
     return plan
+
+
+def _add_path_columns(plan: TablePlan, needed: set[str], headers: list[FileHeader]) -> None:
+    """Give the files the needed columns that their folders key=value name: text, like a column of a CSV file."""
+    for file, header in headers:
+        by_path = {name: value for name, value in file.keys.items() if name in needed and name not in header}
+        if by_path:
+            plan.path_columns[file.path] = by_path
+            header.update(dict.fromkeys(by_path))
 
 
 def _with_fractions(data_type: pa.DataType) -> pa.DataType:

@@ -15,6 +15,7 @@ from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of
 from gconstruct.problems import Problems, shown
 from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
+from gconstruct.stores import store_errors
 from gconstruct.tables.headers import why_unreadable
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
@@ -31,7 +32,8 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
     for file in plan.files:
         pieces = [piece for piece in plan.pieces if piece.file == file]
         try:
-            read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
+            with store_errors():
+                read = reader_of(file).read(file, [p.part for p in pieces], plan.read_columns(file), plan.csv)
         except (UnreadableError, *READ_ERRORS) as err:
             problems.add(why_unreadable(file, err, plan.csv))
             continue
@@ -88,7 +90,12 @@ def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> 
     for piece in pieces:
         file, row = piece.file, piece.part.first_row
         try:
-            for batch in reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv):
+            batches = iter(reader_of(file).batches(file, piece.part, plan.read_columns(file), plan.csv))
+            while True:
+                with store_errors():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
                 rows = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                 yield file.path, row, caster.cast(file, rows, row)
                 row += rows.num_rows
@@ -105,10 +112,15 @@ class _Caster:
 
     def cast(self, file: InputFile, rows: pa.Table, first_row: int) -> pa.Table:
         """The planned columns. first_row: rows of the file before these."""
-        columns = {
-            name: self._column(file, name, rows.column(name), column, first_row)
-            for name, column in self._plan.columns.items()
-        }
+        by_path = self._plan.path_columns.get(file.path, {})
+        columns = {}
+        for name, planned in self._plan.columns.items():
+            if name in by_path:
+                value = pa.scalar(by_path[name], pa.large_string())
+                column = pa.chunked_array([pa.repeat(value, rows.num_rows)])
+            else:
+                column = rows.column(name)
+            columns[name] = self._column(file, name, column, planned, first_row)
         return pa.table(columns)
 
     def _column(
@@ -117,7 +129,7 @@ class _Caster:
         if (file.path, name) in self._failed:
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
         if not reader_of(file).checks_text:
-            column = pc.cast(column, _as_bytes(column.type))
+            column = pc.cast(_without_views(column), _as_bytes(column.type))
         try:
             return cast_values(column, planned.type)
         except pa.ArrowException:
@@ -128,6 +140,18 @@ class _Caster:
             self._problems.add(f"{file.path} row {first_row + row + 1:,}: {rule} (got {shown(value)}). {fix}")
             self._failed.add((file.path, name))
             return pa.chunked_array([pa.nulls(len(column), planned.type)])
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dictionaries of string views (categories of polars), which Arrow cannot decode, with plain bytes."""
+    is_dictionary = pa.types.is_dictionary(column.type)
+    if not is_dictionary or not pa.types.is_string_view(column.type.value_type):
+        return column
+    plain = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_binary()))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(plain, pa.dictionary(column.type.index_type, pa.large_binary()))
 
 
 def _as_bytes(data_type: pa.DataType) -> pa.DataType:

@@ -56,6 +56,14 @@ class Table:
         segment = self.segments[index]
         return segment.path, segment.first_row + row - int(self._starts[index]) + 1
 
+    def numbers_in_file(self) -> np.ndarray | None:
+        """int64 (rows): the row of the table's file that each was, from 0; None: the table has several files."""
+        if len(self.plan.files) > 1:
+            return None
+        read = [np.arange(s.first_row, s.first_row + s.rows) for s in self.segments] or [np.empty(0, np.int64)]
+        numbers: np.ndarray = np.concatenate(read)
+        return numbers if self.rows is None else numbers[self.rows]
+
     def column(self, name: str) -> pa.Array:
         """A column in one piece, which replaces its chunks in the table: several uses share one copy."""
         column = self.data.column(name)

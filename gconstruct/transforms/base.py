@@ -17,9 +17,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from gconstruct.values import Source
+from graphstorm_like.config.features.base import FeatureConfig
 from graphstorm_like.registry import Registry
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=FeatureConfig)
 Values = TypeVar("Values")
 Statistics = TypeVar("Statistics")
 
@@ -34,10 +35,9 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
         self.config = config
 
     @property
-    def column(self) -> str:
-        """The column that it reads."""
-        name: str = self.config.column  # type: ignore[attr-defined]
-        return name
+    def columns(self) -> list[str]:
+        """The columns that it reads, at least one: `read` gets the first as its source, the others in `others`."""
+        return self.config.column_names()
 
     def width(self, statistics: Statistics, state: dict[str, Any], source: Source) -> int:
         """Numbers per row of the feature, also of pieces without rows. To be overridden where rows are needed to see

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gconstruct.problems import EXAMPLES, Unquoted
+from gconstruct.quantiles import Distribution
 from gconstruct.transforms.base import TRANSFORMS, Transform
 from gconstruct.values import Source, as_numbers
 from graphstorm_like.config.features.bucket import BucketFeature
@@ -22,8 +23,11 @@ class Numbers:
 
     rows: int
     """with and without numbers"""
-    kept: np.ndarray
-    """float64: for quantiles all numbers, for a range the smallest and largest, for given edges none"""
+    low: float
+    """Infinite when there are no numbers, like `high`"""
+    high: float
+    distribution: Distribution | None
+    """For quantiles"""
 
 
 @TRANSFORMS.register(BucketFeature)
@@ -51,36 +55,35 @@ class BucketTransform(Transform[BucketFeature, np.ndarray, Numbers]):
         return values if len(source.problems) == before else None
 
     def fit(self, values: np.ndarray) -> Numbers:
-        """The numbers that determine the edges."""
-        return self._kept(len(values), values[~np.isnan(values)])
+        """What determines the edges."""
+        numbers = values[~np.isnan(values)]
+        distribution = Distribution.of(numbers) if self.config.by == "quantile" else None
+        low, high = float(numbers.min(initial=np.inf)), float(numbers.max(initial=-np.inf))
+        return Numbers(len(values), low, high, distribution)
 
     def merge(self, first: Numbers, second: Numbers) -> Numbers:
-        """Numbers of both; exact."""
-        return self._kept(first.rows + second.rows, np.concatenate([first.kept, second.kept]))
-
-    def _kept(self, rows: int, numbers: np.ndarray) -> Numbers:
-        if self.config.edges is not None or not numbers.size:
-            return Numbers(rows, numbers[:0])
-        if self.config.by == "quantile":
-            return Numbers(rows, numbers)
-        return Numbers(rows, np.array([numbers.min(), numbers.max()]))
+        """Of both; their order does not matter."""
+        distribution = None
+        if first.distribution is not None and second.distribution is not None:
+            distribution = first.distribution.merged(second.distribution)
+        rows, low, high = first.rows + second.rows, min(first.low, second.low), max(first.high, second.high)
+        return Numbers(rows, low, high, distribution)
 
     def state(self, statistics: Numbers, source: Source) -> dict[str, Any] | None:
         """The edges between the intervals, one fewer than intervals."""
-        config, numbers = self.config, statistics.kept
+        config, low, high = self.config, statistics.low, statistics.high
         if config.edges is not None:
             return {"inner_edges": config.edges[1:-1]}
         assert config.buckets is not None
-        if not numbers.size:
+        if low > high:
             if not statistics.rows:
                 return {"inner_edges": []}
             rule = f"must have at least one number to take the edges from (got {statistics.rows:,} rows without)"
             source.refuse_all(rule, f"Leave the feature out, or set {source.key}.edges")
             return None
         shares = np.arange(1, config.buckets) / config.buckets
-        if config.by == "quantile":
-            return {"inner_edges": np.unique(np.quantile(numbers, shares)).tolist()}
-        low, high = numbers.min(), numbers.max()
+        if statistics.distribution is not None:
+            return {"inner_edges": np.unique(statistics.distribution.quantiles(shares)).tolist()}
         return {"inner_edges": (low * (1 - shares) + high * shares).tolist()}
 
     def apply(self, values: np.ndarray, state: dict[str, Any], source: Source) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""What one_hot and multi_hot share: a column of ones for each of the most frequent categories."""
+"""Categories of rows and how often they occur; and what one_hot and multi_hot share: a column of ones for each of the
+most frequent."""
 
 from __future__ import annotations
 
@@ -40,6 +41,23 @@ class Categories:
         present = np.flatnonzero(codes >= 0)
         return cls(count, encoded.dictionary, codes[present], present if rows is None else rows[present])
 
+    @classmethod
+    def of_lists(cls, column: pa.Array, separator: str | None) -> Categories:
+        """From lists, or strings to be split at the separator; blanks around categories and empty ones are left out."""
+        if separator is not None:
+            column = pc.split_pattern(pc.cast(column, pa.large_string()), pattern=separator)
+        if pa.types.is_null(column.type):
+            return cls.of(len(column), pa.array([], pa.large_string()), np.empty(0, np.int64))
+        rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+        strings = pc.utf8_trim_whitespace(pc.cast(column.flatten(), pa.large_string()))
+        not_empty = pc.fill_null(pc.not_equal(strings, ""), False)
+        return cls.of(len(column), strings.filter(not_empty), rows[not_empty.to_numpy(zero_copy_only=False)])
+
+    def counted(self) -> Frequencies:
+        """How often each occurs."""
+        counts = np.bincount(self.codes, minlength=len(self.names))
+        return Frequencies(self.count, pa.table({"name": self.names, "count": counts}))
+
 
 @dataclass(frozen=True, slots=True)
 class Frequencies:
@@ -49,19 +67,27 @@ class Frequencies:
     table: pa.Table
     """name: large_string, count: int64"""
 
+    def merged(self, other: Frequencies) -> Frequencies:
+        """Sums of the counts."""
+        counts = pa.concat_tables([self.table, other.table]).group_by("name").aggregate([("count", "sum")])
+        return Frequencies(self.rows + other.rows, counts.rename_columns({"count_sum": "count"}))
+
+    def most_frequent(self, keep: int) -> pa.Table:
+        """The rows of the `keep` most frequent, in that order; ties by name."""
+        ranked = pc.sort_indices(self.table, sort_keys=[("count", "descending"), ("name", "ascending")])
+        return self.table.take(ranked[:keep])
+
 
 class CategoryTransform(Transform[Config, Categories, Frequencies]):
     """Base of one_hot and multi_hot, which differ in how a column is read."""
 
     def fit(self, values: Categories) -> Frequencies:
         """Count the categories."""
-        counts = np.bincount(values.codes, minlength=len(values.names))
-        return Frequencies(values.count, pa.table({"name": values.names, "count": counts}))
+        return values.counted()
 
     def merge(self, first: Frequencies, second: Frequencies) -> Frequencies:
         """Sums of the counts."""
-        counts = pa.concat_tables([first.table, second.table]).group_by("name").aggregate([("count", "sum")])
-        return Frequencies(first.rows + second.rows, counts.rename_columns({"count_sum": "count"}))
+        return first.merged(second)
 
     def state(self, statistics: Frequencies, source: Source) -> dict[str, Any] | None:
         """The most frequent categories (ties by name), and whether others share a last column."""
@@ -70,8 +96,7 @@ class CategoryTransform(Transform[Config, Categories, Frequencies]):
             rule_break = f"(got {statistics.rows:,} rows without)"
             source.refuse_all(f"must have at least one category {rule_break}", f"Leave out {source.key}")
             return None
-        ranked = pc.sort_indices(table, sort_keys=[("count", "descending"), ("name", "ascending")])
-        names = table.column("name").take(ranked[:keep]).to_pylist()
+        names = statistics.most_frequent(keep).column("name").to_pylist()
         return {"categories": names, "other": OTHER if len(table) > keep else None}
 
     def apply(self, values: Categories, state: dict[str, Any], source: Source) -> np.ndarray:

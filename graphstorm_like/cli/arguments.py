@@ -16,3 +16,4 @@ Overrides = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even if it is up to date.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]

@@ -1,10 +1,10 @@
-"""gsl show graph|batch|plan: look inside."""
+"""gsl show graph|partitions|batch|plan: look inside."""
 
 from __future__ import annotations
 
 import typer
 
-from graphstorm_like.cli.arguments import Overrides, Yaml
+from graphstorm_like.cli.arguments import Json, Overrides, Yaml
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,15 +17,32 @@ def add_to(app: typer.Typer) -> None:
         folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
         overrides: Overrides = None,
         check: bool = typer.Option(True, "--check/--no-check", help="Check that its files are as they were written."),
+        report: bool = typer.Option(False, "--report", help="Write report.html and report.json into the folder."),
     ) -> None:
         """Types, counts, features, labels and splits of a constructed graph."""
         from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.show.graph import show_graph
+        from graphstorm_like.launch.show.graph import remake_report, show_graph
 
         if folder.endswith((".yaml", ".yml")):
             folder = str(load_pipeline(folder, overrides or ()).graph.path)
         for line in show_graph(folder, check):
             typer.echo(line)
+        if report:
+            typer.echo(f"\n{remake_report(folder)}")
+
+    @show.command("partitions")
+    def partitions(
+        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
+        overrides: Overrides = None,
+        as_json: Json = False,
+    ) -> None:
+        """How a graph is spread over its partitions: sizes, balance, edges between them, halo, bytes."""
+        from graphstorm_like.cli.partition import echo_partitions
+        from graphstorm_like.config import load_pipeline
+
+        if folder.endswith((".yaml", ".yml")):
+            folder = str(load_pipeline(folder, overrides or ()).graph.path)
+        echo_partitions(folder, as_json)
 
     @show.command("batch")
     def batch(pipeline: Yaml, overrides: Overrides = None) -> None:

@@ -116,6 +116,20 @@ def edge_name(edge_type: EdgeType) -> str:
     return ":".join(edge_type)
 
 
+def _paths(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError("must be a path, or a list of paths")
+    return [value] if isinstance(value, str) else value
+
+
+def names_of(value: Any) -> Any:
+    """One column's name stands for a list of one."""
+    if not isinstance(value, str | list):
+        raise ValueError("must be a column's name, or a list of them")
+    return [value] if isinstance(value, str) else value
+
+
+Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]

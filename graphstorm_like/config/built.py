@@ -17,9 +17,9 @@ from graphstorm_like.config.graph import (
     ImageConfig,
     LabelConfig,
     NodeConfig,
-    SplitConfig,
     TextConfig,
 )
+from graphstorm_like.config.splits.column import ColumnSplit
 
 
 def describe_folder(folder: Path) -> GraphConfig | None:
@@ -43,7 +43,7 @@ def _node(entry: dict[str, Any]) -> NodeConfig:
 
 
 def _attributes(entry: dict[str, Any]) -> dict[str, Any]:
-    split = SplitConfig.model_construct()
+    split = ColumnSplit.model_construct(column="split")
     features = {name: NumericFeature.model_construct(column=name) for name in entry["features"]}
     texts = {name: TextConfig.model_construct() for name in entry["text"]}
     labels = {
@@ -55,7 +55,7 @@ def _attributes(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _edge(entry: dict[str, Any]) -> EdgeConfig:
     source, relation, target = entry["edge_type"].split(":")
-    split = None if entry["split_counts"] is None else SplitConfig.model_construct()
+    split = None if entry["split_counts"] is None else ColumnSplit.model_construct(column="split")
     reverse = False if entry["reverse"] is None else entry["reverse"].split(":")[1]
     return EdgeConfig.model_construct(
         **_attributes(entry),

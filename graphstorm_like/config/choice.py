@@ -54,13 +54,16 @@ class Family:
         return self._validator.validate_python(self._with_tag(value))
 
     def _with_tag(self, value: Any) -> Any:
-        """The default tag where none is given, unless a key may be a misspelling of it (the message asks)."""
-        if self.default is None or not isinstance(value, dict):
+        """The implied tag where none is given, unless a key may be a misspelling of it (the message asks)."""
+        if not isinstance(value, dict) or self.tag in value:
             return value
-        own_keys = self.members[self.default].model_fields if self.default in self.members else {}
-        if nearest(self.tag, [key for key in value if key == self.tag or key not in own_keys]) is not None:
+        implied = self.root.implied_tag(value)
+        if implied is None:
             return value
-        return {self.tag: self.default, **value}
+        own_keys = self.members[implied].model_fields if implied in self.members else {}
+        if nearest(self.tag, [key for key in value if key not in own_keys]) is not None:
+            return value
+        return {self.tag: implied, **value}
 
 
 class Choice(Strict):
@@ -74,6 +77,11 @@ class Choice(Strict):
         super().__init_subclass__(**kwargs)
         if tag is not None:
             cls.family = Family(cls, tag, default)
+
+    @classmethod
+    def implied_tag(cls, value: Mapping[str, Any]) -> str | None:
+        """The tag of a mapping that has none: the family's default. None: it must be given."""
+        return None if cls.family is None else cls.family.default
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

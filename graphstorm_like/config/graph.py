@@ -5,28 +5,17 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from graphstorm_like.config.base import Accepts, EdgeType, Fraction, KeyedError, Name, PositiveInt, Strict
+from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
-from graphstorm_like.config.features import FeatureField
-from graphstorm_like.config.spark import SparkConfig
+from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
-
-
-def _paths(value: Any) -> Any:
-    if not isinstance(value, str | list):
-        raise ValueError("must be a path, or a list of paths")
-    return [value] if isinstance(value, str) else value
-
-
-def _columns(value: Any) -> Any:
-    if not isinstance(value, str | list):
-        raise ValueError("must be a column's name, or a list of them")
-    return [value] if isinstance(value, str) else value
-
-
-Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
+from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.spark import SparkConfig
+from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.sql import SqlConfig
 
 
 class CsvOptions(Strict):
@@ -42,43 +31,10 @@ class CsvOptions(Strict):
     """Values that stand for null."""
 
 
-class SplitConfig(Strict):
-    """Which rows are for training, validation and test: a column that says so, or a seeded draw.
-
-    The draw hashes the id (or `group_by`) with the seed: it does not depend on the order of rows or files,
-    and a row keeps its split when others are added.
-    """
-
-    column: str | None = None
-    """A column with the values train, valid (val, validation) and test; a null row is in no split."""
-    train: Fraction | None = None
-    """Share of rows for training (drawn splits)."""
-    valid: Fraction | None = None
-    """Share of rows for validation (drawn splits)."""
-    test: Fraction | None = None
-    """Share of rows for the test (drawn splits)."""
-    group_by: str | None = None
-    """Rows with the same value in this column get the same split (drawn splits only)."""
-    seed: int = 0
-    """Of the draw."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> SplitConfig:
-        drawn = [f for f in (self.train, self.valid, self.test) if f is not None]
-        if self.column is not None and (drawn or self.group_by is not None):
-            raise ValueError("must have either 'column' or drawn fractions (train, valid, test, group_by), not both")
-        if self.column is None:
-            if len(drawn) != 3:
-                raise ValueError("must have either 'column' or all three fractions train, valid and test")
-            if sum(drawn) > 1.0 + 1e-9:
-                raise ValueError(f"must have fractions that sum to at most 1 (they sum to {sum(drawn):g})")
-        return self
-
-
 class TextConfig(Strict):
     """One text per row, from one or several string columns. Raw text is kept; tokens are made when first needed."""
 
-    columns: Annotated[list[str], BeforeValidator(_columns), Accepts("string")] = []
+    columns: Annotated[list[str], BeforeValidator(names_of), Accepts("string")] = []
     """The columns to join by `separator`, without nulls."""
     separator: str = " "
     """What is put between the columns."""
@@ -125,16 +81,44 @@ class LabelConfig(Strict):
 
     column: str
     """The column that holds the label; a null row has no label."""
-    kind: Literal["class", "number"] = "class"
-    """class: strings, integers or booleans, named in graph.json; number: for regression."""
+    kind: Literal["class", "classes", "number"] = "class"
+    """class: a string, integer or boolean, named in graph.json; classes: any number of them, in a list or with
+    `separator` in a string (an empty one: none of the classes); number: for regression."""
+    separator: str | None = None
+    """With kind classes: what divides the classes of a string."""
     split: SplitConfig
+    """Which rows are for training, validation and test."""
+
+    @model_validator(mode="after")
+    def _valid(self) -> LabelConfig:
+        if self.separator is not None and self.kind != "classes":
+            raise KeyedError("separator", f"must be left out with kind: {self.kind}, for a row has one label")
+        if self.separator == "":
+            raise KeyedError("separator", "must have at least one character")
+        if self.split.needs_classes and self.kind != "class":
+            raise KeyedError("split", f"must be without 'stratify' for kind: {self.kind} (stratify is for kind: class)")
+        return self
+
+
+def features_in_table(features: dict[str, FeatureConfig], id_column: str | None) -> dict[str, FeatureConfig]:
+    """The features of a table with this column of ids; None: of a table of edges."""
+    placed = {}
+    for name, feature in features.items():
+        try:
+            placed[name] = feature.in_table(id_column)
+        except ValueError as err:
+            raise KeyedError(name, str(err)) from None
+    return placed
 
 
 class TableConfig(Strict):
     """What node and edge tables have in common."""
 
-    files: Annotated[Files, Field(min_length=1)]
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder."""
+    files: Files = []
+    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
+    key=value within a folder make columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -145,12 +129,38 @@ class TableConfig(Strict):
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
+        return features_in_table(features, None)
+
+    @property
+    def has_table(self) -> bool:
+        """False for what stands for an existing graph folder."""
+        return bool(self.files) or self.sql is not None
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> TableConfig:
+        _check_rows(self)
+        if not self.has_table:
+            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
+        return self
+
+
+def _check_rows(table: TableConfig | NodeConfig) -> None:
+    """They come from one place."""
+    if table.files and table.sql is not None:
+        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
+
 
 class NodeConfig(Strict):
-    """A node type. Without files its ids are gathered from the edges that name it."""
+    """A node type. Without a table its ids are gathered from the edges that name it."""
 
     files: Files = []
-    """Paths, globs, folders or URLs; none: the ids come from the edges."""
+    """Paths, globs, folders or URLs; none: the ids come from the edges. Folders key=value within a folder make
+    columns."""
+    sql: SqlConfig | None = None
+    """Rows of a database, instead of files."""
     format: FormatName = "auto"
     """Of the files; auto: by the endings of their names."""
     csv: CsvOptions = CsvOptions()
@@ -167,17 +177,36 @@ class NodeConfig(Strict):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
+    @field_validator("features", mode="after")
+    @classmethod
+    def _features_of_nodes(cls, features: dict[str, FeatureConfig], info: ValidationInfo) -> dict[str, FeatureConfig]:
+        # A node type without a column of ids has no table, as is reported, unless its features are of the graph.
+        return features_in_table(features, info.data.get("id") or "id")
+
     @property
     def split(self) -> None:
         """Nodes are split by label."""
         return None
 
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The column that names a row."""
+        return () if self.id is None else (self.id,)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether rows name its nodes, rather than edges."""
+        return bool(self.files) or self.sql is not None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        if self.files and self.id is None:
+        _check_rows(self)
+        if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
-        if not self.files:
-            without_files = [k for k in ("id", "features", "text", "image", "labels") if getattr(self, k)]
+        if not self.has_table:
+            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            if any(feature.of_columns for feature in self.features.values()):
+                without_files.insert(1 if self.id else 0, "features")
             if without_files:
                 raise ValueError(f"must have 'files' when it has {', '.join(without_files)}")
         return self
@@ -213,10 +242,23 @@ class EdgeConfig(TableConfig):
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null end does: stop with an error, or leave the edge out."""
 
+    @model_validator(mode="after")
+    def _no_classes(self) -> EdgeConfig:
+        if self.split is not None and self.split.needs_classes:
+            raise KeyedError(
+                "split", "must be without 'stratify': it is for link prediction, where edges have no classes"
+            )
+        return self
+
     @property
     def image(self) -> dict[str, ImageConfig]:
         """Edges have no images."""
         return {}
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return (self.source_id, self.target_id)
 
     @property
     def edge_type(self) -> EdgeType:
@@ -230,18 +272,6 @@ class EdgeConfig(TableConfig):
             return None
         relation = f"{self.relation}_rev" if self.reverse is True else self.reverse
         return (self.target, relation, self.source)
-
-
-class PartitionsConfig(Strict):
-    """How many partitions the graph folder has. In a run over several hosts each host owns one."""
-
-    count: PositiveInt = 1
-    """Number of partitions: launch.hosts."""
-    method: Literal["random", "metis"] = "random"
-    """random: equally many nodes of every type in each partition; metis: the same, with few edges between partitions
-    (needs the extra `dgl`)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the random partitions, and of METIS."""
 
 
 class GraphConfig(Strict):
@@ -265,7 +295,14 @@ class GraphConfig(Strict):
     that a plug-in adds."""
     spark: SparkConfig = SparkConfig()
     """Of engine: spark."""
-    partitions: PartitionsConfig = PartitionsConfig()
+    partitions: PartitionsConfig = RandomPartitions()
+    """How many partitions, and which nodes go where."""
+    on_leak: Literal["warn", "error", "ignore"] = "warn"
+    """What construction does when validation or test rows are given away, e.g. by copies among the training rows: print
+    a line for each finding, stop with an error, or not look. The findings are kept in leaks.json."""
+    report: bool = True
+    """Write report.html and report.json into the folder that is built: counts, degrees, features, texts, labels, rows
+    left out, time and memory. They are no part of the graph, which stays up to date with or without them."""
     nodes: dict[Name, Annotated[NodeConfig, Accepts("null")]] = {}
     """Node types by name. A name without a value is a type without a table."""
     edges: list[EdgeConfig] = []

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from graphstorm_like.config.base import Strict
 from graphstorm_like.config.built import describe_folder
 from graphstorm_like.config.explain import explain, shown
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
 from graphstorm_like.config.plugins import is_file
@@ -61,6 +62,15 @@ def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:
     """Check a nested dict (from Python, or a saved configuration); paths are left as they are."""
     _must_be_sections(data, where)
     return _check(Pipeline, YamlSource(data, {}, []), where, Path())
+
+
+def build_graph_config(data: dict[str, Any], where: str = "graph") -> GraphConfig:
+    """Check the section graph alone; paths are left as they are. Raises ConfigError as `load_pipeline` does."""
+    config = _check(GraphConfig, YamlSource(data, {}, []), where, Path())
+    problems = [f"{where}: {_head(path[1:])}{message}" for path, message in cross_check({"graph": config})]
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def load_stitch(path: str | Path, overrides: Sequence[str] = ()) -> StitchConfig:

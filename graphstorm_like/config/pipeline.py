@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
+from graphstorm_like.config.features.structure import StructureFeature
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
@@ -128,7 +129,7 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
             if node_type not in graph.nodes:
                 yield ("graph", "edges", i, end), unknown_name("node type", node_type, graph.nodes)
         # An end without a table takes its ids from the edges that the other end's table leaves.
-        tables = [bool(graph.nodes[t].files) for t in (edge.source, edge.target) if t in graph.nodes]
+        tables = [graph.nodes[t].has_table for t in (edge.source, edge.target) if t in graph.nodes]
         if edge.on_unknown_node == "drop" and len(tables) == 2 and not any(tables):
             yield (
                 ("graph", "edges", i, "on_unknown_node"),
@@ -139,7 +140,7 @@ def _check_edges(graph: GraphConfig) -> Iterator[Problem]:
     for edge in graph.edges:
         linked |= {edge.source, edge.target}
     for name, node in graph.nodes.items():
-        if not node.files and name not in linked and ends_known(graph):
+        if not node.has_table and name not in linked and ends_known(graph):
             yield (
                 ("graph", "nodes", name),
                 "must have 'files', or be the source or target of an edge: there is nothing to take its ids from",
@@ -197,6 +198,18 @@ def _check_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
             yield at, unknown_name("node type", name, graph.nodes)
             continue
         yield from check_input_names(at, inputs, graph.nodes[name])
+
+
+def _check_structure(graph: GraphConfig) -> Iterator[Problem]:
+    """Features that come from edges name edge types of the graph."""
+    if not ends_known(graph):
+        return
+    edge_types = [edge.edge_type for edge in graph.edges]
+    for node_type, node in graph.nodes.items():
+        for name, feature in node.features.items():
+            if isinstance(feature, StructureFeature):
+                at = ("graph", "nodes", node_type, "features", name)
+                yield from below(at, feature.check_edges(node_type, edge_types))
 
 
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
@@ -305,7 +318,7 @@ def _check_fanout_list(
 
 def _check_hosts(graph: GraphConfig, launch: LaunchConfig) -> Iterator[Problem]:
     """An existing graph folder is checked when the hosts start."""
-    if launch.hosts > 1 and graph.partitions.count != launch.hosts and any(e.files for e in graph.edges):
+    if launch.hosts > 1 and graph.partitions.count != launch.hosts and any(e.has_table for e in graph.edges):
         yield (
             ("launch", "hosts"),
             f"must be graph.partitions.count, {graph.partitions.count} (got {launch.hosts}): each host owns a "
@@ -321,6 +334,7 @@ def _check_phases_on_hosts(model: ModelConfig, train: TrainConfig, launch: Launc
 _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edges),
     (("graph",), _check_edge_types),
+    (("graph",), _check_structure),
     (("graph", "task"), _check_task),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), check_images),

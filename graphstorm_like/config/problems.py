@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig, SplitConfig
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
 Path = tuple[str | int, ...]
@@ -68,13 +69,12 @@ def check_input_names(at: Path, chosen: ChosenInputs, table: NodeConfig | EdgeCo
 
 
 def check_split(at: Path, what: str, key: str, split: SplitConfig | None) -> Iterator[Problem]:
-    """A drawn split must leave no part empty: training, validation and test each need rows.
+    """A split must leave no part empty on purpose: training, validation and test each need rows.
 
     what: 'a label', 'an edge type'; key: where the split stands in the YAML.
     """
     if split is None:
         return
-    shares = {"train": split.train, "valid": split.valid, "test": split.test}
-    empty = [f"{key}.{name}: 0" for name, share in shares.items() if share == 0.0]
+    empty = [f"{key}.{part}" for part in split.empty_parts()]
     if empty:
         yield at, f"must be {what} with rows to train on, to validate on and to test on (got {' and '.join(empty)})"

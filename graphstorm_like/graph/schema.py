@@ -35,6 +35,8 @@ SPLITS = ("none", "train", "valid", "test")
 """A split column is uint8; the number is the position in this list."""
 NO_LABEL = -1
 """Class labels are int32 positions in `classes`; this stands for null."""
+NO_CLASSES = 255
+"""Labels of several classes are uint8 (n, classes), 1 where a row has the class; a row of these stands for null."""
 
 
 def feature_column(name: str) -> str:
@@ -53,7 +55,7 @@ def image_column(name: str) -> str:
 
 
 def label_column(name: str) -> str:
-    """Arrow column of a label: int32 class or float32 number."""
+    """Arrow column of a label: int32 class, float32 number, or fixed-size list of uint8 for several classes."""
     return f"label:{name}"
 
 
@@ -104,9 +106,11 @@ class ImageSchema(_Model):
 class LabelSchema(_Model):
     """A label, and how many rows of each split have one."""
 
-    kind: Literal["class", "number"]
+    kind: Literal["class", "classes", "number"]
     classes: list[str] = []
     counts: dict[str, int] = {}
+    fitted_split: dict[str, Any] = {}
+    """What was fitted to split its rows (cut points in time, bounds of stratified draws), to split new rows alike."""
 
 
 class NodeTypeSchema(_Model):
@@ -137,6 +141,8 @@ class EdgeTypeSchema(_Model):
     labels: dict[Name, LabelSchema] = {}
     split_counts: dict[str, int] | None = None
     """Rows of each split, for link prediction; None: the type has no split."""
+    fitted_split: dict[str, Any] = {}
+    """As of a label."""
     reverse: EdgeTypeJson | None = None
     """The type that holds the same edges the other way round."""
     is_reverse: bool = False

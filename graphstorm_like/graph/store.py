@@ -167,7 +167,8 @@ class FeatureStore(Protocol):
         ...
 
     def label(self, node_type: NodeType, name: str) -> npt.NDArray[Any]:
-        """A label column [count]: int32 class (-1: none) or float32 number (NaN: none)."""
+        """A label column [count]: int32 class (-1: none) or float32 number (NaN: none); of several classes uint8
+        [count, classes] (255: none)."""
         ...
 
     def label_rows(self, node_type: NodeType, name: str, split: str) -> IntArray:
@@ -175,7 +176,7 @@ class FeatureStore(Protocol):
         ...
 
     def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
-        """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""
+        """A label column by edge id, as of nodes."""
         ...
 
     def edge_label_rows(self, edge_type: EdgeType, name: str, split: str) -> IntArray:

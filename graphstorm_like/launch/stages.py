@@ -172,7 +172,8 @@ class Runner:
         """Tables -> graph folder."""
         from gconstruct import build_graph
 
-        build_graph(self.pipeline.graph, progress=self.reporter.line, force=self.fresh)
+        say, follow = self.reporter.line, self.reporter.follow()
+        build_graph(self.pipeline.graph, progress=say, follow=follow, force=self.fresh)
         self._experiment, self._vectors = None, {}
 
     def train(self) -> None:

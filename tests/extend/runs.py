@@ -85,6 +85,10 @@ def launcher(data: dict[str, Any]) -> None:
     data["launch"] = {"on": "print", "hosts": 2}
 
 
+def partitions(data: dict[str, Any]) -> None:
+    data["graph"]["partitions"] = {"method": "turns", "count": 7}
+
+
 NODES, LINKS = "node_classification", "link_prediction"
 RUNS: dict[str, tuple[str, str, Callable[[dict[str, Any]], None]]] = {
     "encoder": ("encoder_gin.py", NODES, graph_network),
@@ -98,6 +102,7 @@ RUNS: dict[str, tuple[str, str, Callable[[dict[str, Any]], None]]] = {
     "task": ("task_popularity.py", NODES, task),
     "phase": ("phase_polish.py", NODES, phases),
     "launcher": ("launcher_print.py", NODES, launcher),
+    "partitions": ("partitions_turns.py", NODES, partitions),
 }
 
 
@@ -120,13 +125,15 @@ def outcome(pipeline: Pipeline) -> dict[str, Any]:
     output = Path(pipeline.output)
     if not (output / "evaluate").is_dir():
         return {}
-    features = read_manifest(str(pipeline.graph.path)).node("item").features
+    manifest = read_manifest(str(pipeline.graph.path))
+    features = manifest.node("item").features
     written = pq.read_table(output / "infer" / "predictions")
     return {
         "scores": read_scores(pipeline)["test"],
         "features": {name: feature.width for name, feature in features.items()},
         "columns": written.column_names,
         "rows": len(written),
+        "items": [part.node_ranges["item"] for part in manifest.partitions],
     }
 
 

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 EXTEND = ROOT / "training_scripts" / "extend"
 FILES = sorted(EXTEND.glob("*.py"))
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("text_encoder", "accuracy", 0.9),
         ("image_encoder", "accuracy", 0.9),
         ("phase", "accuracy", 0.7),
+        ("partitions", "accuracy", 0.7),
     ],
 )
 def test_what_a_plug_in_brings_learns(outcomes: dict[str, Any], name: str, metric: str, least: float) -> None:
@@ -54,6 +57,10 @@ def test_a_metric_selects_by_its_direction(outcomes: dict[str, Any]) -> None:
 
 def test_a_transform_makes_features(outcomes: dict[str, Any]) -> None:
     assert outcomes["transform"]["features"]["price"] == 2
+
+
+def test_a_partition_method_says_where_nodes_go(outcomes: dict[str, Any]) -> None:
+    assert [stop - start for start, stop in outcomes["partitions"]["items"]] == [35, 35, 34, 34, 34, 34, 34]
 
 
 def test_a_task_writes_its_own_columns(outcomes: dict[str, Any]) -> None:

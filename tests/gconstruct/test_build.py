@@ -230,7 +230,8 @@ def test_progress_tells_what_was_done(tmp_path: Path) -> None:
     assert "item:link:item: 5 edges from 1 file (" in text
     assert "s), 1 repeated (kept)" in text
     assert "tag: 2 nodes added from edges" in text
-    assert lines[-1].startswith(f"{tmp_path / 'out' / 'graph'}: 6 nodes, 16 edges with reverses, ")
+    assert lines[-2].startswith(f"{tmp_path / 'out' / 'graph'}: 6 nodes, 16 edges with reverses, ")
+    assert lines[-1].startswith(f"{tmp_path / 'out' / 'graph' / 'report.html'}: what is in the graph")
 
 
 def test_a_current_folder_is_left_alone(tmp_path: Path) -> None:

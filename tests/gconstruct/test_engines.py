@@ -97,6 +97,8 @@ class SmallEngine:
         from gconstruct.write import write_columns
 
         (folder / "part-0" / "nodes").mkdir(parents=True)
+        with trace.step("nodes.item") as step:
+            step.advance(1, 3)
         size = write_columns(folder / "part-0" / "nodes" / "item.arrow", {ID_COLUMN: pa.array([1, 2, 3])})
         part = PartitionSchema(
             folder="part-0",
@@ -119,7 +121,9 @@ def test_another_engine_needs_no_more_than_the_protocol(
     config = GraphConfig.model_validate(config.model_copy(update={"engine": "small", "partitions": count}).model_dump())
     small: Engine = SmallEngine(config, print)
     small.check()
-    manifest = build_graph(config)
+    seen: list[tuple[str, int, int]] = []
+    manifest = build_graph(config, follow=lambda *now: seen.append(now))
+    assert seen == [("nodes.item", 1, 3), ("nodes.item", 3, 3)]
     assert manifest.num_nodes == 3
     ids: list[int] = []
     for p in range(partitions):

@@ -121,7 +121,7 @@ def given_row(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @given(tables())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_read_back_is_what_the_tables_hold(made: Tables) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

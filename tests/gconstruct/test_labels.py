@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.hashing import uniform
-from gconstruct.splits import draw_splits
-from graphstorm_like.config.graph import SplitConfig
+from gconstruct.hashing import hash_strings, uniform
+from gconstruct.splits import split_of
+from gconstruct.splits.drawn import Draws
+from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.config.splits.draw import RandomSplit
 from graphstorm_like.graph.schema import LabelSchema
 
 from .tables import graph, item, link, read, write
@@ -108,8 +110,9 @@ def test_rows_of_a_group_share_a_split_and_rows_without_one_are_their_own(tmp_pa
 @pytest.mark.parametrize("fractions", [(0.7, 0.2, 0.1), (0.9, 0.1, 0.0), (0.0, 0.0, 1.0)])
 def test_fractions_that_sum_to_one_leave_no_row_out(fractions: tuple[float, float, float]) -> None:
     train, valid, test = fractions
-    config = SplitConfig(train=train, valid=valid, test=test)
-    found = draw_splits(np.array([0.0, 0.5, np.nextafter(1.0, 0.0)]), config)
+    config = RandomSplit(train=train, valid=valid, test=test)
+    hashes = np.array([0, 2**63, 2**64 - 1], np.uint64)
+    found = split_of(config).apply(Draws(hashes, [], hashes[:0]), {})
     assert (found > 0).all()
     for fraction, number in zip(fractions, (1, 2, 3), strict=True):
         assert fraction > 0 or number not in found
@@ -123,7 +126,11 @@ def test_edge_splits_hash_both_ends(tmp_path: Path) -> None:
     build_graph(graph(tmp_path, {"item": item()}, [link(split=DRAWN)]))
     made = read(tmp_path / "out/graph/part-0/edges/item--link--item.arrow").to_pydict()
     ends = pa.array([f"{ids[s]}\x1f{ids[t]}" for s, t in zip(made["source"], made["target"], strict=True)])
-    assert made["split"] == draw_splits(uniform(ends, 3), SplitConfig.model_validate(DRAWN)).tolist()
+    hashes = hash_strings(ends, 3)
+    drawn = split_of(SplitConfig.model_validate(DRAWN)).apply(Draws(hashes, [], hashes[:0]), {})
+    assert made["split"] == drawn.tolist()
+    draws = uniform(ends, 3)
+    assert made["split"] == [int(1 + (d >= 0.5) + (d >= 0.7)) if d < 0.8 else 0 for d in draws]
     assert set(made["split"]) == {0, 1, 2, 3}
 
 

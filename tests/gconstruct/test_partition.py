@@ -9,15 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct import build_graph, fingerprint, is_current, partition
-from gconstruct.assign import at_random
 from gconstruct.partition import partition_graph
-from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.partitioners.metis import MetisPartitions
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.schema import read_manifest
@@ -93,19 +93,6 @@ def test_more_partitions_than_nodes(tmp_path: Path) -> None:
     assert_same_graph(source, tmp_path / "many", 7)
 
 
-def test_random_is_balanced_and_drawn_from_the_seed() -> None:
-    counts = {"a": 1000, "b": 7, "c": 1, "d": 0}
-    made = at_random(counts, 3, 5)
-    for name, parts in made.items():
-        sizes = np.bincount(parts, minlength=3)
-        assert (len(parts), sizes.max() - sizes.min() <= 1) == (counts[name], True)
-        assert parts.tolist() == at_random(counts, 3, 5)[name].tolist()
-    assert made["a"].tolist() != at_random(counts, 3, 6)["a"].tolist()
-    assert made["a"].tolist() != sorted(made["a"].tolist())
-    # The one node of a small type is not always in the first partition.
-    assert {int(at_random({"c": 1}, 3, seed)["c"][0]) for seed in range(20)} == {0, 1, 2}
-
-
 def test_twice_is_the_same_bytes(source: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         partition_graph(source, tmp_path / name, 3, seed=2)
@@ -157,7 +144,7 @@ def test_an_error_of_the_disk_is_told(source: Path, tmp_path: Path, monkeypatch:
 KILL = """
 import os, signal, sys
 from gconstruct import build_graph, partition
-from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
+from graphstorm_like.config.graph import GraphConfig
 
 calls, write = [], partition.write_columns
 
@@ -219,7 +206,9 @@ def test_graph_partitions_builds_that_many(tmp_path: Path) -> None:
     wanted = GraphConfig.model_validate({**one.model_dump(mode="json"), "partitions": {"count": 3, "seed": 1}})
     made = build_graph(wanted)
     path = Path(str(wanted.path))
-    assert left(path) == ["graph.json", "inputs.json", "part-0", "part-1", "part-2"]
+    assert left(path) == [
+        "graph.json", "inputs.json", "leaks.json", "part-0", "part-1", "part-2", "report.html", "report.json",
+    ]  # fmt: skip
     assert_same_graph(tmp_path / "whole", path, 3)
     assert_whole(path, made)
     assert made.fingerprint == fingerprint(wanted) != whole.fingerprint
@@ -237,9 +226,9 @@ def test_options_at_their_defaults_do_not_make_a_folder_out_of_date(tmp_path: Pa
     config = random_config(tmp_path, 4)
     spelled_out = GraphConfig.model_validate(config.model_dump())
     assert fingerprint(spelled_out) == fingerprint(config)
-    metis = config.model_copy(update={"partitions": PartitionsConfig(method="metis")})
+    metis = config.model_copy(update={"partitions": MetisPartitions(method="metis")})
     assert fingerprint(metis) == fingerprint(config)
-    two = config.model_copy(update={"partitions": PartitionsConfig(count=2)})
+    two = config.model_copy(update={"partitions": RandomPartitions(count=2)})
     assert fingerprint(two) != fingerprint(config)
 
 
@@ -282,12 +271,19 @@ def test_the_target_is_neither_in_nor_around_the_source(source: Path) -> None:
 
 def test_values_that_are_wrong_are_all_told(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        partition_graph(source, tmp_path / "two", 0, "meti", -1)
-    assert caught.value.problems == (
+        partition_graph(source, tmp_path / "two", 0, "fennel", -1, options={"pases": 3, "balance": []})
+    assert sorted(caught.value.problems) == [
+        "partitions.balance: must have at least 1 entry (got [])",
         "partitions.count: must be greater than 0 (got 0)",
-        "partitions.method: must be 'random' or 'metis' (got 'meti'). Did you mean 'metis'?",
+        "partitions.pases: unknown key for method fennel (known: method, count, seed, balance, slack, edge_slack, "
+        "passes, gamma). Did you mean 'passes'?",
         "partitions.seed: must be at least 0 (got -1)",
-    )
+    ]
+    with pytest.raises(ConfigError) as caught:
+        partition_graph(source, tmp_path / "two", 2, "meti")
+    (problem,) = caught.value.problems
+    assert problem.startswith("partitions.method: must be 'fennel', ")
+    assert problem.endswith("(got 'meti'). Did you mean 'metis'?")
 
 
 def test_a_source_that_is_no_graph_folder(tmp_path: Path) -> None:

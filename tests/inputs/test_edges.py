@@ -302,6 +302,7 @@ def test_a_joint_phase_without_texts_to_train_is_refused(
         make("rgcn", read, 4, strategy="joint", phases=[{"name": "a", "type": "joint", **phase}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", [{}, {"refresh_steps": 2, "lm_tokens": 100}], ids=["whole", "sweeping"])
 def test_what_validation_sees_is_what_inference_will(
     joint: Callable[..., tuple[Pipeline, LmExperiment]], phase: dict[str, object]

@@ -68,6 +68,7 @@ def pipeline(folder: Path, data: dict[str, Any]) -> Pipeline:
     return build_pipeline(data).with_absolute_paths(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [0, 1])
 def test_colours_are_learnt_from_pixels_alone(tmp_path: Path, layers: int) -> None:
     write_squares(tmp_path)

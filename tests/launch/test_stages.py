@@ -34,7 +34,14 @@ class Lines(Reporter):
         self.said.append(text)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_classification", "graph_pretraining"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "node_classification",
+        *(pytest.param(task, marks=pytest.mark.slow) for task in ("link_prediction", "edge_classification")),
+        pytest.param("graph_pretraining", marks=pytest.mark.slow),
+    ],
+)
 def test_run_then_skip_then_change(tmp_path: Path, task: str) -> None:
     yaml = write_shop_pipeline(tmp_path, task)
     pipeline = load_pipeline(yaml, ["train.epochs=2"])

@@ -113,6 +113,7 @@ def test_loss_needs_only_vectors_of_seeds(shop_config: Callable[..., Pipeline], 
     assert {tuple(p.shape) for p in task.parameters()} == {(2, 16)}  # DistMult: a diagonal for each relation
 
 
+@pytest.mark.slow
 def test_learns_both_relations(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     trainer = Trainer(build_experiment(shop_config("graph_pretraining", train={"epochs": 6}), QUIET), tmp_path, QUIET)
     how = trainer.task.evaluation(trainer.config.fanouts, 0)
@@ -150,6 +151,7 @@ def test_test_scores_are_of_relations_with_a_split(shop_config: Callable[..., Pi
     assert {name.partition("/")[2] for name in scores} == {"", "item:similar:item"}
 
 
+@pytest.mark.slow
 def test_stages_and_export(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     config = shop_config("graph_pretraining", task={"edge_types": [BUYS]}, train={"epochs": 1})
     run_pipeline(config, ["train", "evaluate", "infer"], reporter=QUIET)

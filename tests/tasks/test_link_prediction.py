@@ -67,6 +67,7 @@ def test_whether_the_source_competes(shop_config: Callable[..., Pipeline], candi
     assert mrr[False] < mrr[True]
 
 
+@pytest.mark.slow
 def test_the_protocol_stands_beside_the_scores(shop_config: Callable[..., Pipeline]) -> None:
     ranking = {"candidates": 20, "exclude_source": False}
     task = {"ranking": ranking, "metrics": ["hits@10", "mrr"], "select_by": "hits@10"}

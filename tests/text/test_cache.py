@@ -153,6 +153,7 @@ embed.embed_all(encoder, TokenStore.open(tokens), target, max_tokens_per_batch=6
 """
 
 
+@pytest.mark.slow
 def test_killed_sweep_resumes_to_the_same_file(
     bert: TextEncoder, bert_folder: Path, store: TokenStore, tmp_path: Path
 ) -> None:

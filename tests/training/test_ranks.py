@@ -139,6 +139,7 @@ def test_masked_language_modelling_on_ranks(made: Make) -> None:
     assert losses(many) != losses(one)
 
 
+@pytest.mark.slow
 def test_sampler_processes_ask_other_hosts(made: Make) -> None:
     one = alone(made("workers-alone", "link_prediction"))
     many = together(made("workers", "link_prediction", {"workers": 2}), 2, 1)

@@ -61,7 +61,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_regression", "graph_pretraining"])
-@pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), pytest.param(2, 1, marks=pytest.mark.slow)])
 def test_resumed_is_uninterrupted(
     shop_config: Callable[..., Pipeline], tmp_path: Path, task: str, accumulate: int, workers: int
 ) -> None:
@@ -109,6 +109,7 @@ def train_until_signal(
     return lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "count"),
     [("check_finite", 1), ("check_finite", 6), ("evaluate", 1)],

@@ -49,7 +49,15 @@ def write_case(tmp_path_factory: pytest.TempPathFactory):
     return write
 
 
-@pytest.fixture(scope="session", params=list(UNLIKE))
+LARGE = ("wide", "many_relations")
+"""Graphs whose runs take many seconds"""
+
+
+def _param(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+
+
+@pytest.fixture(scope="session", params=[_param(name) for name in UNLIKE])
 def case(request: pytest.FixtureRequest, write_case: Any) -> Case:
     """Each graph, constructed, trained, evaluated and exported in the folder `run` by one process."""
     torch.set_num_threads(1)

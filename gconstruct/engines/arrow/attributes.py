@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder, TableState
-from gconstruct.encoding.splits import HashedIds
 from gconstruct.problems import Problems
+from gconstruct.splits import HashedIds
 from gconstruct.tables.table import Table
 
 

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableEncoder, TableState
+from gconstruct.encoding.splits import hashed_ids
 from gconstruct.engines.arrow.attributes import whole_table
 from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import Dropped
-from gconstruct.splits import EDGE_SEPARATOR
 from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
@@ -40,10 +39,10 @@ class EdgeRows:
 
 
 def encode_edges(
-    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], state: TableState | None, problems: Problems
+    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], state: TableState | None, base: str, problems: Problems
 ) -> EdgeRows | None:
     """Look up both ends and encode the attributes, with a state that is known already or one of this table; None when
-    `problems` were added."""
+    `problems` were added. base: see TableEncoder."""
     before = len(problems)
     table, dropped = _without_null_ends(table, config, problems)
     if len(problems) > before:
@@ -63,8 +62,8 @@ def encode_edges(
     if not keep.all():
         dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
         table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    encoder = TableEncoder(config, table.key)
-    attributes = whole_table(encoder, table, state, lambda: _hashed_ids(table, config), problems)
+    encoder = TableEncoder(config, table.key, base)
+    attributes = whole_table(encoder, table, state, lambda: hashed_ids(table, config), problems)
     if attributes is None:
         return None
     for ends, (node_type, _) in zip((source, target), names, strict=True):
@@ -103,9 +102,3 @@ def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str
     values = table.column(column).take(pa.array(rows)).to_pylist()
     counts = len(ends.unresolved), len(ends.uniques)
     return rules.unknown_nodes(table, table.key, column, node_type, rows, values, *counts)
-
-
-def _hashed_ids(table: Table, config: EdgeConfig) -> pa.Array:
-    """source id, a separator, target id: the strings that drawn splits of edges hash."""
-    source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
-    return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))

@@ -159,7 +159,7 @@ class ArrowEngine:
         name = edge_name(edge.edge_type)
         self._note_table(f"edges.{name}", table)
         state = None if self._known is None else self._known.edge_state(edge)
-        rows = encode_edges(table, edge, self._ids, state, self._problems)
+        rows = encode_edges(table, edge, self._ids, state, self._config.base or ".", self._problems)
         del table
         if rows is None or self._problems:
             return None
@@ -204,6 +204,7 @@ class ArrowEngine:
             image=attributes.image,
             labels=attributes.labels,
         )
+        self._trace.created(f"nodes.{name}", created)
         if created or ids.from_table is None:
             self._say(f"{name}: {counted(created, 'node')} added from edges")
 
@@ -251,6 +252,7 @@ class ArrowEngine:
             text=rows.attributes.text,
             labels=rows.attributes.labels,
             split_counts=rows.attributes.split_counts,
+            fitted_split=rows.attributes.fitted_split,
             reverse=reverse,
             is_reverse=is_reverse,
         )

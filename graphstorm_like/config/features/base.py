@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator
 
@@ -13,11 +13,31 @@ from graphstorm_like.config.choice import Choice
 class FeatureConfig(Choice, tag="encode", default="numeric"):
     """Columns of a table -> numbers for each row. Without `encode` the column holds a number or a list of numbers."""
 
+    of_columns: ClassVar[bool] = True
+    """Whether it is made of a table's columns. False: of the graph, once its edges are there (see structure.py)."""
+
+    source_keys: ClassVar[tuple[str, ...]] = ("column", "columns")
+    """Keys that say where it is read: other tables with the same feature may have others."""
+
     encode: str
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """How it is stored and sent. float16 and bfloat16 take half the space: float16 keeps 3 digits of numbers up to
     65,504, bfloat16 2 digits of any number."""
+
+    def column_names(self) -> list[str]:
+        """The columns of the table that it reads, in order."""
+        named = [getattr(self, "column", None), *(getattr(self, "columns", None) or [])]
+        return [name for name in named if name is not None]
+
+    def input_files(self) -> list[str]:
+        """Files besides the table's that it reads, as `files` of a table names them."""
+        return []
+
+    def in_table(self, id_column: str | None) -> Self:
+        """The same feature in a table with this column of ids; None: a table of edges. Raises ValueError when it
+        cannot be in such a table."""
+        return self
 
 
 def _column_alone(value: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from graphstorm_like.config.base import edge_name
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partition_report import partition_report
 from graphstorm_like.graph.schema import FeatureSchema, read_manifest
 from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.launch.show.partitions import partition_lines
 from graphstorm_like.launch.show.table import table
 
 
@@ -55,35 +56,27 @@ def show_graph(folder: str | Path, check: bool = True) -> Iterator[str]:
                 yield f"  {len(schema.classes)} classes: {', '.join(schema.classes)}"
     if len(manifest.partitions) > 1:
         yield ""
-        yield from _partitions(folder, [p.bytes for p in manifest.partitions])
+        yield from partition_lines(partition_report(folder))
 
 
-def _partitions(folder: str | Path, sizes: Sequence[int]) -> Iterator[str]:
-    """Nodes and edges of each partition, and how many edges have their source in it."""
-    report = partition_report(folder)
-    rows = []
-    for p, size in enumerate(sizes):
-        nodes = {name: counts[p] for name, counts in report.nodes.items()}
-        edges = sum(counts[p] for counts in report.edges.values())
-        local = _share(report.local_share(partition=p))
-        rows.append([f"{p}", f"{sum(nodes.values()):,}", f"{edges:,}", local, f"{size / 1e6:,.1f}", _counts(nodes)])
-    yield from table(["partition", "nodes", "edges", "local", "MB", "nodes by type"], rows)
-    yield ""
-    rows = []
-    for name, counts in report.edges.items():
-        by_partition = " + ".join(f"{count:,}" for count in counts)
-        rows.append([name, f"{sum(counts):,}", _share(report.local_share(name)), by_partition])
-    rows.append(["all", f"{sum(map(sum, report.edges.values())):,}", _share(report.local_share()), ""])
-    yield from table(["edge type", "edges", "local", "edges by partition"], rows)
-    yield "local: share of the edges whose source lies in the same partition as their target"
+def remake_report(folder: str | Path) -> Path:
+    """Write the report of a graph folder again; returns the path of the page. What construction recorded is kept, if
+    the report that is there has it. DataError when the folder cannot be read or written."""
+    from gconstruct.report.model import REPORT_HTML
+    from gconstruct.report.write import write_report
+
+    try:
+        write_report(Path(folder))
+    except OSError as err:
+        raise DataError(
+            f"{folder}: must be a folder that can be written, for the report (got {err.strerror or err}). "
+            "Check the disk and its permissions"
+        ) from err
+    return Path(folder) / REPORT_HTML
 
 
 def _features(features: Mapping[str, FeatureSchema]) -> str:
     return ", ".join(f"{name}[{schema.width}]" for name, schema in features.items()) or "-"
-
-
-def _share(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}%"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -70,6 +70,7 @@ add_strategy(Strategy("words_first", ("words", "gnn"), "(words )+gnn", "words (o
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "status", "words"),
     [

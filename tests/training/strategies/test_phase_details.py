@@ -296,6 +296,7 @@ def test_a_graph_aware_phase_before_the_task(configured: Callable[..., Pipeline]
     assert read_scores(pipeline)["test"]["accuracy"] > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gnn", ["rgcn", "rgat"])
 def test_co_training_in_three_steps(configured: Callable[..., Pipeline], gnn: str) -> None:
     """GALM: the language model on links; frozen, while the graph network warms up; both. The relation parameters are

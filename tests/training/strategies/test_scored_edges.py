@@ -148,6 +148,7 @@ def test_each_review_gets_its_gradient(made: Make) -> None:
             torch.testing.assert_close(found[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["lm", "joint"])
 def test_resumed_is_uninterrupted(made: Make, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     ends = []

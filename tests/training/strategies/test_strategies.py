@@ -238,6 +238,7 @@ def results(pipeline: Pipeline) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_resumed_is_uninterrupted(
     configured: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
@@ -419,6 +420,7 @@ def test_a_trained_phase_is_a_text_encoder_for_other_runs(configured: Callable[.
 PRETRAINING = "task={type: graph_pretraining, edge_types: ['item:similar:item'], ranking: {candidates: 20}}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["lm_only", "staged", "joint"])
 def test_pre_training_on_a_graph(configured: Callable[..., Pipeline], strategy: str) -> None:
     """GaLM: without a graph network, and co-training in three steps; with masked language modelling beside it."""

@@ -14,62 +14,32 @@ from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition_report import partition_report
 
-from .partitioning import assert_same_graph, random_graph
-from .tables import graph, item, link, write
+from ..partitioning import assert_same_graph, random_graph
+from ..tables import graph, item, link, write
+from .methods import ITEMS, TAGS
 
 pytestmark = [pytest.mark.dgl, pytest.mark.skipif(find_spec("dgl") is None, reason="dgl is not installed")]
 
-ITEMS, TAGS = 1200, 300
 
-
-@pytest.fixture(scope="module")
-def communities(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Even items and tags are one community, odd ones the other: 95 % of the edges stay within. A third is trained."""
-    folder, rng = tmp_path_factory.mktemp("communities"), np.random.default_rng(0)
-
-    def within(source: np.ndarray, size: int) -> np.ndarray:
-        same = 2 * rng.integers(size // 2, size=len(source)) + source % 2
-        return np.where(rng.random(len(source)) < 0.95, same, rng.integers(size, size=len(source)))
-
-    splits = np.where(rng.random(ITEMS) < 1 / 3, "train", "test")
-    write(folder / "items.parquet", id=np.arange(ITEMS), kind=[f"k{i % 3}" for i in range(ITEMS)], split=splits)
-    write(folder / "tags.parquet", id=np.arange(TAGS))
-    of = rng.integers(ITEMS, size=8 * ITEMS)
-    write(folder / "links.parquet", source=of, target=within(of, ITEMS))
-    of = rng.integers(ITEMS, size=2 * ITEMS)
-    write(folder / "has.parquet", source=of, target=within(of, TAGS))
-    config = graph(
-        folder,
-        {
-            "item": item(labels={"kind": {"column": "kind", "split": {"column": "split"}}}),
-            "tag": {"files": "tags.parquet", "id": "id"},
-        },
-        [link(), {"source": "item", "relation": "has", "target": "tag", "files": "has.parquet"}],
-    )
-    build_graph(config)
-    return Path(str(config.path))
-
-
-def test_the_planted_communities_are_found(
-    communities: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    partition_graph(communities, tmp_path / "metis", 2, "metis")
+def test_the_planted_communities_are_found(planted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    partition_graph(planted, tmp_path / "metis", 2, "metis")
     assert capfd.readouterr() == ("", "")  # dgl prints, we do not
-    partition_graph(communities, tmp_path / "random", 2, "random")
-    assert_same_graph(communities, tmp_path / "metis", 2)
+    partition_graph(planted, tmp_path / "random", 2, "random")
+    assert_same_graph(planted, tmp_path / "metis", 2)
     shares = {name: partition_report(tmp_path / name).local_share() for name in ("metis", "random")}
     assert shares["metis"] > 0.93
     assert 0.45 < shares["random"] < 0.55
     made = LocalGraph(tmp_path / "metis")
     for node_type in ("item", "tag"):
-        odd = np.array(made.ids(node_type).to_pylist()) % 2
+        ids = made.ids(node_type).to_pylist()
+        odd = np.array([int(str(name).removeprefix("tag-")) % 2 for name in ids])
         middle = made.starts(node_type)[1]
         assert abs(odd[:middle].mean() - odd[middle:].mean()) > 0.98
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
-def test_types_and_training_rows_are_balanced(communities: Path, tmp_path: Path, count: int) -> None:
-    partition_graph(communities, tmp_path / "metis", count, "metis")
+def test_types_and_training_rows_are_balanced(planted: Path, tmp_path: Path, count: int) -> None:
+    partition_graph(planted, tmp_path / "metis", count, "metis")
     made = LocalGraph(tmp_path / "metis")
     for rows, node_type in (
         (np.arange(ITEMS), "item"),
@@ -81,13 +51,13 @@ def test_types_and_training_rows_are_balanced(communities: Path, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_twice_is_the_same_bytes_and_another_seed_is_another_partition(communities: Path, tmp_path: Path) -> None:
+def test_twice_is_the_same_bytes_and_another_seed_is_another_partition(planted: Path, tmp_path: Path) -> None:
     """METIS alone reads memory that it never wrote: it would now and then answer otherwise."""
-    made = [partition_graph(communities, tmp_path / f"{k}", 3, "metis", k % 2).hashes for k in range(6)]
+    made = [partition_graph(planted, tmp_path / f"{k}", 3, "metis", k % 2).hashes for k in range(6)]
     assert made[0] != made[1]
     assert all(hashes == made[k % 2] for k, hashes in enumerate(made))
     for k in (0, 1):
-        assert_same_graph(communities, tmp_path / f"{k}", 3)
+        assert_same_graph(planted, tmp_path / f"{k}", 3)
         assert partition_report(tmp_path / f"{k}").local_share() > 0.6
 
 
@@ -111,8 +81,8 @@ def test_a_graph_without_edges(tmp_path: Path) -> None:
     assert all(8 <= p.node_ranges["item"][1] - p.node_ranges["item"][0] <= 12 for p in made.partitions)
 
 
-def test_construction_with_metis(communities: Path, tmp_path: Path) -> None:
-    tables = communities.parents[1]
+def test_construction_with_metis(planted: Path, tmp_path: Path) -> None:
+    tables = planted.parents[1]
     config = graph(tables, {"item": item(), "tag": {"files": "tags.parquet", "id": "id"}}, [link()])
     options = {"path": str(tmp_path / "graph"), "partitions": {"count": 2, "method": "metis"}}
     made = build_graph(GraphConfig.model_validate({**config.model_dump(mode="json"), **options}))

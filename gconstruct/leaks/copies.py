@@ -1,0 +1,126 @@
+"""Nodes that are copies of each other and lie in different splits of a label, with one label: it can be looked up.
+
+Copies are nodes with equal texts (all of them, at least MIN_TEXT characters). Where a type has no text, nodes that are
+equal in all features and images, provided that these tell most nodes apart: many nodes may share a brand and a colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.leaks.base import HELD_OUT, MAX_ROWS, SHOWN, TRAIN, Leak
+from gconstruct.leaks.folder import LeakFolder, blocks
+from gconstruct.leaks.rowhash import row_hashes
+from graphstorm_like.graph.schema import (
+    NodeTypeSchema,
+    feature_column,
+    image_column,
+    label_column,
+    label_split_column,
+    text_column,
+)
+
+MIN_TEXT = 32
+"""Characters: shorter texts may be equal by chance."""
+TELLING = 0.5
+"""Share of nodes with different features from which on equal ones are no chance"""
+WORTH_TELLING = 0.001
+"""Share of validation and test nodes below which copies change no metric"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Rows whose contents are compared."""
+
+    hashes: np.ndarray
+    """uint64 (k)"""
+    rows: np.ndarray
+    """int64 (k): numbers of the nodes, ascending"""
+    share: float
+    """Share of the nodes that are in the sample; those with equal contents are in it together, or not at all"""
+
+
+def node_leaks(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Iterator[Leak]:
+    """All findings about the labels of one node type."""
+    if not node.labels or not (node.text or node.features or node.image):
+        return
+    contents = _contents(graph, name, node)
+    if node.text or _telling(contents.hashes):
+        for label in node.labels:
+            yield from _copies(graph, name, node, label, contents)
+
+
+def _contents(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Contents:
+    columns = [text_column(text) for text in node.text]
+    if not columns:
+        columns = [*map(feature_column, node.features), *map(image_column, node.image)]
+    every = max(1, -(-node.count // MAX_ROWS))
+    hashes, rows, start = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
+    for file in graph.node_files(name):
+        for block in blocks(file):
+            chosen = [block.column(column) for column in columns]
+            found = row_hashes(chosen, block.num_rows)
+            kept = found % np.uint64(every) == 0
+            if node.text:
+                kept &= _text_length(chosen) >= MIN_TEXT
+            hashes.append(found[kept])
+            rows.append(start + np.flatnonzero(kept))
+            start += block.num_rows
+    return Contents(np.concatenate(hashes), np.concatenate(rows), 1 / every)
+
+
+def _text_length(columns: Sequence[pa.Array]) -> np.ndarray:
+    """int64 (n): characters of all texts of a row."""
+    lengths = [pc.fill_null(pc.utf8_length(column), 0).to_numpy(zero_copy_only=False) for column in columns]
+    return np.stack(lengths).sum(axis=0, dtype=np.int64)  # type: ignore[no-any-return]
+
+
+def _telling(hashes: np.ndarray) -> bool:
+    return len(np.unique(hashes)) >= TELLING * len(hashes)
+
+
+def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, contents: Contents) -> Iterator[Leak]:
+    splits, keys = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)]
+    start = 0
+    for file in graph.node_files(name):
+        for block in blocks(file):
+            low, high = np.searchsorted(contents.rows, [start, start + block.num_rows])
+            at = pa.array(contents.rows[low:high] - start)
+            splits.append(block.column(label_split_column(label)).take(at).to_numpy())
+            labels = row_hashes([block.column(label_column(label)).take(at)], int(high - low))
+            keys.append(contents.hashes[low:high] ^ labels)
+            start += block.num_rows
+    in_split, same = np.concatenate(splits), np.concatenate(keys)
+    held_out = np.isin(in_split, HELD_OUT)
+    copied = held_out & np.isin(same, same[in_split == TRAIN])
+    count, looked_at = int(copied.sum()), int(held_out.sum())
+    if not count or count < WORTH_TELLING * looked_at:
+        return
+    what = "equal texts" if node.text else "equal features"
+    yield Leak(
+        rule="copied_nodes",
+        where=f"nodes {name}, label {label}",
+        count=count,
+        looked_at=looked_at,
+        total=looked_at if contents.share == 1 else round(looked_at / contents.share),
+        what=f"validation and test nodes have a copy among the training nodes: {what} and the same label",
+        fix="Leave out repeated nodes, or keep copies together: group_by a column that is the same for all of them",
+        examples=_examples(graph, name, contents.rows, same, copied, in_split == TRAIN),
+    )
+
+
+def _examples(
+    graph: LeakFolder, name: str, rows: np.ndarray, same: np.ndarray, copied: np.ndarray, trained: np.ndarray
+) -> tuple[str, ...]:
+    """'copy = original' for the first copies."""
+    examples = []
+    for at in np.flatnonzero(copied)[:SHOWN]:
+        original = np.flatnonzero(trained & (same == same[at]))[0]
+        copy_id, original_id = graph.ids(name, rows[[at, original]])
+        examples.append(f"{copy_id} = {original_id}")
+    return tuple(examples)

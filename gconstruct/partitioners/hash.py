@@ -1,0 +1,45 @@
+"""`method: hash`: a node's partition is the hash of its id, modulo the number of partitions.
+
+It does not depend on the other nodes, so that it stays when nodes are added: see `hashing`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.hashing import hash_strings
+from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
+from gconstruct.partitioners.columns import POSITION, columns_by_type, values_of
+from graphstorm_like.config.partitioners.hash import HashPartitions
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.schema import ID_COLUMN
+
+_ROWS = 1 << 20
+"""Hashed at a time"""
+
+
+@PARTITIONERS.register(HashPartitions)
+class HashPartitioner(Partitioner[HashPartitions]):
+    """Memory: 4 bytes per node, and the hashes of a million nodes."""
+
+    def assign(self, graph: OpenedGraph) -> Assignment:
+        """See Partitioner."""
+        columns = columns_by_type(graph, self.config.by, ID_COLUMN)
+        if POSITION in columns.values():
+            raise ConfigError(
+                "graph.partitions.by: must be a column (got 'position', which changes when nodes are added). "
+                "Set by: id, or method: range"
+            )
+        return {name: self._parts(values_of(graph, name, column)) for name, column in columns.items()}
+
+    def _parts(self, values: pa.ChunkedArray) -> np.ndarray:
+        parts = np.empty(len(values), np.int32)
+        for at in range(0, len(values), _ROWS):
+            piece = values.slice(at, _ROWS)
+            if pa.types.is_floating(piece.type):
+                piece = pc.cast(piece, pa.float64())
+            hashes = hash_strings(piece, self.config.seed)
+            parts[at : at + _ROWS] = (hashes % np.uint64(self.config.count)).astype(np.int32)
+        return parts
