@@ -12,7 +12,7 @@ OptionName = Annotated[str, Field(pattern=r"^spark\.")]
 
 
 class SparkConfig(Strict):
-    """Spark of `graph.engine: spark`. A session that is there already (spark-submit, EMR, SageMaker) is used as it is."""
+    """Spark of `graph.engine: spark`. A session that is there already, e.g. of a notebook, is used as it is."""
 
     master: str | None = None
     """Where executors run, e.g. local[4], yarn, spark://host:7077, k8s://...; default: what spark-submit says, else

@@ -37,8 +37,10 @@ class EdgeBuild:
         plan: TablePlan,
         ends: tuple[NodeBuild, NodeBuild],
         receivers: int,
+        base: str,
     ) -> None:
-        """ends: the node types of sources and targets. receivers: buckets of all node types."""
+        """ends: the node types of sources and targets. receivers: buckets of all node types. base: where relative paths
+        start."""
         self.config, self.key = config, f"edges.{edge_name(config.edge_type)}"
         self.dropped: dict[str, int] = {}
         """Edges that were left out, by reason"""
@@ -56,7 +58,7 @@ class EdgeBuild:
         buckets = (ends[SOURCE].buckets, ends[TARGET].buckets)
         in_table = (ends[SOURCE].in_table, ends[TARGET].in_table)
         stages = EndStages(table, config, self.key, buckets, (may_create[0], may_create[1]), in_table)
-        self._stages = EdgeStages(stages, Fitting(table, config, "."))
+        self._stages = EdgeStages(stages, Fitting(table, config, base))
         self._requests: RDD | None = None
         self._answers: RDD | None = None
         self.state: TableState | None = None
@@ -174,6 +176,7 @@ class EdgeBuild:
             text=attributes.text,
             labels=attributes.labels,
             split_counts=attributes.split_counts,
+            fitted_split=attributes.fitted_split,
             reverse=self.config.reverse_type,
         )
         self.schemas[schema.edge_type] = schema

@@ -232,7 +232,8 @@ class NodeBuild:
 def fit(cluster: Cluster, fitting: Fitting, stage: Stage, sent: RDD | None, problems: Problems) -> TableState | None:
     """What a table's attributes need to know of all rows. sent: what pieces have to know; None: nothing."""
     if not fitting.encoder.needs_fit:
-        return fitting.encoder.state({}, fitting.table.nothing(), problems)
+        nothing = fitting.table.nothing()
+        return fitting.encoder.state(fitting.encoder.fit(nothing, problems), nothing, problems)
     pieces = fitting.table.pieces
     rows = cluster.over(pieces, stage) if sent is None else cluster.run(sent, stage)
     merged, report = cluster.merged(rows, pieces, fitting.merge)

@@ -11,18 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from gconstruct.csc import position_dtype
 from gconstruct.encoding import TableState
+from gconstruct.encoding.splits import hashed_ids
 from gconstruct.engines.spark.blobs import ORDER, batch_of, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbers import Numbering
 from gconstruct.engines.spark.report import Report
-from gconstruct.splits import EDGE_SEPARATOR
 from gconstruct.tables.table import Table
 from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
 
@@ -109,9 +107,9 @@ class EdgeRows:
         yield (LAST, piece), report
 
     def _send_known(self, piece: int, known: KnownEdges, report: Report) -> Iterator[Pair]:
-        table = known.table
+        table, config = known.table, self.stages.ends.config
         encoder = self.stages.fitting.encoder
-        encoded = encoder.apply(table, self.state, lambda: self._hashed_ids(table), report.problems)
+        encoded = encoder.apply(table, self.state, lambda: hashed_ids(table, config), report.problems)
         if encoded is None:
             return
         report.encoded.count(encoded)
@@ -144,9 +142,3 @@ class EdgeRows:
         within = (positions - starts[partitions]) * self.ranges // sizes[partitions]
         numbers: np.ndarray = partitions * self.ranges + within
         return numbers
-
-    def _hashed_ids(self, table: Table) -> pa.Array:
-        """source id, a separator, target id: the strings that drawn splits of edges hash."""
-        config = self.stages.ends.config
-        source, target = (pc.cast(table.column(c), pa.large_string()) for c in (config.source_id, config.target_id))
-        return pc.binary_join_element_wise(source, target, pa.scalar(EDGE_SEPARATOR, pa.large_string()))

@@ -7,7 +7,7 @@ their part of the manifest. The driver holds counts of pieces and what the manif
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gconstruct.engines.base import Progress
@@ -22,10 +22,12 @@ from gconstruct.known import KnownGraph, known_graph
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Trace
+from gconstruct.structure.add import structure_features
 from gconstruct.tables.plan import ColumnPlan, TablePlan, plan_tables
 from gconstruct.write import file_names
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import PartitionSchema
 
@@ -47,24 +49,21 @@ class SparkEngine:
         self._known: KnownGraph | None = None
 
     def check(self) -> None:
-        """Report missing files, wrong names and wrong types before any folder is made or Spark starts."""
-        partitions = self._config.partitions
-        if partitions.count > 1 and partitions.method != "random":
-            raise ConfigError(
-                f"graph.partitions.method: must be random with graph.engine: spark (got {partitions.method!r}). "
-                f"Leave graph.partitions out, and partition the graph folder on one machine: gsl partition --method "
-                f"{partitions.method}"
-            )
-        if self._config.add_to is not None:
-            raise ConfigError(
-                f"graph.add_to: must be left out with graph.engine: spark (got {self._config.add_to!r}). Set "
-                "graph.engine: arrow, or construct a graph of its own with graph.like"
-            )
+        """Report missing files, wrong names and wrong types before any folder is made or Spark starts. Raises
+        ConfigError for what only one machine can do."""
+        if problems := list(needs_one_machine(self._config)):
+            raise ConfigError(problems)
         if self._config.like is not None:
             self._known = known_graph(self._config)
             self._known.check(self._problems)
         self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
         plans = (*self._node_plans.values(), *self._edge_plans)
+        for file in (file for plan in plans for file in plan.files):
+            if file.source is not None:
+                raise ConfigError(
+                    f"graph.engine: spark reads files, several times (got {file.path}). Write its rows to Parquet "
+                    "files first, or set graph.engine: arrow"
+                )
         size = sum(file.size for plan in plans for file in plan.files)
         self._say(f"reading {counted(sum(len(plan.files) for plan in plans), 'file')}, {size / 1e6:,.1f} MB with Spark")
 
@@ -176,7 +175,7 @@ class _Build:
         edges = []
         for config, plan in zip(self._config.edges, self._edge_plans, strict=True):
             ends = (self._nodes[config.source], self._nodes[config.target])
-            edge = EdgeBuild(self._cluster, config, plan, ends, self._receivers)
+            edge = EdgeBuild(self._cluster, config, plan, ends, self._receivers, self._config.base or ".")
             with self._trace.step(edge.key) as step:
                 before = len(self._problems)
                 if edge.ask(self._problems, self._trace):
@@ -252,6 +251,28 @@ class _Build:
             node_files={name: f"nodes/{self._node_files[name,]}" for name in self._nodes},
             edge_files={edge_name(t): f"edges/{self._edge_files[t]}" for t in self._config.edge_types()},
             bytes=sum(written[number].bytes for written in self._written.values()),
+        )
+
+
+def needs_one_machine(config: GraphConfig) -> Iterator[str]:
+    """What executors cannot do with pieces of tables."""
+    partitions = config.partitions
+    if partitions.count > 1 and not isinstance(partitions, RandomPartitions):
+        yield (
+            f"graph.partitions.method: must be random with graph.engine: spark (got {partitions.method!r}). Leave "
+            "graph.partitions out, and partition the graph folder on one machine: gsl partition --method "
+            f"{partitions.method}"
+        )
+    if partitions.count > 1:
+        for name, features in structure_features(config).items():
+            yield (
+                f"graph.nodes.{name}.features: must be made of columns with graph.engine: spark and several partitions "
+                f"(got {', '.join(features)}). Leave graph.partitions out, and run: gsl partition"
+            )
+    if config.add_to is not None:
+        yield (
+            f"graph.add_to: must be left out with graph.engine: spark (got {config.add_to!r}). Set graph.engine: "
+            "arrow, or construct a graph of its own with graph.like"
         )
 
 

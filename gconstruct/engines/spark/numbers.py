@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.assign import at_random
 from gconstruct.engines.spark.blobs import NUMBERS, POSITIONS, by_order, pack, slices
 from gconstruct.engines.spark.cluster import Pair
+from gconstruct.partitioners.random import at_random
 
 
 @dataclass(frozen=True, slots=True)

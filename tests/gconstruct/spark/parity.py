@@ -39,15 +39,7 @@ def assert_same(first: Path, second: Path, manifest: GraphManifest, other: Graph
             raise AssertionError(f"{file} has the same rows in other bytes")
     expected, found = (m.model_dump(mode="json", exclude={"fingerprint"}) for m in (manifest, other))
     for key, value in expected.items():
-        assert _rounded(found[key]) == _rounded(value), key
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.11g}")
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, list) else value
+        assert found[key] == value, key
 
 
 def errors_of_both(folder: Path, graph: dict[str, Any]) -> tuple[str, str]:

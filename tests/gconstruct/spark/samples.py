@@ -19,7 +19,10 @@ FEATURES: dict[str, list[dict[str, Any]]] = {
         {"column": "number", "normalize": "min_max", "missing": "zero"},
         {"column": "whole", "normalize": "none", "missing": "mean", "dtype": "float16"},
         {"column": "vector", "missing": "mean", "dtype": "bfloat16"},
-        {"column": "positive", "log1p": True},
+        {"column": "positive", "log1p": True, "clip": [0.1, 0.9]},
+        {"columns": ["number", "positive"], "missing": "median", "indicator": True},
+        {"column": "number", "normalize": "robust", "missing": "most_frequent"},
+        {"column": "numbers", "separator": ",", "normalize": "min_max", "range": [-2, 2]},
     ],
     "one_hot": [{"column": "word"}, {"column": "word", "max_categories": 3}, {"column": "flag"}, {"column": "whole"}],
     "multi_hot": [{"column": "words"}, {"column": "separated", "separator": ";", "max_categories": 4}],
@@ -28,6 +31,15 @@ FEATURES: dict[str, list[dict[str, Any]]] = {
         {"column": "positive", "buckets": 3, "by": "quantile"},
         {"column": "positive", "edges": [0.0, 0.3, 1.0], "window": 0.1},
     ],
+    "date": [
+        {"column": "day", "missing": "zero"},
+        {"column": "day", "age": True, "missing": "zero", "indicator": True},
+    ],
+    "embedding": [{"vectors": "vectors.parquet", "key": "word", "missing": "zero"}],
+    "frequency": [{"column": "word"}, {"column": "word", "value": "share", "max_categories": 2}],
+    "hashing": [{"column": "words", "buckets": 8, "hashes": 2}, {"column": "word", "buckets": 4, "signed": True}],
+    "quantile": [{"column": "positive"}, {"column": "number", "to": "normal", "knots": 9, "missing": "median"}],
+    "rank_gauss": [{"column": "positive"}, {"column": "number", "knots": 7, "missing": "zero"}],
 }
 """By the tag of `encode`"""
 
@@ -54,6 +66,9 @@ def columns(rng: np.random.Generator, rows: int) -> dict[str, Any]:
         "class": nulled(words[rng.integers(0, 3, rows)].tolist()),
         "amount": nulled(rng.normal(size=rows).tolist()),
         "written": nulled(np.array(["train", "Valid ", "test", "val"])[rng.integers(0, 4, rows)].tolist()),
+        "numbers": pa.array([f"{a:.3f},{b:.3f}" for a, b in rng.normal(size=(rows, 2)).tolist()]),
+        "day": nulled([f"20{n % 25:02d}-0{n % 9 + 1}-1{n % 10}" for n in rng.integers(0, 999, rows).tolist()]),
+        "several": pa.array([c[:2] for c in chosen]),
         "group": nulled([f"g{n}" for n in rng.integers(0, 9, rows)]),
     }
 
@@ -61,6 +76,8 @@ def columns(rng: np.random.Generator, rows: int) -> dict[str, Any]:
 def tables(folder: Path, seed: int = 0, *, ids: str = "string", suffix: str = "parquet") -> None:
     """item-*.parquet and link-*.parquet in FILES files each, and tag-*.parquet with ids that only edges name."""
     rng = np.random.default_rng(seed)
+    words = ["red", "green", "white", "Ж"]
+    write(folder / "vectors.parquet", id=words, vector=rng.normal(size=(len(words), 3)).tolist())
     names = [f"item {n}" if ids == "string" else n * 7 - 300 for n in rng.permutation(NODES).tolist()]
     for file, rows in enumerate(np.array_split(np.arange(NODES), FILES)):
         write(folder / f"item-{file}.{suffix}", id=[names[row] for row in rows], **columns(rng, len(rows)))
@@ -83,6 +100,11 @@ def labels() -> dict[str, Any]:
         "class": {"column": "class", "split": SPLIT},
         "amount": {"column": "amount", "kind": "number", "split": {**SPLIT, "group_by": "group", "seed": 3}},
         "written": {"column": "class", "split": {"column": "written"}},
+        "stratified": {"column": "class", "split": {**SPLIT, "stratify": True}},
+        "folds": {"column": "class", "split": {"folds": 4, "fold": 1, "seed": 5}},
+        "by_time": {"column": "class", "split": {"by": "time", "column": "day", **SPLIT}},
+        "since": {"column": "class", "split": {"column": "day", "valid_from": "2010-01-01", "test_from": "2016-01-01"}},
+        "several": {"column": "several", "kind": "classes", "split": SPLIT},
     }
 
 

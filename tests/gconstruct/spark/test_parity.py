@@ -10,6 +10,8 @@ import pytest
 from gconstruct.transforms.base import TRANSFORMS
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.config.graph import LabelConfig
+from graphstorm_like.config.splits import SplitConfig
 
 from ..tables import write
 from . import samples
@@ -23,9 +25,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_transform_has_a_sample() -> None:
-    of_ours = {tag for tag, c in members_of(FeatureConfig).items() if c.__module__.startswith("graphstorm_like.")}
-    assert set(samples.FEATURES) == of_ours
+    of_ours = {tag: c for tag, c in members_of(FeatureConfig).items() if c.__module__.startswith("graphstorm_like.")}
+    assert set(samples.FEATURES) == {tag for tag, config_class in of_ours.items() if config_class.of_columns}
     assert list(TRANSFORMS)
+
+
+def test_every_split_has_a_sample() -> None:
+    of_ours = {tag for tag, c in members_of(SplitConfig).items() if c.__module__.startswith("graphstorm_like.")}
+    assert {LabelConfig.model_validate(label).split.by for label in samples.labels().values()} | {"ids"} == of_ours
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 5])
