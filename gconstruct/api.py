@@ -20,7 +20,7 @@ Entry = Mapping[str, Any]
 """The keys of a table in the YAML, and `table` instead of `files`."""
 
 
-def build(
+def construct(
     path: str | PathLike[str],
     nodes: Mapping[str, Entry | None],
     edges: Sequence[Entry] = (),
@@ -68,7 +68,7 @@ def _entry(name: str, entry: Entry | None, tables: dict[str, pa.Table]) -> dict[
 
 
 def to_arrow(where: str, value: Any) -> pa.Table:
-    """A table in one of the forms that `build` takes. Raises ConfigError."""
+    """A table in one of the forms that `construct` takes. Raises ConfigError."""
     import pyarrow as pa
     from pyarrow.interchange import from_dataframe
 

@@ -48,6 +48,7 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.engines import engine_for
+    from gconstruct.hard_negatives import number_hard_negatives
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
@@ -83,6 +84,9 @@ def build_graph(
             unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
+            if any(edge.hard_negatives for edge in config.edges):
+                with trace.step("hard negatives"):
+                    graph = number_hard_negatives(config, unpartitioned, graph, say)
             if structure_features(config):
                 with trace.step("features from edges"):
                     graph = add_structure(config, unpartitioned, graph, say)

@@ -106,7 +106,7 @@ def resolve(
 def _in_memory(name: str, where: str, problems: Problems) -> InputFile | None:
     held = held_table(name)
     if held is None:
-        problems.add(f"{where}: {name} must be a table in memory that gconstruct.build was given (got none)", where)
+        problems.add(f"{where}: {name} must be a table in memory that gconstruct.construct was given (got none)", where)
         return None
     return InputFile(name, "memory", held.size, held.stamp, held.table)
 

@@ -16,6 +16,10 @@ _SCALARS = ("string", *NUMBERS, "time")
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
     # use: (rule of its messages, kinds); 'null' and 'text' are checked where values are read
     "id": ("string or integer ids", ("string", "integer")),
+    "ids": (
+        "string or integer ids, or lists of them",
+        ("string", "integer", "list of string", "list of integer"),
+    ),
     "numeric": ("numbers, or lists of numbers", (*NUMBERS, *(f"list of {k}" for k in NUMBERS))),
     "scalar": ("numbers", NUMBERS),
     "one_hot": ("strings, integers or booleans", ("string", "integer", "boolean")),

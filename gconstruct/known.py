@@ -156,6 +156,9 @@ class KnownGraph:
         if (edge.split is not None) != (schema.split_counts is not None) and self.adds:
             rule = "must be given" if edge.split is None else "must be left out"
             problems.add(f"{key}.split: {rule}, as the edges of {self.folder} have it. See {self.key}", key)
+        if edge.hard_negatives is not None and self.adds:
+            fix = "Construct all tables again for them"
+            problems.add(f"{key}.hard_negatives: must be left out with {self.key}. {fix}", f"{key}.hard_negatives")
         self._check_table(key, edge, schema, problems)
 
     def _check_table(self, key: str, table: NodeConfig | EdgeConfig, schema: Schema, problems: Problems) -> None:

@@ -29,6 +29,7 @@ from graphstorm_like.config.partitioners import PartitionsConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import file_hash, fsync_path, new_folder, recover_target
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     MANIFEST,
     SCHEMA_VERSION,
     SOURCE_COLUMN,
@@ -206,6 +207,10 @@ class _Writer:
             kind = columns[SOURCE_COLUMN].dtype
             source = sources.new[columns[SOURCE_COLUMN]].astype(kind, copy=False)
             columns[SOURCE_COLUMN] = source
+            if edge.hard_negatives:
+                negatives = columns[HARD_NEGATIVES_COLUMN]
+                numbered = np.where(negatives >= 0, targets.new[negatives], -1)
+                columns[HARD_NEGATIVES_COLUMN] = numbered.astype(negatives.dtype)
             columns[TARGET_COLUMN] = np.repeat(np.arange(start, stop, dtype=kind), degree)
             file = self._names.edge_files[name]
             self._write(p, file, columns)

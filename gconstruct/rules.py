@@ -69,6 +69,12 @@ def unknown_nodes(
     )
 
 
+def unknown_relations(table: Rows, key: str, column: str, known: Sequence[str], bad: Bad, values: Values) -> BadRows:
+    """Rows whose relation the configuration does not name."""
+    rule = f"one of {key}.relations ({', '.join(map(shown, known))})"
+    return bad_rows(table, bad, values, f"column {column!r}", rule, f"Add it, or set {key}.on_unknown_relation: drop")
+
+
 def no_labels(table: Rows, key: str, column: str, rows: int) -> str:
     """None of the rows has a label."""
     return (

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from gconstruct.attributes import Attributes
+from gconstruct.encoding.hard_negatives import joined_ids
 from gconstruct.encoding.images import encode_image
 from gconstruct.encoding.labels import ClassEncoder, LabelEncoder, label_encoder
 from gconstruct.encoding.splits import SplitEncoder, SplitPlace
@@ -28,6 +29,7 @@ from gconstruct.splits import HashedIds, split_counts
 from gconstruct.values import Source, TableRows
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     SPLIT_COLUMN,
     FeatureSchema,
     ImageSchema,
@@ -173,6 +175,9 @@ class TableEncoder:
             pixels = encode_image(image, table.source(image.column, f"{self._key}.image.{name}", problems), self._base)
             if pixels is not None:
                 out.columns[image_column(name)] = pixels
+        if self._config.hard_negatives is not None:
+            # Ids: the positions of nodes are known once all tables are read.
+            out.columns[HARD_NEGATIVES_COLUMN] = joined_ids(table, self._config.hard_negatives)
         return out if len(problems) == before else None
 
     def _apply_split(

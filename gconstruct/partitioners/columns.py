@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.partitioners.base import OpenedGraph
-from graphstorm_like.errors import ConfigError, did_you_mean
+from graphstorm_like.config.partitioners.by import POSITION
+from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     NO_LABEL,
@@ -18,32 +20,33 @@ from graphstorm_like.graph.schema import (
     text_column,
 )
 
-POSITION = "position"
-"""Stands for the order of the table."""
-_KEY = "graph.partitions.by"
+
+class ByColumn(Protocol):
+    """A configuration with `by`."""
+
+    @property
+    def by(self) -> str | dict[str, str]:
+        """A column, or a column for each node type."""
+        ...
+
+    def problem(self, columns: Mapping[str, Collection[str]]) -> str | None:
+        """See PartitionsConfig."""
+        ...
 
 
-def columns_by_type(graph: OpenedGraph, by: str | Mapping[str, str], default: str) -> dict[str, str]:
+def columns_by_type(graph: OpenedGraph, config: ByColumn, default: str) -> dict[str, str]:
     """The Arrow column, or POSITION, of every node type.
 
     default: of types that `by` does not name, or that have not what it names. Raises ConfigError when a type lacks
     what is named for it, or when no type has it.
     """
     known = {name: _columns(schema) for name, schema in graph.nodes.items()}
-    chosen = {name: columns[default] for name, columns in known.items()}
-    if isinstance(by, str):
-        having = {name: columns[by] for name, columns in known.items() if by in columns}
-        if not having:
-            every = dict.fromkeys(short for columns in known.values() for short in columns)
-            raise ConfigError(_unknown(_KEY, by, every))
-        return chosen | having
-    for node_type, short in by.items():
-        if node_type not in known:
-            raise ConfigError(_unknown(f"{_KEY}: node type", node_type, known))
-        if short not in known[node_type]:
-            raise ConfigError(_unknown(f"{_KEY}.{node_type}", short, known[node_type]))
-        chosen[node_type] = known[node_type][short]
-    return chosen
+    problem = config.problem(known)
+    if problem is not None:
+        raise ConfigError(f"graph.partitions: {problem}")
+    by = config.by
+    wanted = dict.fromkeys(known, by) if isinstance(by, str) else by
+    return {name: columns.get(wanted.get(name, default), columns[default]) for name, columns in known.items()}
 
 
 def values_of(graph: OpenedGraph, node_type: str, column: str) -> pa.ChunkedArray:
@@ -66,8 +69,3 @@ def _columns(schema: NodeTypeSchema) -> dict[str, str]:
 def _flat(column: pa.Array) -> pa.Array:
     """A feature of one number is a list of one."""
     return column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-
-
-def _unknown(where: str, name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    return f"{where}: must be one of {', '.join(names)} (got {name!r}).{did_you_mean(name, names)}"

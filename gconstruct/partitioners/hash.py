@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from gconstruct.partitioners.columns import POSITION, columns_by_type, values_of
+from gconstruct.partitioners.columns import columns_by_type, values_of
 from graphstorm_like.config.partitioners.hash import HashPartitions
-from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import ID_COLUMN
 
 _ROWS = 1 << 20
@@ -26,12 +25,7 @@ class HashPartitioner(Partitioner[HashPartitions]):
 
     def assign(self, graph: OpenedGraph) -> Assignment:
         """See Partitioner."""
-        columns = columns_by_type(graph, self.config.by, ID_COLUMN)
-        if POSITION in columns.values():
-            raise ConfigError(
-                "graph.partitions.by: must be a column (got 'position', which changes when nodes are added). "
-                "Set by: id, or method: range"
-            )
+        columns = columns_by_type(graph, self.config, ID_COLUMN)
         return {name: self._parts(values_of(graph, name, column)) for name, column in columns.items()}
 
     def _parts(self, values: pa.ChunkedArray) -> np.ndarray:

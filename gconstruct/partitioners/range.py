@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from gconstruct.partitioners.columns import POSITION, columns_by_type, values_of
+from gconstruct.partitioners.columns import columns_by_type, values_of
+from graphstorm_like.config.partitioners.by import POSITION
 from graphstorm_like.config.partitioners.range import RangePartitions
 
 
@@ -18,7 +19,7 @@ class RangePartitioner(Partitioner[RangePartitions]):
 
     def assign(self, graph: OpenedGraph) -> Assignment:
         """See Partitioner."""
-        columns = columns_by_type(graph, self.config.by, POSITION)
+        columns = columns_by_type(graph, self.config, POSITION)
         return {name: self._parts(graph, name, column) for name, column in columns.items()}
 
     def _parts(self, graph: OpenedGraph, node_type: str, column: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,21 @@ import numpy as np
 from gconstruct.features import narrowed
 from gconstruct.known import known_graph
 from gconstruct.manifest import Construction
-from gconstruct.opened import GraphFiles, open_file
+from gconstruct.opened import GraphFiles
+from gconstruct.rewrite import rewrite
 from gconstruct.structure.base import STRUCTURES, Edges
-from gconstruct.write import write_columns
-from graphstorm_like.config.features.structure import StructureFeature
+from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import FeatureSchema, feature_column
 
 
-def structure_features(config: GraphConfig) -> dict[str, dict[str, StructureFeature]]:
+def structure_features(config: GraphConfig) -> dict[str, dict[str, FeatureConfig]]:
     """By node type and name; node types without any are left out."""
-    chosen: dict[str, dict[str, StructureFeature]] = {}
+    chosen: dict[str, dict[str, FeatureConfig]] = {}
     for node_type, node in config.nodes.items():
         for name, feature in node.features.items():
-            if isinstance(feature, StructureFeature):
+            if not feature.of_columns:
                 chosen.setdefault(node_type, {})[name] = feature
     return chosen
 
@@ -45,7 +44,7 @@ def add_structure(config: GraphConfig, folder: Path, graph: Construction, say: C
             key = f"graph.nodes.{node_type}.features.{name}"
             state = None if known is None else _state(known.manifest.node(node_type).features[name], feature)
             columns[feature_column(name)], schemas[name] = _made(feature, edges, node_type, key, state)
-        added += _add_columns(folder / partition.folder / partition.node_files[node_type], columns)
+        added += rewrite(folder / partition.folder / partition.node_files[node_type], columns)
         in_order = {name: schemas[name] for name in config.nodes[node_type].features}
         nodes[node_type] = nodes[node_type].model_copy(update={"features": in_order})
         say(f"{node_type}: {', '.join(features)} from edges")
@@ -53,12 +52,12 @@ def add_structure(config: GraphConfig, folder: Path, graph: Construction, say: C
     return Construction(nodes, graph.edges, [whole], graph.dropped)
 
 
-def _state(schema: FeatureSchema, feature: StructureFeature) -> dict[str, Any]:
+def _state(schema: FeatureSchema, feature: FeatureConfig) -> dict[str, Any]:
     return {key: value for key, value in schema.fitted.items() if key not in type(feature).model_fields}
 
 
 def _made(
-    feature: StructureFeature, edges: Edges, node_type: str, key: str, state: dict[str, Any] | None
+    feature: FeatureConfig, edges: Edges, node_type: str, key: str, state: dict[str, Any] | None
 ) -> tuple[np.ndarray, FeatureSchema]:
     """state: that of another graph; None: of this one."""
     structure = STRUCTURES.of(feature)(feature)
@@ -72,13 +71,3 @@ def _made(
         raise DataError(f"{key}: must fit into {feature.dtype} (got {largest}). Leave out {key}.dtype")
     fitted = {**feature.model_dump(mode="json", exclude={"dtype"}), **state}
     return stored, FeatureSchema(width=numbers.shape[1], dtype=feature.dtype, fitted=fitted)
-
-
-def _add_columns(path: Path, columns: dict[str, np.ndarray]) -> int:
-    """Write a node file again with more columns; returns by how many bytes it grew. The old columns are mapped."""
-    batch = open_file(path)
-    before, new = path.stat().st_size, path.with_suffix(".new")
-    size = write_columns(new, {**dict(zip(batch.schema.names, batch.columns, strict=True)), **columns})
-    del batch
-    os.replace(new, path)
-    return size - before

@@ -7,7 +7,7 @@ files, column names and types are reported together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from gconstruct.problems import Problems
 from gconstruct.readers import Piece
 from gconstruct.splits import split_of
 from gconstruct.tables.headers import read_header
-from graphstorm_like.config.graph import CsvOptions, GraphConfig, NodeConfig, TableConfig
+from graphstorm_like.config.graph import CsvOptions, EdgeConfig, GraphConfig, NodeConfig, TableConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 
@@ -54,6 +54,21 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows of a table are edges of one type."""
+
+    column: str
+    values: tuple[str, ...]
+    """As text"""
+    others: tuple[str, ...]
+    """Values of rows of other edge types"""
+    key: str
+    """Where the YAML names the relations"""
+    on_unknown: str
+    """What other values do: 'error' and 'drop', or 'ignore' when another edge type tells of them"""
+
+
+@dataclass(frozen=True, slots=True)
 class TablePiece:
     """Rows of one file that can be read without the others."""
 
@@ -75,6 +90,8 @@ class TablePlan:
     """All of them, in the order of the table's rows"""
     path_columns: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """By file: columns that its folders key=value name, with their value in all rows"""
+    rows: RowFilter | None = None
+    """None: all of them"""
 
     @property
     def schema(self) -> pa.Schema:
@@ -97,14 +114,13 @@ def plan_tables(
         for name, node in config.nodes.items()
         if node.has_table
     }
-    edges = []
+    edges: list[TablePlan] = []
     for i, edge in enumerate(config.edges):
-        key = f"graph.edges[{i}]"
-        needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
-        needs += _common_needs(key, edge)
-        if edge.split is not None:
-            needs += _split_needs(f"{key}.split", edge.split)
-        edges.append(_plan(key, edge, needs, config.base, problems))
+        key = config.edge_key(i)
+        same = next((plan for plan in edges if edge.relations and plan.key == key), None)
+        plan = _plan(key, edge, _edge_needs(key, edge), config.base, problems) if same is None else _copied(same)
+        plan.rows = _row_filter(key, edge, same is None)
+        edges.append(plan)
     problems.raise_if_any()
     for name in config.nodes:
         _agree_on_ids(name, config, nodes, edges, (id_types or {}).get(name), problems)
@@ -116,6 +132,31 @@ def _node_needs(key: str, node: NodeConfig) -> list[Need]:
     assert node.id is not None
     images = [Need(image.column, "image", f"{key}.image.{name}") for name, image in node.image.items()]
     return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node), *images]
+
+
+def _edge_needs(key: str, edge: EdgeConfig) -> list[Need]:
+    needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
+    if edge.relation_column is not None:
+        needs.append(Need(edge.relation_column, "group", f"{key}.relation_column"))
+    needs += _common_needs(key, edge)
+    if edge.hard_negatives is not None:
+        use = "ids" if edge.hard_negatives.separator is None else "separated"
+        needs.append(Need(edge.hard_negatives.column, use, f"{key}.hard_negatives"))
+    return needs if edge.split is None else needs + _split_needs(f"{key}.split", edge.split)
+
+
+def _row_filter(key: str, edge: EdgeConfig, is_first: bool) -> RowFilter | None:
+    if edge.relation_column is None:
+        return None
+    values = tuple(value for value, relation in edge.relations.items() if relation == edge.relation)
+    others = tuple(value for value in edge.relations if value not in values)
+    on_unknown = edge.on_unknown_relation if is_first else "ignore"
+    return RowFilter(edge.relation_column, values, others, key, on_unknown)
+
+
+def _copied(plan: TablePlan) -> TablePlan:
+    """Of the same table, for another edge type."""
+    return replace(plan, columns={name: replace(column) for name, column in plan.columns.items()})
 
 
 def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:

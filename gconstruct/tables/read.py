@@ -16,6 +16,7 @@ from gconstruct.kinds import kind_of
 from gconstruct.problems import Problems, shown
 from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
 from gconstruct.stores import store_errors
+from gconstruct.tables.filters import select_rows
 from gconstruct.tables.headers import why_unreadable
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
@@ -41,7 +42,8 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
         segments.append(Segment(file.path, 0, read.num_rows))
     if len(problems) > before:
         return None
-    return Table(plan, pa.concat_tables(parts), segments)
+    table = select_rows(Table(plan, pa.concat_tables(parts), segments), problems)
+    return table if len(problems) == before else None
 
 
 def stream_table(plan: TablePlan, problems: Problems, rows_per_batch: int = ROWS_PER_BATCH) -> Iterator[Table]:
@@ -63,13 +65,20 @@ def read_piece(
 def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, rows_per_batch: int) -> Iterator[Table]:
     """Gathers and cuts what the readers give."""
     before, given = len(problems), 0
+    for gathered in _gathered(plan, _read(plan, pieces, problems), rows_per_batch):
+        table = select_rows(gathered, problems) if len(problems) == before else gathered
+        if len(problems) == before and len(table):
+            yield table
+            given += 1
+    if len(problems) == before and not given:
+        yield Table(plan, plan.schema.empty_table(), [])
+
+
+def _gathered(plan: TablePlan, read: Iterable[tuple[str, int, pa.Table]], rows_per_batch: int) -> Iterator[Table]:
     parts: list[pa.Table] = []
     segments: list[Segment] = []
     waiting = 0
-    for path, first_row, rows in _read(plan, pieces, problems):
-        if len(problems) > before:
-            parts, segments, waiting = [], [], 0
-            continue
+    for path, first_row, rows in read:
         start = 0
         while start < rows.num_rows:
             taken = min(rows.num_rows - start, rows_per_batch - waiting)
@@ -78,10 +87,9 @@ def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, r
             start, waiting = start + taken, waiting + taken
             if waiting == rows_per_batch:
                 yield Table(plan, pa.concat_tables(parts), segments)
-                given += 1
                 parts, segments, waiting = [], [], 0
-    if len(problems) == before and (waiting or not given):
-        yield Table(plan, pa.concat_tables([*parts, plan.schema.empty_table()]), segments)
+    if waiting:
+        yield Table(plan, pa.concat_tables(parts), segments)
 
 
 def _read(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems) -> Iterator[tuple[str, int, pa.Table]]:

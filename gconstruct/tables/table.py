@@ -34,6 +34,8 @@ class Table:
     """Where the rows were read"""
     rows: np.ndarray | None = None
     """int64 (rows): numbers the rows had when they were read, once some were left out"""
+    unknown_relations: int = 0
+    """Rows that were left out because their relation is none of the configuration's"""
 
     def __len__(self) -> int:
         return int(self.data.num_rows)

@@ -6,9 +6,11 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    convert,
     doctor,
     exchange,
     host,
+    init,
     launch,
     partition,
     run,
@@ -43,6 +45,8 @@ def _root(
 
 
 run.add_to(app)
+init.add_to(app)
+convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)

@@ -14,6 +14,7 @@ from graphstorm_like.config.features.numeric import NumericFeature
 from graphstorm_like.config.graph import (
     EdgeConfig,
     GraphConfig,
+    HardNegativesColumn,
     ImageConfig,
     LabelConfig,
     NodeConfig,
@@ -64,5 +65,6 @@ def _edge(entry: dict[str, Any]) -> EdgeConfig:
         relation=relation,
         target=target,
         split=split,
+        hard_negatives=HardNegativesColumn.model_construct(column="") if entry.get("hard_negatives") else None,
         reverse=reverse,
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import string
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Name, PositiveInt, Strict, names_of
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
 from graphstorm_like.config.partitioners import PartitionsConfig
+from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
@@ -198,6 +200,11 @@ class NodeConfig(Strict):
         """Whether rows name its nodes, rather than edges."""
         return bool(self.files) or self.sql is not None
 
+    @property
+    def hard_negatives(self) -> None:
+        """Only edges have them."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         _check_rows(self)
@@ -219,21 +226,48 @@ def _relation_or_bool(value: Any) -> Any:
     return value
 
 
+class HardNegativesColumn(Strict):
+    """Wrong targets of an edge that are hard to tell from the true one, for `task.negatives.type: hard`."""
+
+    column: str
+    """A column with lists of ids of target nodes, or one id per row, or a string of ids with `separator`."""
+    separator: str | None = None
+    """What divides the ids of a string; blanks around them do not count."""
+    count: PositiveInt = 8
+    """At most this many of an edge are kept, the first of them; each takes 4 or 8 bytes per edge."""
+
+
+def _relation_may_miss(schema: dict[str, Any]) -> None:
+    """For editors: `relation_column` takes its place."""
+    schema["required"].remove("relation")
+
+
 class EdgeConfig(TableConfig):
     """An edge type (source, relation, target) and the tables of its edges."""
+
+    model_config = ConfigDict(json_schema_extra=_relation_may_miss)
 
     source: Name
     """The node type that edges start at."""
     relation: Name
-    """What the edges mean; with both ends it names the edge type."""
+    """What the edges mean; with both ends it names the edge type. With `relation_column` it is left out."""
     target: Name
     """The node type that edges lead to."""
+    relation_column: str | None = None
+    """A column that tells the relation of each row: the entry makes an edge type of each of `relations`."""
+    relations: Annotated[dict[str, Name], BeforeValidator(relations_of), Accepts("array")] = {}
+    """The values of `relation_column` that are read, and the names of their relations; a list where these are alike."""
+    on_unknown_relation: Literal["error", "drop"] = "error"
+    """What a row whose relation is not in `relations` does: stop with an error, or leave the edge out."""
     source_id: str = "source"
     """The column with the source node's id."""
     target_id: str = "target"
     """The column with the target node's id."""
     split: SplitConfig | None = None
     """For link prediction: which edges are for training, validation and test."""
+    hard_negatives: HardNegativesColumn | None = None
+    """For link prediction: wrong targets of each edge. Ids that no node has are an error, or left out
+    (`on_unknown_node: drop` or `create`)."""
     reverse: Annotated[bool | Name, BeforeValidator(_relation_or_bool)] = True
     """Also make the reverse edge type, with the same features. A string names its relation; true: <relation>_rev."""
     on_unknown_node: Literal["error", "drop", "create"] = "error"
@@ -241,6 +275,19 @@ class EdgeConfig(TableConfig):
     without features. An end whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null end does: stop with an error, or leave the edge out."""
+
+    _relation_of_column = model_validator(mode="before")(first_relation)
+
+    @model_validator(mode="after")
+    def _relations(self) -> EdgeConfig:
+        if (self.relation_column is None) != (not self.relations):
+            key, other = ("relations", "relation_column")[:: 1 if self.relation_column is not None else -1]
+            raise KeyedError(key, f"must be given, because there is {other!r}")
+        if self.relations and self.relation not in self.relations.values():
+            raise KeyedError("relation", "must be left out, because 'relations' names the relations")
+        if isinstance(self.reverse, str) and len(set(self.relations.values())) > 1:
+            raise KeyedError("reverse", "must be true or false for several relations: a name would stand for all")
+        return self
 
     @model_validator(mode="after")
     def _no_classes(self) -> EdgeConfig:
@@ -317,6 +364,12 @@ class GraphConfig(Strict):
         return {name: ({} if node is None else node) for name, node in value.items()}
 
     @model_validator(mode="after")
+    def _one_edge_type_an_entry(self) -> GraphConfig:
+        """The model is frozen, so this bypasses its assignment."""
+        object.__setattr__(self, "edges", expanded(self.edges))
+        return self
+
+    @model_validator(mode="after")
     def _tables_or_folder(self) -> GraphConfig:
         if self.is_built and (self.edges or self.path is None):
             raise KeyedError(
@@ -335,6 +388,14 @@ class GraphConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _partitions_by_known_columns(self) -> GraphConfig:
+        columns = {name: [*node.features, *node.text, *node.labels, *ALWAYS] for name, node in self.nodes.items()}
+        problem = None if self.is_built else self.partitions.problem(columns)
+        if problem is not None:
+            raise KeyedError("partitions", problem)
+        return self
+
     @property
     def is_built(self) -> bool:
         """Whether it is an existing graph folder rather than tables."""
@@ -348,6 +409,10 @@ class GraphConfig(Strict):
             if edge.reverse_type is not None:
                 edge_types.append(edge.reverse_type)
         return edge_types
+
+    def edge_key(self, index: int) -> str:
+        """Where the YAML has an edge type: 'graph.edges[2]'."""
+        return f"graph.edges[{entry_of(self.edges, index)}]"
 
     def edge(self, edge_type: EdgeType) -> EdgeConfig | None:
         """The entry of `edges` for an edge type; None when there is none, and for reverse types."""

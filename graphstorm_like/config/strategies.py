@@ -58,6 +58,11 @@ for _row in (
 StrategyName = Annotated[str, NameIn(_strategies)]
 
 
+def complete_strategies() -> list[str]:
+    """Names of the strategies that have phases of their own when `train.phases` is not given."""
+    return [row.name for row in _strategies.values() if row.default]
+
+
 def default_phases(strategy: str) -> list[PhaseConfig]:
     """The phases of a strategy, named by their types; a second one of a type is gnn2."""
     types = members_of(PhaseConfig)

@@ -32,6 +32,7 @@ from graphstorm_like.graph.partition_reader import (
 )
 from graphstorm_like.graph.sample import BatchPositions, merge_hops, sample_blocks
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     ID_COLUMN,
     SOURCE_COLUMN,
     SPLIT_COLUMN,
@@ -221,6 +222,11 @@ class PartitionedGraph:
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
         """Ids of the edges that belong to a split."""
         return np.flatnonzero(self.column((edge_type, SPLIT_COLUMN)) == SPLITS.index(split))
+
+    def hard_negatives(self, edge_type: EdgeType, edge_ids: IntArray) -> IntArray:
+        """[N, K] target ids that the table gives some edges as wrong ones; -1 where an edge has fewer."""
+        rows: IntArray = self.begin_rows((edge_type, HARD_NEGATIVES_COLUMN), edge_ids).wait().astype(np.int64)
+        return rows
 
     def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
         """A label column [count], by edge id: int32 class (-1: none) or float32 number (NaN: none)."""

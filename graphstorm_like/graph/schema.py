@@ -30,6 +30,8 @@ ID_COLUMN = "id"
 SOURCE_COLUMN = "source"
 TARGET_COLUMN = "target"
 SPLIT_COLUMN = "split"
+HARD_NEGATIVES_COLUMN = "hard_negatives"
+"""Fixed-size list of int32 or int64: positions of target nodes, -1 where an edge has fewer."""
 
 SPLITS = ("none", "train", "valid", "test")
 """A split column is uint8; the number is the position in this list."""
@@ -143,6 +145,8 @@ class EdgeTypeSchema(_Model):
     """Rows of each split, for link prediction; None: the type has no split."""
     fitted_split: dict[str, Any] = {}
     """As of a label."""
+    hard_negatives: int = 0
+    """Wrong targets that an edge has at most; 0: there is no column of them. Reverse types have none."""
     reverse: EdgeTypeJson | None = None
     """The type that holds the same edges the other way round."""
     is_reverse: bool = False

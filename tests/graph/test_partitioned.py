@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -217,6 +218,41 @@ def test_the_report_counts(folders: dict[int, Path]) -> None:
     assert np.isnan(report.local_share("user:knows:user"))
     whole = partition_report(folders[1])
     assert (whole.local_share(), whole.local) == (1.0, whole.edges)
+
+
+def test_the_report_counts_halo_training_rows_and_bytes(folders: dict[int, Path]) -> None:
+    graph, report = LocalGraph(folders[3]), partition_report(folders[3])
+    halo: dict[tuple[str, int], set[int]] = {}
+    cut = edges = 0
+    for edge in graph.manifest.edges:
+        source, target = graph.edges(edge.edge_type)
+        starts = graph.starts(edge.edge_type[0]), graph.starts(edge.edge_type[2])
+        of, to = (np.searchsorted(at, ids, side="right") - 1 for at, ids in zip(starts, (source, target), strict=True))
+        if not edge.is_reverse:
+            cut, edges = cut + int((of != to).sum()), edges + len(of)
+        for p in range(3):
+            halo.setdefault((edge.edge_type[0], p), set()).update(source[(to == p) & (of != p)].tolist())
+    assert report.halo == {t: [len(halo.get((t, p), ())) for p in range(3)] for t in graph.manifest.nodes}
+    assert report.cut == pytest.approx(cut / edges)
+    assert report.bytes == [part.bytes for part in graph.manifest.partitions]
+    rows = set(graph.label_rows("item", "kind", "train").tolist())
+    rows |= set(graph.label_rows("item", "score", "train").tolist())
+    assert report.training["item"] == [len(at) for at in graph.split("item", np.array(sorted(rows)))]
+    links = graph.edge_rows(LINK, "train")
+    assert sum(report.training["item:link:item"]) == len(links)
+    assert "item:link_rev:item" not in report.training
+    balance = report.balance()
+    assert balance["nodes:item"] == max(report.nodes["item"]) * 3 / sum(report.nodes["item"])
+    assert balance["edges"] == max(report.totals(report.edges)) * 3 / sum(report.totals(report.edges))
+    whole = partition_report(folders[1])
+    assert (whole.cut, whole.totals(whole.halo), set(whole.balance().values())) == (0.0, [0], {1.0})
+
+
+def test_the_report_as_json_is_plain(folders: dict[int, Path]) -> None:
+    report = partition_report(folders[3])
+    data = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    assert (data["partitions"], data["cut"], data["halo"]) == (3, report.cut, report.halo)
+    assert data["remote"] == 1 - report.local_share()
 
 
 def test_show_graph_tells_of_the_partitions(folders: dict[int, Path]) -> None:

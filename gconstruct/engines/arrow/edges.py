@@ -44,7 +44,10 @@ def encode_edges(
     """Look up both ends and encode the attributes, with a state that is known already or one of this table; None when
     `problems` were added. base: see TableEncoder."""
     before = len(problems)
+    unknown = table.unknown_relations
     table, dropped = _without_null_ends(table, config, problems)
+    if unknown:
+        dropped["unknown relation"] = Dropped(unknown)
     if len(problems) > before:
         return None
     names = ((config.source, config.source_id), (config.target, config.target_id))

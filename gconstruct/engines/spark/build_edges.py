@@ -80,6 +80,7 @@ class EdgeBuild:
         size = sum(file.size for file in ends.table.plan.files)
         trace.table(self.key, files=self.files, rows=report.counts["rows"], size=size)
         self._count(report, "null end")
+        self._count(report, "unknown relation")
         self.rows = sum(report.by_piece.values())
         return True
 

@@ -73,6 +73,7 @@ class EndStages:
         table = self.table.read(piece, report.problems, self.columns)
         if table is not None:
             report.counts["rows"] = len(table)
+            report.counts["unknown relation"] = table.unknown_relations
             ends = self.with_ends(table, report)
             report.by_piece[piece] = len(ends.table)
             for side, uniques in enumerate(ends.uniques):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gconstruct.problems import Problems
+from gconstruct.tables.filters import select_rows
 from gconstruct.tables.plan import TablePiece, TablePlan
 from gconstruct.tables.read import stream_table
 from gconstruct.tables.table import Table
@@ -46,10 +47,18 @@ class WorkTable:
 
     def read(self, piece: int, problems: Problems, columns: Sequence[str] | None = None) -> Table | None:
         """The rows of a piece, with all columns or some; None: `problems` says what is wrong."""
-        plan = replace(self.plan, pieces=list(self.groups[piece]))
+        plan = replace(self.plan, pieces=list(self.groups[piece]), rows=None)
         if columns is not None:
-            plan.columns = {name: plan.columns[name] for name in columns}
-        return next(stream_table(plan, problems, _ALL_ROWS), None)
+            wanted = dict.fromkeys([*columns, *([self.plan.rows.column] if self.plan.rows is not None else [])])
+            plan.columns = {name: plan.columns[name] for name in wanted}
+        table = next(stream_table(plan, problems, _ALL_ROWS), None)
+        return None if table is None else self._selected(table, problems)
+
+    def _selected(self, table: Table, problems: Problems) -> Table | None:
+        """The rows of the edge type, where a column tells it."""
+        before = len(problems)
+        selected = select_rows(replace(table, plan=self.plan), problems)
+        return selected if len(problems) == before else None
 
     def nothing(self) -> Table:
         """The table without rows."""

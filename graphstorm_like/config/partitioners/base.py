@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +18,11 @@ class PartitionsConfig(Choice, tag="method", default="random"):
     method: str
     count: PositiveInt = 1
     """Number of partitions: launch.hosts."""
+
+    def problem(self, columns: Mapping[str, Collection[str]]) -> str | None:
+        """What is wrong with it for a graph whose node types have these columns (features, texts, labels, by the names
+        that the YAML gives them; `id`, `position`); None: nothing."""
+        return None
 
 
 class SeededPartitions(PartitionsConfig):

@@ -16,7 +16,7 @@ from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
-from graphstorm_like.config.problems import Problem, check_original
+from graphstorm_like.config.problems import Problem, below, check_original
 from graphstorm_like.config.tasks.base import TaskConfig
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
@@ -93,3 +93,5 @@ class GraphPretrainingConfig(TaskConfig):
             yield from check_original(graph, edge_type, at)
             if edge_type in (self.edge_types or ())[:i]:
                 yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
+        relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from below(("negatives",), self.negatives.check(graph, relations))

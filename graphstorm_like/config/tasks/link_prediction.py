@@ -16,7 +16,7 @@ from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
-from graphstorm_like.config.problems import Problem, check_original, check_split
+from graphstorm_like.config.problems import Problem, below, check_original, check_split
 from graphstorm_like.config.tasks.base import OneRelationTask
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
@@ -54,3 +54,4 @@ class LinkPredictionConfig(OneRelationTask):
             yield at, f"must be an edge type with a split (got '{edge_name(edge.edge_type)}'){fix}"
         elif edge is not None:
             yield from check_split(at, "an edge type", f"graph.edges[{graph.edges.index(edge)}].split", edge.split)
+        yield from below(("negatives",), self.negatives.check(graph, [self.edge_type]))

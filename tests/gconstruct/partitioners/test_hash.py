@@ -9,6 +9,7 @@ import pytest
 
 from gconstruct import build_graph
 from gconstruct.hashing import hash_strings
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import ConfigError
 
 from ..tables import graph, item, read, write
@@ -55,14 +56,28 @@ def test_rows_of_one_value_are_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("by", "message"),
     [
-        ("positon", "graph.partitions.by: must be one of kind, price, id, position (got 'positon'). Did you mean"),
-        ({"itm": "id"}, "graph.partitions.by: node type: must be one of item (got 'itm'). Did you mean 'item'?"),
-        ({"item": "pric"}, "graph.partitions.by.item: must be one of kind, price, id, position (got 'pric'). Did you"),
-        ("position", "graph.partitions.by: must be a column (got 'position', which changes when nodes are added). Set"),
+        ("pric", "by must be one of kind, price, id, position (got 'pric'). Did you mean 'price'?"),
+        ({"itm": "id"}, "node types of 'by' must be one of item (got 'itm'). Did you mean 'item'?"),
+        ({"item": "pric"}, "by.item must be one of kind, price, id, position (got 'pric'). Did you mean 'price'?"),
+        (
+            "position",
+            "by must be a column (got 'position', which changes when nodes are added). Set by: id, or method: range",
+        ),
     ],
 )
 def test_a_column_that_is_not_there_is_named(by: object, message: str, tmp_path: Path) -> None:
     folder = items(tmp_path / "a", id=np.arange(9), kind=["x"] * 9, price=np.arange(9.0))
     with pytest.raises(ConfigError) as caught:
         parts_of(folder, 2, "hash", by=by)
-    assert str(caught.value).startswith(message)
+    assert str(caught.value) == f"graph.partitions: {message}"
+
+
+def test_a_column_that_is_not_there_is_told_before_construction(tmp_path: Path) -> None:
+    nodes = {"item": item(text={"title": {"columns": "title"}})}
+    tables = {"path": "graph", "base": str(tmp_path), "nodes": nodes}
+    for method in ("hash", "range"):
+        with pytest.raises(
+            ValueError, match=r"by must be one of title, position, id \(got 'titel'\). Did you mean 'title'"
+        ):
+            GraphConfig.model_validate({**tables, "partitions": {"count": 2, "method": method, "by": "titel"}})
+        GraphConfig.model_validate({**tables, "partitions": {"count": 2, "method": method, "by": "title"}})

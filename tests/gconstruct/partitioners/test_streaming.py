@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gconstruct import build_graph
+from gconstruct.assign import assign
 from gconstruct.opened import GraphFiles
 from gconstruct.partition import partition_graph
 from gconstruct.partitioners.streaming import passes, transposed
 from gconstruct.partitioners.streaming.passes import neighbour_counts
 from gconstruct.partitioners.streaming.placing import place
 from gconstruct.partitioners.streaming.stretches import interleaved, stretches
+from graphstorm_like.config.partitioners.fennel import FennelPartitions
 from graphstorm_like.graph.schema import read_manifest
 
 from ..partitioning import random_graph
+from ..tables import graph, item, link, write
 from .methods import assert_whole, communities, cut_of, opened, parts_of, same
 
 each_score = pytest.mark.parametrize("method", ["fennel", "ldg"])
@@ -191,3 +196,25 @@ def test_edges_count_where_there_is_a_choice() -> None:
     # Where it fits nowhere by edges, nodes decide.
     assert place(scores.copy(), np.array([9, 9]), weights, np.array([1.0, -1.0])).tolist() == [0, 0, 0]
     assert place(scores.copy(), np.array([1, 9]), weights, np.array([1.0, -1.0])).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_memory_is_for_nodes_only(reverse: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300,000 edges, of which never one byte each is in memory."""
+    rng, edges = np.random.default_rng(0), 300_000
+    write(tmp_path / "items.parquet", id=np.arange(500))
+    write(tmp_path / "links.parquet", source=rng.integers(500, size=edges), target=rng.integers(500, size=edges))
+    config = graph(tmp_path, {"item": item()}, [link(reverse=reverse)])
+    build_graph(config)
+    monkeypatch.setattr(transposed, "_EDGES", 2000)
+    method = FennelPartitions(method="fennel", count=4, passes=2)
+    source = opened(Path(str(config.path)), tmp_path)
+    assign(source, method)  # imports
+    for path in tmp_path.glob("transposed-*"):
+        path.unlink()
+    tracemalloc.start()
+    try:
+        assign(source, method)
+        assert tracemalloc.get_traced_memory()[1] < edges
+    finally:
+        tracemalloc.stop()

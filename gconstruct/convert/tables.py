@@ -1,0 +1,185 @@
+"""GraphSpec -> the `graph:` section of a pipeline, and the language models that its texts were meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gconstruct.convert.notes import Notes
+from gconstruct.convert.specs import EdgeSpec, FeatureSpec, GraphSpec, LabelSpec, NodeSpec, TableSpec
+from gconstruct.guess.names import as_name
+from graphstorm_like.config.formats import format_of, known_formats
+
+Relation = tuple[str, str, str]
+
+
+@dataclass
+class TextModels:
+    """What a node or edge type's texts are to be read by, as the construction says."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    max_tokens: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class GraphSection:
+    """nodes, edges: as in YAML. name_of: their name of a node type or relation -> ours."""
+
+    nodes: dict[str, dict[str, Any]]
+    edges: list[dict[str, Any]]
+    text_models: TextModels
+    edge_text_models: TextModels
+
+    def edge(self, edge_type: Relation) -> dict[str, Any] | None:
+        """The entry of an edge type."""
+        return next((edge for edge in self.edges if relation_of(edge) == edge_type), None)
+
+
+def relation_of(edge: dict[str, Any]) -> Relation:
+    """(source, relation, target) of an entry of `edges`."""
+    return (edge["source"], edge["relation"], edge["target"])
+
+
+def graph_section(spec: GraphSpec, notes: Notes) -> GraphSection:
+    """Node types in the order in which they come, then those that only edges name."""
+    section = GraphSection({}, [], TextModels(), TextModels())
+    for node in spec.nodes:
+        _add_node(section, node, notes)
+    for edge in spec.edges:
+        _add_edge(section, edge, notes)
+    for entry in section.edges:
+        for end in ("source", "target"):
+            section.nodes.setdefault(entry[end], {})
+    linked = {edge[end] for edge in section.edges for end in ("source", "target")}
+    for name, entry in list(section.nodes.items()):
+        if not entry and name not in linked:
+            del section.nodes[name]
+    return section
+
+
+def _add_node(section: GraphSection, node: NodeSpec, notes: Notes) -> None:
+    name = _name(node.node_type, f"{node.key}.node_type", notes)
+    earlier = section.nodes.get(name)
+    if earlier:
+        if node.files != earlier.get("files"):
+            notes.none(node.key, f"a second set of files for {name}: join their columns to the first, by the id")
+            return
+        entry = earlier
+    elif node.id_column is None:
+        notes.none(
+            node.key, f"{name} has no id column: nodes have ids of their own here. Add one; now its ids come from edges"
+        )
+        section.nodes.setdefault(name, {})
+        return
+    else:
+        entry = section.nodes[name] = {**_files(node, notes), "id": node.id_column}
+    _add_columns(entry, node, notes, section.text_models, name)
+    for label in node.labels:
+        if label.task != "link_prediction":
+            _add_label(entry, label)
+
+
+def _add_edge(section: GraphSection, edge: EdgeSpec, notes: Notes) -> None:
+    source, relation, target = (_name(part, f"{edge.key}.relation", notes) for part in edge.relation)
+    earlier = section.edge((source, relation, target))
+    if earlier is None and (edge.source_column is None or edge.target_column is None):
+        notes.none(edge.key, "an edge table without columns of ids")
+        return
+    if earlier is not None:
+        same_columns = edge.source_column in (None, earlier["source_id"]) and edge.target_column in (
+            None,
+            earlier["target_id"],
+        )
+        if edge.files != earlier["files"] or not same_columns:
+            notes.none(
+                edge.key, f"a second set of files for {source}:{relation}:{target}: join their columns to the first"
+            )
+            return
+        entry = earlier
+    else:
+        ends = {"source_id": edge.source_column, "target_id": edge.target_column}
+        entry = {"source": source, "relation": relation, "target": target, **_files(edge, notes), **ends}
+        section.edges.append(entry)
+    _add_columns(entry, edge, notes, section.edge_text_models, f"{source}:{relation}:{target}")
+    for label in edge.labels:
+        if label.task == "link_prediction":
+            entry["split"] = label.split
+        else:
+            _add_label(entry, label)
+
+
+def _name(name: str, key: str, notes: Notes) -> str:
+    ours = as_name(name)
+    if ours != name:
+        notes.near(key, f"{name!r} became {ours!r}: names have letters, digits, '_', '-' and '.'")
+    return ours
+
+
+def _files(table: TableSpec, notes: Notes) -> dict[str, Any]:
+    entry: dict[str, Any] = {"files": table.files}
+    form = "jsonl" if table.format == "json" else table.format
+    if form is not None and form not in known_formats():
+        said = f"{table.format}: must be one of {', '.join(known_formats())}. Write the table as Parquet"
+        notes.none(f"{table.key}.format", said)
+    elif form is not None and any(format_of(path) != form for path in table.files):
+        entry["format"] = form
+    if table.separator is not None and form == "csv" and table.separator != ",":
+        entry["csv"] = {"delimiter": table.separator}
+    return entry
+
+
+def _add_columns(entry: dict[str, Any], table: TableSpec, notes: Notes, models: TextModels, owner: str) -> None:
+    for feature in table.features:
+        if feature.text_model is not None:
+            _add_text(entry, feature, notes, models, owner)
+        else:
+            _add_features(entry, feature, notes)
+
+
+def _add_text(entry: dict[str, Any], feature: FeatureSpec, notes: Notes, models: TextModels, owner: str) -> None:
+    name = as_name(feature.name or feature.columns[0])
+    entry.setdefault("text", {})[name] = {"columns": feature.columns}
+    model = str(feature.text_model)
+    if models.names.setdefault(owner, model) != model:
+        notes.near(feature.key, f"{model}: all texts of {owner} are read by one model, {models.names[owner]}")
+    models.max_tokens[owner] = max(models.max_tokens.get(owner, 0), int(feature.max_tokens or 0))
+
+
+def _add_features(entry: dict[str, Any], feature: FeatureSpec, notes: Notes) -> None:
+    """Several columns of numbers are one feature; with another encoding each is one."""
+    wanted = as_name(feature.name or feature.columns[0])
+    features = entry.setdefault("features", {})
+    if len(feature.columns) == 1:
+        features[wanted] = {"column": feature.columns[0], **feature.settings}
+    elif "encode" not in feature.settings and not {"separator", "dims"} & set(feature.settings):
+        features[wanted] = {"columns": feature.columns, **feature.settings}
+    else:
+        for number, column in enumerate(feature.columns):
+            features[f"{wanted}_{number}"] = {"column": column, **feature.settings}
+        said = f"{len(feature.columns)} columns became as many features, {wanted}_0 ..."
+        notes.near(f"{feature.key}.feature_col", said)
+
+
+def _add_label(entry: dict[str, Any], label: LabelSpec) -> None:
+    if label.column is None:
+        return
+    kind = {"kind": "number"} if label.task == "regression" else {}
+    labels = entry.setdefault("labels", {})
+    name = as_name(label.column)
+    if name in labels and labels[name].get("kind") != kind.get("kind"):
+        name = f"{name}_{label.task}"
+    labels[name] = {"column": label.column, **kind, "split": label.split}
+
+
+def labels_of(section: GraphSection) -> list[tuple[str | Relation, str, str]]:
+    """(node type or edge type, label, kind) of every label."""
+    owners: Sequence[tuple[str | Relation, dict[str, Any]]] = [
+        *section.nodes.items(),
+        *((relation_of(edge), edge) for edge in section.edges),
+    ]
+    return [
+        (owner, name, label.get("kind", "class"))
+        for owner, entry in owners
+        for name, label in entry.get("labels", {}).items()
+    ]

@@ -1,0 +1,239 @@
+"""Keys of GraphStorm's training YAML about the task."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gconstruct.convert.parts import DEFAULT_SPLIT
+from gconstruct.convert.tables import GraphSection, labels_of
+from gconstruct.convert.training import Pool, edge_type_of, listed
+from gconstruct.guess.names import as_name
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.link_heads import LinkHeadConfig
+from graphstorm_like.config.link_losses import LinkLossConfig
+from graphstorm_like.config.metrics import MetricConfig
+
+_HEADS = {"dot_product": "dot"}
+_LOSSES = {"contrastive": "info_nce"}
+_METRICS = {"precision_recall": "average_precision", "f1_score": "macro_f1"}
+"""Names that differ; all others are looked up as they are."""
+
+
+def convert_task(kind: str, pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
+    """The section `task` for one of theirs."""
+    if kind == "link_prediction":
+        return _links(pool, graph)
+    task: dict[str, Any] = {"type": kind}
+    is_node = kind.startswith("node")
+    if is_node:
+        task["node_type"] = _one(pool, "target_ntype", graph)
+    else:
+        task["edge_type"] = _edge(pool, "target_etype", graph)
+    label = _by_type(pool, "label_field", task.get("node_type"))
+    task["label"] = as_name(str(label)) if label is not None else _first_label(graph, task)
+    _classes(task, pool, kind)
+    if not is_node:
+        _edge_head(task, pool)
+    pool.take("mask_fields", note="each label has a split of its own")
+    _metrics(task, pool, "classes" if kind.endswith("classification") else "numbers")
+    return task
+
+
+def task_of_graph(graph: GraphSection) -> dict[str, Any]:
+    """A task for a graph without a training YAML: its first label, its first edges with a split, or all edges."""
+    for owner, label, kind in labels_of(graph):
+        word = "regression" if kind == "number" else "classification"
+        if isinstance(owner, str):
+            return {"type": f"node_{word}", "node_type": owner, "label": label}
+        return {"type": f"edge_{word}", "edge_type": edge_name(owner), "label": label}
+    for edge in graph.edges:
+        if "split" in edge:
+            return {"type": "link_prediction", "edge_type": f"{edge['source']}:{edge['relation']}:{edge['target']}"}
+    return {"type": "graph_pretraining", "edge_types": "all"}
+
+
+def _one(pool: Pool, name: str, graph: GraphSection | None) -> str:
+    """The target node type; of several the first."""
+    types = [str(value) for value in listed(pool.take(name, []))]
+    if len(types) > 1:
+        pool.near(name, f"a task is about one node type: {types[0]}")
+    if types:
+        return as_name(types[0])
+    return next(iter(graph.nodes), "_N") if graph is not None else "_N"
+
+
+def _edge(pool: Pool, name: str, graph: GraphSection | None) -> str:
+    types = [edge_type_of(value) for value in listed(pool.take(name, []))]
+    known = [found for found in types if found is not None]
+    if len(types) > 1:
+        pool.near(name, f"a task is about one edge type: {edge_name(known[0])}")
+    if known:
+        return edge_name(known[0])
+    first = graph.edges[0] if graph is not None and graph.edges else None
+    return "_N:_E:_N" if first is None else f"{first['source']}:{first['relation']}:{first['target']}"
+
+
+def _by_type(pool: Pool, name: str, node_type: str | None) -> Any:
+    """A value for all node types, or one for each."""
+    value = pool.take(name)
+    return value.get(node_type, next(iter(value.values()), None)) if isinstance(value, dict) else value
+
+
+def _first_label(graph: GraphSection | None, task: dict[str, Any]) -> str:
+    owner = task.get("node_type") or task.get("edge_type")
+    for found, label, _ in labels_of(graph) if graph is not None else []:
+        if owner == (found if isinstance(found, str) else edge_name(found)):
+            return label
+    return "label"
+
+
+def _classes(task: dict[str, Any], pool: Pool, kind: str) -> None:
+    if _by_type(pool, "multilabel", task.get("node_type")):
+        pool.none("multilabel", "one class a row: a task for each class, or one label column")
+    if pool.take("imbalance_class_weights", note=None) is not None:
+        pool.near("imbalance_class_weights", "class_weights: balanced weighs classes by how rare they are")
+        task["class_weights"] = "balanced"
+    loss = pool.take("class_loss_func", "cross_entropy")
+    if loss != "cross_entropy":
+        pool.near("class_loss_func", f"{loss}: became cross entropy with class_weights: balanced")
+        task["class_weights"] = "balanced"
+    if kind.endswith("classification"):
+        return
+    loss = pool.take("regression_loss_func", "mse")
+    if loss != "mse":
+        pool.near("regression_loss_func", f"{loss}: became huber")
+        task["loss"] = "huber"
+
+
+def _edge_head(task: dict[str, Any], pool: Pool) -> None:
+    layers = pool.take("num_ffn_layers_in_decoder")
+    if layers is not None and int(layers) > 0:
+        task["head_layers"] = min(int(layers) + 1, 4)
+    if "decoder_type" in pool:
+        pool.near("decoder_type", "an MLP on both ends' vectors and their product")
+    features: list[str] = []
+    for text in listed(pool.take("decoder_edge_feat", [])):
+        names = str(text).rpartition(":")[2]
+        features += [name.strip() for name in names.split(",")]
+    if features:
+        task["inputs"] = {"features": features, "text": []}
+    exclude = "exclude_training_targets" if "exclude_training_targets" in pool else "remove_target_edge_type"
+    hidden = pool.take(exclude, True, note=None)
+    other = pool.take("remove_target_edge_type", note=None)
+    said = "exclude_target_edges: the batch's edges, and those of validation and test, pass no messages"
+    for name, value in ((exclude, hidden), ("remove_target_edge_type", other)):
+        if name in pool and value is not None:
+            pool.notes.near(pool.key(name), said)
+    if hidden is False:
+        task["exclude_target_edges"] = False
+
+
+def _metrics(task: dict[str, Any], pool: Pool, measures: str) -> None:
+    """Metrics with a counterpart; the first of them selects the model."""
+    found: list[str] = []
+    for value in listed(pool.take("eval_metric", [], note=None)):
+        name = _metric(str(value), measures)
+        if name is None:
+            pool.notes.none(pool.key("eval_metric"), f"{value}: there is no such metric of {measures}")
+        elif name not in found:
+            pool.notes.same(pool.key("eval_metric"))
+            found.append(name)
+    if found:
+        task |= {"metrics": found, "select_by": found[0]}
+
+
+def _metric(name: str, measures: str) -> str | None:
+    """Our name of a metric."""
+    at = re.fullmatch(r"hit_at_(\d+)", name)
+    ours = f"hits@{at[1]}" if at else _METRICS.get(name, name)
+    member = (members_of(MetricConfig) or {}).get(ours.partition("@")[0])
+    return ours if member is not None and getattr(member, "measures", "") == measures else None
+
+
+# ---------------------------------------------------------------------------------------------------- link prediction
+
+
+def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
+    types = [found for value in listed(pool.take("train_etype", [])) if (found := edge_type_of(value)) is not None]
+    if not types and graph is not None:
+        types = [(edge["source"], edge["relation"], edge["target"]) for edge in graph.edges]
+    scored = [found for value in listed(pool.take("eval_etype", [])) if (found := edge_type_of(value)) is not None]
+    if scored and set(scored) != set(types):
+        pool.near("eval_etype", "what is learnt is what is scored")
+    one = len(types) == 1
+    if one:
+        task: dict[str, Any] = {"type": "link_prediction", "edge_type": edge_name(types[0])}
+        _give_split(types[0], pool, graph)
+    else:
+        pool.near("train_etype", "several edge types: graph_pretraining learns them together, and ranks each")
+        task = {"type": "graph_pretraining", "edge_types": [edge_name(t) for t in types] or "all"}
+    task |= {"head": _head(pool), "loss": _loss(pool), "negatives": _negatives(pool)}
+    count = pool.take("num_negative_edges_eval")
+    task["ranking"] = {"candidates": int(count)} if count is not None else {}
+    if not task["ranking"]:
+        del task["ranking"]
+    if pool.take("exclude_training_targets", True) is False:
+        pool.none("exclude_training_targets", "false: a batch's own edges never pass messages to their ends")
+    pool.take("mask_fields", note="each label has a split of its own")
+    _metrics(task, pool, "ranks")
+    return task
+
+
+def _give_split(edge_type: tuple[str, str, str], pool: Pool, graph: GraphSection | None) -> None:
+    edge = None if graph is None else graph.edge(edge_type)
+    if edge is not None and "split" not in edge:
+        edge["split"] = dict(DEFAULT_SPLIT)
+        pool.notes.near(
+            pool.key("train_etype"), f"{edge_name(edge_type)} has no link_prediction label: split 0.8, 0.1, 0.1"
+        )
+
+
+def _head(pool: Pool) -> dict[str, Any]:
+    wanted = str(pool.take("lp_decoder_type", "distmult"))
+    known = members_of(LinkHeadConfig) or {}
+    kind = _HEADS.get(wanted, wanted)
+    if kind not in known:
+        pool.near("lp_decoder_type", f"{wanted}: became distmult")
+        kind = "distmult"
+    head: dict[str, Any] = {"type": kind}
+    if "normalize" in known[kind].model_fields:
+        head["normalize"] = pool.take("lp_embed_normalizer") == "l2_norm"
+    gamma = pool.take("gamma", note=None)
+    if gamma is not None and "gamma" in known[kind].model_fields:
+        head["gamma"] = float(pool.take("gamma", gamma))
+        pool.notes.same(pool.key("gamma"))
+    elif gamma is not None:
+        pool.none("gamma", f"head {kind} has none")
+    return head
+
+
+def _loss(pool: Pool) -> dict[str, Any]:
+    wanted = str(pool.take("lp_loss_func", "cross_entropy"))
+    known = members_of(LinkLossConfig) or {}
+    kind = _LOSSES.get(wanted, wanted)
+    if kind not in known:
+        pool.near("lp_loss_func", f"{wanted}: became cross_entropy")
+        kind = "cross_entropy"
+    loss: dict[str, Any] = {"type": kind}
+    temperature = pool.take("contrastive_loss_temperature")
+    if "temperature" in known[kind].model_fields:
+        loss["temperature"] = float(temperature or 1.0)
+    elif temperature is not None:
+        pool.none("contrastive_loss_temperature", f"loss {kind} has none")
+    return loss
+
+
+def _negatives(pool: Pool) -> dict[str, Any]:
+    sampler = str(pool.take("train_negative_sampler", "uniform", note=None))
+    count = int(pool.take("num_negative_edges", 16))
+    name = "train_negative_sampler"
+    in_batch = "inbatch" in sampler
+    if sampler == "joint":
+        pool.notes.same(pool.key(name), "drawn uniformly, shared by the batch")
+    elif name in pool:
+        pool.near(
+            name, f"{sampler}: drawn uniformly and shared by the batch{', and its other targets' if in_batch else ''}"
+        )
+    return {"in_batch": in_batch, "uniform": count}

@@ -1,0 +1,79 @@
+"""Keys of GraphStorm's training YAML that have no counterpart, each with the reason.
+
+Keys that were renamed between its versions, and that it now ignores itself, stand here too.
+"""
+
+from __future__ import annotations
+
+_AUTOMATIC = "chosen by the machine: nothing to set"
+_ALWAYS = "always so"
+_OUTPUT = "everything that a run writes goes under `output`"
+_DECODER = "heads are without it"
+_IDS = "ids come back in every result: no mapping is needed"
+
+NO_COUNTERPART: dict[str, str] = {
+    "backend": _AUTOMATIC,
+    "verbose": "gsl run prints what it does; --quiet prints errors only",
+    "debug": "GSL_TRACEBACK=1 shows tracebacks",
+    "local_rank": _AUTOMATIC,
+    "graph_name": "a graph folder has no name of its own: `name` is the pipeline's",
+    "part_config": "partitions of DistDGL: gsl import makes a graph folder of them, or gsl construct one of the tables",
+    "ip_config": "hosts: launch.on with slurm, ray or external, and launch.hosts",
+    "node_id_mapping_file": _IDS,
+    "edge_id_mapping_file": _IDS,
+    "use_graphbolt": "graph folders have one format",
+    "use_wholegraph_embed": "features lie in memory-mapped files of each host",
+    "profile_path": "gsl show batch prints the time and bytes of every step of a batch",
+    "save_perf_results_path": f"{_OUTPUT}: evaluate/metrics.json",
+    "save_model_path": _OUTPUT,
+    "save_embed_path": _OUTPUT,
+    "save_embeds_path": _OUTPUT,
+    "save_embed_format": "embeddings are Parquet files, under your own ids",
+    "save_prediction_path": _OUTPUT,
+    "save_result_path": _OUTPUT,
+    "return_proba": "probabilities are always written",
+    "restore_model_path": "a run goes on from its own checkpoints; weights of GraphStorm cannot be read",
+    "restore_model_layers": "a run goes on from its own checkpoints",
+    "restore_optimizer_path": "checkpoints hold the optimizers' state",
+    "grad_norm_type": "gradients are clipped by their 2-norm",
+    "input_activate": "inputs are projected without an activation",
+    "out_emb_size": "vectors are as wide as model.gnn.hidden",
+    "num_ffn_layers_in_input": "no further layers in the inputs",
+    "num_ffn_layers_in_gnn": "no further layers between those of the graph network",
+    "edge_feat_mp_op": "inputs of edges are projected and added to the message",
+    "construct_feat_ntype": "nodes without inputs get a vector that learns: model.inputs.<type>.embedding",
+    "construct_feat_encoder": "see construct_feat_ntype",
+    "construct_feat_fanout": "see construct_feat_ntype",
+    "alpha_l2norm": "weight_decay is the only penalty",
+    "fixed_test_size": "all validation and test edges are ranked",
+    "early_stop_burnin_rounds": "early_stop counts from the first validation",
+    "lm_infer_batch_size": "batches of texts are as large as the device likes: text_encoder.batch_tokens",
+    "bert_infer_bs": "batches of texts are as large as the device likes: text_encoder.batch_tokens",
+    "mp_opt_level": "train.precision: auto takes bfloat16 where the hardware computes in it",
+    "num_classes": "counted in the table",
+    "multilabel_weights": "no weights of single classes; task.class_weights: balanced weighs by frequency",
+    "eval_target_ntype": "a task is about one node type",
+    "infer_all_target_nodes": f"{_ALWAYS}: predictions are for all nodes of the type",
+    "decoder_norm": _DECODER,
+    "decoder_bias": _DECODER,
+    "num_decoder_basis": "edge heads are MLPs on both ends' vectors",
+    "eval_negative_sampler": "candidates are drawn uniformly: task.ranking",
+    "adversarial_temperature": "hard negatives are not weighed; loss info_nce at a low temperature punishes them most",
+    "lp_edge_weight_for_loss": "all edges weigh alike",
+    "train_etypes_negative_dstnode": "negatives are drawn, not read from a table",
+    "num_train_hard_negatives": "negatives are drawn, not read from a table",
+    "eval_etypes_negative_dstnode": "negatives are drawn, not read from a table",
+    "report_eval_per_type": "one relation has its own numbers; graph_pretraining reports each",
+    "model_select_etype": "select_by is the mean over relations",
+    "alpha": "of a loss that is not here",
+    "self_loop_init": "initial weights of the self loop are drawn as all others",
+    "use_dot_product": "an old name of lp_decoder_type",
+    "evaluation_frequency": "an old name of eval_frequency: validation comes once an epoch",
+    "train_nodes": "an old name of lm_train_nodes",
+    "max_distill_step": "train.lm.epochs counts epochs",
+    "textual_data_path": "the student learns on the texts of the graph's own nodes",
+    "task_weight": "one pipeline is one task",
+    "reconstruct_nfeat_name": "no task predicts features",
+    "reconstruct_efeat_name": "no task predicts features",
+}
+"""Key -> why it has none."""
