@@ -163,6 +163,7 @@ class _Build:
         files = self._files(f"nodes/{self._node_files[node.name,]}")
         self._written[node.name] = node.write(self._folder, files, self._problems, self._trace)
         self._count_dropped(f"nodes.{node.name}", node.dropped, node.lost_splits)
+        self._trace.created(f"nodes.{node.name}", node.count - node.in_table)
         if node.is_open:
             self._say(f"{node.name}: {counted(node.count - node.in_table, 'node')} added from edges")
 
@@ -268,6 +269,13 @@ def needs_one_machine(config: GraphConfig) -> Iterator[str]:
             yield (
                 f"graph.nodes.{name}.features: must be made of columns with graph.engine: spark and several partitions "
                 f"(got {', '.join(features)}). Leave graph.partitions out, and run: gsl partition"
+            )
+    for edge in config.edges if partitions.count > 1 else []:
+        if edge.hard_negatives is not None:
+            yield (
+                f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark and "
+                f"several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions out, and run: "
+                "gsl partition"
             )
     if config.add_to is not None:
         yield (

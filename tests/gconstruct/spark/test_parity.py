@@ -140,6 +140,25 @@ def test_state_of_another_graph(tmp_path: Path) -> None:
     build_both(new, {**graph, "like": str(tmp_path / "out" / "arrow")})
 
 
+def test_a_column_that_names_the_relation(tmp_path: Path) -> None:
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e-0.parquet", source=["a", "a", "b"], kind=["likes", "is", "was"], target=["b", "c", "c"])
+    write(tmp_path / "e-1.parquet", source=["c", "b", "c"], kind=["knows", "other", None], target=["a", "a", "b"])
+    edge = {"source": "n", "target": "n", "files": "e-*.parquet", "relation_column": "kind"}
+    edge |= {"relations": {"likes": "likes", "is": "is", "was": "is"}, "on_unknown_relation": "drop"}
+    graph = {"nodes": {"n": {"files": "n.parquet", "id": "id"}}, "edges": [edge]}
+    manifest = build_both(tmp_path, graph)
+    assert manifest.dropped == {"edges.n:likes:n: unknown relation": 3}
+
+
+def test_hard_negatives_and_features_of_edges(tmp_path: Path) -> None:
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=[["c"], ["a", "b"]])
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": {"column": "wrong"}}
+    node = {"files": "n.parquet", "id": "id", "features": {"d": {"encode": "degree"}}}
+    build_both(tmp_path, {"nodes": {"n": node}, "edges": [edge]})
+
+
 def test_images(tmp_path: Path) -> None:
     import io
 

@@ -54,10 +54,22 @@ def test_options_are_spark_s() -> None:
         SparkConfig.model_validate({"options": {"executor.memory": "4g"}})
 
 
+ITEM = {"files": "item-*.parquet", "id": "id"}
+LINK = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"partitions": {"count": 2, "method": "metis"}}, "graph.partitions.method: must be random .*gsl partition"),
+        (
+            {"partitions": {"count": 2}, "nodes": {"item": {**ITEM, "features": {"d": {"encode": "degree"}}}}},
+            "graph.nodes.item.features: must be made of columns .*got d",
+        ),
+        (
+            {"partitions": {"count": 2}, "edges": [{**LINK, "hard_negatives": {"column": "word"}}]},
+            "graph.edges.item:link:item.hard_negatives: must be left out .*got column 'word'",
+        ),
         ({"add_to": "old"}, "graph.add_to: must be left out with graph.engine: spark"),
     ],
 )
