@@ -35,7 +35,8 @@ def pack(batch: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=file_options(batch.num_rows)) as writer:
         writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    blob: bytes = sink.getvalue().to_pybytes()
+    return blob
 
 
 def unpack(blob: bytes) -> pa.RecordBatch:

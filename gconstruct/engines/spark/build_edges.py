@@ -13,7 +13,7 @@ from gconstruct.engines.spark.edges import EdgeRows, EdgeStages
 from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
 from gconstruct.engines.spark.files import BothDirections, EdgeFiles, GraphFolder, Written
 from gconstruct.engines.spark.nodes import Fitting
-from gconstruct.engines.spark.numbers import Numbering
+from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import EXAMPLES, Problems
@@ -24,7 +24,7 @@ from graphstorm_like.config.graph import EdgeConfig
 from graphstorm_like.graph.schema import EdgeTypeSchema
 
 if TYPE_CHECKING:
-    from pyspark import RDD
+    from gconstruct.engines.spark.cluster import Rows
 
 
 class EdgeBuild:
@@ -49,7 +49,7 @@ class EdgeBuild:
         self.rows = 0
         """Edges that stay"""
         self.files = len(plan.files)
-        self.wanted: RDD | None = None
+        self.wanted: Rows | None = None
         """Ids that become nodes, in the buckets of all node types"""
         self.repeated = 0
         self._cluster, self._receivers, self._ends = cluster, receivers, ends
@@ -59,8 +59,8 @@ class EdgeBuild:
         in_table = (ends[SOURCE].in_table, ends[TARGET].in_table)
         stages = EndStages(table, config, self.key, buckets, (may_create[0], may_create[1]), in_table)
         self._stages = EdgeStages(stages, Fitting(table, config, base))
-        self._requests: RDD | None = None
-        self._answers: RDD | None = None
+        self._requests: Rows | None = None
+        self._answers: Rows | None = None
         self.state: TableState | None = None
 
     @property
@@ -88,7 +88,7 @@ class EdgeBuild:
         if report.counts[reason]:
             self.dropped[reason] = report.counts[reason]
 
-    def find(self, indexes: dict[str, RDD]) -> Report:
+    def find(self, indexes: dict[str, Rows]) -> Report:
         """Look up what was asked; indexes: ids and numbers by node type."""
         assert self._requests is not None
         of_ends = dict.fromkeys(end.name for end in self._ends)

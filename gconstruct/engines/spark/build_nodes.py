@@ -16,17 +16,18 @@ from gconstruct.engines.spark.created import CreatedStages, RangeStages, ranges_
 from gconstruct.engines.spark.files import GraphFolder, NodeFiles, Written
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages
 from gconstruct.engines.spark.nodes import Fitting, NodeRows, NodeStages
-from gconstruct.engines.spark.numbers import Numbering
+from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import KEPT_EXAMPLES, Example, Trace
 from gconstruct.tables.plan import ColumnPlan, TablePlan
 from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.partitioners import SeededPartitions
 from graphstorm_like.graph.schema import NodeTypeSchema
 
 if TYPE_CHECKING:
-    from pyspark import RDD
+    from gconstruct.engines.spark.cluster import Rows
 
 
 class NodeBuild:
@@ -56,9 +57,9 @@ class NodeBuild:
         self._stages: NodeStages | None = None
         self._rows: list[int] = [] if plan is not None else [0]
         """Nodes of each piece, then of each range of created nodes; one range at least without a table"""
-        self._ids: RDD | None = None
-        self._left_out: RDD | None = None
-        self._created: RDD | None = None
+        self._ids: Rows | None = None
+        self._left_out: Rows | None = None
+        self._created: Rows | None = None
         self._written_as_text = False
         if plan is not None:
             node, table = config.nodes[name], WorkTable.of(plan)
@@ -156,7 +157,7 @@ class NodeBuild:
 
     # ------------------------------------------------------------------------------------------------- numbers
 
-    def create(self, wanted: RDD) -> None:
+    def create(self, wanted: Rows) -> None:
         """Number the nodes that edges name. wanted: their ids, sent to the buckets of all node types."""
         stages, pieces = CreatedStages(self._buckets), self.table.pieces if self.has_table else 0
         unique = self._cluster.run(wanted, stages.unique)
@@ -174,16 +175,17 @@ class NodeBuild:
         """The numbers of its nodes. in_table: in the order of the table, without partitions."""
         partitions = self._config.partitions
         count = 1 if in_table else partitions.count
-        return Numbering(self.name, tuple(self._config.nodes), tuple(self._rows), count, partitions.seed)
+        seed = partitions.seed if isinstance(partitions, SeededPartitions) else 0  # of one partition it does not matter
+        return Numbering(self.name, tuple(self._config.nodes), tuple(self._rows), count, seed)
 
-    def index(self, numbering: Numbering) -> RDD:
+    def index(self, numbering: Numbering) -> Rows:
         """Ids and numbers (or rows, from which numbers follow) in the buckets of all node types."""
         if numbering.partitions == 1 and not self._created and not self._left_out:
             return self._ids or self._cluster.empty(self._receivers)
         rows = self._node_rows(numbering)
         return self._cluster.send(self._cluster.run(self._sent(numbering), rows.index), self._receivers)
 
-    def _sent(self, numbering: Numbering) -> RDD:
+    def _sent(self, numbering: Numbering) -> Rows:
         """What each piece and range has to know of its own rows."""
         slots = len(numbering.rows)
         rows = [pairs for pairs in (self._left_out, self._created) if pairs is not None]
@@ -229,7 +231,7 @@ class NodeBuild:
         return written
 
 
-def fit(cluster: Cluster, fitting: Fitting, stage: Stage, sent: RDD | None, problems: Problems) -> TableState | None:
+def fit(cluster: Cluster, fitting: Fitting, stage: Stage, sent: Rows | None, problems: Problems) -> TableState | None:
     """What a table's attributes need to know of all rows. sent: what pieces have to know; None: nothing."""
     if not fitting.encoder.needs_fit:
         nothing = fitting.table.nothing()

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gconstruct.engines.spark.report import Report
 from graphstorm_like import errors
@@ -19,6 +19,9 @@ from graphstorm_like.errors import GslError, LaunchError
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
+
+    Rows: TypeAlias = RDD[Any]
+    """Pairs, in the order of their partitions"""
 
 Key = tuple[int, ...]
 Pair = tuple[Key, Any]
@@ -42,21 +45,21 @@ class Cluster:
         """Tasks that run at one time."""
         return max(1, int(self.context.defaultParallelism))
 
-    def over(self, count: int, stage: Stage) -> RDD:
+    def over(self, count: int, stage: Stage) -> Rows:
         """Run a stage for the numbers 0..count-1, with nothing sent to it."""
         return self.run(self.context.parallelize([], count), stage)
 
-    def run(self, rows: RDD, stage: Stage) -> RDD:
+    def run(self, rows: Rows, stage: Stage) -> Rows:
         """Run a stage where rows were sent to."""
         return rows.mapPartitionsWithIndex(partial(_guarded, stage))
 
-    def send(self, rows: RDD, receivers: int, *, in_order: bool = False) -> RDD:
+    def send(self, rows: Rows, receivers: int, *, in_order: bool = False) -> Rows:
         """Send every pair to its receiver. in_order: each receiver gets them by key, sorted with bounded memory."""
         if in_order:
             return rows.repartitionAndSortWithinPartitions(receivers + 1, receiver)
         return rows.partitionBy(receivers + 1, receiver)
 
-    def together(self, *rows: RDD) -> RDD:
+    def together(self, *rows: Rows) -> Rows:
         """What was sent to the same receivers; the pairs of the first come first. Nothing moves."""
         first, *others = rows
         for other in others:
@@ -65,21 +68,22 @@ class Cluster:
             first = joined
         return first
 
-    def report(self, sent: RDD) -> Report:
+    def report(self, sent: Rows) -> Report:
         """Run what was sent so far, and get the reports among it, in the order of their keys."""
         last = sent.getNumPartitions() - 1
-        (report,) = self._job(sent.mapPartitionsWithIndex(partial(_guarded, _reports)), [last])
+        (pair,) = self._job(self.run(sent, _reports), [last])
+        report: Report = pair[1]
         return report
 
-    def empty(self, receivers: int) -> RDD:
+    def empty(self, receivers: int) -> Rows:
         """What was sent when nothing was."""
         return self.send(self.context.parallelize([], 1), receivers)
 
-    def collect(self, rows: RDD) -> list[Any]:
+    def collect(self, rows: Rows) -> list[Any]:
         """The values of all pairs, which must be few and small."""
         return self._job(rows.map(_value), None)
 
-    def merged(self, rows: RDD, count: int, merge: Callable[[Any, Any], Any]) -> tuple[RDD, Report]:
+    def merged(self, rows: Rows, count: int, merge: Callable[[Any, Any], Any]) -> tuple[Rows, Report]:
         """One pair with the merged values of the keys (0,) .. (count - 1,), in their order, and the report. A tree of
         tasks merges them, so that no process holds more than FAN_IN of them."""
         report = None
@@ -90,7 +94,7 @@ class Cluster:
             rows, count = self.run(sent, partial(_merge_group, merge)), groups
         return rows, report
 
-    def _job(self, rows: RDD, partitions: Sequence[int] | None) -> list[Any]:
+    def _job(self, rows: Rows, partitions: Sequence[int] | None) -> list[Any]:
         try:
             return list(self.context.runJob(rows, list, partitions))
         except Exception as err:
@@ -157,8 +161,8 @@ def merged_reports(incoming: Iterable[Pair]) -> Pair:
     return (LAST,), whole
 
 
-def _reports(number: int, incoming: Iterator[Pair]) -> Iterator[Report]:
-    yield merged_reports(incoming)[1]
+def _reports(number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
+    yield merged_reports(incoming)
 
 
 def _to_group(number: int, incoming: Iterator[Pair]) -> Iterator[Pair]:

@@ -19,7 +19,7 @@ from gconstruct.engines.spark.blobs import ORDER, batch_of, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
 from gconstruct.engines.spark.nodes import Fitting
-from gconstruct.engines.spark.numbers import Numbering
+from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.report import Report
 from gconstruct.tables.table import Table
 from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN

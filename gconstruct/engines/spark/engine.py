@@ -273,8 +273,8 @@ def needs_one_machine(config: GraphConfig) -> Iterator[str]:
     for edge in config.edges if partitions.count > 1 else []:
         if edge.hard_negatives is not None:
             yield (
-                f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark and "
-                f"several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions out, and run: "
+                f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark "
+                f"and several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions out, and run: "
                 "gsl partition"
             )
     if config.add_to is not None:

@@ -17,7 +17,7 @@ from gconstruct.encoding.table import Statistics
 from gconstruct.engines.spark.blobs import CREATED, IDS, Columns, batch_of, by_order, joined, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages, indexed
-from gconstruct.engines.spark.numbers import Numbering
+from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import Problems

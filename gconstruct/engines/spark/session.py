@@ -117,11 +117,11 @@ def _require_java() -> None:
 
 
 def _start(conf: Any, log: IO[bytes], master: str) -> SparkContext:
-    from pyspark import SparkContext
-    from pyspark.java_gateway import launch_gateway
+    from pyspark import SparkContext, java_gateway
 
+    launch: Any = java_gateway.launch_gateway
     try:
-        gateway = launch_gateway(conf, {"stdout": log, "stderr": log})
+        gateway = launch(conf, {"stdout": log, "stderr": log})
     except Exception as err:
         raise LaunchError(
             f"graph.engine: Spark's Java process must start (got {_line(err)}). It needs Java {JAVA_VERSION} or newer; "
