@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,33 +32,35 @@ class ColumnsWriter:
 
     def __init__(self, path: Path, scratch: Path, memory: int) -> None:
         self._path, self._scratch, self._memory = path, scratch, memory
-        self._names: list[str] = []
-        self._columns: list[_Column] = []
-        self._rows = 0
+        self._columns: dict[str, _Column] = {}
         self._on_disk = False
+        self._files = 0
 
     def __len__(self) -> int:
-        return self._rows
+        return max((len(column) for column in self._columns.values()), default=0)
 
     def append(self, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
-        """Add rows: numpy (n,) or (n, width), or Arrow arrays, of the same names and types each time."""
-        arrays = [to_arrow(values) for values in columns.values()]
-        if not self._columns:
-            self._names = list(columns)
-            self._columns = [_column(array.type) for array in arrays]
-        assert self._names == list(columns)
-        for column, array in zip(self._columns, arrays, strict=True):
-            column.append(array)
-        self._rows += len(arrays[0])
+        """Add rows: numpy (n,) or (n, width), or Arrow arrays, of the same types each time. Some columns may be added
+        later than others."""
+        for name, values in columns.items():
+            array = to_arrow(values)
+            if name not in self._columns:
+                self._columns[name] = _column(array.type)
+                if self._on_disk:
+                    self._move(self._columns[name])
+            self._columns[name].append(array)
         if not self._on_disk and sum(buffer.size for buffer in self._buffers()) > self._memory:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            for number, buffer in enumerate(self._buffers()):
-                buffer.move_to(self._scratch / f"{number}.buffer")
             self._on_disk = True
+            for column in self._columns.values():
+                self._move(column)
 
-    def finish(self) -> int:
-        """Write the file and sync it to disk; returns its size in bytes. At least one (empty) batch was appended."""
-        assert self._columns
+    def finish(self, first: Sequence[str] = ()) -> int:
+        """Write the file and sync it to disk; returns its size in bytes. first: columns that stand before the others,
+        which stand in the order in which they were first added. At least one (empty) column was."""
+        rows, names = len(self), list(dict.fromkeys([*first, *self._columns]))
+        assert names
+        assert {len(column) for column in self._columns.values()} == {rows}
         buffers = self._buffers()
         check_space(self._path, sum(buffer.size for buffer in buffers))
         sources = {}
@@ -66,7 +68,7 @@ class ColumnsWriter:
             view = buffer.finish()
             if buffer.path is not None and view.size:
                 sources[view.address] = buffer.path
-        batch = pa.record_batch([column.array(self._rows) for column in self._columns], names=self._names)
+        batch = pa.record_batch([self._columns[name].array(rows) for name in names], names=names)
         with open(self._path, "wb") as file:
             sink: Any = _Sink(file, sources) if sources else file
             with pa.ipc.new_file(sink, batch.schema, options=file_options(batch.num_rows)) as writer:
@@ -75,13 +77,18 @@ class ColumnsWriter:
             os.fsync(file.fileno())
             size = file.tell()
         del batch
-        self._columns = []
+        self._columns = {}
         if self._on_disk:
             shutil.rmtree(self._scratch)
         return size
 
+    def _move(self, column: _Column) -> None:
+        for buffer in column.buffers():
+            self._files += 1
+            buffer.move_to(self._scratch / f"{self._files}.buffer")
+
     def _buffers(self) -> list[GrowingBuffer]:
-        return [buffer for column in self._columns for buffer in column.buffers()]
+        return [buffer for column in self._columns.values() for buffer in column.buffers()]
 
 
 class _Sink:
@@ -120,6 +127,9 @@ class _Column:
         self._valid = GrowingBits()
         self._nulls = 0
         self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
 
     def append(self, array: pa.Array) -> None:
         """Add the array's rows."""

@@ -33,7 +33,7 @@ class GrowingBuffer:
     def move_to(self, path: Path) -> None:
         """Keep what there is, and what follows, in a file."""
         assert self._file is None
-        self.path, self._file = path, open(path, "wb")
+        self.path, self._file = path, open(path, "wb")  # noqa: SIM115
         for piece in self._pieces:
             self._file.write(piece)
         self._pieces = []

@@ -89,6 +89,17 @@ def test_no_rows_give_an_empty_file_of_the_same_types(tmp_path: Path) -> None:
     assert file_of(tmp_path, columns, [0], 0) == expected(tmp_path, columns)
 
 
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_a_column_may_come_later_and_stand_first(memory: int, tmp_path: Path) -> None:
+    columns = {"id": pa.array(["a", "b", "c"], pa.large_string()), "number": np.arange(3)}
+    writer = ColumnsWriter(tmp_path / "batches.arrow", tmp_path / "scratch", memory)
+    for start in range(3):
+        writer.append({"number": columns["number"][start : start + 1]})
+    writer.append({"id": columns["id"]})
+    writer.finish(first=["id"])
+    assert (tmp_path / "batches.arrow").read_bytes() == expected(tmp_path, columns)
+
+
 def test_a_file_is_refused_when_the_disk_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 100
