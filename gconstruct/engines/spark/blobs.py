@@ -22,6 +22,8 @@ INDEX, REQUEST = 0, 1
 LEFT_OUT, NUMBERS, CREATED = 0, 1, 2
 """What is sent to a piece, as the second item of a key: rows to leave out; numbers of its nodes; ids of created
 nodes."""
+SOURCE, TARGET, REPEATED = 0, 1, 2
+"""What is sent to a piece of edges: positions of sources and of targets; rows to leave out."""
 Columns = Mapping[str, np.ndarray | pa.Array]
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gconstruct import rules
 from gconstruct.encoding import TableState
+from gconstruct.engines.spark.blobs import SOURCE, TARGET
 from gconstruct.engines.spark.build_nodes import NodeBuild, Places, fit
 from gconstruct.engines.spark.cluster import Cluster
 from gconstruct.engines.spark.edges import EdgeRows, EdgeStages
-from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
+from gconstruct.engines.spark.ends import EndStages
 from gconstruct.engines.spark.files import BothDirections, EdgeFiles, GraphFolder, Written
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
+from gconstruct.engines.spark.repeated import RepeatedEdges
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import EXAMPLES, Problems
-from gconstruct.report.trace import Trace
+from gconstruct.report.trace import KEPT_EXAMPLES, Example, Trace
 from gconstruct.tables.plan import TablePlan
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig
@@ -61,6 +64,7 @@ class EdgeBuild:
         self._stages = EdgeStages(stages, Fitting(table, config, base))
         self._requests: Rows | None = None
         self._answers: Rows | None = None
+        self._left_out: Rows | None = None
         self.state: TableState | None = None
 
     @property
@@ -128,20 +132,52 @@ class EdgeBuild:
         key, name = self._stages.ends.table.plan.key, self._ends[side].name
         problems.add(rules.unknown_nodes(places, key, column, name, range(len(values)), values, edges, ids))
 
+    def check_repeated(self, problems: Problems, trace: Trace) -> None:
+        """What becomes of edges that are there already: they are left out, or a problem."""
+        if self.config.on_repeated_edge == "keep":
+            return
+        stages = RepeatedEdges(self._stages)
+        buckets = self._cluster.parallelism
+        ids = self._cluster.send(self._cluster.run(self._sent(), partial(stages.send, buckets)), buckets)
+        found = self._cluster.run(ids, stages.find)
+        sent = self._cluster.send(found, self._stages.ends.table.pieces)
+        report = self._cluster.report(sent)
+        count = report.counts["repeated"]
+        if not count:
+            return
+        first = sorted(report.notes)[:KEPT_EXAMPLES]
+        examples = self._cluster.collect(self._cluster.run(self._sent(), partial(stages.examples, first)))
+        places, ends = Places(place for place, _ in examples), [of_edge for _, of_edge in examples]
+        if self.config.on_repeated_edge == "error":
+            shown = range(min(EXAMPLES, len(ends)))
+            problem = rules.repeated_edges(places, self._stages.ends.table.plan.key, shown, ends)
+            problems.add(replace(problem, count=count))
+            return
+        self._left_out = sent
+        self.dropped["repeated edge"] = count
+        self.rows -= count
+        of_columns = [dict(zip(self._stages.ends.columns, of_edge, strict=False)) for of_edge in ends]
+        rows = [Example.of(places, i, *values.values()) for i, values in enumerate(of_columns)]
+        trace.dropped(self.key, "repeated edge", count, rows)
+
+    def _sent(self) -> Rows:
+        """What each piece has to know of its rows."""
+        assert self._answers is not None
+        return self._answers if self._left_out is None else self._cluster.together(self._answers, self._left_out)
+
     def fit(self, problems: Problems) -> None:
         """What the attributes need to know of all rows."""
-        self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._answers, problems)
+        self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._sent(), problems)
 
     def write(
         self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], problems: Problems, trace: Trace
     ) -> dict[EdgeType, list[Written]]:
         """Write the files, by partition, and set `schemas`; nothing when there are problems."""
         assert self.state is not None
-        assert self._answers is not None
         numberings = (self._ends[SOURCE].numbering(), self._ends[TARGET].numbering())
         both = BothDirections(tuple(self._edge_files(folder, files, numberings)))
         rows = EdgeRows(self._stages, self.state, numberings, len(both.directions), self.rows)
-        sent = self._cluster.send(self._cluster.run(self._answers, rows.send), both.receivers, in_order=True)
+        sent = self._cluster.send(self._cluster.run(self._sent(), rows.send), both.receivers, in_order=True)
         written = self._cluster.collect(self._cluster.run(sent, both.write))
         report: Report = written.pop()
         problems.add_all(report.problems)

@@ -15,9 +15,9 @@ import numpy as np
 from gconstruct.csc import position_dtype
 from gconstruct.encoding import TableState
 from gconstruct.encoding.splits import hashed_ids
-from gconstruct.engines.spark.blobs import ORDER, batch_of, pack, slices, split
+from gconstruct.engines.spark.blobs import ORDER, REPEATED, ROWS, SOURCE, TARGET, batch_of, pack, slices, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair
-from gconstruct.engines.spark.ends import SOURCE, TARGET, EndStages
+from gconstruct.engines.spark.ends import EndStages
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.report import Report
@@ -62,15 +62,20 @@ class EdgeStages:
             return None
         for name in table.data.schema.names:
             report.trace.nulls(self.ends.key, name, table.column(name).null_count)
+        sent = list(incoming)
         ends = self.ends.with_ends(table)
-        found = self.ends.found(ends, incoming)
-        positions = tuple(f.positions[codes] for f, codes in zip(found, ends.codes, strict=True))
-        order = tuple(f.order[codes] for f, codes in zip(found, ends.codes, strict=True))
+        found = self.ends.found(ends, sent)
         keep = self.ends.known(ends, found)
-        if not keep.all():
-            table = ends.table.keep(keep)
-            return KnownEdges(table, (positions[0][keep], positions[1][keep]), (order[0][keep], order[1][keep]))
-        return KnownEdges(ends.table, (positions[0], positions[1]), (order[0], order[1]))
+        kept = np.flatnonzero(keep)
+        for key, blob in sent:
+            if key[1] == REPEATED:
+                keep[kept[unpack(blob).column(ROWS).to_numpy()]] = False
+        codes = ends.codes if keep.all() else (ends.codes[SOURCE][keep], ends.codes[TARGET][keep])
+        return KnownEdges(
+            ends.table if keep.all() else ends.table.keep(keep),
+            (found[SOURCE].positions[codes[SOURCE]], found[TARGET].positions[codes[TARGET]]),
+            (found[SOURCE].order[codes[SOURCE]], found[TARGET].order[codes[TARGET]]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,20 @@ import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.engines.arrow.ids import dropped_rows, null_mask
-from gconstruct.engines.spark.blobs import IDS, INDEX, ORDER, POSITIONS, REQUEST, ROWS, joined, pack, split, unpack
+from gconstruct.engines.spark.blobs import (
+    IDS,
+    INDEX,
+    ORDER,
+    POSITIONS,
+    REQUEST,
+    ROWS,
+    SOURCE,
+    TARGET,
+    joined,
+    pack,
+    split,
+    unpack,
+)
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ids import Buckets, look_up
 from gconstruct.engines.spark.pieces import WorkTable
@@ -24,7 +37,6 @@ from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig
 
-SOURCE, TARGET = 0, 1
 _ASKED_AT_ONCE = 4_000_000
 """Ids that a bucket looks up together: its hash table is made anew for each time."""
 

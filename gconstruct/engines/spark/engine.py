@@ -181,6 +181,8 @@ class _Build:
                 before = len(self._problems)
                 if edge.ask(self._problems, self._trace):
                     edge.check(edge.find(indexes), self._problems, self._trace)
+                    if len(self._problems) == before:
+                        edge.check_repeated(self._problems, self._trace)
                     if self._known is not None:
                         edge.state = self._known.edge_state(config)
                     elif len(self._problems) == before:
@@ -274,8 +276,8 @@ def needs_one_machine(config: GraphConfig) -> Iterator[str]:
         if edge.hard_negatives is not None:
             yield (
                 f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark "
-                f"and several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions out, and run: "
-                "gsl partition"
+                f"and several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions "
+                "out, and run: gsl partition"
             )
     if config.add_to is not None:
         yield (

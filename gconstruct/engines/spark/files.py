@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.csc import csc_order
+from gconstruct.csc import sorted_ends
 from gconstruct.engines.spark.blobs import ORDER, joined, unpack
 from gconstruct.engines.spark.cluster import Pair, merged_reports
 from gconstruct.spill.columns import ColumnsWriter
@@ -152,7 +152,7 @@ def _sorted(batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch
     low, first = int(target.min()), int(order.min())
     counts = int(order.max()) - first + 1, int(target.max()) - low + 1
-    return batch.take(pa.array(csc_order(order - first, target - low, *counts)))
+    return batch.take(pa.array(sorted_ends(order - first, target - low, *counts)[0]))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.attributes import Attributes
+from gconstruct.attributes import empty_rows
 from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.encoding.table import Statistics
 from gconstruct.engines.spark.blobs import CREATED, IDS, Columns, batch_of, by_order, joined, pack, slices, split
@@ -151,7 +151,7 @@ class NodeRows:
         no_ids = pa.array([], pa.large_string())
         encoded = self.stages.fitting.encoder.apply(nothing, self.state, lambda: no_ids, Problems())
         assert encoded is not None
-        return {ID_COLUMN: ids, **Attributes(columns=encoded.columns).with_empty_rows(len(ids))}
+        return {ID_COLUMN: ids, **empty_rows(encoded.columns, len(ids))}
 
     def _created_ids(self, sent: list[Pair]) -> pa.Array:
         batches = by_order(pair for pair in sent if pair[0][1] == CREATED)

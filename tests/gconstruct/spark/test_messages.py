@@ -72,6 +72,12 @@ def null_ends(folder: Path) -> dict[str, Any]:
     return {"nodes": {"n": NODE}, "edges": [EDGE]}
 
 
+def repeated_edges(folder: Path) -> dict[str, Any]:
+    good(folder)
+    write(folder / "e-1.parquet", source=["a", "e", "b", "a"], target=["c", "a", "d", "c"])
+    return {"nodes": {"n": NODE}, "edges": [{**EDGE, "on_repeated_edge": "error"}]}
+
+
 def missing_numbers(folder: Path) -> dict[str, Any]:
     good(folder, x=[1.0, None, 2.0, None, None])
     return {"nodes": {"n": {**NODE, "features": {"x": "x"}}}}
@@ -147,7 +153,8 @@ def missing_files(folder: Path) -> dict[str, Any]:
 
 
 CASES: tuple[Callable[[Path], dict[str, Any]], ...] = (
-    null_ids, repeated_ids, many_repeated_ids, no_rows, unknown_nodes, one_unknown_node, null_ends, missing_numbers,
+    null_ids, repeated_ids, many_repeated_ids, no_rows, unknown_nodes, one_unknown_node, null_ends, repeated_edges,
+    missing_numbers,
     infinite_numbers, lists_of_two_lengths, too_large_for_float16, no_category, no_labels, unknown_splits,
     infinite_labels, several_tables, not_numbers, uneven_lines, unreadable, missing_files,
 )  # fmt: skip

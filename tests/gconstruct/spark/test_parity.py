@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gconstruct.transforms.base import TRANSFORMS
@@ -17,6 +18,8 @@ from ..tables import write
 from . import samples
 from .local_cluster import use
 from .parity import build_both, config_of
+
+RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,17 @@ def test_policies(tmp_path: Path, unknown: str, others: str, partitions: int) ->
     assert manifest.node("n").count == 5 + (3 if unknown == "create" else 0) + (
         1 if (unknown, others) == ("drop", "create") else 0
     )
+
+
+@pytest.mark.parametrize("unknown", ["drop", "create"])
+def test_repeated_edges(tmp_path: Path, unknown: str) -> None:
+    samples.tables(tmp_path, seed=3)
+    write(tmp_path / "link-9.parquet", source=["new", "new"], target=["item 1"] * 2, **samples.columns(RNG, 2))
+    graph = samples.graph()
+    graph["edges"][0] |= {"on_repeated_edge": "drop", "on_unknown_node": unknown}
+    graph["edges"][1] |= {"on_repeated_edge": "drop"}
+    manifest = build_both(tmp_path, graph)
+    assert manifest.dropped["edges.item:link:item: repeated edge"] > 1
 
 
 def test_more_partitions_than_nodes_and_empty_edges(tmp_path: Path) -> None:
