@@ -175,7 +175,8 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
+    # The known graph counts with its contents.
+    neutral = {"path", "memory", "like", "add_to", "on_leak", "report"}
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.

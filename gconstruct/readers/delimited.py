@@ -40,10 +40,8 @@ class CsvReader(Reader):
         for block in _BLOCKS:
             row = 0
             try:
-                with (
-                    open_text(file) as stream,
-                    pacsv.open_csv(stream, **_options(file, columns, options, block)) as csv_,
-                ):
+                how = _options(file, columns, options, block)  # reads the header: before, for streams in memory are one
+                with open_text(file) as stream, pacsv.open_csv(stream, **how) as csv_:
                     for batch in csv_:
                         row += batch.num_rows
                         if row > done:

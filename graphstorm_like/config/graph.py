@@ -15,6 +15,7 @@ from graphstorm_like.config.partitioners import PartitionsConfig
 from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
+from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
 
@@ -274,6 +275,8 @@ class EdgeConfig(TableConfig):
     without features. An end whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null end does: stop with an error, or leave the edge out."""
+    on_repeated_edge: Literal["keep", "drop", "error"] = "keep"
+    """What an edge with the same two ends as an earlier row does: keep it, leave it out, or stop with an error."""
 
     _relation_of_column = model_validator(mode="before")(first_relation)
 
@@ -338,6 +341,9 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
+    memory: MemorySize | None = None
+    """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in
+    the new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
     partitions: PartitionsConfig = RandomPartitions()
     """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"
