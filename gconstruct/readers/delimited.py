@@ -15,7 +15,7 @@ from gconstruct.inputs import InputFile
 from gconstruct.problems import EXAMPLES
 from gconstruct.readers.base import Header, Piece, Reader, UnreadableError, not_open, reason_of, register
 from gconstruct.readers.compression import not_compressed, open_text, plain_name
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _HEADER_BYTES = 1 << 20
 _BLOCKS = (16 << 20, 128 << 20, 1 << 30)
