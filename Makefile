@@ -37,7 +37,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev ## Tables of measurements
 	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,bench]"
 	$(BIN)/python $(DEBIAN)/build_tables.py --output $(DEBIAN)/tables
-	$(BIN)/python benchmarks/bench_construct.py --nodes 1000000 --edges 5000000
+	$(BIN)/python benchmarks/bench_construct.py --edges 5000000
 	$(BIN)/python benchmarks/bench_text.py $(DEBIAN)/pipeline.yaml
 	$(BIN)/python benchmarks/bench_gnn.py $(DEBIAN)/pipeline.yaml
 	$(BIN)/python benchmarks/bench_lm.py $(DEBIAN)/pipeline.yaml train.lm.dropout=0.0

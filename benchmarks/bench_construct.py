@@ -1,21 +1,21 @@
 """How fast and how large is construction? Synthetic tables with string ids -> rows/s, CPU seconds, peak memory.
 
-    python benchmarks/bench_construct.py --nodes 1000000 --edges 5000000
+    python benchmarks/bench_construct.py --edges 1000000 10000000 50000000 --memory 8GB
 
-Each case runs in a process of its own, so that its peak memory is its own. A row counts once: the nodes of the table
-and the edges of the table, not their reverses.
+A node for five edges, ids of 17 characters. Each case runs in a process of its own, so that its peak memory is its own,
+and beside it plain pyarrow, which reads the same tables and writes as many bytes as the graph has. A row counts once:
+the nodes and edges of the tables, not the reverses. With several sizes, the growth of the time is told.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import math
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +23,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from measure import table
+from measure import Clock, peak_rss_mb, table
+
+from graphstorm_like.files import fsync_path
 
 _WORDS = ("graph", "node", "edge", "language", "model", "neural", "network", "text", "table", "train")
 _TIMEOUT = 3600
+_CHUNK = 2_000_000  # rows that are generated at a time
 
 
 def make_tables(folder: Path, nodes: int, edges: int, file_format: str, seed: int = 0) -> dict[str, Any]:
     """Write item and link tables; returns the `graph:` configuration that reads them (without `path`)."""
     rng = np.random.default_rng(seed)
-    names = np.char.add("item-", np.arange(nodes).astype(str))
-    words = np.array(_WORDS)[rng.integers(0, len(_WORDS), (6, nodes))]
-    item = pa.table(
-        {
-            "id": pa.array(names),
-            "title": pa.array([" ".join(row) for row in words.T.tolist()]),
-            "price": rng.random(nodes),
-            "brand": pa.array(np.char.add("brand-", rng.integers(0, 50, nodes).astype(str))),
-            "kind": pa.array(np.array(_WORDS)[rng.integers(0, len(_WORDS), nodes)]),
-        }
-    )
+    _write(folder / f"item.{file_format}", [_items(rng, *part) for part in _parts(nodes)])
     # Squares of uniform draws: a few items get many links, as in real graphs.
-    ends = [pa.array(names).take(pa.array((rng.random(edges) ** 2 * nodes).astype(np.int64))) for _ in range(2)]
-    link = pa.table({"source": ends[0], "target": ends[1]})
-    for name, rows in (("item", item), ("link", link)):
-        path = folder / f"{name}.{file_format}"
-        if file_format == "csv":
-            pa.csv.write_csv(rows, path)
-        else:
-            pa.parquet.write_table(rows, path)
+    links = (
+        pa.table({end: _ids((rng.random(stop - start) ** 2 * nodes).astype(np.int64)) for end in ("source", "target")})
+        for start, stop in _parts(edges)
+    )
+    _write(folder / f"link.{file_format}", links)
     split = {"train": 0.8, "valid": 0.1, "test": 0.1}
     return {
         "base": str(folder),
@@ -76,26 +66,80 @@ def make_tables(folder: Path, nodes: int, edges: int, file_format: str, seed: in
     }
 
 
+def _parts(rows: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _CHUNK, rows)) for start in range(0, rows, _CHUNK)]
+
+
+def _ids(numbers: np.ndarray) -> pa.Array:
+    return pa.array(np.char.add("customer-", np.char.zfill(numbers.astype(str), 8)))
+
+
+def _items(rng: np.random.Generator, start: int, stop: int) -> pa.Table:
+    rows = stop - start
+    words = np.array(_WORDS)[rng.integers(0, len(_WORDS), (6, rows))]
+    return pa.table(
+        {
+            "id": _ids(np.arange(start, stop)),
+            "title": pa.array([" ".join(row) for row in words.T.tolist()]),
+            "price": rng.random(rows),
+            "brand": pa.array(np.char.add("brand-", rng.integers(0, 50, rows).astype(str))),
+            "kind": pa.array(np.array(_WORDS)[rng.integers(0, len(_WORDS), rows)]),
+        }
+    )
+
+
+def _write(path: Path, tables: Iterable[pa.Table]) -> None:
+    writer: Any = None
+    for part in tables:
+        if writer is None:
+            make = pa.csv.CSVWriter if path.suffix == ".csv" else pa.parquet.ParquetWriter
+            writer = make(path, part.schema)
+        writer.write_table(part)
+    writer.close()
+
+
 def run(
-    nodes: int = 200_000, edges: int = 1_000_000, formats: Sequence[str] = ("parquet", "csv")
+    edges: Sequence[int] = (1_000_000,),
+    formats: Sequence[str] = ("parquet",),
+    engines: Sequence[str] = ("arrow",),
+    memory: str | None = None,
+    folder: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """One row a format: rows, seconds, rows/s, CPU seconds, peak MB of memory, MB written."""
+    """One row a size, format and engine, after that of plain pyarrow. folder: where the tables and graphs go, for some
+    time; default: the system's temporary folder."""
     rows = []
-    for file_format in formats:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            graph = make_tables(folder, nodes, edges, file_format)
-            config = folder / "graph.json"
-            config.write_text(json.dumps({**graph, "path": str(folder / "graph")}))
-            done = subprocess.run(
-                [sys.executable, __file__, "--measure", str(config)],
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-            )
-            rows.append({"format": file_format, "nodes": nodes, "edges": edges, **json.loads(done.stdout)})
+    for size in edges:
+        for file_format in formats:
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                rows += _run_case(Path(name), size, file_format, engines, memory)
     return rows
+
+
+def _run_case(
+    folder: Path, edges: int, file_format: str, engines: Sequence[str], memory: str | None
+) -> list[dict[str, Any]]:
+    graph = make_tables(folder, edges // 5, edges, file_format)
+    what = {"format": file_format, "nodes": edges // 5, "edges": edges}
+    rows = []
+    for engine in engines:
+        target, config = folder / engine, folder / f"{engine}.json"
+        config.write_text(json.dumps({**graph, "path": str(target), "engine": engine, "memory": memory}))
+        rows.append({**what, "by": engine, **_process("--measure", str(config))})
+        if len(rows) == 1:  # the baseline writes as many bytes as a graph has
+            rows.insert(0, {**what, "by": "pyarrow", **_process("--baseline", str(folder), str(target))})
+    for row in rows[1:]:
+        row["times"] = round(row["seconds"] / rows[0]["seconds"], 1)
+    return rows
+
+
+def _process(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=False, capture_output=True, text=True, timeout=_TIMEOUT
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def measure(config: Path) -> dict[str, Any]:
@@ -104,19 +148,57 @@ def measure(config: Path) -> dict[str, Any]:
     from graphstorm_like.config.graph import GraphConfig
 
     graph = GraphConfig.model_validate_json(config.read_text())
-    started = time.perf_counter()
+    clock = Clock()
     manifest = build_graph(graph)
-    seconds = time.perf_counter() - started
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KB elsewhere
     rows = manifest.num_nodes + sum(e.count for e in manifest.edges if not e.is_reverse)
+    return _figures(clock, rows, sum(p.bytes for p in manifest.partitions))
+
+
+def baseline(tables: Path, graph: Path) -> dict[str, Any]:
+    """Read the tables and write the graph's files once more, with plain pyarrow and nothing else."""
+    files = sorted(graph.rglob("*.arrow"))
+    clock, rows, written = Clock(), 0, 0
+    read: Any
+    for path in sorted(tables.iterdir()):
+        if path.suffix in (".parquet", ".csv"):
+            read = pa.parquet.read_table(path) if path.suffix == ".parquet" else pa.csv.read_csv(path)
+            rows += read.num_rows
+            del read
+    for number, path in enumerate(files):
+        with pa.memory_map(str(path)) as source:
+            batches = pa.ipc.open_file(source).read_all()
+            with pa.OSFile(str(tables / f"copy-{number}"), "wb") as sink:
+                with pa.ipc.new_file(sink, batches.schema) as writer:
+                    writer.write_table(batches)
+                written += sink.tell()
+        fsync_path(tables / f"copy-{number}")
+    return _figures(clock, rows, written)
+
+
+def _figures(clock: Clock, rows: int, written: int) -> dict[str, Any]:
+    seconds = clock.wall
     return {
         "seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_mb": round(usage.ru_maxrss * unit / 1e6),
-        "written_mb": round(sum(p.bytes for p in manifest.partitions) / 1e6),
+        "cpu_seconds": round(clock.cpu, 2),
+        "peak_mb": round(peak_rss_mb()),
+        "written_mb": round(written / 1e6),
+        "times": 1.0,
     }
+
+
+def growth(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The exponent e of seconds = c * edges^e between the smallest and the largest size of each kind."""
+    lines = []
+    kinds = dict.fromkeys((row["format"], row["by"]) for row in rows)
+    for file_format, by in kinds:
+        same = [row for row in rows if (row["format"], row["by"]) == (file_format, by)]
+        first, last = same[0], same[-1]
+        if last["edges"] > first["edges"]:
+            ratio = math.log(last["edges"] / first["edges"])
+            exponents = [f"{math.log(last[k] / first[k]) / ratio:.2f} ({k})" for k in ("seconds", "cpu_seconds")]
+            lines.append(f"growth of {by}, {file_format}: {', '.join(exponents)}")
+    return lines
 
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -128,16 +210,23 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Print a table of the results."""
     parser = argparse.ArgumentParser(description="Measure graph construction on synthetic tables.")
-    parser.add_argument("--nodes", type=int, default=200_000)
-    parser.add_argument("--edges", type=int, default=1_000_000)
-    parser.add_argument("--formats", nargs="+", choices=("parquet", "csv"), default=["parquet", "csv"])
+    parser.add_argument("--edges", type=int, nargs="+", default=[1_000_000], help="Sizes; a node for five edges.")
+    parser.add_argument("--formats", nargs="+", choices=("parquet", "csv"), default=["parquet"])
+    parser.add_argument("--engine", nargs="+", default=["arrow"], help="Engines of graph.engine.")
+    parser.add_argument("--memory", help="graph.memory, e.g. 8GB")
+    parser.add_argument("--folder", type=Path, help="Where the tables and graphs go, for some time.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--baseline", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
         print(json.dumps(measure(options.measure)))
         return
-    rows = run(options.nodes, options.edges, options.formats)
+    if options.baseline is not None:
+        print(json.dumps(baseline(*options.baseline)))
+        return
+    rows = run(options.edges, options.formats, options.engine, options.memory, options.folder)
     print(format_table(rows))
+    print("\n".join(growth(rows)))
 
 
 if __name__ == "__main__":

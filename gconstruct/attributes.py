@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,15 +44,17 @@ class Attributes:
             columns[name] = values[order] if isinstance(values, np.ndarray) else values.take(pa.array(order))
         return columns
 
-    def with_empty_rows(self, count: int) -> dict[str, np.ndarray | pa.Array]:
-        """The columns with `count` rows added: zero features, black images, no label, no split, empty text."""
-        return {name: _extended(name, values, count) for name, values in self.columns.items()}
+
+def empty_rows(columns: Mapping[str, np.ndarray | pa.Array], count: int) -> dict[str, np.ndarray | pa.Array]:
+    """`count` rows of nodes that only edges name: zero features, black images, no label, no split, empty text. columns:
+    any rows, also none, that show the types"""
+    return {name: _empty(name, values, count) for name, values in columns.items()}
 
 
-def _extended(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarray | pa.Array:
+def _empty(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarray | pa.Array:
     if isinstance(values, pa.Array):
-        return pa.concat_arrays([values, pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))])
+        return pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))
     fill: float = 0
     if name.startswith(label_column("")):
         fill = _NO_LABELS[values.dtype.name]
-    return np.concatenate([values, np.full((count, *values.shape[1:]), fill, values.dtype)])
+    return np.full((count, *values.shape[1:]), fill, values.dtype)

@@ -175,7 +175,7 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
+    neutral = {"path", "memory", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
@@ -232,13 +232,13 @@ def _method_plugins(config: GraphConfig) -> dict[str, str]:
 def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
     """All splits of labels and edges, with their places in the YAML."""
     tables = {f"graph.nodes.{name}": node.labels for name, node in sorted(config.nodes.items())}
-    tables |= {f"graph.edges[{i}]": edge.labels for i, edge in enumerate(config.edges)}
+    tables |= {config.edge_key(i): edge.labels for i, edge in enumerate(config.edges)}
     for key, labels in tables.items():
         for name, label in labels.items():
             yield f"{key}.labels.{name}.split", label.split
     for i, edge in enumerate(config.edges):
         if edge.split is not None:
-            yield f"graph.edges[{i}].split", edge.split
+            yield f"{config.edge_key(i)}.split", edge.split
 
 
 def _input_files(config: GraphConfig) -> list[InputFile]:
@@ -251,7 +251,7 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
         for i, join in enumerate(node.join):
             files += inputs_of(f"graph.nodes.{name}.join[{i}]", join, config.base, problems)
     for i, edge in enumerate(config.edges):
-        files += inputs_of(f"graph.edges[{i}]", edge, config.base, problems)
+        files += inputs_of(config.edge_key(i), edge, config.base, problems)
     files += feature_files(config, problems)
     for key, split in _splits(config):
         for part, paths in split.files().items():

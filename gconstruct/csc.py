@@ -37,9 +37,7 @@ def sort_edges(
     source: np.ndarray, target: np.ndarray, num_sources: int, num_targets: int, attributes: Attributes
 ) -> SortedEdges:
     """Sort by target, then source, stably; count where each target starts."""
-    order = csc_order(source, target, num_sources, num_targets)
-    dtype = position_dtype(num_sources, num_targets)
-    source, target = source[order].astype(dtype), target[order].astype(dtype)
+    order, source, target = sorted_ends(source, target, num_sources, num_targets)
     indptr = np.zeros(num_targets + 1, np.int64)
     np.cumsum(np.bincount(target, minlength=num_targets), out=indptr[1:])
     repeated = int(np.count_nonzero((source[1:] == source[:-1]) & (target[1:] == target[:-1])))
@@ -47,20 +45,33 @@ def sort_edges(
     return SortedEdges(columns, indptr, repeated)
 
 
-def csc_order(source: np.ndarray, target: np.ndarray, num_sources: int, num_targets: int) -> np.ndarray:
-    """int64 (m): the stable order by target, then source.
+def sorted_ends(
+    source: np.ndarray, target: np.ndarray, num_sources: int, num_targets: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The stable order by target, then source, int64 (m), and both ends in that order (see `position_dtype`).
 
-    Target, source and row are packed into one 64-bit number, so that a plain sort suffices: 0.3 s for 5 million edges,
-    where np.lexsort takes 1.4 s. They fit while targets * sources * edges is below about 2**64.
+    Target, source and row are packed into one 64-bit number, so that a plain sort suffices, and the ends are unpacked
+    again: 0.39 s for 5 million edges, where np.lexsort takes 1.6 s, two stable argsorts 1.2 and pyarrow 1.0. They fit
+    while targets * sources * edges is below about 2**64.
     """
-    source_bits = max(num_sources - 1, 0).bit_length()
-    row_bits = max(len(source) - 1, 0).bit_length()
-    bits = source_bits + max(num_targets - 1, 0).bit_length()
-    if bits > 64:
-        return np.lexsort((source, target))
-    key = (target.astype(np.uint64) << np.uint64(source_bits)) | source.astype(np.uint64)
-    if bits + row_bits > 64:
-        return np.argsort(key, kind="stable")
-    packed = (key << np.uint64(row_bits)) | np.arange(len(key), dtype=np.uint64)
+    dtype = position_dtype(num_sources, num_targets)
+    source_bits, target_bits = (np.uint64(max(count - 1, 0).bit_length()) for count in (num_sources, num_targets))
+    row_bits = np.uint64(max(len(source) - 1, 0).bit_length())
+    if source_bits + target_bits + row_bits > 64:
+        order = np.lexsort((source, target))
+        return order, source[order].astype(dtype), target[order].astype(dtype)
+    packed = target.astype(np.uint64)
+    for low, bits in ((source.astype(np.uint64), source_bits), (np.arange(len(source), dtype=np.uint64), row_bits)):
+        packed <<= bits
+        packed |= low
     packed.sort()
-    return (packed & np.uint64((1 << row_bits) - 1)).astype(np.int64)
+    order = _take_low(packed, row_bits, np.int64)
+    source = _take_low(packed, source_bits, dtype)
+    return order, source, packed.astype(dtype)
+
+
+def _take_low(packed: np.ndarray, bits: np.uint64, dtype: type[np.int32 | np.int64]) -> np.ndarray:
+    """The low bits, which are shifted out of `packed`."""
+    low: np.ndarray = (packed & np.uint64((1 << int(bits)) - 1)).astype(dtype)
+    packed >>= bits
+    return low

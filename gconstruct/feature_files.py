@@ -34,4 +34,4 @@ def _features(config: GraphConfig) -> Iterator[tuple[str, FeatureConfig]]:
             yield f"graph.nodes.{node_type}.features.{name}", feature
     for number, edge in enumerate(config.edges):
         for name, feature in edge.features.items():
-            yield f"graph.edges[{number}].features.{name}", feature
+            yield f"{config.edge_key(number)}.features.{name}", feature

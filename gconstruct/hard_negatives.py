@@ -38,7 +38,7 @@ def number_hard_negatives(
     for number, edge in enumerate(config.edges):
         if edge.hard_negatives is None:
             continue
-        name, key = edge_name(edge.edge_type), f"graph.edges[{number}]"
+        name, key = edge_name(edge.edge_type), config.edge_key(number)
         path = folder / partition.folder / partition.edge_files[name]
         ids = _ids(files, edge.target)
         positions, unknown, example = _positions(open_file(path).column(HARD_NEGATIVES_COLUMN), edge, ids)

@@ -74,19 +74,19 @@ def _words(data: pa.Buffer | None, first: int, last: int) -> np.ndarray:
 
 def _hash_block(words: np.ndarray, starts: np.ndarray, start_state: int) -> np.ndarray:
     begin, remaining = starts[:-1], np.diff(starts)
-    state = _mix(np.uint64(start_state) ^ (remaining.astype(np.uint64) * np.uint64(_GOLDEN)))
+    state = mix(np.uint64(start_state) ^ (remaining.astype(np.uint64) * np.uint64(_GOLDEN)))
     active = np.flatnonzero(remaining > 0)
     at, remaining = begin[active], remaining[active]
     while active.size:  # once per 8 bytes of the longest string, over those that are long enough
         unused_bits = (8 * np.maximum(8 - remaining, 0)).astype(np.uint64)
         word = words[at] & (np.uint64(_MASK) >> unused_bits)
-        state[active] = _mix(state[active] ^ word)
+        state[active] = mix(state[active] ^ word)
         more = remaining > 8
         active, at, remaining = active[more], at[more] + 8, remaining[more] - 8
     return state
 
 
-def _mix(z: np.ndarray) -> np.ndarray:
+def mix(z: np.ndarray) -> np.ndarray:
     """splitmix64's finalizer with its increment: a bijection of 64 bits in which one changed bit changes about half."""
     z = z + np.uint64(_GOLDEN)
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
@@ -97,4 +97,4 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 def _mix_int(z: int) -> int:
     """`_mix` of one Python integer."""
-    return int(_mix(np.array([z], np.uint64))[0])
+    return int(mix(np.array([z], np.uint64))[0])

@@ -84,7 +84,7 @@ class KnownGraph:
         for i, edge in enumerate(config.edges):
             schema = known.get(edge_name(edge.edge_type))
             if schema is not None:
-                self._check_edge(f"graph.edges[{i}]", edge, schema, problems)
+                self._check_edge(config.edge_key(i), edge, schema, problems)
 
     def node_state(self, name: str) -> TableState:
         """For the node table of a type."""

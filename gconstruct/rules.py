@@ -50,6 +50,13 @@ def null_ends(table: Rows, key: str, column: str, bad: Bad) -> BadRows:
     return bad_rows(table, bad, [None] * EXAMPLES, f"column {column!r}", rule, _skip(key))
 
 
+def repeated_edges(table: Rows, key: str, bad: Bad, values: Values) -> BadRows:
+    """Edges with both ends of an earlier edge; `values` are their ends."""
+    rule = "another edge than those of earlier rows"
+    fix = f"Drop the rows or set {key}.on_repeated_edge: keep or drop"
+    return bad_rows(table, bad, values, "the edge", rule, fix)
+
+
 def unknown_nodes(
     table: Rows, key: str, column: str, node_type: str, bad: Bad, values: Values, edges: int, ids: int
 ) -> str:

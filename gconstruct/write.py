@@ -45,18 +45,23 @@ def _percent(character: str) -> str:
 
 def write_columns(path: Path, columns: Mapping[str, np.ndarray | pa.Array]) -> int:
     """Write one file and sync it to disk; returns its size in bytes."""
-    batch = pa.record_batch([_to_arrow(values) for values in columns.values()], names=list(columns))
-    _check_space(path, batch.nbytes)
-    options = pa.ipc.IpcWriteOptions(allow_64bit=batch.num_rows >= 2**31)
+    batch = pa.record_batch([to_arrow(values) for values in columns.values()], names=list(columns))
+    check_space(path, batch.nbytes)
     with open(path, "wb") as file:
-        with pa.ipc.new_file(file, batch.schema, options=options) as writer:
+        with pa.ipc.new_file(file, batch.schema, options=file_options(batch.num_rows)) as writer:
             writer.write_batch(batch)
         file.flush()
         os.fsync(file.fileno())
         return file.tell()
 
 
-def _to_arrow(values: np.ndarray | pa.Array) -> pa.Array:
+def file_options(rows: int) -> pa.ipc.IpcWriteOptions:
+    """How a file of one record batch with so many rows is written."""
+    return pa.ipc.IpcWriteOptions(allow_64bit=rows >= 2**31)
+
+
+def to_arrow(values: np.ndarray | pa.Array) -> pa.Array:
+    """numpy (n,) or (n, width) as a primitive array or fixed-size lists."""
     if isinstance(values, pa.Array):
         return values
     if values.ndim == 1:
@@ -64,7 +69,8 @@ def _to_arrow(values: np.ndarray | pa.Array) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), values.shape[1])
 
 
-def _check_space(path: Path, needed: int) -> None:
+def check_space(path: Path, needed: int) -> None:
+    """Raise a DataError when the disk of a new file has fewer than `needed` bytes left."""
     free = shutil.disk_usage(path.parent).free
     if needed + _MARGIN > free:
         raise DataError(

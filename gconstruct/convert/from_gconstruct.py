@@ -14,6 +14,7 @@ from gconstruct.convert.parts import (
     dtype,
     rank_gauss,
     strings,
+    vector_settings,
 )
 from gconstruct.convert.specs import EdgeSpec, FeatureSpec, GraphSpec, LabelSpec, NodeSpec
 from graphstorm_like.errors import ConfigError
@@ -111,10 +112,7 @@ def _feature(section: Section) -> FeatureSpec | None:
         section.notes.none(transform.key, _NO_TRANSFORM.get(name, f"{name}: there is no such feature"))
         section.close()
         return None
-    for key in ("separator", "truncate_dim"):  # a no-op may have them outside of `transform`
-        if key in section:
-            section.notes.none(section.path(key), _NO_OP_KEYS[key])
-            section.take(key, note=None)
+    spec.settings |= vector_settings(section)  # a no-op may have them outside of `transform`
     transform.close(NO_TEXT_KEYS)
     section.close()
     return spec
@@ -124,17 +122,10 @@ _NO_TRANSFORM = {
     "edge_dst_hard_negative": HARD_NEGATIVES,
     "tabular": "vectors of a foundation model for tables: compute them first, and give them as a column of lists",
 }
-_NO_OP_KEYS = {
-    "separator": "numbers divided by a character: make a list column of them",
-    "truncate_dim": "the first numbers of a vector: all are read",
-}
 
 
 def _no_op(transform: Section, spec: FeatureSpec) -> bool:
-    spec.settings["normalize"] = "none"
-    for key, reason in _NO_OP_KEYS.items():
-        if transform.take(key, note=None) is not None:
-            transform.notes.none(transform.path(key), reason)
+    spec.settings |= {"normalize": "none", **vector_settings(transform)}
     return True
 
 
@@ -149,13 +140,15 @@ def _text(transform: Section, spec: FeatureSpec) -> bool:
 
 def _max_min(transform: Section, spec: FeatureSpec) -> bool:
     spec.settings["normalize"] = "min_max"
-    low, high = transform.take("min_bound", note=None), transform.take("max_bound", note=None)
-    for key, bound in (("min_bound", low), ("max_bound", high)):
-        if bound is not None:
-            transform.notes.none(transform.path(key), "bounds of values: cut them in the table")
-    for key in ("min_val", "max_val"):
-        if transform.take(key, note=None) is not None:
-            transform.notes.near(transform.path(key), "smallest and largest number are taken from the table")
+    bounds = [transform.take(key) for key in ("min_bound", "max_bound")]
+    if bounds != [None, None]:
+        spec.settings["clip"] = [None if bound is None else float(bound) for bound in bounds]
+    ends = [transform.take(key) for key in ("min_val", "max_val")]
+    if None not in ends:
+        spec.settings["range"] = [float(end) for end in ends]
+    elif ends != [None, None]:
+        key = "min_val" if ends[1] is None else "max_val"
+        transform.notes.near(transform.path(key), "one end alone: both are taken from the table")
     return True
 
 
@@ -167,10 +160,9 @@ def _standard(transform: Section, spec: FeatureSpec) -> bool:
 
 
 def _ranks(transform: Section, spec: FeatureSpec) -> bool:
-    spec.settings |= rank_gauss(transform, "name")
-    for key in ("epsilon", "uniquify"):
-        if transform.take(key, note=None) is not None:
-            transform.notes.near(transform.path(key), "equal numbers get one rank, and no value is infinite")
+    spec.settings |= rank_gauss(transform)
+    if transform.take("uniquify", note=None) is not None:
+        transform.notes.near(transform.path("uniquify"), "equal numbers have one rank, the middle of theirs")
     return True
 
 

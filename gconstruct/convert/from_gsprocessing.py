@@ -11,15 +11,14 @@ from gconstruct.convert.parts import (
     custom_split,
     drawn_split,
     dtype,
-    numeric_allows,
     rank_gauss,
     strings,
+    vector_settings,
 )
 from gconstruct.convert.specs import EdgeSpec, FeatureSpec, GraphSpec, LabelSpec, NodeSpec
 from graphstorm_like.errors import ConfigError
 
 _NORMALIZERS = {"none": "none", "min-max": "min_max", "standard": "standard"}
-_NUMBERS_IN_TEXT = "numbers divided by a character: make a list column of them"
 
 
 def is_gsprocessing(data: Any) -> bool:
@@ -137,41 +136,23 @@ def _feature(section: Section) -> FeatureSpec | None:
 
 
 def _no_op(kwargs: Section, spec: FeatureSpec) -> bool:
-    spec.settings["normalize"] = "none"
-    _vectors(kwargs)
+    spec.settings |= {"normalize": "none", **vector_settings(kwargs)}
     return True
 
 
-def _vectors(kwargs: Section) -> None:
-    if kwargs.take("separator", note=None) is not None:
-        kwargs.notes.none(kwargs.path("separator"), _NUMBERS_IN_TEXT)
-    if kwargs.take("truncate_dim", note=None) is not None:
-        kwargs.notes.none(kwargs.path("truncate_dim"), "the first numbers of a vector: all are read")
-
-
-def _imputed(kwargs: Section) -> dict[str, Any]:
-    imputer = kwargs.take("imputer", "none")
-    if imputer == "none":
-        return {}
-    if numeric_allows("missing", imputer):
-        return {"missing": imputer}
-    kwargs.notes.near(kwargs.path("imputer"), f"{imputer}: became mean")
-    return {"missing": "mean"}
-
-
 def _numbers(kwargs: Section, spec: FeatureSpec) -> bool:
-    normalizer = str(kwargs.take("normalizer", "none"))
-    missing = _imputed(kwargs)
-    _vectors(kwargs)
+    normalizer, imputer = str(kwargs.take("normalizer", "none")), str(kwargs.take("imputer", "none"))
+    missing = {} if imputer == "none" else {"missing": imputer}
     if normalizer in ("rank-gauss", "rank_gauss"):
-        if kwargs.take("epsilon", note=None) is not None:
-            kwargs.notes.near(kwargs.path("epsilon"), "no value is infinite without it")
-        spec.settings |= rank_gauss(kwargs, "normalizer") or {"normalize": "standard", **missing}
+        spec.settings |= rank_gauss(kwargs)
+        if missing:
+            kwargs.notes.near(kwargs.path("imputer"), f"{imputer}: became 0, the middle of the ranks")
+            spec.settings["missing"] = "zero"
         return True
     if normalizer == "standard":
         said = "standard: (x - mean) / deviation; GraphStorm divides by the sum"
         kwargs.notes.near(kwargs.path("normalizer"), said)
-    spec.settings |= {"normalize": _NORMALIZERS.get(normalizer, "none"), **missing}
+    spec.settings |= {"normalize": _NORMALIZERS.get(normalizer, "none"), **missing, **vector_settings(kwargs)}
     return normalizer in _NORMALIZERS
 
 

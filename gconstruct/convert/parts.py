@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from gconstruct.convert.notes import Section
-from graphstorm_like.config.choice import members_of
-from graphstorm_like.config.features import FeatureConfig
-from graphstorm_like.config.features.numeric import NumericFeature
 from graphstorm_like.errors import ConfigError
 
 DEFAULT_SPLIT = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -23,19 +20,6 @@ def strings(value: Any, key: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
         raise ConfigError(f"{key}: must be text or a list of texts (got {value!r})")
     return list(values)
-
-
-def has_encoding(tag: str) -> bool:
-    """Whether there is a feature of this kind."""
-    return tag in (members_of(FeatureConfig) or {})
-
-
-def numeric_allows(key: str, value: Any = None) -> bool:
-    """Whether numeric features have a key, and allow a value of it."""
-    field = NumericFeature.model_fields.get(key)
-    if field is None:
-        return False
-    return value is None or value in getattr(field.annotation, "__args__", (value,))
 
 
 def dtype(value: Any, key: str, section: Section) -> dict[str, Any]:
@@ -90,9 +74,14 @@ def bucket_settings(transform: Section) -> dict[str, Any]:
     return {"encode": "bucket", "edges": edges} | ({"window": float(window)} if window else {})
 
 
-def rank_gauss(section: Section, key: str) -> dict[str, Any]:
-    """Ranks as normal quantiles, where there is such a feature."""
-    if has_encoding("rank_gauss"):
-        return {"encode": "rank_gauss"}
-    section.notes.near(section.path(key), "rank_gauss: became normalize: standard")
-    return {}
+def rank_gauss(transform: Section) -> dict[str, Any]:
+    """Ranks as a normal distribution."""
+    epsilon = transform.take("epsilon")
+    return {"encode": "rank_gauss"} | ({"epsilon": float(epsilon)} if epsilon and 0 < epsilon < 0.5 else {})
+
+
+def vector_settings(transform: Section) -> dict[str, Any]:
+    """`separator` and `truncate_dim` of vectors."""
+    separator, dims = transform.take("separator"), transform.take("truncate_dim")
+    settings = {} if separator is None else {"separator": str(separator)}
+    return settings | ({"dims": int(dims)} if dims else {})

@@ -147,16 +147,18 @@ def _add_text(entry: dict[str, Any], feature: FeatureSpec, notes: Notes, models:
 
 
 def _add_features(entry: dict[str, Any], feature: FeatureSpec, notes: Notes) -> None:
-    """One feature a column: several columns under one name get a number each."""
+    """Several columns of numbers are one feature; with another encoding each is one."""
     wanted = as_name(feature.name or feature.columns[0])
-    several = len(feature.columns) > 1
-    for number, column in enumerate(feature.columns):
-        name = f"{wanted}_{number}" if several else wanted
-        entry.setdefault("features", {})[name] = {"column": column, **feature.settings}
-    if several:
-        notes.near(
-            f"{feature.key}.feature_col", f"{len(feature.columns)} columns became as many features, {wanted}_0 ..."
-        )
+    features = entry.setdefault("features", {})
+    if len(feature.columns) == 1:
+        features[wanted] = {"column": feature.columns[0], **feature.settings}
+    elif "encode" not in feature.settings and not {"separator", "dims"} & set(feature.settings):
+        features[wanted] = {"columns": feature.columns, **feature.settings}
+    else:
+        for number, column in enumerate(feature.columns):
+            features[f"{wanted}_{number}"] = {"column": column, **feature.settings}
+        said = f"{len(feature.columns)} columns became as many features, {wanted}_0 ..."
+        notes.near(f"{feature.key}.feature_col", said)
 
 
 def _add_label(entry: dict[str, Any], label: LabelSpec) -> None:

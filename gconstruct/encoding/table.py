@@ -175,7 +175,7 @@ class TableEncoder:
             pixels = encode_image(image, table.source(image.column, f"{self._key}.image.{name}", problems), self._base)
             if pixels is not None:
                 out.columns[image_column(name)] = pixels
-        if isinstance(self._config, EdgeConfig) and self._config.hard_negatives is not None:
+        if self._config.hard_negatives is not None:
             # Ids: the positions of nodes are known once all tables are read.
             out.columns[HARD_NEGATIVES_COLUMN] = joined_ids(table, self._config.hard_negatives)
         return out if len(problems) == before else None

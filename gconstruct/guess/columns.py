@@ -42,6 +42,8 @@ def columns_of(table: TableFacts, taken: Collection[str], left_out: Mapping[str,
             while name in columns.features:
                 name += "_too"
             columns.features[name] = ({"column": facts.name, **(role.settings or {})}, role.why)
+        elif role.kind == "many":
+            columns.features[as_name(facts.name)] = ({"column": facts.name, "encode": "hashing"}, role.why)
         elif role.kind == "text":
             columns.texts.append(facts.name)
             columns.words += facts.words

@@ -41,9 +41,9 @@ class ColumnFacts:
     median: float | None = None
     mean: float | None = None
     width: int | None = None
-    """Of lists of numbers that all have this many."""
+    """Of lists of numbers, or of numbers in a string, that all have this many."""
     separator: str | None = None
-    """What divides the categories of a string, if one does."""
+    """What divides the categories or numbers of a string, if something does."""
     values: tuple[str, ...] = ()
     """Distinct values in the sample when they are few, sorted."""
     item_count: int = 0

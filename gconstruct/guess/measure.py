@@ -70,6 +70,8 @@ def look(name: str, column: pa.ChunkedArray, untyped: bool) -> ColumnFacts:
     if data_type != column.type:
         column = pc.cast(column, data_type)
     kind = kind_of(data_type)
+    if kind == "time" and not (pa.types.is_date(data_type) or pa.types.is_timestamp(data_type)):
+        kind = "other"  # times of a day, durations
     rows, nulls = len(column), column.null_count
     facts = ColumnFacts(name, kind, untyped, rows, nulls, sample_rows=rows - nulls)
     if kind.startswith("list of "):
@@ -97,11 +99,12 @@ def _look_at_strings(facts: ColumnFacts, column: pa.ChunkedArray, untyped: bool)
     values = sorted(pc.unique(present).to_pylist()) if distinct <= _FEW else []
     blanks = pc.count_substring_regex(pc.utf8_trim_whitespace(present), r"\s+")
     words = (pc.mean(blanks).as_py() or 0.0) + 1.0 if len(present) else 0.0
-    separator, items = _separator(present)
+    vector = _vector(present)
+    separator, items, width = (*_separator(present), None) if vector is None else (vector[0], 0, vector[1])
     return replace(
         facts, kind=kind, distinct=distinct, sample_distinct=distinct, words=words,
         length=pc.mean(pc.utf8_length(present)).as_py() or 0.0, values=tuple(values), separator=separator,
-        item_count=items,
+        item_count=items, width=width,
     )  # fmt: skip
 
 
@@ -138,6 +141,17 @@ def _separator(present: pa.ChunkedArray) -> tuple[str | None, int]:
         if distinct <= len(parts) / 3 and mean_length <= 40:
             return separator, distinct
     return None, 0
+
+
+def _vector(present: pa.ChunkedArray) -> tuple[str, int] | None:
+    """What divides the numbers of strings that hold a vector each, and how many they are."""
+    head = present.slice(0, 1_000)
+    for separator in (";", "|", ",", " "):
+        parts = pc.split_pattern(head, separator)
+        lengths = pc.unique(pc.list_value_length(parts)).to_pylist()
+        if len(lengths) == 1 and lengths[0] > 1 and _all_match(pc.list_flatten(parts), _FLOAT):
+            return separator, int(lengths[0])
+    return None
 
 
 def _look_at_numbers(facts: ColumnFacts, column: pa.ChunkedArray) -> ColumnFacts:

@@ -8,8 +8,6 @@ from typing import Any
 from gconstruct.guess.facts import ColumnFacts
 from gconstruct.guess.names import ID_WORDS, words
 from gconstruct.kinds import NUMBERS
-from graphstorm_like.config.choice import members_of
-from graphstorm_like.config.features import FeatureConfig
 
 MAX_CATEGORIES = 256
 MAX_CLASSES = 1_000
@@ -72,10 +70,9 @@ def _list_role(facts: ColumnFacts) -> Role:
 
 
 def _date_role(facts: ColumnFacts) -> Role:
-    encoders = members_of(FeatureConfig) or {}
-    if "date" in encoders:
-        return Role("feature", "dates", {"encode": "date"})
-    return Role("none", "dates are no feature yet: make a number of them, e.g. days since a fixed date")
+    """Parts of the date, as the default of that feature has them."""
+    missing = {"missing": "zero"} if facts.nulls or not facts.whole else {}
+    return Role("feature", f"{facts.distinct:,} different dates", {"encode": "date", **missing})
 
 
 def _missing(facts: ColumnFacts) -> dict[str, Any]:
@@ -104,6 +101,9 @@ def _has_long_tail(facts: ColumnFacts) -> bool:
 
 
 def _string_role(facts: ColumnFacts) -> Role:
+    if facts.width is not None:
+        settings = {"separator": facts.separator, "normalize": "none"}
+        return Role("feature", f"{facts.width} numbers a row, divided by '{facts.separator}'", settings)
     if facts.separator is not None:
         settings = {"encode": "multi_hot", "separator": facts.separator}
         return Role("feature", f"{facts.item_count:,} categories divided by '{facts.separator}'", settings)

@@ -40,15 +40,14 @@ class CsvReader(Reader):
         for block in _BLOCKS:
             row = 0
             try:
-                with (
-                    open_text(file) as stream,
-                    pacsv.open_csv(stream, **_options(file, columns, options, block)) as csv_,
-                ):
+                how = _options(file, columns, options, block)  # reads the header: before, for streams in memory are one
+                with open_text(file) as stream, pacsv.open_csv(stream, **how) as csv_:
                     for batch in csv_:
+                        given = max(0, min(done - row, batch.num_rows))  # before a larger block started again
                         row += batch.num_rows
                         if row > done:
                             done = row
-                            yield batch.select(list(columns))
+                            yield batch.select(list(columns)).slice(given)
                 return
             except pa.ArrowInvalid as err:
                 if _is_header_alone(file, err):

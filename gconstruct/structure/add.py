@@ -14,18 +14,18 @@ from gconstruct.manifest import Construction
 from gconstruct.opened import GraphFiles
 from gconstruct.rewrite import rewrite
 from gconstruct.structure.base import STRUCTURES, Edges
-from graphstorm_like.config.features.structure import StructureFeature
+from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import FeatureSchema, feature_column
 
 
-def structure_features(config: GraphConfig) -> dict[str, dict[str, StructureFeature]]:
+def structure_features(config: GraphConfig) -> dict[str, dict[str, FeatureConfig]]:
     """By node type and name; node types without any are left out."""
-    chosen: dict[str, dict[str, StructureFeature]] = {}
+    chosen: dict[str, dict[str, FeatureConfig]] = {}
     for node_type, node in config.nodes.items():
         for name, feature in node.features.items():
-            if isinstance(feature, StructureFeature):
+            if not feature.of_columns:
                 chosen.setdefault(node_type, {})[name] = feature
     return chosen
 
@@ -52,12 +52,12 @@ def add_structure(config: GraphConfig, folder: Path, graph: Construction, say: C
     return Construction(nodes, graph.edges, [whole], graph.dropped)
 
 
-def _state(schema: FeatureSchema, feature: StructureFeature) -> dict[str, Any]:
+def _state(schema: FeatureSchema, feature: FeatureConfig) -> dict[str, Any]:
     return {key: value for key, value in schema.fitted.items() if key not in type(feature).model_fields}
 
 
 def _made(
-    feature: StructureFeature, edges: Edges, node_type: str, key: str, state: dict[str, Any] | None
+    feature: FeatureConfig, edges: Edges, node_type: str, key: str, state: dict[str, Any] | None
 ) -> tuple[np.ndarray, FeatureSchema]:
     """state: that of another graph; None: of this one."""
     structure = STRUCTURES.of(feature)(feature)

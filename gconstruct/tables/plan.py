@@ -74,6 +74,7 @@ class TablePlan:
     files: list[InputFile]
     needs: list[Need]
     columns: dict[str, ColumnPlan] = field(default_factory=dict)
+    """Those of the table itself come first, then those of each of `joins`"""
     pieces: list[TablePiece] = field(default_factory=list)
     """All of them, in the order of the table's rows"""
     path_columns: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -88,15 +89,16 @@ class TablePlan:
         """The columns as they are once they are cast."""
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
-    def column(self, name: str) -> ColumnPlan:
-        """Of this table, or of one that is joined to it."""
-        plans = (self, *(join.plan for join in self.joins))
-        return next(plan.columns[name] for plan in plans if name in plan.columns)
+    @property
+    def own_columns(self) -> dict[str, ColumnPlan]:
+        """Without those of joined tables."""
+        joined = {name for join in self.joins for name in join.columns}
+        return {name: column for name, column in self.columns.items() if name not in joined}
 
     def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
         """The columns that are read from a file: all but those that its path names."""
         by_path = self.path_columns.get(file.path, {})
-        return {name: column.type for name, column in self.columns.items() if name not in by_path}
+        return {name: column.type for name, column in self.own_columns.items() if name not in by_path}
 
 
 @dataclass(slots=True)
@@ -187,7 +189,9 @@ def _node_plan(key: str, node: NodeConfig, base: str | None, problems: Problems)
     for table, own, column in zip(opened[1:], by_table[1:], ids, strict=True):
         id_need = Need(column, "id", f"{table.plan.key}.id")
         joined = _planned(table, [id_need, *own], problems)
-        plan.joins.append(Join(joined, column, id_column, node.on_bad_id == "skip"))
+        join_plan = Join(joined, column, id_column, node.on_bad_id == "skip")
+        plan.joins.append(join_plan)
+        plan.columns |= {name: joined.columns[name] for name in join_plan.columns}
     return plan
 
 

@@ -84,7 +84,8 @@ def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, r
             yield with_columns(table, plan.joins, others)
             given += 1
     if len(problems) == before and not given:
-        yield with_columns(Table(plan, plan.schema.empty_table(), []), plan.joins, others)
+        own = plan.schema.empty_table().select(list(plan.own_columns))
+        yield with_columns(Table(plan, own, []), plan.joins, others)
 
 
 def _gathered(plan: TablePlan, read: Iterable[tuple[str, int, pa.Table]], rows_per_batch: int) -> Iterator[Table]:
@@ -135,7 +136,7 @@ class _Caster:
         """The planned columns. first_row: rows of the file before these."""
         by_path = self._plan.path_columns.get(file.path, {})
         columns = {}
-        for name, planned in self._plan.columns.items():
+        for name, planned in self._plan.own_columns.items():
             if name in by_path:
                 value = pa.scalar(by_path[name], pa.large_string())
                 column = pa.chunked_array([pa.repeat(value, rows.num_rows)])

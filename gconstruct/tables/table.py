@@ -110,6 +110,12 @@ class Table:
         joined = [Joined(other.table, other.columns, other.rows[mask]) for other in self.joined]
         return Table(self.plan, self.data.filter(pa.array(mask)), self.segments, rows, joined=joined)
 
+    def slice(self, start: int, end: int) -> Table:
+        """Consecutive rows."""
+        rows = np.arange(start, end) if self.rows is None else self.rows[start:end]
+        joined = [Joined(other.table, other.columns, other.rows[start:end]) for other in self.joined]
+        return Table(self.plan, self.data.slice(start, end - start), self.segments, rows, joined=joined)
+
     def source(self, name: str, key: str, problems: Problems) -> Source:
         """A column for what `key` names in the YAML."""
         other = next((joined for joined in self.joined if name in joined.columns), None)
@@ -118,7 +124,7 @@ class Table:
 
     def untyped(self, name: str) -> bool:
         """From CSV only: strings that may stand for integers."""
-        return self.plan.column(name).untyped
+        return self.plan.columns[name].untyped
 
     def label(self) -> str:
         """'items.parquet' or 'items.parquet and 3 more files'"""

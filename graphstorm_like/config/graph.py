@@ -16,6 +16,7 @@ from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.rows import CsvOptions, JoinConfig, RowsConfig, check_one_place
+from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
 
@@ -163,6 +164,11 @@ class NodeConfig(Strict):
         """Whether rows name its nodes, rather than edges."""
         return bool(self.files) or self.sql is not None
 
+    @property
+    def hard_negatives(self) -> None:
+        """Only edges have them."""
+        return None
+
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
         check_one_place(self)
@@ -184,11 +190,6 @@ def _relation_or_bool(value: Any) -> Any:
     return value
 
 
-def _relation_may_miss(schema: dict[str, Any]) -> None:
-    """For editors: `relation_column` takes its place."""
-    schema["required"].remove("relation")
-
-
 class HardNegativesColumn(Strict):
     """Wrong targets of an edge that are hard to tell from the true one, for `task.negatives.type: hard`."""
 
@@ -198,6 +199,11 @@ class HardNegativesColumn(Strict):
     """What divides the ids of a string; blanks around them do not count."""
     count: PositiveInt = 8
     """At most this many of an edge are kept, the first of them; each takes 4 or 8 bytes per edge."""
+
+
+def _relation_may_miss(schema: dict[str, Any]) -> None:
+    """For editors: `relation_column` takes its place."""
+    schema["required"].remove("relation")
 
 
 class EdgeConfig(TableConfig):
@@ -233,6 +239,8 @@ class EdgeConfig(TableConfig):
     without features. An end whose type has no table takes its ids from the edges that remain."""
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null end does: stop with an error, or leave the edge out."""
+    on_repeated_edge: Literal["keep", "drop", "error"] = "keep"
+    """What an edge with the same two ends as an earlier row does: keep it, leave it out, or stop with an error."""
 
     _relation_of_column = model_validator(mode="before")(first_relation)
 
@@ -297,6 +305,9 @@ class GraphConfig(Strict):
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
     """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
+    memory: MemorySize | None = None
+    """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in
+    the new folder. Default: half of what the machine or the container has. The graph does not depend on it."""
     partitions: PartitionsConfig = RandomPartitions()
     """How many partitions, and which nodes go where."""
     on_leak: Literal["warn", "error", "ignore"] = "warn"

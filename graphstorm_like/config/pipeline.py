@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
-from graphstorm_like.config.features.structure import StructureFeature
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
@@ -207,9 +206,8 @@ def _check_structure(graph: GraphConfig) -> Iterator[Problem]:
     edge_types = [edge.edge_type for edge in graph.edges]
     for node_type, node in graph.nodes.items():
         for name, feature in node.features.items():
-            if isinstance(feature, StructureFeature):
-                at = ("graph", "nodes", node_type, "features", name)
-                yield from below(at, feature.check_edges(node_type, edge_types))
+            at = ("graph", "nodes", node_type, "features", name)
+            yield from below(at, feature.check_edges(node_type, edge_types))
 
 
 def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from gconstruct.spill.columns import ColumnsWriter
 from gconstruct.write import write_columns
 from graphstorm_like.config.graph import GraphConfig
 
@@ -60,3 +62,17 @@ def fail_at(module: Any, when: int, error: BaseException, monkeypatch: pytest.Mo
         return write_columns(path, columns)
 
     monkeypatch.setattr(module, "write_columns", failing)
+
+
+def fail_at_batches(when: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `when`-th file of columns that come in batches is not written: an error instead."""
+    calls: list[ColumnsWriter] = []
+    finish = ColumnsWriter.finish
+
+    def failing(self: ColumnsWriter, first: Sequence[str] = ()) -> int:
+        calls.append(self)
+        if len(calls) == when:
+            raise error
+        return finish(self, first)
+
+    monkeypatch.setattr(ColumnsWriter, "finish", failing)

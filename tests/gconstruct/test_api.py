@@ -108,9 +108,8 @@ def test_it_is_built_again_when_the_table_changes(tmp_path: Path) -> None:
     build(NUMBERS)
     build(NUMBERS)
     assert lines[-1] == f"{tmp_path / 'g'} is up to date"
-    lines.clear()
     build([1.0, 2.0, 3.0])
-    assert any(line.startswith(f"{tmp_path / 'g'}: 3 nodes") for line in lines)
+    assert any(line.startswith(f"{tmp_path / 'g'}: 3 nodes") for line in lines[-2:])
     assert held_table("table://nodes.item") is None, "nothing is kept"
 
 

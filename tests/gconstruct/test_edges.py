@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from gconstruct import build_graph
 from gconstruct import csc as module
-from gconstruct.csc import csc_order
-from gconstruct.engines.arrow.ids import Ends
+from gconstruct.csc import sorted_ends
 
 from .tables import graph, item, link, read, write
 
@@ -186,14 +185,7 @@ def test_order_is_that_of_lexsort(edges: int, sources: int, targets: int, seed: 
     expected = np.lexsort((source, target)).tolist()
     # These counts take the three ways: packed with the row, key alone, and too large for one number.
     for counts in ((sources, targets), (2**31, 2**33), (2**40, 2**40)):
-        assert csc_order(source, target, *counts).tolist() == expected
-
-
-def test_ends_keep_only_what_is_used() -> None:
-    ends = Ends(np.array([4, -1, -1, -1]), np.array([1, 2, 3]), np.array([0, 1, 0]), pa.array(["x", "y"]))
-    kept = ends.keep(np.array([True, False, True, False]))
-    assert kept.positions.tolist() == [4, -1]
-    assert (kept.unresolved.tolist(), kept.codes.tolist(), kept.uniques.to_pylist()) == ([1], [0], ["y"])
+        assert sorted_ends(source, target, *counts)[0].tolist() == expected
 
 
 def test_many_nodes_need_wide_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

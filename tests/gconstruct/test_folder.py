@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from gconstruct import build_graph, is_current
-from gconstruct.engines.arrow import engine
 from gconstruct.write import file_names
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import SET_ASIDE, new_folder
 from graphstorm_like.graph.schema import read_manifest
 
-from .tables import fail_at, graph, item, link, write
+from .tables import fail_at_batches, graph, item, link, write
 
 
 @pytest.fixture
@@ -40,14 +39,14 @@ def left(folder: Path) -> list[str]:
 def test_nothing_is_left_when_writing_fails(
     error: type[BaseException], when: int, config: GraphConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_at(engine, when, error(), monkeypatch)
+    fail_at_batches(when, error(), monkeypatch)
     with pytest.raises(error):
         build_graph(config)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["items.parquet", "links.parquet"]
 
 
 def test_an_error_of_the_disk_is_told(config: GraphConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_at(engine, 2, OSError(28, "No space left on device"), monkeypatch)
+    fail_at_batches(2, OSError(28, "No space left on device"), monkeypatch)
     with pytest.raises(DataError) as caught:
         build_graph(config)
     path = tmp_path / "out" / "graph"
@@ -63,7 +62,7 @@ def test_the_old_graph_stays_when_the_new_one_fails(
 ) -> None:
     old = build_graph(config)
     with monkeypatch.context() as patch:
-        fail_at(engine, 3, RuntimeError(), patch)
+        fail_at_batches(3, RuntimeError(), patch)
         with pytest.raises(RuntimeError):
             build_graph(config, force=True)
     assert left(tmp_path) == ["graph"]
@@ -105,9 +104,9 @@ def test_a_killed_build_leaves_no_graph_and_the_next_one_tidies_up(config: Graph
     code = (
         "import os, signal, sys\n"
         "from gconstruct import build_graph\n"
-        "from gconstruct.engines.arrow import engine\n"
+        "from gconstruct.engines.arrow import sort\n"
         "from graphstorm_like.config.graph import GraphConfig\n"
-        "engine.sort_edges = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sort.Pointers = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "build_graph(GraphConfig.model_validate_json(sys.argv[1]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, config.model_dump_json()], check=False, timeout=60)

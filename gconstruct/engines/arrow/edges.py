@@ -1,107 +1,304 @@
-"""Edge tables -> the node positions of their ends, and their attributes.
+"""One edge table -> the numbers of its ends, and its attributes, spooled for the sort.
 
-In: a Table with two id columns, and the ids of both node types. Out: EdgeRows in the order of the table.
+Rows pass through stages, each a stream of (rows, source numbers, target numbers): without null ends, looked up, without
+unknown nodes, with the nodes that they add, without repeated edges, fitted, applied. A stage that needs all rows before
+the next one can start (ids on disk, repeated edges, a fit) keeps them in a spool.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.encoding import TableEncoder, TableState
-from gconstruct.encoding.splits import hashed_ids
-from gconstruct.engines.arrow.attributes import whole_table
-from gconstruct.engines.arrow.ids import Ends, NodeIds, dropped_rows, null_mask
-from gconstruct.problems import EXAMPLES, Problems
-from gconstruct.report.trace import Dropped
+from gconstruct.encoding.table import Columns
+from gconstruct.engines.arrow.encode import Encoding, Fitted
+from gconstruct.engines.arrow.ids import null_mask
+from gconstruct.engines.arrow.nodes import Nodes
+from gconstruct.engines.arrow.unknown import UnknownNodes
+from gconstruct.engines.arrow.work import DroppedRows, TableSpool, Work, read_rows
+from gconstruct.known import KnownGraph
+from gconstruct.problems import Problems
+from gconstruct.report.trace import Step
+from gconstruct.spill.edge_sort import EdgeSpool
+from gconstruct.spill.id_map import Round
+from gconstruct.spill.ordered import ordered_map
+from gconstruct.spill.repeated_edges import RepeatedEdges
+from gconstruct.tables.plan import TablePlan
 from gconstruct.tables.table import Table
+from gconstruct.write import to_arrow
 from graphstorm_like.config.graph import EdgeConfig
+from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
+
+_KNOWN_ROWS = 1 << 16
+
+Numbered = tuple[Table, np.ndarray, np.ndarray]
+"""Rows, and int64 numbers of their source and target nodes, -1: not known"""
 
 
 @dataclass(slots=True)
 class EdgeRows:
-    """The edges of one type; positions of their end nodes may still be unknown."""
+    """The edges of one type, ready to be sorted."""
 
     config: EdgeConfig
-    source: Ends
-    target: Ends
-    attributes: Attributes
-    dropped: dict[str, Dropped]
-    files: int
-
-    def __len__(self) -> int:
-        return len(self.source.positions)
+    spool: EdgeSpool
+    nothing: Columns
+    """The attributes' columns without rows"""
+    attributes: Attributes = field(default_factory=Attributes)
+    rows: int = 0
+    """Of the table, without those that are left out"""
 
 
-def encode_edges(
-    table: Table, config: EdgeConfig, ids: dict[str, NodeIds], state: TableState | None, base: str, problems: Problems
-) -> EdgeRows | None:
-    """Look up both ends and encode the attributes, with a state that is known already or one of this table; None when
-    `problems` were added. base: see TableEncoder."""
-    before = len(problems)
-    unknown = table.unknown_relations
-    table, dropped = _without_null_ends(table, config, problems)
-    if unknown:
-        dropped["unknown relation"] = Dropped(unknown)
-    if len(problems) > before:
-        return None
-    names = ((config.source, config.source_id), (config.target, config.target_id))
-    lookups = [(ids[node_type], table.column(column)) for node_type, column in names]
-    with ThreadPoolExecutor(2) as pool:  # pyarrow releases the GIL
-        source, target = pool.map(lambda end: end[0].find(end[1]), lookups)
-    keep = np.ones(len(table), bool)
-    for ends, (node_type, column) in zip((source, target), names, strict=True):
-        if ends.unresolved.size and not _may_create(config, ids[node_type]):
-            keep[ends.unresolved] = False
-            if config.on_unknown_node != "drop":
-                problems.add(_unknown_nodes(table, ends, node_type, column))
-    if len(problems) > before:
-        return None
-    if not keep.all():
-        dropped["unknown node"] = dropped_rows(table, np.flatnonzero(~keep), _end_columns(config))
-        table, source, target = table.keep(keep), source.keep(keep), target.keep(keep)
-    encoder = TableEncoder(config, table.key, base)
-    attributes = whole_table(encoder, table, state, lambda: hashed_ids(table, config), problems)
-    if attributes is None:
-        return None
-    for ends, (node_type, _) in zip((source, target), names, strict=True):
-        if ends.unresolved.size:
-            ids[node_type].want(ends)
-    return EdgeRows(config, source, target, attributes, dropped, len(table.plan.files))
+class EdgeTable:
+    """One edge table and the nodes at its ends."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        plan: TablePlan,
+        ends: tuple[Nodes, Nodes],
+        known: KnownGraph | None,
+        key: str,
+        work: Work,
+    ) -> None:
+        self._config, self._plan, self._ends, self._known, self._work = config, plan, ends, known, work
+        state = None if known is None else known.edge_state(config)
+        self._key, self._encoding = key, Encoding(config, plan, work.base, state)
+        self._columns = (config.source_id, config.target_id)
+        self.dropped = DroppedRows(list(dict.fromkeys(self._columns)))
+        self._problems = Problems()
+
+    def read(self, spool: EdgeSpool, step: Step) -> EdgeRows | None:
+        """Look up all ends and encode the attributes into the spool; None: the work's problems say why not."""
+        stream = self._with_created(self._with_known(self._looked_up(self._with_ends(step))))
+        if self._config.on_repeated_edge != "keep":
+            stream = self._without_repeated(stream)
+        rows = self._encoded(stream, spool)
+        self._work.problems.add_all(self._problems)
+        return rows
+
+    # ------------------------------------------------------------------------------------------- stages of rows
+
+    def _with_ends(self, step: Step) -> Iterator[Table]:
+        """The rows without those that lack an end."""
+        unreadable, nulls = Problems(), Problems()
+        for table in read_rows(self._plan, self._key, self._work, step, unreadable):
+            self.dropped.count("unknown relation", table.unknown_relations)
+            bad = np.zeros(len(table), bool)
+            for column in dict.fromkeys(self._columns):
+                values = table.column(column)
+                if values.null_count:
+                    null = null_mask(values)
+                    bad |= null
+                    if self._config.on_bad_id == "error":
+                        nulls.add(rules.null_ends(table, table.key, column, np.flatnonzero(null)))
+            if bad.any():
+                self.dropped.add("null end", table, np.flatnonzero(bad))
+                table = table.keep(~bad)
+            yield table
+        self._problems.add_all(unreadable if len(unreadable) else nulls)
+
+    def _looked_up(self, tables: Iterator[Table]) -> Iterator[Numbered]:
+        """The rows with the numbers of nodes that there are already. While edges may add nodes of a type, only this
+        thread reads its ids."""
+        later: _Later | None = None
+
+        def find(table: Table) -> tuple[Table, list[np.ndarray | None]]:
+            found = [
+                None if nodes.open or not nodes.ids.in_memory else nodes.ids.find(table.column(column))
+                for nodes, column in zip(self._ends, self._columns, strict=True)
+            ]
+            return table, found
+
+        for table, found in ordered_map(find, tables, self._work.threads):
+            if later is None and all(nodes.ids.in_memory for nodes in self._ends):
+                source, target = (
+                    nodes.ids.find(table.column(column)) if numbers is None else numbers
+                    for numbers, nodes, column in zip(found, self._ends, self._columns, strict=True)
+                )
+                yield table, source, target
+                continue
+            if later is None:
+                later = _Later(self._ends, self._spool(), self._work, create=False)
+            later.spool.append(table)
+            for asked, column in zip(later.rounds, self._columns, strict=True):
+                asked.add(table.column(column))
+        if later is not None:
+            for (table, _), source, target in later.rows():
+                yield table, source, target
+            later.delete()
+
+    def _with_known(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
+        """Leave out rows with unknown nodes, or report them, unless they add the nodes."""
+        may_create = [not nodes.has_table or self._config.on_unknown_node == "create" for nodes in self._ends]
+        unknown = [
+            None if create else UnknownNodes(nodes.name, column, self._work)
+            for nodes, column, create in zip(self._ends, self._columns, may_create, strict=True)
+        ]
+        report = self._config.on_unknown_node != "drop"
+        before = len(self._problems)
+        for table, source, target in stream:
+            lost = np.zeros(len(table), bool)
+            for nodes, numbers, of_end in zip(self._ends, (source, target), unknown, strict=True):
+                if of_end is None:
+                    continue
+                # Nodes that other edges have added do not count.
+                rows = np.flatnonzero((numbers < 0) | (numbers >= nodes.ids.table_count))
+                lost[rows] = True
+                if report and len(rows):
+                    of_end.add(table, rows)
+            if not lost.any():
+                yield table, source, target
+            elif not report:
+                self.dropped.add("unknown node", table, np.flatnonzero(lost))
+                yield table.keep(~lost), source[~lost], target[~lost]
+        if len(self._problems) == before:
+            for of_end in unknown:
+                if of_end is not None:
+                    of_end.report(self._plan.key, self._problems)
+
+    def _with_created(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
+        """Number the nodes that rows add."""
+        later: _Later | None = None
+        for table, *ends in stream:
+            if later is None:
+                ends = [
+                    _inserted(nodes, table.column(column), numbers)
+                    for nodes, column, numbers in zip(self._ends, self._columns, ends, strict=True)
+                ]
+                if all((numbers >= 0).all() for numbers in ends):
+                    yield table, *ends
+                    continue
+                later = _Later(self._ends, self._spool(), self._work, create=True)
+            later.spool.append(table, *ends)
+            for asked, column, numbers in zip(later.rounds, self._columns, ends, strict=True):
+                asked.add(_at(table.column(column), np.flatnonzero(numbers < 0)))
+        if later is not None:
+            for (table, ends), *created in later.rows():
+                source, target = (_filled(numbers, new) for numbers, new in zip(ends, created, strict=True))
+                yield table, source, target
+            later.delete()
+
+    def _without_repeated(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
+        """Leave out, or report, edges that are there already."""
+        spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path())
+        for table, source, target in stream:
+            spool.append(table, source, target)
+            seen.add(source, target)
+        report = self._config.on_repeated_edge == "error"
+        for (table, (source, target)), again in zip(spool, seen.masks(), strict=True):
+            if not again.any():
+                yield table, source, target
+                continue
+            rows = np.flatnonzero(again)
+            if report:
+                ends = [_at(table.column(column), rows[:3]).to_pylist() for column in self._columns]
+                self._problems.add(rules.repeated_edges(table, table.key, rows, list(zip(*ends, strict=True))))
+            else:
+                self.dropped.add("repeated edge", table, rows)
+                yield table.keep(~again), source[~again], target[~again]
+        spool.delete()
+        seen.delete()
+
+    # -------------------------------------------------------------------------------------------- attributes
+
+    def _encoded(self, stream: Iterator[Numbered], spool: EdgeSpool) -> EdgeRows | None:
+        if self._encoding.needs_fit:
+            stream = self._fitted(stream)
+        if len(self._problems) or not self._encoding.settle(self._problems):
+            return None
+        rows = EdgeRows(self._config, spool, self._encoding.nothing().columns)
+        if self._known is not None and self._known.adds:
+            _append_known(rows, self._known)
+        names, found = list(rows.nothing), Problems()
+        items = ((table, (source, target)) for table, source, target in stream)
+        memory, threads = self._work.memory.batch, self._work.threads
+        for table, (source, target), encoded in self._encoding.apply(items, memory, threads, found):
+            spool.append(source, target, _batch(encoded.columns, names))
+            rows.rows += len(table)
+        if not len(self._problems):  # otherwise these are only the problems of the rows that came through
+            self._problems.add_all(found)
+        if len(self._problems):
+            return None
+        rows.attributes = self._encoding.describe()
+        if self._known is not None and self._known.adds:
+            rows.attributes = self._known.with_known_edges(self._config.edge_type, rows.attributes)
+        return rows
+
+    def _fitted(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
+        """Fit all rows, then give them again."""
+        spool, found = self._spool(), Problems()
+
+        def look(item: Numbered) -> tuple[Numbered, Fitted]:
+            return item, self._encoding.fit(item[0])
+
+        for (table, source, target), fitted in ordered_map(look, stream, self._work.threads):
+            self._encoding.merge(fitted, found)
+            spool.append(table, source, target)
+        if not len(self._problems):
+            self._problems.add_all(found)
+        return self._again(spool)
+
+    def _again(self, spool: TableSpool) -> Iterator[Numbered]:
+        for table, (source, target) in spool:
+            yield table, source, target
+        spool.delete()
+
+    def _spool(self) -> TableSpool:
+        return TableSpool(self._plan, self._work.scratch_path(), self._work.memory.rows)
 
 
-def _without_null_ends(table: Table, config: EdgeConfig, problems: Problems) -> tuple[Table, dict[str, Dropped]]:
-    bad = np.zeros(len(table), bool)
-    for column in _end_columns(config):
-        values = table.column(column)
-        if values.null_count == 0:
-            continue
-        null = null_mask(values)
-        bad |= null
-        if config.on_bad_id == "error":
-            problems.add(rules.null_ends(table, table.key, column, np.flatnonzero(null)))
-    if not bad.any():
-        return table, {}
-    return table.keep(~bad), {"null end": dropped_rows(table, np.flatnonzero(bad), _end_columns(config))}
+class _Later:
+    """Rows whose ends are looked up once all of them have been read, because ids are on disk."""
+
+    def __init__(self, ends: tuple[Nodes, Nodes], spool: TableSpool, work: Work, create: bool) -> None:
+        self.spool = spool
+        memory = work.memory.rows // 4
+        self.rounds: list[Round] = [nodes.ids.start_round(create and nodes.open, memory) for nodes in ends]
+
+    def rows(self) -> Iterator[tuple[tuple[Table, list[np.ndarray]], np.ndarray, np.ndarray]]:
+        """The rows with what they were spooled with, and the numbers that were asked for."""
+        source, target = self.rounds
+        yield from zip(self.spool, source.numbers(), target.numbers(), strict=True)
+
+    def delete(self) -> None:
+        """Free memory and disk."""
+        self.spool.delete()
+        for asked in self.rounds:
+            asked.delete()
 
 
-def _end_columns(config: EdgeConfig) -> list[str]:
-    return list(dict.fromkeys((config.source_id, config.target_id)))
+def _append_known(rows: EdgeRows, known: KnownGraph) -> None:
+    """The edges of a known graph, before those of the table."""
+    first = known.edge_rows(rows.config.edge_type)
+    for start in range(0, len(first[SOURCE_COLUMN]), _KNOWN_ROWS):
+        part = {name: values[start : start + _KNOWN_ROWS] for name, values in first.items()}
+        source, target = (np.asarray(part[name]).astype(np.int64) for name in (SOURCE_COLUMN, TARGET_COLUMN))
+        rows.spool.append(source, target, _batch(part, list(rows.nothing)))
 
 
-def _may_create(config: EdgeConfig, ids: NodeIds) -> bool:
-    return not ids.has_table or config.on_unknown_node == "create"
+def _batch(columns: Mapping[str, np.ndarray | pa.Array], names: Sequence[str]) -> pa.RecordBatch:
+    return pa.record_batch([to_arrow(columns[name]) for name in names], names=names)
 
 
-def _unknown_nodes(table: Table, ends: Ends, node_type: str, column: str) -> str:
-    """One message with the numbers of edges and ids, and three different ids with their rows."""
-    firsts = np.unique(ends.codes, return_index=True)[1]
-    rows = ends.unresolved[np.sort(firsts)[:EXAMPLES]]
-    values = table.column(column).take(pa.array(rows)).to_pylist()
-    counts = len(ends.unresolved), len(ends.uniques)
-    return rules.unknown_nodes(table, table.key, column, node_type, rows, values, *counts)
+def _inserted(nodes: Nodes, ids: pa.Array, numbers: np.ndarray) -> np.ndarray:
+    """The numbers with those of the nodes that are added, as long as the ids are in memory."""
+    new = np.flatnonzero(numbers < 0)
+    if not new.size or not nodes.ids.in_memory:
+        return numbers
+    return _filled(numbers, nodes.ids.insert(_at(ids, new)))
+
+
+def _filled(numbers: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The numbers with new ones where they are -1."""
+    filled = numbers.copy()
+    filled[numbers < 0] = new
+    return filled
+
+
+def _at(ids: pa.Array, rows: np.ndarray) -> pa.Array:
+    return ids if len(rows) == len(ids) else ids.take(pa.array(rows))

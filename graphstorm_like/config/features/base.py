@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator
 
-from graphstorm_like.config.base import Accepts
+from graphstorm_like.config.base import Accepts, EdgeType
 from graphstorm_like.config.choice import Choice
 
 
@@ -38,6 +39,12 @@ class FeatureConfig(Choice, tag="encode", default="numeric"):
         """The same feature in a table with this column of ids; None: a table of edges. Raises ValueError when it
         cannot be in such a table."""
         return self
+
+    def check_edges(
+        self, node_type: str, edge_types: Sequence[EdgeType]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """(place, message) of what a graph with these original edge types lacks for it."""
+        return iter(())
 
 
 def _column_alone(value: Any) -> Any:

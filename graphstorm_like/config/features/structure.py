@@ -28,7 +28,7 @@ class StructureFeature(FeatureConfig):
     def check_edges(
         self, node_type: str, edge_types: Sequence[EdgeType]
     ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """(place, message) of edge types that are not in the graph. edge_types: the original ones."""
+        """Edge types must be in the graph."""
         for i, edge_type in enumerate(self.edges or ()):
             if edge_type not in edge_types:
                 message = unknown("", "edge type", edge_name(edge_type), map(edge_name, edge_types))

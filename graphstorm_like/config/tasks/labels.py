@@ -79,7 +79,7 @@ class EdgeLabelConfig(OneRelationTask):
         yield from check_original(graph, self.edge_type, ("edge_type",))
         edge = graph.edge(self.edge_type)
         if edge is not None:
-            yield from _check_label(self, edge.labels, f"graph.edges[{graph.edges.index(edge)}]")
+            yield from _check_label(self, edge.labels, graph.edge_key(graph.edges.index(edge)))
             yield from self._check_inputs(edge)
 
     def _check_inputs(self, edge: EdgeConfig) -> Iterator[Problem]:

@@ -50,8 +50,8 @@ class LinkPredictionConfig(OneRelationTask):
         edge = graph.edge(self.edge_type)
         if edge is not None and edge.split is None:
             # The edges of a folder that is there already have no entry to add it to.
-            fix = f". Add graph.edges[{graph.edges.index(edge)}].split" if edge.has_table else ""
+            fix = f". Add {graph.edge_key(graph.edges.index(edge))}.split" if edge.has_table else ""
             yield at, f"must be an edge type with a split (got '{edge_name(edge.edge_type)}'){fix}"
         elif edge is not None:
-            yield from check_split(at, "an edge type", f"graph.edges[{graph.edges.index(edge)}].split", edge.split)
+            yield from check_split(at, "an edge type", f"{graph.edge_key(graph.edges.index(edge))}.split", edge.split)
         yield from below(("negatives",), self.negatives.check(graph, [self.edge_type]))

@@ -55,13 +55,15 @@ def test_construction(tmp_path: Path) -> None:
     reader, book = pipeline.graph.nodes["reader"], pipeline.graph.nodes["book"]
     assert (reader.files, reader.id, reader.csv.delimiter) == (["data/readers.csv"], "rid", ";")
     features = {name: feature.model_dump() for name, feature in reader.features.items()}
-    assert features["age"]["normalize"] == "min_max"
+    assert (features["age"]["normalize"], features["age"]["clip"]) == ("min_max", [None, 99.0])
+    assert (features["rank"]["encode"], features["rank"]["epsilon"]) == ("rank_gauss", 1e-6)
+    assert features["place"]["columns"] == ["x", "y"]
     assert (features["income"]["normalize"], features["income"]["dtype"]) == ("standard", "float16")
     assert features["visits"]["edges"] == [0.0, 2.5, 5.0, 7.5, 10.0]
     assert features["visits"]["window"] == 2.0
     assert features["country"]["encode"] == "one_hot"
     assert (features["hobbies"]["encode"], features["hobbies"]["separator"]) == ("multi_hot", ",")
-    assert features["vector"]["normalize"] == "none"
+    assert (features["vector"]["normalize"], features["vector"]["dims"]) == ("none", 8)
     assert "anything" not in features
     assert book.text["blurb"].columns == ["blurb"]
     assert book.labels["genre"].split.valid == 0.2
@@ -74,7 +76,7 @@ def test_construction(tmp_path: Path) -> None:
     assert (pipeline.task.type, pipeline.task.row_type) == ("node_classification", "book")
     assert pipeline.model.text_encoder is not None
     assert (pipeline.model.text_encoder.model_name, pipeline.model.text_encoder.max_tokens) == ("some/model", 48)
-    assert {"truncate_dim", "label_stats_type"} <= set(said(found, "none"))
+    assert {"transform", "label_stats_type"} <= set(said(found, "none"))
     assert "sum" in said(found, "near")
 
 
@@ -82,6 +84,7 @@ def test_construction_by_spark(tmp_path: Path) -> None:
     found, pipeline = converted(tmp_path, GSPROCESSING)
     features = {name: feature.model_dump() for name, feature in pipeline.graph.nodes["book"].features.items()}
     assert (features["pages"]["normalize"], features["pages"]["missing"]) == ("min_max", "mean")
+    assert (features["weight"]["encode"], features["weight"]["epsilon"]) == ("rank_gauss", 0.1)
     assert (features["year"]["edges"], features["year"]["missing"]) == ([1900.0, 1950.0, 2000.0], "own")
     assert (features["shelf"]["encode"], features["tags"]["separator"]) == ("one_hot", "|")
     assert "far" not in features

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def test_typed_columns_stay_what_they_are() -> None:
     assert column([1, 2]).kind == "integer"
     assert column([date(2024, 1, 1)]).kind == "time"
     assert column(["2024-01-01", "2024-01-02"]).kind == "time"
+    assert column([time(10, 30)]).kind == "other"
     assert column([b"\xff\xd8", b"\x89PNG\xff"]).binary
     assert column([[1.0, 2.0], [3.0, 4.0]]).width == 2
     assert column([["a"], ["b", "a"]]).item_count == 2
@@ -54,6 +55,12 @@ def test_separated_categories() -> None:
     assert column(["a|b", "b|c", "a"] * 10).separator == "|"
     assert column(["one; two", "three"] * 10).separator == ";"
     assert column([f"text {i}; more {i}" for i in range(50)]).separator is None
+
+
+def test_vectors_in_strings() -> None:
+    facts = column(["0.5;1;-2", "1e3;0;.5"], untyped=True)
+    assert (facts.width, facts.separator, facts.kind) == (3, ";", "string")
+    assert column(["1;2", "1;2;3"]).width is None
 
 
 def test_nulls_and_repeats_far_from_the_sample_are_found(tmp_path: Path) -> None:

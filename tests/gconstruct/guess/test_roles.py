@@ -36,6 +36,9 @@ FEW = {"distinct": 8, "sample_distinct": 8, "length": 6.0, "words": 1.0}
         (facts("list of string", item_count=9), "feature", {"encode": "multi_hot"}),
         (facts("string", binary=True), "none", None),
         (facts("other"), "none", None),
+        (facts("time"), "feature", {"encode": "date"}),
+        (facts("time", nulls=1), "feature", {"encode": "date", "missing": "zero"}),
+        (facts("string", width=3, separator=";"), "feature", {"separator": ";", "normalize": "none"}),
         (facts("string", nulls=1000, sample_rows=0), "none", None),
     ],
 )  # fmt: skip

@@ -13,7 +13,8 @@ import pytest
 from gconstruct import build_graph
 from gconstruct.leaks import LEAKS, Leak, find_leaks, read_leaks
 from gconstruct.leaks import pairs as pairs_module
-from graphstorm_like.config.graph import GraphConfig, PartitionsConfig
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.errors import DataError
 
 from ..tables import graph, item, link, write
@@ -30,7 +31,7 @@ def leaks(config: GraphConfig, said: list[str] | None = None) -> list[Leak]:
     found = find_leaks(str(whole.path), config)
     assert read_leaks(str(whole.path)) == found
     assert [line for line in lines if line.startswith("leak: ")] == [leak.line() for leak in found]
-    parts = config.model_copy(update={"path": f"{config.path}-parts", "partitions": PartitionsConfig(count=3)})
+    parts = config.model_copy(update={"path": f"{config.path}-parts", "partitions": RandomPartitions(count=3)})
     build_graph(parts, force=True)
     in_parts = find_leaks(str(parts.path), config)
     assert [(leak.rule, leak.count, leak.looked_at) for leak in found] == [
