@@ -59,6 +59,8 @@ def _entry(name: str, entry: Entry | None, tables: dict[str, pa.Table]) -> dict[
             "The table itself is the value of its key 'table'"
         )
     options = {key: value for key, value in entry.items() if key != "table"}
+    if isinstance(entry.get("join"), Sequence):
+        options["join"] = [_entry(f"{name}.join[{i}]", other, tables) for i, other in enumerate(entry["join"])]
     if "table" in entry:
         if "files" in entry:
             raise ConfigError(f"graph.{name}: must have either 'table' or 'files', not both")
