@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gconstruct.build import build_graph
+from gconstruct.construction import build_graph
 from gconstruct.held import SCHEME, hold
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.errors import ConfigError
@@ -20,7 +20,7 @@ Entry = Mapping[str, Any]
 """The keys of a table in the YAML, and `table` instead of `files`."""
 
 
-def construct(
+def build(
     path: str | PathLike[str],
     nodes: Mapping[str, Entry | None],
     edges: Sequence[Entry] = (),

@@ -158,5 +158,5 @@ def test_a_join_needs_tables() -> None:
 
 def test_tables_in_memory(tmp_path: Path) -> None:
     node = {"table": {"id": [2, 1]}, "id": "id", "features": {"x": {"column": "x", "normalize": "none"}}}
-    gconstruct.construct(tmp_path / "g", {"item": {**node, "join": [{"table": {"id": [1, 2], "x": [10.0, 20.0]}}]}})
+    gconstruct.build(tmp_path / "g", {"item": {**node, "join": [{"table": {"id": [1, 2], "x": [10.0, 20.0]}}]}})
     assert read(tmp_path / "g/part-0/nodes/item.arrow").column("feature:x").to_pylist() == [[20.0], [10.0]]
