@@ -6,7 +6,7 @@ files, column names and types are reported together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -94,6 +94,16 @@ class TablePlan:
         """Without those of joined tables."""
         joined = {name for join in self.joins for name in join.columns}
         return {name: column for name, column in self.columns.items() if name not in joined}
+
+    def only(self, names: Collection[str]) -> TablePlan:
+        """The same table with these columns and those that it takes to find their rows."""
+        joins = [join for join in self.joins if not set(names).isdisjoint(join.columns)]
+        needed = {*names, *(join.to for join in joins)}
+        for join in joins:
+            needed |= set(join.columns)
+        if self.rows is not None:
+            needed.add(self.rows.column)
+        return replace(self, columns={n: c for n, c in self.columns.items() if n in needed}, joins=joins)
 
     def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
         """The columns that are read from a file: all but those that its path names."""

@@ -84,6 +84,22 @@ def test_streams_and_pieces_are_joined_too(tmp_path: Path) -> None:
     assert streamed[1].untyped("x")
 
 
+def test_a_plan_with_fewer_columns(tmp_path: Path) -> None:
+    tables(tmp_path)
+    problems = Problems()
+    plan = plan_of(tmp_path, problems, **joined())
+    for names, read_columns in (
+        (["title"], ["title"]),
+        (["review"], ["id", "stars", "review"]),
+        (["class", "x"], ["id", "x", "class", "part"]),
+    ):
+        table = read_table(plan.only(names), problems)
+        assert table is not None
+        assert table.data.schema.names == list(plan.only(names).columns)
+        assert sorted(table.data.schema.names) == sorted(read_columns)
+    problems.raise_if_any()
+
+
 def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
     tables(tmp_path)
     config = graph(tmp_path, {"item": joined()})
