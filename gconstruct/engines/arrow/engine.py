@@ -39,7 +39,7 @@ _SCRATCH = "scratch"
 class ArrowEngine:
     """One construction. `check` reads only headers; `run` does the work."""
 
-    writes_partitions = False
+    writes_partitions = writes_urls = False
 
     def __init__(self, config: GraphConfig, progress: Progress) -> None:
         self._config = config
