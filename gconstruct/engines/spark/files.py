@@ -187,6 +187,6 @@ def _writing(folder: GraphFolder, file: str) -> Iterator[tuple[Path, ColumnsWrit
     except OSError as err:
         raise DataError(
             f"{err.filename or f'{folder.path}/{file}'}: the graph folder and the executors' disks must be writable "
-            f"(got {err.strerror or err}). Check the disks and their permissions, or set graph.path or spark.local.dir (in "
-            "graph.spark.options) to another folder"
+            f"(got {err.strerror or err}). Check the disks and their permissions, or set graph.path or spark.local.dir "
+            "(in graph.spark.options) to another folder"
         ) from err
