@@ -74,9 +74,10 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 class Buckets:
-    """Files of rows that belong together. Within a bucket the rows stay in the order in which they came."""
+    """Files of rows that belong together. Within a bucket the rows stay in the order in which they came. memory: bytes
+    that are gathered before they are written."""
 
-    def __init__(self, folder: Path, count: int = NUM_BUCKETS, memory: int = 64 << 20) -> None:
+    def __init__(self, folder: Path, count: int = NUM_BUCKETS, *, memory: int) -> None:
         folder.mkdir(parents=True)
         self.folder, self.count = folder, count
         self.rows = np.zeros(count, np.int64)

@@ -98,8 +98,8 @@ class _Sink:
         self._file, self._sources = file, sources
         self.closed = False
 
-    def write(self, data: pa.Buffer | bytes) -> int:
-        """Write bytes, or copy the file they are mapped from."""
+    def write(self, data: Any) -> int:
+        """Write bytes, or copy the file that an Arrow buffer is mapped from."""
         path = self._sources.get(data.address) if isinstance(data, pa.Buffer) else None
         if path is None or path.stat().st_size != data.size:
             return self._file.write(data)
@@ -219,7 +219,7 @@ class _Offsets(_Column):
         first, last = int(offsets[0]), int(offsets[-1])
         if self._last + last - first > np.iinfo(self._dtype).max:
             raise OverflowError(f"a column of {self.type} must have at most {np.iinfo(self._dtype).max:,} bytes")
-        self._offsets.append((offsets[1:] + self._dtype(self._last - first)).tobytes())
+        self._offsets.append((offsets[1:] + (self._last - first)).astype(self._dtype, copy=False).tobytes())
         self._last += last - first
         return first, last
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +30,13 @@ def bucket_of(ids: pa.Array) -> np.ndarray:
 
 
 class DiskIds:
-    """Numbered ids in files of `folder`."""
+    """Numbered ids in files of `folder`. memory: bytes that are gathered before they are written."""
 
-    def __init__(self, folder: Path, id_type: pa.DataType) -> None:
+    def __init__(self, folder: Path, id_type: pa.DataType, memory: int) -> None:
         folder.mkdir(parents=True)
-        self._folder, self._type = folder, id_type
+        self._folder, self._type, self._memory = folder, id_type, memory
         self._gone = np.empty(0, np.int64)
-        self._known = Buckets(folder / "known")
+        self._known = Buckets(folder / "known", memory=memory)
         self._rounds = 0
 
     def add_known(self, ids: pa.Array, numbers: np.ndarray) -> None:
@@ -46,7 +47,7 @@ class DiskIds:
         """Of ids that are not all different, leave the one with the lowest number. The numbers of those left out,
         sorted, and for each of them the one that stays; those that stay are numbered anew without gaps."""
         repeated, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        unique = Buckets(self._folder / "unique")
+        unique = Buckets(self._folder / "unique", memory=self._memory)
         for bucket in range(NUM_BUCKETS):
             index, stay = IdIndex(), _Numbers()
             for batch in self._known.read(bucket):
@@ -69,7 +70,7 @@ class DiskIds:
     def start_round(self) -> DiskRound:
         """Look up a sequence of batches of ids."""
         self._rounds += 1
-        return DiskRound(self, self._folder / f"round-{self._rounds}")
+        return DiskRound(self, self._folder / f"round-{self._rounds}", self._memory)
 
     def load(self, bucket: int) -> tuple[IdIndex, _Numbers]:
         """The table of one bucket, and the numbers of its ids."""
@@ -157,9 +158,9 @@ class DiskIds:
 class DiskRound:
     """Batches of ids to look up together. After `add`, `resolve` goes through the buckets, and `numbers` tells."""
 
-    def __init__(self, ids: DiskIds, folder: Path) -> None:
+    def __init__(self, ids: DiskIds, folder: Path, memory: int) -> None:
         self._ids = ids
-        self._asked = Buckets(folder)
+        self._asked = Buckets(folder, memory=memory)
         self._dealt = Dealt(folder)
 
     def add(self, ids: pa.Array) -> None:
@@ -236,20 +237,21 @@ def _streams(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _splitters(runs: list[pa.RecordBatch], ranges: int) -> list[object]:
+def _splitters(runs: list[pa.RecordBatch], ranges: int) -> list[Any]:
     """Keys between ranges of about equally many ids."""
-    samples: list[object] = []
+    samples: list[Any] = []
     for run in runs:
         step = max(1, len(run) // _SAMPLE)
         samples += run.column("key").take(pa.array(range(0, len(run), step))).to_pylist()
-    samples.sort()  # type: ignore[type-var]
+    samples.sort()
     step = max(1, len(samples) // ranges)
     return samples[step::step]
 
 
-def _cut(run: pa.RecordBatch, splitter: object) -> int:
+def _cut(run: pa.RecordBatch, splitter: Any) -> int:
     """The first row of a run that is not below a key."""
     if splitter is None:
         return len(run)
     keys = run.column("key")
-    return bisect.bisect_left(range(len(run)), splitter, key=lambda row: keys[row].as_py())
+    row: int = bisect.bisect_left(range(len(run)), splitter, key=lambda row: keys[row].as_py())
+    return row

@@ -70,7 +70,7 @@ class EdgeSpool:
             return
         splitters = self._splitters(names, ends)
         folder = self._path.with_suffix(".reverse" if to_reverse else ".forward")
-        ranges = Buckets(folder, len(splitters) + 1, self._memory // _WORKING)
+        ranges = Buckets(folder, len(splitters) + 1, memory=self._memory // _WORKING)
         for batch in self._spool:
             source, target = _positions(batch, names, ends)
             of_row = np.searchsorted(splitters, _key(source, target, ends), side="right").astype(np.uint8)

@@ -24,6 +24,9 @@ from gconstruct.spill.disk_ids import DiskIds, DiskRound, is_first, read_sorted
 from gconstruct.spill.id_index import IdIndex
 from gconstruct.values import all_integers
 
+_GATHERED = 8
+"""The share divided by what a file's rows take before they are written: of two ends, and of the table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
@@ -155,7 +158,7 @@ class IdMap:
         assert self._index is not None
         if self._share.take(self, self._index.nbytes):
             return
-        self._disk = DiskIds(self._folder / "ids", self._type)
+        self._disk = DiskIds(self._folder / "ids", self._type, self._share.limit // _GATHERED)
         of_table = self.table_count if self._sealed else self._index.count
         number = 0
         for piece in self._index.ids:

@@ -15,10 +15,11 @@ _SHIFT = np.uint64(64 - NUM_BUCKETS.bit_length() + 1)
 
 
 class RepeatedEdges:
-    """Edges as pairs of numbers, which come batch by batch. folder: must not exist yet."""
+    """Edges as pairs of numbers, which come batch by batch. folder: must not exist yet. memory: bytes that
+    are gathered before they are written."""
 
-    def __init__(self, folder: Path) -> None:
-        self._buckets = Buckets(folder)
+    def __init__(self, folder: Path, memory: int) -> None:
+        self._buckets = Buckets(folder, memory=memory)
         self._dealt = Dealt(folder)
 
     def add(self, source: np.ndarray, target: np.ndarray) -> None:

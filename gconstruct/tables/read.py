@@ -67,7 +67,7 @@ def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, r
     before, given = len(problems), 0
     for gathered in _gathered(plan, _read(plan, pieces, problems), rows_per_batch):
         table = select_rows(gathered, problems) if len(problems) == before else gathered
-        if len(problems) == before and len(table):
+        if len(problems) == before and (len(table) or table.unknown_relations):
             yield table
             given += 1
     if len(problems) == before and not given:

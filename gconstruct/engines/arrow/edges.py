@@ -164,28 +164,28 @@ class EdgeTable:
     def _with_created(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
         """Number the nodes that rows add."""
         later: _Later | None = None
-        for table, *ends in stream:
+        for table, source, target in stream:
+            ends = [source, target]
             if later is None:
                 ends = [
                     _inserted(nodes, table.column(column), numbers)
                     for nodes, column, numbers in zip(self._ends, self._columns, ends, strict=True)
                 ]
                 if all((numbers >= 0).all() for numbers in ends):
-                    yield table, *ends
+                    yield table, ends[0], ends[1]
                     continue
                 later = _Later(self._ends, self._spool(), self._work, create=True)
             later.spool.append(table, *ends)
             for asked, column, numbers in zip(later.rounds, self._columns, ends, strict=True):
                 asked.add(_at(table.column(column), np.flatnonzero(numbers < 0)))
         if later is not None:
-            for (table, ends), *created in later.rows():
-                source, target = (_filled(numbers, new) for numbers, new in zip(ends, created, strict=True))
-                yield table, source, target
+            for (table, (source, target)), new_sources, new_targets in later.rows():
+                yield table, _filled(source, new_sources), _filled(target, new_targets)
             later.delete()
 
     def _without_repeated(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
         """Leave out, or report, edges that are there already."""
-        spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path())
+        spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path(), self._work.memory.rows)
         for table, source, target in stream:
             spool.append(table, source, target)
             seen.add(source, target)

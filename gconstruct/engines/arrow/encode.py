@@ -43,8 +43,7 @@ class Encoding:
     ) -> None:
         self._config, self._plan, self._state = config, plan, state
         self._encoder = TableEncoder(config, plan.key, base)
-        images = config.image.values() if isinstance(config, NodeConfig) else ()
-        self._pixels = sum(3 * image.size[0] * image.size[1] for image in images)
+        self._pixels = sum(3 * image.size[0] * image.size[1] for image in config.image.values())
         self._statistics: Statistics | None = None
         self._failed = False
         self.counts = Encoded()

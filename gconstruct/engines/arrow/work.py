@@ -81,6 +81,11 @@ class DroppedRows:
         """Those that show why"""
         self.by_reason: dict[str, Dropped] = {}
 
+    def count(self, reason: str, rows: int) -> None:
+        """So many more rows, without examples."""
+        if rows:
+            self.by_reason.setdefault(reason, Dropped()).count += rows
+
     def add(self, reason: str, table: Table, rows: np.ndarray) -> None:
         """Rows (from 0) of a table."""
         if not len(rows):
@@ -88,11 +93,6 @@ class DroppedRows:
         self.count(reason, len(rows))
         dropped = self.by_reason[reason]
         dropped.examples += dropped_rows(table, rows[: KEPT_EXAMPLES - len(dropped.examples)], self._columns).examples
-
-    def count(self, reason: str, rows: int) -> None:
-        """Rows without examples."""
-        if rows:
-            self.by_reason.setdefault(reason, Dropped()).count += rows
 
 
 def read_rows(plan: TablePlan, key: str, work: Work, step: Step, problems: Problems) -> Iterator[Table]:
@@ -119,7 +119,8 @@ def rows_per_batch(plan: TablePlan, size: int) -> int:
     first = next(stream_table(plan, Problems(), _PEEKED_ROWS), None)
     if first is None or not len(first):
         return ROWS_PER_BATCH
-    return min(ROWS_PER_BATCH, max(_MIN_ROWS, _BATCH_BYTES * len(first) // max(first.data.nbytes, 1)))
+    row_bytes = max(int(first.data.nbytes) // len(first), 1)
+    return min(ROWS_PER_BATCH, max(_MIN_ROWS, _BATCH_BYTES // row_bytes))
 
 
 def slices(table: Table, state: TableState, pixels: int, memory: int) -> Iterator[tuple[int, Table]]:

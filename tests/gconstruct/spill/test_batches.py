@@ -37,7 +37,7 @@ def test_numbers_of_dealt_rows_come_back_in_their_order(dealt: list[list[int]], 
     import tempfile
 
     with tempfile.TemporaryDirectory() as name:
-        buckets = Buckets(Path(name) / "buckets", 5, memory)
+        buckets = Buckets(Path(name) / "buckets", 5, memory=memory)
         order = Dealt(buckets.folder, 5)
         row, expected = 0, []
         for choice in dealt:

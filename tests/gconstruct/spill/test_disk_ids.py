@@ -28,7 +28,7 @@ def add(ids: DiskIds, batches: list[list[Any]], kind: str) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_known_ids_are_found(kind: str, tmp_path: Path) -> None:
     known = ids_of(kind, list(range(0, 5000, 2)))
-    ids = DiskIds(tmp_path / "ids", TYPES[kind])
+    ids = DiskIds(tmp_path / "ids", TYPES[kind], 1000)
     add(ids, [known[:100], [], known[100:]], kind)
     asked = ids_of(kind, [4, 3, 4998, 5000, 0, 4])
     for _ in range(2):
@@ -45,7 +45,7 @@ def test_repeated_ids_are_left_out_and_the_rest_numbered_anew(kind: str, tmp_pat
     rng = np.random.default_rng(0)
     values = rng.integers(0, 800, 1000).tolist()
     known = ids_of(kind, values)
-    ids = DiskIds(tmp_path / "ids", TYPES[kind])
+    ids = DiskIds(tmp_path / "ids", TYPES[kind], 1000)
     add(ids, [known[:300], known[300:]], kind)
     gone, first = ids.drop_repeated()
     first_rows: dict[Any, int] = {}
@@ -69,7 +69,7 @@ def test_created_ids_are_sorted_as_one_column_would_be(kind: str, memory: int, t
     data_type = TYPES.get(kind, pa.large_string())
     made = [str(value) for value in values] if kind == "integers as text" else ids_of(kind, values)
     known = [*dict.fromkeys(made[:200])]
-    ids = DiskIds(tmp_path / "ids", data_type)
+    ids = DiskIds(tmp_path / "ids", data_type, 100_000)
     ids.add_known(pa.array(known, data_type), np.arange(len(known)))
     provisional, created = [], 0
     for part in (made[:1000], made[1000:], made[500:1500]):
@@ -89,7 +89,7 @@ def test_created_ids_are_sorted_as_one_column_would_be(kind: str, memory: int, t
 
 
 def test_no_created_ids_give_an_empty_file(tmp_path: Path) -> None:
-    ids = DiskIds(tmp_path / "ids", pa.int64())
+    ids = DiskIds(tmp_path / "ids", pa.int64(), 0)
     ids.add_known(pa.array([1]), np.array([0]))
     ranks, path = ids.sort_created(1, 0, 100)
     assert len(ranks) == 0
