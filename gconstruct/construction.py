@@ -187,7 +187,8 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
-    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+    nodes = settings.get("nodes", {}).values()
+    for table in (*nodes, *settings.get("edges", []), *(join for node in nodes for join in node.get("join", []))):
         if "sql" in table:
             table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
@@ -254,6 +255,8 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
         files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
+        for i, join in enumerate(node.join):
+            files += inputs_of(f"graph.nodes.{name}.join[{i}]", join, config.base, problems)
     for i, edge in enumerate(config.edges):
         files += inputs_of(config.edge_key(i), edge, config.base, problems)
     files += feature_files(config, problems)
