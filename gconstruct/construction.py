@@ -47,6 +47,7 @@ def build_graph(
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
+    from gconstruct.build_in_store import build_in_store
     from gconstruct.engines import engine_for
     from gconstruct.hard_negatives import number_hard_negatives
     from gconstruct.leaks import check_known_leaks, check_leaks
@@ -56,6 +57,10 @@ def build_graph(
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
+    if not config.is_built and config.path is not None and "://" in config.path:
+        engine = engine_for(config, say)
+        if engine.writes_urls:
+            return build_in_store(config, engine, _mark(config, _input_files(config)), trace, say, force)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
