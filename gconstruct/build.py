@@ -80,7 +80,8 @@ def build_graph(
             engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
         with new_folder(path) as folder:
-            unpartitioned = folder if config.partitions.count == 1 else folder / _WHOLE
+            is_whole = config.partitions.count == 1 or engine.writes_partitions
+            unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
             if any(edge.hard_negatives for edge in config.edges):
@@ -175,7 +176,8 @@ def fingerprint(config: GraphConfig) -> str:
 
 
 def _mark(config: GraphConfig, files: list[InputFile]) -> str:
-    neutral = {"path", "memory", "like", "add_to", "on_leak", "report"}  # the known graph counts with its contents
+    # The known graph counts with its contents.
+    neutral = {"path", "memory", "like", "add_to", "on_leak", "report", "spark"}
     if config.partitions.count == 1:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.

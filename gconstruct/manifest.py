@@ -32,17 +32,22 @@ class Construction:
     edges: list[EdgeTypeSchema] = field(default_factory=list)
     partitions: list[PartitionSchema] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Of its files, if whoever wrote them knows: they are not read again."""
 
 
 def write_manifest(folder: Path, mark: str, graph: Construction) -> GraphManifest:
     """Hash the files of a new graph folder and write its graph.json."""
-    files = sorted(p for p in folder.rglob("*.arrow"))
+    hashes = graph.hashes
+    if not hashes:
+        files = sorted(p for p in folder.rglob("*.arrow"))
+        hashes = {p.relative_to(folder).as_posix(): file_hash(p) for p in files}
     manifest = GraphManifest(
         fingerprint=mark,
         nodes=graph.nodes,
         edges=graph.edges,
         partitions=graph.partitions,
-        hashes={p.relative_to(folder).as_posix(): file_hash(p) for p in files},
+        hashes=dict(sorted(hashes.items())),
         dropped=graph.dropped,
     )
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:

@@ -6,12 +6,12 @@ from typing import Any
 
 from gconstruct.convert.notes import Notes, Section
 from gconstruct.convert.parts import (
-    HARD_NEGATIVES,
     NO_TEXT_KEYS,
     bucket_settings,
     custom_split,
     drawn_split,
     dtype,
+    hard_negatives,
     rank_gauss,
     strings,
     vector_settings,
@@ -119,7 +119,6 @@ def _feature(section: Section) -> FeatureSpec | None:
 
 
 _NO_TRANSFORM = {
-    "edge_dst_hard_negative": HARD_NEGATIVES,
     "tabular": "vectors of a foundation model for tables: compute them first, and give them as a column of lists",
 }
 
@@ -188,4 +187,5 @@ _TRANSFORMS = {
     "rank_gauss": _ranks,
     "to_categorical": _categories,
     "bucket_numerical": _buckets,
+    "edge_dst_hard_negative": hard_negatives,
 }

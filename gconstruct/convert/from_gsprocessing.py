@@ -6,11 +6,11 @@ from typing import Any
 
 from gconstruct.convert.notes import Notes, Section
 from gconstruct.convert.parts import (
-    HARD_NEGATIVES,
     bucket_settings,
     custom_split,
     drawn_split,
     dtype,
+    hard_negatives,
     rank_gauss,
     strings,
     vector_settings,
@@ -125,8 +125,7 @@ def _feature(section: Section) -> FeatureSpec | None:
         return None
     reader = _TRANSFORMS.get(name)
     if reader is None or not reader(kwargs, spec):
-        reason = HARD_NEGATIVES if name == "edge-dst-hard-negative" else f"{name}: there is no such feature"
-        section.notes.none(transformation.key, reason)
+        section.notes.none(transformation.key, f"{name}: there is no such feature")
         section.close()
         return None
     kwargs.close()
@@ -193,4 +192,5 @@ _TRANSFORMS = {
     "categorical": _category,
     "multi-categorical": _categories,
     "huggingface": _text,
+    "edge-dst-hard-negative": hard_negatives,
 }

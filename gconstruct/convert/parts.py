@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gconstruct.convert.notes import Section
+from gconstruct.convert.specs import FeatureSpec
 from graphstorm_like.errors import ConfigError
 
 DEFAULT_SPLIT = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
 NO_TEXT_KEYS = {"infer_batch_size": "batches are as large as the device likes: text_encoder.batch_tokens"}
-HARD_NEGATIVES = "lists of wrong targets in a column: task.negatives draws them"
 
 
 def strings(value: Any, key: str) -> list[str]:
@@ -72,6 +72,14 @@ def bucket_settings(transform: Section) -> dict[str, Any]:
     edges = [round(low + width * i, 12) for i in range(count)] + [high]
     window = transform.take("slide_window_size")
     return {"encode": "bucket", "edges": edges} | ({"window": float(window)} if window else {})
+
+
+def hard_negatives(transform: Section, spec: FeatureSpec) -> bool:
+    """A column with wrong targets of edges."""
+    separator = transform.take("separator")
+    spec.hard_negatives = True
+    spec.settings = {} if separator is None else {"separator": str(separator)}
+    return True
 
 
 def rank_gauss(transform: Section) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class FeatureSpec:
-    """A feature, or a text. settings: of our feature, without `column`; text_model: set for texts."""
+    """A feature, a text, or wrong targets of edges. settings: of ours, without `column`; text_model: set for texts."""
 
     key: str
     columns: list[str]
@@ -16,6 +16,7 @@ class FeatureSpec:
     settings: dict[str, Any] = field(default_factory=dict)
     text_model: str | None = None
     max_tokens: int | None = None
+    hard_negatives: bool = False
 
 
 @dataclass

@@ -30,6 +30,8 @@ class GraphSection:
     edges: list[dict[str, Any]]
     text_models: TextModels
     edge_text_models: TextModels
+    hard_negatives: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """Columns of wrong targets by edge type and by their name; the first one is in the edge type's entry."""
 
     def edge(self, edge_type: Relation) -> dict[str, Any] | None:
         """The entry of an edge type."""
@@ -101,7 +103,16 @@ def _add_edge(section: GraphSection, edge: EdgeSpec, notes: Notes) -> None:
         ends = {"source_id": edge.source_column, "target_id": edge.target_column}
         entry = {"source": source, "relation": relation, "target": target, **_files(edge, notes), **ends}
         section.edges.append(entry)
-    _add_columns(entry, edge, notes, section.edge_text_models, f"{source}:{relation}:{target}")
+    name = f"{source}:{relation}:{target}"
+    _add_columns(entry, edge, notes, section.edge_text_models, name)
+    for feature in edge.features:
+        if feature.hard_negatives:
+            found = {"column": feature.columns[0], **feature.settings}
+            section.hard_negatives.setdefault(name, {})[feature.name or feature.columns[0]] = found
+            if entry.setdefault("hard_negatives", found) is not found:
+                notes.near(
+                    feature.key, f"another column of wrong targets: {name} has {entry['hard_negatives']['column']}"
+                )
     for label in edge.labels:
         if label.task == "link_prediction":
             entry["split"] = label.split
@@ -133,7 +144,7 @@ def _add_columns(entry: dict[str, Any], table: TableSpec, notes: Notes, models: 
     for feature in table.features:
         if feature.text_model is not None:
             _add_text(entry, feature, notes, models, owner)
-        else:
+        elif not feature.hard_negatives:
             _add_features(entry, feature, notes)
 
 

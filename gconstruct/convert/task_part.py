@@ -169,7 +169,11 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
     else:
         pool.near("train_etype", "several edge types: graph_pretraining learns them together, and ranks each")
         task = {"type": "graph_pretraining", "edge_types": [edge_name(t) for t in types] or "all"}
-    task |= {"head": _head(pool), "loss": _loss(pool), "negatives": _negatives(pool)}
+    task |= {
+        "head": _head(pool),
+        "loss": _loss(pool),
+        "negatives": _negatives(pool) | _hard_negatives(types, pool, graph),
+    }
     count = pool.take("num_negative_edges_eval")
     task["ranking"] = {"candidates": int(count)} if count is not None else {}
     if not task["ranking"]:
@@ -237,3 +241,25 @@ def _negatives(pool: Pool) -> dict[str, Any]:
             name, f"{sampler}: drawn uniformly and shared by the batch{', and its other targets' if in_batch else ''}"
         )
     return {"in_batch": in_batch, "uniform": count}
+
+
+def _hard_negatives(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
+    """`train_etypes_negative_dstnode`: 'user,rating,movie:wrong', or a name that all types have."""
+    used = False
+    for text in listed(pool.take("train_etypes_negative_dstnode", [])):
+        owner, colon, name = str(text).rpartition(":")
+        for edge_type in types:
+            if colon and edge_type_of(owner) != edge_type:
+                continue
+            columns = {} if graph is None else graph.hard_negatives.get(edge_name(edge_type), {})
+            edge = None if graph is None else graph.edge(edge_type)
+            if edge is not None and name in columns:
+                edge["hard_negatives"] = columns[name]
+                used = True
+    if not used:
+        for name in ("train_etypes_negative_dstnode", "num_train_hard_negatives"):
+            if name in pool:
+                pool.none(name, "the graph's construction has no such column of wrong targets")
+        return {}
+    counts = [int(str(text).rpartition(":")[2]) for text in listed(pool.take("num_train_hard_negatives", []))]
+    return {"type": "hard"} | ({"per_edge": max(counts)} if counts and max(counts) > 0 else {})

@@ -1,6 +1,6 @@
 """What an engine must do. `graph.engine` names one; `add_engine` in graphstorm_like.config.engines adds another.
 
-An engine reads the tables and writes the columns of one partition. The rest is shared: the files of a table
+An engine reads the tables and writes the columns of one partition, or of all. The rest is shared: the files of a table
 (`inputs`), what a column may hold (`kinds`), messages (`rules`), draws of splits (`splits`), features
 (`features`, `transforms`), the order of edges (`csc`), files (`write`), partitions and the manifest.
 """
@@ -26,12 +26,15 @@ Progress = Callable[[str], None]
 class Engine(Protocol):
     """One construction. Made with (GraphConfig, Progress)."""
 
+    writes_partitions: bool
+    """Whether `run` writes all of graph.partitions itself. Otherwise it writes one, which is then partitioned."""
+
     def check(self) -> None:
         """Read headers only. Raises DataError that names every wrong file, column and type."""
         ...
 
     def run(self, folder: Path, trace: Trace) -> Construction:
-        """Read all tables, and write them into the empty `folder` as one partition, part-0.
+        """Read all tables, and write them into the empty `folder` as one partition, part-0, or as all of them.
 
         Every file must be synced. `trace` gets the steps, nulls, and rows that are left out: the graph's report shows
         them. Raises DataError that names file, column and row.

@@ -32,5 +32,6 @@ def engine_locations() -> Mapping[str, str]:
 
 
 add_engine("arrow", "gconstruct.engines.arrow.engine:ArrowEngine")
+add_engine("spark", "gconstruct.engines.spark.engine:SparkEngine")
 
 EngineName = Annotated[str, NameIn(_engines)]

@@ -16,6 +16,7 @@ from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.sizes import MemorySize
+from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
 
@@ -340,7 +341,10 @@ class GraphConfig(Strict):
     """A graph folder to which these tables add nodes and edges: `path` becomes a new folder with both, with the state
     of the old one. Its nodes keep their positions, and edges may name them by id."""
     engine: EngineName = "arrow"
-    """What builds the graph folder: an engine of ours, or one that a plug-in adds."""
+    """What builds the graph folder: an engine of ours (arrow: this machine; spark: a cluster, or this machine), or one
+    that a plug-in adds."""
+    spark: SparkConfig = SparkConfig()
+    """Of engine: spark."""
     memory: MemorySize | None = None
     """How much memory construction may take, e.g. 8GB (engine `arrow`); what does not fit goes to temporary files in
     the new folder. Default: half of what the machine or the container has. The graph does not depend on it."""

@@ -33,4 +33,4 @@ def test_a_plug_in_adds_an_engine(tmp_path: Path) -> None:
     program = [sys.executable, "-c", PROGRAM, str(tmp_path / "p.yaml")]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["other_tables True", "['arrow', 'other_tables']", "[]"]
+    assert done.stdout.splitlines() == ["other_tables True", "['arrow', 'spark', 'other_tables']", "[]"]

@@ -43,7 +43,7 @@ def test_every_engine_of_the_table_can_be_made(tmp_path: Path) -> None:
 
 def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
     config = graph(tmp_path, {"item": item()}).model_copy(update={"engine": "arow"})
-    message = "graph.engine: unknown engine 'arow' (known: arrow). Did you mean 'arrow'?"
+    message = "graph.engine: unknown engine 'arow' (known: arrow, spark). Did you mean 'arrow'?"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         engine_for(config, print)
 
@@ -81,6 +81,8 @@ def test_only_the_table_knows_engines() -> None:
 
 class SmallEngine:
     """Takes its one node type from nowhere: all that the protocol asks for."""
+
+    writes_partitions = False
 
     def __init__(self, config: GraphConfig, progress: Any) -> None:
         self.config = config

@@ -43,6 +43,8 @@ _TEXT, _PACKED = 3, 6
 class ArrowEngine:
     """One construction. `check` reads only headers; `run` does the work."""
 
+    writes_partitions = False
+
     def __init__(self, config: GraphConfig, progress: Progress) -> None:
         self._config = config
         self._say = progress

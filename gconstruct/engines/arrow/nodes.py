@@ -170,7 +170,6 @@ class Nodes:
         if self.open:
             self._number_created()
         self._work.finish(self._writer, first=[ID_COLUMN])
-        self._work.trace.created(f"nodes.{self.name}", self.created)
         return NodeTypeSchema(
             count=self.ids.count,
             id_type=self._id_type,

@@ -89,11 +89,6 @@ class DroppedRows:
         dropped = self.by_reason[reason]
         dropped.examples += dropped_rows(table, rows[: KEPT_EXAMPLES - len(dropped.examples)], self._columns).examples
 
-    def count(self, reason: str, rows: int) -> None:
-        """Rows without examples."""
-        if rows:
-            self.by_reason.setdefault(reason, Dropped()).count += rows
-
 
 def read_rows(plan: TablePlan, key: str, work: Work, step: Step, problems: Problems) -> Iterator[Table]:
     """A table as a stream of batches, whose sizes depend on the table alone; tells the trace of files and nulls."""

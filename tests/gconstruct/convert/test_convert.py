@@ -72,6 +72,8 @@ def test_construction(tmp_path: Path) -> None:
     assert (lends.source_id, lends.target_id) == ("who", "what")
     assert lends.split is not None
     assert list(lends.features) == ["days"]
+    assert lends.hard_negatives is not None
+    assert (lends.hard_negatives.column, lends.hard_negatives.separator) == ("wrong", ",")
     assert (by.edge_type, pipeline.graph.nodes["author"].files) == (("book", "by", "author"), [])
     assert (pipeline.task.type, pipeline.task.row_type) == ("node_classification", "book")
     assert pipeline.model.text_encoder is not None
@@ -170,6 +172,20 @@ def test_link_prediction(tmp_path: Path) -> None:
     assert [metric["type"] for metric in task["metrics"]] == ["mrr", "hits"]
     assert pipeline.graph.edges[0].reverse == "lent_to"
     assert "eval_metric" in said(found, "none")
+
+
+def test_hard_negatives(tmp_path: Path) -> None:
+    links = {
+        "train_etype": ["reader,lends,book"], "num_negative_edges": 16,
+        "train_etypes_negative_dstnode": ["reader,lends,book:wrong"],
+        "num_train_hard_negatives": ["reader,lends,book:3"],
+    }  # fmt: skip
+    negatives = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()["negatives"]
+    assert (negatives["type"], negatives["per_edge"], negatives["uniform"]) == ("hard", 3, 16)
+    links["train_etypes_negative_dstnode"] = ["reader,lends,book:other"]
+    found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))
+    assert pipeline.task.model_dump()["negatives"]["type"] == "uniform"
+    assert "num_train_hard_negatives" in said(found, "none")
 
 
 def test_links_of_several_types_are_learnt_together(tmp_path: Path) -> None:

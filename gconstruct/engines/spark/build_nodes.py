@@ -1,0 +1,260 @@
+"""One node type, as the driver sees it: which jobs run, and what they tell of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from gconstruct import rules
+from gconstruct.attributes import Attributes
+from gconstruct.encoding import TableState
+from gconstruct.engines.spark.cluster import Cluster, Stage
+from gconstruct.engines.spark.created import CreatedStages, RangeStages, ranges_of
+from gconstruct.engines.spark.files import GraphFolder, NodeFiles, Written
+from gconstruct.engines.spark.ids import Buckets, NodeIdStages
+from gconstruct.engines.spark.nodes import Fitting, NodeRows, NodeStages
+from gconstruct.engines.spark.numbering import Numbering
+from gconstruct.engines.spark.pieces import WorkTable
+from gconstruct.engines.spark.report import Report
+from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.report.trace import KEPT_EXAMPLES, Example, Trace
+from gconstruct.tables.plan import ColumnPlan, TablePlan
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.partitioners import SeededPartitions
+from graphstorm_like.graph.schema import NodeTypeSchema
+
+if TYPE_CHECKING:
+    from gconstruct.engines.spark.cluster import Rows
+
+
+class NodeBuild:
+    """The nodes of one type. open: edges may add some."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        config: GraphConfig,
+        name: str,
+        plans: tuple[TablePlan | None, ColumnPlan],
+        buckets: Buckets,
+        receivers: int,
+        is_open: bool,
+    ) -> None:
+        """plans: of its table, if it has one, and of its ids. receivers: buckets of all node types."""
+        self.name, self.is_open = name, is_open
+        plan, self._id_plan = plans
+        self.state: TableState | None = None
+        self.schema: NodeTypeSchema | None = None
+        self.dropped: dict[str, int] = {}
+        """Rows that were left out, by reason"""
+        self.lost_splits: dict[str, int] = {}
+        """Rows with a split but no label, by label"""
+        self._cluster, self._config, self._receivers = cluster, config, receivers
+        self._buckets = buckets
+        self._stages: NodeStages | None = None
+        self._rows: list[int] = [] if plan is not None else [0]
+        """Nodes of each piece, then of each range of created nodes; one range at least without a table"""
+        self._ids: Rows | None = None
+        self._left_out: Rows | None = None
+        self._created: Rows | None = None
+        self._written_as_text = False
+        if plan is not None:
+            node, table = config.nodes[name], WorkTable.of(plan)
+            assert node.id is not None
+            ids = NodeIdStages(table, f"nodes.{name}", node.id, node.on_bad_id == "skip", buckets)
+            self._stages = NodeStages(ids, Fitting(table, node, config.base or "."))
+
+    @property
+    def has_table(self) -> bool:
+        """Whether it has nodes of its own."""
+        return self._stages is not None
+
+    @property
+    def buckets(self) -> Buckets:
+        """Where its ids are."""
+        return self._buckets
+
+    @property
+    def table(self) -> WorkTable:
+        """Of a type that has one."""
+        assert self._stages is not None
+        return self._stages.ids.table
+
+    @property
+    def in_table(self) -> int:
+        """Nodes of its table"""
+        return sum(self._rows[: self.table.pieces]) if self.has_table else 0
+
+    @property
+    def count(self) -> int:
+        """All nodes so far"""
+        return sum(self._rows)
+
+    # ------------------------------------------------------------------------------------------------- ids
+
+    def check_ids(self, problems: Problems, trace: Trace) -> None:
+        """Null and repeated ids; how many rows each piece has without them."""
+        ids = self._id_stages
+        self._ids = self._cluster.send(self._cluster.over(ids.table.pieces, ids.send_ids), self._receivers)
+        report = self._cluster.report(self._ids)
+        problems.add_all(report.problems)
+        trace.merge(report.trace)
+        self._written_as_text = bool(report.counts["not integers"])
+        if len(report.by_piece) < ids.table.pieces:
+            return
+        trace.table(
+            ids.key,
+            files=len(ids.table.plan.files),
+            rows=report.counts["rows"],
+            size=sum(file.size for file in ids.table.plan.files),
+        )
+        self._count("null id", report.counts["rows"] - sum(report.by_piece.values()))
+        found = self._cluster.run(self._ids, ids.find_repeated)
+        repeated = self._cluster.report(self._cluster.send(found, ids.table.pieces))
+        self._rows = [report.by_piece[p] - repeated.counts["left out", p] for p in range(ids.table.pieces)]
+        if repeated.counts["repeated"]:
+            self._note_repeated(repeated, problems, trace)
+        if self.dropped:
+            self._left_out = found
+        if not sum(self._rows):
+            problems.add(rules.no_nodes(ids.table.nothing(), ids.table.plan.key))
+
+    @property
+    def _id_stages(self) -> NodeIdStages:
+        assert self._stages is not None
+        return self._stages.ids
+
+    def _count(self, reason: str, rows: int) -> None:
+        if rows and self._id_stages.skip:
+            self.dropped[reason] = rows
+
+    def _note_repeated(self, report: Report, problems: Problems, trace: Trace) -> None:
+        ids, count = self._id_stages, report.counts["repeated"]
+        self._count("repeated id", count)
+        first = sorted(report.notes, key=lambda note: note[:2])[:KEPT_EXAMPLES]
+        rows = [(piece, row) for piece, row, *_ in first] + [first[0][2:4]]
+        found = self._cluster.collect(self._cluster.over(1, partial(ids.places, rows)))
+        values = [note[4] for note in first]
+        if ids.skip:
+            places = Places(found)
+            trace.dropped(ids.key, "repeated id", count, [Example.of(places, i, v) for i, v in enumerate(values)])
+        else:
+            of_rows = Places([*found[:EXAMPLES], found[-1]])
+            shown = range(min(EXAMPLES, len(values)))
+            problem = rules.repeated_ids(of_rows, ids.table.plan.key, ids.column, shown, values, len(of_rows) - 1)
+            problems.add(replace(problem, count=count))
+
+    # ------------------------------------------------------------------------------------------------- attributes
+
+    def fit(self, problems: Problems) -> None:
+        """What the attributes need to know of all rows."""
+        assert self._stages is not None
+        sent = None if self._left_out is None else self._cluster.send(self._left_out, self.table.pieces)
+        self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, sent, problems)
+
+    # ------------------------------------------------------------------------------------------------- numbers
+
+    def create(self, wanted: Rows) -> None:
+        """Number the nodes that edges name. wanted: their ids, sent to the buckets of all node types."""
+        stages, pieces = CreatedStages(self._buckets), self.table.pieces if self.has_table else 0
+        unique = self._cluster.run(wanted, stages.unique)
+        sample = self._cluster.report(self._cluster.send(self._cluster.run(unique, stages.sample), 0))
+        if not sample.counts["ids"]:
+            return
+        ranges = RangeStages(*ranges_of(sample), pieces)
+        self._written_as_text = self._written_as_text or bool(sample.counts["not integers"])
+        ids = self._cluster.send(self._cluster.run(unique, ranges.send), ranges.ranges)
+        self._created = self._cluster.run(ids, ranges.sort)
+        counts = self._cluster.report(self._cluster.send(self._created, pieces + ranges.ranges)).by_piece
+        self._rows = self._rows[:pieces] + [counts[number] for number in range(ranges.ranges)]
+
+    def numbering(self, *, in_table: bool = False) -> Numbering:
+        """The numbers of its nodes. in_table: in the order of the table, without partitions."""
+        partitions = self._config.partitions
+        count = 1 if in_table else partitions.count
+        seed = partitions.seed if isinstance(partitions, SeededPartitions) else 0  # of one partition it does not matter
+        return Numbering(self.name, tuple(self._config.nodes), tuple(self._rows), count, seed)
+
+    def index(self, numbering: Numbering) -> Rows:
+        """Ids and numbers (or rows, from which numbers follow) in the buckets of all node types."""
+        if numbering.partitions == 1 and not self._created and not self._left_out:
+            return self._ids or self._cluster.empty(self._receivers)
+        rows = self._node_rows(numbering)
+        return self._cluster.send(self._cluster.run(self._sent(numbering), rows.index), self._receivers)
+
+    def _sent(self, numbering: Numbering) -> Rows:
+        """What each piece and range has to know of its own rows."""
+        slots = len(numbering.rows)
+        rows = [pairs for pairs in (self._left_out, self._created) if pairs is not None]
+        if numbering.partitions > 1:
+            rows.append(self._cluster.over(1, numbering.send))
+        if not rows:
+            return self._cluster.empty(slots)
+        return self._cluster.together(*(self._cluster.send(pairs, slots) for pairs in rows))
+
+    def _node_rows(self, numbering: Numbering) -> NodeRows:
+        id_type = self._id_plan.type
+        if not numbering.count:
+            id_type = pa.large_string()
+        elif self._id_plan.untyped and not self._written_as_text:
+            id_type = pa.int64()
+        return NodeRows(self._stages, numbering, self._buckets, self._id_plan.type, id_type, self.state)
+
+    # ------------------------------------------------------------------------------------------------- files
+
+    def write(self, folder: GraphFolder, files: tuple[str, ...], problems: Problems, trace: Trace) -> list[Written]:
+        """Write the files, by partition, and set `schema`; nothing when there are problems."""
+        numbering = self.numbering()
+        rows = self._node_rows(numbering)
+        sent = self._cluster.send(self._cluster.run(self._sent(numbering), rows.send), len(files), in_order=True)
+        written = self._cluster.collect(self._cluster.run(sent, NodeFiles(folder, files).write))
+        report: Report = written.pop()
+        problems.add_all(report.problems)
+        if len(report.problems):
+            return []
+        trace.merge(report.trace)
+        attributes = Attributes()
+        if self._stages is not None and self.state is not None:
+            attributes = self._stages.fitting.encoder.describe(self.state, report.encoded)
+        self.lost_splits = attributes.lost_splits
+        self.schema = NodeTypeSchema(
+            count=numbering.count,
+            id_type="int64" if pa.types.is_int64(rows.id_type) else "string",
+            features=attributes.features,
+            text=attributes.text,
+            image=attributes.image,
+            labels=attributes.labels,
+        )
+        return written
+
+
+def fit(cluster: Cluster, fitting: Fitting, stage: Stage, sent: Rows | None, problems: Problems) -> TableState | None:
+    """What a table's attributes need to know of all rows. sent: what pieces have to know; None: nothing."""
+    if not fitting.encoder.needs_fit:
+        nothing = fitting.table.nothing()
+        return fitting.encoder.state(fitting.encoder.fit(nothing, problems), nothing, problems)
+    pieces = fitting.table.pieces
+    rows = cluster.over(pieces, stage) if sent is None else cluster.run(sent, stage)
+    merged, report = cluster.merged(rows, pieces, fitting.merge)
+    problems.add_all(report.problems)
+    if len(report.problems):
+        return None
+    ((state, found),) = cluster.collect(cluster.run(merged, fitting.state))
+    problems.add_all(found)
+    result: TableState | None = state
+    return result
+
+
+class Places(list[tuple[str, int]]):
+    """Rows whose places are known."""
+
+    def place(self, row: int) -> tuple[str, int]:
+        """(file, row within it, from 1)"""
+        return self[row]
+
+    def label(self) -> str:
+        """The file of the first"""
+        return self[0][0]

@@ -1,0 +1,200 @@
+"""The Spark engine's jobs give the bytes of the arrow engine: here without Spark, in test_spark with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gconstruct.transforms.base import TRANSFORMS
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.config.graph import LabelConfig
+from graphstorm_like.config.splits import SplitConfig
+
+from ..tables import write
+from . import samples
+from .local_cluster import use
+from .parity import build_both, config_of
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch)
+
+
+def test_every_transform_has_a_sample() -> None:
+    of_ours = {tag: c for tag, c in members_of(FeatureConfig).items() if c.__module__.startswith("graphstorm_like.")}
+    assert set(samples.FEATURES) == {tag for tag, config_class in of_ours.items() if config_class.of_columns}
+    assert list(TRANSFORMS)
+
+
+def test_every_split_has_a_sample() -> None:
+    of_ours = {tag for tag, c in members_of(SplitConfig).items() if c.__module__.startswith("graphstorm_like.")}
+    assert {LabelConfig.model_validate(label).split.by for label in samples.labels().values()} | {"ids"} == of_ours
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 5])
+@pytest.mark.parametrize("ids", ["string", "integer"])
+def test_a_graph_with_everything(tmp_path: Path, ids: str, partitions: int) -> None:
+    samples.tables(tmp_path, ids=ids)
+    manifest = build_both(tmp_path, samples.graph(partitions={"count": partitions, "seed": 4}))
+    assert len(manifest.partitions) == partitions
+    assert manifest.node("item").count == samples.NODES
+    assert manifest.node("tag").count > 60
+
+
+@pytest.mark.parametrize("tag", samples.FEATURES)
+def test_each_transform(tmp_path: Path, tag: str) -> None:
+    samples.tables(tmp_path, seed=5)
+    graph = samples.graph()
+    features = {f"f{i}": {"encode": tag, **options} for i, options in enumerate(samples.FEATURES[tag])}
+    graph["nodes"]["item"] = {"files": "item-*.parquet", "id": "id", "features": features}
+    graph["edges"] = [{**graph["edges"][0], "features": features, "labels": {}, "text": {}}]
+    del graph["nodes"]["tag"]
+    build_both(tmp_path, graph)
+
+
+@pytest.mark.parametrize("ids", ["string", "integer"])
+def test_csv(tmp_path: Path, ids: str) -> None:
+    samples.tables(tmp_path, ids=ids, suffix="parquet")
+    rows = {"item": ["a,1,red", "b,2,", "c,,blue"], "more": ["d,4,red", "a5,2,blue"]}
+    if ids == "integer":
+        rows = {"item": ["10,1,red", "9,2,", "11,,blue"], "more": ["1,4,red", "-2,2,blue"]}
+    for name, lines in rows.items():
+        (tmp_path / f"{name}.csv").write_text("id,x,kind\n" + "\n".join(lines) + "\n")
+    first, last = rows["item"][0].split(",")[0], rows["more"][0].split(",")[0]
+    (tmp_path / "links.csv").write_text(f"source,target\n{first},{last}\n{last},{first}\n{first},7\n{last},30\n")
+    node = {"files": ["item.csv", "more.csv"], "id": "id", "features": {"x": {"column": "x", "missing": "mean"}}}
+    node["labels"] = {"kind": {"column": "kind", "split": samples.SPLIT}}
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "links.csv", "on_unknown_node": "create"}
+    manifest = build_both(tmp_path, {"nodes": {"n": node}, "edges": [edge]})
+    assert manifest.node("n").id_type == ("int64" if ids == "integer" else "string")
+    assert manifest.node("n").count == 7
+
+
+def bad_tables(folder: Path) -> None:
+    """Null and repeated ids, null ends and unknown nodes, in several files."""
+    write(folder / "n-0.parquet", id=["a", None, "b", "a", "c"], x=[1.0, 2.0, 3.0, 4.0, 5.0])
+    write(folder / "n-1.parquet", id=["d", "b", None, "e", "e"], x=[1.0, 2.0, 3.0, 4.0, 5.0])
+    write(folder / "e-0.parquet", source=["a", "zz", None, "b", "a"], target=["b", "a", "c", None, "yy"])
+    write(folder / "e-1.parquet", source=["e", "zz", "xx", "a"], target=["d", "zz", "b", "b"])
+    write(folder / "t-0.parquet", source=["a", "xx", "b"], target=["5", "7", "10"])
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("unknown", ["drop", "create"])
+@pytest.mark.parametrize("others", ["drop", "create"])
+def test_policies(tmp_path: Path, unknown: str, others: str, partitions: int) -> None:
+    bad_tables(tmp_path)
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e-*.parquet", "on_bad_id": "skip"}
+    graph: dict[str, Any] = {
+        "nodes": {
+            "n": {"files": "n-*.parquet", "id": "id", "on_bad_id": "skip", "features": {"x": "x"}},
+            "t": None,
+        },
+        "edges": [
+            {**edge, "on_unknown_node": unknown, "split": samples.SPLIT},
+            {**edge, "relation": "t", "target": "t", "files": "t-0.parquet", "on_unknown_node": others},
+        ],
+        "partitions": {"count": partitions},
+    }
+    manifest = build_both(tmp_path, graph)
+    assert manifest.dropped["nodes.n: null id"] == 2
+    assert manifest.dropped["nodes.n: repeated id"] == 3
+    assert manifest.node("n").count == 5 + (3 if unknown == "create" else 0) + (
+        1 if (unknown, others) == ("drop", "create") else 0
+    )
+
+
+@pytest.mark.parametrize("unknown", ["drop", "create"])
+def test_repeated_edges(tmp_path: Path, unknown: str) -> None:
+    samples.tables(tmp_path, seed=3)
+    write(tmp_path / "link-9.parquet", source=["new", "new"], target=["item 1"] * 2, **samples.columns(RNG, 2))
+    graph = samples.graph()
+    graph["edges"][0] |= {"on_repeated_edge": "drop", "on_unknown_node": unknown}
+    graph["edges"][1] |= {"on_repeated_edge": "drop"}
+    manifest = build_both(tmp_path, graph)
+    assert manifest.dropped["edges.item:link:item: repeated edge"] > 1
+
+
+def test_more_partitions_than_nodes_and_empty_edges(tmp_path: Path) -> None:
+    write(tmp_path / "n.parquet", id=["a", "b"])
+    write(tmp_path / "e.parquet", source=["a"][:0], target=["b"][:0])
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet"}
+    graph: dict[str, Any] = {"nodes": {"n": {"files": "n.parquet", "id": "id"}, "t": None}, "edges": [edge]}
+    graph["edges"].append({**edge, "relation": "t", "target": "t"})
+    build_both(tmp_path, {**graph, "partitions": {"count": 4}})
+
+
+def test_ranges_and_buckets_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gconstruct.engines.spark import blobs, created, edges, ends, engine
+
+    monkeypatch.setattr(edges, "RANGE_ROWS", 20)
+    monkeypatch.setattr(created, "_RANGE_ROWS", 10)
+    monkeypatch.setattr(ends, "_ASKED_AT_ONCE", 7)
+    monkeypatch.setattr(blobs, "BLOB_BYTES", 500)
+    monkeypatch.setattr(engine, "BUCKET_BYTES", 2000)
+    samples.tables(tmp_path, seed=2)
+    build_both(tmp_path, samples.graph(partitions={"count": 2}))
+
+
+def test_state_of_another_graph(tmp_path: Path) -> None:
+    samples.tables(tmp_path, seed=1)
+    graph = samples.graph()
+    graph["nodes"]["item"]["labels"]["class"]["split"] = samples.SPLIT
+    build_both(tmp_path, graph)
+    new = tmp_path / "new"
+    new.mkdir()
+    samples.tables(new, seed=8)
+    build_both(new, {**graph, "like": str(tmp_path / "out" / "arrow")})
+
+
+def test_a_column_that_names_the_relation(tmp_path: Path) -> None:
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e-0.parquet", source=["a", "a", "b"], kind=["likes", "is", "was"], target=["b", "c", "c"])
+    write(tmp_path / "e-1.parquet", source=["c", "b", "c"], kind=["knows", "other", None], target=["a", "a", "b"])
+    edge = {"source": "n", "target": "n", "files": "e-*.parquet", "relation_column": "kind"}
+    edge |= {"relations": {"likes": "likes", "is": "is", "was": "is"}, "on_unknown_relation": "drop"}
+    graph = {"nodes": {"n": {"files": "n.parquet", "id": "id"}}, "edges": [edge]}
+    manifest = build_both(tmp_path, graph)
+    assert manifest.dropped == {"edges.n:likes:n: unknown relation": 3}
+
+
+def test_hard_negatives_and_features_of_edges(tmp_path: Path) -> None:
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=[["c"], ["a", "b"]])
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": {"column": "wrong"}}
+    node = {"files": "n.parquet", "id": "id", "features": {"d": {"encode": "degree"}}}
+    build_both(tmp_path, {"nodes": {"n": node}, "edges": [edge]})
+
+
+def test_images(tmp_path: Path) -> None:
+    import io
+
+    from PIL import Image
+
+    def png(shade: int) -> bytes:
+        stream = io.BytesIO()
+        Image.new("RGB", (4, 6), (shade, 3, 250 - shade)).save(stream, "PNG")
+        return stream.getvalue()
+
+    write(tmp_path / "n-0.parquet", id=["a", "b"], picture=[png(1), None])
+    write(tmp_path / "n-1.parquet", id=["c"], picture=[png(90)])
+    image = {"picture": {"column": "picture", "size": [3, 2], "missing": "zero"}}
+    write(tmp_path / "e.parquet", source=["a", "q"], target=["c", "b"])
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "on_unknown_node": "create"}
+    build_both(tmp_path, {"nodes": {"n": {"files": "n-*.parquet", "id": "id", "image": image}}, "edges": [edge]})
+
+
+def test_the_engine_does_not_count_for_options_of_spark(tmp_path: Path) -> None:
+    from gconstruct import fingerprint
+
+    samples.tables(tmp_path)
+    one = config_of(tmp_path, "spark", samples.graph())
+    other = config_of(tmp_path, "spark", samples.graph(spark={"master": "local[4]", "options": {"spark.x": 1}}))
+    assert fingerprint(one) == fingerprint(other)
