@@ -81,6 +81,11 @@ class DroppedRows:
         """Those that show why"""
         self.by_reason: dict[str, Dropped] = {}
 
+    def count(self, reason: str, rows: int) -> None:
+        """Rows without examples."""
+        if rows:
+            self.by_reason.setdefault(reason, Dropped()).count += rows
+
     def add(self, reason: str, table: Table, rows: np.ndarray) -> None:
         """Rows (from 0) of a table."""
         if not len(rows):
