@@ -1,6 +1,6 @@
 """Tables -> graph folder.
 
-    construct(path, nodes, edges)  makes a graph folder of tables in memory or of files
+    build(path, nodes, edges)  makes a graph folder of tables in memory or of files
     build_graph(config)  makes the folder `config.path`, unless it is up to date, and returns its manifest
     is_current(config)   whether the folder is up to date
     fingerprint(config)  decides what "up to date" means: the configuration and the state of the input files
@@ -11,7 +11,7 @@
 Importing this package is fast: pyarrow and numpy are imported by the first build.
 """
 
-from gconstruct.api import construct
-from gconstruct.build import build_graph, fingerprint, is_current, table_problems
+from gconstruct.api import build
+from gconstruct.construction import build_graph, fingerprint, is_current, table_problems
 
-__all__ = ["build_graph", "construct", "fingerprint", "is_current", "table_problems"]
+__all__ = ["build", "build_graph", "fingerprint", "is_current", "table_problems"]

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gconstruct.build import build_graph
+from gconstruct.construction import build_graph
 from gconstruct.held import SCHEME, hold
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.errors import ConfigError
@@ -20,7 +20,7 @@ Entry = Mapping[str, Any]
 """The keys of a table in the YAML, and `table` instead of `files`."""
 
 
-def construct(
+def build(
     path: str | PathLike[str],
     nodes: Mapping[str, Entry | None],
     edges: Sequence[Entry] = (),
@@ -59,6 +59,8 @@ def _entry(name: str, entry: Entry | None, tables: dict[str, pa.Table]) -> dict[
             "The table itself is the value of its key 'table'"
         )
     options = {key: value for key, value in entry.items() if key != "table"}
+    if isinstance(entry.get("join"), Sequence):
+        options["join"] = [_entry(f"{name}.join[{i}]", other, tables) for i, other in enumerate(entry["join"])]
     if "table" in entry:
         if "files" in entry:
             raise ConfigError(f"graph.{name}: must have either 'table' or 'files', not both")

@@ -17,7 +17,7 @@ from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
 from gconstruct.stores import store_errors, store_of
 from graphstorm_like.config.formats import format_of, listed_suffixes
-from graphstorm_like.config.graph import NodeConfig, TableConfig
+from graphstorm_like.config.rows import Rows
 from graphstorm_like.config.sql import SqlConfig
 
 ID_LIST = "ids"
@@ -56,7 +56,7 @@ class InputFile:
         return fs.open(path, "rb")
 
 
-def inputs_of(where: str, table: NodeConfig | TableConfig, base: str | None, problems: Problems) -> list[InputFile]:
+def inputs_of(where: str, table: Rows, base: str | None, problems: Problems) -> list[InputFile]:
     """All files of a table, or what stands for one. What cannot be found goes to `problems` under the name `where`."""
     if table.sql is not None:
         return [_of_database(table.sql, base)]

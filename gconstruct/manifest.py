@@ -38,23 +38,27 @@ class Construction:
 
 def write_manifest(folder: Path, mark: str, graph: Construction) -> GraphManifest:
     """Hash the files of a new graph folder and write its graph.json."""
-    hashes = graph.hashes
-    if not hashes:
+    if not graph.hashes:
         files = sorted(p for p in folder.rglob("*.arrow"))
-        hashes = {p.relative_to(folder).as_posix(): file_hash(p) for p in files}
-    manifest = GraphManifest(
-        fingerprint=mark,
-        nodes=graph.nodes,
-        edges=graph.edges,
-        partitions=graph.partitions,
-        hashes=dict(sorted(hashes.items())),
-        dropped=graph.dropped,
-    )
+        graph.hashes = {p.relative_to(folder).as_posix(): file_hash(p) for p in files}
+    manifest = manifest_of(mark, graph)
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:
         file.write(manifest.model_dump_json(indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
     return manifest
+
+
+def manifest_of(mark: str, graph: Construction) -> GraphManifest:
+    """The manifest of what was written, whose hashes are known. mark: its fingerprint."""
+    return GraphManifest(
+        fingerprint=mark,
+        nodes=graph.nodes,
+        edges=graph.edges,
+        partitions=graph.partitions,
+        hashes=dict(sorted(graph.hashes.items())),
+        dropped=graph.dropped,
+    )
 
 
 def current_manifest(path: Path, mark: str, say: Callable[[str], None] | None = None) -> GraphManifest | None:

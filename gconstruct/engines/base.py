@@ -29,6 +29,9 @@ class Engine(Protocol):
     writes_partitions: bool
     """Whether `run` writes all of graph.partitions itself. Otherwise it writes one, which is then partitioned."""
 
+    writes_urls: bool
+    """Whether graph.path may be a URL: then `run` writes there, and gets no folder."""
+
     def check(self) -> None:
         """Read headers only. Raises DataError that names every wrong file, column and type."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gconstruct.inputs import InputFile
 from gconstruct.readers.compression import open_text, plain_name
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _DELIMITERS = (",", ";", "\t", "|")
 _QUOTES = ('"', "'")

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gconstruct.guess.sketch import Sketch
 from gconstruct.guess.sources import Source
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gconstruct.inputs import InputFile, resolve
 from gconstruct.problems import Problems
 from gconstruct.readers import READ_ERRORS, Header, Piece, UnreadableError, reader_of
 from gconstruct.tables.headers import read_header, why_unreadable
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 from graphstorm_like.errors import DataError
 
 _SAMPLED_PIECES = 5

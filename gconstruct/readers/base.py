@@ -15,7 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from gconstruct.inputs import InputFile
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.registry import import_modules
 

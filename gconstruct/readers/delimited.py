@@ -15,7 +15,7 @@ from gconstruct.inputs import InputFile
 from gconstruct.problems import EXAMPLES
 from gconstruct.readers.base import Header, Piece, Reader, UnreadableError, not_open, reason_of, register
 from gconstruct.readers.compression import not_compressed, open_text, plain_name
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _HEADER_BYTES = 1 << 20
 _BLOCKS = (16 << 20, 128 << 20, 1 << 30)
@@ -43,10 +43,11 @@ class CsvReader(Reader):
                 how = _options(file, columns, options, block)  # reads the header: before, for streams in memory are one
                 with open_text(file) as stream, pacsv.open_csv(stream, **how) as csv_:
                     for batch in csv_:
+                        given = max(0, min(done - row, batch.num_rows))  # before a larger block started again
                         row += batch.num_rows
                         if row > done:
                             done = row
-                            yield batch.select(list(columns))
+                            yield batch.select(list(columns)).slice(given)
                 return
             except pa.ArrowInvalid as err:
                 if _is_header_alone(file, err):

@@ -17,7 +17,7 @@ from gconstruct.kinds import kind_of, merge_types
 from gconstruct.problems import shown
 from gconstruct.readers.base import Header, Piece, Reader, UnreadableError, not_open, reason_of, register
 from gconstruct.readers.compression import not_compressed, open_text
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _BLOCK = 16 << 20
 _BOM = b"\xef\xbb\xbf"

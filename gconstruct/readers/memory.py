@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gconstruct.inputs import InputFile
 from gconstruct.readers.base import Header, Piece, Reader, reason_of, register
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _ROWS = 1 << 16
 

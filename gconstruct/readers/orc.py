@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gconstruct.inputs import InputFile
 from gconstruct.readers.base import Header, Piece, Reader, ends_of, gather, not_open, reason_of, register, seekable
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _MAGIC = b"ORC"
 

@@ -20,7 +20,7 @@ from gconstruct.readers.base import (
     rows_of_batches,
     seekable,
 )
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 _MAGIC = b"PAR1"
 

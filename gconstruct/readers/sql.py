@@ -16,7 +16,7 @@ from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of, merge_types
 from gconstruct.problems import shown
 from gconstruct.readers.base import Header, Piece, Reader, UnreadableError, register
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import MissingExtraError
 

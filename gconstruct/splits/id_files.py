@@ -22,7 +22,7 @@ from gconstruct.readers.base import READ_ERRORS, UnreadableError, reason_of
 from gconstruct.readers.compression import open_text
 from gconstruct.splits.base import EDGE_SEPARATOR
 from graphstorm_like.config.formats import format_of
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import unknown
 

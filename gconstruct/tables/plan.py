@@ -6,37 +6,25 @@ files, column names and types are reported together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pyarrow as pa
 
-from gconstruct.features import transform_of
 from gconstruct.inputs import InputFile, inputs_of
 from gconstruct.kinds import USES, accepts, hint, kind_of, merge_types
 from gconstruct.problems import Problems
 from gconstruct.readers import Piece
-from gconstruct.splits import split_of
 from gconstruct.tables.headers import read_header
-from graphstorm_like.config.graph import CsvOptions, EdgeConfig, GraphConfig, NodeConfig, TableConfig
-from graphstorm_like.config.splits import SplitConfig
+from gconstruct.tables.needs import Need, edge_needs, node_needs
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.config.rows import CsvOptions, Rows
 from graphstorm_like.errors import unknown
 
 FileHeader: TypeAlias = tuple[InputFile, dict[str, pa.DataType | None]]
 """A file and the types of its columns by name"""
 _NUMBER_USES = {"numeric", "scalar", "number"}
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A column that the configuration names."""
-
-    column: str
-    use: str
-    """A key of kinds.USES"""
-    key: str
-    """Where the YAML names it"""
 
 
 @dataclass(slots=True)
@@ -86,22 +74,73 @@ class TablePlan:
     files: list[InputFile]
     needs: list[Need]
     columns: dict[str, ColumnPlan] = field(default_factory=dict)
+    """Those of the table itself come first, then those of each of `joins`"""
     pieces: list[TablePiece] = field(default_factory=list)
     """All of them, in the order of the table's rows"""
     path_columns: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """By file: columns that its folders key=value name, with their value in all rows"""
     rows: RowFilter | None = None
     """None: all of them"""
+    joins: list[Join] = field(default_factory=list)
+    """Other tables with columns of these rows"""
 
     @property
     def schema(self) -> pa.Schema:
         """The columns as they are once they are cast."""
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
+    @property
+    def own_columns(self) -> dict[str, ColumnPlan]:
+        """Without those of joined tables."""
+        joined = {name for join in self.joins for name in join.columns}
+        return {name: column for name, column in self.columns.items() if name not in joined}
+
+    def only(self, names: Collection[str]) -> TablePlan:
+        """The same table with these columns and those that it takes to find their rows."""
+        joins = [join for join in self.joins if not set(names).isdisjoint(join.columns)]
+        needed = {*names, *(join.to for join in joins)}
+        for join in joins:
+            needed |= set(join.columns)
+        if self.rows is not None:
+            needed.add(self.rows.column)
+        return replace(self, columns={n: c for n, c in self.columns.items() if n in needed}, joins=joins)
+
     def read_columns(self, file: InputFile) -> dict[str, pa.DataType]:
         """The columns that are read from a file: all but those that its path names."""
         by_path = self.path_columns.get(file.path, {})
-        return {name: column.type for name, column in self.columns.items() if name not in by_path}
+        return {name: column.type for name, column in self.own_columns.items() if name not in by_path}
+
+
+@dataclass(slots=True)
+class Join:
+    """A table whose columns belong to the rows of another, by id."""
+
+    plan: TablePlan
+    id: str
+    """Its column of ids"""
+    to: str
+    """The other table's column of ids"""
+    skip_bad_ids: bool
+    """Rows with a null or repeated id are left out, instead of an error."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Those that it adds."""
+        return [name for name in self.plan.columns if name != self.id]
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A table whose headers were read."""
+
+    plan: TablePlan
+    headers: list[FileHeader]
+    guessed: bool
+    """Types of some file are those of its first rows."""
+
+    def has(self, column: str) -> bool:
+        """Whether all files have it."""
+        return bool(self.headers) and all(column in header for _, header in self.headers)
 
 
 def plan_tables(
@@ -110,7 +149,7 @@ def plan_tables(
     """Plans of the node tables by type (only types with files) and of the edge tables in the YAML's order. id_types:
     the types that ids must have, by node type, where these are known already."""
     nodes = {
-        name: _plan(f"graph.nodes.{name}", node, _node_needs(f"graph.nodes.{name}", node), config.base, problems)
+        name: _node_plan(f"graph.nodes.{name}", node, config.base, problems)
         for name, node in config.nodes.items()
         if node.has_table
     }
@@ -118,7 +157,7 @@ def plan_tables(
     for i, edge in enumerate(config.edges):
         key = config.edge_key(i)
         same = next((plan for plan in edges if edge.relations and plan.key == key), None)
-        plan = _plan(key, edge, _edge_needs(key, edge), config.base, problems) if same is None else _copied(same)
+        plan = _plan(key, edge, edge_needs(key, edge), config.base, problems) if same is None else _copied(same)
         plan.rows = _row_filter(key, edge, same is None)
         edges.append(plan)
     problems.raise_if_any()
@@ -126,23 +165,6 @@ def plan_tables(
         _agree_on_ids(name, config, nodes, edges, (id_types or {}).get(name), problems)
     problems.raise_if_any()
     return nodes, edges
-
-
-def _node_needs(key: str, node: NodeConfig) -> list[Need]:
-    assert node.id is not None
-    images = [Need(image.column, "image", f"{key}.image.{name}") for name, image in node.image.items()]
-    return [Need(node.id, "id", f"{key}.id"), *_common_needs(key, node), *images]
-
-
-def _edge_needs(key: str, edge: EdgeConfig) -> list[Need]:
-    needs = [Need(edge.source_id, "id", f"{key}.source_id"), Need(edge.target_id, "id", f"{key}.target_id")]
-    if edge.relation_column is not None:
-        needs.append(Need(edge.relation_column, "group", f"{key}.relation_column"))
-    needs += _common_needs(key, edge)
-    if edge.hard_negatives is not None:
-        use = "ids" if edge.hard_negatives.separator is None else "separated"
-        needs.append(Need(edge.hard_negatives.column, use, f"{key}.hard_negatives"))
-    return needs if edge.split is None else needs + _split_needs(f"{key}.split", edge.split)
 
 
 def _row_filter(key: str, edge: EdgeConfig, is_first: bool) -> RowFilter | None:
@@ -159,40 +181,61 @@ def _copied(plan: TablePlan) -> TablePlan:
     return replace(plan, columns={name: replace(column) for name, column in plan.columns.items()})
 
 
-def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
-    needs = []
-    features = {name: feature for name, feature in table.features.items() if feature.of_columns}
-    for name, feature in features.items():
-        transform = transform_of(feature)
-        needs += [Need(column, transform.use, f"{key}.features.{name}") for column in transform.columns]
-    for name, text in table.text.items():
-        needs += [Need(column, "text", f"{key}.text.{name}") for column in text.template_columns()]
-    for name, label in table.labels.items():
-        use = "separated" if label.separator is not None else label.kind
-        needs.append(Need(label.column, use, f"{key}.labels.{name}"))
-        needs += _split_needs(f"{key}.labels.{name}.split", label.split)
-    return needs
+def _plan(key: str, table: Rows, needs: list[Need], base: str | None, problems: Problems) -> TablePlan:
+    return _planned(_opened(key, table, {need.column for need in needs}, base, problems), needs, problems)
 
 
-def _split_needs(key: str, split: SplitConfig) -> list[Need]:
-    return [Need(column, use, f"{key}.{field}") for column, use, field in split_of(split).columns()]
+def _node_plan(key: str, node: NodeConfig, base: str | None, problems: Problems) -> TablePlan:
+    needs = node_needs(key, node)
+    needed, id_column = {need.column for need in needs}, str(node.id)
+    opened = [_opened(key, node, needed, base, problems)]
+    ids = [join.id or id_column for join in node.join]
+    for i, (join, column) in enumerate(zip(node.join, ids, strict=True)):
+        opened.append(_opened(f"{key}.join[{i}]", join, needed | {column}, base, problems))
+    by_table: list[list[Need]] = [[] for _ in opened]
+    for need in needs:
+        by_table[0 if need.use == "id" else _table_with(need, opened, ids, problems)].append(need)
+    plan = _planned(opened[0], by_table[0], problems)
+    for table, own, column in zip(opened[1:], by_table[1:], ids, strict=True):
+        id_need = Need(column, "id", f"{table.plan.key}.id")
+        joined = _planned(table, [id_need, *own], problems)
+        join_plan = Join(joined, column, id_column, node.on_bad_id == "skip")
+        plan.joins.append(join_plan)
+        plan.columns |= {name: joined.columns[name] for name in join_plan.columns}
+    return plan
 
 
-def _plan(
-    key: str, table: NodeConfig | TableConfig, needs: list[Need], base: str | None, problems: Problems
-) -> TablePlan:
-    plan = TablePlan(key, table.csv, inputs_of(key, table, base, problems), needs)
-    headers: list[FileHeader] = []
-    needed = {need.column for need in needs}
-    guessed = False
-    for file in plan.files:
+def _table_with(need: Need, opened: list[_Opened], ids: list[str], problems: Problems) -> int:
+    """The number of the only table with a column; 0, the node table, when there is none."""
+    found = [i for i, table in enumerate(opened) if table.has(need.column) and not (i and need.column == ids[i - 1])]
+    if len(found) > 1:
+        one, other = (opened[i].headers[0][0].path for i in found[:2])
+        problems.add(
+            f"{need.key}: column {need.column!r} must be in one of the joined tables (got {one} and {other}). "
+            "Rename it in one of them",
+            need.key,
+        )
+    return found[0] if found else 0
+
+
+def _opened(key: str, table: Rows, needed: set[str], base: str | None, problems: Problems) -> _Opened:
+    """Read the headers."""
+    opened = _Opened(TablePlan(key, table.csv, inputs_of(key, table, base, problems), []), [], False)
+    for file in opened.plan.files:
         header = read_header(file, table.csv, needed, problems, f"{key}.files")
         if header is not None:
-            headers.append((file, dict(header.columns)))
-            guessed = guessed or header.guessed
-            plan.pieces += [TablePiece(file, part) for part in header.pieces]
-    _add_path_columns(plan, needed, headers)
-    complete = [(f, h) for f, h in headers if _has_columns(f, h, needs, problems)]
+            opened.headers.append((file, dict(header.columns)))
+            opened.guessed = opened.guessed or header.guessed
+            opened.plan.pieces += [TablePiece(file, part) for part in header.pieces]
+    _add_path_columns(opened.plan, needed, opened.headers)
+    return opened
+
+
+def _planned(opened: _Opened, needs: list[Need], problems: Problems) -> TablePlan:
+    """Give the columns their types."""
+    plan = opened.plan
+    plan.needs = needs
+    complete = [(f, h) for f, h in opened.headers if _has_columns(f, h, needs, problems)]
     if complete and len(complete) == len(plan.files):
         for need in needs:
             if need.column not in plan.columns:
@@ -200,7 +243,7 @@ def _plan(
                 if column is not None:
                     if need.use == "image" and _is_bytes(need.column, complete):
                         column.type = pa.large_binary()
-                    if guessed and {n.use for n in needs if n.column == need.column} <= _NUMBER_USES:
+                    if opened.guessed and {n.use for n in needs if n.column == need.column} <= _NUMBER_USES:
                         column.type = _with_fractions(column.type)
                     plan.columns[need.column] = column
         _check_uses(plan, complete, problems)
@@ -288,6 +331,7 @@ def _agree_on_ids(
         column = config.nodes[node_type].id
         assert column is not None
         id_columns.append((column, nodes[node_type].columns[column]))
+        id_columns += [(join.id, join.plan.columns[join.id]) for join in nodes[node_type].joins]
     for edge, plan in zip(config.edges, edges, strict=True):
         ends = ((edge.source, edge.source_id), (edge.target, edge.target_id))
         id_columns += [(column, plan.columns[column]) for end, column in ends if end == node_type]

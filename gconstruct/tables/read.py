@@ -18,6 +18,7 @@ from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
 from gconstruct.stores import store_errors
 from gconstruct.tables.filters import select_rows
 from gconstruct.tables.headers import why_unreadable
+from gconstruct.tables.joins import with_columns, with_unique_ids
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
 from gconstruct.values import cast_values, first_failure
@@ -43,7 +44,18 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
     if len(problems) > before:
         return None
     table = select_rows(Table(plan, pa.concat_tables(parts), segments), problems)
-    return table if len(problems) == before else None
+    others = _joined_tables(plan, problems)
+    return with_columns(table, plan.joins, others) if len(problems) == before else None
+
+
+def _joined_tables(plan: TablePlan, problems: Problems) -> list[Table]:
+    """Whole, with one row an id; too few when `problems` says why."""
+    tables = []
+    for join in plan.joins:
+        table = read_table(join.plan, problems)
+        if table is not None:
+            tables.append(with_unique_ids(table, join, problems))
+    return tables
 
 
 def stream_table(plan: TablePlan, problems: Problems, rows_per_batch: int = ROWS_PER_BATCH) -> Iterator[Table]:
@@ -65,13 +77,15 @@ def read_piece(
 def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, rows_per_batch: int) -> Iterator[Table]:
     """Gathers and cuts what the readers give."""
     before, given = len(problems), 0
+    others = _joined_tables(plan, problems)
     for gathered in _gathered(plan, _read(plan, pieces, problems), rows_per_batch):
         table = select_rows(gathered, problems) if len(problems) == before else gathered
         if len(problems) == before and (len(table) or table.unknown_relations):
-            yield table
+            yield with_columns(table, plan.joins, others)
             given += 1
     if len(problems) == before and not given:
-        yield Table(plan, plan.schema.empty_table(), [])
+        own = plan.schema.empty_table().select(list(plan.own_columns))
+        yield with_columns(Table(plan, own, []), plan.joins, others)
 
 
 def _gathered(plan: TablePlan, read: Iterable[tuple[str, int, pa.Table]], rows_per_batch: int) -> Iterator[Table]:
@@ -122,7 +136,7 @@ class _Caster:
         """The planned columns. first_row: rows of the file before these."""
         by_path = self._plan.path_columns.get(file.path, {})
         columns = {}
-        for name, planned in self._plan.columns.items():
+        for name, planned in self._plan.own_columns.items():
             if name in by_path:
                 value = pa.scalar(by_path[name], pa.large_string())
                 column = pa.chunked_array([pa.repeat(value, rows.num_rows)])

@@ -24,6 +24,33 @@ class Segment:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The rows of another table that belong to the rows of a table, and the columns that it gives."""
+
+    table: Table
+    columns: Sequence[str]
+    rows: np.ndarray
+    """int64 (rows of the table that it belongs to): -1 for those without one"""
+
+
+@dataclass(frozen=True, slots=True)
+class _JoinedRows:
+    """Places of a joined column's values; a row without one is where its node is."""
+
+    own: Table
+    joined: Joined
+
+    def place(self, row: int) -> tuple[str, int]:
+        """(file, row within it, from 1)"""
+        at = int(self.joined.rows[row])
+        return self.own.place(row) if at < 0 else self.joined.table.place(at)
+
+    def label(self) -> str:
+        """The other table's files."""
+        return self.joined.table.label()
+
+
 @dataclass
 class Table:
     """Some or all rows of a planned table, in order, with the planned columns and types."""
@@ -36,6 +63,8 @@ class Table:
     """int64 (rows): numbers the rows had when they were read, once some were left out"""
     unknown_relations: int = 0
     """Rows that were left out because their relation is none of the configuration's"""
+    joined: Sequence[Joined] = ()
+    """Where the columns of other tables come from"""
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -78,11 +107,20 @@ class Table:
     def keep(self, mask: np.ndarray) -> Table:
         """The rows where the mask (bool, rows) is true."""
         rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
-        return Table(self.plan, self.data.filter(pa.array(mask)), self.segments, rows)
+        joined = [Joined(other.table, other.columns, other.rows[mask]) for other in self.joined]
+        return Table(self.plan, self.data.filter(pa.array(mask)), self.segments, rows, joined=joined)
+
+    def slice(self, start: int, end: int) -> Table:
+        """Consecutive rows."""
+        rows = np.arange(start, end) if self.rows is None else self.rows[start:end]
+        joined = [Joined(other.table, other.columns, other.rows[start:end]) for other in self.joined]
+        return Table(self.plan, self.data.slice(start, end - start), self.segments, rows, joined=joined)
 
     def source(self, name: str, key: str, problems: Problems) -> Source:
         """A column for what `key` names in the YAML."""
-        return Source(name, self.column(name), self, key, problems, self.untyped(name))
+        other = next((joined for joined in self.joined if name in joined.columns), None)
+        rows = self if other is None else _JoinedRows(self, other)
+        return Source(name, self.column(name), rows, key, problems, self.untyped(name))
 
     def untyped(self, name: str) -> bool:
         """From CSV only: strings that may stand for integers."""

@@ -15,23 +15,11 @@ from graphstorm_like.config.partitioners import PartitionsConfig
 from graphstorm_like.config.partitioners.by import ALWAYS
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
+from graphstorm_like.config.rows import CsvOptions, JoinConfig, RowsConfig, check_one_place
 from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig
-
-
-class CsvOptions(Strict):
-    """How CSV files are written. Parquet files need none of this."""
-
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """One character between two values."""
-    quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
-    """One character around values that hold the delimiter."""
-    header: list[str] | None = None
-    """Column names, for files without a header line."""
-    null_values: list[str] = ["", "NULL", "null", "NA", "NaN", "nan"]
-    """Values that stand for null."""
 
 
 class TextConfig(Strict):
@@ -114,17 +102,9 @@ def features_in_table(features: dict[str, FeatureConfig], id_column: str | None)
     return placed
 
 
-class TableConfig(Strict):
+class TableConfig(RowsConfig):
     """What node and edge tables have in common."""
 
-    files: Files = []
-    """Paths, globs, folders or URLs (s3://...); relative ones start at `graph.base`, or at the YAML's folder. Folders
-    key=value within a folder make columns."""
-    sql: SqlConfig | None = None
-    """Rows of a database, instead of files."""
-    format: FormatName = "auto"
-    """Of the files; auto: by the endings of their names."""
-    csv: CsvOptions = CsvOptions()
     features: dict[Name, FeatureField] = {}
     """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
     text: dict[Name, TextConfig] = {}
@@ -136,24 +116,6 @@ class TableConfig(Strict):
     @classmethod
     def _features_of_edges(cls, features: dict[str, FeatureConfig]) -> dict[str, FeatureConfig]:
         return features_in_table(features, None)
-
-    @property
-    def has_table(self) -> bool:
-        """False for what stands for an existing graph folder."""
-        return bool(self.files) or self.sql is not None
-
-    @model_validator(mode="after")
-    def _has_rows(self) -> TableConfig:
-        _check_rows(self)
-        if not self.has_table:
-            raise KeyedError("files", "must have at least 1 entry, unless there is 'sql'")
-        return self
-
-
-def _check_rows(table: TableConfig | NodeConfig) -> None:
-    """They come from one place."""
-    if table.files and table.sql is not None:
-        raise KeyedError("sql", "must be left out when there are 'files': the rows of a table come from one place")
 
 
 class NodeConfig(Strict):
@@ -169,6 +131,8 @@ class NodeConfig(Strict):
     csv: CsvOptions = CsvOptions()
     id: str | None = None
     """The column with the node's own id: string or integer, unique, never null."""
+    join: list[JoinConfig] = []
+    """Further tables of the same nodes: features, texts, images and labels may name their columns too."""
     features: dict[Name, FeatureField] = {}
     """Numbers and categories of a row, by names of your own. A column's name alone is a numeric feature."""
     text: dict[Name, TextConfig] = {}
@@ -208,11 +172,11 @@ class NodeConfig(Strict):
 
     @model_validator(mode="after")
     def _files_and_id(self) -> NodeConfig:
-        _check_rows(self)
+        check_one_place(self)
         if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.has_table:
-            without_files = [k for k in ("id", "text", "image", "labels") if getattr(self, k)]
+            without_files = [k for k in ("id", "join", "text", "image", "labels") if getattr(self, k)]
             if any(feature.of_columns for feature in self.features.values()):
                 without_files.insert(1 if self.id else 0, "features")
             if without_files:

@@ -90,7 +90,7 @@ def test_every_form_gives_the_graph_of_the_file(form: str, tmp_path: Path) -> No
     write(tmp_path / "links.parquet", source=["a"], target=["b"])
     of_files = gconstruct.build_graph(graph(tmp_path, {"item": item(**OPTIONS)}, [link()]))
     links = pa.table({"source": ["a"], "target": ["b"]})
-    manifest = gconstruct.construct(
+    manifest = gconstruct.build(
         tmp_path / "mine", {"item": {"table": FORMS[form](), **OPTIONS}}, [{"table": links, **LINKS}]
     )
     assert manifest.nodes == of_files.nodes
@@ -103,7 +103,7 @@ def test_it_is_built_again_when_the_table_changes(tmp_path: Path) -> None:
 
     def build(values: list[float]) -> None:
         nodes = {"item": {"table": {"id": IDS, "x": values}, "id": "id", "features": {"x": "x"}}}
-        gconstruct.construct(tmp_path / "g", nodes, progress=lines.append)
+        gconstruct.build(tmp_path / "g", nodes, progress=lines.append)
 
     build(NUMBERS)
     build(NUMBERS)
@@ -118,7 +118,7 @@ def test_tables_in_memory_beside_files_and_types_without_a_table(
 ) -> None:
     write(tmp_path / "links.parquet", source=IDS, target=["u", "v", "u"])
     monkeypatch.chdir(tmp_path)  # where relative files start
-    manifest = gconstruct.construct(
+    manifest = gconstruct.build(
         "g",
         {"item": {"table": table(), "id": "id"}, "user": None},
         [{"files": "links.parquet", "source": "item", "relation": "of", "target": "user"}],
@@ -131,9 +131,9 @@ def test_rows_of_messages_are_those_of_the_table(tmp_path: Path) -> None:
     links = pa.table({"source": ["a", "b"], "target": ["b", "z"]})
     told = "table://edges[0] row 2: column 'target' must be the id of a node of type 'item' (got 'z')"
     with pytest.raises(DataError, match=re.escape(told)):
-        gconstruct.construct(tmp_path / "g", {"item": {"table": table(), "id": "id"}}, [{"table": links, **LINKS}])
+        gconstruct.build(tmp_path / "g", {"item": {"table": table(), "id": "id"}}, [{"table": links, **LINKS}])
     with pytest.raises(DataError, match=re.escape("graph.nodes.item.id: table://nodes.item: unknown column 'idd'")):
-        gconstruct.construct(tmp_path / "g", {"item": {"table": table(), "id": "idd"}})
+        gconstruct.build(tmp_path / "g", {"item": {"table": table(), "id": "idd"}})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +170,7 @@ def test_rows_of_messages_are_those_of_the_table(tmp_path: Path) -> None:
 )
 def test_wrong_calls(nodes: Any, edges: Any, told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
-        gconstruct.construct(tmp_path / "g", nodes, edges)
+        gconstruct.build(tmp_path / "g", nodes, edges)
 
 
 def test_a_name_of_a_table_that_is_not_held(tmp_path: Path) -> None:

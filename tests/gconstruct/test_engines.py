@@ -82,7 +82,7 @@ def test_only_the_table_knows_engines() -> None:
 class SmallEngine:
     """Takes its one node type from nowhere: all that the protocol asks for."""
 
-    writes_partitions = False
+    writes_partitions = writes_urls = False
 
     def __init__(self, config: GraphConfig, progress: Any) -> None:
         self.config = config

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.build import table_problems
+from gconstruct.construction import table_problems
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError

@@ -122,7 +122,7 @@ def test_missing_images_may_be_black(tmp_path: Path) -> None:
 
 def test_graphs_without_images_keep_their_fingerprint(tmp_path: Path) -> None:
     """Graph folders of before there were images are up to date still."""
-    from gconstruct import build
+    from gconstruct import construction as build
 
     own = config(tmp_path, pa.array([picture((0, 0, 0))]))
     node = own.nodes["node"].model_copy(update={"image": {}})

@@ -43,7 +43,7 @@ _TEXT, _PACKED = 3, 6
 class ArrowEngine:
     """One construction. `check` reads only headers; `run` does the work."""
 
-    writes_partitions = False
+    writes_partitions = writes_urls = False
 
     def __init__(self, config: GraphConfig, progress: Progress) -> None:
         self._config = config

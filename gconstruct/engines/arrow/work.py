@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
@@ -20,12 +20,13 @@ from gconstruct.spill.budget import Memory
 from gconstruct.spill.columns import ColumnsWriter
 from gconstruct.tables.plan import TablePlan
 from gconstruct.tables.read import ROWS_PER_BATCH, stream_table
-from gconstruct.tables.table import Segment, Table
+from gconstruct.tables.table import Joined, Segment, Table
 
 _PEEKED_ROWS = 1 << 10
 _MIN_ROWS = 1 << 8
 _BATCH_BYTES = 32 << 20
 _SMALL_TABLE = 16 << 20
+_NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class DroppedRows:
         self.by_reason: dict[str, Dropped] = {}
 
     def count(self, reason: str, rows: int) -> None:
-        """Rows without examples."""
+        """So many more rows, without examples."""
         if rows:
             self.by_reason.setdefault(reason, Dropped()).count += rows
 
@@ -136,9 +137,7 @@ def slices(table: Table, state: TableState, pixels: int, memory: int) -> Iterato
 
 def slice_of(table: Table, start: int, rows: int) -> Table:
     """Consecutive rows of a table."""
-    end = min(start + rows, len(table))
-    numbers = np.arange(start, end) if table.rows is None else table.rows[start:end]
-    return Table(table.plan, table.data.slice(start, end - start), table.segments, numbers)
+    return table.slice(start, min(start + rows, len(table)))
 
 
 class TableSpool:
@@ -147,6 +146,7 @@ class TableSpool:
     def __init__(self, plan: TablePlan, path: Path, memory: int) -> None:
         self._plan, self._spool = plan, BatchSpool(path, memory)
         self._segments: list[Sequence[Segment]] = []
+        self._joined: list[Sequence[Joined]] = []
 
     def __len__(self) -> int:
         return self._spool.rows
@@ -155,16 +155,20 @@ class TableSpool:
         """The next rows. numbers: int64 (rows), the same count of them each time"""
         rows = np.arange(len(table)) if table.rows is None else table.rows
         columns = [table.column(name) for name in self._plan.columns]
-        arrays = [*columns, pa.array(rows.astype(np.int32)), *(pa.array(values) for values in numbers)]
+        joined_rows = [other.rows for other in table.joined]
+        all_numbers = (rows.astype(np.int32), *joined_rows, *numbers)
+        arrays = [*columns, *(pa.array(values) for values in all_numbers)]
         self._spool.append(pa.record_batch(arrays, names=[str(number) for number in range(len(arrays))]))
         self._segments.append(table.segments)
+        self._joined.append([Joined(other.table, other.columns, _NO_ROWS) for other in table.joined])
 
     def __iter__(self) -> Iterator[tuple[Table, list[np.ndarray]]]:
         names = list(self._plan.columns)
-        for batch, segments in zip(self._spool, self._segments, strict=True):
+        for batch, segments, others in zip(self._spool, self._segments, self._joined, strict=True):
             rows, *numbers = (column.to_numpy() for column in batch.columns[len(names) :])
             data = pa.Table.from_arrays(batch.columns[: len(names)], schema=self._plan.schema)
-            yield Table(self._plan, data, segments, rows), numbers
+            joined = [replace(other, rows=numbers[i]) for i, other in enumerate(others)]
+            yield Table(self._plan, data, segments, rows, joined=joined), numbers[len(others) :]
 
     def tables(self, gone: np.ndarray) -> Iterator[Table]:
         """The rows without some. gone: int64, sorted, numbers of rows among all that were appended"""

@@ -39,7 +39,7 @@ _MAX_BUCKETS = 4096
 class SparkEngine:
     """One construction. `check` reads only headers; `run` starts Spark and does the work."""
 
-    writes_partitions = True
+    writes_partitions = writes_urls = True
 
     def __init__(self, config: GraphConfig, progress: Progress) -> None:
         self._config, self._say = config, progress
@@ -68,12 +68,14 @@ class SparkEngine:
         self._say(f"reading {counted(sum(len(plan.files) for plan in plans), 'file')}, {size / 1e6:,.1f} MB with Spark")
 
     def run(self, folder: Path, trace: Trace) -> Construction:
-        """Read everything, and write all partitions into `folder`."""
+        """Read everything, and write all partitions into `folder`, or to the URL of the configuration."""
+        place = GraphFolder(str(self._config.path) if in_store(self._config) else str(folder))
         with spark_context(self._config.spark) as context:
             cluster = Cluster(context)
             self._say(f"Spark {context.version} at {context.master}, {counted(cluster.parallelism, 'task')} at a time")
-            check_shared(cluster, folder, str(self._config.path))
-            build = _Build(self._config, self._node_plans, self._edge_plans, cluster, folder, self._say, trace)
+            if not place.is_url:
+                check_shared(cluster, folder, str(self._config.path))
+            build = _Build(self._config, self._node_plans, self._edge_plans, cluster, place, self._say, trace)
             if self._known is not None:
                 build.take_state_of(self._known)
             return build.run()
@@ -88,13 +90,13 @@ class _Build:
         node_plans: Mapping[str, TablePlan],
         edge_plans: Sequence[TablePlan],
         cluster: Cluster,
-        folder: Path,
+        folder: GraphFolder,
         say: Progress,
         trace: Trace,
     ) -> None:
         self._config, self._cluster, self._say, self._trace = config, cluster, say, trace
         self._problems = Problems()
-        self._path, self._folder = folder, GraphFolder(str(folder))
+        self._folder = folder
         self._edge_plans = edge_plans
         self._known: KnownGraph | None = None
         self._node_files = file_names((name,) for name in config.nodes)
@@ -126,9 +128,7 @@ class _Build:
 
     def run(self) -> Construction:
         """All of it."""
-        for partition in range(self._config.partitions.count):
-            for sub in ("nodes", "edges"):
-                (self._path / f"part-{partition}" / sub).mkdir(parents=True)
+        self._folder.make(self._config.partitions.count)
         for node in self._nodes.values():
             with self._trace.step(f"nodes.{node.name}") as step:
                 self._read_nodes(node)
@@ -257,27 +257,33 @@ class _Build:
         )
 
 
+def in_store(config: GraphConfig) -> bool:
+    """Whether the graph goes to a URL."""
+    return config.path is not None and "://" in config.path
+
+
 def needs_one_machine(config: GraphConfig) -> Iterator[str]:
     """What executors cannot do with pieces of tables."""
     partitions = config.partitions
+    several = "a URL" if in_store(config) else "several partitions"
     if partitions.count > 1 and not isinstance(partitions, RandomPartitions):
         yield (
             f"graph.partitions.method: must be random with graph.engine: spark (got {partitions.method!r}). Leave "
             "graph.partitions out, and partition the graph folder on one machine: gsl partition --method "
             f"{partitions.method}"
         )
-    if partitions.count > 1:
-        for name, features in structure_features(config).items():
-            yield (
-                f"graph.nodes.{name}.features: must be made of columns with graph.engine: spark and several partitions "
-                f"(got {', '.join(features)}). Leave graph.partitions out, and run: gsl partition"
-            )
-    for edge in config.edges if partitions.count > 1 else []:
+    local_whole = partitions.count == 1 and not in_store(config)  # others add to the folder afterwards
+    for name, features in [] if local_whole else structure_features(config).items():
+        yield (
+            f"graph.nodes.{name}.features: must be made of columns with graph.engine: spark and {several} "
+            f"(got {', '.join(features)}). Construct one partition in a local folder, and run: gsl partition"
+        )
+    for edge in [] if local_whole else config.edges:
         if edge.hard_negatives is not None:
             yield (
                 f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark "
-                f"and several partitions (got column {edge.hard_negatives.column!r}). Leave graph.partitions "
-                "out, and run: gsl partition"
+                f"and {several} (got column {edge.hard_negatives.column!r}). Construct one partition in a local "
+                "folder, and run: gsl partition"
             )
     if config.add_to is not None:
         yield (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from gconstruct.csc import sorted_ends
 from gconstruct.engines.spark.blobs import ORDER, joined, unpack
 from gconstruct.engines.spark.cluster import Pair, merged_reports
 from gconstruct.spill.columns import ColumnsWriter
+from gconstruct.stores import store_errors, store_of
 from gconstruct.write import write_columns
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import file_hash
@@ -45,17 +46,35 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class GraphFolder:
-    """Where the files go: a folder on a file system that all executors share."""
+    """Where the files go: a folder on a file system that all executors share, or a URL."""
 
     path: str
 
-    def write(self, file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> int:
-        """Write a small file; returns its size."""
-        return write_columns(Path(self.path) / file, columns)
+    @property
+    def is_url(self) -> bool:
+        """Whether files are made on the executor's own disk, and uploaded."""
+        return "://" in self.path
 
-    def hash(self, file: str) -> str:
-        """Of a file's content, as it was written."""
-        return file_hash(Path(self.path) / file)
+    def make(self, partitions: int) -> None:
+        """The partitions' folders, which URLs do not have."""
+        for partition in range(0 if self.is_url else partitions):
+            for sub in ("nodes", "edges"):
+                (Path(self.path) / f"part-{partition}" / sub).mkdir(parents=True)
+
+    def local(self, file: str, scratch: Path) -> Path:
+        """Where a file is written first."""
+        return scratch / "whole" if self.is_url else Path(self.path) / file
+
+    def finish(self, file: str, written: Path) -> str:
+        """The hash of a file that was written; it is where it belongs then."""
+        mark = file_hash(written)
+        if self.is_url:
+            with store_errors():
+                fs, path = store_of(f"{self.path.rstrip('/')}/{file}")
+                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                fs.put_file(str(written), path)
+            written.unlink()
+        return mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +94,13 @@ class NodeFiles:
         first = next(incoming, None)
         if first is None:  # the first piece has a problem: there will be no graph
             return
-        with _writing(self.folder, file) as writer:
+        with _writing(self.folder, file) as (path, writer):
             for _, blob in itertools.chain([first], incoming):
                 batch = unpack(blob)
                 writer.append(dict(zip(batch.schema.names, batch.columns, strict=True)))
             rows, size = len(writer), writer.finish()
-        yield (partition,), Written(rows, {file: self.folder.hash(file)}, size)
+            hashes = {file: self.folder.finish(file, path)}
+        yield (partition,), Written(rows, hashes, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +118,7 @@ class EdgeFiles:
         file, start = self.files[partition], self.target_starts[partition]
         pointers = np.zeros(self.target_starts[partition + 1] - start + 1, np.int64)
         repeated = local = 0
-        with _writing(self.folder, file) as writer:
+        with _writing(self.folder, file) as (path, writer):
             for _, pairs in itertools.groupby(incoming, key=_range):
                 batch = _sorted(joined([unpack(blob) for _, blob in pairs]))
                 source, target = (batch.column(name).to_numpy() for name in (SOURCE_COLUMN, TARGET_COLUMN))
@@ -111,9 +131,10 @@ class EdgeFiles:
                     pointers[first : first + len(degrees)] += degrees
                 writer.append(dict(zip(batch.schema.names, batch.columns, strict=True)))
             rows, size = len(writer), writer.finish()
-        pointer_file = indptr_file(file)
-        size += self.folder.write(pointer_file, {"indptr": np.cumsum(pointers)})
-        hashes = {name: self.folder.hash(name) for name in (file, pointer_file)}
+            hashes = {file: self.folder.finish(file, path)}
+            beside = self.folder.local(indptr_file(file), path.parent)
+            size += write_columns(beside, {"indptr": np.cumsum(pointers)})
+            hashes[indptr_file(file)] = self.folder.finish(indptr_file(file), beside)
         return Written(rows, hashes, size, repeated, local)
 
 
@@ -156,16 +177,16 @@ def _sorted(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @contextmanager
-def _writing(folder: GraphFolder, file: str) -> Iterator[ColumnsWriter]:
-    """A writer whose scratch files are on the executor's own disk."""
-    path = Path(folder.path) / file
+def _writing(folder: GraphFolder, file: str) -> Iterator[tuple[Path, ColumnsWriter]]:
+    """Where the file is written, and a writer whose scratch files are on the executor's own disk."""
     disks = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")
     try:
         with tempfile.TemporaryDirectory(prefix="gsl-spark-", dir=disks[0] or None) as scratch:
-            yield ColumnsWriter(path, Path(scratch) / "columns", MEMORY_BYTES)
+            path = folder.local(file, Path(scratch))
+            yield path, ColumnsWriter(path, Path(scratch) / "columns", MEMORY_BYTES)
     except OSError as err:
         raise DataError(
-            f"{err.filename or path}: the graph folder and the executors' disks must be writable (got "
-            f"{err.strerror or err}). Check the disks and their permissions, or set graph.path or spark.local.dir (in "
-            "graph.spark.options) to another folder"
+            f"{err.filename or f'{folder.path}/{file}'}: the graph folder and the executors' disks must be writable "
+            f"(got {err.strerror or err}). Check the disks and their permissions, or set graph.path or spark.local.dir "
+            "(in graph.spark.options) to another folder"
         ) from err

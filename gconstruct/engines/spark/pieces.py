@@ -47,10 +47,8 @@ class WorkTable:
 
     def read(self, piece: int, problems: Problems, columns: Sequence[str] | None = None) -> Table | None:
         """The rows of a piece, with all columns or some; None: `problems` says what is wrong."""
-        plan = replace(self.plan, pieces=list(self.groups[piece]), rows=None)
-        if columns is not None:
-            wanted = dict.fromkeys([*columns, *([self.plan.rows.column] if self.plan.rows is not None else [])])
-            plan.columns = {name: plan.columns[name] for name in wanted}
+        wanted = self.plan if columns is None else self.plan.only(columns)
+        plan = replace(wanted, pieces=list(self.groups[piece]), rows=None)
         table = next(stream_table(plan, problems, _ALL_ROWS), None)
         return None if table is None else self._selected(table, problems)
 

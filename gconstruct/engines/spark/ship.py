@@ -16,14 +16,18 @@ _STAMP = (1980, 1, 1, 0, 0, 0)  # the same zip from the same files: Spark compar
 
 
 def zip_packages(folder: Path, plugins: tuple[str, ...] = ()) -> list[Path]:
-    """Zip files in `folder` with our packages, and with those plug-ins, by the names of their modules."""
-    own = folder / "graphstorm_like_packages.zip"
-    _write(own, [_origin(name) for name in PACKAGES])
-    files = [own]
+    """Zip files in `folder` with our packages, and with those plug-ins, by the names of their modules.
+
+    What is in a zip file already came with spark-submit --py-files, and executors have it.
+    """
+    wanted = {"graphstorm_like_packages": [_origin(name) for name in PACKAGES]}
     for name in plugins:
-        file = folder / f"plugin_{name.replace('.', '_')}.zip"
-        _write(file, [_origin(name.partition(".")[0])])
-        files.append(file)
+        wanted[f"plugin_{name.replace('.', '_')}"] = [_origin(name.partition(".")[0])]
+    files = []
+    for name, origins in wanted.items():
+        if all(origin.exists() for origin in origins):
+            files.append(folder / f"{name}.zip")
+            _write(files[-1], origins)
     return files
 
 

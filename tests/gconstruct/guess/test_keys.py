@@ -14,7 +14,7 @@ from gconstruct.guess.measure import look
 from gconstruct.guess.sketch import Sketch
 from gconstruct.guess.sources import Source
 from gconstruct.hashing import hash_strings
-from graphstorm_like.config.graph import CsvOptions
+from graphstorm_like.config.rows import CsvOptions
 
 
 def table(called: str, **columns: list[Any]) -> TableFacts:

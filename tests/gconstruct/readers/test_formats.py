@@ -182,6 +182,20 @@ def test_cells_of_many_megabytes(ending: str, tmp_path: Path) -> None:
     assert whole.data.column("id").to_pylist() == [str(size) for size in sizes]
 
 
+def test_a_large_cell_after_many_blocks_repeats_no_row(tmp_path: Path) -> None:
+    """The larger block in which it is parsed begins with rows that were given already."""
+    rows = [f"{i},{'x' * 1000}\n" for i in range(40_000)]
+    (tmp_path / "a.csv").write_text("".join(["id,t\n", *rows, f"large,{'y' * (20 << 20)}\n", *rows[:10]]))
+    problems = Problems()
+    plan = plan_of(tmp_path, problems, files="a.csv", text={"t": {"columns": "t"}})
+    ids: list[str] = []
+    for table in stream_table(plan, problems):
+        ids += table.column("id").to_pylist()
+    problems.raise_if_any()
+    numbers = [str(i) for i in range(40_000)]
+    assert ids == [*numbers, "large", *numbers[:10]]
+
+
 @pytest.mark.parametrize("ending", [".parquet", ".arrow", ".arrows", ".orc"])
 def test_bytes_are_text_if_they_are_utf8(ending: str, tmp_path: Path) -> None:
     write_as(tmp_path / f"good{ending}", id=["ä".encode(), b"b"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.build import is_current
+from gconstruct.construction import is_current
 from gconstruct.report import write as report_write
 from gconstruct.report.model import GraphReport
 from gconstruct.report.write import graph_name, write_report

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gconstruct import build_graph
 from gconstruct.transforms.base import TRANSFORMS
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.graph import LabelConfig
 from graphstorm_like.config.splits import SplitConfig
+from graphstorm_like.errors import DataError
 
 from ..tables import write
 from . import samples
@@ -189,6 +191,32 @@ def test_images(tmp_path: Path) -> None:
     write(tmp_path / "e.parquet", source=["a", "q"], target=["c", "b"])
     edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "on_unknown_node": "create"}
     build_both(tmp_path, {"nodes": {"n": {"files": "n-*.parquet", "id": "id", "image": image}}, "edges": [edge]})
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_a_url(tmp_path: Path, partitions: int) -> None:
+    """The files have the bytes of those of a local folder. graph.json is the last one, and the first one to go."""
+    import fsspec
+
+    samples.tables(tmp_path)
+    graph = samples.graph(partitions={"count": partitions})
+    expected = build_both(tmp_path, graph)
+    url = f"memory://bucket-{partitions}/graph"
+    config = config_of(tmp_path, "spark", graph).model_copy(update={"path": url})
+    said: list[str] = []
+    assert build_graph(config, progress=said.append).hashes == expected.hashes
+    fs = fsspec.filesystem("memory")
+    for file in expected.hashes:
+        content = (tmp_path / "out" / "spark" / file).read_bytes()
+        assert fs.cat_file(f"/bucket-{partitions}/graph/{file}") == content
+    build_graph(config, progress=said.append)
+    assert said[-1] == f"{url} is up to date"
+    write(tmp_path / "link-0.parquet", source=["nobody"], target=["item 1"], **samples.columns(RNG, 1))
+    with pytest.raises(DataError, match="must be the id of a node"):
+        build_graph(config)
+    assert not fs.exists(f"/bucket-{partitions}/graph/graph.json")
+    with pytest.raises(DataError, match="graph.path: must be a local folder"):
+        build_graph(config.model_copy(update={"engine": "arrow"}))
 
 
 def test_the_engine_does_not_count_for_options_of_spark(tmp_path: Path) -> None:

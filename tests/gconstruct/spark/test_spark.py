@@ -16,11 +16,14 @@ import pytest
 
 from gconstruct import build_graph
 from gconstruct.engines.spark import pieces, shared_folder
+from gconstruct.engines.spark.__main__ import main
 from gconstruct.engines.spark.cluster import LAST, Cluster, Pair
 from gconstruct.engines.spark.report import Report
 from gconstruct.engines.spark.session import spark_context
+from graphstorm_like.config import load_pipeline
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.errors import DataError, GslError, LaunchError, MissingExtraError
+from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 from ..tables import write
@@ -163,6 +166,39 @@ def test_a_session_of_its_own_is_quiet_and_ends(tmp_path: Path, plugins: bool) -
     first, second = done.stdout.splitlines()
     assert first == second
     assert done.stderr == ""
+
+
+def test_a_submitted_script(tmp_path: Path) -> None:
+    """spark-submit knows the master and the packages; the script writes to a URL."""
+    import pyspark
+
+    yaml = write_shop_pipeline(tmp_path)
+    assert main(["--zip", str(tmp_path / "build")]) == 0
+    submit = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", "local[1]", "--py-files"]
+    packages = tmp_path / "build" / "graphstorm_like_packages.zip"
+    script = [str(packages), str(ROOT / "training_scripts" / "spark" / "construct.py")]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PYSPARK_PYTHON"] = sys.executable
+    url = f"graph.path=file://{tmp_path}/url"
+    command = [*submit, *script, str(yaml), url]
+    options: dict[str, Any] = {
+        "capture_output": True,
+        "text": True,
+        "timeout": 300,
+        "cwd": tmp_path,
+        "env": environment,
+    }
+    done = subprocess.run(command, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Spark 4" in done.stdout
+    assert "at local[1]" in done.stdout
+    config = load_pipeline(yaml).graph
+    expected = build_graph(config)
+    found = GraphManifest.model_validate_json((tmp_path / "url" / "graph.json").read_text())
+    assert found.hashes == expected.hashes
+    wrong = subprocess.run([*command, "graph.nodes.item.id=nothing"], check=False, **options)
+    assert wrong.returncode != 0
+    assert "error: graph.nodes.item.id" in wrong.stderr
 
 
 def test_training_is_the_same(tmp_path: Path) -> None:

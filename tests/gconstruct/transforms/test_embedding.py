@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gconstruct import build_graph
-from gconstruct.build import is_current, table_problems
+from gconstruct.construction import is_current, table_problems
 from gconstruct.vector_files import open_vectors
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph

@@ -47,6 +47,7 @@ def build_graph(
     """
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
+    from gconstruct.build_in_store import build_in_store
     from gconstruct.engines import engine_for
     from gconstruct.hard_negatives import number_hard_negatives
     from gconstruct.leaks import check_known_leaks, check_leaks
@@ -56,6 +57,10 @@ def build_graph(
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
+    if not config.is_built and config.path is not None and "://" in config.path:
+        engine = engine_for(config, say)
+        if engine.writes_urls:
+            return build_in_store(config, engine, _mark(config, _input_files(config)), trace, say, force)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
@@ -182,7 +187,8 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
-    for table in (*settings.get("nodes", {}).values(), *settings.get("edges", [])):
+    nodes = settings.get("nodes", {}).values()
+    for table in (*nodes, *settings.get("edges", []), *(join for node in nodes for join in node.get("join", []))):
         if "sql" in table:
             table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
@@ -249,6 +255,8 @@ def _input_files(config: GraphConfig) -> list[InputFile]:
     files: list[InputFile] = []
     for name, node in sorted(config.nodes.items()):
         files += inputs_of(f"graph.nodes.{name}", node, config.base, problems) if node.has_table else []
+        for i, join in enumerate(node.join):
+            files += inputs_of(f"graph.nodes.{name}.join[{i}]", join, config.base, problems)
     for i, edge in enumerate(config.edges):
         files += inputs_of(config.edge_key(i), edge, config.base, problems)
     files += feature_files(config, problems)
