@@ -73,10 +73,13 @@ def _words(data: pa.Buffer | None, first: int, last: int) -> np.ndarray:
 
 
 def _hash_block(words: np.ndarray, starts: np.ndarray, start_state: int) -> np.ndarray:
-    begin, remaining = starts[:-1], np.diff(starts)
+    at, remaining = starts[:-1], np.diff(starts)
     state = mix(np.uint64(start_state) ^ (remaining.astype(np.uint64) * np.uint64(_GOLDEN)))
+    for _ in range(int(remaining.min()) // 8):  # whole words that all rows have
+        state = mix(state ^ words[at])
+        at, remaining = at + 8, remaining - 8
     active = np.flatnonzero(remaining > 0)
-    at, remaining = begin[active], remaining[active]
+    at, remaining = at[active], remaining[active]
     while active.size:  # once per 8 bytes of the longest string, over those that are long enough
         unused_bits = (8 * np.maximum(8 - remaining, 0)).astype(np.uint64)
         word = words[at] & (np.uint64(_MASK) >> unused_bits)
@@ -88,10 +91,15 @@ def _hash_block(words: np.ndarray, starts: np.ndarray, start_state: int) -> np.n
 
 def mix(z: np.ndarray) -> np.ndarray:
     """splitmix64's finalizer with its increment: a bijection of 64 bits in which one changed bit changes about half."""
-    z = z + np.uint64(_GOLDEN)
-    z = (z ^ (z >> np.uint64(30))) * _MIX_1
-    z = (z ^ (z >> np.uint64(27))) * _MIX_2
-    mixed: np.ndarray = z ^ (z >> np.uint64(31))
+    mixed: np.ndarray = z + np.uint64(_GOLDEN)
+    shifted = mixed >> np.uint64(30)
+    mixed ^= shifted
+    mixed *= _MIX_1
+    np.right_shift(mixed, np.uint64(27), out=shifted)
+    mixed ^= shifted
+    mixed *= _MIX_2
+    np.right_shift(mixed, np.uint64(31), out=shifted)
+    mixed ^= shifted
     return mixed
 
 

@@ -99,7 +99,7 @@ def test_positions_that_are_known_only_in_the_end(tmp_path: Path) -> None:
 def test_large_positions_are_sorted_without_overflow(large: int) -> None:
     """Beyond 64 bits for both ends and the row the packed sort is not possible: the result is the same."""
     rng = np.random.default_rng(0)
-    source, target = rng.integers(0, large, 300), rng.integers(0, 3, 300) * (large // 3)
+    source, target = rng.integers(0, large, 300), rng.integers(0, 3, 300) * (large // 3) + rng.integers(0, 9, 300)
     order, sorted_source, sorted_target = sorted_ends(source, target, large, large)
     assert order.tolist() == np.lexsort((source, target)).tolist()
     assert sorted_source.dtype == (np.int32 if large <= 2**31 - 1 else np.int64)
