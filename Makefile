@@ -55,10 +55,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 .PHONY: java
 java:
 	@command -v java >/dev/null || { \
-	  echo "installing Java, which Spark needs (openjdk-17-jre-headless)"; \
+	  echo "installing Java, which Spark needs (default-jre-headless)"; \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
-	    echo "Java is missing: install it, e.g. sudo apt-get install openjdk-17-jre-headless"; exit 1; }; \
-	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends openjdk-17-jre-headless >/dev/null; }
+	    echo "Java is missing: install it, e.g. sudo apt-get install default-jre-headless"; exit 1; }; \
+	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends default-jre-headless >/dev/null; }
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"

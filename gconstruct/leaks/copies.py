@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from gconstruct.leaks.base import HELD_OUT, MAX_ROWS, SHOWN, TRAIN, Leak
 from gconstruct.leaks.folder import LeakFolder, blocks
 from gconstruct.leaks.rowhash import row_hashes
+from gconstruct.sets import contained, distinct
 from graphstorm_like.graph.schema import (
     NodeTypeSchema,
     feature_column,
@@ -81,7 +82,7 @@ def _text_length(columns: Sequence[pa.Array]) -> np.ndarray:
 
 
 def _telling(hashes: np.ndarray) -> bool:
-    return len(np.unique(hashes)) >= TELLING * len(hashes)
+    return len(distinct(hashes)) >= TELLING * len(hashes)
 
 
 def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, contents: Contents) -> Iterator[Leak]:
@@ -97,7 +98,8 @@ def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, cont
             start += block.num_rows
     in_split, same = np.concatenate(splits), np.concatenate(keys)
     held_out = np.isin(in_split, HELD_OUT)
-    copied = held_out & np.isin(same, same[in_split == TRAIN])
+    copied = held_out.copy()
+    copied[held_out] = contained(same[held_out], same[in_split == TRAIN])
     count, looked_at = int(copied.sum()), int(held_out.sum())
     if not count or count < WORTH_TELLING * looked_at:
         return

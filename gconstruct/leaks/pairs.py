@@ -15,6 +15,7 @@ import pyarrow as pa
 from gconstruct.leaks.base import HELD_OUT, MAX_PAIRS, TRAIN, Leak
 from gconstruct.leaks.folder import HeldOut, LeakFolder
 from gconstruct.leaks.rowhash import row_hashes
+from gconstruct.sets import contained
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
@@ -142,7 +143,7 @@ def _copied_rows(graph: LeakFolder, edge: EdgeTypeSchema, label: str, pairs: Hel
         trained.append(keys[splits == TRAIN])
         held_out.append(keys[is_held_out])
         of_pair.append(match.pairs[is_held_out])
-    copied = np.isin(np.concatenate(held_out), np.concatenate(trained))
+    copied = contained(np.concatenate(held_out), np.concatenate(trained))
     if not copied.any():
         return
     which = np.zeros(len(pairs), bool)

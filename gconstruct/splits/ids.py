@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from gconstruct.hashing import hash_strings
 from gconstruct.problems import EXAMPLES, counted, shown
+from gconstruct.sets import contained, distinct
 from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.splits.id_files import read_ids, split_files
 from graphstorm_like.config.splits.base import PARTS
@@ -43,7 +44,7 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         for part in self.config.files():
             ids = self._ids(part, rows)
             if ids is not None:
-                lists[part] = np.unique(hash_strings(ids))
+                lists[part] = distinct(hash_strings(ids))
         if len(rows.problems) == before:
             self._check_apart(lists, rows)
         return lists if len(rows.problems) == before else None
@@ -69,7 +70,7 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         ids = self._ids(part, rows)
         if ids is None:
             return "?"
-        at = np.flatnonzero(np.isin(hash_strings(ids), hashes))
+        at = np.flatnonzero(contained(hash_strings(ids), hashes))
         values = list(dict.fromkeys(ids.take(pa.array(at[: 10 * EXAMPLES])).to_pylist()))[:EXAMPLES]
         return ", ".join(shown(value.replace("\x1f", " -> ")) for value in values)
 
@@ -78,7 +79,7 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         assert self._lists is not None, "read comes first"
         found: Found = {}
         for part, ids in self._lists.items():
-            found[part] = np.isin(ids, values)
+            found[part] = contained(ids, values)
         return found
 
     def merge(self, first: Found, second: Found) -> Found:
@@ -110,5 +111,5 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         splits = np.full(len(values), rest, np.uint8)
         for part in PARTS:
             if part in self._lists:
-                splits[np.isin(values, self._lists[part])] = SPLITS.index(part)
+                splits[contained(values, self._lists[part])] = SPLITS.index(part)
         return splits

@@ -1,6 +1,6 @@
 """What spark-submit, EMR Serverless and SageMaker start: builds the graph of a pipeline. See docs/guide/spark.md.
 
-    spark-submit --py-files graphstorm_like_packages.zip construct.py pipeline.yaml graph.path=s3://bucket/graph
+spark-submit --py-files graphstorm_like_packages.zip construct.py pipeline.yaml graph.path=s3://bucket/graph
 """
 
 import sys

@@ -111,7 +111,7 @@ def _require_java() -> None:
         return
     raise ConfigError(
         f"graph.engine: spark needs Java {JAVA_VERSION} or newer (got no 'java' on PATH, and JAVA_HOME "
-        f"{home!r}). Install it, e.g. apt-get install openjdk-{JAVA_VERSION}-jre-headless, or conda install openjdk, "
+        f"{home!r}). Install it, e.g. apt-get install default-jre-headless, or conda install openjdk, "
         "or set graph.engine: arrow"
     )
 

@@ -28,7 +28,7 @@ def test_without_pyspark(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    message = r"graph.engine: spark needs Java 17 or newer .*apt-get install openjdk-17-jre-headless"
+    message = r"graph.engine: spark needs Java 17 or newer .*apt-get install default-jre-headless"
     with pytest.raises(ConfigError, match=message), spark_context(SparkConfig()):
         pass
 

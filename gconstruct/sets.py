@@ -1,0 +1,24 @@
+"""Sets of numbers as sorted arrays. numpy 2.3's `unique` and `isin` hash: 15 times slower than a sort for millions of
+numbers that differ."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """The different values (n), sorted."""
+    ordered = np.sort(values)
+    is_first = np.ones(len(ordered), bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first]
+
+
+def contained(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """bool (n): which values (n) are among others (m)."""
+    if not len(among):
+        return np.zeros(len(values), bool)
+    ordered = np.sort(among)
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    is_contained: np.ndarray = ordered[places] == values
+    return is_contained
