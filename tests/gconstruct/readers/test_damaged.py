@@ -81,7 +81,9 @@ def test_files_that_were_cut_off(ending: str, tmp_path: Path) -> None:
     check()
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+# Apache ORC's own C++ code may read beyond its buffers when bytes within a stripe are wrong, and end the process: see
+# docs/operations/limits.md.
+@pytest.mark.parametrize("ending", [ending for ending in ENDINGS if ending != ".orc"])
 def test_files_with_some_wrong_bytes(ending: str, tmp_path: Path) -> None:
     content = sound(ending, tmp_path)
     changes = st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), min_size=1, max_size=8)
