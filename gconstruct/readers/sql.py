@@ -107,7 +107,7 @@ def _duckdb(sql: SqlConfig) -> Iterator[Any]:
         raise MissingExtraError("sql.url: duckdb", "duckdb", "sql") from None
 
     path, _, options = sql.url.removeprefix(_DUCKDB).partition("?")
-    settings = {name: os.path.expandvars(value) for name, value in parse_qsl(options)}
+    settings: dict[str, Any] = {name: os.path.expandvars(value) for name, value in parse_qsl(options)}
     connection = duckdb.connect(path, read_only=True, config=settings)
     try:
         yield connection.sql(sql.query) if sql.query is not None else connection.table(str(sql.table))
@@ -140,13 +140,13 @@ def _expanded(text: str) -> Any:
 
     url = sqlalchemy.make_url(_PORT.sub(lambda port: port[1] + os.path.expandvars(port[2]), text))
     named = {name: getattr(url, name) for name in ("username", "password", "host", "database")}
-    parts = {name: os.path.expandvars(str(value)) for name, value in named.items() if value is not None}
+    parts: dict[str, Any] = {name: os.path.expandvars(str(value)) for name, value in named.items() if value is not None}
     if url.get_backend_name() == _SQLITE:
         parts.pop("database", None)  # its path was expanded when it was made absolute
     host, _, port = parts.get("host", "").partition(":")
     if url.port is None and port.isdecimal():  # of a variable with both
         url, parts["host"] = url.set(port=int(port)), host
-    query = {}
+    query: dict[str, Any] = {}
     for name, value in url.query.items():
         expand = _odbc if name.lower() == "odbc_connect" else os.path.expandvars
         query[name] = expand(value) if isinstance(value, str) else tuple(map(expand, value))
