@@ -18,7 +18,6 @@ from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
 from graphstorm_like.config.splits import SplitConfig
-from graphstorm_like.config.sql import SqlConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
 from graphstorm_like.graph.schema import MANIFEST, SCHEMA_VERSION, GraphManifest
@@ -187,10 +186,6 @@ def _mark(config: GraphConfig, files: list[InputFile]) -> str:
         neutral.add("partitions")
     # Without defaults: folders stay valid when a later version has more options.
     settings = config.model_dump(mode="json", exclude=neutral, exclude_defaults=True)
-    nodes = settings.get("nodes", {}).values()
-    for table in (*nodes, *settings.get("edges", []), *(join for node in nodes for join in node.get("join", []))):
-        if "sql" in table:
-            table["sql"]["url"] = SqlConfig.model_validate(table["sql"]).shown_url
     content: dict[str, Any] = {
         "config": settings,
         "schema": SCHEMA_VERSION,

@@ -11,6 +11,7 @@ import glob
 import os
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote
 
 from gconstruct.held import SCHEME, held_table
 from gconstruct.hive import hive_keys, is_hive_folder
@@ -65,11 +66,15 @@ def inputs_of(where: str, table: Rows, base: str | None, problems: Problems) -> 
 
 def _of_database(sql: SqlConfig, base: str | None) -> InputFile:
     """The URL with an absolute path. The state of a database in a file is that of the file."""
-    kind, _, path = sql.url.partition(":///")
+    kind, _, rest = sql.url.partition(":///")
+    path, mark, options = rest.partition("?")
     sizes, stamps = [0], [sql.version]
-    if path and kind.split("+")[0] in ("sqlite", "duckdb") and "?" not in path:
-        path = _absolute(os.path.expandvars(path), base)
-        sql = sql.model_copy(update={"url": f"{kind}:///{path}"})
+    if path and kind.split("+")[0] in ("sqlite", "duckdb"):
+        is_uri = path.startswith("file:")  # of SQLite, percent-encoded
+        path = os.path.expandvars(unquote(path.removeprefix("file:").removeprefix("//")) if is_uri else path)
+        path = _absolute(path, base)
+        written = f"file:{quote(path)}" if is_uri else path
+        sql = sql.model_copy(update={"url": f"{kind}:///{written}{mark}{options}"})
         for name in (path, f"{path}-wal", f"{path}.wal"):
             if os.path.exists(name):
                 stat = os.stat(name)

@@ -1,7 +1,7 @@
 """Files of vectors, one per id: NumPy with a file of ids, or Parquet.
 
 A .npy file is mapped into memory; of a Parquet file only the row groups are read that hold a wanted vector. Memory
-holds all ids of a file, and the vectors of one request.
+holds all ids of a file with an index, and the vectors of one request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gconstruct.kinds import kind_of
+from gconstruct.spill.id_index import IdLookup
 from graphstorm_like.errors import DataError, unknown
 
 _OPEN_FILES = 4
@@ -41,16 +43,22 @@ class VectorFile:
     def __init__(self, path: Path, vectors: Vectors, ids: pa.Array | None) -> None:
         """ids: None: the vectors go by the rows of a table."""
         self.path, self.vectors, self.ids = path, vectors, ids
+        self._lookups: dict[bool, IdLookup] = {}
+        self._lock = Lock()
 
     def find(self, ids: pa.Array) -> np.ndarray:
         """int64 (m): the row of each id, -1 where there is none, as for null. Integers match their written form."""
         assert self.ids is not None
-        if pa.types.is_integer(ids.type) != pa.types.is_integer(self.ids.type):
-            rows = pc.index_in(pc.cast(ids, pa.large_string()), value_set=pc.cast(self.ids, pa.large_string()))
-        else:
-            rows = pc.index_in(pc.cast(ids, self.ids.type), value_set=self.ids)
-        found: np.ndarray = pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return found
+        by_text = not (pa.types.is_integer(ids.type) and pa.types.is_integer(self.ids.type))
+        return self._lookup(by_text).find(pc.cast(ids, pa.large_string()) if by_text else ids)
+
+    def _lookup(self, by_text: bool) -> IdLookup:
+        """Made once, for the batches of all tables and threads."""
+        assert self.ids is not None
+        with self._lock:
+            if by_text not in self._lookups:
+                self._lookups[by_text] = IdLookup(pc.cast(self.ids, pa.large_string()) if by_text else self.ids)
+            return self._lookups[by_text]
 
 
 def open_vectors(path: Path, ids: Path | None, id_column: str, vector_column: str, key: str) -> VectorFile:

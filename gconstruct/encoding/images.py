@@ -12,12 +12,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from gconstruct.problems import EXAMPLES, Unquoted
+from gconstruct.spill.ordered import cores
 from gconstruct.values import Source
 from graphstorm_like.config.graph import ImageConfig
 from graphstorm_like.errors import MissingExtraError
@@ -54,20 +56,32 @@ def encode_image(config: ImageConfig, source: Source, base: str) -> np.ndarray |
             shown = repr(value) if is_path else f"{len(content):,} bytes"
             return f"an image of format {' or '.join(FORMATS)}", Unquoted(f"{shown}: {str(err).splitlines()[0]}")
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(source), _SLAB):
-            values = source.values.slice(start, _SLAB).to_pylist()
-            for row, outcome in zip(itertools.count(start), pool.map(read, values)):
-                if isinstance(outcome, np.ndarray):
-                    pixels[row] = outcome.reshape(-1)
-                elif outcome[1] is not None or config.missing == "error":
-                    problems.setdefault(outcome[0], []).append((row, outcome[1]))
+    pool = _pool()
+    for start in range(0, len(source), _SLAB):
+        values = source.values.slice(start, _SLAB).to_pylist()
+        for row, outcome in zip(itertools.count(start), pool.map(read, values)):
+            if isinstance(outcome, np.ndarray):
+                pixels[row] = outcome.reshape(-1)
+            elif outcome[1] is not None or config.missing == "error":
+                problems.setdefault(outcome[0], []).append((row, outcome[1]))
     for rule, cases in problems.items():
         rows = [row for row, _ in cases]
         values = [value for _, value in cases[:EXAMPLES]]
         source.refuse(rows, values, rule, f"Correct the table or the file. See {source.key}")
     return None if problems else pixels
+
+
+def _pool() -> ThreadPoolExecutor:
+    """The threads that decode all images of this process, one a core: pieces of tables are encoded in threads too."""
+    with _POOL_LOCK:
+        process = os.getpid()  # a fork has none of the threads
+        if process not in _POOLS:
+            _POOLS[process] = ThreadPoolExecutor(cores(), "images")
+        return _POOLS[process]
+
+
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+_POOL_LOCK = Lock()
 
 
 def _decoder(key: str, height: int, width: int) -> Callable[[bytes], np.ndarray]:

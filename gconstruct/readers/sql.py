@@ -6,9 +6,11 @@ SQLAlchemy tells no types that hold for all drivers: types are those of the firs
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import pyarrow as pa
 
@@ -23,6 +25,8 @@ from graphstorm_like.errors import MissingExtraError
 _ROWS = 1 << 14
 """Of a batch"""
 _DUCKDB, _SQLITE = "duckdb:///", "sqlite"
+_PORT = re.compile(r"(://(?:[^/?@]*@)?[^/?@:]*:)(\$\w+|\$\{\w+\})(?=[/?]|$)")
+_ODBC_VARIABLE = re.compile(r"(=\s*)\{?(\$\w+|\$\{\w+\})\}?\s*(?=;|$)")
 
 
 @register("sql")
@@ -71,6 +75,8 @@ def _told(file: InputFile) -> Iterator[SqlConfig]:
     assert sql is not None
     if sql.url.startswith(_SQLITE):
         path = sql.url.partition(":///")[2].partition("?")[0]
+        if path.startswith("file:"):
+            path = unquote(path.removeprefix("file:"))
         if path and not os.path.exists(path):  # SQLite would make one
             raise UnreadableError(f"{file.path}: must be a database that is there (got no file {path}). Check the path")
     try:
@@ -84,7 +90,8 @@ def _told(file: InputFile) -> Iterator[SqlConfig]:
 def _message(file: InputFile, sql: SqlConfig, error: BaseException) -> str:
     """Secrets that a driver repeats are left out."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    for secret in (*sql.secrets(), *map(os.path.expandvars, sql.secrets())):
+    secrets = {*sql.secrets(), *map(os.path.expandvars, sql.secrets())}
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         reason = reason.replace(secret, "***")
     if isinstance(error, ImportError):
         return f"{file.path}: needs the driver of this database (got: {reason}). Install it with pip"
@@ -99,7 +106,9 @@ def _duckdb(sql: SqlConfig) -> Iterator[Any]:
     except ImportError:
         raise MissingExtraError("sql.url: duckdb", "duckdb", "sql") from None
 
-    connection = duckdb.connect(os.path.expandvars(sql.url.removeprefix(_DUCKDB)), read_only=True)
+    path, _, options = sql.url.removeprefix(_DUCKDB).partition("?")
+    settings: dict[str, Any] = {name: os.path.expandvars(value) for name, value in parse_qsl(options)}
+    connection = duckdb.connect(path, read_only=True, config=settings)
     try:
         yield connection.sql(sql.query) if sql.query is not None else connection.table(str(sql.table))
     finally:
@@ -113,7 +122,7 @@ def _rows(file: InputFile, sql: SqlConfig, names: Sequence[str] | None) -> Itera
     except ImportError:
         raise MissingExtraError("sql.url", "sqlalchemy", "sql") from None
 
-    engine = sqlalchemy.create_engine(os.path.expandvars(sql.url), poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(_expanded(sql.url), poolclass=sqlalchemy.NullPool)
     with engine.connect().execution_options(stream_results=True, yield_per=_ROWS) as connection:
         result = connection.execute(_statement(sql, names))
         columns, row = list(result.keys()), 0
@@ -122,6 +131,37 @@ def _rows(file: InputFile, sql: SqlConfig, names: Sequence[str] | None) -> Itera
             row += len(rows)
         if row == 0:
             yield _batch(file, columns, [], 0)
+
+
+def _expanded(text: str) -> Any:
+    """The sqlalchemy.URL with the values of environment variables. They are put into its parts after these are told
+    apart, so that '@' or '/' in a password stay there."""
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(_PORT.sub(lambda port: port[1] + os.path.expandvars(port[2]), text))
+    named = {name: getattr(url, name) for name in ("username", "password", "host", "database")}
+    parts: dict[str, Any] = {name: os.path.expandvars(str(value)) for name, value in named.items() if value is not None}
+    if url.get_backend_name() == _SQLITE:
+        parts.pop("database", None)  # its path was expanded when it was made absolute
+    host, _, port = parts.get("host", "").partition(":")
+    if url.port is None and port.isdecimal():  # of a variable with both
+        url, parts["host"] = url.set(port=int(port)), host
+    query: dict[str, Any] = {}
+    for name, value in url.query.items():
+        expand = _odbc if name.lower() == "odbc_connect" else os.path.expandvars
+        query[name] = expand(value) if isinstance(value, str) else tuple(map(expand, value))
+    return url.set(**parts, query=query)
+
+
+def _odbc(connect: str) -> str:
+    """A connection string of ODBC with the values of environment variables, in braces where they need them."""
+
+    def value(found: re.Match[str]) -> str:
+        text = os.path.expandvars(found[2])
+        needs_braces = found[2] != text and any(letter in text for letter in ";{}")
+        return found[1] + ("{" + text.replace("}", "}}") + "}" if needs_braces else text)
+
+    return _ODBC_VARIABLE.sub(value, connect) if "=" in connect else os.path.expandvars(connect)
 
 
 def _statement(sql: SqlConfig, names: Sequence[str] | None) -> Any:

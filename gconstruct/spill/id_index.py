@@ -178,6 +178,28 @@ class IdIndex:
             pending, slot = pending[lost], self._next(slot[lost])
 
 
+class IdLookup:
+    """The rows of a column of different ids: its index is made once, for look-ups of many batches."""
+
+    def __init__(self, ids: pa.Array) -> None:
+        """ids: integers or strings (n, no nulls, none twice)."""
+        self._type = pa.int64() if pa.types.is_integer(ids.type) else pa.large_string()
+        self._index = IdIndex()
+        self._index.insert(ids.cast(self._type))
+        assert self._index.count == len(ids)
+
+    def find(self, ids: pa.Array) -> np.ndarray:
+        """int64 (m): the row of each id of the same kind, -1 where there is none, as for null. Several threads may call
+        it."""
+        ids = ids.cast(self._type)
+        if not ids.null_count:
+            return self._index.find(ids)
+        there = pc.is_valid(ids).to_numpy(zero_copy_only=False)
+        found = np.full(len(ids), -1, np.int64)
+        found[there] = self._index.find(ids.drop_null())
+        return found
+
+
 _NONE = np.empty(0, np.int64)
 
 

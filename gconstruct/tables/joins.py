@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from gconstruct import rules
 from gconstruct.problems import EXAMPLES, Problems
+from gconstruct.spill.id_index import IdLookup
 from gconstruct.tables.plan import Join
 from gconstruct.tables.table import Joined, Table
 
@@ -33,14 +34,27 @@ def with_unique_ids(table: Table, join: Join, problems: Problems) -> Table:
     return table.keep(~null & ~repeated) if null.any() or repeated.any() else table
 
 
-def with_columns(table: Table, joins: Sequence[Join], others: Sequence[Table]) -> Table:
+class JoinedTable:
+    """A table that is joined, with an index of its ids for all batches of the other one."""
+
+    def __init__(self, join: Join, table: Table) -> None:
+        """table: as `with_unique_ids` gives it."""
+        self.join, self.table = join, table
+        self._rows = IdLookup(table.column(join.id))
+
+    def rows(self, ids: pa.Array) -> np.ndarray:
+        """int64 (m): the row with each id, -1 where there is none."""
+        return self._rows.find(ids)
+
+
+def with_columns(table: Table, others: Sequence[JoinedTable]) -> Table:
     """The table with the columns of the others: null where they lack the id."""
     joined = []
     data = table.data
-    for join, other in zip(joins, others, strict=True):
-        rows = pc.index_in(table.column(join.to), value_set=other.column(join.id), skip_nulls=True)
+    for other in others:
+        join, numbers = other.join, other.rows(table.column(other.join.to))
+        rows = pa.array(numbers, mask=numbers < 0)
         for name in join.columns:
-            data = data.append_column(name, other.column(name).take(rows))
-        numbers = pc.fill_null(rows, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        joined.append(Joined(other, join.columns, numbers))
+            data = data.append_column(name, other.table.column(name).take(rows))
+        joined.append(Joined(other.table, join.columns, numbers))
     return Table(table.plan, data, table.segments, table.rows, table.unknown_relations, joined)

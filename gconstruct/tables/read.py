@@ -18,7 +18,7 @@ from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
 from gconstruct.stores import store_errors
 from gconstruct.tables.filters import select_rows
 from gconstruct.tables.headers import why_unreadable
-from gconstruct.tables.joins import with_columns, with_unique_ids
+from gconstruct.tables.joins import JoinedTable, with_columns, with_unique_ids
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
 from gconstruct.values import cast_values, first_failure
@@ -45,16 +45,16 @@ def read_table(plan: TablePlan, problems: Problems) -> Table | None:
         return None
     table = select_rows(Table(plan, pa.concat_tables(parts), segments), problems)
     others = _joined_tables(plan, problems)
-    return with_columns(table, plan.joins, others) if len(problems) == before else None
+    return with_columns(table, others) if len(problems) == before else None
 
 
-def _joined_tables(plan: TablePlan, problems: Problems) -> list[Table]:
+def _joined_tables(plan: TablePlan, problems: Problems) -> list[JoinedTable]:
     """Whole, with one row an id; too few when `problems` says why."""
     tables = []
     for join in plan.joins:
         table = read_table(join.plan, problems)
         if table is not None:
-            tables.append(with_unique_ids(table, join, problems))
+            tables.append(JoinedTable(join, with_unique_ids(table, join, problems)))
     return tables
 
 
@@ -81,11 +81,11 @@ def _stream(plan: TablePlan, pieces: Iterable[TablePiece], problems: Problems, r
     for gathered in _gathered(plan, _read(plan, pieces, problems), rows_per_batch):
         table = select_rows(gathered, problems) if len(problems) == before else gathered
         if len(problems) == before and (len(table) or table.unknown_relations):
-            yield with_columns(table, plan.joins, others)
+            yield with_columns(table, others)
             given += 1
     if len(problems) == before and not given:
         own = plan.schema.empty_table().select(list(plan.own_columns))
-        yield with_columns(Table(plan, own, []), plan.joins, others)
+        yield with_columns(Table(plan, own, []), others)
 
 
 def _gathered(plan: TablePlan, read: Iterable[tuple[str, int, pa.Table]], rows_per_batch: int) -> Iterator[Table]:

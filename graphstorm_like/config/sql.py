@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from urllib.parse import unquote, unquote_plus
 
 from pydantic import model_validator
 
 from graphstorm_like.config.base import KeyedError, Strict
 
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):([^@]*)@")
-_SECRETS = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)([^&]*)")
+_OPTION = re.compile(r"([?&][^=&]*=)([^&]*)")
+_SECRET = re.compile(r"(?i)odbc_connect|pass|pwd|secret|token|key|credential")
+_HARMLESS = re.compile(r"(?i)(?:ssl_?key|file|path|space)$")
+"""Names of options that only sound like secrets: they name files."""
+_ODBC = re.compile(r"([^=;]*)=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
+_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
 
 
 class SqlConfig(Strict):
@@ -17,7 +24,8 @@ class SqlConfig(Strict):
 
     url: str
     """duckdb:///FILE, or a URL of SQLAlchemy, such as sqlite:///FILE or postgresql://user:$PASSWORD@host/db; files
-    start at `graph.base`, $NAME stands for an environment variable, whose value is written nowhere."""
+    start at `graph.base`. $NAME stands for an environment variable, whose value is taken as it is and written nowhere;
+    passwords must be given in this way."""
     table: str | None = None
     """A table's name, or 'schema.table'."""
     query: str | None = None
@@ -31,14 +39,44 @@ class SqlConfig(Strict):
             raise ValueError("must have either 'table' or 'query'")
         if "://" not in self.url:
             raise KeyedError("url", "must be a database URL, e.g. sqlite:///tables.db or duckdb:///tables.duckdb")
+        for name, secret in _secrets_in(self.url):
+            if not _VARIABLE.fullmatch(secret):
+                rule = f"must have no {name} in it (it would be in saved configurations)"
+                raise KeyedError("url", f"{rule}: write $NAME of an environment variable that holds it")
         return self
 
     @property
     def shown_url(self) -> str:
         """Without passwords and other secrets."""
-        return _SECRETS.sub(r"\1***", _PASSWORD.sub(r"\1:***@", self.url))
+        return _OPTION.sub(_masked, _PASSWORD.sub(r"\1:***@", self.url))
 
     def secrets(self) -> list[str]:
         """The parts of the URL that nobody may see."""
-        found = [match[2] for pattern in (_PASSWORD, _SECRETS) for match in pattern.finditer(self.url)]
-        return [secret for secret in found if secret]
+        return [secret for _, secret in _secrets_in(self.url)]
+
+
+def _masked(option: re.Match[str]) -> str:
+    return f"{option[1]}***" if _is_secret(unquote_plus(option[1])[1:-1]) else option[0]
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None and _HARMLESS.search(name) is None
+
+
+def _secrets_in(url: str) -> Iterator[tuple[str, str]]:
+    """(what it is, its decoded value) of everything in a URL that is a secret and not empty."""
+    if (password := _PASSWORD.search(url)) is not None and password[2]:
+        yield "password", unquote(password[2])
+    for option in _OPTION.finditer(url):
+        name, value = unquote_plus(option[1])[1:-1], unquote_plus(option[2])
+        if name.lower() == "odbc_connect":
+            whole = [(name, value)] if _VARIABLE.fullmatch(value) else []
+            yield from (part for part in (*whole, *odbc_parts(value)) if _is_secret(part[0]))
+        elif value and _is_secret(name):
+            yield name, value
+
+
+def odbc_parts(connect: str) -> list[tuple[str, str]]:
+    """The (name, value) pairs of a connection string of ODBC, 'UID=u;PWD={p;w}', values without braces."""
+    pairs = [(name.strip(), value.strip()) for name, value in _ODBC.findall(connect)]
+    return [(n, v[1:-1].replace("}}", "}") if v.startswith("{") else v) for n, v in pairs if n and v]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,13 @@ import pytest
 from PIL import Image
 
 from gconstruct import build_graph
+from gconstruct.encoding import images
 from gconstruct.partition import partition_graph
-from graphstorm_like.config.graph import GraphConfig
+from gconstruct.problems import Problems
+from gconstruct.spill.ordered import ordered_map
+from gconstruct.tables.plan import plan_tables
+from gconstruct.tables.read import read_table
+from graphstorm_like.config.graph import GraphConfig, ImageConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 
@@ -135,3 +142,35 @@ def test_graphs_without_images_keep_their_fingerprint(tmp_path: Path) -> None:
     finally:
         build.hash_facts = original
     assert ["image" in facts["config"]["nodes"]["node"] for facts in hashed] == [False, True]
+
+
+def test_no_more_images_are_decoded_at_once_than_there_are_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces of a table are encoded in several threads."""
+    lock, now, most = Lock(), 0, 0
+    convert = Image.Image.convert
+
+    def slowly(image: Image.Image, *args: Any, **options: Any) -> Image.Image:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return convert(image, *args, **options)
+
+    column = pa.array([picture((i, 0, 0)) for i in range(12)], pa.large_binary())
+    problems = Problems()
+    plan = plan_tables(config(tmp_path, column), problems)[0]["node"]
+    table = read_table(plan, problems)
+    assert table is not None
+    source = table.source("photo", "graph.nodes.node.image.photo", problems)
+    monkeypatch.setattr(Image.Image, "convert", slowly)
+    monkeypatch.setattr(images, "_POOLS", {})
+    monkeypatch.setattr(images, "cores", lambda: 3)
+    image = ImageConfig(column="photo", size=[4, 8])
+    encoded = list(ordered_map(lambda _: images.encode_image(image, source, "."), range(6), 3))
+    assert most == 3
+    assert all(pixels is not None and pixels[:, 0].tolist() == list(range(12)) for pixels in encoded)

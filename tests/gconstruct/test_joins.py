@@ -12,6 +12,8 @@ import pytest
 import gconstruct
 from gconstruct import build_graph, is_current
 from gconstruct.problems import Problems
+from gconstruct.spill.id_index import IdLookup
+from gconstruct.tables import joins
 from gconstruct.tables.read import read_piece, read_table, stream_table
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.errors import ConfigError, DataError
@@ -176,3 +178,20 @@ def test_tables_in_memory(tmp_path: Path) -> None:
     node = {"table": {"id": [2, 1]}, "id": "id", "features": {"x": {"column": "x", "normalize": "none"}}}
     gconstruct.build(tmp_path / "g", {"item": {**node, "join": [{"table": {"id": [1, 2], "x": [10.0, 20.0]}}]}})
     assert read(tmp_path / "g/part-0/nodes/item.arrow").column("feature:x").to_pylist() == [[20.0], [10.0]]
+
+
+def test_a_joined_table_is_indexed_once_for_all_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "items.parquet", id=[f"n{i}" for i in range(100)])
+    write(tmp_path / "more.parquet", id=[f"n{i}" for i in range(99, 49, -1)], x=[float(i) for i in range(50)])
+    made: list[IdLookup] = []
+
+    class Counted(IdLookup):
+        def __init__(self, ids: pa.Array) -> None:
+            super().__init__(ids)
+            made.append(self)
+
+    monkeypatch.setattr(joins, "IdLookup", Counted)
+    plan = plan_of(tmp_path, files="items.parquet", join=[{"files": "more.parquet"}], features={"x": "x"})
+    values = [value for table in stream_table(plan, Problems(), 10) for value in table.data.column("x").to_pylist()]
+    assert values == [None] * 50 + [float(i) for i in range(49, -1, -1)]
+    assert len(made) == 1

@@ -58,7 +58,8 @@ class SparkEngine:
             self._known.check(self._problems)
         self._node_plans, self._edge_plans = plan_tables(self._config, self._problems)
         plans = (*self._node_plans.values(), *self._edge_plans)
-        for file in (file for plan in plans for file in plan.files):
+        joined = [join.plan for plan in plans for join in plan.joins]
+        for file in (file for plan in (*plans, *joined) for file in plan.files):
             if file.source is not None:
                 raise ConfigError(
                     f"graph.engine: spark reads files, several times (got {file.path}). Write its rows to Parquet "

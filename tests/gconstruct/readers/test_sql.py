@@ -138,7 +138,7 @@ def told(folder: Path, **sql: str) -> str:
             "unknown column 'id' (known: x).",
         ),
         (
-            {"url": "nosuch://u:secret@h/d?password=hidden", "table": "items"},
+            {"url": "nosuch://u:$SECRET@h/d?password=$HIDDEN", "table": "items"},
             "nosuch://u:***@h/d?password=*** table items: must be rows that the database gives (got: "
             "Can't load plugin: sqlalchemy.dialects:nosuch). Check sql.url and the names",
         ),
@@ -161,21 +161,72 @@ def config_with(url: str, folder: Path, **sql: str) -> GraphConfig:
 
 
 def test_passwords_are_shown_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = (config_with(f"mysql://u:{word}@h/d", tmp_path) for word in ("secret", "changed"))
-    assert fingerprint(one) == fingerprint(other), "the password is no part of it"
-    assert fingerprint(one) != fingerprint(config_with("mysql://u:secret@h/d", tmp_path, version="2"))
+    monkeypatch.setenv("GC_TEST_WORD", "changed")
+    config = config_with("mysql://u:$GC_TEST_WORD@h/d", tmp_path)
+    before = fingerprint(config)
     monkeypatch.setenv("GC_TEST_WORD", "secret")
-    hidden = SqlConfig(url="nosuch://u:$GC_TEST_WORD@h/d?token=t0", table="items")
+    assert fingerprint(config) == before, "the password is no part of it"
+    assert before != fingerprint(config_with("mysql://u:$GC_TEST_WORD@h/d", tmp_path, version="2"))
+    hidden = SqlConfig(url="nosuch://u:$GC_TEST_WORD@h/d?token=$GC_TEST_TOKEN", table="items")
+    monkeypatch.setenv("GC_TEST_TOKEN", "secret-token")
     assert hidden.shown_url == "nosuch://u:***@h/d?token=***"
-    assert sorted(hidden.secrets()) == ["$GC_TEST_WORD", "t0"]
+    assert sorted(hidden.secrets()) == ["$GC_TEST_TOKEN", "$GC_TEST_WORD"]
 
     def failing(*args: Any) -> Any:
-        raise RuntimeError("cannot connect with secret or t0")
+        raise RuntimeError("cannot connect with secret or secret-token")
 
     monkeypatch.setattr(module, "_rows", failing)
     config = graph(tmp_path, {"item": {"id": "id", "sql": hidden.model_dump()}})
     ((_, message),) = table_problems(config)
     assert "(got: cannot connect with *** or ***)" in message
+
+
+WORD = "p@s/s:%40?x;}"
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("postgresql://u:$GC_TEST_WORD@h:5432/d", {"password": WORD, "host": "h", "port": 5432, "database": "d"}),
+        ("postgresql://u:${GC_TEST_WORD}@$GC_TEST_HOST/d", {"password": WORD, "host": "db.example.com", "port": 77}),
+        ("mysql://u:$GC_TEST_WORD@h:$GC_TEST_PORT/d", {"username": "u", "password": WORD, "host": "h", "port": 55}),
+        ("mysql://$GC_TEST_WORD@h/$GC_TEST_WORD", {"username": WORD, "host": "h", "database": WORD}),
+        ("mysql://h/d?password=$GC_TEST_WORD&x=1", {"query": {"password": WORD, "x": "1"}}),
+        (
+            "mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BODBC%7D%3BPWD%3D$GC_TEST_WORD",
+            {"query": {"odbc_connect": "DRIVER={ODBC};PWD={p@s/s:%40?x;}}}"}},
+        ),
+        ("mssql+pyodbc:///?odbc_connect=$GC_TEST_WORD", {"query": {"odbc_connect": WORD}}),
+    ],
+)
+def test_values_of_variables_stay_in_their_part_of_the_url(
+    url: str, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WORD", WORD), ("HOST", "db.example.com:77"), ("PORT", "55")):
+        monkeypatch.setenv(f"GC_TEST_{name}", value)
+    expanded = module._expanded(SqlConfig(url=url, table="t").url)
+    assert {name: getattr(expanded, name) for name in parts} == parts
+
+
+@DATABASES
+def test_a_file_with_options(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts at `base`, and the graph is built again when it changes."""
+    url = make(tmp_path)
+    monkeypatch.setenv("GC_TEST_OPTION", "2")
+    options = "threads=$GC_TEST_OPTION" if url.startswith("duckdb") else "timeout=$GC_TEST_OPTION"
+    config = config_with(f"{url}?{options}", tmp_path)
+    assert build_graph(config).num_nodes == 1000
+    assert is_current(config)
+    os.utime(tmp_path / url.rpartition("/")[2], ns=(1, 1))
+    assert not is_current(config)
+
+
+def test_a_uri_of_sqlite(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    sqlite(folder)
+    for url in ("sqlite:///file:a.sqlite?mode=ro&uri=true", f"sqlite:///file:{tmp_path}/a%20folder/a.sqlite?uri=true"):
+        assert build_graph(config_with(url, folder)).num_nodes == 1000
 
 
 def test_an_environment_variable_in_the_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 from zipfile import ZipFile
@@ -77,6 +78,22 @@ def test_what_needs_one_machine(tmp_path: Path, options: dict[str, object], mess
     samples.tables(tmp_path)
     with pytest.raises(ConfigError, match=message):
         SparkEngine(config_of(tmp_path, "spark", samples.graph(**options)), print).check()
+
+
+@pytest.mark.parametrize("where", ["sql", "join"])
+def test_databases_are_refused_wherever_they_are(tmp_path: Path, where: str) -> None:
+    pytest.importorskip("sqlalchemy")
+    samples.tables(tmp_path)
+    with sqlite3.connect(tmp_path / "a.sqlite") as database:
+        database.execute("create table items (id text, size integer)")
+        database.execute("insert into items values ('a', 1)")
+    database.close()
+    source = {"sql": {"url": "sqlite:///a.sqlite", "table": "items"}}
+    node = {"id": "id", **(source if where == "sql" else {"files": "item-*.parquet", "join": [source]})}
+    config = config_of(tmp_path, "spark", {"nodes": {"item": node}})
+    message = r"graph.engine: spark reads files, several times \(got sqlite:///.*a.sqlite table items\)"
+    with pytest.raises(ConfigError, match=message):
+        SparkEngine(config, print).check()
 
 
 def test_packages_are_shipped_whole_and_the_same(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gconstruct.spill import id_index
-from gconstruct.spill.id_index import IdIndex, hash_ids
+from gconstruct.spill.id_index import IdIndex, IdLookup, hash_ids
+from gconstruct.spill.ordered import ordered_map
 
 TYPES = {"string": pa.large_string(), "int64": pa.int64()}
 
@@ -73,3 +74,16 @@ def test_ids_with_equal_hashes_stay_different(hashed: str, monkeypatch: pytest.M
 def test_integers_hash_to_different_numbers() -> None:
     ids = pa.array([0, 1, -1, 2**63 - 1, -(2**63)], pa.int64())
     assert len(set(hash_ids(ids).tolist())) == 5
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_rows_of_batches_in_threads(kind: str) -> None:
+    values = np.random.default_rng(2).permutation(3_000)
+    ids = values.tolist() if kind == "int64" else [f"node-{value}" for value in values]
+    lookup = IdLookup(pa.array(ids[:2_000]))
+    expected = {value: row for row, value in enumerate(ids[:2_000])}
+    asked = [[None, *ids[start : start + 100], None] for start in range(0, 3_000, 100)]
+    found = ordered_map(lambda batch: lookup.find(pa.array(batch)).tolist(), asked, 4)
+    assert list(found) == [[expected.get(value, -1) for value in batch] for batch in asked]
+    assert lookup.find(pa.array([None, None], TYPES[kind])).tolist() == [-1, -1]
+    assert IdLookup(pa.array([], TYPES[kind])).find(pa.array(ids[:2])).tolist() == [-1, -1]

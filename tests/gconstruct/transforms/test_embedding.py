@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gconstruct import build_graph
+from gconstruct import build_graph, vector_files
 from gconstruct.construction import is_current, table_problems
+from gconstruct.spill.id_index import IdLookup
+from gconstruct.spill.ordered import ordered_map
 from gconstruct.vector_files import open_vectors
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
@@ -185,3 +187,20 @@ def test_another_graph_may_have_other_files(tmp_path: Path) -> None:
     config = graph(tmp_path, {"item": item(features={"f": numpy_files(tmp_path)})})
     build_graph(config.model_copy(update={"like": str(tmp_path / "old/out/graph")}))
     np.testing.assert_array_equal(LocalGraph(tmp_path / "out/graph").feature("item", "f"), EXPECTED[:2])
+
+
+def test_ids_of_a_file_are_indexed_once_for_all_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet_file(tmp_path)
+    made: list[IdLookup] = []
+
+    class Counted(IdLookup):
+        def __init__(self, ids: pa.Array) -> None:
+            super().__init__(ids)
+            made.append(self)
+
+    monkeypatch.setattr(vector_files, "IdLookup", Counted)
+    file = open_vectors(tmp_path / "v.parquet", None, "id", "vector", "key")
+    batches = [[value, None, "x"] for value in IDS]
+    rows = ordered_map(lambda batch: file.find(pa.array(batch)).tolist(), batches, 4)
+    assert list(rows) == [[row, -1, -1] for row in range(4)]
+    assert len(made) == 1
