@@ -53,6 +53,11 @@ class SplitEncoder:
         return self._split.needs_fit
 
     @property
+    def checks_all_rows(self) -> bool:
+        """Whether all rows must be looked at also where the state is known: only they show what is wrong."""
+        return self._split.needs_fit and not self._split.keeps_state
+
+    @property
     def keeps_state(self) -> bool:
         """Whether graph.json keeps the state."""
         return self._split.keeps_state

@@ -211,7 +211,10 @@ class EdgeTable:
             stream = self._fitted(stream)
         if len(self._problems) or not self._encoding.settle(self._problems):
             return None
-        rows = EdgeRows(self._config, spool, self._encoding.nothing().columns)
+        nothing = self._encoding.nothing(self._problems)
+        if nothing is None:
+            return None
+        rows = EdgeRows(self._config, spool, nothing.columns)
         if self._known is not None and self._known.adds:
             _append_known(rows, self._known)
         names, found = list(rows.nothing), Problems()
