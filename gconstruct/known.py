@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from gconstruct.attributes import Attributes
 from gconstruct.encoding import TableState
+from gconstruct.encoding.splits import OPTIONS
 from gconstruct.opened import GraphFiles
 from gconstruct.problems import Problems
 from gconstruct.splits import split_of
@@ -210,9 +211,17 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
 
 
 def _split_differences(key: str, split: SplitConfig, fitted: Mapping[str, Any]) -> Iterator[str]:
-    """A split that depends on other rows must have been fitted."""
-    if split_of(split).keeps_state and fitted.get("by") != split.by:
+    """A split that depends on other rows must have been fitted, with the same options."""
+    operator = split_of(split)
+    if not operator.keeps_state:
+        return
+    if fitted.get("by") != split.by or OPTIONS not in fitted:
         yield f"{key}: must depend on each row alone, or be fitted already (got by: {split.by}, which is not),"
+        return
+    for option, value in operator.fitted_options().items():
+        had = fitted[OPTIONS].get(option)
+        if had != value:
+            yield f"{key}.{option}: must be {had!r} (got {value!r}),"
 
 
 def _images(schema: Schema) -> dict[str, ImageSchema]:

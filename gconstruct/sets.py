@@ -16,9 +16,22 @@ def distinct(values: np.ndarray) -> np.ndarray:
 
 def contained(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     """bool (n): which values (n) are among others (m)."""
-    if not len(among):
+    return contained_sorted(values, np.sort(among))
+
+
+def contained_sorted(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """bool (n): which values (n) are among others (m), which are sorted."""
+    if not len(ordered):
         return np.zeros(len(values), bool)
-    ordered = np.sort(among)
     places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
     is_contained: np.ndarray = ordered[places] == values
     return is_contained
+
+
+def occurring(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """bool (m): which of the different, sorted numbers (m) are among values (n); the values need no order."""
+    occurs = np.zeros(len(ordered), bool)
+    if len(ordered):
+        places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+        occurs[places[ordered[places] == values]] = True
+    return occurs

@@ -16,6 +16,8 @@ from gconstruct.values import TableRows
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.config.splits import SplitConfig
 
+OPTIONS = "options"
+"""Key of a kept state: the options with which it was fitted"""
 Classes = Callable[[TableRows], pa.Array]
 _NOTHING: dict[str, Any] = {}
 """Statistics and state of a split that looks at nothing before `apply`."""
@@ -51,6 +53,11 @@ class SplitEncoder:
         return self._split.needs_fit
 
     @property
+    def checks_all_rows(self) -> bool:
+        """Whether all rows must be looked at also where the state is known: only they show what is wrong."""
+        return self._split.needs_fit and not self._split.keeps_state
+
+    @property
     def keeps_state(self) -> bool:
         """Whether graph.json keeps the state."""
         return self._split.keeps_state
@@ -78,7 +85,7 @@ class SplitEncoder:
         rows = self._rows(table, lambda: hashed_ids(table, self._place.table), problems)
         state: dict[str, Any] | None = self._split.state(statistics, rows)
         if state is not None and self.keeps_state:
-            state["by"] = self.config.by
+            state |= {"by": self.config.by, OPTIONS: self._split.fitted_options()}
         return state
 
     def apply(self, table: TableRows, state: dict[str, Any], ids: HashedIds, problems: Problems) -> np.ndarray | None:

@@ -83,10 +83,13 @@ class Encoded:
 
 
 class TableEncoder:
-    """The attributes of one table. key: its place in the YAML. base: folder where relative paths start."""
+    """The attributes of one table. key: its place in the YAML. base: folder where relative paths start. known: the
+    state of another graph, which is taken as it is."""
 
-    def __init__(self, config: NodeConfig | EdgeConfig, key: str, base: str = ".") -> None:
-        self._config, self._key, self._base = config, key, base
+    def __init__(
+        self, config: NodeConfig | EdgeConfig, key: str, base: str = ".", known: TableState | None = None
+    ) -> None:
+        self._config, self._key, self._base, self._known = config, key, base, known
         self._features = {name: feature for name, feature in config.features.items() if feature.of_columns}
         self._labels = {name: label_encoder(name, label, key) for name, label in config.labels.items()}
         self._images = config.image
@@ -100,17 +103,26 @@ class TableEncoder:
 
     @property
     def needs_fit(self) -> bool:
-        """Whether anything depends on other rows."""
+        """Whether `fit` must see all rows before any is encoded."""
+        if self._known is not None:
+            return bool(self._fitted_splits())
         return bool(self._features or self._labels) or any(s.needs_fit for s in self._splits.values())
+
+    def _fitted_splits(self) -> dict[str, SplitEncoder]:
+        """Those that look at all rows."""
+        if self._known is None:
+            return self._splits
+        return {column: split for column, split in self._splits.items() if split.checks_all_rows}
 
     def fit(self, table: TableRows, problems: Problems) -> Statistics:
         """Statistics of a piece; those of an attribute with a problem are None."""
         statistics: Statistics = {}
-        for name, feature in self._features.items():
-            statistics[feature_column(name)] = fit_feature(feature, self._feature_source(name, table, problems))
-        for name, label in self._labels.items():
-            statistics[label_column(name)] = label.fit(table, problems)
-        for column, split in self._splits.items():
+        if self._known is None:
+            for name, feature in self._features.items():
+                statistics[feature_column(name)] = fit_feature(feature, self._feature_source(name, table, problems))
+            for name, label in self._labels.items():
+                statistics[label_column(name)] = label.fit(table, problems)
+        for column, split in self._fitted_splits().items():
             statistics[column] = split.fit(table, problems)
         return statistics
 
@@ -134,6 +146,9 @@ class TableEncoder:
     def state(self, statistics: Statistics, table: TableRows, problems: Problems) -> TableState | None:
         """The state of all attributes. table: any piece, also without rows."""
         before = len(problems)
+        if self._known is not None:
+            self._split_states(statistics, table, problems)
+            return self._known if len(problems) == before else None
         features: dict[str, FeatureSchema] = {}
         for name, feature in self._features.items():
             fitted, source = statistics[feature_column(name)], self._feature_source(name, table, problems)
@@ -146,12 +161,17 @@ class TableEncoder:
             names = None if seen is None else label.classes(seen, table, problems)
             if names is not None:
                 classes[name] = names
-        splits: dict[str, dict[str, Any]] = {}
-        for column, split in self._splits.items():
-            fitted_split = None if statistics[column] is None else split.state(statistics[column], table, problems)
-            if fitted_split is not None:
-                splits[column] = fitted_split
+        splits = self._split_states(statistics, table, problems)
         return TableState(features, classes, splits) if len(problems) == before else None
+
+    def _split_states(self, statistics: Statistics, table: TableRows, problems: Problems) -> dict[str, dict[str, Any]]:
+        """By column, of those that look at all rows; without those that have a problem."""
+        states: dict[str, dict[str, Any]] = {}
+        for column, split in self._fitted_splits().items():
+            state = None if statistics[column] is None else split.state(statistics[column], table, problems)
+            if state is not None:
+                states[column] = state
+        return states
 
     def apply(self, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems) -> Encoded | None:
         """The columns of a piece. hashed_ids: the strings that splits hash."""

@@ -1,7 +1,8 @@
 """Nodes that are copies of each other and lie in different splits of a label, with one label: it can be looked up.
 
 Copies are nodes with equal texts (all of them, at least MIN_TEXT characters). Where a type has no text, nodes that are
-equal in all features and images, provided that these tell most nodes apart: many nodes may share a brand and a colour.
+equal in all features of columns and images, provided that these tell most nodes apart: many nodes may share a brand and
+a colour. Features of the structure do not count: copies have edges of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from gconstruct.leaks.base import HELD_OUT, MAX_ROWS, SHOWN, TRAIN, Leak
 from gconstruct.leaks.folder import LeakFolder, blocks
 from gconstruct.leaks.rowhash import row_hashes
 from gconstruct.sets import contained, distinct
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.graph.schema import (
+    FeatureSchema,
     NodeTypeSchema,
     feature_column,
     image_column,
@@ -48,18 +52,30 @@ class Contents:
 
 def node_leaks(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Iterator[Leak]:
     """All findings about the labels of one node type."""
-    if not node.labels or not (node.text or node.features or node.image):
+    columns = _columns(node)
+    if not node.labels or not columns:
         return
-    contents = _contents(graph, name, node)
+    contents = _contents(graph, name, node, columns)
     if node.text or _telling(contents.hashes):
         for label in node.labels:
             yield from _copies(graph, name, node, label, contents)
 
 
-def _contents(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Contents:
-    columns = [text_column(text) for text in node.text]
-    if not columns:
-        columns = [*map(feature_column, node.features), *map(image_column, node.image)]
+def _columns(node: NodeTypeSchema) -> list[str]:
+    """Those that copies have in common."""
+    if node.text:
+        return [text_column(text) for text in node.text]
+    features = [name for name, feature in node.features.items() if _is_of_columns(feature)]
+    return [*map(feature_column, features), *map(image_column, node.image)]
+
+
+def _is_of_columns(feature: FeatureSchema) -> bool:
+    """Whether it was made of the node's own row; so is what was not made here."""
+    made_by = (members_of(FeatureConfig) or {}).get(str(feature.fitted.get("encode")))
+    return not (made_by is not None and issubclass(made_by, FeatureConfig)) or made_by.of_columns
+
+
+def _contents(graph: LeakFolder, name: str, node: NodeTypeSchema, columns: Sequence[str]) -> Contents:
     every = max(1, -(-node.count // MAX_ROWS))
     hashes, rows, start = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
     for file in graph.node_files(name):

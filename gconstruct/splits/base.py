@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -68,9 +68,16 @@ class Split(ABC, Generic[Config, Values, Statistics]):
     """Whether graph.json keeps the state, for rows that come later: then `apply` depends on it."""
     checks = True
     """Whether `read` may find something wrong."""
+    free_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that may be other ones when a kept state is used for new rows: `state` does not depend on them."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def fitted_options(self) -> dict[str, Any]:
+        """The options on which a kept state depends, JSON-able; graph.json has them beside it."""
+        chosen: dict[str, Any] = self.config.model_dump(mode="json", exclude={"by", *self.free_options})
+        return chosen
 
     def columns(self) -> list[tuple[str, str, str]]:
         """(column, use: a key of kinds.USES, key of the split that names it)"""

@@ -14,6 +14,8 @@ from graphstorm_like.graph.schema import SPLITS
 class Folds(DrawnSplit[FoldsSplit]):
     """Buckets: the folds."""
 
+    free_options = frozenset({"fold"})
+
     def ends(self) -> np.ndarray:
         """See DrawnSplit."""
         return np.arange(1, self.config.folds + 1) / self.config.folds

@@ -7,12 +7,16 @@ table has, one byte each.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from gconstruct.hashing import hash_strings
-from gconstruct.problems import EXAMPLES, counted, shown
-from gconstruct.sets import contained, distinct
+from gconstruct.problems import EXAMPLES, Problems, counted, shown
+from gconstruct.sets import contained_sorted, distinct, occurring
 from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.splits.id_files import read_ids, split_files
 from graphstorm_like.config.splits.base import PARTS
@@ -31,12 +35,33 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         super().__init__(config)
         self.needs_fit = config.on_unknown_id == "error"
         self._lists: dict[str, np.ndarray] | None = None
+        self._found: Problems | None = None
+        """What is wrong with the files; None: they were not read"""
+        self._reading = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock, which cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_reading"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With a lock of this process."""
+        vars(self).update(state)
+        self._reading = Lock()
 
     def read(self, rows: SplitRows) -> np.ndarray | None:
-        """The first call reads the files, and reports ids that several parts name."""
-        if self._lists is None:
-            self._lists = self._read_lists(rows)
-        return None if self._lists is None else hash_strings(rows.ids())
+        """The first call reads the files. Every call reports what is wrong with them, such as ids that several parts
+        name: threads call it for rows in any order."""
+        return hash_strings(rows.ids()) if self._read_once(rows) else None
+
+    def _read_once(self, rows: SplitRows) -> bool:
+        """Whether the lists can be used."""
+        with self._reading:
+            if self._found is None:
+                found = Problems()
+                self._lists = self._read_lists(replace(rows, problems=found))
+                self._found = found
+        rows.problems.add_all(self._found)
+        return self._lists is not None
 
     def _read_lists(self, rows: SplitRows) -> dict[str, np.ndarray] | None:
         before = len(rows.problems)
@@ -70,7 +95,7 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         ids = self._ids(part, rows)
         if ids is None:
             return "?"
-        at = np.flatnonzero(contained(hash_strings(ids), hashes))
+        at = np.flatnonzero(contained_sorted(hash_strings(ids), hashes))
         values = list(dict.fromkeys(ids.take(pa.array(at[: 10 * EXAMPLES])).to_pylist()))[:EXAMPLES]
         return ", ".join(shown(value.replace("\x1f", " -> ")) for value in values)
 
@@ -79,7 +104,7 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         assert self._lists is not None, "read comes first"
         found: Found = {}
         for part, ids in self._lists.items():
-            found[part] = contained(ids, values)
+            found[part] = occurring(ids, values)
         return found
 
     def merge(self, first: Found, second: Found) -> Found:
@@ -89,10 +114,9 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
     def state(self, statistics: Found, rows: SplitRows) -> State | None:
         """Ids that the table lacks are reported."""
         before = len(rows.problems)
-        if self._lists is None:
-            self._lists = self._read_lists(rows)
-        if self._lists is None:
+        if not self._read_once(rows):
             return None
+        assert self._lists is not None
         for part, found in statistics.items() if self.config.on_unknown_id == "error" else ():
             if not found.all():
                 unknown = self._lists[part][~found]
@@ -111,5 +135,5 @@ class Named(Split[IdsSplit, np.ndarray, Found]):
         splits = np.full(len(values), rest, np.uint8)
         for part in PARTS:
             if part in self._lists:
-                splits[contained(values, self._lists[part])] = SPLITS.index(part)
+                splits[contained_sorted(values, self._lists[part])] = SPLITS.index(part)
         return splits

@@ -264,6 +264,20 @@ class EdgeConfig(TableConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _lists_of_relations(self) -> EdgeConfig:
+        """Each relation is a table of its own, which has only some of the rows that files name."""
+        if len(set(self.relations.values())) > 1:
+            of_labels = [("labels", f"{name}.split must", label.split) for name, label in self.labels.items()]
+            for key, must, split in [("split", "must", self.split), *of_labels]:
+                if split is not None and split.needs_named_rows:
+                    raise KeyedError(
+                        key,
+                        f"{must} have on_unknown_id: skip with 'relation_column' (got by: {split.by}): the edges of "
+                        "one relation are only some of those that the lists name",
+                    )
+        return self
+
     @property
     def image(self) -> dict[str, ImageConfig]:
         """Edges have no images."""

@@ -121,6 +121,23 @@ def test_streams_select_rows_too(tmp_path: Path) -> None:
         assert places == [whole.place(row)[1] for row in range(len(whole))] == list(range(i + 1, 101, 3))
 
 
+def test_lists_of_edges_name_those_of_all_relations(tmp_path: Path) -> None:
+    facts(tmp_path)
+    (tmp_path / "valid.txt").write_text("a\tb\na\tc\n")
+    (tmp_path / "test.txt").write_text("c\tb\n")
+    split = {"valid": "valid.txt", "test": "test.txt"}
+    manifest = build_graph(graph(tmp_path, {"item": item()}, [fact(split={**split, "on_unknown_id": "skip"})]))
+    counts = {edge.edge_type[1]: edge.split_counts for edge in manifest.edges if not edge.is_reverse}
+    assert counts == {
+        "likes": {"none": 0, "train": 1, "valid": 1, "test": 0},
+        "kind_of": {"none": 0, "train": 1, "valid": 1, "test": 0},
+        "knows": {"none": 0, "train": 0, "valid": 0, "test": 1},
+    }
+    only = {**fact(split=split), "relations": {"knows": "knows"}, "on_unknown_relation": "drop"}
+    (tmp_path / "valid.txt").write_text("")
+    build_graph(graph(tmp_path, {"item": item()}, [only]))
+
+
 def config(**options: Any) -> GraphConfig:
     entry = {"source": "a", "target": "b", "files": "f.csv", "relation_column": "kind", **options}
     other = {"source": "a", "relation": "other", "target": "b", "files": "g.csv"}
@@ -151,6 +168,15 @@ def test_one_entry_an_edge_type(tmp_path: Path) -> None:
         (
             {"relations": ["x", "y"], "reverse": "back"},
             "graph: edges[0].reverse: must be true or false for several relations: a name would stand for all",
+        ),
+        (
+            {"relations": ["x", "y"], "split": {"valid": "v.txt", "test": "t.txt"}},
+            "graph: edges[0].split: must have on_unknown_id: skip with 'relation_column' (got by: ids): the edges of "
+            "one relation are only some of those that the lists name",
+        ),
+        (
+            {"relations": ["x", "y"], "labels": {"z": {"column": "c", "split": {"valid": "v.txt", "test": "t.txt"}}}},
+            "graph: edges[0].labels: z.split must have on_unknown_id: skip with 'relation_column'",
         ),
         ({"relations": ["x", "other"]}, "graph: edges[2]: must be a new edge type (got 'a:other:b'"),
     ],

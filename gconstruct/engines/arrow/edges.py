@@ -217,7 +217,10 @@ class EdgeTable:
             stream = self._fitted(stream)
         if len(self._problems) or not self._encoding.settle(self._problems):
             return None
-        rows = EdgeRows(self._config, spool, self._encoding.nothing().columns)
+        nothing = self._encoding.nothing(self._problems)
+        if nothing is None:
+            return None
+        rows = EdgeRows(self._config, spool, nothing.columns)
         for source, target, part in self._known_edges():
             spool.append(source, target, _batch(part, list(rows.nothing)))
         names, found = list(rows.nothing), Problems()

@@ -41,8 +41,9 @@ class Encoding:
         base: str,
         state: TableState | None,
     ) -> None:
-        self._config, self._plan, self._state = config, plan, state
-        self._encoder = TableEncoder(config, plan.key, base)
+        self._config, self._plan = config, plan
+        self._encoder = TableEncoder(config, plan.key, base, state)
+        self._state: TableState | None = None
         self._pixels = sum(3 * image.size[0] * image.size[1] for image in config.image.values())
         self._statistics: Statistics | None = None
         self._failed = False
@@ -52,7 +53,7 @@ class Encoding:
     @property
     def needs_fit(self) -> bool:
         """Whether all rows must be seen before any is encoded."""
-        return self._state is None and self._encoder.needs_fit
+        return self._encoder.needs_fit
 
     def fit(self, table: Table) -> Fitted:
         """Statistics of a batch; several threads may call it."""
@@ -74,8 +75,6 @@ class Encoding:
         """After all batches; False: `problems` says what is wrong."""
         if self._failed:
             return False
-        if self._state is not None:
-            return True
         nothing = Table(self._plan, self._plan.schema.empty_table(), [])
         if self._statistics is None:
             self._statistics = self._encoder.fit(nothing, problems)
@@ -112,13 +111,11 @@ class Encoding:
         encoded = self._encoder.apply(table, self._state, lambda: hashed_ids(table, self._config), problems)
         return table, numbers, encoded, problems
 
-    def nothing(self) -> Encoded:
-        """The columns without rows."""
+    def nothing(self, problems: Problems) -> Encoded | None:
+        """The columns without rows; None: `problems` says why there are none. A known state meets the table here."""
         assert self._state is not None
         table = slice_of(Table(self._plan, self._plan.schema.empty_table(), []), 0, 0)
-        encoded = self._encoder.apply(table, self._state, lambda: hashed_ids(table, self._config), Problems())
-        assert encoded is not None
-        return encoded
+        return self._encoder.apply(table, self._state, lambda: hashed_ids(table, self._config), problems)
 
     def describe(self) -> Attributes:
         """What the manifest says, without columns."""

@@ -140,7 +140,10 @@ class Nodes:
         assert self._spool is not None
         assert self._config.id is not None
         memory, threads = self._work.memory.batch, self._work.threads
-        self._columns = encoding.nothing().columns
+        nothing = encoding.nothing(problems)
+        if nothing is None:
+            return
+        self._columns = nothing.columns
         self._writer.append(self._columns)
         if self._known is not None and self._known_ids is not None:
             self._append_known(self._known)

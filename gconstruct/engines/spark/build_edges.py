@@ -165,6 +165,10 @@ class EdgeBuild:
         assert self._answers is not None
         return self._answers if self._left_out is None else self._cluster.together(self._answers, self._left_out)
 
+    def take_state(self, known: TableState) -> None:
+        """See NodeBuild."""
+        self._stages = replace(self._stages, fitting=replace(self._stages.fitting, known=known))
+
     def fit(self, problems: Problems) -> None:
         """What the attributes need to know of all rows."""
         self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._sent(), problems)

@@ -149,6 +149,11 @@ class NodeBuild:
 
     # ------------------------------------------------------------------------------------------------- attributes
 
+    def take_state(self, known: TableState) -> None:
+        """Fit nothing: this state of another graph counts. `fit` still looks at what only all rows show."""
+        if self._stages is not None:
+            self._stages = replace(self._stages, fitting=replace(self._stages.fitting, known=known))
+
     def fit(self, problems: Problems) -> None:
         """What the attributes need to know of all rows."""
         assert self._stages is not None

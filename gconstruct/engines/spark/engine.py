@@ -125,7 +125,7 @@ class _Build:
         """Fit nothing: the state of a known graph counts."""
         self._known = known
         for name, node in self._nodes.items():
-            node.state = known.node_state(name)
+            node.take_state(known.node_state(name))
 
     def run(self) -> Construction:
         """All of it."""
@@ -149,8 +149,7 @@ class _Build:
             return
         started = time.perf_counter()
         node.check_ids(self._problems, self._trace)
-        if node.state is None:
-            node.fit(self._problems)
+        node.fit(self._problems)
         if self._problems:
             return
         if not node.is_open:
@@ -178,15 +177,15 @@ class _Build:
         for config, plan in zip(self._config.edges, self._edge_plans, strict=True):
             ends = (self._nodes[config.source], self._nodes[config.target])
             edge = EdgeBuild(self._cluster, config, plan, ends, self._receivers, self._config.base or ".")
+            if self._known is not None:
+                edge.take_state(self._known.edge_state(config))
             with self._trace.step(edge.key) as step:
                 before = len(self._problems)
                 if edge.ask(self._problems, self._trace):
                     edge.check(edge.find(indexes), self._problems, self._trace)
                     if len(self._problems) == before:
                         edge.check_repeated(self._problems, self._trace)
-                    if self._known is not None:
-                        edge.state = self._known.edge_state(config)
-                    elif len(self._problems) == before:
+                    if len(self._problems) == before:
                         edge.fit(self._problems)
                 step.rows = edge.rows
             edges.append(edge)

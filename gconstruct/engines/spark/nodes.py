@@ -33,11 +33,13 @@ class Fitting:
     table: WorkTable
     config: NodeConfig | EdgeConfig
     base: str
+    known: TableState | None = None
+    """Of another graph, which is taken as it is"""
 
     @property
     def encoder(self) -> TableEncoder:
         """Of the table."""
-        return TableEncoder(self.config, self.table.plan.key, self.base)
+        return TableEncoder(self.config, self.table.plan.key, self.base, self.known)
 
     def merge(self, first: Statistics, second: Statistics) -> Statistics:
         """Statistics of both."""
@@ -112,7 +114,7 @@ class NodeRows:
         if piece == len(self.numbering.rows):  # the receiver of reports
             return
         report, sent = Report(), list(incoming)
-        columns = self._of_table(piece, sent, report) if piece < self.pieces else self._created(sent)
+        columns = self._of_table(piece, sent, report) if piece < self.pieces else self._created(sent, report)
         if columns is not None:
             batch = batch_of(columns)
             if piece == 0:  # so that files without a row have columns too
@@ -141,7 +143,7 @@ class NodeRows:
         report.encoded.count(encoded)
         return {ID_COLUMN: pc.cast(of_rows, self.id_type), **encoded.columns}
 
-    def _created(self, sent: list[Pair]) -> Columns:
+    def _created(self, sent: list[Pair], report: Report) -> Columns | None:
         """Zero features, no label, no text."""
         ids = pc.cast(self._created_ids(sent), self.id_type)
         if self.stages is None:
@@ -149,9 +151,8 @@ class NodeRows:
         nothing = self.stages.ids.table.nothing()
         assert self.state is not None
         no_ids = pa.array([], pa.large_string())
-        encoded = self.stages.fitting.encoder.apply(nothing, self.state, lambda: no_ids, Problems())
-        assert encoded is not None
-        return {ID_COLUMN: ids, **empty_rows(encoded.columns, len(ids))}
+        encoded = self.stages.fitting.encoder.apply(nothing, self.state, lambda: no_ids, report.problems)
+        return None if encoded is None else {ID_COLUMN: ids, **empty_rows(encoded.columns, len(ids))}
 
     def _created_ids(self, sent: list[Pair]) -> pa.Array:
         batches = by_order(pair for pair in sent if pair[0][1] == CREATED)

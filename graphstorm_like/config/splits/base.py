@@ -48,6 +48,11 @@ class SplitConfig(Choice, tag="by"):
         """Whether it reads the classes of a label."""
         return False
 
+    @property
+    def needs_named_rows(self) -> bool:
+        """Whether the table must have every row that it names."""
+        return False
+
     def files(self) -> dict[str, list[str]]:
         """Paths of files that it reads, by their key."""
         return {}

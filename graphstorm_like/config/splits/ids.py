@@ -33,7 +33,13 @@ class IdsSplit(SplitConfig):
     """Where files have columns: that with the id (of edges: the source's, then the target's). Default: the first one,
     of edges the first two."""
     on_unknown_id: Literal["error", "skip"] = "error"
-    """What an id that the table lacks does: stop with an error, or nothing."""
+    """What an id that the table lacks does: stop with an error, or nothing. Edges of several relations
+    (`relation_column`) need skip."""
+
+    @property
+    def needs_named_rows(self) -> bool:
+        """See SplitConfig."""
+        return self.on_unknown_id == "error"
 
     def files(self) -> dict[str, list[str]]:
         """See SplitConfig."""

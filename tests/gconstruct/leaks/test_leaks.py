@@ -189,6 +189,18 @@ def test_nodes_without_text_are_copies_where_features_tell_nodes_apart(
     assert [(leak.rule, leak.count, leak.examples) for leak in found] == [("copied_nodes", 1, ("19 = 0",))] * count
 
 
+def test_features_of_the_structure_tell_no_copies_apart(tmp_path: Path) -> None:
+    """Node 19 is a copy of node 0 with more edges; where nodes have nothing but a degree, none is a copy."""
+    write(tmp_path / "items.parquet", id=list(range(20)), x=[*range(19), 0], y=[1.5] * 20, part=parts(20))
+    write(tmp_path / "links.parquet", source=list(range(20)) + [19] * 5, target=[(i + 1) % 20 for i in range(25)])
+    labels = {"y": {"column": "y", "kind": "number", "split": SPLIT}}
+    structure = {"degree": {"encode": "degree"}, "rank": {"encode": "page_rank"}}
+    for features, count in [({"x": "x", **structure}, 1), (structure, 0)]:
+        config = graph(tmp_path, {"item": item(features=features, labels=labels)}, [link()])
+        found = [leak.examples for leak in leaks(config) if leak.rule == "copied_nodes"]
+        assert found == [("19 = 0",)] * count
+
+
 def test_training_rows_that_are_later_than_test_rows(tmp_path: Path) -> None:
     """Of 20 rows in order of time the second label has every fifth for the test."""
     write(tmp_path / "items.parquet", id=list(range(20)), y=list(range(20)), day=list(range(20)), part=parts(20))

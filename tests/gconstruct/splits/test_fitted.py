@@ -40,7 +40,12 @@ def test_new_tables_are_split_like_the_old_ones(split: dict[str, Any], tmp_path:
     manifest = read_manifest(tmp_path / "old/out/graph")
     by = "random" if split is STRATIFIED else split.get("by", "folds")
     assert manifest.nodes["item"].labels["y"].fitted_split["by"] == by
-    assert manifest.edges[0].fitted_split == {"by": "time", "valid_from": 40, "test_from": 60}
+    assert manifest.edges[0].fitted_split == {
+        "by": "time",
+        "options": {"column": "day", "valid_from": None, "test_from": None, "train": 0.5, "valid": 0.25, "test": 0.25},
+        "valid_from": 40,
+        "test_from": 60,
+    }
     like = shop(tmp_path / "new", range(30, 110), split, IN_TIME, like=str(tmp_path / "old/out/graph"))
     build_graph(like)
     new = splits(tmp_path / "new")
@@ -75,3 +80,37 @@ def test_a_split_that_was_not_fitted_is_refused(tmp_path: Path) -> None:
         f"graph.edges[0].split: must depend on each row alone, or be fitted already (got by: time, which is not), as "
         f"in {old}. Change it, or leave out graph.like",
     ]
+
+
+@pytest.mark.parametrize("how", ["like", "add_to"])
+@pytest.mark.parametrize(
+    ("split", "changes", "told"),
+    [
+        (STRATIFIED, {"train": 0.25, "seed": 3}, ["train: must be 0.5 (got 0.25)", "seed: must be 0 (got 3)"]),
+        ({"folds": 5, "stratify": True}, {"folds": 3, "fold": 1}, ["folds: must be 5 (got 3)"]),
+        (IN_TIME, {"column": "y", "train": 0.25, "test": 0.5}, [
+            "column: must be 'day' (got 'y')", "train: must be 0.5 (got 0.25)", "test: must be 0.25 (got 0.5)",
+        ]),
+    ],
+)  # fmt: skip
+def test_other_options_than_those_of_the_fit_are_refused(
+    split: dict[str, Any], changes: dict[str, Any], told: list[str], how: str, tmp_path: Path
+) -> None:
+    build_graph(shop(tmp_path / "old", range(80), split, IN_TIME))
+    old = tmp_path / "old/out/graph"
+    with pytest.raises(DataError) as caught:
+        build_graph(shop(tmp_path / "new", range(80, 90), {**split, **changes}, IN_TIME, **{how: str(old)}))
+    assert [line for line in str(caught.value).splitlines() if line.startswith("graph.")] == [
+        f"graph.nodes.item.labels.y.split.{one}, as in {old}. Change it, or leave out graph.{how}" for one in told
+    ]
+
+
+def test_another_fold_of_the_same_folds(tmp_path: Path) -> None:
+    """The rows of fold 1, that were for validation, are for the test."""
+    folds = {"folds": 4, "stratify": True}
+    build_graph(shop(tmp_path / "old", range(80), folds, IN_TIME))
+    old = str(tmp_path / "old/out/graph")
+    first = build_graph(shop(tmp_path / "new", range(80), {**folds, "fold": 1}, IN_TIME, like=old))
+    before, after = splits(tmp_path / "old"), splits(tmp_path / "new")
+    assert {name for name, split in before.items() if split == 2} == {n for n, split in after.items() if split == 3}
+    assert first.nodes["item"].labels["y"].fitted_split == read_manifest(old).nodes["item"].labels["y"].fitted_split

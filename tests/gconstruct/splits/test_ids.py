@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from gconstruct import build_graph, is_current
+from gconstruct.encoding.splits import SplitEncoder, SplitPlace
 from gconstruct.problems import Problems
+from gconstruct.splits import ids as ids_module
+from graphstorm_like.config.splits import SplitConfig
 
 from ..tables import graph, item, link, read, write
-from .pieces import EDGES, cut, split, strings
+from .pieces import EDGES, NODES, cut, split, strings
 
 ROWS = pa.table({"id": strings(["a", "b", "c", "d", "7"])})
 LISTS = {"train": ["a", "d"], "valid": ["b"], "test": ["c"]}
@@ -106,6 +111,35 @@ def test_an_id_in_two_lists(tmp_path: Path) -> None:
         "graph.nodes.item.labels.y.split: each id must be in one split (got 1 id in both train and test, e.g. 'a'). "
         "Remove them from one of the lists"
     ]
+
+
+@pytest.mark.parametrize("test", [["c"], ["c", "a"]])
+def test_threads_read_the_files_once_and_all_of_them_report(
+    test: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def counted(*args: Any) -> Any:
+        reads.append(args[3])
+        return read_ids(*args)
+
+    read_ids = ids_module.read_ids
+    monkeypatch.setattr(ids_module, "read_ids", counted)
+    config = SplitConfig.model_validate(config_of(tmp_path, {**LISTS, "test": test}))
+    encoder = SplitEncoder(config, SplitPlace(NODES, "graph.nodes.item.split", str(tmp_path)))
+    encoder = pickle.loads(pickle.dumps(encoder))
+
+    def fit(piece: Any) -> tuple[Any, list[str]]:
+        problems = Problems()
+        return encoder.fit(piece, problems), problems.messages
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(fit, cut(ROWS, (1, 2, 3, 4))))
+    is_good = test == ["c"]
+    assert [(found is not None, len(messages)) for found, messages in results] == [(is_good, int(not is_good))] * 5
+    of_message = [] if is_good else ["graph.nodes.item.split.test"]  # examples are read from the list again
+    assert reads == [f"graph.nodes.item.split.{part}" for part in LISTS] + of_message
+    assert pickle.loads(pickle.dumps(encoder)).fit(cut(ROWS)[0], Problems()) is not None or not is_good
 
 
 @pytest.mark.parametrize(
