@@ -160,6 +160,12 @@ class KnownGraph:
         if edge.hard_negatives is not None and self.adds:
             fix = "Construct all tables again for them"
             problems.add(f"{key}.hard_negatives: must be left out with {self.key}. {fix}", f"{key}.hard_negatives")
+        if self.adds and schema.hard_negatives:
+            problems.add(
+                f"{key}: cannot be added to (got hard negatives of the edges of {self.folder}, which are kept only "
+                "when a whole graph is constructed). Construct the whole graph of all tables",
+                key,
+            )
         self._check_table(key, edge, schema, problems)
 
     def _check_table(self, key: str, table: NodeConfig | EdgeConfig, schema: Schema, problems: Problems) -> None:

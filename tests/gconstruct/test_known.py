@@ -288,3 +288,28 @@ def test_the_graph_must_be_there_and_be_another_one(tmp_path: Path, old: Path, k
     assert f"graph.path: must be another folder than graph.{key}" in refusal(own)
     with pytest.raises(ValueError, match="must be left out when 'add_to' is given"):
         config(folder, like=str(old), add_to=str(old))
+
+
+def test_an_edge_that_the_graph_has_already_is_a_repeated_one(tmp_path: Path, old: Path) -> None:
+    folder = tables(tmp_path / "more", [100], [(4, 13), (100, 4), (100, 4), (100, 5)], [])
+
+    def drop(values: dict[str, Any]) -> None:
+        values["edges"][0]["on_repeated_edge"] = "drop"
+
+    def refuse(values: dict[str, Any]) -> None:
+        values["edges"][0]["on_repeated_edge"] = "error"
+
+    message = refusal(changed(folder, old, refuse, "add_to"))
+    assert "links.parquet row 1" in message
+    assert "2 such rows" in message
+    grown = build_graph(changed(folder, old, drop, "add_to"))
+    assert grown.dropped == {"edges.item:link:item: repeated edge": 2}
+    assert grown.edge(LINK).count == 22 + 2, "the repeated edges of the old graph stay"
+
+
+def test_a_graph_with_hard_negatives_cannot_be_added_to(tmp_path: Path, old: Path) -> None:
+    manifest = read_manifest(old)
+    edges = [edge.model_copy(update={"hard_negatives": 2}) for edge in manifest.edges]
+    (old / "graph.json").write_text(manifest.model_copy(update={"edges": edges}).model_dump_json())
+    folder = tables(tmp_path / "more", [100], [(100, 4)], [])
+    assert "graph.edges[0]: cannot be added to (got hard negatives" in refusal(config(folder, add_to=str(old)))

@@ -7,6 +7,7 @@ the next one can start (ids on disk, repeated edges, a fit) keeps them in a spoo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -184,13 +185,18 @@ class EdgeTable:
             later.delete()
 
     def _without_repeated(self, stream: Iterator[Numbered]) -> Iterator[Numbered]:
-        """Leave out, or report, edges that are there already."""
+        """Leave out, or report, edges that are there already, in the table or in the graph that it adds to."""
         spool, seen = self._spool(), RepeatedEdges(self._work.scratch_path(), self._work.memory.rows)
+        known_batches = 0
+        for source, target, _ in self._known_edges():
+            seen.add(source, target)
+            known_batches += 1
         for table, source, target in stream:
             spool.append(table, source, target)
             seen.add(source, target)
         report = self._config.on_repeated_edge == "error"
-        for (table, (source, target)), again in zip(spool, seen.masks(), strict=True):
+        masks = itertools.islice(seen.masks(), known_batches, None)
+        for (table, (source, target)), again in zip(spool, masks, strict=True):
             if not again.any():
                 yield table, source, target
                 continue
@@ -215,8 +221,8 @@ class EdgeTable:
         if nothing is None:
             return None
         rows = EdgeRows(self._config, spool, nothing.columns)
-        if self._known is not None and self._known.adds:
-            _append_known(rows, self._known)
+        for source, target, part in self._known_edges():
+            spool.append(source, target, _batch(part, list(rows.nothing)))
         names, found = list(rows.nothing), Problems()
         items = ((table, (source, target)) for table, source, target in stream)
         memory, threads = self._work.memory.batch, self._work.threads
@@ -251,6 +257,16 @@ class EdgeTable:
             yield table, source, target
         spool.delete()
 
+    def _known_edges(self) -> Iterator[tuple[np.ndarray, np.ndarray, Columns]]:
+        """Both ends (int64) and all columns of the edges of the graph that the table adds to, which come first."""
+        if self._known is None or not self._known.adds:
+            return
+        first = self._known.edge_rows(self._config.edge_type)
+        for start in range(0, len(first[SOURCE_COLUMN]), _KNOWN_ROWS):
+            part = {name: values[start : start + _KNOWN_ROWS] for name, values in first.items()}
+            source, target = (np.asarray(part[name]).astype(np.int64) for name in (SOURCE_COLUMN, TARGET_COLUMN))
+            yield source, target, part
+
     def _spool(self) -> TableSpool:
         return TableSpool(self._plan, self._work.scratch_path(), self._work.memory.rows)
 
@@ -273,15 +289,6 @@ class _Later:
         self.spool.delete()
         for asked in self.rounds:
             asked.delete()
-
-
-def _append_known(rows: EdgeRows, known: KnownGraph) -> None:
-    """The edges of a known graph, before those of the table."""
-    first = known.edge_rows(rows.config.edge_type)
-    for start in range(0, len(first[SOURCE_COLUMN]), _KNOWN_ROWS):
-        part = {name: values[start : start + _KNOWN_ROWS] for name, values in first.items()}
-        source, target = (np.asarray(part[name]).astype(np.int64) for name in (SOURCE_COLUMN, TARGET_COLUMN))
-        rows.spool.append(source, target, _batch(part, list(rows.nothing)))
 
 
 def _batch(columns: Mapping[str, np.ndarray | pa.Array], names: Sequence[str]) -> pa.RecordBatch:

@@ -198,7 +198,7 @@ def test_a_submitted_script(tmp_path: Path) -> None:
     assert found.hashes == expected.hashes
     wrong = subprocess.run([*command, "graph.nodes.item.id=nothing"], check=False, **options)
     assert wrong.returncode != 0
-    assert "error: graph.nodes.item.id" in wrong.stderr
+    assert "error: graph.nodes.item.id" in wrong.stdout + wrong.stderr
 
 
 def test_training_is_the_same(tmp_path: Path) -> None:
