@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gconstruct.problems import EXAMPLES, Unquoted
 from gconstruct.quantiles import Distribution
 from gconstruct.transforms.base import Transform
-from gconstruct.values import Source, as_numbers
+from gconstruct.transforms.scalars import read_scalars
+from gconstruct.values import Source
 from graphstorm_like.config.features.quantile import QuantileFeature
 from graphstorm_like.config.features.rank_gauss import RankGaussFeature
 
@@ -42,21 +42,7 @@ class RankTransform(Transform[Config, np.ndarray, Ranks]):
 
     def read(self, source: Source) -> np.ndarray | None:
         """Infinite numbers, and missing ones unless they are allowed, are reported."""
-        numbers = as_numbers(source)
-        if numbers is None:
-            return None
-        before = len(source.problems)
-        values: np.ndarray = numbers.to_numpy(zero_copy_only=False)
-        infinite = np.flatnonzero(np.isinf(values))
-        if infinite.size:
-            fix = f"Replace it in the table, e.g. by null with {source.key}.missing: {self.other_policy}"
-            source.refuse(infinite, values[infinite[:EXAMPLES]].tolist(), "finite", fix)
-        missing = np.flatnonzero(np.isnan(values))
-        if missing.size and self.config.missing == "error":
-            raw = [source.values[row].as_py() for row in missing[:EXAMPLES].tolist()]
-            shown = [value if value is None else Unquoted("NaN") for value in raw]
-            source.refuse(missing, shown, "a number", f"Set {source.key}.missing: {self.other_policy}")
-        return values if len(source.problems) == before else None
+        return read_scalars(source, self.config.missing == "error", (self.other_policy,))
 
     def fit(self, values: np.ndarray) -> Ranks:
         """The distribution of the numbers."""
