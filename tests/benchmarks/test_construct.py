@@ -1,8 +1,10 @@
 """The benchmark runs, on a small graph."""
 
+import pytest
 from bench_construct import growth, run
 
 
+@pytest.mark.slow
 def test_run_measures_each_size_format_and_engine_beside_pyarrow() -> None:
     rows = run(edges=[500, 1000], formats=["parquet", "csv"], memory="1GB")
     cases = [(row["edges"], row["format"], row["by"]) for row in rows]

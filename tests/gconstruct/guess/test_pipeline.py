@@ -75,7 +75,7 @@ def test_orders_with_ids_are_edges(tmp_path: Path) -> None:
     assert goods["weight"].model_dump()["log1p"]
 
 
-@pytest.mark.parametrize("name", UNLIKE)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "wide" else n for n in UNLIKE])
 def test_unlike_tables(tmp_path: Path, name: str) -> None:
     """What was written by hand for these tables: as many types, the same label."""
     unlike = write_unlike(name, tmp_path / "tables")
