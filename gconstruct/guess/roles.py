@@ -56,8 +56,10 @@ def role_of(facts: ColumnFacts) -> Role:
 
 def is_split(facts: ColumnFacts) -> bool:
     """Whether it says which rows are for training, validation and test."""
+    if facts.kind != "string":
+        return False
     values = {value.lower() for value in facts.values}
-    return facts.kind == "string" and "train" in values and len(values) > 1 and values <= SPLIT_VALUES
+    return "train" in values and len(values) > 1 and values <= SPLIT_VALUES
 
 
 def _list_role(facts: ColumnFacts) -> Role:

@@ -81,11 +81,12 @@ def _candidates(shape: Shape) -> Iterator[tuple[tuple[float, ...], Target]]:
 def _labels(
     owner: NodeGuess | EdgeGuess, table: TableFacts, skipped: set[str], later: float
 ) -> Iterator[tuple[tuple[float, ...], Target]]:
+    splits = _splits(table)  # once: a table may have thousands of columns
     for number, facts in enumerate(table.columns.values()):
         kind = label_kind(facts)
         if facts.name in skipped or kind is None or is_text(facts):
             continue
-        rank, split = label_rank(facts.name), own_split(table, facts.name)
+        rank, split = label_rank(facts.name), _split_for(splits, facts.name)
         what = f"{facts.distinct:,} different values" if rank is None else "named like a label"
         why = what if split is None else f"{what}, and {split} says which rows are for what"
         order = (_order(facts.name, kind, rank, split) + later, float(rank or 0), float(number))
@@ -104,7 +105,14 @@ def _order(label: str, kind: str, rank: int | None, split: str | None) -> float:
 def own_split(table: TableFacts, label: str | None) -> str | None:
     """The split column that goes with a label, section_split with section_label, or a general one. label: None for
     edges."""
-    splits = [facts.name for facts in table.columns.values() if is_split(facts)]
+    return _split_for(_splits(table), label)
+
+
+def _splits(table: TableFacts) -> list[str]:
+    return [facts.name for facts in table.columns.values() if is_split(facts)]
+
+
+def _split_for(splits: list[str], label: str | None) -> str | None:
     alike = [name for name in splits if label is not None and _named_alike(name, label)]
     general = [name for name in splits if set(words(name)) <= _GENERAL]
     return next(iter([*alike, *general]), None)
