@@ -82,13 +82,3 @@ def by_order(pairs: Iterable[tuple[tuple[int, ...], bytes]]) -> list[pa.RecordBa
 
 def _key(pair: tuple[tuple[int, ...], bytes]) -> tuple[int, ...]:
     return pair[0]
-
-
-def plain(column: pa.Array) -> np.ndarray | pa.Array:
-    """A column as numpy where that is possible without a copy: numbers (n,) and vectors (n, width)."""
-    kind = column.type
-    if pa.types.is_fixed_size_list(kind):
-        return column.flatten().to_numpy().reshape(-1, kind.list_size)
-    if column.null_count == 0 and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return column.to_numpy()
-    return column
