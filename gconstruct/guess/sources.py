@@ -6,6 +6,7 @@ rows-0.parquet, rows-1.parquet. Every other file is a table of its own.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -109,6 +110,9 @@ def find_sources(paths: Sequence[str]) -> list[Source]:
     problems = Problems()
     files: dict[str, InputFile] = {}
     for path in paths:
+        if "://" not in path and not glob.has_magic(path) and not os.path.exists(os.path.expanduser(path)):
+            problems.add(f"{path}: must be a file or folder of tables (got nothing there). Check the path")
+            continue
         for place in _with_folders(path):
             found = resolve("tables", [place], None, "auto", problems)
             files.update({file.path: file for file in found})

@@ -84,3 +84,8 @@ def test_tabs_of_a_tsv_need_no_word(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text("a\tb\n1\t2\n")
     assert sniff(InputFile(str(path), "csv", 8, "")).model_dump(exclude_unset=True) == {}
+
+
+def test_a_path_that_is_not_there_is_named_in_the_words_of_the_command() -> None:
+    with pytest.raises(DataError, match=r"^nowhere/tables: must be a file or folder of tables \(got nothing there\)"):
+        find_sources(["nowhere/tables"])
