@@ -72,7 +72,7 @@ class LabelTask(Task):
             rows = rows_of_split(split)
             # A row without a label is never a seed, whatever the split column says.
             self._rows[split] = rows[labelled[rows]]
-            if not len(self._rows[split]):
+            if not len(self._rows[split]) and not graph.only_scored:
                 raise DataError(
                     f"{graph.folder}: label '{config.label}' of {owner} must have rows in split {split} "
                     f"(got none). Look at the label's split in the YAML's graph section"

@@ -53,11 +53,12 @@ class LinkPrediction(Task):
         self.edge_type: EdgeType = config.edge_type
         self._rows = {split: graph.edge_rows(self.edge_type, split) for split in ("train", "valid", "test")}
         for split, rows in self._rows.items():
-            if not len(rows):
+            if not len(rows) and not graph.only_scored:
                 raise DataError(
                     f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
                 )
-        self._refuse_self_loops()
+        if not graph.only_scored:
+            self._refuse_self_loops()
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
