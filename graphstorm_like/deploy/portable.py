@@ -49,7 +49,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     if last_phase(pipeline).trains_graph:  # its weights are numbered by all node types
         keep |= {*manifest.nodes}
     scored = scored_inputs(task, manifest)
-    edge_inputs = {edge_type: inputs for edge_type, inputs in chosen_edge_inputs(pipeline.model, manifest).items()}
+    edge_inputs = chosen_edge_inputs(pipeline.model, manifest)
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
         if name in keep:

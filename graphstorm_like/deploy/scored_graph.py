@@ -1,4 +1,4 @@
-"""A graph that a model is applied to: its types in the model's order, without the labels and splits that it may lack."""
+"""A graph that a model is applied to: its types in the model's order; it may lack labels and splits."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
-from graphstorm_like.tasks.outputs import Follow, Predictions
+from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Rows, row_ids
 from graphstorm_like.tasks.targets import TARGETS, Labels, LabelTarget, has_label
 
 CHUNK = 16_384
@@ -89,7 +89,7 @@ class LabelTask(Task):
         return Evaluation("mini_batch", fanouts, seed)
 
     @abstractmethod
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """Vectors [count, D] of all nodes of the task's types -> what the target predicts for some of its rows."""
 
     @property
@@ -98,7 +98,7 @@ class LabelTask(Task):
         """The node or edge type that has the label."""
 
     @abstractmethod
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """Columns that say which rows these are, with the user's ids."""
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
@@ -108,7 +108,7 @@ class LabelTask(Task):
             splits[self.rows(split)] = SPLITS.index(split)
         classes = "\n".join(self.target.classes)
 
-        def table(part: slice) -> pa.Table:
+        def table(part: Rows) -> pa.Table:
             columns = self.keys(part) | self.target.columns(self.predict_rows(vectors, part), self.labels[part])
             predicted = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
             return predicted.replace_schema_metadata({"classes": classes}) if classes else predicted
@@ -155,6 +155,10 @@ class NodeLabelTask(LabelTask):
         """See Task."""
         return (self.node_type,)
 
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task."""
+        return {self.node_type: asked.nodes.get(self.node_type)}
+
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """See Task."""
         return NodeSeeder(self.node_type, self.labels, share)
@@ -174,7 +178,7 @@ class NodeLabelTask(LabelTask):
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
         return self._predict(len(vectors), lambda part: self.head(self._tensor(vectors[part])))
 
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """See LabelTask."""
         return self.predict(vectors[self.node_type][part])
 
@@ -183,9 +187,16 @@ class NodeLabelTask(LabelTask):
         """See LabelTask."""
         return self.node_type
 
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """id"""
-        return {"id": self.graph.ids_of(self.node_type, np.arange(part.start, part.stop))}
+        return {"id": self.graph.ids_of(self.node_type, row_ids(part))}
+
+
+def nodes_of_ends(edge_type: EdgeType, sources: IntArray, targets: IntArray) -> dict[NodeType, IntArray | None]:
+    """The distinct nodes [n] at the ends of some edges, by type."""
+    if edge_type[0] == edge_type[2]:
+        return {edge_type[0]: np.unique(np.concatenate([sources, targets]))}
+    return {edge_type[0]: np.unique(sources), edge_type[2]: np.unique(targets)}
 
 
 @TASKS.register(EdgeLabelConfig)
@@ -220,6 +231,12 @@ class EdgeLabelTask(LabelTask):
     def node_types(self) -> tuple[NodeType, ...]:
         """See Task."""
         return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
+
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task."""
+        if asked.edges is None:
+            return super().needed(asked)
+        return nodes_of_ends(self.edge_type, *self.graph.edges(self.edge_type, asked.edges))
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
@@ -264,10 +281,10 @@ class EdgeLabelTask(LabelTask):
         """See LabelTask."""
         return self.edge_type
 
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """source, target, and parallel: 0 for the first edge between two nodes, in the order of the tables, 1 for the
         next one."""
-        source, target = self.graph.edges(self.edge_type, np.arange(part.start, part.stop))
+        source, target = self.graph.edges(self.edge_type, row_ids(part))
         return {
             "source": self.graph.ids_of(self.edge_type[0], source),
             "target": self.graph.ids_of(self.edge_type[2], target),
@@ -290,8 +307,8 @@ class EdgeLabelTask(LabelTask):
         inputs = "".join(f"; {name} {tuple(rows.shape)}" for name, rows in targets.inputs.items())
         yield f"edges: {len(targets.labels):,} of {edge_name(targets.edge_type)}{inputs}"
 
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """See LabelTask."""
-        edge_ids = np.arange(part.start, part.stop)
+        edge_ids = row_ids(part)
         source, target = self.graph.edges(self.edge_type, edge_ids)
         return self.predict(vectors, source, target, edge_ids)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -26,6 +27,7 @@ from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
+from graphstorm_like.tasks.labels import nodes_of_ends
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
@@ -35,7 +37,7 @@ from graphstorm_like.tasks.links import (
     sum_of_losses,
 )
 from graphstorm_like.tasks.metrics import Metrics
-from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
+from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 """Folders of vectors as the head compares them."""
@@ -131,6 +133,36 @@ class LinkPrediction(Task):
         """source, target, score, rank: the best targets of each source."""
         best = BestTargets(self.ranker, vectors, config, follow)
         return Predictions(self.edge_type[0], best.table, best.k)
+
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task. The best targets of any source are sought among all nodes."""
+        source, _, target = self.edge_type
+        if asked.pairs is not None:
+            return nodes_of_ends(self.edge_type, *asked.pairs)
+        return {source: asked.nodes.get(source), target: None}
+
+    def asked_predictions(
+        self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow, asked: Asked
+    ) -> Predictions:
+        """See Task. Of given pairs: source, target, score."""
+        if asked.pairs is None:
+            return super().asked_predictions(vectors, config, follow, asked)
+        sources, targets = asked.pairs
+        source_type, _, target_type = self.edge_type
+
+        def table(part: Rows) -> pa.Table:
+            of_sources, of_targets = sources[part], targets[part]
+            queries = self.ranker.queries(vectors[source_type][of_sources])
+            keys = self.ranker.keys(vectors[target_type][of_targets])
+            return pa.table(
+                {
+                    "source": self.graph.ids_of(source_type, of_sources),
+                    "target": self.graph.ids_of(target_type, of_targets),
+                    "score": self.ranker.pair_scores(queries, keys).cpu().numpy(),
+                }
+            )
+
+        return Predictions(self.edge_type, table, rows=np.arange(len(sources)))
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index
