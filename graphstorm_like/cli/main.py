@@ -6,12 +6,14 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    apply,
     convert,
     doctor,
     exchange,
     host,
     init,
     launch,
+    pack,
     partition,
     run,
     schema,
@@ -54,6 +56,8 @@ doctor.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
+pack.add_to(app)
+apply.add_to(app)
 launch.add_to(app)
 host.add_to(app)
 worker.add_to(app)

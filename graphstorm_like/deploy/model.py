@@ -19,14 +19,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.deploy.applied import Applied, Pairs
 from graphstorm_like.deploy.folder import ModelFolder, open_model
 from graphstorm_like.deploy.learnt import LearntRows, Unknown
-from graphstorm_like.deploy.pack import graph_contents
 from graphstorm_like.deploy.portable import read_types
 from graphstorm_like.deploy.reading import ScoredReading
+from graphstorm_like.deploy.remote import is_url, pull_model
 from graphstorm_like.deploy.tables import NewTables, Tables, construct, given_tables, read_tables
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import SCRATCH, read_object
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.schema import MANIFEST, read_manifest
+from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.text.encoders import TextEmbedder
@@ -49,7 +49,7 @@ class Model:
     def load(cls, path: str | Path, *, plugins: bool = False, reporter: Reporter | None = None) -> Model:
         """Open a model folder or an fsspec URL of one; its files are compared with their hashes. plugins: whether the
         code of the model's plug-ins, if it has some, may run. Raises DataError that names what is damaged."""
-        folder = open_model(path)
+        folder = open_model(pull_model(str(path)) if is_url(path) else path)
         return cls(folder, folder.pipeline(plugins), reporter or Reporter(quiet=True))
 
     def open(
@@ -138,9 +138,9 @@ class Model:
         self, graph: Path, work: Path, cache: Path, unknown: Unknown, sweep: bool, changes: Mapping[str, Any]
     ) -> Experiment:
         facts, weights = self.folder.facts, self.folder.weights
-        trained_on = graph_contents(read_manifest(graph).hashes) == facts["trained_on"]["contents"]
         reads = read_types(self.pipeline, self.folder.manifest)
-        reading = ScoredReading(graph, self.folder.manifest, reads, trained_on, sweep, self._encoders)
+        held_out_of = facts["trained_on"]["held_out_of"]
+        reading = ScoredReading(graph, self.folder.manifest, reads, held_out_of, sweep, self._encoders)
         infer = self.pipeline.infer.model_copy(
             update={"mode": "layer_wise", "fanouts": None, "nodes": {}, "pairs": None, **changes}
         )

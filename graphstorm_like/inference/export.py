@@ -28,9 +28,10 @@ def export(
     embedder: Embedder,
     reporter: Reporter,
     asked: Asked | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Compute and write what `infer:` asks for; returns the manifest. model_id: hash of the weights. asked: the rows,
-    instead of those that `infer:` asks for."""
+    instead of those that `infer:` asks for. more: facts for the manifest."""
     config, task = experiment.pipeline.infer, experiment.task
     if asked is None:
         row_type = experiment.pipeline.task.row_type
@@ -70,6 +71,7 @@ def export(
             "mode": config.mode,
             "format": config.format,
             **task.results(config),
+            **(more or {}),
         }
         return folder.finish(facts)
 

@@ -102,8 +102,12 @@ class LinkPrediction(Task):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered ranking; see `protocol`."""
+        return self.evaluate_rows(embedder, self._rows[split], how)
+
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
+        """The same of some edges [n]."""
         find = how.lookup(embedder, self.node_types)
-        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
+        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property
