@@ -6,6 +6,7 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    apply,
     convert,
     doctor,
     exchange,
@@ -13,6 +14,7 @@ from graphstorm_like.cli import (
     index,
     init,
     launch,
+    pack,
     partition,
     run,
     schema,
@@ -56,6 +58,8 @@ doctor.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
+pack.add_to(app)
+apply.add_to(app)
 launch.add_to(app)
 host.add_to(app)
 worker.add_to(app)
