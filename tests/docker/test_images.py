@@ -1,7 +1,7 @@
 """The image of docker/Dockerfile, built by buildah on a base that is made here, and run: an example, and two hosts.
 
-Takes many minutes, needs root, buildah and mmdebstrap: `make test-images`. GSL_TEST_BASE may name a ready base (a tar
-of a Debian with Python 3.11 or newer). No registry of images is asked.
+Takes many minutes, needs root, buildah and mmdebstrap: `make test-images`. GSL_TEST_BASE may name a ready tar of the
+Debian that is made otherwise. No registry of images is asked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import platform
 import resource
 import shutil
 import subprocess
@@ -23,7 +24,10 @@ from tests.launch.netns import Network
 pytestmark = [pytest.mark.image, pytest.mark.netns]
 
 ROOT = Path(__file__).parents[2]
-PYTHON_OF_SUITE = {"bookworm": (3, 11), "trixie": (3, 13)}
+LIBRARIES = (
+    "ca-certificates,libssl3t64,libffi8,libsqlite3-0,libbz2-1.0,liblzma5,libreadline8t64,zlib1g,libncursesw6,libuuid1"
+)
+"""What Python itself needs."""
 BUILD_SECONDS, RUN_SECONDS = 2400, 900
 PIP_KEYS = ("cert", "find-links", "index-url", "extra-index-url", "proxy", "trusted-host", "timeout")
 """pip's settings that say how its index is reached."""
@@ -86,16 +90,20 @@ def pip_mounts(folder: Path) -> list[str]:
     return [*mounts, "-v", f"{folder / 'pip.conf'}:/etc/pip.conf:ro"]
 
 
-def base_archive(folder: Path) -> Path:
-    """A Debian whose Python is this one's version, so that the same wheels fit."""
+def write_base(context: Path) -> None:
+    """A context for a base image: this machine's Debian with this Python, so that the same wheels fit."""
+    made = context / "base.tar"
     if given := os.environ.get("GSL_TEST_BASE"):
-        return Path(given)
-    suite = next((name for name, version in PYTHON_OF_SUITE.items() if version == sys.version_info[:2]), "trixie")
-    packages = "python3,python3-venv,python3-pip,ca-certificates"
-    made = folder / "base.tar"
-    command = ["mmdebstrap", "--variant=minbase", f"--include={packages}", suite, str(made)]
-    subprocess.run(command, check=True, timeout=BUILD_SECONDS, capture_output=True)
-    return made
+        shutil.copyfile(given, made)
+    else:
+        release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+        command = ["mmdebstrap", "--variant=minbase", f"--include={LIBRARIES}", release, str(made)]
+        subprocess.run(command, check=True, timeout=BUILD_SECONDS, capture_output=True)
+    prefix = sys.base_prefix
+    leave_out = [f"--exclude={name}" for name in ("*/site-packages", "*/test", "__pycache__", "./share", "*.a")]
+    subprocess.run(["tar", "-C", prefix, *leave_out, "-cf", str(context / "python.tar"), "."], check=True, timeout=600)
+    lines = ["FROM scratch", "ADD base.tar /", "ADD python.tar /usr/local/", "ENV LD_LIBRARY_PATH=/usr/local/lib"]
+    (context / "Containerfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +114,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     made = Images(folder)
     context = folder / "base"
     context.mkdir()
-    shutil.move(shutil.copy(base_archive(folder), context / "copy.tar"), context / "base.tar")
-    (context / "Containerfile").write_text("FROM scratch\nADD base.tar /\n", encoding="utf-8")
+    write_base(context)
     made.build("base", context, "-f", str(context / "Containerfile"))
     arguments = ["-f", str(ROOT / "docker" / "Dockerfile"), "--build-arg", "BASE=localhost/base", *pip_mounts(folder)]
     made.build("gsl:cpu", ROOT, *arguments, "--target", "cpu")
