@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHOP := training_scripts/shop
 DEBIAN := training_scripts/debian_packages
 
-.PHONY: demo debian debian-links test test-slow lint format bench clean
+.PHONY: demo debian debian-links test test-slow test-images lint format bench clean
 
 demo: $(VENV)/.demo ## A small shop: classes and links from tables to scores, beside simple baselines; about 40 s
 	$(BIN)/python $(SHOP)/demo.py
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Fast tests
 
 test-slow: $(VENV)/.dev java ## The others: real kills, several processes, Spark
 	$(BIN)/python -m pytest -m slow
+
+test-images: $(VENV)/.dev ## The container image, built and run; root, buildah, mmdebstrap, 20 minutes; not in CI
+	$(BIN)/python -m pytest -m image
 
 lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .

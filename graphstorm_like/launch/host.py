@@ -16,8 +16,10 @@ import stat
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
@@ -26,6 +28,8 @@ from graphstorm_like.graph.remote.cluster import check_private
 
 MEMORY = Path("/dev/shm")
 _LOCK = "lock"
+RESOLVE_SECONDS = 60.0
+"""How long a host's name may be unknown."""
 
 
 def memory_root() -> Path:
@@ -152,11 +156,22 @@ def host_addresses(pipeline: Pipeline, given: str) -> tuple[str, ...]:
     return tuple(getattr(pipeline.launch, "addresses", ()))
 
 
+def _look_up(name: str) -> list[tuple[Any, ...]]:
+    """Waits for a name that is not known yet: in a cluster, a host gets its name when it starts."""
+    deadline = time.monotonic() + RESOLVE_SECONDS
+    while True:
+        try:
+            return list(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+        except OSError as err:
+            if time.monotonic() >= deadline:
+                raise LaunchError(
+                    f"host '{name}': must have an address within {RESOLVE_SECONDS:g} s ({err}). Give --addresses"
+                ) from None
+        time.sleep(1.0)
+
+
 def _resolve(name: str) -> str:
-    try:
-        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError as err:
-        raise LaunchError(f"host '{name}': must have an address ({err}). Give --addresses") from None
+    entries = _look_up(name)
     addresses = [str(entry[4][0]) for entry in sorted(entries, key=lambda entry: entry[0] != socket.AF_INET)]
     # A machine's own name is often in /etc/hosts as 127.0.1.1, which the others cannot reach.
     outward = [a for a in addresses if not a.startswith("127.") and a != "::1"]

@@ -18,6 +18,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
 from graphstorm_like.files import exclusive
+from graphstorm_like.launch import host as launch_host
 from graphstorm_like.launch import process
 from graphstorm_like.launch.host import (
     free_ports,
@@ -248,7 +249,8 @@ def test_a_secret_is_closed_to_others(tmp_path: Path) -> None:
         read_secret(file)
 
 
-def test_names_ports_addresses() -> None:
+def test_names_ports_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch_host, "RESOLVE_SECONDS", 0.0)
     assert job_name("My Shop_2.x", "m") == "my-shop-2-x-m"
     assert job_name("x") != job_name("x")
     ports = free_ports("127.0.0.1", 8)

@@ -12,7 +12,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
-JOB = Path(__file__).parents[2] / "docker" / "rayjob.yaml"
+JOB = Path(__file__).parents[2] / "docker" / "kubernetes" / "rayjob.yaml"
 
 
 def test_the_template(tmp_path: Path) -> None:
