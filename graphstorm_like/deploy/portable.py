@@ -121,6 +121,12 @@ def portable_pipeline(pipeline: Pipeline, manifest: GraphManifest) -> dict[str, 
     changed = {"model": model.model_copy(update={"inputs": there}), "train": train}
     data = pipeline.model_copy(update={**changed, "launch": LocalLaunchConfig(on="local")}).model_dump(mode="json")
     data |= {"output": "output", "cache": "cache"}
+    data["infer"] |= {"nodes": {}, "pairs": None}  # files of the run's machine
+    if data["infer"]["embeddings"] is not None:
+        data["infer"]["embeddings"] = [name for name in data["infer"]["embeddings"] if name in manifest.nodes]
+    for fanout in [*data["train"]["fanouts"], *(data["infer"]["fanouts"] or ())]:
+        named = fanout["by_edge_type"]
+        fanout["by_edge_type"] = {name: k for name, k in named.items() if name in manifest.edge_names()}
     data["plugins"] = [f"{PLUGINS}/{Path(name).name}" if is_file(name) else name for name in pipeline.plugins]
     graph = {key: value for key, value in data["graph"].items() if key not in _OF_ONE_MACHINE}
     data["graph"] = graph
