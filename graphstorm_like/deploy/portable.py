@@ -41,7 +41,7 @@ def read_inputs(pipeline: Pipeline) -> ModelConfig:
     model = pipeline.model
     if last_phase(pipeline).trains_graph:
         return model
-    no_others = {"features": [], "image": []}
+    no_others: dict[str, list[str]] = {"features": [], "image": []}
     inputs = {name: model.inputs.get(name, NodeInputConfig()) for name in [*pipeline.graph.nodes, *model.inputs]}
     changed = {name: node_inputs.model_copy(update=no_others) for name, node_inputs in inputs.items()}
     return model.model_copy(update={"inputs": changed, "edge_inputs": {}})
