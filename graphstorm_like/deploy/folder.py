@@ -11,6 +11,7 @@ graph/         graph.json alone: the fitted state of features, and the classes o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +67,20 @@ class ModelFolder:
                 f"{self.path}: the model needs its plug-ins, whose code would run here ({', '.join(names)}). If you "
                 f"trust it, allow them: --plugins, or Model.load(path, plugins=True)"
             )
-        data["plugins"] = [str(self.path / name) if name.startswith(f"{PLUGINS}/") else name for name in names]
+        data["plugins"] = [self._plugin(name) for name in names]
         if not data["graph"].get("nodes"):
             data["graph"]["path"] = str(self.graph)
         return build_pipeline(data, str(self.path / PIPELINE_JSON))
+
+    def _plugin(self, name: str) -> str:
+        """A plug-in's module, or its file; where the same code is loaded already, that."""
+        if not name.startswith(f"{PLUGINS}/"):
+            return name
+        own = self.path / name
+        loaded = getattr(sys.modules.get(own.stem), "__file__", None)
+        if loaded is not None and Path(loaded).is_file() and Path(loaded).read_bytes() == own.read_bytes():
+            return str(loaded)
+        return str(own.absolute())
 
 
 def open_model(path: str | Path) -> ModelFolder:

@@ -129,7 +129,8 @@ class Model:
     def _tables(self, source: Source, labels: bool) -> NewTables:
         if isinstance(source, Mapping):
             data = read_object(self.folder.path / "pipeline.json") or {}
-            return given_tables(source, data["graph"])
+            trained_on = self.folder.facts["trained_on"]
+            return given_tables(source, data["graph"], {*trained_on["nodes"], *trained_on["edges"]})
         if Path(source).is_dir() or Path(source).suffix not in (".yaml", ".yml"):
             raise ConfigError(f"{source}: must be a graph folder with a {MANIFEST}, or a YAML file of tables")
         return read_tables(Path(source), labels)

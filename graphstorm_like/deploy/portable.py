@@ -8,6 +8,7 @@ from typing import Any
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import is_file
@@ -35,6 +36,17 @@ def last_phase(pipeline: Pipeline) -> PhaseConfig:
     return pipeline.train.phase_list()[-1]
 
 
+def read_inputs(pipeline: Pipeline) -> ModelConfig:
+    """The model's configuration with the inputs that what training left reads: without a graph network texts alone."""
+    model = pipeline.model
+    if last_phase(pipeline).trains_graph:
+        return model
+    no_others: dict[str, list[str]] = {"features": [], "image": []}
+    inputs = {name: model.inputs.get(name, NodeInputConfig()) for name in [*pipeline.graph.nodes, *model.inputs]}
+    changed = {name: node_inputs.model_copy(update=no_others) for name, node_inputs in inputs.items()}
+    return model.model_copy(update={"inputs": changed, "edge_inputs": {}})
+
+
 def read_types(pipeline: Pipeline, manifest: GraphManifest) -> list[str]:
     """Names of the node and edge types that a graph must have for the model to be applied to it."""
     of_task = [*task_node_types(pipeline.task, manifest)]
@@ -44,16 +56,16 @@ def read_types(pipeline: Pipeline, manifest: GraphManifest) -> list[str]:
 
 def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManifest:
     """The types and the fitted state that the model reads, without rows; labels of the task alone."""
-    task = pipeline.task
+    task, model = pipeline.task, read_inputs(pipeline)
     keep = {*read_types(pipeline, manifest)}
     if last_phase(pipeline).trains_graph:  # its weights are numbered by all node types
         keep |= {*manifest.nodes}
     scored = scored_inputs(task, manifest)
-    edge_inputs = chosen_edge_inputs(pipeline.model, manifest)
+    edge_inputs = chosen_edge_inputs(model, manifest)
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
         if name in keep:
-            chosen = chosen_inputs(pipeline.model, manifest, name)
+            chosen = chosen_inputs(model, manifest, name)
             reduced = _reduced(node, chosen.features, chosen.texts, _label(pipeline, name))
             nodes[name] = reduced.model_copy(update={"image": {image: node.image[image] for image in chosen.images}})
     edges: list[EdgeTypeSchema] = []
@@ -104,9 +116,17 @@ def portable_pipeline(pipeline: Pipeline, manifest: GraphManifest) -> dict[str, 
     if train.phases is not None:
         phases = [phase.with_own_encoders(_portable_encoder) for phase in train.phases]
         train = train.model_copy(update={"phases": phases})
-    changed = {"model": pipeline.model.with_encoders(encoders), "train": train}
+    model = read_inputs(pipeline).with_encoders(encoders)
+    there = {name: inputs for name, inputs in model.inputs.items() if name in manifest.nodes}
+    changed = {"model": model.model_copy(update={"inputs": there}), "train": train}
     data = pipeline.model_copy(update={**changed, "launch": LocalLaunchConfig(on="local")}).model_dump(mode="json")
     data |= {"output": "output", "cache": "cache"}
+    data["infer"] |= {"nodes": {}, "pairs": None}  # files of the run's machine
+    if data["infer"]["embeddings"] is not None:
+        data["infer"]["embeddings"] = [name for name in data["infer"]["embeddings"] if name in manifest.nodes]
+    for fanout in [*data["train"]["fanouts"], *(data["infer"]["fanouts"] or ())]:
+        named = fanout["by_edge_type"]
+        fanout["by_edge_type"] = {name: k for name, k in named.items() if name in manifest.edge_names()}
     data["plugins"] = [f"{PLUGINS}/{Path(name).name}" if is_file(name) else name for name in pipeline.plugins]
     graph = {key: value for key, value in data["graph"].items() if key not in _OF_ONE_MACHINE}
     data["graph"] = graph

@@ -6,7 +6,7 @@ mean is then taken from the model's own configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +71,11 @@ def read_tables(path: Path, labels: bool) -> NewTables:
     return NewTables(nodes, edges, root, more, {}, f"{path}: graph")
 
 
-def given_tables(tables: Tables, packed: Mapping[str, Any], where: str = "tables") -> NewTables:
-    """Tables by type. packed: the model's own `graph:`, which says what their columns mean."""
+def given_tables(
+    tables: Tables, packed: Mapping[str, Any], trained_on: Collection[str], where: str = "tables"
+) -> NewTables:
+    """Tables by type. packed: the model's own `graph:`, which says what their columns mean. trained_on: names of all
+    types of the training; tables of those that the model does not read are left out."""
     if not packed.get("nodes"):
         raise ConfigError(f"{where}: must be a YAML with a section 'graph:', for the model does not know its tables")
     for key in tables:
@@ -80,8 +83,8 @@ def given_tables(tables: Tables, packed: Mapping[str, Any], where: str = "tables
             raise ConfigError(unknown(where, "key", str(key), ("nodes", "edges")))
     held: dict[str, pa.Table] = {}
     known_edges = {f"{edge['source']}:{edge['relation']}:{edge['target']}": edge for edge in packed["edges"]}
-    given_nodes = _of_known_types(f"{where}: nodes", "node type", tables.get("nodes", {}), packed["nodes"])
-    given_edges = _of_known_types(f"{where}: edges", "edge type", tables.get("edges", {}), known_edges)
+    given_nodes = _of_known_types(f"{where}: nodes", "node type", tables.get("nodes", {}), packed["nodes"], trained_on)
+    given_edges = _of_known_types(f"{where}: edges", "edge type", tables.get("edges", {}), known_edges, trained_on)
     nodes = {name: dict(node) for name, node in packed["nodes"].items() if not node["files"]}
     for name, table in given_nodes.items():
         if name in nodes:
@@ -91,13 +94,15 @@ def given_tables(tables: Tables, packed: Mapping[str, Any], where: str = "tables
     return NewTables(nodes, edges, str(Path.cwd()), {}, held, where)
 
 
-def _of_known_types(where: str, what: str, given: Mapping[Any, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables by the written form of their type; ConfigError for types that the model does not have."""
+def _of_known_types(
+    where: str, what: str, given: Mapping[Any, Any], known: Mapping[str, Any], trained_on: Collection[str]
+) -> dict[str, Any]:
+    """Tables that the model reads by the written form of their type; ConfigError for types that it never had."""
     tables = {key if isinstance(key, str) else edge_name(key): table for key, table in given.items()}
     for name in tables:
-        if name not in known:
+        if name not in known and name not in trained_on:
             raise ConfigError(unknown(where, what, name, known))
-    return tables
+    return {name: table for name, table in tables.items() if name in known}
 
 
 def _entry(entry: Mapping[str, Any], name: str, table: Any, held: dict[str, pa.Table]) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.errors import DataError
 from graphstorm_like.files import file_hash
 from graphstorm_like.inference.export import export
 from graphstorm_like.inference.writers import ResultFolder, list_column, shards
@@ -266,3 +268,45 @@ def test_repeated_edges_are_told_apart(tmp_path: Path) -> None:
         ("u2", "a", 0): 3.0,
         ("u2", "b", 0): 5.0,
     }
+
+
+def test_only_the_rows_that_are_asked_for(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    ids = ["item-0007", "item-0123"]
+    (tmp_path / "ids.txt").write_text("\n".join(ids), encoding="utf-8")
+    (tmp_path / "wrong.txt").write_text("item-0007\nnothing\n", encoding="utf-8")
+    experiment = build_experiment(shop_config(infer={"nodes": {"item": "ids.txt"}}), QUIET)
+    manifest = export(experiment, tmp_path / "some", "model-id", experiment.embedder(), QUIET)
+    assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
+        "embeddings/item": 2,
+        "predictions": 2,
+    }
+    whole = experiment.embedder().layer_wise(["item"])["item"]
+    some = read(tmp_path / "some" / "embeddings" / "item")
+    assert some["id"].to_pylist() == ids
+    np.testing.assert_allclose(np.stack(some["embedding"].to_numpy()), whole[[7, 123]], atol=1e-5)
+    wrong = build_experiment(shop_config(infer={"nodes": {"item": "wrong.txt"}}), QUIET)
+    with pytest.raises(DataError, match=r"infer.nodes.item: ids must .*got 1 of 2 .*'nothing'"):
+        export(wrong, tmp_path / "some", "model-id", wrong.embedder(), QUIET)
+    assert len(read(tmp_path / "some" / "predictions")) == 2, "old results stay"
+
+
+@pytest.mark.parametrize("task", ["link_prediction", "edge_classification"])
+def test_pairs_that_are_asked_for(shop_config: Callable[..., Pipeline], tmp_path: Path, task: str) -> None:
+    experiment = build_experiment(shop_config(task, infer={"pairs": "pairs.csv", "format": "csv"}), QUIET)
+    graph = experiment.graph
+    source, target = (ends[:5] for ends in graph.edges(("item", "similar", "item")))
+    pairs = pa.table({"from": graph.ids_of("item", source), "to": graph.ids_of("item", target)})
+    pa_csv.write_csv(pairs, tmp_path / "pairs.csv")
+    manifest = export(experiment, tmp_path / "out", "model-id", experiment.embedder(), QUIET)
+    assert list(manifest["tables"]) == ["predictions"]
+    found = pa_csv.read_csv(tmp_path / "out" / "predictions" / "part-00000.csv")
+    assert found["source"].to_pylist() == pairs["from"].to_pylist()
+    vectors = experiment.embedder().layer_wise(["item"])["item"]
+    if isinstance(experiment.task, LinkPrediction):
+        ranker = experiment.task.ranker
+        scores = ranker.pair_scores(ranker.queries(vectors[source]), ranker.keys(vectors[target]))
+        np.testing.assert_allclose(found["score"].to_numpy(), scores, atol=1e-5)
+    else:
+        assert isinstance(experiment.task, EdgeLabelTask)
+        wanted = experiment.task.predict({"item": vectors}, source, target, np.arange(5))
+        np.testing.assert_allclose(found["probabilities.up"].to_numpy(), wanted[:, 1], atol=1e-5)

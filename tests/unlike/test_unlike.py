@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from gconstruct.partition import partition_graph
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline
+from graphstorm_like.deploy.model import Model
+from graphstorm_like.deploy.pack import pack
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.show.graph import show_graph
@@ -85,6 +87,24 @@ def check_ids(case: Case, pipeline: Pipeline) -> None:
 
 def test_ids_come_back(case: Case) -> None:
     check_ids(case, case.pipeline("run"))
+
+
+def test_a_packed_model_gives_the_same_results(case: Case, tmp_path: Path) -> None:
+    pipeline = case.pipeline("run")
+    with Model.load(pack(pipeline.output, tmp_path / "model")).open(str(pipeline.graph.path), sweep=True) as applied:
+        found, wanted = applied.predict(), results(pipeline, "predictions")
+        assert found.schema == wanted.schema
+        node_type = next(iter(case.unlike.ids))
+        some = case.unlike.ids[node_type][::7]
+        vectors = applied.embed(node_type, some)
+    for name in {"id", "source", "target", "parallel", "rank", "label", "split"} & {*wanted.schema.names}:
+        assert found[name].equals(wanted[name]), name
+    for name in {"probability", "score"} & {*wanted.schema.names}:
+        np.testing.assert_allclose(found[name].to_numpy(), wanted[name].to_numpy(), atol=1e-5)
+    assert vectors["id"].to_pylist() == some
+    whole = results(pipeline, f"embeddings/{node_type}")
+    by_id = dict(zip(whole["id"].to_pylist(), whole["embedding"].to_pylist(), strict=True))
+    np.testing.assert_allclose(np.stack(vectors["embedding"].to_pylist()), [by_id[i] for i in some], atol=1e-4)
 
 
 def test_a_second_run_is_up_to_date_and_can_be_shown(case: Case, tmp_path: Path) -> None:
