@@ -161,7 +161,7 @@ class IdMap:
         self._disk = DiskIds(self._folder / "ids", self._type, self._share.limit // _GATHERED)
         of_table = self.table_count if self._sealed else self._index.count
         number = 0
-        for piece in self._index.ids:
+        for piece in self._index.ids():
             known = piece.slice(0, max(of_table - number, 0))
             if len(known):
                 self._disk.add_known(known, np.arange(number, number + len(known)))
