@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.csc import ends_of_keys, pair_keys, position_bits, position_dtype, sort_keys, sorted_ends
+from gconstruct.csc import (
+    ends_of_keys,
+    pair_keys,
+    position_bits,
+    position_dtype,
+    sort_keys,
+    sort_only_keys,
+    sorted_ends,
+)
 from gconstruct.spill.batches import BatchSpool, Buckets
 
 ENDS = ("source", "target")
@@ -182,7 +190,7 @@ def _sort(batches: list[pa.RecordBatch], names: tuple[str, ...], ends: tuple[End
     if attributes:
         order = sort_keys(keys, source_bits + target_bits)
     else:
-        keys.sort()
+        sort_only_keys(keys, source_bits + target_bits)
     for start, end in _ranges(0, len(keys)):
         taken = _taken(attributes, order[start:end]) if attributes else {}
         yield SortedPiece(*ends_of_keys(keys[start:end], source_bits, dtype), taken)

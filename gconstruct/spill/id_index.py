@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.spill.id_keys import Keys, hash_words, is_hashed, keys_of, strings_of
+from gconstruct.spill.id_keys import Keys, hash_words, keys_of, strings_of
 
 _EMPTY = -1
 _MIN_SLOTS = 1 << 10
