@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from gconstruct.leaks.base import HELD_OUT, MAX_ROWS, SHOWN, TRAIN, Leak
 from gconstruct.leaks.folder import LeakFolder, blocks
 from gconstruct.leaks.rowhash import row_hashes
-from gconstruct.sets import contained, distinct
+from gconstruct.sets import contained, contained_sorted
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.graph.schema import (
@@ -56,9 +56,12 @@ def node_leaks(graph: LeakFolder, name: str, node: NodeTypeSchema) -> Iterator[L
     if not node.labels or not columns:
         return
     contents = _contents(graph, name, node, columns)
-    if node.text or _telling(contents.hashes):
+    ordered = np.sort(contents.hashes)
+    is_again = ordered[1:] == ordered[:-1]
+    if node.text or len(ordered) - np.count_nonzero(is_again) >= TELLING * len(ordered):
+        repeated = contained_sorted(contents.hashes, ordered[1:][is_again])
         for label in node.labels:
-            yield from _copies(graph, name, node, label, contents)
+            yield from _copies(graph, name, node, label, contents, repeated)
 
 
 def _columns(node: NodeTypeSchema) -> list[str]:
@@ -97,11 +100,10 @@ def _text_length(columns: Sequence[pa.Array]) -> np.ndarray:
     return np.stack(lengths).sum(axis=0, dtype=np.int64)  # type: ignore[no-any-return]
 
 
-def _telling(hashes: np.ndarray) -> bool:
-    return len(distinct(hashes)) >= TELLING * len(hashes)
-
-
-def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, contents: Contents) -> Iterator[Leak]:
+def _copies(
+    graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, contents: Contents, repeated: np.ndarray
+) -> Iterator[Leak]:
+    """repeated: bool (k), rows whose contents are those of another row, too. Of others no label is looked at."""
     splits, keys = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)]
     start = 0
     for file in graph.node_files(name):
@@ -109,14 +111,16 @@ def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, cont
             low, high = np.searchsorted(contents.rows, [start, start + block.num_rows])
             at = pa.array(contents.rows[low:high] - start)
             splits.append(block.column(label_split_column(label)).take(at).to_numpy())
-            labels = row_hashes([block.column(label_column(label)).take(at)], int(high - low))
-            keys.append(contents.hashes[low:high] ^ labels)
+            of_copies = repeated[low:high]
+            labels = block.column(label_column(label)).take(at.filter(pa.array(of_copies)))
+            keys.append(contents.hashes[low:high][of_copies] ^ row_hashes([labels], len(labels)))
             start += block.num_rows
     in_split, same = np.concatenate(splits), np.concatenate(keys)
-    held_out = np.isin(in_split, HELD_OUT)
-    copied = held_out.copy()
-    copied[held_out] = contained(same[held_out], same[in_split == TRAIN])
-    count, looked_at = int(copied.sum()), int(held_out.sum())
+    looked_at = int(np.isin(in_split, HELD_OUT).sum())
+    in_split, rows = in_split[repeated], contents.rows[repeated]
+    copied = np.isin(in_split, HELD_OUT)
+    copied[copied] = contained(same[copied], same[in_split == TRAIN])
+    count = int(copied.sum())
     if not count or count < WORTH_TELLING * looked_at:
         return
     what = "equal texts" if node.text else "equal features"
@@ -128,7 +132,7 @@ def _copies(graph: LeakFolder, name: str, node: NodeTypeSchema, label: str, cont
         total=looked_at if contents.share == 1 else round(looked_at / contents.share),
         what=f"validation and test nodes have a copy among the training nodes: {what} and the same label",
         fix="Leave out repeated nodes, or keep copies together: group_by a column that is the same for all of them",
-        examples=_examples(graph, name, contents.rows, same, copied, in_split == TRAIN),
+        examples=_examples(graph, name, rows, same, copied, in_split == TRAIN),
     )
 
 

@@ -20,8 +20,6 @@ import pyarrow.compute as pc
 from gconstruct.spill.growing import GrowingBits, GrowingBuffer
 from gconstruct.write import check_space, file_options, to_arrow
 
-_COPY_BYTES = 4 << 20
-
 
 class ColumnsWriter:
     """Columns of one Arrow file of a graph folder, of which a few rows at a time are appended.
@@ -63,15 +61,10 @@ class ColumnsWriter:
         assert {len(column) for column in self._columns.values()} == {rows}
         buffers = self._buffers()
         check_space(self._path, sum(buffer.size for buffer in buffers))
-        sources = {}
-        for buffer in buffers:
-            view = buffer.finish()
-            if buffer.path is not None and view.size:
-                sources[view.address] = buffer.path
+        by_address = {buffer.finish().address: buffer for buffer in buffers if buffer.size}
         batch = pa.record_batch([self._columns[name].array(rows) for name in names], names=names)
         with open(self._path, "wb") as file:
-            sink: Any = _Sink(file, sources) if sources else file
-            with pa.ipc.new_file(sink, batch.schema, options=file_options(batch.num_rows)) as writer:
+            with pa.ipc.new_file(_Sink(file, by_address), batch.schema, options=file_options(batch.num_rows)) as writer:
                 writer.write_batch(batch)
             file.flush()
             os.fsync(file.fileno())
@@ -92,19 +85,19 @@ class ColumnsWriter:
 
 
 class _Sink:
-    """A file whose `write` takes the contents of memory-mapped buffers from their own files."""
+    """A file whose `write` takes the contents of finished buffers from where they are."""
 
-    def __init__(self, file: IO[bytes], sources: Mapping[int, Path]) -> None:
-        self._file, self._sources = file, sources
+    def __init__(self, file: IO[bytes], by_address: Mapping[int, GrowingBuffer]) -> None:
+        self._file, self._by_address = file, by_address
         self.closed = False
 
     def write(self, data: Any) -> int:
-        """Write bytes, or copy the file that an Arrow buffer is mapped from."""
-        path = self._sources.get(data.address) if isinstance(data, pa.Buffer) else None
-        if path is None or path.stat().st_size != data.size:
+        """Write bytes, or what an Arrow buffer stands for."""
+        buffer = self._by_address.get(data.address) if isinstance(data, pa.Buffer) else None
+        if buffer is None:
             return self._file.write(data)
-        with open(path, "rb") as source:
-            shutil.copyfileobj(source, self._file, _COPY_BYTES)
+        assert buffer.size == data.size
+        buffer.write_to(self._file)
         return int(data.size)
 
     def tell(self) -> int:
@@ -183,7 +176,7 @@ class _Fixed(_Column):
 
     def _append_values(self, array: pa.Array) -> None:
         start = array.offset * self._width
-        self._values.append(memoryview(array.buffers()[1])[start : start + len(array) * self._width])
+        self._values.append(array.buffers()[1].slice(start, len(array) * self._width))
 
     def _own_buffers(self) -> list[GrowingBuffer]:
         return [self._values]
@@ -209,8 +202,8 @@ class _Offsets(_Column):
     def __init__(self, data_type: pa.DataType, dtype: type[np.int32 | np.int64]) -> None:
         super().__init__(data_type)
         self._dtype = dtype
-        self._offsets = GrowingBuffer()
-        self._offsets.append(np.zeros(1, dtype).tobytes())
+        self._offsets = GrowingBuffer(is_read=True)
+        self._offsets.append(pa.py_buffer(np.zeros(1, dtype)))
         self._last = 0
 
     def _append_offsets(self, array: pa.Array) -> tuple[int, int]:
@@ -219,7 +212,8 @@ class _Offsets(_Column):
         first, last = int(offsets[0]), int(offsets[-1])
         if self._last + last - first > np.iinfo(self._dtype).max:
             raise OverflowError(f"a column of {self.type} must have at most {np.iinfo(self._dtype).max:,} bytes")
-        self._offsets.append((offsets[1:] + (self._last - first)).astype(self._dtype, copy=False).tobytes())
+        moved = (offsets[1:] + (self._last - first)).astype(self._dtype, copy=False)
+        self._offsets.append(pa.py_buffer(moved))
         self._last += last - first
         return first, last
 
@@ -234,7 +228,7 @@ class _Strings(_Offsets):
     def _append_values(self, array: pa.Array) -> None:
         first, last = self._append_offsets(array)
         if last > first:
-            self._data.append(memoryview(array.buffers()[2])[first:last])
+            self._data.append(array.buffers()[2].slice(first, last - first))
 
     def _own_buffers(self) -> list[GrowingBuffer]:
         return [self._offsets, self._data]

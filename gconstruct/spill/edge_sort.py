@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gconstruct.csc import sorted_ends
+from gconstruct.csc import (
+    ends_of_keys,
+    pair_keys,
+    position_bits,
+    position_dtype,
+    sort_keys,
+    sort_only_keys,
+    sorted_ends,
+)
 from gconstruct.spill.batches import BatchSpool, Buckets
 
 ENDS = ("source", "target")
@@ -30,10 +38,11 @@ Columns = dict[str, np.ndarray | pa.Array]
 
 
 class EdgeSpool:
-    """Edges of one type in the order of their table: the numbers of their ends, and their attributes."""
+    """Edges of one type in the order of their table: the numbers of their ends, and their attributes. dtype: int32 if
+    all of these numbers fit."""
 
-    def __init__(self, path: Path, memory: int) -> None:
-        self._memory, self._path = memory, path
+    def __init__(self, path: Path, memory: int, dtype: type[np.int32 | np.int64] = np.int64) -> None:
+        self._memory, self._path, self._dtype = memory, path, dtype
         self._spool = BatchSpool(path, memory // _WORKING)
         self._stride = 1
         self._sample: list[np.ndarray] = []
@@ -52,7 +61,8 @@ class EdgeSpool:
         if self._sampled > 2 * _SAMPLE:
             whole = np.concatenate(self._sample, axis=1)[:, ::2]
             self._sample, self._sampled, self._stride = [whole], whole.shape[1], 2 * self._stride
-        arrays = [pa.array(source), pa.array(target), *attributes.columns]
+        numbers = (pa.array(end.astype(self._dtype, copy=False)) for end in (source, target))
+        arrays = [*numbers, *attributes.columns]
         batch = pa.record_batch(arrays, names=[*ENDS, *attributes.schema.names])
         self._bytes += batch.nbytes
         self._spool.append(batch)
@@ -148,11 +158,9 @@ def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _key(source: np.ndarray, target: np.ndarray, ends: tuple[End, End]) -> np.ndarray:
     """uint64: the upper 64 bits of (target, source)."""
-    source_bits, target_bits = (max(end.count - 1, 0).bit_length() for end in ends)
+    source_bits, target_bits = (position_bits(end.count) for end in ends)
     unseen = max(source_bits + target_bits - 64, 0)
-    key: np.ndarray = target.astype(np.uint64) << np.uint64(source_bits - unseen)
-    key |= source.astype(np.uint64) >> np.uint64(unseen)
-    return key
+    return pair_keys(source >> unseen if unseen else source, target, source_bits - unseen)
 
 
 def _positions(
@@ -167,15 +175,46 @@ def _sort(batches: list[pa.RecordBatch], names: tuple[str, ...], ends: tuple[End
     batches = [batch for batch in batches if batch.num_rows]
     if not batches:
         return
-    table = pa.Table.from_batches(batches)
-    source, target = _positions(table, names, ends)
+    source_bits, target_bits = (position_bits(end.count) for end in ends)
+    if source_bits + target_bits > 64:
+        yield from _sort_large(batches, names, ends)
+        return
+    dtype = position_dtype(*(end.count for end in ends))
+    attributes = _attributes(batches)
+    keys = np.empty(sum(batch.num_rows for batch in batches), np.uint64)
+    start = 0
+    for batch in batches:
+        keys[start : start + batch.num_rows] = pair_keys(*_positions(batch, names, ends), source_bits)
+        start += batch.num_rows
+    del batches
+    if attributes:
+        order = sort_keys(keys, source_bits + target_bits)
+    else:
+        sort_only_keys(keys, source_bits + target_bits)
+    for start, end in _ranges(0, len(keys)):
+        taken = _taken(attributes, order[start:end]) if attributes else {}
+        yield SortedPiece(*ends_of_keys(keys[start:end], source_bits, dtype), taken)
+
+
+def _sort_large(batches: list[pa.RecordBatch], names: tuple[str, ...], ends: tuple[End, End]) -> Iterator[SortedPiece]:
+    """Between more nodes than 64 bits can tell apart."""
+    parts = [_positions(batch, names, ends) for batch in batches]
+    source, target = (np.concatenate(part) for part in zip(*parts, strict=True))
     order, source, target = sorted_ends(source, target, *(end.count for end in ends))
-    attributes = {name: table.column(name).combine_chunks() for name in table.schema.names if name not in ENDS}
-    del table, batches
+    attributes = _attributes(batches)
     for start, end in _ranges(0, len(order)):
-        rows = pa.array(order[start:end])
-        taken: Columns = {name: _one_chunk(column.take(rows)) for name, column in attributes.items()}
-        yield SortedPiece(source[start:end], target[start:end], taken)
+        yield SortedPiece(source[start:end], target[start:end], _taken(attributes, order[start:end]))
+
+
+def _attributes(batches: list[pa.RecordBatch]) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """All columns but the ends, each in one piece if it fits."""
+    table = pa.Table.from_batches(batches)
+    return {name: table.column(name).combine_chunks() for name in table.schema.names if name not in ENDS}
+
+
+def _taken(attributes: dict[str, pa.Array | pa.ChunkedArray], rows: np.ndarray) -> Columns:
+    at = pa.array(rows)
+    return {name: _one_chunk(column.take(at)) for name, column in attributes.items()}
 
 
 def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:

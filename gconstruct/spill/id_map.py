@@ -66,6 +66,13 @@ class IdMap:
         """Nodes so far."""
         return self.table_count + self.created_count
 
+    def expect(self, ids: int) -> None:
+        """About so many will be added: their hash table is made once, if the memory allows it."""
+        if self._index is not None:
+            if self._share.take(self, self._index.nbytes + self._index.room(ids)):
+                self._index.reserve(ids)
+            self._share.take(self, self._index.nbytes)
+
     def add(self, ids: pa.Array) -> None:
         """The next ids of the table (n, no nulls)."""
         if self._index is None:
@@ -161,7 +168,7 @@ class IdMap:
         self._disk = DiskIds(self._folder / "ids", self._type, self._share.limit // _GATHERED)
         of_table = self.table_count if self._sealed else self._index.count
         number = 0
-        for piece in self._index.ids:
+        for piece in self._index.ids():
             known = piece.slice(0, max(of_table - number, 0))
             if len(known):
                 self._disk.add_known(known, np.arange(number, number + len(known)))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gconstruct import build_graph
+from gconstruct import build_graph, csc
 from gconstruct import csc as module
 from gconstruct.csc import sorted_ends
 
@@ -183,7 +183,7 @@ def test_order_is_that_of_lexsort(edges: int, sources: int, targets: int, seed: 
     rng = np.random.default_rng(seed)
     source, target = rng.integers(0, sources, edges), rng.integers(0, targets, edges)
     expected = np.lexsort((source, target)).tolist()
-    # These counts take the three ways: packed with the row, key alone, and too large for one number.
+    # These counts take the three ways: packed with the row, by ranges, and too large for one number.
     for counts in ((sources, targets), (2**31, 2**33), (2**40, 2**40)):
         assert sorted_ends(source, target, *counts)[0].tolist() == expected
 
@@ -211,3 +211,18 @@ def test_an_end_without_a_table_takes_its_ids_from_the_edges_that_are_not_droppe
     assert manifest.num_edges == 2
     assert read(tmp_path / "out/graph/part-0/nodes/tag.arrow").to_pydict() == {"id": ["t1", "t2"]}
     assert read(tmp_path / "out/graph/part-0/nodes/item.arrow").to_pydict() == {"id": ["a", "b"]}
+
+
+@pytest.mark.parametrize("bits", [1, 32, 33, 42, 44, 45, 64])
+def test_keys_alone_are_sorted_as_numbers(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many of them by ranges of their upper bits, of which some are empty."""
+    monkeypatch.setattr(csc, "_MANY_KEYS", 100)
+    monkeypatch.setattr(csc, "_CACHED_KEYS", 300)
+    rng = np.random.default_rng(bits)
+    for rows in (0, 99, 1000):
+        keys = rng.integers(0, 1 << bits, rows, dtype=np.uint64, endpoint=False) if bits < 64 else rng.bytes(8 * rows)
+        keys = np.frombuffer(keys, np.uint64).copy() if isinstance(keys, bytes) else keys
+        keys[rows // 2 :] >>= np.uint64(bits // 2)
+        expected = sorted(keys.tolist())
+        csc.sort_only_keys(keys, bits)
+        assert keys.tolist() == expected

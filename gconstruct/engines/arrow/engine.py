@@ -12,8 +12,10 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
+from gconstruct.csc import position_dtype
 from gconstruct.engines.arrow.edges import EdgeRows, EdgeTable
 from gconstruct.engines.arrow.nodes import Nodes
 from gconstruct.engines.arrow.sort import write_sorted
@@ -169,12 +171,14 @@ class ArrowEngine:
         started = time.perf_counter()
         name, ends = edge_name(edge.edge_type), (self._nodes[edge.source], self._nodes[edge.target])
         table = EdgeTable(edge, plan, ends, self._known, f"edges.{name}", work)
-        rows = table.read(EdgeSpool(work.scratch_path(), work.memory.edges), step)
+        waits = any(nodes.open for nodes in ends)
+        # Nobody knows yet how many nodes the edges add.
+        dtype = np.int64 if waits else position_dtype(*(nodes.ids.count for nodes in ends))
+        rows = table.read(EdgeSpool(work.scratch_path(), work.memory.edges, dtype), step)
         if rows is None or len(self._problems):
             return None
         step.rows = rows.rows
         work.count_dropped(f"edges.{name}", table.dropped.by_reason, rows.attributes.lost_splits)
-        waits = any(nodes.open for nodes in ends)
         repeated = 0 if waits else self._write_edges(rows, work)
         seconds = time.perf_counter() - started
         dropped = _counts(table.dropped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gconstruct.spill import id_index
+from gconstruct.hashing import hash_strings
+from gconstruct.spill import id_index, id_keys
 from gconstruct.spill.id_index import IdIndex, IdLookup, hash_ids
+from gconstruct.spill.id_keys import LONGEST, hash_words
 from gconstruct.spill.ordered import ordered_map
 
 TYPES = {"string": pa.large_string(), "int64": pa.int64()}
@@ -34,7 +37,7 @@ def test_numbers_are_those_of_a_dictionary(batches: list[list[str]], asked: list
         assert index.count == len(known)
     found = index.find(pa.array(asked, pa.large_string()))
     assert found.tolist() == [known.get(value, -1) for value in asked]
-    assert [value for piece in index.ids for value in piece.to_pylist()] == list(known)
+    assert [value for piece in index.ids() for value in piece.to_pylist()] == list(known)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -47,7 +50,7 @@ def test_many_ids_in_growing_batches(kind: str) -> None:
         assert index.insert(pa.array(batch, TYPES[kind])).tolist() == numbered(known, batch)
     asked = list(known)[::-1]
     assert index.find(pa.array(asked, TYPES[kind])).tolist() == [known[value] for value in asked]
-    assert len(index.ids) < 12
+    assert index.ids_from(1).to_pylist() == list(known)[1:]
     assert index.nbytes > 8 * len(known)
 
 
@@ -60,15 +63,35 @@ def test_slices_of_arrays_are_read_where_they_lie() -> None:
 
 @pytest.mark.parametrize("hashed", ["all equal", "two values"])
 def test_ids_with_equal_hashes_stay_different(hashed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def poor(ids: pa.Array) -> np.ndarray:
-        hashes = hash_ids(ids)
-        return hashes & np.uint64(0 if hashed == "all equal" else 1)
+    mask = np.uint64(0 if hashed == "all equal" else 1)
+    monkeypatch.setattr(id_keys, "hash_words", lambda words: hash_words(words) & mask)
+    monkeypatch.setattr(id_index, "hash_words", lambda words: hash_words(words) & mask)
+    # The keys of long strings are hashes.
+    monkeypatch.setattr(id_keys, "hash_strings", lambda ids: hash_strings(ids) & mask)
+    for long in ("", "l" * LONGEST):
+        index, known = IdIndex(), dict[str, int]()
+        for batch in (["a", "b", "a", "c", "b"], ["d", "a", "d", "e"]):
+            batch = [long + value for value in batch]
+            assert index.insert(pa.array(batch, pa.large_string())).tolist() == numbered(known, batch)
+        asked = [long + value for value in ("e", "x", "b")]
+        assert index.find(pa.array(asked, pa.large_string())).tolist() == [4, -1, 1]
 
-    monkeypatch.setattr(id_index, "hash_ids", poor)
+
+def test_ids_of_any_length_and_bytes() -> None:
+    """Keys get wider with longer ids; zeros and the byte that ends a key are bytes like others."""
+    shuffled = random.Random(3).sample
+    ends = ["", "\0", "\1", "\1\0", "\0\1", "\1\0\0\0\0\0\0\0", "é"]
+    lengths = [*range(6), 7, 8, 15, 16, *range(20, 40), 100]
+    values = ["x" * length + end for length in lengths for end in ends]
     index, known = IdIndex(), dict[str, int]()
-    for batch in (["a", "b", "a", "c", "b"], ["d", "a", "d", "e"]):
+    for longest in (3, 12, 20, 1000):
+        short = [value for value in values if len(value) <= longest]
+        batch = shuffled(short, len(short))
+        unknown = pa.array([value for value in values if value not in known], pa.large_string())
+        assert set(index.find(unknown).tolist()) == {-1}
         assert index.insert(pa.array(batch, pa.large_string())).tolist() == numbered(known, batch)
-    assert index.find(pa.array(["e", "x", "b"], pa.large_string())).tolist() == [4, -1, 1]
+        assert index.ids_from(0).to_pylist() == list(known)
+    assert index.find(pa.array(values, pa.large_string())).tolist() == [known[value] for value in values]
 
 
 def test_integers_hash_to_different_numbers() -> None:
