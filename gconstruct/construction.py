@@ -98,7 +98,7 @@ def build_graph(
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
                     whole = GraphFiles(unpartitioned, graph.partitions)
-                    graph = write_partitions(whole, graph, config.partitions, folder, say)
+                    graph = write_partitions(whole, graph, config.partitions, folder, say, config.memory)
                 shutil.rmtree(unpartitioned)
             record.write(folder)
             with trace.step("hash files"):

@@ -5,8 +5,10 @@ Numbers come as numpy (n,) or (n, width), everything else as Arrow arrays: the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +17,48 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import PartitionSchema, indptr_file
 
+_KEPT = 32 << 20
+"""Bytes"""
+
+
+class OpenFiles:
+    """Files of one record batch each, mapped. The pages of a map that were read count as memory of the process until
+    `forget`; they are read again when they are asked for."""
+
+    def __init__(self) -> None:
+        self._maps: WeakSet[mmap.mmap] = WeakSet()
+        self._read = 0
+
+    def open(self, path: Path) -> pa.RecordBatch:
+        """The one record batch of a file. Raises DataError when it is missing or broken."""
+        try:
+            with open(path, "rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            reader = pa.ipc.open_file(pa.py_buffer(mapped))
+            if reader.num_record_batches != 1:
+                raise DataError(f"{path}: must have one record batch (got {reader.num_record_batches})")
+            self._maps.add(mapped)
+            return reader.get_batch(0)
+        except (OSError, ValueError, pa.ArrowInvalid) as err:  # ValueError: an empty file
+            raise DataError(f"{path}: must be an Arrow file as `gsl construct` writes it ({err})") from None
+
+    def was_read(self, size: int) -> None:
+        """So many more bytes were looked at; `forget` from time to time."""
+        self._read += size
+        if self._read > _KEPT:
+            self.forget()
+
+    def forget(self) -> None:
+        """Give the pages back."""
+        self._read = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+
 
 def open_file(path: Path) -> pa.RecordBatch:
     """The one record batch of a file. Raises DataError when it is missing or broken."""
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        if reader.num_record_batches != 1:
-            raise DataError(f"{path}: must have one record batch (got {reader.num_record_batches})")
-        return reader.get_batch(0)
-    except (OSError, pa.ArrowInvalid) as err:
-        raise DataError(f"{path}: must be an Arrow file as `gsl construct` writes it ({err})") from None
+    return OpenFiles().open(path)
 
 
 class Rows:
@@ -36,6 +70,11 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def row_bytes(self) -> float:
+        """Bytes of a row, on average."""
+        return sum(piece.nbytes for piece in self.pieces) / max(len(self), 1)
 
     @property
     def names(self) -> list[str]:
@@ -86,6 +125,7 @@ class GraphFiles:
 
     def __init__(self, folder: Path, partitions: Sequence[PartitionSchema]) -> None:
         self.folder, self.partitions = folder, partitions
+        self._opened = OpenFiles()
 
     def nodes(self, node_type: str) -> Rows:
         """One row per node."""
@@ -109,7 +149,28 @@ class GraphFiles:
 
     def open_file(self, part: PartitionSchema, file: str) -> pa.RecordBatch:
         """A file of one of the partitions."""
-        return open_file(self.folder / part.folder / file)
+        return self._opened.open(self.folder / part.folder / file)
+
+    def forget(self) -> None:
+        """See OpenFiles."""
+        self._opened.forget()
+
+
+def edges_at_once(first: np.ndarray, degree: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(which target, row) int64 (k) of the edges of targets (n) with so many edges from these rows on, at most `most`
+    at a time; at least once."""
+    ends = np.cumsum(degree)
+    total = int(ends[-1]) if len(ends) else 0
+    if not total:
+        yield np.empty(0, np.int64), np.empty(0, np.int64)
+    for start in range(0, total, most):
+        stop = min(start + most, total)
+        low, last = np.searchsorted(ends, [start, stop - 1], side="right").tolist()
+        some = slice(low, last + 1)
+        begins = ends[some] - degree[some]
+        edges = np.minimum(ends[some], stop) - np.maximum(begins, start)
+        row = np.arange(start, stop) + np.repeat(first[some] - begins, edges)
+        yield np.repeat(np.arange(low, last + 1), edges), row
 
 
 def _plain(column: pa.Array) -> np.ndarray | pa.Array:

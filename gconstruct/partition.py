@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from pydantic import ValidationError
 
 from gconstruct.assign import assign, check_method, method_plugins
 from gconstruct.csc import position_dtype
 from gconstruct.manifest import STITCH_REPORT, Construction, current_manifest, write_manifest
-from gconstruct.opened import GraphFiles
+from gconstruct.opened import GraphFiles, Rows, edges_at_once
 from gconstruct.partitioners.base import OpenedGraph
 from gconstruct.problems import counted
+from gconstruct.spill.budget import Memory, available_memory
+from gconstruct.spill.columns import ColumnsWriter
 from gconstruct.write import write_columns
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.explain import explain
@@ -58,6 +59,7 @@ def partition_graph(
     seed: int | None = None,
     *,
     options: Mapping[str, Any] | None = None,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> GraphManifest:
     """Write the graph of the folder `source` into the folder `target`, in `count` partitions. Returns its manifest,
@@ -67,8 +69,8 @@ def partition_graph(
     that PartitionsConfig refuses; DataError when something else is at the target, or the source is not a graph folder;
     MissingExtraError when the method's package is not installed. `progress` gets plain lines.
 
-    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), the rows of one partition and type, and what the
-    method takes before that.
+    Memory: 8 bytes per node (16 for types of 2**31 nodes or more), and what the method takes before that; rows are
+    written within `memory` bytes (default: half of what the machine has), and do not depend on it.
     """
     say = progress or (lambda _: None)
     started = time.perf_counter()
@@ -89,7 +91,7 @@ def partition_graph(
         files = GraphFiles(origin, manifest.partitions)
         graph = Construction(manifest.nodes, manifest.edges, manifest.partitions, manifest.dropped)
         with new_folder(path) as folder:
-            graph = write_partitions(files, graph, config, folder, say)
+            graph = write_partitions(files, graph, config, folder, say, memory)
             if (origin / STITCH_REPORT).is_file():
                 shutil.copyfile(origin / STITCH_REPORT, folder / STITCH_REPORT)
                 fsync_path(folder / STITCH_REPORT)
@@ -104,10 +106,15 @@ def partition_graph(
 
 
 def write_partitions(
-    files: GraphFiles, graph: Construction, config: PartitionsConfig, folder: Path, say: Progress
+    files: GraphFiles,
+    graph: Construction,
+    config: PartitionsConfig,
+    folder: Path,
+    say: Progress,
+    memory: int | None = None,
 ) -> Construction:
     """Write the partitions of an opened graph, which `graph` describes, into an empty folder; returns what was
-    written."""
+    written. memory: see `partition_graph`."""
     num_nodes = sum(node.count for node in graph.nodes.values())
     num_edges = sum(edge.count for edge in graph.edges)
     say(
@@ -117,10 +124,11 @@ def write_partitions(
     scratch = folder / _SCRATCH
     scratch.mkdir()
     assignment = assign(OpenedGraph(files, graph.nodes, graph.edges, scratch, say), config)
-    shutil.rmtree(scratch)
+    files.forget()
     numbers = {node_type: _renumber(parts, config.count) for node_type, parts in assignment.items()}
-    writer = _Writer(files, graph, numbers, folder)
+    writer = _Writer(files, graph, numbers, folder, Memory.of(memory or available_memory() // 2, 1, 1).rows)
     writer.write()
+    shutil.rmtree(scratch)
     say(f"{writer.local_share:.1%} of the edges have their source in their own partition")
     return Construction(graph.nodes, graph.edges, writer.partitions, graph.dropped)
 
@@ -147,8 +155,17 @@ def _renumber(parts: np.ndarray, count: int) -> _Numbers:
 class _Writer:
     """Writes file after file: each type, partition after partition."""
 
-    def __init__(self, files: GraphFiles, graph: Construction, numbers: Mapping[str, _Numbers], folder: Path) -> None:
+    def __init__(
+        self,
+        files: GraphFiles,
+        graph: Construction,
+        numbers: Mapping[str, _Numbers],
+        folder: Path,
+        memory: int,
+    ) -> None:
+        """memory: bytes of the old files that are read at one time, and of a new one before it goes to disk."""
         self._files, self._made, self._numbers, self._folder = files, graph, numbers, folder
+        self._memory = memory
         self._names = graph.partitions[0]
         self._count = len(next(iter(numbers.values())).starts) - 1
         self._bytes = [0] * self._count
@@ -184,9 +201,14 @@ class _Writer:
         for node_type in self._made.nodes:
             rows, numbers = self._files.nodes(node_type), self._numbers[node_type]
             self._check(len(rows), len(numbers.old), f"rows of {node_type}")
+            most = self._rows_at_once(rows)
             for p in range(self._count):
-                columns = rows.take(numbers.old[numbers.starts[p] : numbers.starts[p + 1]])
-                self._write(p, self._names.node_files[node_type], columns)
+                writer = self._new(p, self._names.node_files[node_type])
+                start, stop = numbers.starts[p : p + 2]
+                for at in range(start, max(stop, start + 1), most):
+                    writer.append(rows.take(numbers.old[at : min(at + most, stop)]))
+                    self._files.forget()
+                self._bytes[p] += writer.finish()
         for edge in self._made.edges:
             self._write_edges(edge)
 
@@ -201,26 +223,38 @@ class _Writer:
             start, stop = targets.starts[p : p + 2]
             old = targets.old[start:stop].astype(np.int64)
             first, degree = indptr[old], indptr[old + 1] - indptr[old]
-            pointers = np.concatenate([[0], np.cumsum(degree)])
-            # The edges of one target are contiguous already: no sort.
-            columns = rows.take(np.repeat(first - pointers[:-1], degree) + np.arange(pointers[-1]))
-            kind = columns[SOURCE_COLUMN].dtype
-            source = sources.new[columns[SOURCE_COLUMN]].astype(kind, copy=False)
-            columns[SOURCE_COLUMN] = source
-            if edge.hard_negatives:
-                negatives = columns[HARD_NEGATIVES_COLUMN]
-                numbered = np.where(negatives >= 0, targets.new[negatives], -1)
-                columns[HARD_NEGATIVES_COLUMN] = numbered.astype(negatives.dtype)
-            columns[TARGET_COLUMN] = np.repeat(np.arange(start, stop, dtype=kind), degree)
             file = self._names.edge_files[name]
-            self._write(p, file, columns)
-            self._write(p, indptr_file(file), {"indptr": pointers})
-            self._local += int(np.count_nonzero((source >= sources.starts[p]) & (source < sources.starts[p + 1])))
-            self._edge_ranges[p][name] = (written, written + len(source))
-            written += len(source)
+            writer = self._new(p, file)
+            # The edges of one target are contiguous already: no sort.
+            for target, at in edges_at_once(first, degree, self._rows_at_once(rows)):
+                columns = rows.take(at)
+                kind = columns[SOURCE_COLUMN].dtype
+                source = sources.new[columns[SOURCE_COLUMN]].astype(kind, copy=False)
+                columns[SOURCE_COLUMN] = source
+                if edge.hard_negatives:
+                    negatives = columns[HARD_NEGATIVES_COLUMN]
+                    numbered = np.where(negatives >= 0, targets.new[negatives], -1)
+                    columns[HARD_NEGATIVES_COLUMN] = numbered.astype(negatives.dtype)
+                columns[TARGET_COLUMN] = (start + target).astype(kind)
+                writer.append(columns)
+                self._local += int(np.count_nonzero((source >= sources.starts[p]) & (source < sources.starts[p + 1])))
+                self._files.forget()
+            count = len(writer)
+            self._bytes[p] += writer.finish()
+            pointers = np.concatenate([[0], np.cumsum(degree)])
+            self._bytes[p] += write_columns(self._path(p, indptr_file(file)), {"indptr": pointers})
+            self._edge_ranges[p][name] = (written, written + count)
+            written += count
 
-    def _write(self, p: int, file: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
-        self._bytes[p] += write_columns(self._folder / f"part-{p}" / file, columns)
+    def _rows_at_once(self, rows: Rows) -> int:
+        """How many are read at one time: those of a partition may lie among those of all others."""
+        return max(1, int(self._memory / (self._count * max(rows.row_bytes, 1))))
+
+    def _path(self, p: int, file: str) -> Path:
+        return self._folder / f"part-{p}" / file
+
+    def _new(self, p: int, file: str) -> ColumnsWriter:
+        return ColumnsWriter(self._path(p, file), self._folder / _SCRATCH / "columns", self._memory)
 
     def _check(self, actual: int, expected: int, what: str) -> None:
         if actual != expected:

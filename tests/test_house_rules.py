@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -44,6 +45,12 @@ LONG_DOCSTRING = {"graphstorm_like/graph/schema.py": 16}
 
 
 # ------------------------------------------------------------------------------------------------- modules, imports
+
+
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    """Of a module; five rules look at it."""
+    return ast.parse(source)
 
 
 def module_files() -> list[Path]:
@@ -123,7 +130,7 @@ def test_every_folder_of_the_library_has_its_layer() -> None:
 
 @each_module
 def test_imports_point_one_way(path: Path, name: str, source: str) -> None:
-    assert list(wrong_direction(name, ast.parse(source), path.name == "__init__.py")) == []
+    assert list(wrong_direction(name, parsed(source), path.name == "__init__.py")) == []
 
 
 @pytest.mark.parametrize(
@@ -181,7 +188,7 @@ def circles(graph: dict[str, set[str]]) -> set[tuple[str, str]]:
 
 def test_no_two_modules_import_each_other() -> None:
     known = frozenset(name for _, name, _ in MODULES)
-    graph = {name: at_import(name, ast.parse(src), path.name == "__init__.py", known) for path, name, src in MODULES}
+    graph = {name: at_import(name, parsed(src), path.name == "__init__.py", known) for path, name, src in MODULES}
     assert "graphstorm_like.errors" in graph["graphstorm_like.config.load"], "imports are seen"
     assert circles(graph) == set()
 
@@ -216,7 +223,7 @@ def families_of_tags() -> list[set[str]]:
 def lists_of_operators(source: str, families: list[set[str]]) -> list[list[str]]:
     """Lists, tuples and sets that name three or more members of one family, but for the Literal of one class."""
     lists = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not isinstance(node, ast.List | ast.Tuple | ast.Set):
             continue
         words = {element.value for element in node.elts if isinstance(element, ast.Constant)}
@@ -250,7 +257,7 @@ def test_lists_of_operators_are_found(source: str, lists: list[list[str]]) -> No
 
 @each_module
 def test_optional_packages_are_imported_inside_functions(path: Path, name: str, source: str) -> None:
-    statements = ast.Module(list(at_import_time(ast.parse(source).body)), [])
+    statements = ast.Module(list(at_import_time(parsed(source).body)), [])
     found = [(target, line) for target, line in imported(statements, name) if target.split(".")[0] in OPTIONAL]
     assert found == []
 
@@ -261,7 +268,7 @@ def test_each_optional_package_has_one_home(package: str) -> None:
     users = [
         path.relative_to(ROOT)
         for path, name, source in MODULES
-        if package in source and package in {t.partition(".")[0] for t, _ in imported(ast.parse(source), name)}
+        if package in source and package in {t.partition(".")[0] for t, _ in imported(parsed(source), name)}
     ]
     home = min((path.parent for path in users), key=lambda folder: len(folder.parts), default=None)
     strangers = [str(path) for path in users if home is not None and home not in path.parents]
@@ -329,14 +336,14 @@ def test_gconstruct_needs_no_torch(bare_import: dict[str, Any]) -> None:
 @each_module
 def test_sizes(path: Path, name: str, source: str) -> None:
     assert len(source.splitlines()) <= MAX_MODULE
-    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [n for n in ast.walk(parsed(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     long = {f.name: size for f in functions if (size := (f.end_lineno or 0) - f.lineno + 1) > MAX_FUNCTION}
     assert long == {}
 
 
 @each_module
 def test_module_docstring(path: Path, name: str, source: str) -> None:
-    docstring = ast.get_docstring(ast.parse(source))
+    docstring = ast.get_docstring(parsed(source))
     assert docstring, "a module says what it is for"
     assert len(docstring.splitlines()) <= LONG_DOCSTRING.get(path.relative_to(ROOT).as_posix(), MAX_DOCSTRING)
 

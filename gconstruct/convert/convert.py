@@ -20,7 +20,7 @@ from gconstruct.convert.training import Pool, Training, choose_task, is_training
 from gconstruct.guess.names import as_name
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, did_you_mean
 
 DGL_GRAPH = "graph"
 """Where `gsl import` is to put the graph when only a training YAML is given."""
@@ -94,8 +94,12 @@ def _parsed(path: Path) -> Any:
     """The contents of a JSON or YAML file."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: must be a text file that can be read (got: {error})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: must be a text file in UTF-8. Give GraphStorm's JSON or YAML") from None
+    except OSError as error:
+        others = [other.name for other in path.parent.glob("*") if other.suffix in (".json", ".yaml", ".yml")]
+        advice = did_you_mean(path.name, others) or " Check the path"
+        raise ConfigError(f"{path}: must be a file that can be read ({error.strerror}).{advice}") from None
     if path.suffix.lower() == ".json":
         try:
             return json.loads(text)

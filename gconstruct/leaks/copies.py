@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.leaks.base import HELD_OUT, MAX_ROWS, SHOWN, TRAIN, Leak
-from gconstruct.leaks.folder import LeakFolder, blocks
+from gconstruct.leaks.folder import LeakFolder
 from gconstruct.leaks.rowhash import row_hashes
 from gconstruct.sets import contained, contained_sorted
 from graphstorm_like.config.choice import members_of
@@ -82,8 +82,8 @@ def _contents(graph: LeakFolder, name: str, node: NodeTypeSchema, columns: Seque
     every = max(1, -(-node.count // MAX_ROWS))
     hashes, rows, start = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
     for file in graph.node_files(name):
-        for block in blocks(file):
-            chosen = [block.column(column) for column in columns]
+        for block in graph.blocks(file.select(columns)):
+            chosen = block.columns
             found = row_hashes(chosen, block.num_rows)
             kept = found % np.uint64(every) == 0
             if node.text:
@@ -107,7 +107,7 @@ def _copies(
     splits, keys = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)]
     start = 0
     for file in graph.node_files(name):
-        for block in blocks(file):
+        for block in graph.blocks(file.select([label_split_column(label), label_column(label)])):
             low, high = np.searchsorted(contents.rows, [start, start + block.num_rows])
             at = pa.array(contents.rows[low:high] - start)
             splits.append(block.column(label_split_column(label)).take(at).to_numpy())

@@ -73,21 +73,20 @@ def _later_training(
     graph: LeakFolder, where: str, column: str, time_column: str, schema: NodeTypeSchema | EdgeTypeSchema
 ) -> Iterator[Leak]:
     """Training rows of one split that are later, by the other one's parts, than some of its test rows."""
-    files = _files(graph, schema)
-    splits = [file.column(column).to_numpy() for file in files]
-    times = [file.column(time_column).to_numpy() for file in files]
-    tested = [time[np.isin(split, HELD_OUT) & (time > 0)] for split, time in zip(splits, times, strict=True)]
-    earliest = min((int(part.min()) for part in tested if part.size), default=None)
+    blocks = [block for file in _files(graph, schema) for block in graph.blocks(file)]
+    tested = [_earliest(block.column(column).to_numpy(), block.column(time_column).to_numpy()) for block in blocks]
+    earliest = min((time for time in tested if time is not None), default=None)
     if earliest is None:
         return
     count, trained = 0, 0
     examples: list[str] = []
-    for file, split, time in zip(files, splits, times, strict=True):
-        count += int(np.count_nonzero((split == TRAIN) & (time > earliest)))
+    for block in blocks:
+        split, time = block.column(column).to_numpy(), block.column(time_column).to_numpy()
+        is_later = (split == TRAIN) & (time > earliest)
+        count += int(np.count_nonzero(is_later))
         trained += int(np.count_nonzero(split == TRAIN))
         if len(examples) < SHOWN:
-            later = np.flatnonzero((split == TRAIN) & (time > earliest))[: SHOWN - len(examples)]
-            examples += _examples(graph, schema, file, later)
+            examples += _examples(graph, schema, block, np.flatnonzero(is_later)[: SHOWN - len(examples)])
     if count:
         other = _named(time_column).removeprefix(", ") or "the edges"
         yield Leak(
@@ -100,6 +99,12 @@ def _later_training(
             fix="Split both by time, if what is predicted lies in the future",
             examples=tuple(examples),
         )
+
+
+def _earliest(split: np.ndarray, time: np.ndarray) -> int | None:
+    """The earliest part of validation and test rows; None when there are none."""
+    tested = time[np.isin(split, HELD_OUT) & (time > 0)]
+    return int(tested.min()) if tested.size else None
 
 
 def _files(graph: LeakFolder, schema: NodeTypeSchema | EdgeTypeSchema) -> list[pa.RecordBatch]:

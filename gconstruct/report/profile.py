@@ -1,7 +1,8 @@
 """A graph folder -> what is in it: counts, degrees, features, texts, labels, partitions.
 
-Files are mapped and read in blocks. Held in memory: one byte a node (which ones have edges), and for edge types without
-a reverse 8 bytes a source node. Reverse types hold the same edges as their originals, and are not profiled again.
+Files are mapped, read in blocks and forgotten. Held in memory: one byte a node (which ones have edges), and for edge
+types without a reverse 16 bytes a source node. Reverse types hold the same edges as their originals, and are not
+profiled again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gconstruct.opened import open_file
+from gconstruct.opened import OpenFiles
 from gconstruct.report.degrees import BLOCK, DegreeCounter, array_blocks, degree_blocks
 from gconstruct.report.labels import label_profile
 from gconstruct.report.lengths import text_profile
@@ -57,6 +58,7 @@ class _Profiler:
     def __init__(self, folder: Path, manifest: GraphManifest) -> None:
         self._folder, self._manifest = folder, manifest
         self._parts = manifest.partitions
+        self._opened = OpenFiles()
         self._has_edges = {name: np.zeros(node.count, bool) for name, node in manifest.nodes.items()}
 
     def report(self) -> GraphReport:
@@ -89,13 +91,13 @@ class _Profiler:
         )
 
     def _node_table(self, name: str) -> _Table:
-        return _Table([self._folder / part.folder / part.node_files[name] for part in self._parts])
+        return _Table([self._folder / part.folder / part.node_files[name] for part in self._parts], self._opened)
 
     # ------------------------------------------------------------------------------------------------------ edges
 
     def _edges(self, edge: EdgeTypeSchema) -> EdgeProfile:
         source, relation, target = edge.edge_type
-        table = _Table([self._edge_file(part, edge.edge_type) for part in self._parts])
+        table = _Table([self._edge_file(part, edge.edge_type) for part in self._parts], self._opened)
         repeated, loops = _pairs(table, source == target)
         return EdgeProfile(
             source=source,
@@ -121,11 +123,12 @@ class _Profiler:
         counter, at = DegreeCounter(), 0
         for part in self._parts:
             file = self._edge_file(part, edge_type)
-            indptr = open_file(file.with_name(indptr_file(file.name))).column(0).to_numpy()
+            indptr = self._opened.open(file.with_name(indptr_file(file.name))).column(0).to_numpy()
             for degrees in degree_blocks(indptr):
                 counter.add(degrees)
                 self._has_edges[node_type][at : at + len(degrees)] |= degrees > 0
                 at += len(degrees)
+                self._opened.was_read(degrees.nbytes)
         return counter.result(node_type, self._node_table(node_type).column(ID_COLUMN))
 
     def _out_degrees(self, edge: EdgeTypeSchema, table: _Table) -> Degrees:
@@ -150,7 +153,7 @@ class _Profiler:
             edges, local = {}, {}
             for edge in self._manifest.edges:
                 name = edge_name(edge.edge_type)
-                sources = _Table([self._edge_file(part, edge.edge_type)]).column(SOURCE_COLUMN)
+                sources = _Table([self._edge_file(part, edge.edge_type)], self._opened).column(SOURCE_COLUMN)
                 start, stop = part.node_ranges[edge.edge_type[0]]
                 edges[name], local[name] = len(sources), 0
                 for piece in sources.slices([(0, len(sources))], BLOCK):
@@ -164,11 +167,11 @@ class _Profiler:
 class _Table:
     """The files of one node or edge type, mapped."""
 
-    def __init__(self, files: list[Path]) -> None:
-        self._batches = [open_file(file) for file in files]
+    def __init__(self, files: list[Path], opened: OpenFiles) -> None:
+        self._batches, self._opened = [opened.open(file) for file in files], opened
 
     def column(self, name: str) -> Pieces:
-        return Pieces([batch.column(name) for batch in self._batches])
+        return Pieces([batch.column(name) for batch in self._batches], self._opened)
 
 
 def _pairs(table: _Table, same_type: bool) -> tuple[int, int]:

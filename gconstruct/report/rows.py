@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gconstruct.opened import OpenFiles
 from graphstorm_like.graph.bfloat16 import from_bits
 
 RUNS, MIN_RUN = 16, 64
@@ -40,10 +41,10 @@ def rows_in(runs: Runs) -> int:
 
 
 class Pieces:
-    """A column of several pieces, one a partition, as if they were one."""
+    """A column of several pieces, one a partition, as if they were one. opened: the files that they are of."""
 
-    def __init__(self, pieces: list[pa.Array]) -> None:
-        self.pieces = pieces
+    def __init__(self, pieces: list[pa.Array], opened: OpenFiles | None = None) -> None:
+        self.pieces, self.opened = pieces, opened or OpenFiles()
         self.starts = np.cumsum([0, *(len(piece) for piece in pieces)]).tolist()
 
     def __len__(self) -> int:
@@ -55,7 +56,9 @@ class Pieces:
             for first, last in runs:
                 begin, end = max(first - start, 0), min(last - start, len(piece))
                 for at in range(begin, end, block):
-                    yield piece.slice(at, min(block, end - at))
+                    some = piece.slice(at, min(block, end - at))
+                    yield some
+                    self.opened.was_read(some.nbytes)
 
     def take(self, rows: list[int]) -> list[Any]:
         """Single rows as Python values."""
@@ -71,7 +74,7 @@ class Matrix:
 
     def __init__(self, column: Pieces, width: int, bfloat16: bool = False) -> None:
         self._pieces = [view(piece, width) for piece in column.pieces]
-        self._starts, self._bfloat16 = column.starts, bfloat16
+        self._starts, self._opened, self._bfloat16 = column.starts, column.opened, bfloat16
         self._block = max(1, _BLOCK_VALUES // width)
 
     def blocks(self, runs: Runs) -> Iterator[np.ndarray]:
@@ -105,7 +108,9 @@ class Matrix:
             for first, last in runs:
                 begin, end = max(first - start, 0), min(last - start, len(numbers))
                 for at in range(begin, end, self._block):
-                    yield numbers[at : min(at + self._block, end)]
+                    some = numbers[at : min(at + self._block, end)]
+                    yield some
+                    self._opened.was_read(some.nbytes)
 
 
 def view(piece: pa.Array, width: int) -> np.ndarray:

@@ -17,3 +17,15 @@ Overrides = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even if it is up to date.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size such as 8GB. Raises BadParameter."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from graphstorm_like.config.sizes import MemorySize
+
+    try:
+        return TypeAdapter(MemorySize).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter("must be a size of at least 50MB, such as 512MB, 8GB or 1.5GiB") from None

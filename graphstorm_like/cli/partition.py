@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphstorm_like.cli.arguments import Json, Quiet
+from graphstorm_like.cli.arguments import Json, Quiet, parse_memory
 
 Options = Annotated[
     list[str] | None,
@@ -31,6 +31,15 @@ def add_to(app: typer.Typer) -> None:
         options: Options = None,
         method: Annotated[str, typer.Option(help="random, hash, range, metis, fennel, ldg, ...")] = "random",
         seed: Annotated[int | None, typer.Option(help="Of the random draws; default: 0.", show_default=False)] = None,
+        memory: Annotated[
+            int | None,
+            typer.Option(
+                parser=parse_memory,
+                metavar="SIZE",
+                help="How much memory rows may take, e.g. 8GB; default: half of what the machine has.",
+                show_default=False,
+            ),
+        ] = None,
         as_json: Json = False,
         quiet: Quiet = False,
     ) -> None:
@@ -44,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
         for option in options or ():
             apply_override(more, option)
         reporter = Reporter(quiet or as_json)
-        partition_graph(source, target, count, method, seed, options=more, progress=reporter.line)
+        partition_graph(source, target, count, method, seed, options=more, memory=memory, progress=reporter.line)
         if not quiet:
             echo_partitions(target, as_json)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.testing.forked import Program, run_programs
 
 RUN_STAGES = """
 import os, sys
@@ -94,28 +92,21 @@ def run_ranks(
     program: str, arguments: Sequence[str], hosts: int, trainers: int, graph: Path, timeout: float = 120.0
 ) -> list[str]:
     """Run a Python program on every rank; returns their outputs. AssertionError with the outputs when one fails."""
-    with simulated_cluster(hosts, trainers) as environments:
-        of_servers = environments[::trainers] if hosts > 1 else []
-        servers = [subprocess.Popen([sys.executable, "-c", SERVE, str(graph)], env=env) for env in of_servers]
-        ranks = [
-            subprocess.Popen(
-                [sys.executable, "-c", program, *arguments],
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for env in environments
+    with simulated_cluster(hosts, trainers) as environments, tempfile.TemporaryDirectory(prefix="gsl-test-") as name:
+        logs = Path(name)
+        servers = [
+            Program(SERVE, [str(graph)], environment, str(logs / f"server-{host}"))
+            for host, environment in enumerate(environments[::trainers] if hosts > 1 else [])
         ]
-        try:
-            outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
-        finally:
-            processes: list[subprocess.Popen[Any]] = [*ranks, *servers]
-            for process in processes:
-                process.kill()
-                process.wait()
-    failed = [f"rank {i} ended with {r.returncode}:\n{outputs[i]}" for i, r in enumerate(ranks) if r.returncode]
-    assert not failed, "\n".join(failed)
+        programs = [
+            Program(program, arguments, environment, str(logs / f"rank-{rank}"))
+            for rank, environment in enumerate(environments)
+        ]
+        statuses = run_programs(programs, servers, timeout)
+        outputs = [Path(one.output).read_text(encoding="utf-8") for one in programs]
+        of_servers = "".join(Path(one.output).read_text(encoding="utf-8") for one in servers)
+    failed = [f"rank {i} ended with {status}:\n{outputs[i]}" for i, status in enumerate(statuses) if status != 0]
+    assert not failed, "\n".join([*failed, of_servers])
     return outputs
 
 

@@ -30,3 +30,14 @@ def test_convert_writes_a_pipeline_and_reports(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, command)
     assert isinstance(again.exception, ConfigError)
     assert CliRunner().invoke(app, [*command, "--force", "--quiet"]).output == ""
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "books.json").write_bytes(b"\xff")
+    for name, message in (
+        ("boks.json", "must be a file that can be read (No such file or directory). Did you mean 'books.json'?"),
+        ("none", "must be a file that can be read (No such file or directory). Check the path"),
+        ("books.json", "must be a text file in UTF-8. Give GraphStorm's JSON or YAML"),
+    ):
+        failed = CliRunner().invoke(app, ["convert", str(tmp_path / name), "-o", str(tmp_path / "pipeline.yaml")])
+        assert str(failed.exception) == f"{tmp_path / name}: {message}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from graphstorm_like.text.folders import installed_model
 from tests.gconstruct.guess.sets import write_citations, write_events
 
 SHOP = Path(__file__).parents[2] / "training_scripts" / "shop" / "tables"
-
-
-def gsl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "graphstorm_like.cli.main", *arguments],
-        capture_output=True, text=True, timeout=600, cwd=folder, check=False,
-    )  # fmt: skip
 
 
 def test_init_writes_a_valid_pipeline_and_says_what_it_decided(tmp_path: Path) -> None:
@@ -56,33 +48,43 @@ def test_init_of_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "p.yaml").exists()
 
 
-def run(folder: Path, tables: Path, *options: str) -> dict[str, dict[str, float]]:
-    """Scores of what init wrote, run as it is."""
-    for command in (["init", str(tables), *options], ["run", "pipeline.yaml"]):
-        done = gsl(folder, *command)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return read_scores(load_pipeline(folder / "pipeline.yaml"))
+Run = Callable[..., dict[str, dict[str, float]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """(tables, options of init) -> scores of what init wrote, run as it is, in an empty folder. In this process:
+    test_cli.py types `gsl run`."""
+
+    def scores(tables: Path, *options: str) -> dict[str, dict[str, float]]:
+        monkeypatch.chdir(tmp_path)
+        for command in (["init", str(tables), *options], ["run", "pipeline.yaml"]):
+            done = CliRunner().invoke(app, command, catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+        return read_scores(load_pipeline(tmp_path / "pipeline.yaml"))
+
+    return scores
 
 
 @pytest.mark.slow
-def test_the_shop_runs(tmp_path: Path) -> None:
-    scores = run(tmp_path, SHOP)
+def test_the_shop_runs(run: Run) -> None:
+    scores = run(SHOP)
     assert scores["test"]["accuracy"] > (0.7 if installed_model() else 0.3)  # 8 categories
 
 
 @pytest.mark.slow
-def test_links_of_the_shop_run(tmp_path: Path) -> None:
-    assert run(tmp_path, SHOP, "--target", "clicks")["test"]["mrr"] > 0.05  # of 1,600 products
+def test_links_of_the_shop_run(run: Run) -> None:
+    assert run(SHOP, "--target", "clicks")["test"]["mrr"] > 0.05  # of 1,600 products
 
 
 @pytest.mark.slow
-def test_citations_run(tmp_path: Path) -> None:
+def test_citations_run(tmp_path: Path, run: Run) -> None:
     write_citations(tmp_path / "tables")
-    assert run(tmp_path, tmp_path / "tables")["test"]["accuracy"] > 0.6  # 4 venues
+    assert run(tmp_path / "tables")["test"]["accuracy"] > 0.6  # 4 venues
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", UNLIKE)
-def test_unlike_tables_run(tmp_path: Path, name: str) -> None:
+def test_unlike_tables_run(tmp_path: Path, run: Run, name: str) -> None:
     write_unlike(name, tmp_path / "tables")
-    assert set(run(tmp_path, tmp_path / "tables")) == {"valid", "test"}
+    assert set(run(tmp_path / "tables")) == {"valid", "test"}

@@ -223,16 +223,21 @@ _PEAK = """
 import sys
 from pathlib import Path
 from gconstruct import build_graph
+from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
-build_graph(GraphConfig.model_validate_json(sys.argv[1]))
+config = GraphConfig.model_validate_json(sys.argv[1])
+if sys.argv[2] == "build":
+    build_graph(config)
+else:
+    partition_graph(config.path, config.path + "-parted", 4, memory=config.memory)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)
 """
 
 
 @pytest.mark.slow
 def test_memory_stays_within_the_budget(tmp_path: Path) -> None:
-    """Tables and a graph of several times the memory: 12 million edges, 1.5 million ids of 17 characters. Without the
-    report, which reads the finished files with memory of its own: with it the peak was 411 to 447 MB."""
+    """Tables and a graph of several times the memory: 12 million edges, 1.5 million ids of 17 characters. With the leak
+    guard and the report; and of its partitions."""
     rng = np.random.default_rng(0)
     ids = pa.array(np.char.add("customer-", np.char.zfill(np.arange(1_500_000).astype(str), 8)))
     pa.parquet.write_table(pa.table({"id": ids}), tmp_path / "items.parquet")
@@ -241,17 +246,22 @@ def test_memory_stays_within_the_budget(tmp_path: Path) -> None:
         for _ in range(12):
             ends = [ids.take(pa.array(rng.integers(0, len(ids), 1_000_000))) for _ in range(2)]
             writer.write_table(pa.table([*ends, rng.random(1_000_000)], schema=schema))
-    edge = link(features={"weight": {"column": "weight", "normalize": "standard"}})
-    config = graph(tmp_path, {"item": item()}, [edge]).model_copy(update={"report": False})
+    edge = link(features={"weight": {"column": "weight", "normalize": "standard"}}, split=SPLIT)
+    config = graph(tmp_path, {"item": item()}, [edge])
     peaks = {}
     for memory in (400_000_000, 4_000_000_000):
         limited = config.model_copy(update={"memory": memory, "path": str(tmp_path / "out" / str(memory))})
-        done = subprocess.run(
-            [sys.executable, "-c", _PEAK, limited.model_dump_json()],
-            check=True, capture_output=True, text=True, timeout=600,
-        )  # fmt: skip
-        peaks[memory] = int(done.stdout.splitlines()[-1])
-    small, large = ({p.name: p.read_bytes() for p in (tmp_path / "out" / str(m)).rglob("*.arrow")} for m in peaks)
-    assert small == large
+        for step in ("build", "partition"):
+            done = subprocess.run(
+                [sys.executable, "-c", _PEAK, limited.model_dump_json(), step],
+                check=True, capture_output=True, text=True, timeout=600,
+            )  # fmt: skip
+            peaks[memory, step] = int(done.stdout.splitlines()[-1])
     print(peaks)
-    assert peaks[400_000_000] < 400_000_000
+    for ending in ("", "-parted"):
+        small, large = (
+            {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.arrow")}
+            for folder in (tmp_path / "out" / f"{memory}{ending}" for memory in (400_000_000, 4_000_000_000))
+        )
+        assert small == large
+    assert max(peaks[400_000_000, step] for step in ("build", "partition")) < 400_000_000

@@ -11,8 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.launch.stages import read_scores
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from tests.launch.faults import GSL, Job, are_gone, children, descendants, members, record, running
 
@@ -42,7 +45,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with job(folder) as one:
         code, said = one.end()
     assert code == 0, said
+    assert set(read_scores(load_pipeline(folder / "pipeline.yaml"))) == {"valid", "test"}
+    assert pq.read_table(folder / "run" / "infer" / "embeddings" / "item").num_rows == 240
     return folder
+
+
+def test_twice_is_up_to_date(undisturbed: Path) -> None:
+    with job(undisturbed) as one:
+        code, said = one.end()
+    assert (code, said.count("up to date"), "[t0]" in said) == (0, 4, False), said
 
 
 def assert_same(folder: Path, undisturbed: Path) -> None:
@@ -93,6 +104,7 @@ def test_a_killed_sampler_process(tmp_path: Path, undisturbed: Path) -> None:
 
 @pytest.mark.parametrize("victim", ["trainer-0", "trainer-1", "server-0"])
 def test_a_killed_process(tmp_path: Path, undisturbed: Path, victim: str) -> None:
+    """The job starts again by itself, and ends with the same weights and the same scores."""
     with job(tmp_path, "launch.max_restarts=1") as one:
         one.wait_for(r"epoch 3/")
         killed = time.monotonic()
@@ -100,6 +112,10 @@ def test_a_killed_process(tmp_path: Path, undisturbed: Path, victim: str) -> Non
         code, said = one.end()
         noticed, resumed = one.when("must run to its end"), one.when("resuming at epoch")
     assert code == 0, said
+    role, _, number = victim.partition("-")
+    assert f"{role} {number} on host {number}: must run to its end, but was killed by SIGKILL" in said
+    assert "restarting from the last checkpoint (restart 1 of 1)" in said
+    assert said.count("[t0] epoch 1/") == 1
     assert noticed is not None
     assert resumed is not None
     assert_same(tmp_path, undisturbed)
