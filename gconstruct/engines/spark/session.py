@@ -37,6 +37,7 @@ _LOCAL = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 """Options of a session on this machine, unless the configuration has them."""
+_PYTHON = "spark.pyspark.python"
 _QUIET = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
 
 
@@ -84,8 +85,7 @@ def _own_context(config: SparkConfig, folder: Path) -> Iterator[SparkContext]:
     defaults = {"spark.master": master, "spark.app.name": "gsl construct", **_QUIET}
     if master.startswith("local"):
         defaults |= _LOCAL
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with open(folder / "java.log", "w+b") as log, _sigint_kept():
+    with open(folder / "java.log", "w+b") as log, _sigint_kept(), _python_of_executors(config, master):
         context = _start(_conf(config, defaults), log, master)
         try:
             yield context
@@ -103,6 +103,23 @@ def _conf(config: SparkConfig, defaults: dict[str, str]) -> Any:
     if defaults and config.master is not None:
         conf.set("spark.master", config.master)
     return conf
+
+
+@contextmanager
+def _python_of_executors(config: SparkConfig, master: str) -> Iterator[None]:
+    """PySpark looks for it in the environment only, and takes python3 of the PATH otherwise."""
+    chosen = config.options.get(_PYTHON, sys.executable if master.startswith("local") else None)
+    before = os.environ.get("PYSPARK_PYTHON")
+    if chosen is None or (before is not None and _PYTHON not in config.options):
+        yield
+        return
+    os.environ["PYSPARK_PYTHON"] = str(chosen)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYSPARK_PYTHON")
+        if before is not None:
+            os.environ["PYSPARK_PYTHON"] = before
 
 
 def _require_java() -> None:

@@ -19,7 +19,7 @@ from graphstorm_like.errors import DataError
 from ..tables import write
 from . import samples
 from .local_cluster import use
-from .parity import build_both, config_of
+from .parity import build_both, config_of, errors_of_both
 
 RNG = np.random.default_rng(0)
 
@@ -167,12 +167,110 @@ def test_a_column_that_names_the_relation(tmp_path: Path) -> None:
     assert manifest.dropped == {"edges.n:likes:n: unknown relation": 3}
 
 
-def test_hard_negatives_and_features_of_edges(tmp_path: Path) -> None:
+METHODS: dict[str, dict[str, Any]] = {
+    "hash": {"method": "hash", "seed": 3},
+    "hash of a class": {"method": "hash", "by": "class"},
+    "hash of a text": {"method": "hash", "by": {"item": "text"}},
+    "range": {"method": "range"},
+    "range of ids": {"method": "range", "by": "id"},
+    "range of a feature": {"method": "range", "by": {"item": "numeric_0", "tag": "id"}},
+    "range of a class": {"method": "range", "by": "class"},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "ids"), [*((method, "string") for method in METHODS), ("hash", "integer"), ("range of ids", "integer")]
+)
+def test_partition_methods_of_rows(tmp_path: Path, method: str, ids: str) -> None:
+    """Also of nodes that only edges name, with and without a table."""
+    samples.tables(tmp_path, seed=6, ids=ids)
+    new = "new" if ids == "string" else 99_999
+    write(tmp_path / "link-9.parquet", source=[new, new], target=[new] * 2, **samples.columns(RNG, 2))
+    feature, label = samples.features()["numeric_0"], samples.labels()["class"]
+    item = {"files": "item-*.parquet", "id": "id", "features": {"numeric_0": feature}, "labels": {"class": label}}
+    item["text"] = {"text": {"columns": "text"}}
+    link = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
+    edges = [{**link, "on_unknown_node": "create"}, {**samples.graph()["edges"][1], "on_unknown_node": "create"}]
+    graph = {"nodes": {"item": item, "tag": None}, "edges": edges}
+    manifest = build_both(tmp_path, {**graph, "partitions": {"count": 3, **METHODS[method]}})
+    sizes = [part.node_ranges["item"][1] - part.node_ranges["item"][0] for part in manifest.partitions]
+    assert sum(sizes) == samples.NODES + 1
+    assert max(sizes) <= samples.NODES
+
+
+def test_a_column_that_partitions_cannot_go_by(tmp_path: Path) -> None:
+    """Three numbers a row: only the tables show it."""
+    samples.tables(tmp_path)
+    graph = samples.graph(partitions={"count": 2, "method": "range", "by": "numeric_3"})
+    arrow, spark = errors_of_both(tmp_path, graph)
+    assert arrow == spark
+    assert "graph.partitions: by must be one of " in spark
+
+
+def shop(folder: Path, ids: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Items of two files; edges of two files with hard negatives, some of which are no items, and a split; tags that
+    only edges name. Degrees of both types."""
+    folder.mkdir(exist_ok=True)
+    names = [f"i{n}" if ids == "string" else n for n in rng.permutation(60).tolist()]
+    new = "new" if ids == "string" else 999
+    for file in range(2):
+        write(folder / f"item-{file}.parquet", id=names[30 * file : 30 * file + 30], number=rng.random(30))
+        source, target = ([names[int(n)] for n in rng.random(90) ** 2 * 60] for _ in range(2))
+        lists = [[str(names[n]) for n in rng.integers(0, 60, row % 5)] for row in range(90)]
+        wrong = [[*of_row, *([str(new), "007", "9" * 19] if row % 3 else [])] for row, of_row in enumerate(lists)]
+        columns = {"source": [new, *source[1:]], "target": target, "wrong": wrong}
+        write(folder / f"link-{file}.parquet", **columns, tag=[f"tag {n}" for n in rng.integers(0, 9, 90)])
+    degrees = {"ends": {"encode": "degree"}, "all": {"encode": "degree", "total": True, "normalize": "none"}}
+    number = {"number": {"column": "number"}}
+    link = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
+    link |= {"split": samples.SPLIT, "hard_negatives": {"column": "wrong", "count": 3}}
+    has = {"source": "item", "relation": "has", "target": "tag", "files": "link-*.parquet", "target_id": "tag"}
+    return {
+        "nodes": {
+            "item": {
+                "files": "item-*.parquet",
+                "id": "id",
+                "features": {"out": {"encode": "degree"}, **number, **degrees},
+            },
+            "tag": {"features": {"in": {"encode": "degree", "log1p": False, "dtype": "float16"}}},
+        },
+        "edges": [link, {**has, "on_unknown_node": "drop"}],
+    }
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize(("unknown", "ids"), [("drop", "integer"), ("create", "string")])
+def test_hard_negatives_and_degrees(tmp_path: Path, unknown: str, ids: str, partitions: int) -> None:
+    rng = np.random.default_rng(4)
+    graph = shop(tmp_path, ids, rng)
+    graph["edges"][0]["on_unknown_node"] = unknown
+    graph["partitions"] = {"count": partitions, "method": "hash"}
+    manifest = build_both(tmp_path, graph)
+    assert [edge.hard_negatives for edge in manifest.edges if edge.edge_type[1].startswith("link")] == [3, 0]
+    assert manifest.dropped["edges.item:link:item.hard_negatives: unknown node"] >= 2 * 2 * 59
+    assert manifest.node("item").features["ends"].width == 3
+    if unknown == "create" and partitions == 3:
+        new = tmp_path / "new"
+        build_both(new, {**shop(new, ids, rng), **graph, "like": str(tmp_path / "out" / "arrow")})
+
+
+def test_unknown_hard_negatives(tmp_path: Path) -> None:
     write(tmp_path / "n.parquet", id=["a", "b", "c"])
-    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=[["c"], ["a", "b"]])
-    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": {"column": "wrong"}}
-    node = {"files": "n.parquet", "id": "id", "features": {"d": {"encode": "degree"}}}
-    build_both(tmp_path, {"nodes": {"n": node}, "edges": [edge]})
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=["c, zz", None])
+    negatives = {"column": "wrong", "separator": ","}
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": negatives}
+    arrow, spark = errors_of_both(tmp_path, {"nodes": {"n": {"files": "n.parquet", "id": "id"}}, "edges": [edge]})
+    assert arrow == spark
+    assert "must hold ids of nodes of type 'n' (got 'zz'; 1 unknown id in all)" in spark
+
+
+def test_features_of_all_edges_in_one_folder(tmp_path: Path) -> None:
+    """The driver adds them."""
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"])
+    features = {"rank": {"encode": "page_rank"}, "d": {"encode": "degree"}}
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet"}
+    build_both(tmp_path, {"nodes": {"n": {"files": "n.parquet", "id": "id", "features": features}}, "edges": [edge]})
 
 
 def test_images(tmp_path: Path) -> None:
