@@ -22,6 +22,7 @@ from gconstruct.engines.spark.ship import zip_packages
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.errors import ConfigError, LaunchError, MissingExtraError
+from graphstorm_like.files import file_hash
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -53,19 +54,24 @@ def spark_context(config: SparkConfig) -> Iterator[SparkContext]:
     except ImportError:
         raise MissingExtraError("graph.engine: spark", "pyspark", "spark") from None
     existing = SparkContext._active_spark_context
+    if existing is not None:
+        _ship(existing)
+        yield existing
+        return
+    with tempfile.TemporaryDirectory(prefix="gsl-spark-") as name, _own_context(config, Path(name)) as context:
+        _ship(context)
+        yield context
+
+
+def _ship(context: SparkContext) -> None:
+    """Executors that come later fetch the files too: they are kept as long as the context. A context takes no second
+    file of the same name, so a hash of the content is part of it."""
     with tempfile.TemporaryDirectory(prefix="gsl-spark-") as name:
-        if existing is not None:
-            _ship(existing, Path(name))
-            yield existing
-            return
-        with _own_context(config, Path(name)) as context:
-            _ship(context, Path(name))
-            yield context
-
-
-def _ship(context: SparkContext, folder: Path) -> None:
-    for file in zip_packages(folder, tuple(plugin_hashes())):
-        context.addPyFile(str(file))
+        for file in zip_packages(Path(name), tuple(plugin_hashes())):
+            kept = Path(str(context._temp_dir)) / f"{file.stem}-{file_hash(file)[:12]}.zip"
+            if kept.name not in context._python_includes:
+                shutil.copyfile(file, kept)
+                context.addPyFile(str(kept))
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def _options(python: Path, environment: Mapping[str, str]) -> dict[str, str | in
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
         "spark.locality.wait": "0s",
+        "spark.task.maxFailures": 1,
     }
     return options | {f"spark.executorEnv.{name}": value for name, value in environment.items()}
 

@@ -19,7 +19,7 @@ from graphstorm_like.errors import DataError
 from ..tables import write
 from . import samples
 from .local_cluster import use
-from .parity import build_both, config_of, errors_of_both
+from .parity import assert_same, build_both, config_of, errors_of_both
 
 RNG = np.random.default_rng(0)
 
@@ -207,42 +207,11 @@ def test_a_column_that_partitions_cannot_go_by(tmp_path: Path) -> None:
     assert "graph.partitions: by must be one of " in spark
 
 
-def shop(folder: Path, ids: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Items of two files; edges of two files with hard negatives, some of which are no items, and a split; tags that
-    only edges name. Degrees of both types."""
-    folder.mkdir(exist_ok=True)
-    names = [f"i{n}" if ids == "string" else n for n in rng.permutation(60).tolist()]
-    new = "new" if ids == "string" else 999
-    for file in range(2):
-        write(folder / f"item-{file}.parquet", id=names[30 * file : 30 * file + 30], number=rng.random(30))
-        source, target = ([names[int(n)] for n in rng.random(90) ** 2 * 60] for _ in range(2))
-        lists = [[str(names[n]) for n in rng.integers(0, 60, row % 5)] for row in range(90)]
-        wrong = [[*of_row, *([str(new), "007", "9" * 19] if row % 3 else [])] for row, of_row in enumerate(lists)]
-        columns = {"source": [new, *source[1:]], "target": target, "wrong": wrong}
-        write(folder / f"link-{file}.parquet", **columns, tag=[f"tag {n}" for n in rng.integers(0, 9, 90)])
-    degrees = {"ends": {"encode": "degree"}, "all": {"encode": "degree", "total": True, "normalize": "none"}}
-    number = {"number": {"column": "number"}}
-    link = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
-    link |= {"split": samples.SPLIT, "hard_negatives": {"column": "wrong", "count": 3}}
-    has = {"source": "item", "relation": "has", "target": "tag", "files": "link-*.parquet", "target_id": "tag"}
-    return {
-        "nodes": {
-            "item": {
-                "files": "item-*.parquet",
-                "id": "id",
-                "features": {"out": {"encode": "degree"}, **number, **degrees},
-            },
-            "tag": {"features": {"in": {"encode": "degree", "log1p": False, "dtype": "float16"}}},
-        },
-        "edges": [link, {**has, "on_unknown_node": "drop"}],
-    }
-
-
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.parametrize(("unknown", "ids"), [("drop", "integer"), ("create", "string")])
 def test_hard_negatives_and_degrees(tmp_path: Path, unknown: str, ids: str, partitions: int) -> None:
     rng = np.random.default_rng(4)
-    graph = shop(tmp_path, ids, rng)
+    graph = samples.shop(tmp_path, ids, rng)
     graph["edges"][0]["on_unknown_node"] = unknown
     graph["partitions"] = {"count": partitions, "method": "hash"}
     manifest = build_both(tmp_path, graph)
@@ -251,7 +220,7 @@ def test_hard_negatives_and_degrees(tmp_path: Path, unknown: str, ids: str, part
     assert manifest.node("item").features["ends"].width == 3
     if unknown == "create" and partitions == 3:
         new = tmp_path / "new"
-        build_both(new, {**shop(new, ids, rng), **graph, "like": str(tmp_path / "out" / "arrow")})
+        build_both(new, {**samples.shop(new, ids, rng), **graph, "like": str(tmp_path / "out" / "arrow")})
 
 
 def test_unknown_hard_negatives(tmp_path: Path) -> None:
@@ -315,6 +284,17 @@ def test_a_url(tmp_path: Path, partitions: int) -> None:
     assert not fs.exists(f"/bucket-{partitions}/graph/graph.json")
     with pytest.raises(DataError, match="graph.path: must be a local folder"):
         build_graph(config.model_copy(update={"engine": "arrow"}))
+
+
+def test_errors_leave_the_graph_that_was_there(tmp_path: Path) -> None:
+    graph = samples.shop(tmp_path, "string", RNG)
+    graph["edges"][0]["on_unknown_node"] = "create"
+    first = build_graph(config_of(tmp_path, "spark", graph))
+    write(tmp_path / "item-0.parquet", id=["a", "a"], number=[1.0, 2.0])
+    with pytest.raises(DataError, match="ids must be unique"):
+        build_graph(config_of(tmp_path, "spark", graph))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["spark"]
+    assert_same(tmp_path / "out" / "spark", tmp_path / "out" / "spark", first, first)
 
 
 def test_the_engine_does_not_count_for_options_of_spark(tmp_path: Path) -> None:
