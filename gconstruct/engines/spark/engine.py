@@ -325,8 +325,8 @@ def needs_one_machine(config: GraphConfig) -> Iterator[str]:
             )
     if config.add_to is not None:
         yield (
-            f"graph.add_to: must be left out with graph.engine: spark (got {config.add_to!r}). Set graph.engine: "
-            "arrow, or construct a graph of its own with graph.like"
+            f"graph.add_to: must be left out with graph.engine: spark, whose executors read tables, not graph folders "
+            f"(got {config.add_to!r}). Set graph.engine: arrow, or construct a graph of its own with graph.like"
         )
 
 
