@@ -69,7 +69,7 @@ def _ship(context: SparkContext) -> None:
     with tempfile.TemporaryDirectory(prefix="gsl-spark-") as name:
         for file in zip_packages(Path(name), tuple(plugin_hashes())):
             kept = Path(str(context._temp_dir)) / f"{file.stem}-{file_hash(file)[:12]}.zip"
-            if kept.name not in context._python_includes:
+            if kept.name not in (context._python_includes or ()):
                 shutil.copyfile(file, kept)
                 context.addPyFile(str(kept))
 

@@ -291,7 +291,7 @@ def test_errors_leave_the_graph_that_was_there(tmp_path: Path) -> None:
     graph["edges"][0]["on_unknown_node"] = "create"
     first = build_graph(config_of(tmp_path, "spark", graph))
     write(tmp_path / "item-0.parquet", id=["a", "a"], number=[1.0, 2.0])
-    with pytest.raises(DataError, match="ids must be unique"):
+    with pytest.raises(DataError, match="column 'id' must be unique"):
         build_graph(config_of(tmp_path, "spark", graph))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["spark"]
     assert_same(tmp_path / "out" / "spark", tmp_path / "out" / "spark", first, first)
