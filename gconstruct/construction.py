@@ -48,11 +48,11 @@ def build_graph(
     from gconstruct.assign import check_method
     from gconstruct.build_in_store import build_in_store
     from gconstruct.engines import engine_for
-    from gconstruct.hard_negatives import number_hard_negatives
+    from gconstruct.hard_negatives import number_hard_negatives, unnumbered
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
-    from gconstruct.structure.add import add_structure, structure_features
+    from gconstruct.structure.add import add_structure, missing_structure
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
@@ -88,10 +88,10 @@ def build_graph(
             unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
-            if any(edge.hard_negatives for edge in config.edges):
+            if unnumbered(config, graph):
                 with trace.step("hard negatives"):
                     graph = number_hard_negatives(config, unpartitioned, graph, say)
-            if structure_features(config):
+            if missing_structure(config, graph):
                 with trace.step("features from edges"):
                     graph = add_structure(config, unpartitioned, graph, say)
             if unpartitioned != folder:

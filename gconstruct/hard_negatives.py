@@ -8,6 +8,7 @@ type, and the positions of one edge type.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ from graphstorm_like.graph.schema import HARD_NEGATIVES_COLUMN, ID_COLUMN
 _BLOCK = 1 << 18
 
 
+def unnumbered(config: GraphConfig, graph: Construction) -> bool:
+    """Whether there are hard negatives that the engine has not numbered itself."""
+    numbered = {edge.edge_type for edge in graph.edges if edge.hard_negatives}
+    return any(edge.hard_negatives and edge.edge_type not in numbered for edge in config.edges)
+
+
 def number_hard_negatives(
     config: GraphConfig, folder: Path, graph: Construction, say: Callable[[str], None]
 ) -> Construction:
@@ -41,13 +48,9 @@ def number_hard_negatives(
         name, key = edge_name(edge.edge_type), config.edge_key(number)
         path = folder / partition.folder / partition.edge_files[name]
         ids = _ids(files, edge.target)
-        positions, unknown, example = _positions(open_file(path).column(HARD_NEGATIVES_COLUMN), edge, ids)
-        if unknown and edge.on_unknown_node == "error":
-            raise DataError(
-                f"{key}.hard_negatives: column {edge.hard_negatives.column!r} must hold ids of nodes of type "
-                f"{edge.target!r} (got {shown(example)}; {counted(unknown, 'unknown id')} in all). Correct the table, "
-                f"or set {key}.on_unknown_node: drop"
-            )
+        known = IdNumbers(ids, np.arange(len(ids)), len(ids))
+        positions, unknown, example = known.positions(open_file(path).column(HARD_NEGATIVES_COLUMN), edge)
+        check_unknown(edge, key, unknown, example)
         if unknown:
             dropped[f"edges.{name}.hard_negatives: unknown node"] = unknown
         grew += rewrite(path, {HARD_NEGATIVES_COLUMN: positions})
@@ -67,28 +70,51 @@ def _ids(files: GraphFiles, node_type: str) -> pa.Array:
     return pa.concat_arrays([pc.cast(p.column(ID_COLUMN), pa.large_string()) for p in files.nodes(node_type).pieces])
 
 
-def _positions(column: pa.Array, edge: EdgeConfig, ids: pa.Array) -> tuple[np.ndarray, int, str | None]:
-    """(positions (edges, count), unknown ids, one of them)"""
-    chosen = edge.hard_negatives
-    assert chosen is not None
-    positions = np.full((len(column), chosen.count), -1, position_dtype(len(ids)))
-    unknown, example = 0, None
-    for start in range(0, len(column), _BLOCK):
-        rows, items = _split(column.slice(start, _BLOCK), chosen.separator)
-        found = pc.index_in(items, value_set=ids)
-        missing = pc.is_null(found)
-        if found.null_count:
-            unknown += found.null_count
-            example = example or items.filter(missing)[0].as_py()
-            known = pc.invert(missing).to_numpy(zero_copy_only=False)
-            rows, found = rows[known], found.drop_null()
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows)  # within its row
-        kept = place < chosen.count
-        positions[start + rows[kept], place[kept]] = found.to_numpy(zero_copy_only=False)[kept]
-    return positions, unknown, example
+def check_unknown(edge: EdgeConfig, key: str, unknown: int, example: str | None) -> None:
+    """Raises DataError about ids that no node has, unless they are left out."""
+    assert edge.hard_negatives is not None
+    if unknown and edge.on_unknown_node == "error":
+        raise DataError(
+            f"{key}.hard_negatives: column {edge.hard_negatives.column!r} must hold ids of nodes of type "
+            f"{edge.target!r} (got {shown(example)}; {counted(unknown, 'unknown id')} in all). Correct the table, "
+            f"or set {key}.on_unknown_node: drop"
+        )
 
 
-def _split(column: pa.Array, separator: str | None) -> tuple[np.ndarray, pa.Array]:
+@dataclass(frozen=True, slots=True)
+class IdNumbers:
+    """Ids of nodes and their positions."""
+
+    ids: pa.Array
+    """large_string (n)"""
+    numbers: np.ndarray
+    """int64 (n)"""
+    nodes: int
+    """Of the type"""
+
+    def positions(self, column: pa.Array, edge: EdgeConfig) -> tuple[np.ndarray, int, str | None]:
+        """(positions (edges, count), unknown ids, one of them). column: strings as engines write them"""
+        chosen = edge.hard_negatives
+        assert chosen is not None
+        positions = np.full((len(column), chosen.count), -1, position_dtype(self.nodes))
+        unknown, example = 0, None
+        for start in range(0, len(column), _BLOCK):
+            rows, items = split_ids(column.slice(start, _BLOCK), chosen.separator)
+            found = pc.index_in(items, value_set=self.ids)
+            missing = pc.is_null(found)
+            if found.null_count:
+                unknown += found.null_count
+                example = example or items.filter(missing)[0].as_py()
+                known = pc.invert(missing).to_numpy(zero_copy_only=False)
+                rows, found = rows[known], found.drop_null()
+            place = np.arange(len(rows)) - np.searchsorted(rows, rows)  # within its row
+            kept = place < chosen.count
+            numbers = self.numbers[found.to_numpy(zero_copy_only=False)]
+            positions[start + rows[kept], place[kept]] = numbers[kept]
+        return positions, unknown, example
+
+
+def split_ids(column: pa.Array, separator: str | None) -> tuple[np.ndarray, pa.Array]:
     """(row of each id, ids), without empty ones"""
     lists = pc.split_pattern(column, pattern=SEPARATOR if separator is None else separator)
     items = lists.flatten()

@@ -8,6 +8,8 @@ from typing import Any
 
 _S3_PATIENCE = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 0}}
 """Seconds of one attempt of botocore; s3fs itself makes five of them."""
+_WITHOUT_FOLDERS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci")
+"""Schemes whose objects need no folder. Asked for one, some packages make a missing (misspelt) bucket."""
 
 
 def store_of(url: str) -> tuple[Any, str]:
@@ -20,6 +22,14 @@ def store_of(url: str) -> tuple[Any, str]:
         options["config_kwargs"] = {**_S3_PATIENCE, **chosen}
     fs, path = fsspec.core.url_to_fs(url, **options)
     return fs, path
+
+
+def upload(file: str, url: str) -> None:
+    """A local file to a URL, in a folder that need not be there yet."""
+    fs, path = store_of(url)
+    if url.partition("://")[0] not in _WITHOUT_FOLDERS:
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    fs.put_file(file, path)
 
 
 @contextmanager

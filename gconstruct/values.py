@@ -153,3 +153,12 @@ def all_integers(strings: pa.Array) -> bool:
         return True
     except pa.ArrowException:  # 19 digits beyond int64
         return False
+
+
+def integers_among(strings: pa.Array) -> pa.Array:
+    """int64: those of the strings that are integers in their usual form (see all_integers)."""
+    usual = strings.filter(pc.match_substring_regex(strings, pattern=_ANY_INTEGER))
+    try:
+        return pc.cast(usual, pa.int64())
+    except pa.ArrowException:  # 19 digits beyond int64
+        return pa.array([int(text) for text in usual.to_pylist() if -(2**63) <= int(text) < 2**63], pa.int64())

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings
-from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from gconstruct.partitioners.columns import columns_by_type, values_of
+from gconstruct.partitioners.base import PARTITIONERS
+from gconstruct.partitioners.columns import ColumnPartitioner
 from graphstorm_like.config.partitioners.hash import HashPartitions
 from graphstorm_like.graph.schema import ID_COLUMN
 
@@ -20,15 +20,13 @@ _ROWS = 1 << 20
 
 
 @PARTITIONERS.register(HashPartitions)
-class HashPartitioner(Partitioner[HashPartitions]):
+class HashPartitioner(ColumnPartitioner[HashPartitions]):
     """Memory: 4 bytes per node, and the hashes of a million nodes."""
 
-    def assign(self, graph: OpenedGraph) -> Assignment:
-        """See Partitioner."""
-        columns = columns_by_type(graph, self.config, ID_COLUMN)
-        return {name: self._parts(values_of(graph, name, column)) for name, column in columns.items()}
+    default, needs_all_rows = ID_COLUMN, False
 
-    def _parts(self, values: pa.ChunkedArray) -> np.ndarray:
+    def parts(self, values: pa.ChunkedArray) -> np.ndarray:
+        """See ColumnPartitioner."""
         parts = np.empty(len(values), np.int32)
         for at in range(0, len(values), _ROWS):
             piece = values.slice(at, _ROWS)

@@ -6,27 +6,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from gconstruct.partitioners.columns import columns_by_type, values_of
+from gconstruct.partitioners.base import PARTITIONERS
+from gconstruct.partitioners.columns import ColumnPartitioner
 from graphstorm_like.config.partitioners.by import POSITION
 from graphstorm_like.config.partitioners.range import RangePartitions
 
 
 @PARTITIONERS.register(RangePartitions)
-class RangePartitioner(Partitioner[RangePartitions]):
+class RangePartitioner(ColumnPartitioner[RangePartitions]):
     """Partitions of one type differ by at most one node. Memory: 4 bytes per node by position; by a column, the column
     and 16 bytes per node of one type."""
 
-    def assign(self, graph: OpenedGraph) -> Assignment:
-        """See Partitioner."""
-        columns = columns_by_type(graph, self.config, POSITION)
-        return {name: self._parts(graph, name, column) for name, column in columns.items()}
+    default, needs_all_rows = POSITION, True
 
-    def _parts(self, graph: OpenedGraph, node_type: str, column: str) -> np.ndarray:
-        equal = equal_ranges(graph.nodes[node_type].count, self.config.count)
-        if column == POSITION:
+    def parts(self, values: pa.ChunkedArray) -> np.ndarray:
+        """See ColumnPartitioner."""
+        equal = equal_ranges(len(values), self.config.count)
+        if pa.types.is_null(values.type):
             return equal
-        values = values_of(graph, node_type, column)
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
         # By value, then position: equal values keep the order of the table.

@@ -49,7 +49,7 @@ class Edges:
             if splits is None:
                 yield sources[block], targets[block]
             else:
-                visible = ~np.isin(splits[block], _HIDDEN)
+                visible = is_visible(splits[block])
                 yield sources[block][visible], targets[block][visible]
 
     def degrees(self, edge_type: EdgeType, end: str) -> np.ndarray:
@@ -60,6 +60,11 @@ class Edges:
         for sources, targets in self.ends(edge_type):
             degrees += np.bincount(targets if at_target else sources, minlength=count)
         return degrees
+
+
+def is_visible(splits: np.ndarray) -> np.ndarray:
+    """bool (n): edges that features may show. splits: uint8 (n)"""
+    return ~np.isin(splits, _HIDDEN)
 
 
 class Structure(ABC, Generic[Config]):

@@ -18,16 +18,24 @@ class Degree(Structure[DegreeFeature]):
     def measure(self, edges: Edges, node_type: str) -> np.ndarray:
         """(nodes, edge types and ends), or (nodes, 1) in all; after log1p."""
         counted = self.config.counted_ends(node_type, edges.edge_types)
-        degrees = np.stack([edges.degrees(edge_type, end) for edge_type, end in counted], axis=1).astype(np.float64)
+        return self.numbers(np.stack([edges.degrees(edge_type, end) for edge_type, end in counted], axis=1))
+
+    def numbers(self, degrees: np.ndarray) -> np.ndarray:
+        """float64 (n, width) of some nodes. degrees: int64 (n, counted ends)"""
+        numbers: np.ndarray = degrees.astype(np.float64)
         if self.config.total:
-            degrees = degrees.sum(axis=1, keepdims=True)
-        return np.log1p(degrees) if self.config.log1p else degrees
+            numbers = numbers.sum(axis=1, keepdims=True)
+        return np.log1p(numbers) if self.config.log1p else numbers
 
     def state(self, numbers: np.ndarray) -> dict[str, Any]:
         """mean and std of each number."""
+        return self.state_of(Moments.of([numbers], numbers.shape[1]))
+
+    def state_of(self, moments: Moments) -> dict[str, Any]:
+        """The same, of statistics that were merged."""
         if self.config.normalize == "none":
             return {}
-        fitted = Moments.of([numbers], numbers.shape[1]).fitted()
+        fitted = moments.fitted()
         return {name: fitted[name].tolist() for name in ("mean", "std")}
 
     def apply(self, numbers: np.ndarray, state: dict[str, Any]) -> np.ndarray:

@@ -19,11 +19,12 @@ IDS, ROWS, POSITIONS, ORDER = "id", "row", "position", "order"
 partitions, by which the edges of one target are sorted."""
 INDEX, REQUEST = 0, 1
 """What is sent to a bucket, as the second item of a key: ids of nodes, and ids that a piece asks for."""
-LEFT_OUT, NUMBERS, CREATED = 0, 1, 2
-"""What is sent to a piece, as the second item of a key: rows to leave out; numbers of its nodes; ids of created
-nodes."""
-SOURCE, TARGET, REPEATED = 0, 1, 2
-"""What is sent to a piece of edges: positions of sources and of targets; rows to leave out."""
+LEFT_OUT, PARTS, CREATED, DEGREES = 0, 1, 2, 3
+"""What is sent to a piece, as the second item of a key: rows to leave out; partitions of its nodes; ids of created
+nodes; degrees."""
+SOURCE, TARGET, REPEATED, NEGATIVES = 0, 1, 2, 3
+"""What is sent to a piece of edges: positions of sources and of targets; rows to leave out; hard negatives with their
+positions."""
 Columns = Mapping[str, np.ndarray | pa.Array]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,14 +12,18 @@ from gconstruct.encoding import TableState
 from gconstruct.engines.spark.blobs import SOURCE, TARGET
 from gconstruct.engines.spark.build_nodes import NodeBuild, Places, fit
 from gconstruct.engines.spark.cluster import Cluster
+from gconstruct.engines.spark.count_degrees import EdgeDegrees
+from gconstruct.engines.spark.degrees import End
 from gconstruct.engines.spark.edges import EdgeRows, EdgeStages
 from gconstruct.engines.spark.ends import EndStages
 from gconstruct.engines.spark.files import BothDirections, EdgeFiles, GraphFolder, Written
+from gconstruct.engines.spark.negatives import NegativeStages
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.repeated import RepeatedEdges
 from gconstruct.engines.spark.report import Report
+from gconstruct.hard_negatives import check_unknown
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import KEPT_EXAMPLES, Example, Trace
 from gconstruct.tables.plan import TablePlan
@@ -55,6 +60,10 @@ class EdgeBuild:
         self.wanted: Rows | None = None
         """Ids that become nodes, in the buckets of all node types"""
         self.repeated = 0
+        self.unknown_negatives = 0
+        """Hard negatives that are no node"""
+        self.with_negatives = 0
+        """Edges with hard negatives that are nodes"""
         self._cluster, self._receivers, self._ends = cluster, receivers, ends
         may_create = tuple(not end.has_table or config.on_unknown_node == "create" for end in ends)
         table = WorkTable.of(plan)
@@ -64,6 +73,7 @@ class EdgeBuild:
         self._stages = EdgeStages(stages, Fitting(table, config, base))
         self._requests: Rows | None = None
         self._answers: Rows | None = None
+        self._negatives: Rows | None = None
         self._left_out: Rows | None = None
         self.state: TableState | None = None
 
@@ -97,7 +107,7 @@ class EdgeBuild:
         assert self._requests is not None
         of_ends = dict.fromkeys(end.name for end in self._ends)
         asked = self._cluster.together(*(indexes[name] for name in of_ends), self._requests)
-        starts = (self._ends[SOURCE].numbering().starts, self._ends[TARGET].numbering().starts)
+        starts = (self._ends[SOURCE].starts, self._ends[TARGET].starts)
         found = self._cluster.run(asked, partial(self._stages.ends.answer, starts))
         self._answers = self._cluster.send(found, self._stages.ends.table.pieces)
         return self._cluster.report(self._answers)
@@ -173,6 +183,23 @@ class EdgeBuild:
         """What the attributes need to know of all rows."""
         self.state = fit(self._cluster, self._stages.fitting, self._stages.fit, self._sent(), problems)
 
+    def find_negatives(self, indexes: dict[str, Rows]) -> None:
+        """Look up hard negatives, once the numbers of all nodes are final."""
+        if self.config.hard_negatives is None:
+            return
+        target = self._ends[TARGET]
+        stages = NegativeStages(self._stages.ends, target.index_type)
+        asked = self._cluster.send(self._cluster.over(stages.ends.table.pieces, stages.ask), self._receivers)
+        together = self._cluster.together(indexes[target.name], asked)
+        answers = self._cluster.run(together, partial(stages.answer, target.starts))
+        self._negatives = self._cluster.send(answers, stages.ends.table.pieces)
+
+    def degrees(self, counted: tuple[End, ...], starts: Sequence[int]) -> Rows | None:
+        """What its pieces send to the nodes of a type, see EdgeDegrees; None: nothing."""
+        assert self.state is not None
+        stages = EdgeDegrees.of(self._stages, self.state, counted, starts)
+        return None if stages is None else self._cluster.run(self._sent(), stages.send)
+
     def write(
         self, folder: GraphFolder, files: dict[EdgeType, tuple[str, ...]], problems: Problems, trace: Trace
     ) -> dict[EdgeType, list[Written]]:
@@ -180,18 +207,28 @@ class EdgeBuild:
         assert self.state is not None
         numberings = (self._ends[SOURCE].numbering(), self._ends[TARGET].numbering())
         both = BothDirections(tuple(self._edge_files(folder, files, numberings)))
-        rows = EdgeRows(self._stages, self.state, numberings, len(both.directions), self.rows)
-        sent = self._cluster.send(self._cluster.run(self._sent(), rows.send), both.receivers, in_order=True)
+        has_negatives = self._negatives is not None
+        rows = EdgeRows(self._stages, self.state, numberings, len(both.directions), self.rows, has_negatives)
+        told = self._sent() if self._negatives is None else self._cluster.together(self._sent(), self._negatives)
+        sent = self._cluster.send(self._cluster.run(told, rows.send), both.receivers, in_order=True)
         written = self._cluster.collect(self._cluster.run(sent, both.write))
         report: Report = written.pop()
         problems.add_all(report.problems)
         if len(report.problems):
             return {}
+        self._check_negatives(report)
         trace.merge(report.trace)
         count = len(written) // len(both.directions)
         self.repeated = sum(file.repeated for file in written[:count])
         self._describe(report)
         return dict(zip(self._types(), [written[:count], written[count:]], strict=False))
+
+    def _check_negatives(self, report: Report) -> None:
+        self.unknown_negatives = report.counts["unknown negatives"]
+        self.with_negatives = report.counts["with negatives"]
+        if self.unknown_negatives:
+            key = self._stages.ends.table.plan.key
+            check_unknown(self.config, key, self.unknown_negatives, report.notes[0])
 
     def _types(self) -> list[EdgeType]:
         edge = self.config
@@ -218,9 +255,10 @@ class EdgeBuild:
             labels=attributes.labels,
             split_counts=attributes.split_counts,
             fitted_split=attributes.fitted_split,
+            hard_negatives=0 if self.config.hard_negatives is None else self.config.hard_negatives.count,
             reverse=self.config.reverse_type,
         )
         self.schemas[schema.edge_type] = schema
         if self.config.reverse_type is not None:
             ends = {"edge_type": self.config.reverse_type, "reverse": self.config.edge_type, "is_reverse": True}
-            self.schemas[self.config.reverse_type] = schema.model_copy(update=ends)
+            self.schemas[self.config.reverse_type] = schema.model_copy(update={**ends, "hard_negatives": 0})

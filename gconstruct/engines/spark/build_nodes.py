@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from gconstruct import rules
 from gconstruct.attributes import Attributes
-from gconstruct.encoding import TableState
+from gconstruct.encoding import Encoded, TableState
 from gconstruct.engines.spark.cluster import Cluster, Stage
 from gconstruct.engines.spark.created import CreatedStages, RangeStages, ranges_of
+from gconstruct.engines.spark.degrees import DegreeColumns, merged_moments
 from gconstruct.engines.spark.files import GraphFolder, NodeFiles, Written
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages
 from gconstruct.engines.spark.nodes import Fitting, NodeRows, NodeStages
 from gconstruct.engines.spark.numbering import Numbering
+from gconstruct.engines.spark.parts import assign
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import EXAMPLES, Problems
 from gconstruct.report.trace import KEPT_EXAMPLES, Example, Trace
 from gconstruct.tables.plan import ColumnPlan, TablePlan
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.partitioners import SeededPartitions
 from graphstorm_like.graph.schema import NodeTypeSchema
 
 if TYPE_CHECKING:
+    from gconstruct.engines.spark.build_edges import EdgeBuild
     from gconstruct.engines.spark.cluster import Rows
 
 
@@ -42,9 +46,12 @@ class NodeBuild:
         buckets: Buckets,
         receivers: int,
         is_open: bool,
+        degrees: DegreeColumns | None = None,
     ) -> None:
-        """plans: of its table, if it has one, and of its ids. receivers: buckets of all node types."""
+        """plans: of its table, if it has one, and of its ids. receivers: buckets of all node types. degrees: features
+        that its edges give."""
         self.name, self.is_open = name, is_open
+        self.degrees = degrees
         plan, self._id_plan = plans
         self.state: TableState | None = None
         self.schema: NodeTypeSchema | None = None
@@ -60,6 +67,9 @@ class NodeBuild:
         self._ids: Rows | None = None
         self._left_out: Rows | None = None
         self._created: Rows | None = None
+        self._degrees: Rows | None = None
+        self._parts: tuple[Rows, np.ndarray] | None = None
+        """Partitions of its nodes, sent to their pieces, and how many of each piece are in each"""
         self._written_as_text = False
         if plan is not None:
             node, table = config.nodes[name], WorkTable.of(plan)
@@ -82,6 +92,21 @@ class NodeBuild:
         """Of a type that has one."""
         assert self._stages is not None
         return self._stages.ids.table
+
+    @property
+    def waits(self) -> bool:
+        """Whether its rows depend on edges: it is written after all edges are known."""
+        return self.is_open or self.degrees is not None
+
+    @property
+    def index_type(self) -> pa.DataType:
+        """Of ids in the index"""
+        return self._id_plan.type
+
+    @property
+    def starts(self) -> list[int]:
+        """pieces + 1: nodes before each piece, in the order of the table"""
+        return self.numbering(in_table=True).starts
 
     @property
     def in_table(self) -> int:
@@ -178,10 +203,31 @@ class NodeBuild:
 
     def numbering(self, *, in_table: bool = False) -> Numbering:
         """The numbers of its nodes. in_table: in the order of the table, without partitions."""
-        partitions = self._config.partitions
-        count = 1 if in_table else partitions.count
-        seed = partitions.seed if isinstance(partitions, SeededPartitions) else 0  # of one partition it does not matter
-        return Numbering(self.name, tuple(self._config.nodes), tuple(self._rows), count, seed)
+        table = Numbering(tuple(self._rows))
+        if in_table or self._config.partitions.count == 1:
+            return table
+        if self._parts is None:
+            rows, told = self._node_rows(table), self._sent(table)
+            self._parts = assign(self._cluster, self._config, self.name, self.described(Encoded()), rows, told)
+        return Numbering(table.rows, self._parts[1])
+
+    def described(self, counts: Encoded) -> NodeTypeSchema:
+        """What the manifest says of it. counts: of all pieces"""
+        attributes = Attributes()
+        if self._stages is not None and self.state is not None:
+            attributes = self._stages.fitting.encoder.describe(self.state, counts)
+        features = dict(attributes.features)
+        if self.degrees is not None and self.degrees.states:
+            features |= self.degrees.schemas()
+        in_order = [name for name in self._config.nodes[self.name].features if name in features]
+        return NodeTypeSchema(
+            count=self.count,
+            id_type="int64" if pa.types.is_int64(self._id_type) else "string",
+            features={name: features[name] for name in in_order},
+            text=attributes.text,
+            image=attributes.image,
+            labels=attributes.labels,
+        )
 
     def index(self, numbering: Numbering) -> Rows:
         """Ids and numbers (or rows, from which numbers follow) in the buckets of all node types."""
@@ -194,19 +240,38 @@ class NodeBuild:
         """What each piece and range has to know of its own rows."""
         slots = len(numbering.rows)
         rows = [pairs for pairs in (self._left_out, self._created) if pairs is not None]
-        if numbering.partitions > 1:
-            rows.append(self._cluster.over(1, numbering.send))
-        if not rows:
-            return self._cluster.empty(slots)
-        return self._cluster.together(*(self._cluster.send(pairs, slots) for pairs in rows))
+        sent = [self._cluster.send(pairs, slots) for pairs in rows]
+        if numbering.partitions > 1 and self._parts is not None:
+            sent.append(self._parts[0])
+        if self._degrees is not None:
+            sent.append(self._degrees)
+        return self._cluster.together(*sent) if sent else self._cluster.empty(slots)
 
     def _node_rows(self, numbering: Numbering) -> NodeRows:
-        id_type = self._id_plan.type
-        if not numbering.count:
-            id_type = pa.large_string()
-        elif self._id_plan.untyped and not self._written_as_text:
-            id_type = pa.int64()
-        return NodeRows(self._stages, numbering, self._buckets, self._id_plan.type, id_type, self.state)
+        degrees = None if self._degrees is None else self.degrees
+        plan_type = self._id_plan.type
+        return NodeRows(self._stages, numbering, self._buckets, plan_type, self._id_type, self.state, degrees)
+
+    @property
+    def _id_type(self) -> pa.DataType:
+        """Of ids as they are written"""
+        if not self.count:
+            return pa.large_string()
+        return pa.int64() if self._id_plan.untyped and not self._written_as_text else self._id_plan.type
+
+    def count_degrees(self, edges: Iterable[EdgeBuild]) -> None:
+        """Add up what the edges, whose ends are known, send to its nodes; fit what is made of it."""
+        if self.degrees is None:
+            return
+        starts, rows = self.starts, tuple(self._rows)
+        sent = [pairs for edge in edges if (pairs := edge.degrees(self.degrees.counted, starts)) is not None]
+        self._degrees = self._cluster.together(*(self._cluster.send(pairs, len(rows)) for pairs in sent))
+        if self.degrees.states:
+            return
+        moments = self._cluster.run(self._degrees, partial(self.degrees.fit, rows))
+        merged, _ = self._cluster.merged(moments, len(rows), merged_moments)
+        (of_all,) = self._cluster.collect(merged)
+        self.degrees = replace(self.degrees, states=self.degrees.states_of(of_all))
 
     # ------------------------------------------------------------------------------------------------- files
 
@@ -221,18 +286,8 @@ class NodeBuild:
         if len(report.problems):
             return []
         trace.merge(report.trace)
-        attributes = Attributes()
-        if self._stages is not None and self.state is not None:
-            attributes = self._stages.fitting.encoder.describe(self.state, report.encoded)
-        self.lost_splits = attributes.lost_splits
-        self.schema = NodeTypeSchema(
-            count=numbering.count,
-            id_type="int64" if pa.types.is_int64(rows.id_type) else "string",
-            features=attributes.features,
-            text=attributes.text,
-            image=attributes.image,
-            labels=attributes.labels,
-        )
+        self.schema = self.described(report.encoded)
+        self.lost_splits = {label: lost for label, lost in report.encoded.lost_splits.items() if lost}
         return written
 
 

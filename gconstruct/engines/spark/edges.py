@@ -7,22 +7,23 @@ Every partition of an edge type holds the edges into its nodes. The reverse edge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from gconstruct.csc import position_dtype
-from gconstruct.encoding import TableState
+from gconstruct.encoding import Encoded, TableState
 from gconstruct.encoding.splits import hashed_ids
 from gconstruct.engines.spark.blobs import ORDER, REPEATED, ROWS, SOURCE, TARGET, batch_of, pack, slices, split, unpack
 from gconstruct.engines.spark.cluster import LAST, Pair
 from gconstruct.engines.spark.ends import EndStages
+from gconstruct.engines.spark.negatives import answered
 from gconstruct.engines.spark.nodes import Fitting
 from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.report import Report
 from gconstruct.tables.table import Table
-from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
+from graphstorm_like.graph.schema import HARD_NEGATIVES_COLUMN, SOURCE_COLUMN, TARGET_COLUMN
 
 RANGE_ROWS = 1_000_000
 """About the edges of a range of targets, which one task sorts at a time"""
@@ -44,6 +45,8 @@ class EdgeStages:
 
     ends: EndStages
     fitting: Fitting
+    columns: tuple[str, ...] | None = None
+    """Those of the table that are read; None: all"""
 
     def fit(self, piece: int, incoming: Iterator[Pair]) -> Iterator[Pair]:
         """(piece,) -> statistics"""
@@ -55,9 +58,9 @@ class EdgeStages:
             yield (piece,), self.fitting.encoder.fit(known.table, report.problems)
         yield (LAST, piece), report
 
-    def known(self, piece: int, incoming: Iterator[Pair], report: Report) -> KnownEdges | None:
+    def known(self, piece: int, incoming: Iterable[Pair], report: Report) -> KnownEdges | None:
         """The edges of a piece that stay; incoming: what the buckets answered. None: the report says what is wrong."""
-        table = self.ends.table.read(piece, report.problems)
+        table = self.ends.table.read(piece, report.problems, self.columns)
         if table is None:
             return None
         for name in table.data.schema.names:
@@ -90,6 +93,8 @@ class EdgeRows:
     """2 with a reverse type"""
     rows: int
     """Of the table"""
+    has_negatives: bool = False
+    """Whether hard negatives were asked for."""
 
     @property
     def partitions(self) -> int:
@@ -105,13 +110,13 @@ class EdgeRows:
         """(direction * partitions + partition, range, piece, slice) -> rows with the order of their sources."""
         if piece == self.stages.ends.table.pieces:  # the receiver of reports
             return
-        report = Report()
-        known = self.stages.known(piece, incoming, report)
+        report, sent = Report(), list(incoming)
+        known = self.stages.known(piece, sent, report)
         if known is not None:
-            yield from self._send_known(piece, known, report)
+            yield from self._send_known(piece, known, sent, report)
         yield (LAST, piece), report
 
-    def _send_known(self, piece: int, known: KnownEdges, report: Report) -> Iterator[Pair]:
+    def _send_known(self, piece: int, known: KnownEdges, sent: list[Pair], report: Report) -> Iterator[Pair]:
         table, config = known.table, self.stages.ends.config
         encoder = self.stages.fitting.encoder
         encoded = encoder.apply(table, self.state, lambda: hashed_ids(table, config), report.problems)
@@ -120,6 +125,7 @@ class EdgeRows:
         report.encoded.count(encoded)
         report.by_piece[piece] = len(table)
         dtype = position_dtype(*(numbering.count for numbering in self.numberings))
+        negatives = self._negatives(encoded, sent, report)
         for direction in range(self.directions):
             source, target = (SOURCE, TARGET) if direction == 0 else (TARGET, SOURCE)
             batch = batch_of(
@@ -128,6 +134,7 @@ class EdgeRows:
                     TARGET_COLUMN: known.positions[target].astype(dtype),
                     ORDER: known.order[source],
                     **encoded.columns,
+                    **(negatives if direction == 0 else {}),
                 }
             )
             first = direction * self.partitions
@@ -138,6 +145,19 @@ class EdgeRows:
                 partition, of_range = divmod(number, self.ranges)
                 for part, blob in enumerate(slices(rows)):
                     yield (first + partition, of_range, piece, part), pack(blob)
+
+    def _negatives(self, encoded: Encoded, sent: list[Pair], report: Report) -> dict[str, np.ndarray]:
+        """Their positions, which reverse edges do not have. Notes: ids that no node has, one a piece."""
+        if not self.has_negatives:
+            return {}
+        known = answered(sent, self.numberings[TARGET].count)
+        config = self.stages.ends.config
+        positions, unknown, example = known.positions(encoded.columns.pop(HARD_NEGATIVES_COLUMN), config)
+        report.counts["unknown negatives"] = unknown
+        report.counts["with negatives"] = int(np.count_nonzero((positions >= 0).any(axis=1)))
+        if example is not None:
+            report.notes.append(example)
+        return {HARD_NEGATIVES_COLUMN: positions}
 
     def _ranges_of(self, positions: np.ndarray, numbering: Numbering) -> np.ndarray:
         """int64 (n): partition * ranges + range of each target."""

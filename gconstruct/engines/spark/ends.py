@@ -133,7 +133,7 @@ class EndStages:
             batch = unpack(blob)
             if kind == INDEX:
                 assert not waiting, "the index comes first"
-                index.append(_numbered(batch, starts[self._side_of(bucket)], rest[0]))
+                index.append(numbered(batch, starts[self._side_of(bucket)], rest[0]))
                 continue
             waiting.append((rest[0], rest[1], batch.column(IDS)))
             asked += batch.num_rows
@@ -157,7 +157,7 @@ class EndStages:
         if not requests:
             return
         ids = pa.concat_arrays([asked for _, _, asked in requests])
-        found, start = _in_index(ids, index), 0
+        found, start = in_index(ids, index), 0
         for piece, side, asked in requests:
             rows = slice(start, start + len(asked))
             positions = found.positions[rows]
@@ -233,7 +233,8 @@ class EndStages:
             report.notes.append((side, *ends.table.place(row), ends.uniques[side][int(codes[row])].as_py()))
 
 
-def _in_index(ids: pa.Array, index: list[pa.RecordBatch]) -> Found:
+def in_index(ids: pa.Array, index: list[pa.RecordBatch]) -> Found:
+    """What the parts of a bucket's index know of some ids."""
     if not index:
         return Found(np.full(len(ids), -1, np.int64), np.full(len(ids), -1, np.int64))
     whole = joined(index)
@@ -242,7 +243,7 @@ def _in_index(ids: pa.Array, index: list[pa.RecordBatch]) -> Found:
     return Found(positions[rows], order[rows])
 
 
-def _numbered(batch: pa.RecordBatch, starts: Sequence[int], piece: int) -> pa.RecordBatch:
+def numbered(batch: pa.RecordBatch, starts: Sequence[int], piece: int) -> pa.RecordBatch:
     """Ids with their numbers: those of rows of a piece follow from the nodes before it."""
     if POSITIONS in batch.schema.names:
         return batch

@@ -9,27 +9,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gconstruct.encoding import Encoded
 from gconstruct.engines.base import Progress
 from gconstruct.engines.spark.build_edges import EdgeBuild
 from gconstruct.engines.spark.build_nodes import NodeBuild
 from gconstruct.engines.spark.cluster import Cluster
+from gconstruct.engines.spark.degrees import degrees_of, is_degree
 from gconstruct.engines.spark.files import GraphFolder, Written
 from gconstruct.engines.spark.ids import Buckets
+from gconstruct.engines.spark.parts import is_of_rows
 from gconstruct.engines.spark.session import spark_context
 from gconstruct.engines.spark.shared_folder import check_shared
 from gconstruct.known import KnownGraph, known_graph
 from gconstruct.manifest import Construction
+from gconstruct.partitioners.base import PARTITIONERS
+from gconstruct.partitioners.columns import ColumnPartitioner, check_by
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Trace
-from gconstruct.structure.add import structure_features
+from gconstruct.structure.add import known_states, structure_features
 from gconstruct.tables.plan import ColumnPlan, TablePlan, plan_tables
 from gconstruct.write import file_names
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
-from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import PartitionSchema
+
+if TYPE_CHECKING:
+    from gconstruct.engines.spark.cluster import Rows
 
 BUCKET_BYTES = 128 << 20
 """Size of the tables for which a node type gets one bucket of ids"""
@@ -107,6 +115,7 @@ class _Build:
         self._dropped: dict[str, int] = {}
         buckets = _buckets(config, node_plans, edge_plans, cluster.parallelism)
         self._receivers = sum(of_type.count for of_type in buckets.values())
+        known = known_states(config)
         opens = {name for edge in config.edges for name in _opened_by(edge, node_plans)}
         self._nodes = {
             name: NodeBuild(
@@ -117,6 +126,7 @@ class _Build:
                 buckets[name],
                 self._receivers,
                 name in opens or name not in node_plans,
+                degrees_of(config, name, known),
             )
             for name in config.nodes
         }
@@ -135,6 +145,7 @@ class _Build:
                 self._read_nodes(node)
                 step.rows = node.count
         self._problems.raise_if_any()
+        self._check_by()
         edges = self._read_edges()
         self._problems.raise_if_any()
         for edge in edges:
@@ -152,12 +163,19 @@ class _Build:
         node.fit(self._problems)
         if self._problems:
             return
-        if not node.is_open:
+        if not node.waits:
             self._write_nodes(node)
         self._say(
             f"{node.name}: {counted(node.in_table, 'node')} from {counted(len(node.table.plan.files), 'file')} "
             f"({time.perf_counter() - started:.1f} s)" + _listed_counts(node.dropped)
         )
+
+    def _check_by(self) -> None:
+        """Whether the columns are there that partitions go by: the widths of features are known now."""
+        partitions = self._config.partitions
+        method = PARTITIONERS.of(partitions)(partitions)
+        if partitions.count > 1 and isinstance(method, ColumnPartitioner):
+            check_by({name: node.described(Encoded()) for name, node in self._nodes.items()}, method.by)
 
     def _write_nodes(self, node: NodeBuild) -> None:
         files = self._files(f"nodes/{self._node_files[node.name,]}")
@@ -166,6 +184,8 @@ class _Build:
         self._trace.created(f"nodes.{node.name}", node.count - node.in_table)
         if node.is_open:
             self._say(f"{node.name}: {counted(node.count - node.in_table, 'node')} added from edges")
+        if node.degrees is not None:
+            self._say(f"{node.name}: {', '.join(node.degrees.features)} from edges")
 
     def _files(self, file: str) -> tuple[str, ...]:
         return tuple(f"part-{partition}/{file}" for partition in range(self._config.partitions.count))
@@ -189,21 +209,33 @@ class _Build:
                         edge.fit(self._problems)
                 step.rows = edge.rows
             edges.append(edge)
-        if self._problems:
-            return edges
+        if not self._problems:
+            self._number_created(edges, indexes)
+            self._write_waiting(edges)
+        return edges
+
+    def _number_created(self, edges: Sequence[EdgeBuild], indexes: dict[str, Rows]) -> None:
+        """Number the nodes that edges add; then all ends of edges have their final numbers."""
         for node in self._nodes.values():
             if node.is_open:
-                with self._trace.step(f"nodes.{node.name}: number and write") as step:
+                with self._trace.step(f"nodes.{node.name}: number") as step:
                     wanted = [edge.wanted for edge in edges if edge.wanted is not None]
                     if wanted:
                         node.create(self._cluster.together(*wanted))
                     indexes[node.name] = node.index(node.numbering())
-                    self._write_nodes(node)
                     step.rows = node.count
         for edge in edges:
             if edge.is_open:
                 edge.find(indexes)
-        return edges
+            edge.find_negatives(indexes)
+
+    def _write_waiting(self, edges: Sequence[EdgeBuild]) -> None:
+        for node in self._nodes.values():
+            if node.waits:
+                with self._trace.step(f"nodes.{node.name}: write") as step:
+                    node.count_degrees(edges)
+                    self._write_nodes(node)
+                    step.rows = node.count
 
     def _write_edges(self, edge: EdgeBuild) -> None:
         started = time.perf_counter()
@@ -211,11 +243,15 @@ class _Build:
         for edge_type, written in edge.write(self._folder, files, self._problems, self._trace).items():
             self._written[edge_name(edge_type)] = written
         self._count_dropped(edge.key, edge.dropped, edge.lost_splits)
+        if edge.unknown_negatives:
+            self._dropped[f"{edge.key}.hard_negatives: unknown node"] = edge.unknown_negatives
         seconds = time.perf_counter() - started
         self._say(
             f"{edge_name(edge.config.edge_type)}: {counted(edge.rows, 'edge')} from {counted(edge.files, 'file')} "
             f"({seconds:.1f} s)" + _listed_counts({**edge.dropped, "repeated (kept)": edge.repeated})
         )
+        if edge.config.hard_negatives is not None:
+            self._say(f"{edge_name(edge.config.edge_type)}: {counted(edge.with_negatives, 'edge')} with hard negatives")
 
     def _count_dropped(self, what: str, dropped: Mapping[str, int], lost_splits: Mapping[str, int]) -> None:
         for reason, count in dropped.items():
@@ -265,30 +301,32 @@ def in_store(config: GraphConfig) -> bool:
 def needs_one_machine(config: GraphConfig) -> Iterator[str]:
     """What executors cannot do with pieces of tables."""
     partitions = config.partitions
-    several = "a URL" if in_store(config) else "several partitions"
-    if partitions.count > 1 and not isinstance(partitions, RandomPartitions):
+    whole = "Construct one partition in a local folder, and divide it on one machine: gsl partition"
+    if partitions.count > 1 and not is_of_rows(partitions):
         yield (
-            f"graph.partitions.method: must be random with graph.engine: spark (got {partitions.method!r}). Leave "
-            "graph.partitions out, and partition the graph folder on one machine: gsl partition --method "
-            f"{partitions.method}"
+            f"graph.partitions.method: must be random, hash or range with graph.engine: spark (got "
+            f"{partitions.method!r}, which looks at all edges). {whole} --method {partitions.method}"
         )
-    local_whole = partitions.count == 1 and not in_store(config)  # others add to the folder afterwards
-    for name, features in [] if local_whole else structure_features(config).items():
-        yield (
-            f"graph.nodes.{name}.features: must be made of columns with graph.engine: spark and {several} "
-            f"(got {', '.join(features)}). Construct one partition in a local folder, and run: gsl partition"
-        )
-    for edge in [] if local_whole else config.edges:
-        if edge.hard_negatives is not None:
+    by = getattr(partitions, "by", ())
+    wanted = {by} if isinstance(by, str) else set(by.values() if isinstance(by, dict) else ())
+    for name, features in structure_features(config).items():
+        others = [feature for feature, of_edges in features.items() if not is_degree(of_edges)]
+        if others and (partitions.count > 1 or in_store(config)):
+            several = "a URL" if in_store(config) else "several partitions"
             yield (
-                f"graph.edges.{edge_name(edge.edge_type)}.hard_negatives: must be left out with graph.engine: spark "
-                f"and {several} (got column {edge.hard_negatives.column!r}). Construct one partition in a local "
-                "folder, and run: gsl partition"
+                f"graph.nodes.{name}.features: must be made of columns or degrees with graph.engine: spark and "
+                f"{several} (got {', '.join(others)}, for which all edges must be in one place). {whole}"
+            )
+        if partitions.count > 1 and not wanted.isdisjoint(features):
+            yield (
+                f"graph.partitions.by: must be a column of tables with graph.engine: spark (got "
+                f"{', '.join(sorted(wanted.intersection(features)))}, which edges give). {whole} --method "
+                f"{partitions.method}"
             )
     if config.add_to is not None:
         yield (
-            f"graph.add_to: must be left out with graph.engine: spark (got {config.add_to!r}). Set graph.engine: "
-            "arrow, or construct a graph of its own with graph.like"
+            f"graph.add_to: must be left out with graph.engine: spark, whose executors read tables, not graph folders "
+            f"(got {config.add_to!r}). Set graph.engine: arrow, or construct a graph of its own with graph.like"
         )
 
 

@@ -21,7 +21,7 @@ from gconstruct.csc import sorted_ends
 from gconstruct.engines.spark.blobs import ORDER, joined, unpack
 from gconstruct.engines.spark.cluster import Pair, merged_reports
 from gconstruct.spill.columns import ColumnsWriter
-from gconstruct.stores import store_errors, store_of
+from gconstruct.stores import store_errors, upload
 from gconstruct.write import write_columns
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import file_hash
@@ -70,9 +70,7 @@ class GraphFolder:
         mark = file_hash(written)
         if self.is_url:
             with store_errors():
-                fs, path = store_of(f"{self.path.rstrip('/')}/{file}")
-                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-                fs.put_file(str(written), path)
+                upload(str(written), f"{self.path.rstrip('/')}/{file}")
             written.unlink()
         return mark
 

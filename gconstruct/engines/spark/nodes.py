@@ -6,7 +6,8 @@ pieces --statistics--> one state     pieces --rows--> partitions
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,14 +17,16 @@ from gconstruct.encoding import TableEncoder, TableState
 from gconstruct.encoding.table import Statistics
 from gconstruct.engines.spark.blobs import CREATED, IDS, Columns, batch_of, by_order, joined, pack, slices, split
 from gconstruct.engines.spark.cluster import LAST, Pair
+from gconstruct.engines.spark.degrees import DegreeColumns
 from gconstruct.engines.spark.ids import Buckets, NodeIdStages, indexed
 from gconstruct.engines.spark.numbering import Numbering
 from gconstruct.engines.spark.pieces import WorkTable
 from gconstruct.engines.spark.report import Report
 from gconstruct.problems import Problems
+from gconstruct.tables.needs import edge_needs, node_needs
 from gconstruct.tables.table import Table
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
-from graphstorm_like.graph.schema import ID_COLUMN
+from graphstorm_like.graph.schema import ID_COLUMN, feature_column, label_column, text_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,22 @@ class Fitting:
     def encoder(self) -> TableEncoder:
         """Of the table."""
         return TableEncoder(self.config, self.table.plan.key, self.base, self.known)
+
+    def only(self, column: str) -> tuple[Fitting, list[str]]:
+        """The attribute with this column of the graph folder (an edge's split stays too), and the columns that it
+        reads."""
+        of_names = {"features": feature_column, "text": text_column, "labels": label_column}
+        chosen: dict[str, Any] = {}
+        for field, column_of in of_names.items():
+            named = getattr(self.config, field).items()
+            chosen[field] = {name: value for name, value in named if column_of(name) == column}
+        if isinstance(self.config, NodeConfig):
+            node = self.config.model_copy(update={**chosen, "image": {}})
+            needs = node_needs(self.table.plan.key, node)
+            return replace(self, config=node), [need.column for need in needs]
+        edge = self.config.model_copy(update={**chosen, "hard_negatives": None})
+        needs = edge_needs(self.table.plan.key, edge)
+        return replace(self, config=edge), [need.column for need in needs]
 
     def merge(self, first: Statistics, second: Statistics) -> Statistics:
         """Statistics of both."""
@@ -89,6 +108,9 @@ class NodeRows:
     id_type: pa.DataType
     """As they are written"""
     state: TableState | None = None
+    degrees: DegreeColumns | None = None
+    columns: tuple[str, ...] | None = None
+    """Those of the table that are read; None: all"""
 
     @property
     def pieces(self) -> int:
@@ -114,9 +136,8 @@ class NodeRows:
         if piece == len(self.numbering.rows):  # the receiver of reports
             return
         report, sent = Report(), list(incoming)
-        columns = self._of_table(piece, sent, report) if piece < self.pieces else self._created(sent, report)
-        if columns is not None:
-            batch = batch_of(columns)
+        batch = self.batch(piece, sent, report)
+        if batch is not None:
             if piece == 0:  # so that files without a row have columns too
                 for partition in range(self.numbering.partitions):
                     yield (partition, -1, 0), pack(batch.slice(0, 0))
@@ -126,11 +147,28 @@ class NodeRows:
                     yield (partition, piece, number), pack(part)
         yield (LAST, piece), report
 
+    def batch(self, piece: int, sent: list[Pair], report: Report) -> pa.RecordBatch | None:
+        """The rows of a piece as they are written; None: the report says what is wrong."""
+        columns = self._of_table(piece, sent, report) if piece < self.pieces else self._created(sent, report)
+        if columns is None:
+            return None
+        of_edges = {} if self.degrees is None else self.degrees.columns(self.numbering.rows[piece], sent)
+        return batch_of({**columns, **of_edges})
+
+    def only(self, column: str) -> NodeRows:
+        """The same rows with the id and one column of the graph folder."""
+        if self.stages is None or self.state is None:
+            return self
+        fitting, columns = self.stages.fitting.only(column)
+        kept = {name: of for name, of in self.state.features.items() if feature_column(name) == column}
+        stages, state = replace(self.stages, fitting=fitting), replace(self.state, features=kept)
+        return replace(self, stages=stages, state=state, columns=tuple(columns))
+
     def _of_table(self, piece: int, sent: list[Pair], report: Report) -> Columns | None:
         assert self.stages is not None
         assert self.state is not None
         ids = self.stages.ids
-        table = ids.table.read(piece, report.problems)
+        table = ids.table.read(piece, report.problems, self.columns)
         if table is None:
             return None
         for name in table.data.schema.names:

@@ -1,33 +1,29 @@
-"""Which node gets which number: in the order of its table, or, of several partitions, partition after partition.
-
-One task makes the random assignment of a node type, the same as that of `gsl partition`, and sends each piece the
-numbers of its rows. Its memory: 24 bytes per node of the type.
-"""
+"""Which node gets which number: in the order of its table, or, of several partitions, partition after partition, and in
+the order of its table within each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from gconstruct.engines.spark.blobs import NUMBERS, POSITIONS, by_order, pack, slices
+from gconstruct.engines.spark.blobs import PARTS, by_order
 from gconstruct.engines.spark.cluster import Pair
-from gconstruct.partitioners.random import at_random
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Numbering:
     """The numbers of the nodes of one type: of the pieces of its table, then of the ranges of created nodes."""
 
-    name: str
-    names: tuple[str, ...]
-    """All node types"""
     rows: tuple[int, ...]
     """Nodes of each piece and range"""
-    partitions: int
-    seed: int
+    by_partition: np.ndarray | None = None
+    """int64 (pieces, partitions): nodes of each piece in each partition; None: there is one partition."""
+
+    @property
+    def partitions(self) -> int:
+        """Of the graph"""
+        return 1 if self.by_partition is None else int(self.by_partition.shape[1])
 
     @property
     def count(self) -> int:
@@ -41,42 +37,32 @@ class Numbering:
 
     @property
     def partition_starts(self) -> list[int]:
-        """partitions + 1: the first number of each partition. Random partitions differ by at most one node, and which
-        ones are larger shows in the assignment of as many nodes as there are partitions."""
-        if self.partitions == 1:
+        """partitions + 1: the first number of each partition."""
+        if self.by_partition is None:
             return [0, self.count]
-        whole, rest = divmod(self.count, self.partitions)
-        larger = np.bincount(self._assignment_of_first(rest), minlength=self.partitions)
-        sizes = whole + larger
-        return [0, *np.cumsum(sizes).tolist()]
-
-    def _assignment_of_first(self, count: int) -> np.ndarray:
-        return at_random({name: count if name == self.name else 0 for name in self.names}, self.partitions, self.seed)[
-            self.name
-        ]
-
-    def send(self, _: int, __: Iterator[Pair]) -> Iterator[Pair]:
-        """(piece, NUMBERS, slice) -> the new numbers of its rows."""
-        parts = self._assignment_of_first(self.count)
-        old = np.argsort(parts, kind="stable")
-        del parts
-        new = np.empty(len(old), np.int64)
-        new[old] = np.arange(len(old))
-        del old
-        for piece, start in enumerate(self.starts[:-1]):
-            batch = pa.record_batch([pa.array(new[start : start + self.rows[piece]])], names=[POSITIONS])
-            for number, part in enumerate(slices(batch)):
-                yield (piece, NUMBERS, number), pack(part)
+        return [0, *np.cumsum(self.by_partition.sum(axis=0)).tolist()]
 
     def of_piece(self, piece: int, incoming: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
-        """int64 (rows of the piece) twice: the numbers of its nodes, and their numbers in the order of the table."""
+        """int64 (rows of the piece) twice: the numbers of its nodes, and their numbers in the order of the table.
+        incoming: also the partitions of its nodes, if there are several."""
         start = self.starts[piece]
         order = np.arange(start, start + self.rows[piece])
-        if self.partitions == 1:
+        if self.by_partition is None:
             return order, order
-        batches = by_order(pair for pair in incoming if pair[0][1] == NUMBERS)
-        return np.concatenate([batch.column(POSITIONS).to_numpy() for batch in batches]), order
+        sent = by_order(pair for pair in incoming if pair[0][1] == PARTS)
+        parts = np.concatenate([np.empty(0, np.int32), *(batch.column(0).to_numpy() for batch in sent)])
+        assert len(parts) == len(order), "every node was given to a partition"
+        first = np.array(self.partition_starts[:-1]) + self.by_partition[:piece].sum(axis=0)
+        return first[parts] + _places(parts, self.by_partition[piece]), order
 
     def partition_of(self, positions: np.ndarray) -> np.ndarray:
         """int64 (n): the partition that holds each node."""
         return np.searchsorted(self.partition_starts[1:-1], positions, side="right")
+
+
+def _places(parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """int64 (n): how many earlier rows are in the same partition. counts: int64 (partitions), rows in each."""
+    order = np.argsort(parts, kind="stable")
+    places = np.empty(len(parts), np.int64)
+    places[order] = np.arange(len(parts)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places

@@ -22,6 +22,7 @@ from gconstruct.engines.spark.ship import zip_packages
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.errors import ConfigError, LaunchError, MissingExtraError
+from graphstorm_like.files import file_hash
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -37,6 +38,7 @@ _LOCAL = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 """Options of a session on this machine, unless the configuration has them."""
+_PYTHON = "spark.pyspark.python"
 _QUIET = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
 
 
@@ -52,19 +54,24 @@ def spark_context(config: SparkConfig) -> Iterator[SparkContext]:
     except ImportError:
         raise MissingExtraError("graph.engine: spark", "pyspark", "spark") from None
     existing = SparkContext._active_spark_context
+    if existing is not None:
+        _ship(existing)
+        yield existing
+        return
+    with tempfile.TemporaryDirectory(prefix="gsl-spark-") as name, _own_context(config, Path(name)) as context:
+        _ship(context)
+        yield context
+
+
+def _ship(context: SparkContext) -> None:
+    """Executors that come later fetch the files too: they are kept as long as the context. A context takes no second
+    file of the same name, so a hash of the content is part of it."""
     with tempfile.TemporaryDirectory(prefix="gsl-spark-") as name:
-        if existing is not None:
-            _ship(existing, Path(name))
-            yield existing
-            return
-        with _own_context(config, Path(name)) as context:
-            _ship(context, Path(name))
-            yield context
-
-
-def _ship(context: SparkContext, folder: Path) -> None:
-    for file in zip_packages(folder, tuple(plugin_hashes())):
-        context.addPyFile(str(file))
+        for file in zip_packages(Path(name), tuple(plugin_hashes())):
+            kept = Path(str(context._temp_dir)) / f"{file.stem}-{file_hash(file)[:12]}.zip"
+            if kept.name not in (context._python_includes or ()):
+                shutil.copyfile(file, kept)
+                context.addPyFile(str(kept))
 
 
 @contextmanager
@@ -84,8 +91,7 @@ def _own_context(config: SparkConfig, folder: Path) -> Iterator[SparkContext]:
     defaults = {"spark.master": master, "spark.app.name": "gsl construct", **_QUIET}
     if master.startswith("local"):
         defaults |= _LOCAL
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with open(folder / "java.log", "w+b") as log, _sigint_kept():
+    with open(folder / "java.log", "w+b") as log, _sigint_kept(), _python_of_executors(config, master):
         context = _start(_conf(config, defaults), log, master)
         try:
             yield context
@@ -103,6 +109,23 @@ def _conf(config: SparkConfig, defaults: dict[str, str]) -> Any:
     if defaults and config.master is not None:
         conf.set("spark.master", config.master)
     return conf
+
+
+@contextmanager
+def _python_of_executors(config: SparkConfig, master: str) -> Iterator[None]:
+    """PySpark looks for it in the environment only, and takes python3 of the PATH otherwise."""
+    chosen = config.options.get(_PYTHON, sys.executable if master.startswith("local") else None)
+    before = os.environ.get("PYSPARK_PYTHON")
+    if chosen is None or (before is not None and _PYTHON not in config.options):
+        yield
+        return
+    os.environ["PYSPARK_PYTHON"] = str(chosen)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYSPARK_PYTHON")
+        if before is not None:
+            os.environ["PYSPARK_PYTHON"] = before
 
 
 def _require_java() -> None:

@@ -120,3 +120,34 @@ def graph(suffix: str = "parquet", **options: Any) -> dict[str, Any]:
         ],
         **options,
     }
+
+
+def shop(folder: Path, ids: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Items of two files; edges of two files with hard negatives, some of which are no items, and a split; tags that
+    only edges name. Degrees of both types."""
+    folder.mkdir(exist_ok=True)
+    names = [f"i{n}" if ids == "string" else n for n in rng.permutation(60).tolist()]
+    new = "new" if ids == "string" else 999
+    for file in range(2):
+        write(folder / f"item-{file}.parquet", id=names[30 * file : 30 * file + 30], number=rng.random(30))
+        source, target = ([names[int(n)] for n in rng.random(90) ** 2 * 60] for _ in range(2))
+        lists = [[str(names[n]) for n in rng.integers(0, 60, row % 5)] for row in range(90)]
+        wrong = [[*of_row, *([str(new), "007", "9" * 19] if row % 3 else [])] for row, of_row in enumerate(lists)]
+        columns = {"source": [new, *source[1:]], "target": target, "wrong": wrong}
+        write(folder / f"link-{file}.parquet", **columns, tag=[f"tag {n}" for n in rng.integers(0, 9, 90)])
+    degrees = {"ends": {"encode": "degree"}, "all": {"encode": "degree", "total": True, "normalize": "none"}}
+    number = {"number": {"column": "number"}}
+    link = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
+    link |= {"split": SPLIT, "hard_negatives": {"column": "wrong", "count": 3}}
+    has = {"source": "item", "relation": "has", "target": "tag", "files": "link-*.parquet", "target_id": "tag"}
+    return {
+        "nodes": {
+            "item": {
+                "files": "item-*.parquet",
+                "id": "id",
+                "features": {"out": {"encode": "degree"}, **number, **degrees},
+            },
+            "tag": {"features": {"in": {"encode": "degree", "log1p": False, "dtype": "float16"}}},
+        },
+        "edges": [link, {**has, "on_unknown_node": "drop"}],
+    }

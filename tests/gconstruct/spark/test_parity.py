@@ -19,7 +19,7 @@ from graphstorm_like.errors import DataError
 from ..tables import write
 from . import samples
 from .local_cluster import use
-from .parity import build_both, config_of
+from .parity import assert_same, build_both, config_of, errors_of_both
 
 RNG = np.random.default_rng(0)
 
@@ -40,7 +40,7 @@ def test_every_split_has_a_sample() -> None:
     assert {LabelConfig.model_validate(label).split.by for label in samples.labels().values()} | {"ids"} == of_ours
 
 
-@pytest.mark.parametrize("partitions", [1, 2, 5])
+@pytest.mark.parametrize("partitions", [1, 5])
 @pytest.mark.parametrize("ids", ["string", "integer"])
 def test_a_graph_with_everything(tmp_path: Path, ids: str, partitions: int) -> None:
     samples.tables(tmp_path, ids=ids)
@@ -167,12 +167,79 @@ def test_a_column_that_names_the_relation(tmp_path: Path) -> None:
     assert manifest.dropped == {"edges.n:likes:n: unknown relation": 3}
 
 
-def test_hard_negatives_and_features_of_edges(tmp_path: Path) -> None:
+METHODS: dict[str, dict[str, Any]] = {
+    "hash": {"method": "hash", "seed": 3},
+    "hash of a class": {"method": "hash", "by": "class"},
+    "hash of a text": {"method": "hash", "by": {"item": "text"}},
+    "range": {"method": "range"},
+    "range of ids": {"method": "range", "by": "id"},
+    "range of a feature": {"method": "range", "by": {"item": "numeric_0", "tag": "id"}},
+    "range of a class": {"method": "range", "by": "class"},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "ids"), [*((method, "string") for method in METHODS), ("hash", "integer"), ("range of ids", "integer")]
+)
+def test_partition_methods_of_rows(tmp_path: Path, method: str, ids: str) -> None:
+    """Also of nodes that only edges name, with and without a table."""
+    samples.tables(tmp_path, seed=6, ids=ids)
+    new = "new" if ids == "string" else 99_999
+    write(tmp_path / "link-9.parquet", source=[new, new], target=[new] * 2, **samples.columns(RNG, 2))
+    feature, label = samples.features()["numeric_0"], samples.labels()["class"]
+    item = {"files": "item-*.parquet", "id": "id", "features": {"numeric_0": feature}, "labels": {"class": label}}
+    item["text"] = {"text": {"columns": "text"}}
+    link = {"source": "item", "relation": "link", "target": "item", "files": "link-*.parquet"}
+    edges = [{**link, "on_unknown_node": "create"}, {**samples.graph()["edges"][1], "on_unknown_node": "create"}]
+    graph = {"nodes": {"item": item, "tag": None}, "edges": edges}
+    manifest = build_both(tmp_path, {**graph, "partitions": {"count": 3, **METHODS[method]}})
+    sizes = [part.node_ranges["item"][1] - part.node_ranges["item"][0] for part in manifest.partitions]
+    assert sum(sizes) == samples.NODES + 1
+    assert max(sizes) <= samples.NODES
+
+
+def test_a_column_that_partitions_cannot_go_by(tmp_path: Path) -> None:
+    """Three numbers a row: only the tables show it."""
+    samples.tables(tmp_path)
+    graph = samples.graph(partitions={"count": 2, "method": "range", "by": "numeric_3"})
+    arrow, spark = errors_of_both(tmp_path, graph)
+    assert arrow == spark
+    assert "graph.partitions: by must be one of " in spark
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize(("unknown", "ids"), [("drop", "integer"), ("create", "string")])
+def test_hard_negatives_and_degrees(tmp_path: Path, unknown: str, ids: str, partitions: int) -> None:
+    rng = np.random.default_rng(4)
+    graph = samples.shop(tmp_path, ids, rng)
+    graph["edges"][0]["on_unknown_node"] = unknown
+    graph["partitions"] = {"count": partitions, "method": "hash"}
+    manifest = build_both(tmp_path, graph)
+    assert [edge.hard_negatives for edge in manifest.edges if edge.edge_type[1].startswith("link")] == [3, 0]
+    assert manifest.dropped["edges.item:link:item.hard_negatives: unknown node"] >= 2 * 2 * 59
+    assert manifest.node("item").features["ends"].width == 3
+    if unknown == "create" and partitions == 3:
+        new = tmp_path / "new"
+        build_both(new, {**samples.shop(new, ids, rng), **graph, "like": str(tmp_path / "out" / "arrow")})
+
+
+def test_unknown_hard_negatives(tmp_path: Path) -> None:
     write(tmp_path / "n.parquet", id=["a", "b", "c"])
-    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=[["c"], ["a", "b"]])
-    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": {"column": "wrong"}}
-    node = {"files": "n.parquet", "id": "id", "features": {"d": {"encode": "degree"}}}
-    build_both(tmp_path, {"nodes": {"n": node}, "edges": [edge]})
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"], wrong=["c, zz", None])
+    negatives = {"column": "wrong", "separator": ","}
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet", "hard_negatives": negatives}
+    arrow, spark = errors_of_both(tmp_path, {"nodes": {"n": {"files": "n.parquet", "id": "id"}}, "edges": [edge]})
+    assert arrow == spark
+    assert "must hold ids of nodes of type 'n' (got 'zz'; 1 unknown id in all)" in spark
+
+
+def test_features_of_all_edges_in_one_folder(tmp_path: Path) -> None:
+    """The driver adds them."""
+    write(tmp_path / "n.parquet", id=["a", "b", "c"])
+    write(tmp_path / "e.parquet", source=["a", "b"], target=["b", "c"])
+    features = {"rank": {"encode": "page_rank"}, "d": {"encode": "degree"}}
+    edge = {"source": "n", "relation": "to", "target": "n", "files": "e.parquet"}
+    build_both(tmp_path, {"nodes": {"n": {"files": "n.parquet", "id": "id", "features": features}}, "edges": [edge]})
 
 
 def test_images(tmp_path: Path) -> None:
@@ -217,6 +284,17 @@ def test_a_url(tmp_path: Path, partitions: int) -> None:
     assert not fs.exists(f"/bucket-{partitions}/graph/graph.json")
     with pytest.raises(DataError, match="graph.path: must be a local folder"):
         build_graph(config.model_copy(update={"engine": "arrow"}))
+
+
+def test_errors_leave_the_graph_that_was_there(tmp_path: Path) -> None:
+    graph = samples.shop(tmp_path, "string", RNG)
+    graph["edges"][0]["on_unknown_node"] = "create"
+    first = build_graph(config_of(tmp_path, "spark", graph))
+    write(tmp_path / "item-0.parquet", id=["a", "a"], number=[1.0, 2.0])
+    with pytest.raises(DataError, match="column 'id' must be unique"):
+        build_graph(config_of(tmp_path, "spark", graph))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["spark"]
+    assert_same(tmp_path / "out" / "spark", tmp_path / "out" / "spark", first, first)
 
 
 def test_the_engine_does_not_count_for_options_of_spark(tmp_path: Path) -> None:

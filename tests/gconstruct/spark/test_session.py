@@ -62,14 +62,21 @@ LINK = {"source": "item", "relation": "link", "target": "item", "files": "link-*
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"partitions": {"count": 2, "method": "metis"}}, "graph.partitions.method: must be random .*gsl partition"),
         (
-            {"partitions": {"count": 2}, "nodes": {"item": {**ITEM, "features": {"d": {"encode": "degree"}}}}},
-            "graph.nodes.item.features: must be made of columns .*got d",
+            {"partitions": {"count": 2, "method": "metis"}},
+            "graph.partitions.method: must be random, hash or range .*got 'metis', .* gsl partition --method metis",
         ),
         (
-            {"partitions": {"count": 2}, "edges": [{**LINK, "hard_negatives": {"column": "word"}}]},
-            "graph.edges.item:link:item.hard_negatives: must be left out .*got column 'word'",
+            {"partitions": {"count": 2}, "nodes": {"item": {**ITEM, "features": {"r": {"encode": "page_rank"}}}}},
+            "graph.nodes.item.features: must be made of columns or degrees .*got r, .* gsl partition",
+        ),
+        (
+            {
+                "partitions": {"count": 2, "method": "range", "by": "d"},
+                "nodes": {"item": {**ITEM, "features": {"d": {"encode": "degree", "total": True}}}},
+                "edges": [LINK],
+            },
+            "graph.partitions.by: must be a column of tables .*got d, .* gsl partition --method range",
         ),
         ({"add_to": "old"}, "graph.add_to: must be left out with graph.engine: spark"),
     ],
