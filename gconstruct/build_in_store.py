@@ -16,10 +16,10 @@ from gconstruct.engines import Engine
 from gconstruct.manifest import manifest_of
 from gconstruct.problems import counted
 from gconstruct.report.trace import Trace
-from gconstruct.stores import store_errors, store_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST, GraphManifest
+from graphstorm_like.mirror.stores import store_errors, store_of
 
 
 def build_in_store(

@@ -55,6 +55,16 @@ class SqlConfig(Strict):
         return [secret for _, secret in _secrets_in(self.url)]
 
 
+def refuse_secrets(key: str, url: str | None) -> None:
+    """Raise KeyedError, which does not show it, when the URL of a store has a password, key or token in it."""
+    for name, _ in _secrets_in(url) if url is not None and "://" in url else ():
+        raise KeyedError(
+            key,
+            f"must have no {name} in it (it would be in saved configurations). Give credentials by the environment or "
+            "the store's own configuration files",
+        )
+
+
 def _masked(option: re.Match[str]) -> str:
     return f"{option[1]}***" if _is_secret(unquote_plus(option[1])[1:-1]) else option[0]
 

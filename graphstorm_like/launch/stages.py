@@ -305,7 +305,7 @@ class Runner:
 def run_pipeline(
     pipeline: Pipeline, stages: Sequence[str] = STAGES, *, fresh: bool = False, reporter: Reporter | None = None
 ) -> None:
-    """Run stages of a pipeline, as `gsl run` does."""
+    """Run stages of a pipeline, as `gsl run` does in one process."""
     Runner(pipeline, reporter or Reporter(), fresh).run(stages)
 
 

@@ -23,6 +23,7 @@ from graphstorm_like.files import (
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.mirror.manifest import held_elsewhere
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
@@ -117,7 +118,9 @@ def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Proble
     try:
         if stage == "train":
             check_saved(folder / BEST, remedy)
-        check_files(folder, file_records(folder / DONE_FILE, done), remedy)
+        records = file_records(folder / DONE_FILE, done)
+        left_in_store = held_elsewhere(folder, {name: record[3] for name, record in records.items()})
+        check_files(folder, {name: records[name] for name in records.keys() - left_in_store}, remedy)
     except (DataError, OSError) as err:
         return Problem(str(err), damaged=True)
     return None

@@ -19,6 +19,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.mirror.fetch import fetch_entry
 from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
@@ -68,6 +69,8 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
     """The result of a phase that is done, as the first rank reads it. Damaged results in the cache are removed."""
+    if ranks.rank == 0:
+        fetch_entry(phase.cached)
     result = phase.done() if ranks.rank == 0 else None
     if result is not None:
         try:
