@@ -33,18 +33,23 @@ def add_to(app: typer.Typer) -> None:
     def construct(
         pipeline: Yaml,
         overrides: Overrides = None,
-        like: Annotated[Path | None, typer.Option(help="A graph folder whose fitted state the tables get.")] = None,
-        add: Annotated[Path | None, typer.Option(help="A graph folder to which the tables add.")] = None,
+        like: Annotated[str | None, typer.Option(help="A graph folder whose fitted state the tables get.")] = None,
+        add: Annotated[str | None, typer.Option(help="A graph folder to which the tables add.")] = None,
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
         """Build the graph folder from the tables."""
         known = {"graph.like": like, "graph.add_to": add}
-        given = [f"{key}={json.dumps(str(path.absolute()))}" for key, path in known.items() if path is not None]
+        given = [f"{key}={json.dumps(_absolute(place))}" for key, place in known.items() if place is not None]
         _run(pipeline, [*(overrides or ()), *given], fresh, quiet, ["construct"])
 
     for stage, text in _STAGE_HELP.items():
         app.command(stage, help=text)(_stage_command(stage))
+
+
+def _absolute(place: str) -> str:
+    """From the working directory, for the YAML's keys start at its own folder; URLs stay."""
+    return place if "://" in place else str(Path(place).absolute())
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.schema import GraphManifest
-from graphstorm_like.launch.launchers import LAUNCHERS, Launcher
-from graphstorm_like.launch.mirrored.places import places_of, stays_in_store
+from graphstorm_like.launch.launchers import LAUNCHERS, Launcher, Source
+from graphstorm_like.launch.mirrored.places import localised, places_of, stays_in_store
 from graphstorm_like.launch.mirrored.session import mirrored
 from graphstorm_like.launch.processes import ProcessPlan, plan_alone
 from graphstorm_like.launch.stages import run_pipeline
@@ -33,6 +33,15 @@ def _without_construct(pipeline: Pipeline, stages: Sequence[str]) -> list[str]:
     if "construct" in stages and places_of(pipeline) and stays_in_store(pipeline):
         return [stage for stage in stages if stage != "construct"]
     return list(stages)
+
+
+def submit(pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str | None:
+    """`gsl launch`: run all stages, or submit them, as the launcher does. Returns a message for the user, if any."""
+    launcher = launcher_of(pipeline)
+    if places_of(pipeline) and launcher.waits:
+        launch(pipeline, STAGES, fresh, quiet)
+        return None
+    return launcher.submit(localised(pipeline), source, fresh, quiet)
 
 
 def launcher_of(pipeline: Pipeline) -> Launcher:

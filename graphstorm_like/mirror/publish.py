@@ -85,7 +85,9 @@ def publish(
     if final and _renamed(entries):
         published = _with_own_names(target, published, allowed)
     remains = {entry.object for entry in published.files.values()}
-    gone = taken | (found if target.owned and not target.shared else set())  # what interrupted transfers have left, too
+    gone = taken | {entry.object for entry in entries.values()}
+    if target.owned and not target.shared:
+        gone |= found  # what interrupted transfers have left, too
     store.remove(name_in(folder, name) for name in sorted(gone - remains - {PUBLISHED}))
     return published
 
@@ -133,5 +135,4 @@ def _with_own_names(target: Target, published: Publication, allowed: Callable[[]
     plain = Publication(entries)
     allowed()
     write_publication(store, folder, plain)
-    store.remove(name_in(folder, entry.object) for entry in {e.object: e for e in renamed.values()}.values())
     return plain

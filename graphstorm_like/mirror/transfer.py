@@ -53,8 +53,9 @@ class StoredObject:
 class Store:
     """Objects below `url`, by their names, which are relative to it."""
 
-    def __init__(self, url: str, pauses: tuple[float, ...] = PAUSES) -> None:
-        self.url, self.pauses, self.counts = url.rstrip("/"), pauses, Counts()
+    def __init__(self, url: str, pauses: tuple[float, ...] | None = None) -> None:
+        self.url, self.counts = url.rstrip("/"), Counts()
+        self.pauses = PAUSES if pauses is None else pauses
         self._counting = threading.Lock()
         try:
             with store_errors():

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, StoreError
-from graphstorm_like.files import exclusive
 from graphstorm_like.graph.schema import MANIFEST, read_manifest
 from graphstorm_like.launch.mirrored.places import Places, localised, places_of, stays_in_store
 from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, run_units
@@ -45,15 +44,15 @@ class Mirror:
 
     # ------------------------------------------------------------------------------------------------------- pulling
 
-    def pull(self, stages: Sequence[str]) -> None:
-        """Bring what is there and needed: the graph if it is still current, trainings with their resume points, scores,
-        and of exported tables only what tells whether they are up to date. Entries of the cache come when they are
-        asked for."""
+    def pull(self, graph_data: bool, run: bool = True) -> None:
+        """Bring what is there and needed: the graph, whose rows only if it is still current and they are needed
+        (graph_data); of the run trainings with their resume points, scores, and of exported tables only what tells
+        whether they are up to date. Entries of the cache come when they are asked for."""
         for place in self.places.known:
             local_copy(place.url)
         with self.reporter.step("fetching what the store has"):
-            self._pull_graph(stages)
-            if self.output is not None:
+            self._pull_graph(graph_data)
+            if self.output is not None and run:
                 self._pull_run(self.output)
         cache, url = Path(self.local.cache), self._cache_url()
         if url is not None:
@@ -71,15 +70,15 @@ class Mirror:
             return Target(self.output, folder.relative_to(self.folder).as_posix())
         return None
 
-    def _pull_graph(self, stages: Sequence[str]) -> None:
+    def _pull_graph(self, data: bool) -> None:
         target, folder = self.graph_target(), Path(self.local.graph.path or "")
         if target is None:
             return
         found = published_at(target.store, target.folder)
         if found is None:
             return
-        pull(target, folder, _is_no_data, publication=found)
-        if list(stages) != ["construct"] and self._graph_is_current(folder):
+        pull(target, folder, is_small, publication=found)
+        if data and self._graph_is_current(folder):
             pull(target, folder, everything, publication=found)
 
     def _graph_is_current(self, folder: Path) -> bool:
@@ -184,7 +183,7 @@ def mirrored(pipeline: Pipeline, stages: Sequence[str], reporter: Reporter, fres
         if "construct" in stages and stays_in_store(pipeline):
             _construct_in_store(pipeline, reporter, fresh)
         _clear_views(mirror)
-        mirror.pull(stages)
+        mirror.pull(graph_data=list(stages) != ["construct"])
         watcher = Watcher(
             mirror.units,
             reporter.line,
@@ -233,23 +232,7 @@ def _clear_views(mirror: Mirror) -> None:
             shutil.rmtree(view, ignore_errors=True)
 
 
-@contextmanager
-def readable(pipeline: Pipeline, reporter: Reporter, stages: Sequence[str] = ("train",)) -> Iterator[Pipeline]:
-    """The pipeline with local folders, filled from its URLs for reading only: nothing is locked or published. Folders
-    that a run on this machine works in stay as they are."""
-    if not places_of(pipeline):
-        yield pipeline
-        return
-    mirror = Mirror(pipeline, reporter)
-    try:
-        with exclusive(mirror.folder / ".gsl.lock", "running in this output folder"):
-            mirror.pull(stages)
-    except DataError:
-        reporter.line(f"{mirror.folder}: a run on this machine works there; it is read as it is")
-    yield mirror.local
-
-
-def _is_no_data(name: str) -> bool:
+def is_small(name: str) -> bool:
     """The small files of a graph folder."""
     return name == MANIFEST or not name.endswith((".arrow", ".html"))
 
