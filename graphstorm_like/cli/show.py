@@ -14,9 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
     @show.command("graph")
     def graph(
-        folder: str = typer.Argument(
-            ..., metavar="PIPELINE|FOLDER", help="A YAML, a graph folder or its URL."
-        ),
+        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A YAML, a graph folder or its URL."),
         overrides: Overrides = None,
         check: bool = typer.Option(True, "--check/--no-check", help="Check that its files are as they were written."),
         report: bool = typer.Option(False, "--report", help="Write report.html and report.json into the folder."),
@@ -33,9 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
     @show.command("partitions")
     def partitions(
-        folder: str = typer.Argument(
-            ..., metavar="PIPELINE|FOLDER", help="A YAML, a graph folder or its URL."
-        ),
+        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A YAML, a graph folder or its URL."),
         overrides: Overrides = None,
         as_json: Json = False,
     ) -> None:

@@ -42,14 +42,15 @@ def pull(
     wanted: Wanted = everything,
     *,
     publication: Publication | None = None,
+    exact: bool = False,
     lenient: Callable[[str, StoreError], bool] = lambda _name, _err: False,
 ) -> bool:
     """Make a local folder that of the store; False when nothing was published.
 
     A local folder that has gone on from what is published stays as it is, with wanted files that it had left there
-    added; one that comes from an older publication, or from elsewhere, is replaced. publication: what is there, when
-    the caller has read it. lenient: whether a damaged file (name, error) may be left out. Raises StoreError, and
-    DataError for names that lead out of the folder.
+    added (exact: it is replaced, too); one that comes from an older publication, or from elsewhere, is replaced.
+    publication: what is there, when the caller has read it. lenient: whether a damaged file (name, error) may be left
+    out. Raises StoreError, and DataError for names that lead out of the folder.
     """
     found = publication or read_publication(target.store, target.folder)
     if found is None:
@@ -57,7 +58,7 @@ def pull(
     for name in found.files:
         path_inside(local, name)
     seen = read_record(local)
-    if local.is_dir() and seen is not None and seen.publication.id == found.id:
+    if not exact and local.is_dir() and seen is not None and seen.publication.id == found.id:
         lacking = {name for name in seen.elsewhere if wanted(name)}
         if lacking:
             _fetch(target, found, local, sorted(lacking), lenient, local)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from graphstorm_like.errors import StoreError
 from graphstorm_like.mirror.manifest import Hashes, Record, read_record, write_record
-from graphstorm_like.mirror.publish import Target, publish
+from graphstorm_like.mirror.publish import NotYet, Target, publish, send_parts
 from graphstorm_like.mirror.snapshot import Changed, View, view_beside
 
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 10.0
@@ -28,6 +28,7 @@ class Unit:
 
     state: changes when there is something new to publish; None: there is nothing yet. gather: fills a view, or raises
     Changed. final: whether this state is one that stays (see `publish`). alone: holds what must be held meanwhile.
+    parts: the view's files are sent for another host to publish.
     """
 
     local: Path
@@ -36,6 +37,7 @@ class Unit:
     gather: Callable[[View], None]
     final: bool = True
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    parts: bool = False
 
 
 class Watcher:
@@ -76,11 +78,25 @@ class Watcher:
         there = {n: (e.bytes, e.blake2b) for n, e in record.publication.files.items() if n not in record.elsewhere}
         return unit.state if local == there else None
 
-    def look(self) -> None:
-        """Publish what has changed. Raises StoreError."""
+    def look(self) -> list[str]:
+        """Publish what has changed. Returns what waits for files of other hosts. Raises StoreError."""
+        waiting = []
         for unit in self.units():
             if unit.state is not None and self._published.get(unit.local) != unit.state:
-                self._publish(unit)
+                try:
+                    self._publish(unit)
+                except NotYet as part:
+                    waiting.append(str(part))
+        return waiting
+
+    def finish(self, seconds: float) -> None:
+        """Look until all is published. Raises StoreError, also when another host does not send its files in time."""
+        self.stop()
+        until = time.monotonic() + seconds
+        while waiting := self.look():
+            if time.monotonic() > until:
+                raise StoreError(f"{waiting[0]}: must be sent by another host within {seconds:g} s (got nothing)")
+            time.sleep(LOOK_SECONDS)
 
     def _publish(self, unit: Unit) -> None:
         with unit.alone(), view_beside(unit.local) as view:
@@ -88,6 +104,10 @@ class Watcher:
                 unit.gather(view)
             except Changed:
                 return  # at the next look
+            if unit.parts:
+                send_parts(unit.target, view.files, self._hashes)
+                self._published[unit.local] = unit.state
+                return
             started = time.monotonic()
             sent = unit.target.store.counts.sent
             published = publish(
@@ -98,11 +118,13 @@ class Watcher:
                 allowed=self.allowed,
                 md5_etags=self.md5_etags(),
                 similar=self._similar(unit),
+                others=view.others,
             )
-            write_record(unit.local, Record(published))
+            seen = read_record(unit.local)
+            write_record(unit.local, Record(published, frozenset(view.others)))
             self._published[unit.local] = unit.state
             sent = unit.target.store.counts.sent - sent
-            if unit.final:
+            if unit.final and (seen is None or seen.publication.id != published.id):
                 self.say(f"{unit.target.url}: published, {sent / 1e6:,.1f} MB in {time.monotonic() - started:.1f} s")
 
     def _similar(self, unit: Unit) -> Mapping[str, str]:

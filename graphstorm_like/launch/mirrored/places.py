@@ -31,19 +31,20 @@ class Places:
         return any((self.output, self.cache, self.graph, *self.known))
 
 
-def places_of(pipeline: Pipeline) -> Places:
-    """The URLs of a pipeline whose paths are absolute."""
-    output = _place(pipeline, pipeline.output, "")
-    cache = _place(pipeline, pipeline.cache, "cache")
-    graph = _place(pipeline, pipeline.graph.path or "", "graph")
+def places_of(pipeline: Pipeline, host: int = 0) -> Places:
+    """The URLs of a pipeline whose paths are absolute. host: of several, each of which has folders of its own, even if
+    they share a file system."""
+    output = _place(pipeline, pipeline.output, "", host)
+    cache = _place(pipeline, pipeline.cache, "cache", host)
+    graph = _place(pipeline, pipeline.graph.path or "", "graph", host)
     known = [getattr(pipeline.graph, key) for key in ("like", "add_to")]
     read = [Place(url, folder_for(url, user_cache() / "copies")) for url in known if url is not None and is_url(url)]
     return Places(output, _apart(cache, output), _apart(graph, output), tuple(read))
 
 
-def localised(pipeline: Pipeline) -> Pipeline:
-    """The same pipeline, with local folders in place of its URLs."""
-    places = places_of(pipeline)
+def localised(pipeline: Pipeline, host: int = 0) -> Pipeline:
+    """The same pipeline, with local folders in place of its URLs. host: see `places_of`."""
+    places = places_of(pipeline, host)
     if not places:
         return pipeline
     output = pipeline.output if places.output is None else str(places.output.local)
@@ -69,12 +70,12 @@ def stays_in_store(pipeline: Pipeline) -> bool:
     return not graph.is_built and graph.path is not None and is_url(graph.path) and writes_urls(graph)
 
 
-def _place(pipeline: Pipeline, url: str, name: str) -> Place | None:
+def _place(pipeline: Pipeline, url: str, name: str, host: int) -> Place | None:
     if not is_url(url):
         return None
-    if pipeline.work is not None:
-        return Place(url.rstrip("/"), Path(pipeline.work) / name)
-    return Place(url.rstrip("/"), folder_for(url, user_cache() / "work"))
+    root = user_cache() / "work" if pipeline.work is None else Path(pipeline.work)
+    root = root / f"host-{host}" if host else root
+    return Place(url.rstrip("/"), folder_for(url, root) if pipeline.work is None else root / name)
 
 
 def _apart(place: Place | None, output: Place | None) -> Place | None:

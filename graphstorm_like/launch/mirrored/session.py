@@ -12,17 +12,19 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, StoreError
 from graphstorm_like.graph.schema import MANIFEST, read_manifest
 from graphstorm_like.launch.mirrored.places import Places, localised, places_of, stays_in_store
-from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, run_units
+from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, part_units, run_units
 from graphstorm_like.launch.state import DONE_FILE, FINGERPRINT_FILE, MAIN_FILES
 from graphstorm_like.mirror.fetch import entries_come_from, local_copy, published_at
 from graphstorm_like.mirror.lock import locked
 from graphstorm_like.mirror.manifest import RECORDS, read_publication, read_record
 from graphstorm_like.mirror.publish import Target
-from graphstorm_like.mirror.pull import everything, pull
+from graphstorm_like.mirror.pull import Wanted, everything, pull
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit, Watcher
 from graphstorm_like.progress import Reporter
 
+OTHERS_SECONDS = 600.0
+"""How long the first host waits in the end for files that others send."""
 LOCK_WAIT_SECONDS = 600.0
 """How long a graph folder that another job publishes is waited for."""
 
@@ -30,9 +32,11 @@ LOCK_WAIT_SECONDS = 600.0
 class Mirror:
     """The stores of a pipeline, and what of them is where on this machine."""
 
-    def __init__(self, pipeline: Pipeline, reporter: Reporter) -> None:
-        self.pipeline, self.local, self.reporter = pipeline, localised(pipeline), reporter
-        self.places: Places = places_of(pipeline)
+    def __init__(self, pipeline: Pipeline, reporter: Reporter, host: int = 0, apart: bool = False) -> None:
+        """host: of several machines; apart: they share no files, and each mirrors its own."""
+        self.pipeline, self.local, self.reporter = pipeline, localised(pipeline, host), reporter
+        self.places: Places = places_of(pipeline, host)
+        self.host, self.apart = host, apart
         self.output = None if self.places.output is None else Store(self.places.output.url)
         self.cache = None if self.places.cache is None else Store(self.places.cache.url)
         self.graph = None if self.places.graph is None else Store(self.places.graph.url)
@@ -79,7 +83,15 @@ class Mirror:
             return
         pull(target, folder, is_small, publication=found)
         if data and self._graph_is_current(folder):
-            pull(target, folder, everything, publication=found)
+            pull(target, folder, self._own_partition(folder) if self.apart else everything, publication=found)
+
+    def _own_partition(self, folder: Path) -> Wanted:
+        """Small files, and those of this host's partition where each host has one."""
+        partitions = read_manifest(folder).partitions
+        if len(partitions) <= self.host or len(partitions) == 1:
+            return everything
+        own = f"{partitions[self.host].folder}/"
+        return lambda name: is_small(name) or name.startswith(own)
 
     def _graph_is_current(self, folder: Path) -> bool:
         """Whether it will be read, and not made again."""
@@ -108,7 +120,8 @@ class Mirror:
         if published is None:
             return
         wanted = everything if name == "train" else {FINGERPRINT_FILE, DONE_FILE}.__contains__
-        pull(target, folder, wanted, publication=published, lenient=self._may_lack)
+        # Hosts that share no files must begin with the same, which is what all of them can see.
+        pull(target, folder, wanted, publication=published, lenient=self._may_lack, exact=self.apart)
         if name != "train" and self._is_wanted_again(folder):
             pull(target, folder, everything, publication=published, lenient=self._may_lack)
 
@@ -131,6 +144,9 @@ class Mirror:
 
     def units(self) -> Iterator[Unit]:
         """Everything that is published while the run goes on."""
+        if self.host > 0:
+            yield from self._parts()
+            return
         target = self.graph_target()
         if target is not None and not self.local.graph.is_built and not stays_in_store(self.pipeline):
             alone = partial(locked, self.graph, self.reporter.line, LOCK_WAIT_SECONDS) if self.graph else None
@@ -141,19 +157,31 @@ class Mirror:
             yield from cache_units(cache, self.cache, "", shared=True)
         elif self.output is not None and cache.is_relative_to(self.folder):
             prefix = f"{cache.relative_to(self.folder).as_posix()}/"
-            yield from cache_units(cache, self.output, prefix, shared=False)
+            yield from cache_units(cache, self.output, prefix, shared=False, owned=not self.apart)
         if self.output is not None:
-            yield from run_units(self.folder, self.output)
+            yield from run_units(self.folder, self.output, owned=not self.apart)
+
+    def _parts(self) -> Iterator[Unit]:
+        """What another host than the first sends."""
+        cache = Path(self.local.cache)
+        if self.output is not None:
+            inside = cache if cache.is_relative_to(self.folder) else None
+            yield from part_units(self.folder, inside, self.output)
+            if inside is not None:
+                prefix = f"{inside.relative_to(self.folder).as_posix()}/"
+                yield from cache_units(inside, self.output, prefix, shared=True)
+        if self.cache is not None:
+            yield from cache_units(cache, self.cache, "", shared=True)
 
     def last_units(self) -> Iterator[Unit]:
         """The same, and what is published at the end only."""
         yield from self.units()
-        if self.output is not None:
+        if self.output is not None and self.host == 0:
             yield loose_unit(self.folder, self.output)
 
     def forget_renamed(self) -> None:
         """Remove trainings from the store that have another name here now."""
-        if self.output is None:
+        if self.output is None or self.host > 0:
             return
         for name in filter(_is_aside, self.output.folders()):
             if not (self.folder / name).exists() and read_record(self.folder / name) is not None:
@@ -168,18 +196,26 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(pipeline: Pipeline, stages: Sequence[str], reporter: Reporter, fresh: bool = False) -> Iterator[Pipeline]:
+def mirrored(
+    pipeline: Pipeline,
+    stages: Sequence[str],
+    reporter: Reporter,
+    fresh: bool = False,
+    host: int = 0,
+    apart: bool = False,
+) -> Iterator[Pipeline]:
     """The pipeline with local folders, filled from its URLs, which are kept equal with them while the body runs.
 
     A pipeline without URLs passes unchanged. On leaving everything is published; StoreError when that cannot be done,
-    and what is missing is then in the local folders. Also raises StoreError when another job holds the output.
+    and what is missing is then in the local folders. Also raises StoreError when another job holds the output. host,
+    apart: as of Mirror; the first host holds the output and publishes, the others send it their files.
     """
     if not places_of(pipeline):
         yield pipeline
         return
-    mirror = Mirror(pipeline, reporter)
+    mirror = Mirror(pipeline, reporter, host, apart)
     with ExitStack() as stack:
-        lock = stack.enter_context(locked(mirror.output, reporter.line)) if mirror.output is not None else None
+        lock = stack.enter_context(locked(mirror.output, reporter.line)) if mirror.output and host == 0 else None
         if "construct" in stages and stays_in_store(pipeline):
             _construct_in_store(pipeline, reporter, fresh)
         _clear_views(mirror)
@@ -200,7 +236,7 @@ def mirrored(pipeline: Pipeline, stages: Sequence[str], reporter: Reporter, fres
         watcher.stop()
         watcher.units = mirror.last_units
         try:
-            watcher.look()
+            watcher.finish(OTHERS_SECONDS)
             mirror.forget_renamed()
         except StoreError as err:
             raise StoreError(
