@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.config.load import load_with_origin
         from graphstorm_like.launch.launcher import launcher_of, submit
         from graphstorm_like.launch.launchers import Source
-        from graphstorm_like.launch.mirrored.places import localised
+        from graphstorm_like.launch.mirrored.places import localised, shown
         from graphstorm_like.launch.preflight import check_run
         from graphstorm_like.launch.state import STAGES
         from graphstorm_like.launch.summary import summary
@@ -43,5 +43,5 @@ def add_to(app: typer.Typer) -> None:
         if answer is not None:
             typer.echo(answer)
         elif not quiet:
-            for line in summary(local, [str(pipeline), *changes]):
+            for line in summary(local, [str(pipeline), *changes], shown(checked)):
                 typer.echo(line)

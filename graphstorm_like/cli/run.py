@@ -77,7 +77,7 @@ def _stage_command(stage: str) -> Callable[..., None]:
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
     from graphstorm_like.config.load import load_with_origin
     from graphstorm_like.launch.launcher import launch
-    from graphstorm_like.launch.mirrored.places import localised
+    from graphstorm_like.launch.mirrored.places import localised, shown
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
@@ -87,5 +87,5 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
     if stages is None and not quiet:
-        for line in summary(localised(checked), [str(pipeline), *(overrides or ())]):
+        for line in summary(localised(checked), [str(pipeline), *(overrides or ())], shown(checked)):
             typer.echo(line)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.errors import StoreError
-from graphstorm_like.mirror.manifest import Hashes, Record, read_record, write_record
+from graphstorm_like.mirror.manifest import Hashes, Publication, Record, read_record, write_record
 from graphstorm_like.mirror.publish import NotYet, Target, publish, send_parts
 from graphstorm_like.mirror.snapshot import Changed, View, view_beside
 
-LOOK_SECONDS, RETRY_SECONDS = 1.0, 10.0
-"""Time between looks; after a failure."""
+LOOK_SECONDS, RETRY_SECONDS, HOLD_SECONDS = 1.0, 10.0, 5.0
+"""Time between looks; after a failure; for which a view is held until other hosts have sent their files of it."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +110,32 @@ class Watcher:
                 return
             started = time.monotonic()
             sent = unit.target.store.counts.sent
-            published = publish(
-                unit.target,
-                view.files,
-                self._hashes,
-                final=unit.final,
-                allowed=self.allowed,
-                md5_etags=self.md5_etags(),
-                similar=self._similar(unit),
-                others=view.others,
-            )
+            published = self._awaited(unit, view)
             seen = read_record(unit.local)
             write_record(unit.local, Record(published, frozenset(view.others)))
             self._published[unit.local] = unit.state
             sent = unit.target.store.counts.sent - sent
             if unit.final and (seen is None or seen.publication.id != published.id):
                 self.say(f"{unit.target.url}: published, {sent / 1e6:,.1f} MB in {time.monotonic() - started:.1f} s")
+
+    def _awaited(self, unit: Unit, view: View) -> Publication:
+        """Publish a view; files that other hosts send are waited for a little, while this one is held."""
+        until = time.monotonic() + HOLD_SECONDS
+        while True:
+            try:
+                return publish(
+                    unit.target,
+                    view.files,
+                    self._hashes,
+                    final=unit.final,
+                    allowed=self.allowed,
+                    md5_etags=self.md5_etags(),
+                    similar=self._similar(unit),
+                    others=view.others,
+                )
+            except NotYet:
+                if time.monotonic() > until or self._stop.wait(LOOK_SECONDS / 2):
+                    raise
 
     def _similar(self, unit: Unit) -> Mapping[str, str]:
         """Objects of other folders of the same store, by content: a folder that was renamed need not be sent again."""

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,15 @@ from graphstorm_like.launch.mirrored.places import localised
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.mirror import lock, transfer
 from graphstorm_like.mirror.lock import locked
+from graphstorm_like.mirror.manifest import read_publication
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 
 from ..mirror.stores import Flaky
-from .test_runs import COMMON, TWO_HOSTS, gsl
+from .faults import GSL
+from .test_runs import TWO_HOSTS, gsl
 
 RESULTS = ("train/best/model.safetensors", "evaluate/metrics.json", "infer/predictions/part-00000.parquet")
 
@@ -207,35 +208,31 @@ class Hosts:
         secret.write_text("ab" * 32)
         secret.chmod(0o600)
 
-    def run(self, name: str, kill_at: str = "") -> tuple[list[int], str]:
-        """Start both on empty disks; returns exit codes and the first one's lines. kill_at: what is said when both
-        vanish."""
+    def run(self, name: str, vanish: Callable[[], bool] = lambda: False) -> tuple[list[int], str]:
+        """Start both on empty disks; returns exit codes and what they said. vanish: asked whether both do."""
         machines = []
         for host in range(2):
             (self.folder / f"shm-{name}-{host}").mkdir()
-            command = [sys.executable, "-m", "graphstorm_like.cli.main", "host", str(self.yaml), *ON_TWO_MACHINES]
-            command += [f"output={self.url}", f"work={self.folder}/{name}-{host}"]
-            command += ["--index", str(host), "--addresses", "127.0.0.1,127.0.0.1"]
-            command += ["--secret-file", str(self.folder / "secret")]
-            log = (self.folder / f"{name}-{host}.log").open("w+")
+            command = [*GSL, "host", str(self.yaml), *ON_TWO_MACHINES, f"output={self.url}"]
+            command += [f"work={self.folder}/{name}-{host}", "--index", str(host)]
+            command += ["--addresses", "127.0.0.1,127.0.0.1", "--secret-file", str(self.folder / "secret")]
+            log = (self.folder / f"{name}-{host}.log").open("w")
             environment = {**os.environ, "GSL_SHM_ROOT": str(self.folder / f"shm-{name}-{host}")}
             machines.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment))
-        until = time.monotonic() + 300
-        while any(machine.poll() is None for machine in machines) and time.monotonic() < until:
+        until, gone = time.monotonic() + 300, False
+        while any(machine.poll() is None for machine in machines) and not gone:
             time.sleep(0.05)
-            if kill_at and kill_at in (self.folder / f"{name}-0.log").read_text():
-                break
-        for machine in machines if kill_at or time.monotonic() >= until else ():
+            gone = vanish() or time.monotonic() > until
+        for machine in machines if gone else ():
             machine.kill()
         codes = [machine.wait() for machine in machines]
-        for host in range(2) if kill_at else ():
+        for host in range(2) if gone else ():
             shutil.rmtree(self.folder / f"{name}-{host}")
         return codes, "".join((self.folder / f"{name}-{host}.log").read_text() for host in range(2))
 
 
-ON_TWO_MACHINES = [
-    *COMMON, "graph.partitions.count=2", "launch.on=external", "launch.hosts=2", "launch.threads=1", "launch.port=29870",
-]  # fmt: skip
+LONG_EPOCHS = ["train.epochs=6", "train.batch_size=4", "launch.threads=1", "graph.partitions.count=2"]
+ON_TWO_MACHINES = [*LONG_EPOCHS, "launch.on=external", "launch.hosts=2", "launch.port=29870"]
 
 
 @pytest.mark.slow
@@ -244,17 +241,12 @@ ON_TWO_MACHINES = [
 def test_machines_that_share_nothing_but_the_store(s3: Any, tmp_path: Path) -> None:
     """Each sends the files of its own ranks, and the first one publishes; both vanish, and two others go on."""
     yaml, url = write_shop_pipeline(tmp_path), "s3://bucket/runs/apart"
-    code, said = gsl(yaml, [*TWO_HOSTS, "launch.threads=1"])
+    code, said = gsl(yaml, [*LONG_EPOCHS, "launch.hosts=2"])
     assert code == 0, said
-    made = subprocess.run(
-        [sys.executable, "-m", "graphstorm_like.cli.main", "construct", str(yaml), "graph.partitions.count=2"]
-        + [f"output={url}", f"work={tmp_path}/made"],
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr
+    made = [*GSL, "construct", str(yaml), *LONG_EPOCHS, f"output={url}", f"work={tmp_path}/made"]
+    subprocess.run(made, check=True, capture_output=True)
     hosts = Hosts(tmp_path, yaml, url)
-    codes, said = hosts.run("first", kill_at="epoch 5/8")
+    codes, said = hosts.run("first", lambda: read_publication(Store(url), "train") is not None)
     assert codes == [-signal.SIGKILL] * 2, said
     codes, said = hosts.run("second")
     assert codes == [0, 0], said

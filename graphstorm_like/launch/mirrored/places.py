@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def localised(pipeline: Pipeline, host: int = 0) -> Pipeline:
         ),
     }
     return pipeline.model_copy(update=changed)
+
+
+def shown(pipeline: Pipeline) -> Callable[[Path], str]:
+    """A function from a local folder or file to its URL, where it has one, else to its path."""
+    places = places_of(pipeline)
+
+    def place_of(path: Path) -> str:
+        for place in (places.graph, places.cache, places.output):
+            if place is not None and path.is_relative_to(place.local):
+                inside = path.relative_to(place.local).as_posix()
+                return place.url if inside == "." else f"{place.url}/{inside}"
+        return str(path)
+
+    return place_of
 
 
 def stays_in_store(pipeline: Pipeline) -> bool:
