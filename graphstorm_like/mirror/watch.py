@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.errors import StoreError
-from graphstorm_like.mirror.manifest import Hashes, Publication, Record, read_record, write_record
+from graphstorm_like.mirror.manifest import Hashes, Publication, Record, name_in, read_record, write_record
 from graphstorm_like.mirror.publish import NotYet, Target, publish, send_parts
 from graphstorm_like.mirror.snapshot import Changed, View, view_beside
 
@@ -146,7 +146,7 @@ class Watcher:
             if (record := read_record(other.local)) is not None:
                 for entry in record.publication.files.values():
                     if entry.blake2b is not None:
-                        objects[entry.blake2b] = f"{other.target.folder}/{entry.object}"
+                        objects[entry.blake2b] = name_in(other.target.folder, entry.object)
         return objects
 
     def _run(self) -> None:
@@ -161,10 +161,12 @@ class Watcher:
                 if str(err) != self._warned:
                     self.say(f"warning: {err}. The run goes on; it is tried again")
                 pause, self._warned = RETRY_SECONDS, str(err)
-            except OSError as err:  # a folder was replaced while it was looked at
-                if err.errno is None:
-                    raise
+            except FileNotFoundError:  # a folder was replaced while it was looked at
                 pause = LOOK_SECONDS
+            except Exception as err:  # it must not end the thread: `finish` meets it again, and raises it
+                if str(err) != self._warned:
+                    self.say(f"warning: {type(err).__name__}: {err}. Nothing is published until that has passed")
+                pause, self._warned = RETRY_SECONDS, str(err)
 
     def stop(self) -> None:
         """Look no more; a transfer that has begun is finished."""

@@ -18,7 +18,10 @@ from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, StoreError
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.mirrored.places import localised
+from graphstorm_like.launch.mirrored.reading import for_reading, graph_folder
+from graphstorm_like.launch.show.graph import show_graph
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.state import STAGES, is_done
 from graphstorm_like.mirror import lock, transfer
 from graphstorm_like.mirror.lock import locked
 from graphstorm_like.mirror.manifest import read_publication
@@ -61,8 +64,11 @@ def stored(url: str, name: str) -> bytes:
     return content
 
 
-def test_the_same_bits_as_on_a_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another machine takes up what is there, fetches what it needs, and does only what is missing."""
+def test_the_same_bits_as_on_a_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine takes up what is there, fetches what it needs, and does only what is missing; so do readers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     encoder = tiny_text_model(tmp_path / "encoder")
     yaml, url = write_shop_pipeline(tmp_path, text_model=str(encoder)), bucket("bits")
     run_pipeline(load_pipeline(yaml, ["train.epochs=2"]), reporter=Reporter(quiet=True))
@@ -84,6 +90,11 @@ def test_the_same_bits_as_on_a_disk(tmp_path: Path, capsys: pytest.CaptureFixtur
     said = run(yaml, capsys, *changes, f"work={tmp_path}/three", "infer.dtype=float16")
     assert said.count("up to date") == 4
     assert not list((tmp_path / "three").rglob("*.parquet")), "tables are not fetched to see that they are there"
+
+    assert next(show_graph(graph_folder(f"{url}/graph"))).endswith("1 partition(s), 0.1 MB")
+    local = for_reading(load_pipeline(yaml, [*changes, f"work={tmp_path}/four"]), Reporter(quiet=True), False)
+    assert [is_done(local, stage) for stage in STAGES] == [True, True, True, False]
+    assert not list((tmp_path / "four").rglob("*.arrow")), "whether it is up to date can be seen without"
 
 
 def test_a_second_job_is_refused(tmp_path: Path) -> None:

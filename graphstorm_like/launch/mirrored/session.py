@@ -13,7 +13,7 @@ from graphstorm_like.errors import DataError, StoreError
 from graphstorm_like.graph.schema import MANIFEST, read_manifest
 from graphstorm_like.launch.mirrored.places import Places, localised, places_of, stays_in_store
 from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, part_units, run_units
-from graphstorm_like.launch.state import DONE_FILE, FINGERPRINT_FILE, MAIN_FILES
+from graphstorm_like.launch.state import DONE_FILE, FINGERPRINT_FILE, MAIN_FILES, free_name
 from graphstorm_like.mirror.fetch import entries_come_from, local_copy, published_at
 from graphstorm_like.mirror.lock import locked
 from graphstorm_like.mirror.manifest import RECORDS, read_publication, read_record
@@ -106,24 +106,32 @@ class Mirror:
             return True
 
     def _pull_run(self, store: Store) -> None:
+        """The last training as a whole, for it may be the one that this configuration goes on with, or be set aside for
+        it; of those that were set aside before only what names them, unless this configuration is theirs."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in [n for n in store.folders() if n == "train" or _is_aside(n)]:
-            self._pull_training(store, name)
+        aside = [name for name in store.folders() if _is_aside(name)]
+        for name in aside:
+            self._pull_training(store, name, {FINGERPRINT_FILE, DONE_FILE}.__contains__)
+        self._pull_training(store, "train", everything)
+        for name in aside:
+            if self._is_wanted_again(self.folder / name):
+                self._pull_training(store, name, everything)
         pull(Target(store, "evaluate"), self.folder / "evaluate")
         pull(Target(store, "infer"), self.folder / "infer", {DONE_FILE, MAIN_FILES["infer"]}.__contains__)
 
-    def _pull_training(self, store: Store, name: str) -> None:
-        """Whole, for it may be the one that this configuration goes on with, or be set aside for it; of those that were
-        set aside before only what names them, unless this configuration is theirs."""
+    def _pull_training(self, store: Store, name: str, wanted: Wanted) -> None:
+        """Hosts that share no files must begin with the same, which is what all of them can see."""
         target, folder = Target(store, name), self.folder / name
         published = read_publication(store, name)
         if published is None:
             return
-        wanted = everything if name == "train" else {FINGERPRINT_FILE, DONE_FILE}.__contains__
-        # Hosts that share no files must begin with the same, which is what all of them can see.
-        pull(target, folder, wanted, publication=published, lenient=self._may_lack, exact=self.apart)
-        if name != "train" and self._is_wanted_again(folder):
-            pull(target, folder, everything, publication=published, lenient=self._may_lack)
+        if name == "train" and folder.is_dir() and read_record(folder) is None:
+            aside = free_name(folder)
+            folder.rename(aside)
+            self.reporter.line(f"{folder} is not of {target.url}, where another one is; it is now {aside.name}")
+        pull(
+            target, folder, wanted, publication=published, lenient=self._may_lack, exact=self.apart and name == "train"
+        )
 
     def _is_wanted_again(self, folder: Path) -> bool:
         from graphstorm_like.launch.state import earlier_run
