@@ -90,7 +90,8 @@ def write_folder(
         of_ranks = [json.loads(text) for text in group.collect(json.dumps(own), f"writing {target.name}")]
         if group.writes_files:
             hashes: dict[str, Any] = {}
-            for of_rank in of_ranks:
+            # The last one counts: what all hosts have holds paths of each.
+            for of_rank in sorted(of_ranks, key=lambda of_rank: of_rank["host"] == group.host):
                 hashes |= of_rank["files"]
             write_hashes(temporary, hashes, None if group.shares_files else _parts_of(group.host, of_ranks))
             replace_folder(temporary, target)

@@ -32,7 +32,7 @@ from graphstorm_like.testing.text import tiny_text_model
 
 from ..mirror.stores import Flaky
 from .faults import GSL
-from .test_runs import TWO_HOSTS, gsl
+from .test_runs import COMMON, gsl
 
 RESULTS = ("train/best/model.safetensors", "evaluate/metrics.json", "infer/predictions/part-00000.parquet")
 
@@ -185,24 +185,27 @@ def test_a_store_that_is_away(
     assert stored(url, RESULTS[0]) == (tmp_path / "work" / RESULTS[0]).read_bytes()
 
 
+TWO_TRAINERS = [*COMMON, "train.epochs=6", "launch.trainers=2", "train.batch_size=8"]
+
+
 @pytest.mark.slow
 @pytest.mark.dist
 @pytest.mark.aws
 def test_a_spot_machine_that_vanishes(s3: Any, tmp_path: Path) -> None:
-    """kill -9, its disk gone: another machine goes on from S3 alone, and ends with the same bits. Two hosts."""
+    """kill -9, its disk gone: another machine goes on from S3 alone, and ends with the same bits. Two trainers."""
     yaml = write_shop_pipeline(tmp_path)
-    code, said = gsl(yaml, TWO_HOSTS)
+    code, said = gsl(yaml, TWO_TRAINERS)
     assert code == 0, said
 
     def kill(line: str, launcher: int) -> None:
-        if "epoch 5/8" in line:
+        if "epoch 4/6" in line:
             os.kill(launcher, signal.SIGKILL)
 
     url = "s3://bucket/runs/shop"
-    code, said = gsl(yaml, [*TWO_HOSTS, f"output={url}", f"work={tmp_path}/first"], kill)
+    code, said = gsl(yaml, [*TWO_TRAINERS, f"output={url}", f"work={tmp_path}/first"], kill)
     assert code == -signal.SIGKILL, said
     shutil.rmtree(tmp_path / "first")
-    code, said = gsl(yaml, [*TWO_HOSTS, f"output={url}", f"work={tmp_path}/second"])
+    code, said = gsl(yaml, [*TWO_TRAINERS, f"output={url}", f"work={tmp_path}/second"])
     assert code == 0, said
     assert "resuming at epoch" in said
     assert "construct: up to date" in said
