@@ -1,6 +1,6 @@
 """What an output in S3 costs beside one on a disk: seconds, CPU seconds, HTTP requests, bytes.
 
-    python benchmarks/bench_store.py [PIPELINE] [KEY=VALUE ...] [--repeats 3]
+    python benchmarks/bench_store.py PIPELINE [KEY=VALUE ...] [--repeats 3]
 
 A server with S3's API (moto) runs in this process and counts what arrives; `gsl run` runs in processes of its own: on a
 disk, into the store, and on another machine for which all is there. Medians are printed, and a line of JSON.
@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -109,7 +108,7 @@ def measure(pipeline: Path, changes: list[str], repeats: int) -> dict[str, dict[
 def main() -> None:
     """See module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pipeline", nargs="?", type=Path, default=ROOT / "training_scripts/shop/classes.yaml")
+    parser.add_argument("pipeline", type=Path)
     parser.add_argument("changes", nargs="*")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()

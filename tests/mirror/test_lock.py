@@ -19,7 +19,7 @@ from .stores import memory
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(lock_module, "STALE_SECONDS", 0.4)
+    monkeypatch.setattr(lock_module, "STALE_SECONDS", 60.0)
     monkeypatch.setattr(lock_module, "SETTLE_SECONDS", 0.0)
 
 
@@ -49,8 +49,9 @@ def test_the_second_is_refused_and_told_by_whom(store: Store) -> None:
         assert list(store.listing("")) == [LOCK], "no probes are left"
 
 
-def test_a_holder_that_vanished_is_replaced(store: Store) -> None:
+def test_a_holder_that_vanished_is_replaced(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of another machine: nobody can ask whether its process lives."""
+    monkeypatch.setattr(lock_module, "STALE_SECONDS", 0.3)
     gone = taken(store)
     gone._stopped.set()
     gone._beating.join()
