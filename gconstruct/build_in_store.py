@@ -1,7 +1,7 @@
 """GraphConfig -> graph folder behind a URL, by an engine whose processes write there: s3://bucket/graph, for example.
 
 Stores cannot rename a folder: graph.json comes last, and the old one goes first, so that a half-written graph is none.
-Copy the folder to a local disk to train on it.
+A pipeline with this graph.path trains on a copy.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from gconstruct.engines import Engine
 from gconstruct.manifest import manifest_of
 from gconstruct.problems import counted
 from gconstruct.report.trace import Trace
-from gconstruct.stores import store_errors, store_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import MANIFEST, GraphManifest
+from graphstorm_like.mirror.manifest import PUBLISHED
+from graphstorm_like.mirror.stores import store_errors, store_of
 
 
 def build_in_store(
@@ -37,8 +38,9 @@ def build_in_store(
                 return current
             with trace.step("read headers"):
                 engine.check()
-            if fs.exists(path):
-                fs.rm_file(path)
+            for manifest_file in (path, f"{path.removesuffix(MANIFEST)}{PUBLISHED}"):
+                if fs.exists(manifest_file):
+                    fs.rm_file(manifest_file)
             manifest = manifest_of(mark, engine.run(Path(), trace))
             fs.pipe_file(path, (manifest.model_dump_json(indent=2) + "\n").encode())
     except (OSError, ImportError) as err:
@@ -48,8 +50,8 @@ def build_in_store(
         ) from err
     say(
         f"{config.path}: {counted(manifest.num_nodes, 'node')}, {counted(manifest.num_edges, 'edge')} with reverses "
-        f"({time.perf_counter() - started:.1f} s). Copy it to a local disk to train on it; leaks are not looked for, "
-        "and there is no report: gsl show graph makes it of the copy"
+        f"({time.perf_counter() - started:.1f} s). Leaks are not looked for, and there is no report: "
+        "gsl show graph --report makes it of a copy"
     )
     return manifest
 

@@ -16,10 +16,10 @@ from urllib.parse import quote, unquote
 from gconstruct.held import SCHEME, held_table
 from gconstruct.hive import hive_keys, is_hive_folder
 from gconstruct.problems import Problems
-from gconstruct.stores import store_errors, store_of
 from graphstorm_like.config.formats import format_of, listed_suffixes
 from graphstorm_like.config.rows import Rows
 from graphstorm_like.config.sql import SqlConfig
+from graphstorm_like.mirror.stores import store_errors, store_of
 
 ID_LIST = "ids"
 """Format of files that list ids, whatever the endings of their names: see splits.id_files."""

@@ -19,6 +19,7 @@ from graphstorm_like.graph.schema import (
     read_manifest,
 )
 from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.mirror.manifest import held_elsewhere
 
 STITCH_REPORT = "stitch.json"
 """In the folder of a stitched graph, and in those of its partitions."""
@@ -88,11 +89,12 @@ def whole_manifest(path: Path) -> GraphManifest:
             f"{MANIFEST} there). Make it, e.g. with gsl stitch, or name its tables in graph.nodes"
         )
     manifest = read_manifest(path)
-    missing = [name for name in manifest.hashes if not (path / name).is_file()]
+    missing = {name for name in manifest.hashes if not (path / name).is_file()}
+    missing -= held_elsewhere(path, manifest.hashes)
     if missing:
         raise DataError(
             f"{path}: must hold all files of its {MANIFEST} (got {counted(len(missing), 'missing file')}, e.g. "
-            f"{missing[0]}). Make or copy the folder again"
+            f"{min(missing)}). Make or copy the folder again"
         )
     verify_graph(path, manifest)
     return manifest

@@ -61,6 +61,12 @@ class LaunchError(GslError):
     exit_code = 6
 
 
+class StoreError(GslError):
+    """A store behind a URL cannot be read or written, holds damaged objects, or belongs to another job."""
+
+    exit_code = 7
+
+
 class LostRankError(LaunchError):
     """The other ranks no longer answer, usually because one of them failed."""
 

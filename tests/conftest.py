@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,3 +43,46 @@ def shop_config(shop: tuple[Path, Path], tmp_path: Path):
         return build_pipeline(data).with_absolute_paths(tmp_path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of a server with S3's API."""
+    moto_server = pytest.importorskip("moto.server")
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def point_to_s3(tmp_path: Path) -> Callable[[str, pytest.MonkeyPatch], None]:
+    """A function that lets s3fs, here and in processes that are started, ask an endpoint."""
+    s3fs = pytest.importorskip("s3fs")
+
+    def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        s3fs.S3FileSystem.clear_instance_cache()
+
+    return point_to
+
+
+@pytest.fixture
+def s3(
+    s3_server: str, point_to_s3: Callable[[str, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """An empty bucket, named 'bucket'; what s3fs finds in the environment leads to the server."""
+    s3fs = pytest.importorskip("s3fs")
+    point_to_s3(s3_server, monkeypatch)
+    fs = s3fs.S3FileSystem()
+    fs.mkdir("bucket")
+    yield fs
+    fs.rm("bucket", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()

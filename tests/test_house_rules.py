@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "pending", "files", "arrays", "hashing", "allocator", "parent_death", "ranges",
+    "errors", "registry", "pending", "files", "mirror", "arrays", "hashing", "allocator", "parent_death", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
     "inputs", "training", "inference", "launch", "deploy", "serve", "reports", "cli",
 )  # fmt: skip
@@ -29,7 +29,7 @@ LAYERS = (
 GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
     "graphstorm_like.graph.schema", "graphstorm_like.graph.verify",
-    "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing",
+    "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing", "graphstorm_like.mirror",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
 )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphstorm_like.config.engines import engine_locations
 from graphstorm_like.errors import ConfigError, unknown
@@ -46,7 +46,18 @@ class Engine(Protocol):
 
 
 def engine_for(config: GraphConfig, progress: Progress) -> Engine:
-    """The engine that `graph.engine` names.
+    """The engine that `graph.engine` names. Raises as `engine_class`."""
+    engine: Engine = engine_class(config)(config, progress)
+    return engine
+
+
+def writes_urls(config: GraphConfig) -> bool:
+    """Whether the engine that `graph.engine` names writes to URLs itself. Raises as `engine_class`."""
+    return bool(engine_class(config).writes_urls)
+
+
+def engine_class(config: GraphConfig) -> Any:
+    """The class of the engine that `graph.engine` names.
 
     Raises ConfigError when there is none of that name, or when its class cannot be imported.
     """
@@ -56,11 +67,9 @@ def engine_for(config: GraphConfig, progress: Progress) -> Engine:
     location = locations[config.engine]
     module, _, class_name = location.partition(":")
     try:
-        engine_class = getattr(importlib.import_module(module), class_name)
+        return getattr(importlib.import_module(module), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"graph.engine: {config.engine!r} must be a class that can be imported (got {location}: {error}). "
             "Correct the location that add_engine was given, or install what it imports"
         ) from error
-    engine: Engine = engine_class(config, progress)
-    return engine

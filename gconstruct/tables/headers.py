@@ -7,8 +7,8 @@ from collections.abc import Collection
 from gconstruct.inputs import InputFile
 from gconstruct.problems import Problems
 from gconstruct.readers import READ_ERRORS, Header, UnreadableError, reader_of
-from gconstruct.stores import store_errors
 from graphstorm_like.config.rows import CsvOptions
+from graphstorm_like.mirror.stores import store_errors
 
 
 def read_header(

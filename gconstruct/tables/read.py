@@ -15,13 +15,13 @@ from gconstruct.inputs import InputFile
 from gconstruct.kinds import kind_of
 from gconstruct.problems import Problems, shown
 from gconstruct.readers import READ_ERRORS, UnreadableError, reader_of
-from gconstruct.stores import store_errors
 from gconstruct.tables.filters import select_rows
 from gconstruct.tables.headers import why_unreadable
 from gconstruct.tables.joins import JoinedTable, with_columns, with_unique_ids
 from gconstruct.tables.plan import ColumnPlan, TablePiece, TablePlan
 from gconstruct.tables.table import Segment, Table
 from gconstruct.values import cast_values, first_failure
+from graphstorm_like.mirror.stores import store_errors
 
 ROWS_PER_BATCH = 1 << 16
 

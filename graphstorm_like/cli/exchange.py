@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("export")
     def export(
-        source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A graph folder.", show_default=False)],
+        source: Annotated[str, typer.Argument(metavar="SOURCE", help="A graph folder or its URL.", show_default=False)],
         target: Annotated[Path, typer.Argument(metavar="TARGET", help="The folder to write.", show_default=False)],
         to: Annotated[Form, typer.Option("--to", help="dgl: partitions of DistDGL 1.1.3.")] = Form.dgl,
         name: Annotated[str, typer.Option(help="The graph's name: the file NAME.json, DistGraph('NAME').")] = "graph",
@@ -30,9 +30,10 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Write a graph folder in the format of another tool."""
         from graphstorm_like.graph.dgl.export import export_dgl
+        from graphstorm_like.mirror.fetch import local_copy
         from graphstorm_like.progress import Reporter
 
-        export_dgl(source, target, Reporter(quiet).line, name)
+        export_dgl(local_copy(source), target, Reporter(quiet).line, name)
 
     @app.command("import")
     def import_(

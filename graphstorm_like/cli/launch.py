@@ -23,8 +23,9 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Run all stages where --on or launch.on says: here, on a Ray or Slurm cluster, or by your own launcher."""
         from graphstorm_like.config.load import load_with_origin
-        from graphstorm_like.launch.launcher import launcher_of
+        from graphstorm_like.launch.launcher import launcher_of, submit
         from graphstorm_like.launch.launchers import Source
+        from graphstorm_like.launch.mirrored.places import localised, shown
         from graphstorm_like.launch.preflight import check_run
         from graphstorm_like.launch.state import STAGES
         from graphstorm_like.launch.summary import summary
@@ -32,15 +33,15 @@ def add_to(app: typer.Typer) -> None:
         changes = [*(overrides or ()), *([f"launch.on={on}"] if on else [])]
         changes += [f"launch.address={address}"] if address else []
         checked, origin = load_with_origin(pipeline, changes)
-        launcher, source = launcher_of(checked), Source(pipeline, changes)
+        source, local = Source(pipeline, changes), localised(checked)
         if show:
-            typer.echo(launcher.request(checked, source, fresh, quiet), nl=False)
+            typer.echo(launcher_of(checked).request(local, source, fresh, quiet), nl=False)
             return
-        check_run(checked, STAGES, fresh, origin)
+        check_run(local, STAGES, fresh, origin)
         with stopped_by_hand():
-            answer = launcher.submit(checked, source, fresh, quiet)
+            answer = submit(checked, source, fresh, quiet)
         if answer is not None:
             typer.echo(answer)
         elif not quiet:
-            for line in summary(checked, [str(pipeline), *changes]):
+            for line in summary(local, [str(pipeline), *changes], shown(checked)):
                 typer.echo(line)

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("partition")
     def partition(
-        source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A graph folder.", show_default=False)],
+        source: Annotated[str, typer.Argument(metavar="SOURCE", help="A graph folder or its URL.", show_default=False)],
         target: Annotated[Path, typer.Argument(metavar="TARGET", help="The folder to write.", show_default=False)],
         count: Annotated[int, typer.Option(help="Number of partitions.", show_default=False)],
         options: Options = None,
@@ -47,13 +47,15 @@ def add_to(app: typer.Typer) -> None:
         date stays."""
         from gconstruct.partition import partition_graph
         from graphstorm_like.config.overrides import apply_override
+        from graphstorm_like.mirror.fetch import local_copy
         from graphstorm_like.progress import Reporter
 
         more: dict[str, object] = {}
         for option in options or ():
             apply_override(more, option)
         reporter = Reporter(quiet or as_json)
-        partition_graph(source, target, count, method, seed, options=more, memory=memory, progress=reporter.line)
+        origin = local_copy(source)
+        partition_graph(origin, target, count, method, seed, options=more, memory=memory, progress=reporter.line)
         if not quiet:
             echo_partitions(target, as_json)
 

@@ -33,18 +33,23 @@ def add_to(app: typer.Typer) -> None:
     def construct(
         pipeline: Yaml,
         overrides: Overrides = None,
-        like: Annotated[Path | None, typer.Option(help="A graph folder whose fitted state the tables get.")] = None,
-        add: Annotated[Path | None, typer.Option(help="A graph folder to which the tables add.")] = None,
+        like: Annotated[str | None, typer.Option(help="A graph folder whose fitted state the tables get.")] = None,
+        add: Annotated[str | None, typer.Option(help="A graph folder to which the tables add.")] = None,
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
         """Build the graph folder from the tables."""
         known = {"graph.like": like, "graph.add_to": add}
-        given = [f"{key}={json.dumps(str(path.absolute()))}" for key, path in known.items() if path is not None]
+        given = [f"{key}={json.dumps(_absolute(place))}" for key, place in known.items() if place is not None]
         _run(pipeline, [*(overrides or ()), *given], fresh, quiet, ["construct"])
 
     for stage, text in _STAGE_HELP.items():
         app.command(stage, help=text)(_stage_command(stage))
+
+
+def _absolute(place: str) -> str:
+    """From the working directory, for the YAML's keys start at its own folder; URLs stay."""
+    return place if "://" in place else str(Path(place).absolute())
 
 
 @contextmanager
@@ -72,14 +77,15 @@ def _stage_command(stage: str) -> Callable[..., None]:
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
     from graphstorm_like.config.load import load_with_origin
     from graphstorm_like.launch.launcher import launch
+    from graphstorm_like.launch.mirrored.places import localised, shown
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
 
     checked, origin = load_with_origin(pipeline, overrides or ())
-    check_run(checked, stages or STAGES, fresh, origin)
+    check_run(localised(checked), stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
     if stages is None and not quiet:
-        for line in summary(checked, [str(pipeline), *(overrides or ())]):
+        for line in summary(localised(checked), [str(pipeline), *(overrides or ())], shown(checked)):
             typer.echo(line)

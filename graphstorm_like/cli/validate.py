@@ -22,10 +22,11 @@ def add_to(app: typer.Typer) -> None:
         """Check the YAML, and that this machine and the tables have what it names: every problem at once, with line,
         allowed values and nearest spelling."""
         from graphstorm_like.config.load import load_with_origin
+        from graphstorm_like.launch.mirrored.places import localised
         from graphstorm_like.launch.preflight import check_all
 
         checked, origin = load_with_origin(pipeline, overrides or ())
-        for notice in check_all(checked, origin, tables):
+        for notice in check_all(localised(checked), origin, tables):
             typer.echo(notice, err=True)
         if resolved:
             import yaml

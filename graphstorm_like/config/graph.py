@@ -19,7 +19,7 @@ from graphstorm_like.config.rows import CsvOptions, JoinConfig, RowsConfig, chec
 from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.splits import SplitConfig
-from graphstorm_like.config.sql import SqlConfig
+from graphstorm_like.config.sql import SqlConfig, refuse_secrets
 
 
 class TextConfig(Strict):
@@ -309,7 +309,7 @@ class GraphConfig(Strict):
     """
 
     path: str | None = None
-    """The graph folder; default: `<output>/graph`."""
+    """The graph folder; default: `<output>/graph`. A URL: it is kept there, and read from a copy in `work`."""
     base: str | None = None
     """Folder or URL where relative `files` start; default: the YAML's folder."""
     like: str | None = None
@@ -351,6 +351,12 @@ class GraphConfig(Strict):
     def _one_edge_type_an_entry(self) -> GraphConfig:
         """The model is frozen, so this bypasses its assignment."""
         object.__setattr__(self, "edges", expanded(self.edges))
+        return self
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> GraphConfig:
+        for key in ("path", "like", "add_to"):
+            refuse_secrets(key, getattr(self, key))
         return self
 
     @model_validator(mode="after")

@@ -19,21 +19,18 @@ from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.phases.base import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
+from graphstorm_like.config.sql import refuse_secrets
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError
 
 
 def _only(*allowed: str) -> AfterValidator:
-    """Refuse placeholders that would stay in a path as they are, and URLs."""
+    """Refuse placeholders that would stay in a path as they are."""
 
     def check(path: str) -> str:
         if any(placeholder not in allowed for placeholder in re.findall(r"\{\w*\}", path)):
             raise ValueError(f"must have no placeholder but {' and '.join(allowed)}")
-        if "://" in path:
-            raise ValueError(
-                "must be a local folder: weights and vectors are memory-mapped. Copy results when they are done"
-            )
         return path
 
     return AfterValidator(check)
@@ -45,9 +42,12 @@ class Pipeline(Strict):
     name: Name = "pipeline"
     """Of the pipeline; part of results and, by default, of the output folder's name."""
     output: Annotated[str, _only("{name}")] = "runs/{name}"
-    """Folder for everything that the run writes; relative to the YAML. {name} stands for the pipeline's name."""
+    """Folder for everything that the run writes; relative to the YAML. {name} stands for the pipeline's name. A URL
+    (s3://bucket/run): the run works in `work` and is kept equal with the store."""
     cache: Annotated[str, _only("{name}", "{output}")] = "{output}/cache"
-    """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
+    """Folder or URL for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
+    work: Annotated[str, _only("{name}")] | None = None
+    """Local folder to work in where output, cache or graph.path are URLs; null: one a URL in the user's cache."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of every random draw."""
     plugins: list[str] = []
@@ -75,6 +75,23 @@ class Pipeline(Strict):
         return data
 
     @model_validator(mode="after")
+    def _without_secrets(self) -> Pipeline:
+        """Here, not at the keys: their errors would show the value."""
+        for key in ("output", "cache", "work"):
+            refuse_secrets(key, getattr(self, key))
+        return self
+
+    @model_validator(mode="after")
+    def _work_belongs_to_urls(self) -> Pipeline:
+        if self.work is None:
+            return self
+        if "://" in self.work:
+            raise KeyedError("work", "must be a local folder: weights and vectors are memory-mapped")
+        if not any("://" in place for place in (self.output, self.cache, self.graph.path or "")):
+            raise KeyedError("work", "must be left out where output, cache and graph.path are local folders")
+        return self
+
+    @model_validator(mode="after")
     def _fill_in_fanouts(self) -> Pipeline:
         """One per layer of the graph network. The model is frozen, so this bypasses its assignment."""
         object.__setattr__(self, "train", self.train.with_fanouts(self.model.gnn.hops))
@@ -88,7 +105,8 @@ class Pipeline(Strict):
         graph_base = _under(base, self.graph.base) if self.graph.base else str(base)
         known = {key: _under(base, folder) for key in ("like", "add_to") if (folder := getattr(self.graph, key))}
         graph = self.graph.model_copy(update={"path": graph_path, "base": graph_base, **known})
-        changed: dict[str, Any] = {"output": output, "cache": cache, "graph": graph}
+        work = None if self.work is None else _under(base, self.work.replace("{name}", self.name))
+        changed: dict[str, Any] = {"output": output, "cache": cache, "graph": graph, "work": work}
         asked: dict[str, Any] = {"nodes": {name: _under(base, file) for name, file in self.infer.nodes.items()}}
         if self.infer.pairs is not None:
             asked["pairs"] = _under(base, self.infer.pairs)
@@ -112,6 +130,7 @@ class Pipeline(Strict):
 
 def _under(base: Path, path: str) -> str:
     """`path` from `base`, unless it is absolute or a URL."""
+    path = path.removeprefix("file://")
     if "://" in path:
         return path
     return str((base / Path(path).expanduser()).absolute())

@@ -48,11 +48,26 @@ class SqlConfig(Strict):
     @property
     def shown_url(self) -> str:
         """Without passwords and other secrets."""
-        return _OPTION.sub(_masked, _PASSWORD.sub(r"\1:***@", self.url))
+        return without_secrets(self.url)
 
     def secrets(self) -> list[str]:
         """The parts of the URL that nobody may see."""
         return [secret for _, secret in _secrets_in(self.url)]
+
+
+def without_secrets(text: str) -> str:
+    """A URL, or a text with one, as it may be shown: *** for passwords, keys and tokens."""
+    return _OPTION.sub(_masked, _PASSWORD.sub(r"\1:***@", text))
+
+
+def refuse_secrets(key: str, url: str | None) -> None:
+    """Raise KeyedError, which does not show it, when the URL of a store has a password, key or token in it."""
+    for name, _ in _secrets_in(url) if url is not None and "://" in url else ():
+        raise KeyedError(
+            key,
+            f"must have no {name} in it (it would be in saved configurations). Give credentials by the environment or "
+            "the store's own configuration files",
+        )
 
 
 def _masked(option: re.Match[str]) -> str:

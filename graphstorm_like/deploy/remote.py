@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from gconstruct.stores import store_errors, store_of
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import exclusive, path_inside
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.mirror.stores import store_errors, store_of
 
 MODEL_JSON = "model.json"
 WAIT_SECONDS = 600.0

@@ -39,14 +39,14 @@ class ResultFolder:
         self._tables: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> ResultFolder:
-        if self.group.rank == 0:
+        if self.group.writes_files:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary.mkdir(parents=True)
         self.group.barrier("writing results")
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is not None and self.group.rank == 0:
+        if error is not None and self.group.writes_files:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, name: str, tables: Iterable[pa.Table]) -> int:
@@ -70,7 +70,7 @@ class ResultFolder:
         written_by_rank = self.group.collect(json.dumps(self._tables), "results")
         tables = _merged([json.loads(tables) for tables in written_by_rank])
         manifest = {**facts, "tables": tables}
-        if self.group.rank == 0:
+        if self.group.writes_files:
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
             (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
             fsync_path(self._temporary / MANIFEST_FILE)

@@ -19,10 +19,13 @@ from graphstorm_like.launch.host import (
     sweep,
     usable_cores,
 )
+from graphstorm_like.launch.mirrored.places import places_of
+from graphstorm_like.launch.mirrored.session import mirrored
 from graphstorm_like.launch.prepare import check_partitions, supervise, write_pipeline
 from graphstorm_like.launch.processes import Job, Ports
 from graphstorm_like.launch.stages import hold_output
 from graphstorm_like.launch.state import STAGES, check_stages
+from graphstorm_like.progress import Reporter
 
 LOOPBACK = "127.0.0.1"
 
@@ -40,8 +43,26 @@ def run_one_host(
     """Run the processes of one host of a job until they end.
 
     addresses: private IP addresses of all hosts; mark: tells apart the jobs on one machine, by default a hash of the
-    output folder. The graph must already exist. Raises LaunchError, or Stopped.
+    output folder. The graph must already exist. Where output is a URL hosts share no files: each works in folders of
+    its own, which are kept equal with the store. Raises LaunchError and StoreError, or Stopped.
     """
+    apart = pipeline.launch.hosts > 1 and places_of(pipeline).output is not None
+    names = [stage for stage in check_stages(stages) if stage != "construct"]
+    with mirrored(pipeline, names, Reporter(quiet), fresh, index, apart) as local:
+        _run_one_host(local, index, addresses, secret_file, names, mark, fresh, quiet, apart)
+
+
+def _run_one_host(
+    pipeline: Pipeline,
+    index: int,
+    addresses: Sequence[str],
+    secret_file: Path | None,
+    remaining: Sequence[str],
+    mark: str | None,
+    fresh: bool,
+    quiet: bool,
+    apart: bool,
+) -> None:
     config = pipeline.launch
     if config.port is None:
         raise LaunchError(f"launch.on: must be external or slurm for gsl host (got {config.on})")
@@ -61,7 +82,6 @@ def run_one_host(
             "-hex 32, and put it on each host"
         )
     secret = new_secret() if secret_file is None else read_secret(secret_file)
-    remaining = [stage for stage in check_stages(stages) if stage != "construct"]
     check_partitions(pipeline)
     root, base_port = memory_root(), config.port
     servers = config.servers if config.hosts > 1 else 0
@@ -77,11 +97,12 @@ def run_one_host(
         quiet=quiet,
         cores=usable_cores(),
         interface=interface_of(addresses[index]),
+        own_files=apart,
     )
 
     def ports(attempt: int) -> Ports:
         # Hosts communicate only through their trainers: each counts its attempts, which gives all the same ports.
         return Ports.from_base(base_port, attempt, config.hosts, servers)
 
-    with hold_output(pipeline) if index == 0 else nullcontext():
+    with hold_output(pipeline) if index == 0 or apart else nullcontext():
         supervise(pipeline, base, ports, [index], secret)

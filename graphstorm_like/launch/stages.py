@@ -131,9 +131,9 @@ class Runner:
         It also restores an earlier training of this configuration. TrainingError when a finished training is damaged:
         training again may take hours, and needs --fresh."""
         up_to_date, damage = False, ""
+        if self.group.writes_files and not self.fresh and stage != "construct":
+            bring_back(self.pipeline, self.reporter)
         if self.group.rank == 0 and not self.fresh:
-            if stage != "construct":
-                bring_back(self.pipeline, self.reporter)
             with self.reporter.step(f"{stage}: checking files"):
                 problem = stage_problem(self.pipeline, stage)
             up_to_date = problem is None
@@ -187,7 +187,7 @@ class Runner:
         folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
         self.group.barrier("the checks before training")
-        if self.group.rank == 0:
+        if self.group.writes_files:
             fingerprint = self._fingerprint("train")
             aside = self._set_aside(folder, fingerprint)
             self._begin("train")
@@ -209,12 +209,12 @@ class Runner:
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
-        if self.group.rank == 0:
+        if self.group.writes_files:
             self._begin("evaluate")
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
-        if self.group.rank == 0:
+        if self.group.writes_files:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
             write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
@@ -227,7 +227,7 @@ class Runner:
 
         experiment, weights = self.trained(), model_id(self.pipeline)
         assert weights is not None
-        if self.group.rank == 0:
+        if self.group.writes_files:
             self._begin("infer")
         embedder = experiment.embedder(self.reporter, self._vectors)
         export(experiment, stage_folder(self.pipeline, "infer"), weights, embedder, self.reporter)
@@ -245,6 +245,7 @@ class Runner:
                 f"{stage_folder(self.pipeline, 'train')}: must hold a finished training of this configuration and "
                 f"graph. Run: gsl train"
             )
+        self._check_same_weights()
         weights = best_weights(self.pipeline)
         if self._experiment is None:
             from graphstorm_like.device import set_threads
@@ -255,6 +256,17 @@ class Runner:
             self._check_text_models(experiment, weights.parent)
             self._experiment = experiment
         return self._experiment
+
+    def _check_same_weights(self) -> None:
+        """Hosts that share no files have each fetched or trained the best model."""
+        if self.group.shares_files:
+            return
+        models = self.group.collect(str(model_id(self.pipeline)), "the best weights")
+        if len(set(models)) > 1:
+            raise TrainingError(
+                f"{best_weights(self.pipeline).parent}: must be the same on all hosts (got {len(set(models))} "
+                "different ones). Remove the work folders, and start all hosts again"
+            )
 
     def _check_text_models(self, experiment: Experiment, best: Path) -> None:
         """Text vectors must come from the same language model weights as in training. Tuned weights are saved with the
@@ -295,7 +307,7 @@ class Runner:
         (folder / DONE_FILE).unlink(missing_ok=True)
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
-        if self.group.rank == 0:
+        if self.group.writes_files:
             folder = stage_folder(self.pipeline, stage)
             content = {"fingerprint": self._fingerprint(stage), **facts, "files": output_records(folder, stage)}
             write_json(folder / DONE_FILE, content)
@@ -305,7 +317,7 @@ class Runner:
 def run_pipeline(
     pipeline: Pipeline, stages: Sequence[str] = STAGES, *, fresh: bool = False, reporter: Reporter | None = None
 ) -> None:
-    """Run stages of a pipeline, as `gsl run` does."""
+    """Run stages of a pipeline, as `gsl run` does in one process."""
     Runner(pipeline, reporter or Reporter(), fresh).run(stages)
 
 

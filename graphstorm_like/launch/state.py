@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from graphstorm_like.files import (
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.mirror.manifest import held_elsewhere
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
+_EMBEDDINGS = "embedding-*.safetensors"
 MAIN_FILES = {"train": f"{BEST}/model.safetensors", "evaluate": "metrics.json", "infer": "manifest.json"}
 """The file without which a stage has no results."""
 
@@ -117,7 +120,9 @@ def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Proble
     try:
         if stage == "train":
             check_saved(folder / BEST, remedy)
-        check_files(folder, file_records(folder / DONE_FILE, done), remedy)
+        records = file_records(folder / DONE_FILE, done)
+        left_in_store = held_elsewhere(folder, {name: record[3] for name, record in records.items()})
+        check_files(folder, {name: records[name] for name in records.keys() - left_in_store}, remedy)
     except (DataError, OSError) as err:
         return Problem(str(err), damaged=True)
     return None
@@ -125,14 +130,15 @@ def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Proble
 
 def output_records(folder: Path, stage: str) -> dict[str, FileRecord]:
     """Records of the files that a stage has written, for done.json. Training saves its own records; the hashes of
-    exported tables come from their manifest."""
+    exported tables come from their manifest, which names those of other hosts too."""
     if stage == "train":
         return {}
     manifest = read_object(folder / MAIN_FILES["infer"]) or {}
     tables = manifest.get("tables", {}).values() if stage == "infer" else ()
     shards = [shard for table in tables for shard in table["shards"]]
     hashes = {shard["file"]: shard["blake2b"] for shard in shards}
-    return record_files(folder, files_below(folder, (DONE_FILE,)), hashes)
+    away: dict[str, FileRecord] = {n: [None, None, None, h] for n, h in hashes.items() if not (folder / n).exists()}
+    return away | record_files(folder, files_below(folder, (DONE_FILE,)), hashes)
 
 
 def folder_fingerprint(folder: Path) -> str | None:
@@ -186,6 +192,7 @@ def model_id(pipeline: Pipeline) -> str | None:
         saved_hashes = check_saved(path.parent, "")
     except DataError:
         return None
-    files = [path, *sorted(path.parent.glob("embedding-*.safetensors"))]
-    hashes = [saved_hashes.get(file.name) or file_hash(file) for file in files]
+    known = {name for name in saved_hashes if fnmatch(name, _EMBEDDINGS)}  # of other hosts too, which are not here
+    names = sorted(known | {file.name for file in path.parent.glob(_EMBEDDINGS)})
+    hashes = [saved_hashes.get(name) or file_hash(path.parent / name) for name in (path.name, *names)]
     return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from graphstorm_like.launch.stages import METRICS_FILE, read_scores
 from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
 
 
-def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
+def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path], str] = str) -> Iterator[str]:
     """Summary of a pipeline whose stages are all up to date; no lines when its scores cannot be read.
 
-    arguments: the YAML's path and the overrides, as the user gave them.
+    arguments: the YAML's path and the overrides, as the user gave them. shown: a folder's URL, where it has one.
     """
     try:
         scores = read_scores(pipeline)
@@ -34,12 +34,12 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
     yield from _scores(scores)
     yield ""
     places = {
-        "graph": str(stage_folder(pipeline, "construct")),
-        "model": str(best_weights(pipeline).parent),
-        "scores": str(stage_folder(pipeline, "evaluate") / METRICS_FILE),
+        "graph": shown(stage_folder(pipeline, "construct")),
+        "model": shown(best_weights(pipeline).parent),
+        "scores": shown(stage_folder(pipeline, "evaluate") / METRICS_FILE),
     }
     for name, rows in tables.items():
-        places[name] = f"{exported / name} ({rows:,} rows)"
+        places[name] = f"{shown(exported / name)} ({rows:,} rows)"
     width = max(map(len, places))
     for name, place in places.items():
         yield f"{name.ljust(width)}  {place}"
@@ -47,7 +47,7 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
     yield "next:"
     first = next((name for name in ("predictions", *tables) if name in tables), None)
     if first is not None:
-        yield f"  {_print_rows(exported / first)}"
+        yield f"  {_print_rows(shown(exported / first))}"
     gsl = _program("gsl")
     yield f"  {gsl} show graph {shlex.join(arguments)}"
     yield f"  {gsl} show batch {shlex.join(arguments)}"
@@ -69,9 +69,9 @@ def _tables(manifest: dict[str, Any]) -> dict[str, int]:
     return {name: table["rows"] for name, table in manifest.get("tables", {}).items()}
 
 
-def _print_rows(folder: Path) -> str:
+def _print_rows(folder: str) -> str:
     """A command that prints the first rows of an exported table."""
-    rows = f"pq.read_table({json.dumps(str(folder))}).slice(0, 5).to_pylist()"
+    rows = f"pq.read_table({json.dumps(folder)}).slice(0, 5).to_pylist()"
     code = f'import pyarrow.parquet as pq; print(*{rows}, sep="\\n")'
     return f"{_program('python')} -c {shlex.quote(code)}"
 

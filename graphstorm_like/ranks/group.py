@@ -24,11 +24,20 @@ class Group:
     hosts = 1
     local_rank = 0
     local_size = 1
+    shares_files = True
+    """Whether all hosts write into one file system. Otherwise each has folders of its own, with what all ranks have
+    alike and the files of its own ranks."""
 
     @property
     def leads_host(self) -> bool:
         """Whether this process does the work that one process does for its whole host."""
         return self.local_rank == 0
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether this process writes what one rank writes for all: the first, or the leader of each host where hosts
+        share no files."""
+        return self.rank == 0 if self.shares_files else self.leads_host
 
     def mine(self, rows: IntArray) -> IntArray:
         """This rank's share of some rows: a contiguous block."""

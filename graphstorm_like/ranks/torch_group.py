@@ -88,6 +88,7 @@ class TorchGroup(Group):
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         self.timeout_seconds = timeout_seconds
+        self.shares_files = os.environ.get("GSL_OWN_FILES") != "1"
         if where is not None:
             self.host, self.hosts = where.host, where.hosts
         if cuda:

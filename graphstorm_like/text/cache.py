@@ -22,6 +22,7 @@ from graphstorm_like.arrays import create_array, map_array
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.mirror.fetch import fetch_entry
 from graphstorm_like.text.batching import Indices
 from graphstorm_like.text.tokens import TextTokens
 
@@ -150,6 +151,7 @@ def filled_cache(
     if is_complete(folder):
         return EmbeddingCache.open(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
+        fetch_entry(folder)
         if not is_complete(folder):
             fill(folder, meta)
     return EmbeddingCache.open(folder, store)

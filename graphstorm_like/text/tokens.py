@@ -25,6 +25,7 @@ from graphstorm_like.arrays import ArrayWriter, map_array, save_array
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
+from graphstorm_like.mirror.fetch import fetch_entry
 from graphstorm_like.pending import Pending
 from graphstorm_like.ranges import ranges
 from graphstorm_like.text.column import Strings, TextColumn, text_sizes
@@ -228,7 +229,7 @@ def build_token_store(
     folder = Path(cache_dir) / f"tokens-{key}"
     if not folder.exists():
         with exclusive(folder.with_name(folder.name + ".lock"), "tokenising these texts", wait_s):
-            if not folder.exists():
+            if not folder.exists() and not fetch_entry(folder):
                 _build(column, tokenizer, folder, {"key": key, **facts}, progress)
     store = TokenStore.open(folder)
     if truncate == "error" and (cut := store.meta["truncated_texts"]):

@@ -95,7 +95,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
-        if self.ranks.rank == 0 and self.folder.exists():
+        if self.ranks.writes_files and self.folder.exists():
             recover(self.folder)
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:

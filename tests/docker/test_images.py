@@ -71,7 +71,7 @@ class Images:
 
 
 def pip_mounts(folder: Path) -> list[str]:
-    """This machine's way to its package index, for the time of the build: certificates, pip's settings, local wheels."""
+    """This machine's way to its package index, during the build: certificates, pip's settings, local wheels."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
     )

@@ -5,50 +5,23 @@ from __future__ import annotations
 import gzip
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gconstruct import build_graph, fingerprint, is_current, stores
+from gconstruct import build_graph, fingerprint, is_current
 from gconstruct.problems import Problems
 from gconstruct.tables.read import read_table, stream_table
 from graphstorm_like.errors import DataError
+from graphstorm_like.mirror import stores
 
-from .moto_s3 import environment, s3_server
 from .readers.formats import WRITERS, plan_of, write_as
 from .tables import graph, item, read
 
-pytest.importorskip("moto.server")
 s3fs = pytest.importorskip("s3fs")
 pytestmark = pytest.mark.aws
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The endpoint."""
-    with s3_server() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def s3(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """An empty bucket, named 'bucket'; what s3fs finds in the environment leads to the server."""
-    point_to(server, monkeypatch)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    fs = s3fs.S3FileSystem()
-    fs.mkdir("bucket")
-    yield fs
-    fs.rm("bucket", recursive=True)
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in environment(endpoint).items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_every_format(s3: Any, tmp_path: Path) -> None:
@@ -122,11 +95,11 @@ def test_no_credentials(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert message.endswith(". Check the URL, the credentials and the network")
 
 
-def test_wrong_credentials(s3: Any, server: str, tmp_path: Path) -> None:
+def test_wrong_credentials(s3: Any, s3_server: str, tmp_path: Path) -> None:
     import urllib.request
 
     def check_keys_after(actions: int) -> None:
-        url, plain = f"{server}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        url, plain = f"{s3_server}/moto-api/reset-auth", {"Content-Type": "text/plain"}
         request = urllib.request.Request(url, str(actions).encode(), plain, method="POST")
         urllib.request.urlopen(request, timeout=10).close()
 
@@ -142,13 +115,15 @@ def test_wrong_credentials(s3: Any, server: str, tmp_path: Path) -> None:
     assert message.endswith(". Check the URL, the credentials and the network")
 
 
-def test_a_server_that_does_not_answer(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point_to_s3: Callable[[str, pytest.MonkeyPatch], None]
+) -> None:
     """Requests end: five attempts of s3fs, none of botocore."""
     monkeypatch.setattr(stores, "_S3_PATIENCE", {**stores._S3_PATIENCE, "read_timeout": 0.1})
     with socket.socket() as silent, monkeypatch.context() as context:
         silent.bind(("127.0.0.1", 0))
         silent.listen(100)
-        point_to(f"http://127.0.0.1:{silent.getsockname()[1]}", context)
+        point_to_s3(f"http://127.0.0.1:{silent.getsockname()[1]}", context)
         started = time.monotonic()
         message = told(tmp_path, "s3://bucket/a.csv")
         assert time.monotonic() - started < 30

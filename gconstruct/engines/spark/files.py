@@ -21,11 +21,11 @@ from gconstruct.csc import sorted_ends
 from gconstruct.engines.spark.blobs import ORDER, joined, unpack
 from gconstruct.engines.spark.cluster import Pair, merged_reports
 from gconstruct.spill.columns import ColumnsWriter
-from gconstruct.stores import store_errors, upload
 from gconstruct.write import write_columns
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN, indptr_file
+from graphstorm_like.mirror.stores import store_errors, upload
 
 MEMORY_BYTES = 256 << 20
 

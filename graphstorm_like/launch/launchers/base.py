@@ -42,6 +42,8 @@ class Launcher(ABC):
 
     extras: tuple[Extra, ...] = ()
     """The optional dependencies that it needs, for `gsl doctor`."""
+    waits = True
+    """Whether `submit` returns when all stages are done, and not when they are queued."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

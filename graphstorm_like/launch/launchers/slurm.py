@@ -41,6 +41,8 @@ srun --nodes={hosts} --ntasks-per-node=1 --kill-on-bad-exit=1 \\
 class SlurmLauncher(Launcher):
     """Submits a batch script; the job runs when Slurm says so."""
 
+    waits = False
+
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
         """Always raises a LaunchError that says what to do: `gsl run` does not wait for a job in a queue."""
         raise LaunchError("launch.on: slurm jobs must be submitted. Run: gsl launch PIPELINE --on slurm")

@@ -19,6 +19,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.mirror.fetch import fetch_entry
 from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
@@ -46,7 +47,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
         if len(planned) > 1:
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
         with _alone(phase, reporter):
-            if fresh and not phase.last and ranks.rank == 0:
+            if fresh and not phase.last and ranks.writes_files:
                 shutil.rmtree(phase.folder, ignore_errors=True)
             result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
@@ -54,12 +55,12 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                 result = _run(phase, handover, reporter)
             else:
                 reporter.line(f"phase {phase.config.name}: up to date ({phase.cached})")
-                if phase.last and ranks.rank == 0:
+                if phase.last and ranks.writes_files:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
         handover = handover.after(phase.config, phase.folder)
     assert result is not None, "a strategy has phases"
-    if handover.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
+    if handover.tuned is not None and ranks.writes_files and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
@@ -68,6 +69,8 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
     """The result of a phase that is done, as the first rank reads it. Damaged results in the cache are removed."""
+    if ranks.writes_files:
+        fetch_entry(phase.cached)
     result = phase.done() if ranks.rank == 0 else None
     if result is not None:
         try:
@@ -104,9 +107,9 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
         f"[{duration(result.seconds)}]"
     )
-    if phase.last and experiment.task.group.rank == 0:
+    if phase.last and experiment.task.group.writes_files:
         _share(phase, result)
-    elif experiment.task.group.rank == 0:
+    elif experiment.task.group.writes_files:
         write_json(phase.folder / PHASE_DONE, _done(phase, result))
         shutil.rmtree(phase.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
     experiment.task.group.barrier(f"the end of phase {phase.config.name}")
@@ -127,7 +130,8 @@ def _share(phase: PlannedPhase, result: TrainResult) -> None:
     with suppress(DataError), exclusive(phase.lock, "training this phase"):  # or another run trains it now
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(phase.folder / BEST, temporary / BEST, copy_function=_link)
-        shutil.copyfile(phase.folder / METRICS_FILE, temporary / METRICS_FILE)
+        if (phase.folder / METRICS_FILE).exists():
+            shutil.copyfile(phase.folder / METRICS_FILE, temporary / METRICS_FILE)
         write_json(temporary / PHASE_DONE, _done(phase, result))
         for path in temporary.rglob("*"):
             fsync_path(path)
@@ -144,7 +148,8 @@ def _link(source: str, target: str) -> None:
 def _take(phase: PlannedPhase) -> None:
     """Copy the last phase's results from the cache: it was an earlier phase of another pipeline."""
     _copy(phase.cached / BEST, phase.folder / BEST)
-    shutil.copyfile(phase.cached / METRICS_FILE, phase.folder / METRICS_FILE)
+    if (phase.cached / METRICS_FILE).exists():  # of hosts without a common file system only the first writes it
+        shutil.copyfile(phase.cached / METRICS_FILE, phase.folder / METRICS_FILE)
 
 
 def _copy(source: Path, target: Path) -> None:

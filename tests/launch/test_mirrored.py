@@ -1,0 +1,277 @@
+"""Runs whose output is in a store: the same bits as on a disk, and a machine that vanishes loses nothing but time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from graphstorm_like.config import load_pipeline
+from graphstorm_like.errors import ConfigError, StoreError
+from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.mirrored.places import localised
+from graphstorm_like.launch.mirrored.reading import for_reading, graph_folder
+from graphstorm_like.launch.show.graph import show_graph
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.state import STAGES, is_done
+from graphstorm_like.mirror import lock, transfer
+from graphstorm_like.mirror.lock import locked
+from graphstorm_like.mirror.manifest import read_publication
+from graphstorm_like.mirror.transfer import Store
+from graphstorm_like.progress import Reporter
+from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.testing.text import tiny_text_model
+
+from ..mirror.stores import Flaky
+from .faults import GSL
+from .test_runs import COMMON, gsl
+
+RESULTS = ("train/best/model.safetensors", "evaluate/metrics.json", "infer/predictions/part-00000.parquet")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(transfer, "PAUSES", (0.0,))
+
+
+def bucket(name: str) -> str:
+    fs = fsspec.filesystem("memory")
+    if fs.exists(f"/{name}"):
+        fs.rm(f"/{name}", recursive=True)
+    return f"memory://{name}/run"
+
+
+def run(yaml: Path, capsys: pytest.CaptureFixture[str], *changes: str, **options: Any) -> str:
+    """`gsl run`; returns its lines."""
+    capsys.readouterr()
+    launch(load_pipeline(yaml, changes), **options)
+    return capsys.readouterr().out
+
+
+def stored(url: str, name: str) -> bytes:
+    content = Store(url).read(name)
+    assert content is not None, name
+    return content
+
+
+def test_the_same_bits_as_on_a_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another machine takes up what is there; tables are not fetched to see that they are there."""
+    yaml, url = write_shop_pipeline(tmp_path), bucket("bits")
+    run_pipeline(load_pipeline(yaml, ["train.epochs=2"]), reporter=Reporter(quiet=True))
+    said = run(yaml, capsys, "train.epochs=2", f"output={url}", f"work={tmp_path}/one")
+    assert f"{url}/infer: published" in said
+    for name in RESULTS:
+        assert stored(url, name) == (tmp_path / "run" / name).read_bytes(), name
+    assert ".gsl-lock.json" not in Store(url).listing("")
+    said = run(yaml, capsys, "train.epochs=2", f"output={url}", f"work={tmp_path}/two")
+    assert said.count("up to date") == 4
+    assert not list((tmp_path / "two").rglob("*.parquet"))
+
+
+@pytest.mark.slow
+def test_texts_and_readers(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of texts come from the store, and only what is missing is done. Readers fetch what they need."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    encoder = tiny_text_model(tmp_path / "encoder")
+    yaml, url = write_shop_pipeline(tmp_path, text_model=str(encoder)), bucket("texts")
+    changes = ["train.epochs=1", f"output={url}"]
+    run(yaml, capsys, *changes, f"work={tmp_path}/one")
+    shutil.rmtree(tmp_path / "one")
+    said = run(yaml, capsys, *changes, f"work={tmp_path}/two", "infer.dtype=float16")
+    assert [f"{stage}: up to date" in said for stage in ("construct", "train", "evaluate", "infer")] == [True] * 3 + [
+        False
+    ]
+    fetched = [path for path in (tmp_path / "two/cache").iterdir() if path.is_dir() and path.name != ".store"]
+    assert sorted(path.name.partition("-")[0] for path in fetched) == ["tokens", "vectors"]
+    assert f"{url}/cache" not in said, "they came from the store, and are not sent back"
+    assert next(show_graph(graph_folder(f"{url}/graph"))).endswith("1 partition(s), 0.1 MB")
+    local = for_reading(load_pipeline(yaml, [*changes, f"work={tmp_path}/four"]), Reporter(quiet=True), False)
+    assert [is_done(local, stage) for stage in STAGES] == [True, True, True, False]
+    assert not list((tmp_path / "four").rglob("*.arrow")), "whether it is up to date can be seen without"
+
+
+def test_a_second_job_is_refused(tmp_path: Path) -> None:
+    yaml, url = write_shop_pipeline(tmp_path), bucket("held")
+    with locked(Store(url), print), pytest.raises(StoreError, match="must be written by one job at a time"):
+        launch(load_pipeline(yaml, [f"output={url}", f"work={tmp_path}/work"]), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("output=s3://key:hidden@bucket/run", "output: must have no password in it"),
+        ("cache='s3://bucket/run?secret=hidden'", "cache: must have no secret in it"),
+        ("graph.path=s3://key:hidden@bucket/run", "graph.path: must have no password in it"),
+        ("work=here", "work: must be left out where output, cache and graph.path are local folders"),
+        ("work=s3://bucket/run", "work: must be a local folder"),
+    ],
+)
+def test_urls_that_are_refused(tmp_path: Path, change: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_pipeline(write_shop_pipeline(tmp_path), [change])
+    assert "hidden" not in str(caught.value)
+
+
+def test_where_a_pipeline_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default in a folder for each URL; what lies below the output lies below it there too."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    yaml = write_shop_pipeline(tmp_path)
+    default = localised(load_pipeline(yaml, ["output=s3://b/runs/one"]))
+    assert Path(default.output).parent == tmp_path / "home/graphstorm-like/work"
+    assert Path(default.output).name.startswith("one-")
+    assert (default.graph.path, default.cache) == (f"{default.output}/graph", f"{default.output}/cache")
+    other = localised(load_pipeline(yaml, ["output=s3://b/runs/two", "graph.path=gs://b/g", "work=w", "cache=/c"]))
+    assert (other.output, other.graph.path, other.cache) == (f"{tmp_path}/w", f"{tmp_path}/w/graph", "/c")
+    plain = load_pipeline(yaml)
+    assert localised(plain) is plain
+
+
+@pytest.mark.slow
+def test_trainings_that_were_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is lost when another configuration trains on another machine; the old one is taken up again."""
+    yaml, url = write_shop_pipeline(tmp_path), bucket("aside")
+    run(yaml, capsys, f"output={url}", f"work={tmp_path}/1", "train.epochs=2")
+    weights = stored(url, RESULTS[0])
+    said = run(yaml, capsys, f"output={url}", f"work={tmp_path}/2", "train.epochs=1")
+    assert "held an earlier run; it is now train.1" in said
+    assert stored(url, "train.1/best/model.safetensors") == weights
+    assert stored(url, RESULTS[0]) != weights
+    said = run(yaml, capsys, f"output={url}", f"work={tmp_path}/3", "train.epochs=2")
+    assert "it is train again" in said
+    assert "train: up to date" in said
+    assert stored(url, RESULTS[0]) == weights
+    assert "train.1" not in Store(url).folders()
+    # Damage: an older resume point is good enough, the best model must be whole.
+    store = Store(url)
+    points = sorted(name for name in store.listing("train/checkpoints") if name.endswith("model.safetensors"))
+    store.write(points[-1], b"damaged")
+    said = run(yaml, capsys, f"output={url}", f"work={tmp_path}/4", "train.epochs=2")
+    assert f"warning: {url}/{points[-1]}: must hold what was published" in said
+    store.write(RESULTS[0], b"damaged")
+    with pytest.raises(StoreError, match=f"{url}/{RESULTS[0]}: must hold what was published"):
+        run(yaml, capsys, f"output={url}", f"work={tmp_path}/5", "train.epochs=2")
+
+
+@pytest.mark.slow
+def test_a_store_that_is_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training goes on without it; the error comes at the end, and the same command publishes what there is."""
+    yaml, url, away = write_shop_pipeline(tmp_path), bucket("away"), [True]
+    plain: Callable[[str], tuple[Any, str]] = transfer.store_of
+
+    def fails(operation: str, path: str, _before: int) -> Exception | None:
+        return OSError("no route") if away[0] and operation == "put_file" and "/train/" in path else None
+
+    def flaky(url: str) -> tuple[Any, str]:
+        fs, path = plain(url)
+        return Flaky(fs, fails), path
+
+    monkeypatch.setattr(transfer, "store_of", flaky)
+    changes = [f"output={url}", f"work={tmp_path}/work", "train.epochs=1"]
+    with pytest.raises(StoreError, match="writing must succeed .* the same command publishes them"):
+        run(yaml, capsys, *changes)
+    assert "infer: done" in capsys.readouterr().out
+    away[0] = False
+    said = run(yaml, capsys, *changes)
+    assert said.count("up to date") == 4
+    assert stored(url, RESULTS[0]) == (tmp_path / "work" / RESULTS[0]).read_bytes()
+
+
+SIX_EPOCHS = [*COMMON, "train.epochs=6", "train.batch_size=4"]
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+@pytest.mark.aws
+def test_a_spot_machine_that_vanishes(s3: Any, tmp_path: Path) -> None:
+    """kill -9, its disk gone: another machine goes on from S3 alone, and ends with the same bits."""
+    yaml = write_shop_pipeline(tmp_path)
+    code, said = gsl(yaml, SIX_EPOCHS)
+    assert code == 0, said
+
+    def kill(line: str, launcher: int) -> None:
+        if "epoch 4/6" in line:
+            os.kill(launcher, signal.SIGKILL)
+
+    url = "s3://bucket/runs/shop"
+    code, said = gsl(yaml, [*SIX_EPOCHS, f"output={url}", f"work={tmp_path}/first"], kill)
+    assert code == -signal.SIGKILL, said
+    shutil.rmtree(tmp_path / "first")
+    code, said = gsl(yaml, [*SIX_EPOCHS, f"output={url}", f"work={tmp_path}/second"])
+    assert code == 0, said
+    assert "resuming at epoch" in said
+    assert "construct: up to date" in said
+    for name in RESULTS[:2]:
+        assert s3.cat_file(f"bucket/runs/shop/{name}") == (tmp_path / "run" / name).read_bytes(), name
+
+
+class Hosts:
+    """Two machines of a user's own scheduler that share nothing but the store."""
+
+    def __init__(self, folder: Path, yaml: Path, url: str) -> None:
+        self.folder, self.yaml, self.url = folder, yaml, url
+        secret = folder / "secret"
+        secret.write_text("ab" * 32)
+        secret.chmod(0o600)
+
+    def run(self, name: str, vanish: Callable[[], bool] = lambda: False) -> tuple[list[int], str]:
+        """Start both on empty disks; returns exit codes and what they said. vanish: asked whether both do."""
+        machines = []
+        for host in range(2):
+            (self.folder / f"shm-{name}-{host}").mkdir()
+            command = [*GSL, "host", str(self.yaml), *ON_TWO_MACHINES, f"output={self.url}"]
+            command += [f"work={self.folder}/{name}-{host}", "--index", str(host)]
+            command += ["--addresses", "127.0.0.1,127.0.0.1", "--secret-file", str(self.folder / "secret")]
+            log = (self.folder / f"{name}-{host}.log").open("w")
+            environment = {**os.environ, "GSL_SHM_ROOT": str(self.folder / f"shm-{name}-{host}")}
+            machines.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment))
+        until, gone = time.monotonic() + 300, False
+        while any(machine.poll() is None for machine in machines) and not gone:
+            time.sleep(0.05)
+            gone = vanish() or time.monotonic() > until
+        for machine in machines if gone else ():
+            machine.kill()
+        codes = [machine.wait() for machine in machines]
+        for host in range(2) if gone else ():
+            shutil.rmtree(self.folder / f"{name}-{host}")
+        return codes, "".join((self.folder / f"{name}-{host}.log").read_text() for host in range(2))
+
+
+LONG_EPOCHS = ["train.epochs=6", "train.batch_size=4", "launch.threads=1", "graph.partitions.count=2"]
+ON_TWO_MACHINES = [*LONG_EPOCHS, "launch.on=external", "launch.hosts=2", "launch.port=29870"]
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+@pytest.mark.aws
+def test_machines_that_share_nothing_but_the_store(s3: Any, tmp_path: Path) -> None:
+    """Each sends the files of its own ranks, and the first one publishes; both vanish, and two others go on."""
+    yaml, url = write_shop_pipeline(tmp_path), "s3://bucket/runs/apart"
+    code, said = gsl(yaml, [*LONG_EPOCHS, "launch.hosts=2"])
+    assert code == 0, said
+    made = [*GSL, "construct", str(yaml), *LONG_EPOCHS, f"output={url}", f"work={tmp_path}/made"]
+    subprocess.run(made, check=True, capture_output=True)
+    hosts = Hosts(tmp_path, yaml, url)
+    codes, said = hosts.run("first", lambda: read_publication(Store(url), "train") is not None)
+    assert codes == [-signal.SIGKILL] * 2, said
+    codes, said = hosts.run("second")
+    assert codes == [0, 0], said
+    assert "resuming at epoch" in said
+    assert not (tmp_path / "second-1/graph/part-0").exists(), "a host fetches its own partition"
+    ranks = {path.name for path in (tmp_path / "run/train/best").iterdir()}
+    for name in [*RESULTS[:2], *(f"train/best/{name}" for name in ranks if name.startswith("embedding-"))]:
+        assert s3.cat_file(f"bucket/runs/apart/{name}") == (tmp_path / "run" / name).read_bytes(), name
+    for path in (tmp_path / "run/infer").rglob("*.parquet"):
+        name = path.relative_to(tmp_path / "run").as_posix()
+        assert s3.cat_file(f"bucket/runs/apart/{name}") == path.read_bytes(), name
+    assert not [name for name in Store(url).listing("") if ".objects" in name]
