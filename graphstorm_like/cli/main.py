@@ -27,7 +27,6 @@ app = typer.Typer(
     help="Language models and graph networks on text-rich graphs: tables in, predictions and embeddings out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 

@@ -79,7 +79,7 @@ class Trainer:
         with deferred():
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
-                with self.reporter.meter(self._epoch_name(), self.stream.steps) as meter:
+                with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
                     self._last_update = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
@@ -219,7 +219,7 @@ class Trainer:
         state.finished = stop or state.epoch >= config.epochs
         if stop and state.epoch < config.epochs:
             text += ", stopping early: no improvement"
-        self.reporter.line(text)
+        self.reporter.now_and_then(text, always=state.finished or state.epoch == 1)
         self.save()
 
     def validate(self) -> str:
