@@ -98,12 +98,14 @@ class Pipeline(Strict):
         return self.model.with_encoders(encoders)
 
     def _train(self, base: Path) -> TrainConfig:
-        """The same for language models that phases name."""
-        if self.train.phases is None:
-            return self.train
+        """The same for language models that phases name, and for trackers."""
         absolute = partial(_under, base)
+        trackers = [tracker.with_paths(absolute) for tracker in self.train.track.trackers]
+        track = self.train.track.model_copy(update={"trackers": trackers})
+        if self.train.phases is None:
+            return self.train.model_copy(update={"track": track})
         phases = [phase.with_own_encoders(lambda encoder: encoder.with_paths(absolute)) for phase in self.train.phases]
-        return self.train.model_copy(update={"phases": phases})
+        return self.train.model_copy(update={"phases": phases, "track": track})
 
 
 def _under(base: Path, path: str) -> str:

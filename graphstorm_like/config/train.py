@@ -21,6 +21,7 @@ from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
+from graphstorm_like.config.trackers import Tracked
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """Keys of `train:` that change how a run goes but not its results."""
@@ -64,8 +65,10 @@ class CheckpointConfig(Strict):
 class TrackConfig(Strict):
     """Where numbers go; metrics.jsonl is always written."""
 
-    tensorboard: bool = False
-    """Also write TensorBoard files (extra `track`)."""
+    renamed_keys = {"tensorboard": "trackers"}
+
+    trackers: list[Tracked] = []
+    """Also to these (extra `track`): names, `[tensorboard]`, or mappings with `type` and settings."""
     every_steps: PositiveInt = 10
     """Steps between two lines of numbers."""
 

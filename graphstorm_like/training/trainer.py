@@ -29,6 +29,7 @@ from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_f
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.stopping import Stopped, deferred, prompt, requested
+from graphstorm_like.training.trackers import TrackedRun
 from graphstorm_like.training.tracking import Tracker
 
 
@@ -105,8 +106,15 @@ class Trainer:
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)
-        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates, self.ranks.rank == 0)
+        self.tracker = Tracker(self.folder, self.state.updates, self.ranks.rank == 0)
+        self.tracker.also(self.config.track.trackers, self._tracked_run(), self.reporter.line)
         self.ranks.barrier("the start of training")
+
+    def _tracked_run(self) -> TrackedRun:
+        pipeline = self.experiment.pipeline
+        settings = pipeline.model_dump(mode="json")
+        name = f"{pipeline.name}/{self.folder.name}"
+        return TrackedRun(pipeline.name, name, self.folder, settings, self.state.updates)
 
     def groups(self) -> Iterator[list[MiniBatch]]:
         """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""

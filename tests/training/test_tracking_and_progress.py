@@ -12,20 +12,12 @@ from graphstorm_like.training.tracking import Tracker, read_metrics
 
 
 def test_lines_behind_the_resume_point_are_cut(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path, tensorboard=False)
+    tracker = Tracker(tmp_path)
     for update in (1, 2, 3):
         tracker.log("train", update, loss=1.0 / update)
     (tmp_path / "metrics.jsonl").open("a").write('{"kind": "train", "upd')
-    Tracker(tmp_path, tensorboard=False, resume_from=2).log("train", 3, loss=7.0)
+    Tracker(tmp_path, resume_from=2).log("train", 3, loss=7.0)
     assert [(r["update"], r["loss"]) for r in read_metrics(tmp_path)] == [(1, 1.0), (2, 0.5), (3, 7.0)]
-
-
-def test_tensorboard_when_asked(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    tracker = Tracker(tmp_path, tensorboard=True)
-    tracker.log("valid", 5, accuracy=0.5)
-    tracker.close()
-    assert list((tmp_path / "tensorboard").iterdir())
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12, "12 s"), (245, "4 min 05 s"), (7380, "2 h 03 min")])
