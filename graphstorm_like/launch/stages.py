@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +22,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.cost import COST_FILE, measured, write_cost
 from graphstorm_like.launch.fingerprints import stage_fingerprint
 from graphstorm_like.launch.state import (
     BEST,
@@ -121,10 +121,14 @@ class Runner:
                 continue
             if stage != "construct" and "construct" not in stages:
                 self._check_graph()
-            started = time.monotonic()
             self.reporter.line(f"{stage}: -> {folder}")
-            actions[stage]()
-            self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
+            resumed = stage == "train" and not self.fresh and (folder / "checkpoints").is_dir()
+            with measured() as cost:
+                actions[stage]()
+            self.reporter.line(f"{stage}: done in {duration(cost.seconds)}")
+            if stage != "construct":  # the graph's own report has what construction took
+                cost.resumed = resumed
+                write_cost(folder / COST_FILE, cost, self.group)
 
     def _is_up_to_date(self, stage: str) -> bool:
         """Whether a stage is up to date, as rank 0 finds: other ranks might check when rank 0 has already started it.
