@@ -210,17 +210,22 @@ class Runner:
 
     def evaluate(self) -> None:
         """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
+        from graphstorm_like.inference.ranks import RANKS_FOLDER, RankFiles
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
+        folder = stage_folder(self.pipeline, "evaluate")
         if self.group.rank == 0:
             self._begin("evaluate")
-        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
+            shutil.rmtree(folder / RANKS_FOLDER, ignore_errors=True)
+        self.group.barrier("the start of evaluation")
+        keep = RankFiles(folder / RANKS_FOLDER, experiment.graph, self.group)
+        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed, keep.write)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         if self.group.rank == 0:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
-            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
+            write_json(folder / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
