@@ -70,9 +70,7 @@ def _among_all(popular: IntArray, target: IntArray, row: IntArray, node: IntArra
     return 1.0 + better + 0.5 * equal
 
 
-def _among_drawn(
-    popular: IntArray, target: IntArray, row: IntArray, node: IntArray, drawn: int, seed: int
-) -> Floats:
+def _among_drawn(popular: IntArray, target: IntArray, row: IntArray, node: IntArray, drawn: int, seed: int) -> Floats:
     """The candidates are those that the model was ranked among: the same stream of random numbers."""
     rng, ranks, count = stream(seed, "ranking"), np.empty(len(target)), len(popular)
     excluded = row * count + node

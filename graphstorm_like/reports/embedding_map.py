@@ -36,9 +36,7 @@ def principal_components(vectors: Floats) -> tuple[Floats, tuple[float, float]]:
     return points, (float(shares[0]), float(shares[1]))
 
 
-def embedding_map(
-    folder: RunFolder, graph: Graph, node_type: NodeType, label: str | None
-) -> EmbeddingMap | None:
+def embedding_map(folder: RunFolder, graph: Graph, node_type: NodeType, label: str | None) -> EmbeddingMap | None:
     """The map of a node type, coloured by a label of it; None when there are no embeddings of this graph."""
     files = shards(folder, f"embeddings/{node_type}")
     count = graph.manifest.node(node_type).count
@@ -58,8 +56,7 @@ def embedding_map(
         explained=explained,
         groups=groups,
         points=[
-            (round(x, 4), round(y, 4), int(g))
-            for (x, y), g in zip(points.tolist(), of_node.tolist(), strict=True)
+            (round(x, 4), round(y, 4), int(g)) for (x, y), g in zip(points.tolist(), of_node.tolist(), strict=True)
         ],
     )
 
