@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +22,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.cost import COST_FILE, measured, write_cost
 from graphstorm_like.launch.fingerprints import stage_fingerprint
 from graphstorm_like.launch.state import (
     BEST,
@@ -121,10 +121,14 @@ class Runner:
                 continue
             if stage != "construct" and "construct" not in stages:
                 self._check_graph()
-            started = time.monotonic()
             self.reporter.line(f"{stage}: -> {folder}")
-            actions[stage]()
-            self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
+            resumed = stage == "train" and not self.fresh and (folder / "checkpoints").is_dir()
+            with measured() as cost:
+                actions[stage]()
+            self.reporter.line(f"{stage}: done in {duration(cost.seconds)}")
+            if stage != "construct":  # the graph's own report has what construction took
+                cost.resumed = resumed
+                write_cost(folder / COST_FILE, cost, self.group)
 
     def _is_up_to_date(self, stage: str) -> bool:
         """Whether a stage is up to date, as rank 0 finds: other ranks might check when rank 0 has already started it.
@@ -206,17 +210,22 @@ class Runner:
 
     def evaluate(self) -> None:
         """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
+        from graphstorm_like.inference.ranks import RANKS_FOLDER, RankFiles
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
+        folder = stage_folder(self.pipeline, "evaluate")
         if self.group.rank == 0:
             self._begin("evaluate")
-        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
+            shutil.rmtree(folder / RANKS_FOLDER, ignore_errors=True)
+        self.group.barrier("the start of evaluation")
+        keep = RankFiles(folder / RANKS_FOLDER, experiment.graph, self.group)
+        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed, keep.write)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         if self.group.rank == 0:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
-            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
+            write_json(folder / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})

@@ -101,6 +101,8 @@ class LinkPrediction(Task):
         """Filtered ranking; see `protocol`."""
         find = how.lookup(embedder, self.node_types)
         ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
+        if how.keep_ranks is not None:
+            how.keep_ranks(split, self.edge_type, self.group.mine(self._rows[split]), ranks)
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property

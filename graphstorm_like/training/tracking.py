@@ -34,7 +34,7 @@ def check_tracking(config: TrackConfig) -> None:
 
 
 class Tracker:
-    """Writes to one folder. Every record has `kind` (train, valid, test) and `update` (optimizer steps done).
+    """Writes to one folder. Every record has `kind` (train, valid, epoch) and `update` (optimizer steps done).
 
     writes: whether this process is the one of its group that does.
     """

@@ -222,6 +222,8 @@ class Trainer:
         text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]"
         if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
             text += ", " + self.validate()
+        # After validation, which a signal may end: the resumed run would log the epoch again.
+        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds)
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
         stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
         state.finished = stop or state.epoch >= config.epochs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +30,9 @@ from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import Trainer, TrainResult, describe
+
+PHASES_FILE = "phases.json"
+"""In the folder of a training."""
 
 
 def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
@@ -58,12 +61,20 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
         handover = handover.after(phase.config, phase.folder)
+    if ranks.rank == 0:
+        _list_phases(folder, planned)
     assert result is not None, "a strategy has phases"
     if handover.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
+
+
+def _list_phases(folder: Path, planned: Sequence[PlannedPhase]) -> None:
+    """Write which phases a training had, and where their curves are."""
+    phases = [{"name": phase.config.name, "folder": str(phase.folder)} for phase in planned]
+    write_json(folder / PHASES_FILE, {"phases": phases})
 
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
