@@ -18,6 +18,7 @@ from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.phases.base import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.presets import Quality
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
@@ -50,6 +51,10 @@ class Pipeline(Strict):
     """Folder for tokens and text vectors; pipelines may share one. {output} stands for the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of every random draw."""
+    quality: Quality | None = None
+    """fast: minutes, for a first look. good: a frozen language model and a graph network with time to converge. best:
+    the language model is tuned first, which takes far longer. It sets strategy and budgets that are not given; null:
+    the defaults of the keys themselves."""
     plugins: list[str] = []
     """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
     `./my_operators.py`. They are imported, and so executed, whenever the pipeline is read."""
