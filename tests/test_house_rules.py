@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "pending", "files", "arrays", "hashing", "allocator", "parent_death", "ranges",
+    "errors", "registry", "pending", "files", "cache_use", "arrays", "hashing", "allocator", "parent_death", "ranges",
     "modality", "progress", "device", "config", "graph", "ranks", "sampling", "text", "models", "tasks", "inputs",
     "training", "inference", "launch", "reports", "cli",
 )  # fmt: skip

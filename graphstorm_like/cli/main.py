@@ -6,6 +6,7 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    cache,
     convert,
     doctor,
     exchange,
@@ -50,6 +51,7 @@ validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
 doctor.add_to(app)
+cache.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from graphstorm_like.cli.arguments import Json, Overrides, QualityOption, Yaml, print_json, with_quality
@@ -11,79 +13,85 @@ def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     show = typer.Typer(help="Look inside a graph, a batch, the plan or the configuration.", no_args_is_help=True)
     app.add_typer(show, name="show")
+    for verb, command in {"graph": _graph, "partitions": _partitions, "batch": _batch, "plan": _plan}.items():
+        show.command(verb)(command)
+    show.command("config")(_config)
 
-    @show.command("graph")
-    def graph(
-        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
-        overrides: Overrides = None,
-        check: bool = typer.Option(True, "--check/--no-check", help="Check that its files are as they were written."),
-        report: bool = typer.Option(False, "--report", help="Write report.html and report.json into the folder."),
-        as_json: Json = False,
-    ) -> None:
-        """Types, counts, features, labels and splits of a constructed graph."""
-        from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.show.graph import graph_facts, remake_report, show_graph
 
-        if folder.endswith((".yaml", ".yml")):
-            folder = str(load_pipeline(folder, overrides or ()).graph.path)
+def _graph(
+    folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
+    overrides: Overrides = None,
+    check: bool = typer.Option(True, "--check/--no-check", help="Check that its files are as they were written."),
+    report: bool = typer.Option(False, "--report", help="Write report.html and report.json into the folder."),
+    as_json: Json = False,
+) -> None:
+    """Types, counts, features, labels and splits of a constructed graph."""
+    from graphstorm_like.launch.show.graph import graph_facts, remake_report, show_graph
+
+    folder = _graph_folder(folder, overrides)
+    if as_json:
+        print_json(graph_facts(folder, check) | ({"report": str(remake_report(folder))} if report else {}))
+        return
+    for line in show_graph(folder, check):
+        typer.echo(line)
+    if report:
+        typer.echo(f"\n{remake_report(folder)}")
+
+
+def _partitions(
+    folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """How a graph is spread over its partitions: sizes, balance, edges between them, halo, bytes."""
+    from graphstorm_like.cli.partition import echo_partitions
+
+    echo_partitions(_graph_folder(folder, overrides), as_json)
+
+
+def _graph_folder(folder: str, overrides: list[str] | None) -> str:
+    from graphstorm_like.config import load_pipeline
+
+    return str(load_pipeline(folder, overrides or ()).graph.path) if folder.endswith((".yaml", ".yml")) else folder
+
+
+def _batch(pipeline: Yaml, overrides: Overrides = None, as_json: Json = False) -> None:
+    """One real training batch: time and bytes of every step, shapes, loss."""
+    from graphstorm_like.cache_use import using_cache
+    from graphstorm_like.config import load_pipeline
+    from graphstorm_like.launch.show.batch import batch_facts, show_batch
+    from graphstorm_like.progress import Reporter
+
+    checked = load_pipeline(pipeline, overrides or ())
+    with using_cache(Path(checked.cache), Path(checked.output)):
         if as_json:
-            print_json(graph_facts(folder, check) | ({"report": str(remake_report(folder))} if report else {}))
+            print_json(batch_facts(checked, Reporter(quiet=True)))
             return
-        for line in show_graph(folder, check):
-            typer.echo(line)
-        if report:
-            typer.echo(f"\n{remake_report(folder)}")
-
-    @show.command("partitions")
-    def partitions(
-        folder: str = typer.Argument(..., metavar="PIPELINE|FOLDER", help="A pipeline's YAML or a graph folder."),
-        overrides: Overrides = None,
-        as_json: Json = False,
-    ) -> None:
-        """How a graph is spread over its partitions: sizes, balance, edges between them, halo, bytes."""
-        from graphstorm_like.cli.partition import echo_partitions
-        from graphstorm_like.config import load_pipeline
-
-        if folder.endswith((".yaml", ".yml")):
-            folder = str(load_pipeline(folder, overrides or ()).graph.path)
-        echo_partitions(folder, as_json)
-
-    @show.command("batch")
-    def batch(pipeline: Yaml, overrides: Overrides = None, as_json: Json = False) -> None:
-        """One real training batch: time and bytes of every step, shapes, loss."""
-        from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.show.batch import batch_facts, show_batch
-        from graphstorm_like.progress import Reporter
-
-        if as_json:
-            print_json(batch_facts(load_pipeline(pipeline, overrides or ()), Reporter(quiet=True)))
-            return
-        for line in show_batch(load_pipeline(pipeline, overrides or ()), Reporter()):
-            typer.echo(line)
-
-    @show.command("plan")
-    def plan(pipeline: Yaml, overrides: Overrides = None, as_json: Json = False) -> None:
-        """Stages, whether they are up to date, and which process runs what."""
-        from graphstorm_like.config import load_pipeline
-        from graphstorm_like.launch.show.plan import plan_facts, show_plan
-
-        if as_json:
-            print_json(plan_facts(load_pipeline(pipeline, overrides or ()), str(pipeline)))
-            return
-        for line in show_plan(load_pipeline(pipeline, overrides or ()), str(pipeline)):
+        for line in show_batch(checked, Reporter()):
             typer.echo(line)
 
-    @show.command("config")
-    def config(
-        pipeline: Yaml, overrides: Overrides = None, quality: QualityOption = None, as_json: Json = False
-    ) -> None:
-        """The whole configuration, defaults filled in, and where each value comes from: file and line, override,
-        preset or default."""
-        from graphstorm_like.config.load import load_with_origin
-        from graphstorm_like.launch.show.config import config_facts, config_yaml
 
-        checked, origin = load_with_origin(pipeline, with_quality(overrides, quality))
-        if as_json:
-            print_json(config_facts(checked, origin))
-        else:
-            typer.echo(config_yaml(checked, origin), nl=False)
+def _plan(pipeline: Yaml, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Stages, whether they are up to date, and which process runs what."""
+    from graphstorm_like.config import load_pipeline
+    from graphstorm_like.launch.show.plan import plan_facts, show_plan
+
+    checked = load_pipeline(pipeline, overrides or ())
+    if as_json:
+        print_json(plan_facts(checked, str(pipeline)))
+        return
+    for line in show_plan(checked, str(pipeline)):
+        typer.echo(line)
+
+
+def _config(pipeline: Yaml, overrides: Overrides = None, quality: QualityOption = None, as_json: Json = False) -> None:
+    """The whole configuration, defaults filled in, and where each value comes from: file and line, override, preset or
+    default."""
+    from graphstorm_like.config.load import load_with_origin
+    from graphstorm_like.launch.show.config import config_facts, config_yaml
+
+    checked, origin = load_with_origin(pipeline, with_quality(overrides, quality))
+    if as_json:
+        print_json(config_facts(checked, origin))
+    else:
+        typer.echo(config_yaml(checked, origin), nl=False)

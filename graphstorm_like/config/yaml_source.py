@@ -54,7 +54,6 @@ class Origin:
             key = key[: max(key.rfind("."), key.rfind("["), 0)]
         return self._places[key] if key else self._whole
 
-
     def places(self) -> Iterator[tuple[str, SourceLine]]:
         """All keys that were given, with their places."""
         yield from self._places.items()

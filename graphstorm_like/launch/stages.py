@@ -12,12 +12,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphstorm_like import __version__
+from graphstorm_like.cache_use import using_cache
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
@@ -85,7 +86,8 @@ def hold_output(pipeline: Pipeline) -> Iterator[None]:
         recover(output)
         for scratch in output.glob(f"{SCRATCH}*"):  # of killed runs: we hold the lock, so none is alive
             shutil.rmtree(scratch, ignore_errors=True)
-        yield
+        with using_cache(Path(pipeline.cache), output):
+            yield
 
 
 class Runner:
@@ -104,7 +106,9 @@ class Runner:
         Raises DataError at once when another process runs in the same output folder.
         """
         ordered = check_stages(stages)
-        with writing(Path(self.pipeline.output)), nullcontext() if self.locked else hold_output(self.pipeline):
+        output = Path(self.pipeline.output)
+        held = using_cache(Path(self.pipeline.cache), output) if self.locked else hold_output(self.pipeline)
+        with writing(output), held:
             self._run(ordered)
 
     def _run(self, stages: list[str]) -> None:

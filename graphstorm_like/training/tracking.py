@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.train import TrackConfig
 from graphstorm_like.config.trackers import TrackerConfig
+from graphstorm_like.config.train import TrackConfig
 from graphstorm_like.errors import MissingExtraError
 from graphstorm_like.training.trackers import TRACKERS, RunTracker, TrackedRun
 

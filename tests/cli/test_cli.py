@@ -15,7 +15,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "construct", "convert", "doctor", "evaluate", "export", "host", "import", "infer", "init", "launch", "partition",
+    "cache", "construct", "convert", "doctor", "evaluate", "export", "host", "import", "infer", "init", "launch", "partition",
     "run", "schema", "show", "stitch", "train", "validate", "worker",
 ]  # fmt: skip
 

@@ -23,7 +23,10 @@ def config_yaml(pipeline: Pipeline, origin: Origin) -> str:
 def config_facts(pipeline: Pipeline, origin: Origin) -> dict[str, Any]:
     """`config`, the whole configuration, and `sources`: where each value was given, by dotted key."""
     config = pipeline.model_dump(mode="json")
-    return {"config": config, "sources": {dotted(path): _source(origin, path, value) for path, value in _leaves(config)}}
+    return {
+        "config": config,
+        "sources": {dotted(path): _source(origin, path, value) for path, value in _leaves(config)},
+    }
 
 
 def _section(lines: Lines, depth: int, path: KeyPath, value: Any, origin: Origin) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.cache_use import mark_used
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
@@ -49,6 +50,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
         if len(planned) > 1:
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
         with _alone(phase, reporter):
+            mark_used(phase.cached)
             if fresh and not phase.last and ranks.rank == 0:
                 shutil.rmtree(phase.folder, ignore_errors=True)
             result = None if fresh else _known(phase, ranks, reporter)
