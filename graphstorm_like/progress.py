@@ -21,7 +21,7 @@ STEP_SECONDS = 2.0
 
 
 def line_seconds() -> float:
-    """The shortest time between two lines of progress in a log; a minute where the environment says nothing sensible."""
+    """The shortest time between two lines of progress in a log; a minute where the environment names no number."""
     try:
         return max(0.0, float(os.environ.get(LOG_SECONDS, "60")))
     except ValueError:

@@ -90,7 +90,8 @@ def _wanted(kinds: list[str] | None, older_than: str | None, unused: bool, unuse
         raise ConfigError(unknown("--kind", "kind of entry", wrong[0], KINDS))
     if not (kinds or older_than or unused or unused_by):
         raise ConfigError(
-            "gsl cache prune: must be told what may go (got no option). Give --kind, --older-than, --unused or --unused-by"
+            "gsl cache prune: must be told what may go (got no option). Give --kind, --older-than, --unused or "
+            "--unused-by"
         )
     outputs = None
     if unused_by:

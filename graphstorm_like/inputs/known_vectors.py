@@ -54,6 +54,9 @@ def recall(note: Path) -> EmbeddingCache | None:
         known = EmbeddingCache.open(vectors, TokenStore.open(tokens))
     except (OSError, ValueError, KeyError, TypeError, DataError):
         return None
+    for used in (note, vectors, tokens):
+        mark_used(used)
+    return known
 
 
 def remember(note: Path, cache: EmbeddingCache) -> None:

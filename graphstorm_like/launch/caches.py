@@ -109,8 +109,8 @@ def prune(cache: Path, wanted: Wanted, dry_run: bool = False) -> Pruned:
     with alone_in_cache(cache) as alone:
         if not alone and not dry_run:
             raise DataError(
-                f"{cache}: must not be in use (a run works with it, and may come back to any entry). Wait until it ends, "
-                f"or look first with --dry-run"
+                f"{cache}: must not be in use (a run works with it, and may come back to any entry). Wait until it "
+                f"ends, or look with --dry-run"
             )
         now = time.time()
         chosen = [entry for entry in found if wanted.includes(entry, now)]

@@ -50,7 +50,7 @@ def names(cache: Path) -> set[str]:
 
 def test_what_is_listed(cache: Path, tmp_path: Path) -> None:
     found = {entry.path.name: entry for entry in entries(cache)}
-    assert list(found)[0] == "phase-lm-c", "the largest first"
+    assert next(iter(found)) == "phase-lm-c", "the largest first"
     assert found["vectors-b"].used_by == (str(tmp_path / "here"),)
     assert found["vectors-a"].used_by == (), "its only run is gone"
     assert (found["tokens-b"].bytes, found["tokens-b"].kind) == (3000, "tokens")
