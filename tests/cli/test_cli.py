@@ -16,7 +16,7 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
     "construct", "convert", "doctor", "evaluate", "export", "host", "import", "infer", "init", "launch", "partition",
-    "run", "schema", "show", "stitch", "train", "validate", "worker",
+    "report", "run", "schema", "show", "stitch", "train", "validate", "worker",
 ]  # fmt: skip
 
 
