@@ -14,6 +14,7 @@ from graphstorm_like.cli import (
     init,
     launch,
     partition,
+    report,
     run,
     schema,
     show,
@@ -50,6 +51,7 @@ convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
+report.add_to(app)
 doctor.add_to(app)
 cache.add_to(app)
 stitch.add_to(app)

@@ -88,6 +88,7 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
+    from graphstorm_like.reports.write import report_of_run
 
     checked, origin = load_with_origin(pipeline, overrides or ())
     if (line := preset_line(origin)) is not None and not quiet:
@@ -95,6 +96,11 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     check_run(checked, stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
-    if stages is None and not quiet:
-        for line in summary(checked, [str(pipeline), *(overrides or ())]):
+    if stages is not None:
+        return
+    arguments = [str(pipeline), *(overrides or ())]
+    if checked.report:
+        report_of_run(Path(checked.output), ["gsl", "run", *arguments], lambda text: typer.echo(text, err=True))
+    if not quiet:
+        for line in summary(checked, arguments):
             typer.echo(line)

@@ -58,6 +58,9 @@ class Pipeline(Strict):
     plugins: list[str] = []
     """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
     `./my_operators.py`. They are imported, and so executed, whenever the pipeline is read."""
+    report: bool = True
+    """Whether `gsl run` ends with report.html and report.json in the output folder; `gsl report` makes them at any
+    time."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig

@@ -40,6 +40,8 @@ def summary(pipeline: Pipeline, arguments: Sequence[str]) -> Iterator[str]:
     }
     for name, rows in tables.items():
         places[name] = f"{exported / name} ({rows:,} rows)"
+    if (report := Path(pipeline.output) / "report.html").is_file():
+        places["report"] = str(report)
     width = max(map(len, places))
     for name, place in places.items():
         yield f"{name.ljust(width)}  {place}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.reports.model import Calibration, CalibrationBin, ClassScore, Confusion, ConfusedPair
+from graphstorm_like.reports.model import Calibration, CalibrationBin, ClassScore, ConfusedPair, Confusion
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -266,7 +266,7 @@ def _cost(report: RunReport) -> Html | None:
     total += f", on {wording.count(known[-1], 'core')}." if known else "."
     explained = tag("p", tag("small", "Peak: resident memory of the largest process, pages of mapped files included."))
     head = ["stage", "", "time", "CPU time", "peak memory", "processes"]
-    return join([tag("p", total), table(head, rows, "..####"), explained])
+    return tag("div", tag("p", total), table(head, rows, "..####"), explained, class_="card")
 
 
 def _repeat(report: RunReport) -> Html:

@@ -24,7 +24,8 @@ def classes(report: RunReport) -> Html | None:
         return None
     largest = max(score.support for score in report.classes) or 1
     if len(report.classes) <= CLASSES:
-        return table(_CLASS_HEAD, [_class_row(score, largest) for score in report.classes], _CLASS_KINDS)
+        whole = table(_CLASS_HEAD, [_class_row(score, largest) for score in report.classes], _CLASS_KINDS)
+        return tag("div", whole, class_="card")
     many = [score for score in report.classes if score.support]
     worst = sorted(many, key=lambda score: (score.f1, -score.support))[: CLASSES // 2]
     top = report.classes[: CLASSES // 2]
@@ -68,7 +69,9 @@ def confusion(report: RunReport) -> Html | None:
     ]
     often = join([tag("h4", "Confused most often"), table(["true", "taken for", "rows"], pairs_, "..#")])
     note = f"{_about(report).capitalize()} rows; darker: a larger share of the true class."
-    return tag("div", matrix, tag("p", tag("small", note), class_="soft"), often if pairs_ else None)
+    whole = tag("div", tag("div", matrix, tag("p", tag("small", note), class_="soft"), class_="wide"),
+                tag("div", often) if pairs_ else None, class_="beside")  # fmt: skip
+    return tag("div", whole, class_="card")
 
 
 def _heat(count: int, part: float, diagonal: bool) -> Html:
@@ -166,7 +169,7 @@ def breakdowns(report: RunReport) -> Html | None:
         f"Of {_about(report)} rows. Degree: edges of any type into the node, reverses included, as the model sees "
         f"them. Text length: UTF-8 bytes of all its texts."
     )
-    return tag("div", tag("p", tag("small", text), class_="soft"), tag("div", *parts, class_="grid"))
+    return tag("div", tag("p", tag("small", text), class_="soft"), tag("div", *parts, class_="two"))
 
 
 def _breakdown(data: Breakdown) -> Html:
@@ -175,9 +178,9 @@ def _breakdown(data: Breakdown) -> Html:
     drawn = plots.intervals(data.buckets, top)
     rows: list[list[Child]] = []
     for bucket, bar in zip(data.buckets, drawn, strict=True):
-        rows.append([bucket.label, f"{bucket.rows:,}", bar, metric(bucket.value)])
+        rows.append([bucket.label, f"{bucket.rows:,}", metric(bucket.value), bar])
     head = tag("header", tag("h3", f"{data.by} of {data.of}"))
-    return join([head, table([data.by, "rows", "", data.measure], rows, ".#.#")])
+    return join([head, table([data.by, "rows", data.measure, ""], rows, ".##.")])
 
 
 def errors(report: RunReport) -> Html | None:
@@ -239,7 +242,7 @@ def maps(report: RunReport) -> Html | None:
     """Embeddings in two dimensions."""
     if not report.maps:
         return None
-    return tag("div", tag("div", *(_map(each) for each in report.maps), class_="grid"))
+    return tag("div", *map(_map, report.maps), class_="two" if len(report.maps) > 1 else None)
 
 
 def _map(data: EmbeddingMap) -> Html:
@@ -249,8 +252,10 @@ def _map(data: EmbeddingMap) -> Html:
         f"The first two principal components (PCA) of embeddings of {data.width:,} numbers, {sampled} nodes; they "
         f"hold {first} and {second} of the variance."
     )
-    return tag("div", tag("header", tag("h3", data.node_type)), plots.embedding(data), tag("div", *_legend(data), class_="legend"),
-               tag("p", tag("small", text), class_="soft"), class_="card")  # fmt: skip
+    head, legend = tag("header", tag("h3", data.node_type)), tag("div", *_legend(data), class_="legend")
+    drawn = tag("div", plots.embedding(data), class_="wide")
+    facts = tag("div", head, legend, tag("p", tag("small", text), class_="soft"))
+    return tag("div", drawn, facts, class_="card beside")
 
 
 def _legend(data: EmbeddingMap) -> Iterator[Html]:

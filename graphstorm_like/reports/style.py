@@ -17,14 +17,21 @@ svg.map path{stroke-width:5;stroke-opacity:.7}
 .dot-4{stroke:var(--p4)}.dot-5{stroke:var(--p5)}
 .key-4{background:var(--p4)}.key-5{background:var(--p5)}
 svg.interval{width:110px;height:12px;margin-top:5px}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:0 22px;align-items:start}
 svg .spread{fill:var(--text)}
 .tile.main{border-color:var(--bar);border-width:2px}
 .tile small{display:block;color:var(--soft)}
-.heat td{text-align:right;padding:4px 8px;font-variant-numeric:tabular-nums;min-width:34px;border:1px solid var(--line)}
+.heat td,.heat td:first-child,.heat td:last-child:not(.number){text-align:right;padding:4px 8px;min-width:40px;
+font-variant-numeric:tabular-nums;border:1px solid var(--line)}
 .heat th{padding:4px 8px;white-space:normal;overflow-wrap:anywhere;vertical-align:bottom}
 .heat thead th{text-align:right;font-weight:400;font-size:12px;min-width:44px;max-width:90px;overflow-wrap:break-word}
 .heat tbody th{text-align:left;font-weight:400;font-size:13px;min-width:84px;max-width:180px}
 .heat table{width:auto}
+.beside{display:flex;flex-wrap:wrap;gap:8px 28px}
+.beside>.wide{flex:2 1 420px;min-width:0}
+.beside>div{flex:1 1 220px;min-width:0}
+.beside .legend span{display:block}
+.beside h4{margin-top:4px}
 .heat td.right{font-weight:600}
 .heat td.zero{color:var(--soft);opacity:.55}
 .errors{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:12px}
