@@ -7,6 +7,7 @@ import typer
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
     cache,
+    compare,
     convert,
     doctor,
     exchange,
@@ -19,6 +20,7 @@ from graphstorm_like.cli import (
     schema,
     show,
     stitch,
+    sweep,
     validate,
     worker,
 )
@@ -54,6 +56,8 @@ show.add_to(app)
 report.add_to(app)
 doctor.add_to(app)
 cache.add_to(app)
+compare.add_to(app)
+sweep.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)

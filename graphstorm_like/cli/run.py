@@ -29,11 +29,13 @@ def add_to(app: typer.Typer) -> None:
         pipeline: Yaml,
         overrides: Overrides = None,
         quality: QualityOption = None,
+        infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Whether to infer, the last stage.")] = True,
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
         """construct -> train -> evaluate -> infer; stages that are up to date are skipped."""
-        _run(pipeline, with_quality(overrides, quality), fresh, quiet, None)
+        stages = None if infer else ["construct", "train", "evaluate"]
+        _run(pipeline, with_quality(overrides, quality), fresh, quiet, stages)
 
     @app.command("construct")
     def construct(
