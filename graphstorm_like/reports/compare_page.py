@@ -25,7 +25,8 @@ main{max-width:1180px}
 svg.scores{width:100%;max-width:680px;height:auto}
 svg.scores text.name{font-size:11px;fill:var(--text)}
 svg.scores line.whisker{stroke-width:2}
-svg.scores .split-1{fill:var(--card);stroke:var(--p1);stroke-width:2}svg.scores .split-2{fill:var(--p2);stroke:var(--p2)}
+svg.scores .split-1{fill:var(--card);stroke:var(--p1);stroke-width:2}
+svg.scores .split-2{fill:var(--p2);stroke:var(--p2)}
 svg.scores line.split-1{stroke:var(--p1)}svg.scores line.split-2{stroke:var(--p2)}
 svg.curves path{fill:none;stroke-width:1.8}svg.curves path.best{stroke-width:2.6;stroke-dasharray:none}
 .stroke-0{stroke:var(--p0)}.stroke-1{stroke:var(--p1)}.stroke-2{stroke:var(--p2)}.stroke-3{stroke:var(--p3)}
@@ -223,7 +224,8 @@ def _cost(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html | None
         dot = tag("circle", cx=x, cy=y, r=5, class_="best" if run.name == comparison.best else None)
         parts.append(tag("g", dot, tag("title", f"{run.name}: {number(value)} in {time:,.1f} CPU s")))
     plot = picture(axes.width, axes.height, f"Validation {metric} by CPU seconds", "plot costs", parts)
-    facts = [tag("h4", f"Validation {metric} by CPU time"), tag("p", "The best run has another colour; point at a dot for its name.", class_="soft")]  # fmt: skip
+    hint = "The best run has another colour; point at a dot for its name."
+    facts = [tag("h4", f"Validation {metric} by CPU time"), tag("p", hint, class_="soft")]
     return tag("div", tag("div", plot, tag("div", *facts), class_="plotted"), class_="card")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,18 +16,27 @@ pytest.importorskip("wandb")
 pytestmark = pytest.mark.slow  # it starts a process of its own
 
 
-def test_numbers_and_settings_are_in_the_file(tmp_path: Path) -> None:
+def records(file: Path) -> Iterator[Any]:
+    """The records of a small file: 7 bytes that name the format, then per record a checksum, its length, and 1."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
+    data, at = file.read_bytes(), 7
+    assert data[:4] == b":W&B"
+    assert len(data) < 32_768, "within one block"
+    while at < len(data):
+        _, length, whole = struct.unpack_from("<IHB", data, at)
+        assert whole == 1
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data[at + 7 : at + 7 + length])
+        yield record
+        at += 7 + length
+
+
+def test_numbers_and_settings_are_in_the_file(tmp_path: Path) -> None:
     assert track(tmp_path, "wandb", range(1, 4)) == []
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(file))
     history, settings = [], {}
-    while data := store.scan_data():
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
+    for record in records(file):
         items = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
         history += [(items["_step"], items["valid/hits@10"])] if items else []
         settings |= {update.key: json.loads(update.value_json) for update in record.run.config.update}
