@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from gconstruct.report.html import Child, Html, details, document, table, tag
@@ -14,16 +15,17 @@ from graphstorm_like.reports.style import STYLE as RUN_STYLE
 from graphstorm_like.reports.wording import metric as number
 from graphstorm_like.reports.wording import split_title
 
-COLOURED, LISTED, KEYS_SHOWN = 5, 40, 40
-"""Runs with a colour of their own in plots of curves; runs in plots; keys that differ, unfolded"""
-_ROW, _NAME, _WIDTH = 22, 150, 560
+COLOURED, LISTED, KEYS_SHOWN, COLUMNS = 5, 40, 40, 6
+"""Runs with a colour of their own in plots of curves; runs in plots; keys that differ, unfolded; and as columns"""
+_ROW, _LEFT, _WIDTH = 38, 10, 560
 _SPLITS = (("valid", 1), ("test", 2))
 STYLE = (
     RUN_STYLE
     + """
 main{max-width:1180px}
 svg.scores{width:100%;max-width:680px;height:auto}
-svg.scores text.name{font-size:11px;fill:var(--text)}
+svg.scores text.name{font-size:11px;font-weight:400;fill:var(--text);paint-order:stroke;stroke:var(--card);
+stroke-width:4px}
 svg.scores line.whisker{stroke-width:2}
 svg.scores .split-1{fill:var(--card);stroke:var(--p1);stroke-width:2}
 svg.scores .split-2{fill:var(--p2);stroke:var(--p2)}
@@ -35,7 +37,10 @@ svg.costs circle{fill:var(--p1)}svg.costs circle.best{fill:var(--p2)}
 tr.best td:first-child{font-weight:600}
 td small{color:var(--soft);white-space:nowrap}
 .runs td,.runs th{padding-right:18px}
-.runs td:first-child{min-width:120px}
+.runs td:first-child{min-width:16px;color:var(--soft)}
+.runs td:nth-child(2){min-width:150px;overflow-wrap:break-word}
+.runs code{white-space:nowrap}
+.keys td{min-width:90px}.keys td:first-child{color:inherit}
 .swatch{display:inline-block;width:14px;height:3px;vertical-align:middle;margin-right:6px}
 .swatch.c0{background:var(--p0)}.swatch.c1{background:var(--p1)}.swatch.c2{background:var(--p2)}
 .swatch.c3{background:var(--p3)}.swatch.c4{background:var(--p4)}.swatch.c5{background:var(--p5)}
@@ -86,20 +91,20 @@ def _score_plot(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html 
     bounds = [end for _, _, score in known for end in (score.value, score.low, score.high) if end is not None]
     low, high = min(bounds), max(bounds)
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    height = _ROW * len(shown_runs) + 34
+    height = _ROW * len(shown_runs) + 38
     parts: list[Html] = []
     span = (low - room, high + room)
     for tick in ticks(*span, 5):
         x = _across(tick, span)
         parts.append(tag("line", x1=x, x2=x, y1=4.0, y2=height - 30.0, class_="grid"))
         parts.append(tag("text", number(tick), x=x, y=height - 17.0, text_anchor="middle"))
-    parts.append(tag("text", metric, x=(_NAME + _WIDTH) / 2, y=height - 3.0, text_anchor="middle"))
-    rows = {run.name: 4 + _ROW * (i + 0.5) for i, run in enumerate(shown_runs)}
-    for name, y in rows.items():
-        parts.append(tag("text", _cut(name, 24), x=_NAME - 8.0, y=y + 4, text_anchor="end", class_="name"))
+    parts.append(tag("text", metric, x=_WIDTH / 2, y=height - 3.0, text_anchor="middle"))
+    rows = {run.name: 14.0 + _ROW * i for i, run in enumerate(shown_runs)}
+    for place, (name, y) in enumerate(rows.items(), 1):
+        parts.append(tag("text", f"{place}  {_cut(name, 90)}", x=float(_LEFT), y=y, class_="name"))
     for run, split, score in known:
         place, colour = rows[run.name], dict(_SPLITS)[split]
-        parts.append(_dot(score, place + (3.5 if split == "test" else -3.5), colour, span, f"{run.name}, {split}"))
+        parts.append(_dot(score, place + (16 if split == "test" else 8), colour, span, f"{run.name}, {split}"))
     plot = picture(_WIDTH, height, f"{metric} of each run", "plot scores", parts)
     key = tag("p", tag("span", tag("span", class_="ring"), "validation"),
               tag("span", tag("span", class_="ring full"), "test"), class_="legend")  # fmt: skip
@@ -107,7 +112,7 @@ def _score_plot(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html 
 
 
 def _across(value: float, span: tuple[float, float]) -> float:
-    return _NAME + (value - span[0]) / (span[1] - span[0]) * (_WIDTH - _NAME - 12)
+    return _LEFT + (value - span[0]) / (span[1] - span[0]) * (_WIDTH - 2 * _LEFT)
 
 
 def _dot(score: Interval, y: float, colour: int, span: tuple[float, float], what: str) -> Html:
@@ -118,18 +123,18 @@ def _dot(score: Interval, y: float, colour: int, span: tuple[float, float], what
         ends = _across(score.low, span), _across(score.high, span)
         parts.append(tag("line", x1=ends[0], x2=ends[1], y1=y, y2=y, class_=f"whisker split-{colour}"))
         tip += f", 95 % interval {number(score.low)} to {number(score.high)}"
-    parts.append(tag("circle", cx=x, cy=y, r=4, class_=f"split-{colour}"))
+    parts.append(tag("circle", cx=x, cy=y, r=3.5, class_=f"split-{colour}"))
     return tag("g", *parts, tag("title", tip))
 
 
 def _score_table(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html:
     columns = metrics_of(comparison)
-    heads = ["run", *(f"{split_title(split)} {name}" for split, name in columns), "time", "CPU time", "peak memory"]
+    heads = ["", "run", *(f"{split_title(split)} {name}" for split, name in columns), "time", "CPU time", "peak memory"]
     rows: list[list[Child]] = []
-    for run in ordered:
-        name = tag("b", run.name) if run.name == comparison.best else run.name
-        rows.append([name, *(_score(run.score(*column)) for column in columns), *cost_cells(run)])
-    whole = table(heads, rows, "." + "#" * (len(heads) - 1))
+    for place, run in enumerate(ordered, 1):
+        name = tag("b", _name(run.name)) if run.name == comparison.best else _name(run.name)
+        rows.append([str(place), name, *(_score(run.score(*column)) for column in columns), *cost_cells(run)])
+    whole = table(heads, rows, ".." + "#" * (len(heads) - 2))
     remarks = []
     if any(score.low is not None for run in ordered for of in run.scores.values() for score in of.values()):
         remarks.append("Small numbers: 95 % intervals, bootstrap over rows; they tell nothing of other seeds.")
@@ -154,14 +159,19 @@ def _differences(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html
     if not comparison.differences:
         return tag("p", "Nothing: the runs have the same configuration.")
     position = {run.name: i for i, run in enumerate(comparison.runs)}
-    rows = []
-    for key, values in comparison.differences.items():
-        rows.append([tag("code", key), *(shown(values[position[run.name]]) for run in ordered)])
-    heads = ["key", *(run.name for run in ordered)]
-    first = table(heads, rows[:KEYS_SHOWN])
-    more = rows[KEYS_SHOWN:]
+    places = [(place, position[run.name]) for place, run in enumerate(ordered, 1)]
+    keys, rows = comparison.differences, []
+    if len(keys) <= COLUMNS:  # a row a run reads best where they differ in little, as in a sweep
+        for place, run in places:
+            name = _name(comparison.runs[run].name)
+            rows.append([str(place), name, *(shown(values[run]) for values in keys.values())])
+        return tag("div", table(["", "run", *(tag("code", key) for key in keys)], rows), class_="runs")
+    for key, values in keys.items():
+        rows.append([tag("code", key), *(shown(values[run]) for _, run in places)])
+    heads = ["key", *(f"{place} {comparison.runs[run].name}" for place, run in places)]
+    first, more = table(heads, rows[:KEYS_SHOWN]), rows[KEYS_SHOWN:]
     rest = details(f"{len(more)} more keys", table(heads, more)) if more else None
-    return tag("div", first, rest, class_="runs")
+    return tag("div", first, rest, class_="runs keys")
 
 
 # ----------------------------------------------------------------------------------------------------------- curves
@@ -183,7 +193,10 @@ def _curves(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html | No
         line = tag("path", d=path, class_=f"stroke-{_colour(i)}")
         parts.append(tag("g", line, tag("title", run.name)))
     plot = picture(axes.width, axes.height, f"Validation {comparison.metric} by epoch", "plot curves", parts)
-    names = [tag("span", tag("span", class_=f"swatch c{_colour(i)}"), run.name) for i, run in enumerate(with_curve)]
+    places = {run.name: place for place, run in enumerate(ordered, 1)}
+    names = []
+    for i, run in enumerate(with_curve):
+        names.append(tag("span", tag("span", class_=f"swatch c{_colour(i)}"), f"{places[run.name]}  {run.name}"))
     key = [tag("div", name) for name in names[:COLOURED]]
     if len(names) > COLOURED:
         key.append(tag("div", tag("span", class_="swatch c0"), f"{len(names) - COLOURED} others"))
@@ -216,15 +229,17 @@ def _cost(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html | None
     if len(known) < 2:
         return None
     times, values = [time for _, time, _ in known], [value for _, _, value in known]
+    places = {run.name: place for place, run in enumerate(ordered, 1)}
     room = 0.08 * (max(values) - min(values)) or 0.05 * abs(max(values)) or 1.0
     axes = Axes((0.0, 1.08 * max(times)), (min(values) - room, max(values) + room), width=480, height=220)
     parts = list(axes.frame("CPU seconds of training, scoring and export", ticks(*axes.y, 5), ticks(*axes.x, 6)))
     for run, time, value in known:
         x, y = axes.at(time, value)
         dot = tag("circle", cx=x, cy=y, r=5, class_="best" if run.name == comparison.best else None)
-        parts.append(tag("g", dot, tag("title", f"{run.name}: {number(value)} in {time:,.1f} CPU s")))
+        label = tag("text", str(places[run.name]), x=x + 8, y=y + 3.5)
+        parts.append(tag("g", dot, label, tag("title", f"{run.name}: {number(value)} in {time:,.1f} CPU s")))
     plot = picture(axes.width, axes.height, f"Validation {metric} by CPU seconds", "plot costs", parts)
-    hint = "The best run has another colour; point at a dot for its name."
+    hint = "Numbers are those of the table; the best run has another colour."
     facts = [tag("h4", f"Validation {metric} by CPU time"), tag("p", hint, class_="soft")]
     return tag("div", tag("div", plot, tag("div", *facts), class_="plotted"), class_="card")
 
@@ -233,6 +248,14 @@ def _left_out(count: int, shown_count: int) -> Html | None:
     if count <= shown_count:
         return None
     return tag("p", f"The best {shown_count} of {count} runs; the table has all.", class_="soft")
+
+
+def _name(name: str) -> Html:
+    """A run's name, which may break behind its commas and slashes."""
+    parts: list[Child] = []
+    for piece in re.split(r"(?<=[,/])", name):
+        parts += [piece, Html("<wbr/>")]
+    return tag("span", *parts[:-1])
 
 
 def _cut(text: str, length: int) -> str:
