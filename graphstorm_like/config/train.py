@@ -68,7 +68,7 @@ class TrackConfig(Strict):
     renamed_keys = {"tensorboard": "trackers"}
 
     trackers: list[Tracked] = []
-    """Also to these (extra `track`): names, `[tensorboard]`, or mappings with `type` and settings."""
+    """Also to these (extras `track`, `mlflow`, `wandb`): names, `[tensorboard]`, or mappings with `type` and settings."""
     every_steps: PositiveInt = 10
     """Steps between two lines of numbers."""
 

@@ -141,7 +141,7 @@ def _forget(cache: Path, gone: set[str]) -> None:
 
 def _needed_tokens(staying: Collection[Entry]) -> dict[str, str]:
     """Tokens and texts without which vectors that stay would be worthless, and which vectors those are."""
-    needed = {}
+    needed: dict[str, str] = {}
     for entry in staying:
         if entry.kind == "vectors":
             key = (read_object(entry.path / "meta.json") or {}).get("token_store")

@@ -15,7 +15,7 @@ from graphstorm_like.reports.style import STYLE as RUN_STYLE
 from graphstorm_like.reports.wording import metric as number
 from graphstorm_like.reports.wording import split_title
 
-COLOURED, LISTED, KEYS_SHOWN, COLUMNS = 5, 40, 40, 6
+COLOURED, LISTED, KEYS_SHOWN, COLUMNS = 5, 20, 40, 6
 """Runs with a colour of their own in plots of curves; runs in plots; keys that differ, unfolded; and as columns"""
 _ROW, _LEFT, _WIDTH = 38, 10, 560
 _SPLITS = (("valid", 1), ("test", 2))
@@ -37,10 +37,10 @@ svg.costs circle{fill:var(--p1)}svg.costs circle.best{fill:var(--p2)}
 tr.best td:first-child{font-weight:600}
 td small{color:var(--soft);white-space:nowrap}
 .runs td,.runs th{padding-right:18px}
-.runs td:first-child{min-width:16px;color:var(--soft)}
+.runs td:first-child{min-width:24px;white-space:nowrap;color:var(--soft)}
 .runs td:nth-child(2){min-width:150px;overflow-wrap:break-word}
 .runs code{white-space:nowrap}
-.keys td{min-width:90px}.keys td:first-child{color:inherit}
+.keys td{min-width:90px}.keys td:first-child{color:inherit;white-space:normal}
 .swatch{display:inline-block;width:14px;height:3px;vertical-align:middle;margin-right:6px}
 .swatch.c0{background:var(--p0)}.swatch.c1{background:var(--p1)}.swatch.c2{background:var(--p2)}
 .swatch.c3{background:var(--p3)}.swatch.c4{background:var(--p4)}.swatch.c5{background:var(--p5)}

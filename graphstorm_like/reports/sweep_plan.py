@@ -72,8 +72,7 @@ def parse_axes(texts: Sequence[str]) -> list[Axis]:
 def _axis(key: str, values: str, text: str) -> Axis:
     if (ends := _RANGE.fullmatch(values)) is not None:
         low, high = (_read(end, text) for end in ends.groups())
-        is_number = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-        if is_number and low < high:
+        if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
             return Axis(key, (), low, high)
         raise ConfigError(f"sweep '{text}': a range must go from a number up to a larger one, e.g. 1e-4..1e-2")
     listed = tuple(dict.fromkeys(split_values(values)))

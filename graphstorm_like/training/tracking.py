@@ -24,7 +24,7 @@ def missing_trackers(config: TrackConfig) -> Iterator[tuple[str, MissingExtraErr
     for i, tracker in enumerate(config.trackers):
         if tracker.module is not None and find_spec(tracker.module) is None:
             key = f"train.track.trackers[{i}]"
-            yield key, MissingExtraError(key, tracker.package, "track")
+            yield key, MissingExtraError(key, tracker.package, tracker.extra)
 
 
 def check_tracking(config: TrackConfig) -> None:

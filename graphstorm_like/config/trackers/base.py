@@ -17,7 +17,9 @@ class TrackerConfig(Choice, tag="type"):
     module: ClassVar[str | None] = None
     """The module that it needs; None: none."""
     package: ClassVar[str] = ""
-    """The package on PyPI that has the module, which the extra `track` installs."""
+    """The package on PyPI that has the module"""
+    extra: ClassVar[str] = ""
+    """Of this library, which installs the package"""
 
     type: str
 

@@ -20,6 +20,7 @@ class MlflowConfig(TrackerConfig):
 
     module: ClassVar[str] = "mlflow"
     package: ClassVar[str] = "mlflow-skinny"
+    extra: ClassVar[str] = "mlflow"
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         """With the folder made absolute."""

@@ -14,3 +14,4 @@ class TensorBoardConfig(TrackerConfig):
 
     module: ClassVar[str] = "tensorboard"
     package: ClassVar[str] = "tensorboard"
+    extra: ClassVar[str] = "track"

@@ -21,3 +21,4 @@ class WandbConfig(TrackerConfig):
 
     module: ClassVar[str] = "wandb"
     package: ClassVar[str] = "wandb"
+    extra: ClassVar[str] = "wandb"

@@ -32,6 +32,9 @@ class TrackedRun:
 class RunTracker(ABC):
     """One training of one tracker. What goes wrong in it ends the tracking, and not the training."""
 
+    def __init__(self, config: Any, run: TrackedRun) -> None:
+        """config: the tracker's own."""
+
     @abstractmethod
     def log(self, update: int, numbers: Mapping[str, float]) -> None:
         """Numbers after an optimizer step, named 'train/loss', 'valid/accuracy' ..."""

@@ -16,13 +16,13 @@ class TensorBoardTracker(RunTracker):
         from torch.utils.tensorboard import SummaryWriter
 
         purge = run.resume_from + 1 if run.resume_from else None
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge)
 
     def log(self, update: int, numbers: Mapping[str, float]) -> None:
         """See RunTracker."""
         for name, value in numbers.items():
-            self._writer.add_scalar(name, value, update)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, update)
 
     def close(self) -> None:
         """See RunTracker."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
