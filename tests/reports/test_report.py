@@ -32,7 +32,7 @@ SECTIONS = {
     "link_prediction": {"ranks"},
     "graph_pretraining": {"ranks"},
 }
-FAST = ("node_classification", "graph_pretraining")
+FAST = ("node_classification",)
 
 
 def report_of(pipeline: Pipeline) -> RunReport:
