@@ -33,12 +33,12 @@ def sample_values(sums: Floats, value: Callable[[Floats], float]) -> Floats:
 
 
 def interval(values: Floats) -> tuple[float, float] | None:
-    """The middle 95 % of the values; None when there are no two finite ones."""
+    """The middle 95 % of the values; None when all are the same, which says nothing of the next rows."""
     finite = values[np.isfinite(values)]
     if len(finite) < 2:
         return None
     low, high = np.percentile(finite, [LOW, HIGH])
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else None
 
 
 def mean_interval(values: Floats) -> tuple[float, float] | None:

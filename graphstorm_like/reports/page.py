@@ -21,8 +21,8 @@ from graphstorm_like.reports.sections import breakdowns, calibration, classes, c
 from graphstorm_like.reports.style import STYLE
 from graphstorm_like.reports.wording import metric, split_title, task_title
 
-LISTED, RELATIONS = 15, 30
-"""Classes of the balance; relations with a line of their own"""
+LISTED, RELATIONS, MOST_YAML = 15, 30, 100_000
+"""Classes of the balance; relations with a line of their own; characters of the configuration"""
 
 Section = tuple[str, Html | None]
 
@@ -271,6 +271,9 @@ def _cost(report: RunReport) -> Html | None:
 
 def _repeat(report: RunReport) -> Html:
     versions = [(name, version) for name, version in report.versions.items() if version is not None]
+    text, tail = yaml_text(report.settings), None
+    if len(text) > MOST_YAML:
+        text, tail = text[:MOST_YAML], tag("p", "The whole of it is in train/pipeline.json.", class_="soft")
     command = shlex.join(report.command) if report.command else None
     how = tag("pre", command, class_="command") if command else tag(
         "p", "The command was not recorded: save the configuration below as pipeline.yaml, then gsl run pipeline.yaml."
@@ -278,7 +281,7 @@ def _repeat(report: RunReport) -> Html:
     return join([
         how,
         pairs([("seed", f"{report.seed}"), *versions]),
-        details("The resolved configuration, defaults filled in", tag("pre", _plain(yaml_text(report.settings)))),
+        details("The resolved configuration, defaults filled in", tag("pre", _plain(text)), tail),
     ])  # fmt: skip
 
 

@@ -36,16 +36,27 @@ class Axes:
         for tick in y_ticks:
             _, y = self.at(self.x[0], tick)
             yield tag("line", x1=float(_LEFT), x2=float(self.width - _RIGHT), y1=y, y2=y, class_="grid")
-            yield tag("text", wording.number(tick), x=_LEFT - 5.0, y=y + 3, text_anchor="end")
+            yield tag("text", short_number(tick), x=_LEFT - 5.0, y=y + 3, text_anchor="end")
         for tick in x_ticks:
             x, _ = self.at(tick, self.y[0])
-            yield tag("text", wording.number(tick), x=x, y=self.height - 13.0, text_anchor="middle")
+            yield tag("text", short_number(tick), x=x, y=self.height - 13.0, text_anchor="middle")
         middle = (_LEFT + self.width - _RIGHT) / 2
         yield tag("text", x_name, x=middle, y=self.height - 1.0, text_anchor="middle")
 
 
 def _share(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
+
+
+def short_number(value: float) -> str:
+    """'0.25', '-12', '3.5k', '2M', '1e+12'"""
+    size = abs(value)
+    if size >= 1e12 or (size and size < 1e-3):
+        return f"{value:.1g}"
+    for bound, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size >= bound:
+            return f"{value / (1e3 if letter == 'k' else bound):.3g}{letter}"
+    return f"{value:.4g}"
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -145,13 +156,13 @@ def map_colour(group: int) -> int:
     return group + 1 if group < 5 else 0
 
 
-def bins(data: Sequence[Bin], label: str, what: str) -> Html:
-    """A histogram with named bins of any width."""
+def bins(data: Sequence[Bin], label: str, what: str, marks: int = 11) -> Html:
+    """A histogram with named bins of any width, at most so many of them with a name below."""
     names = [_bounds(each) for each in data]
     tips = [f"{what} {name}: {each.rows:,}" for each, name in zip(data, names, strict=True)]
-    every = -(-len(names) // 11)
-    marks = {i: wording.number(each.low) for i, each in enumerate(data) if i % every == 0}
-    return bars([float(each.rows) for each in data], tips, label, marks, gap=2.0, centred=True)
+    every = -(-len(names) // marks)
+    shown = {i: short_number(each.low) for i, each in enumerate(data) if i % every == 0}
+    return bars([float(each.rows) for each in data], tips, label, shown, gap=1.0, centred=True)
 
 
 def _bounds(each: Bin) -> str:

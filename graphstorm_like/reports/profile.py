@@ -194,6 +194,9 @@ class _Profiler:
             if split in rows:
                 report.scores[split] = scorer.scores(split, rows[split], metrics)
                 report.notes += scorer.differences(split, rows[split], metrics)
+        if any(part.outputs is None for parts in rows.values() for part in parts):
+            classes = len(report.data.classes)
+            report.notes.append(f"With so many rows and {classes:,} classes, intervals and baselines are left out.")
         if self._schema() is not None:
             report.baselines = scorer.label_baselines(rows)
         elif rows:

@@ -129,7 +129,7 @@ def residuals(report: RunReport) -> Html | None:
         tag(
             "div",
             tag("div", plots.scatter(points, x, y, "predicted", "Residuals by prediction")),
-            tag("div", plots.bins(data.bins, "Histogram of residuals", "residual"), pairs(facts)),
+            tag("div", plots.bins(data.bins, "Histogram of residuals", "residual", 5), pairs(facts)),
             class_="grid",
         ),
         class_="card",
