@@ -12,6 +12,7 @@ from graphstorm_like.cli import (
     doctor,
     exchange,
     host,
+    index,
     init,
     launch,
     partition,
@@ -49,6 +50,7 @@ def _root(
 
 run.add_to(app)
 init.add_to(app)
+index.add_to(app)
 convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)

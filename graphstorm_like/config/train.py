@@ -20,6 +20,8 @@ from graphstorm_like.config.base import (
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
+from graphstorm_like.config.search import SearchConfig
+from graphstorm_like.config.search.exact import ExactSearchConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 from graphstorm_like.config.trackers import Tracked
 
@@ -68,7 +70,8 @@ class TrackConfig(Strict):
     renamed_keys = {"tensorboard": "trackers"}
 
     trackers: list[Tracked] = []
-    """Also to these (extras `track`, `mlflow`, `wandb`): names, `[tensorboard]`, or mappings with `type` and settings."""
+    """Also to these (extras `track`, `mlflow`, `wandb`): names, `[tensorboard]`, or mappings with `type` and
+    settings."""
     every_steps: PositiveInt = 10
     """Steps between two lines of numbers."""
 
@@ -156,6 +159,9 @@ class InferConfig(Strict):
     known_pairs: Literal["exclude", "exclude_both_ways", "list"] = "exclude"
     """Link prediction: whether edges that the graph has, of any split, are among these. exclude_both_ways suits
     relations without a direction, between nodes of one type: the pairs (target, source) of edges stay out too."""
+    search: SearchConfig = ExactSearchConfig(type="exact")
+    """Link prediction: how the best targets of a source are found. ivf and hnsw (extra `search`) compare fewer targets;
+    their recall is measured and written into the manifest. Sources for which they find too few are searched exactly."""
     batch_size: PositiveInt = 4096
     """Nodes per batch; memory grows with it."""
     fanouts: list[Fanout] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from graphstorm_like.inference.writers import ResultFolder, list_column, shards
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.tables import row_bounds
-from graphstorm_like.tasks.outputs import EndVectors
+from graphstorm_like.tasks.outputs import EndVectors, Predictions
 from graphstorm_like.training.experiment import Experiment
 
 
@@ -41,8 +41,11 @@ def export(
             if ends.node_type in node_types:
                 rows = folder.write(ends.folder, link_tables(experiment, ends, vectors[ends.node_type]))
                 reporter.line(f"{ends.folder}: {rows:,} vectors as the head compares them")
+        of_predictions: dict[str, Any] = {}
         if predictions:
-            rows = folder.write("predictions", prediction_tables(experiment, vectors, reporter))
+            predicted = task.predictions(vectors, config, reporter.follow())
+            rows = folder.write("predictions", prediction_tables(experiment, predicted))
+            of_predictions.update(predicted.facts())
             reporter.line(f"predictions: {rows:,} rows")
         facts: dict[str, Any] = {
             "model": model_id,
@@ -50,6 +53,7 @@ def export(
             "task": experiment.pipeline.task.model_dump(mode="json"),
             "mode": config.mode,
             **task.results(config),
+            **of_predictions,
         }
         return folder.finish(facts)
 
@@ -86,12 +90,8 @@ def link_tables(experiment: Experiment, ends: EndVectors, vectors: Vectors) -> I
         yield pa.table({"id": ids, "vector": list_column(ends.of(vectors[part]), config.dtype)})
 
 
-def prediction_tables(
-    experiment: Experiment, vectors: Mapping[NodeType, Vectors], reporter: Reporter
-) -> Iterator[pa.Table]:
+def prediction_tables(experiment: Experiment, predictions: Predictions) -> Iterator[pa.Table]:
     """What the task predicts, for every node or edge of the label's type (or every source of a link)."""
-    config = experiment.pipeline.infer
-    predictions = experiment.task.predictions(vectors, config, reporter.follow())
-    shard_rows = max(1, config.shard_rows // max(predictions.per_row, 1))
+    shard_rows = max(1, experiment.pipeline.infer.shard_rows // max(predictions.per_row, 1))
     for part in own_shards(experiment, predictions.row_type, shard_rows):
         yield predictions.table(part)

@@ -24,6 +24,7 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.true_targets import TrueTargets
+from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.links import (
@@ -130,8 +131,11 @@ class LinkPrediction(Task):
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
         """source, target, score, rank: the best targets of each source."""
-        best = BestTargets(self.ranker, vectors, config, follow)
-        return Predictions(self.edge_type[0], best.table, best.k)
+        if config.search.is_exact or not self.head.is_inner_product:
+            best = BestTargets(self.ranker, vectors, config, follow)
+            return Predictions(self.edge_type[0], best.table, best.k)
+        approximate = ApproximateTargets(self.ranker, vectors, config, follow)
+        return Predictions(self.edge_type[0], approximate.table, approximate.k, approximate.facts)
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index

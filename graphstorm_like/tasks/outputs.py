@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,6 +23,8 @@ class Predictions:
     table: Callable[[slice], pa.Table]
     per_row: int = 1
     """Lines of the table per row, at most."""
+    facts: Callable[[], Mapping[str, Any]] = dict
+    """What the manifest says of them; called when all tables are made."""
 
 
 @dataclass(frozen=True, slots=True)

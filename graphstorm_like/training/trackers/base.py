@@ -32,6 +32,7 @@ class TrackedRun:
 class RunTracker(ABC):
     """One training of one tracker. What goes wrong in it ends the tracking, and not the training."""
 
+    @abstractmethod
     def __init__(self, config: Any, run: TrackedRun) -> None:
         """config: the tracker's own."""
 
