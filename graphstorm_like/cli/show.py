@@ -13,8 +13,10 @@ def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     show = typer.Typer(help="Look inside a graph, a batch, the plan or the configuration.", no_args_is_help=True)
     app.add_typer(show, name="show")
-    for verb, command in {"graph": _graph, "partitions": _partitions, "batch": _batch, "plan": _plan}.items():
-        show.command(verb)(command)
+    show.command("graph")(_graph)
+    show.command("partitions")(_partitions)
+    show.command("batch")(_batch)
+    show.command("plan")(_plan)
     show.command("config")(_config)
 
 

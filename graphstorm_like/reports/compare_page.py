@@ -103,8 +103,8 @@ def _score_plot(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html 
     for place, (name, y) in enumerate(rows.items(), 1):
         parts.append(tag("text", f"{place}  {_cut(name, 90)}", x=float(_LEFT), y=y, class_="name"))
     for run, split, score in known:
-        place, colour = rows[run.name], dict(_SPLITS)[split]
-        parts.append(_dot(score, place + (16 if split == "test" else 8), colour, span, f"{run.name}, {split}"))
+        y, colour = rows[run.name] + (16 if split == "test" else 8), dict(_SPLITS)[split]
+        parts.append(_dot(score, y, colour, span, f"{run.name}, {split}"))
     plot = picture(_WIDTH, height, f"{metric} of each run", "plot scores", parts)
     key = tag("p", tag("span", tag("span", class_="ring"), "validation"),
               tag("span", tag("span", class_="ring full"), "test"), class_="legend")  # fmt: skip
