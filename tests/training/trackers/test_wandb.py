@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ def records(file: Path) -> Iterator[Any]:
     data, at = file.read_bytes(), 7
     assert data[:4] == b":W&B"
     assert len(data) < 32_768, "within one block"
-    while at < len(data):
+    while at + 7 <= len(data):
         _, length, whole = struct.unpack_from("<IHB", data, at)
+        if at + 7 + length > len(data):
+            return  # still being written
         assert whole == 1
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data[at + 7 : at + 7 + length])
@@ -35,6 +38,10 @@ def records(file: Path) -> Iterator[Any]:
 def test_numbers_and_settings_are_in_the_file(tmp_path: Path) -> None:
     assert track(tmp_path, "wandb", range(1, 4)) == []
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    deadline = time.monotonic() + 20
+    while not any(record.WhichOneof("record_type") == "exit" for record in records(file)):
+        assert time.monotonic() < deadline, "W&B's own process writes the end"
+        time.sleep(0.05)
     history, settings = [], {}
     for record in records(file):
         items = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
