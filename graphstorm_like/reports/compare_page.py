@@ -199,7 +199,7 @@ def _curves(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html | No
         names.append(tag("span", tag("span", class_=f"swatch c{_colour(i)}"), f"{places[run.name]}  {run.name}"))
     key = [tag("div", name) for name in names[:COLOURED]]
     if len(names) > COLOURED:
-        key.append(tag("div", tag("span", class_="swatch c0"), f"{len(names) - COLOURED} others"))
+        key.append(tag("div", tag("span", class_="swatch c0"), "other runs"))
     what = tag("h4", f"Validation {comparison.metric}, last phase, as measured while training")
     return tag("div", what, tag("div", plot, tag("div", *key, class_="legend"), class_="plotted"), class_="card")
 
