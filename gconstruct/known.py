@@ -2,7 +2,8 @@
 
 `graph.like`: the tables make a graph of their own, whose features and classes are those of the known graph.
 `graph.add_to`: besides, the rows of the known graph come first, in their order, so that its nodes keep their
-positions; edges may name them. What the state does not fit is refused with its name before any row is read.
+positions; edges may name them, and new rows may lack its labels and splits. What the state does not fit is refused
+with its name before any row is read.
 """
 
 from __future__ import annotations
@@ -89,11 +90,11 @@ class KnownGraph:
 
     def node_state(self, name: str) -> TableState:
         """For the node table of a type."""
-        return _state(self._config.nodes[name], self.manifest.node(name))
+        return _state(self._config.nodes[name], self.manifest.node(name), self.adds)
 
     def edge_state(self, edge: EdgeConfig) -> TableState:
         """For an edge table."""
-        return _state(edge, self.manifest.edge(edge.edge_type))
+        return _state(edge, self.manifest.edge(edge.edge_type), self.adds)
 
     def id_types(self) -> dict[str, pa.DataType]:
         """The types that ids must have, by node type; none where the new ids are the only ones."""
@@ -154,9 +155,10 @@ class KnownGraph:
         if edge.reverse_type != schema.reverse:
             had = "none" if schema.reverse is None else edge_name(schema.reverse)
             problems.add(f"{key}.reverse: must make the reverse edge type of {self.folder}: {had}. Set it so", key)
-        if (edge.split is not None) != (schema.split_counts is not None) and self.adds:
-            rule = "must be given" if edge.split is None else "must be left out"
-            problems.add(f"{key}.split: {rule}, as the edges of {self.folder} have it. See {self.key}", key)
+        if edge.split is not None and schema.split_counts is None and self.adds:
+            problems.add(
+                f"{key}.split: must be left out, for the edges of {self.folder} have none. See {self.key}", key
+            )
         if edge.hard_negatives is not None and self.adds:
             fix = "Construct all tables again for them"
             problems.add(f"{key}.hard_negatives: must be left out with {self.key}. {fix}", f"{key}.hard_negatives")
@@ -175,10 +177,6 @@ class KnownGraph:
         for name in table.labels:
             if name not in schema.labels:
                 problems.add(f"{key}.labels: {unknown(str(self.folder), 'label', name, schema.labels)}", key)
-        if self.adds:
-            for name in schema.labels:
-                if name not in table.labels:
-                    problems.add(f"{key}.labels: must have the label {name!r} of {self.folder}. Add it", key)
         for problem in _differences(table, schema):
             problems.add(f"{key}.{problem} as in {self.folder}. Change it, or leave out {self.key}", key)
 
@@ -228,7 +226,8 @@ def _images(schema: Schema) -> dict[str, ImageSchema]:
     return schema.image if isinstance(schema, NodeTypeSchema) else {}
 
 
-def _state(table: NodeConfig | EdgeConfig, schema: Schema) -> TableState:
+def _state(table: NodeConfig | EdgeConfig, schema: Schema, adds: bool) -> TableState:
+    """adds: whether the table's rows follow those of the graph, whose labels and splits they may lack."""
     features: dict[str, FeatureSchema] = {}
     of_columns = {name: feature for name, feature in table.features.items() if feature.of_columns}
     for name, feature in of_columns.items():
@@ -238,9 +237,13 @@ def _state(table: NodeConfig | EdgeConfig, schema: Schema) -> TableState:
         features[name] = schema.features[name].model_copy(update={"fitted": fitted})
     classes = {name: schema.labels[name].classes for name in table.labels}
     splits = {label_split_column(name): schema.labels[name].fitted_split for name in table.labels}
-    if isinstance(schema, EdgeTypeSchema) and table.split is not None:
-        splits[SPLIT_COLUMN] = schema.fitted_split
-    return TableState(features, classes, splits, known=True)
+    absent_split = False
+    if isinstance(schema, EdgeTypeSchema):
+        absent_split = adds and table.split is None and schema.split_counts is not None
+        if table.split is not None or absent_split:
+            splits[SPLIT_COLUMN] = schema.fitted_split
+    absent = {name: label for name, label in schema.labels.items() if adds and name not in table.labels}
+    return TableState(features, classes, splits, known=True, absent=absent, absent_split=absent_split)
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -30,6 +30,8 @@ from gconstruct.values import Source, TableRows
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig
 from graphstorm_like.graph.schema import (
     HARD_NEGATIVES_COLUMN,
+    NO_CLASSES,
+    NO_LABEL,
     SPLIT_COLUMN,
     FeatureSchema,
     ImageSchema,
@@ -58,6 +60,10 @@ class TableState:
     """By the column of the graph folder"""
     known: bool = False
     """It is that of another graph: there may be classes that it does not know."""
+    absent: dict[str, LabelSchema] = field(default_factory=dict)
+    """Labels of that graph that the table lacks: no row has one."""
+    absent_split: bool = False
+    """Whether the edges of that graph have a split, and those of the table are in none."""
 
 
 @dataclass(slots=True)
@@ -187,6 +193,7 @@ class TableEncoder:
             splits = self._apply_split(label_split_column(name), table, state, hashed_ids, problems)
             if labels is not None and splits is not None:
                 _add_label(name, label, labels, splits, out)
+        _add_absent(state, len(table), out)
         if SPLIT_COLUMN in self._splits:
             splits = self._apply_split(SPLIT_COLUMN, table, state, hashed_ids, problems)
             if splits is not None:
@@ -221,6 +228,9 @@ class TableEncoder:
                 counts=dict(counts),
                 fitted_split=self._kept(label_split_column(name), state),
             )
+        none_labelled = dict(split_counts(np.empty(0, np.uint8)))
+        for name, absent in state.absent.items():
+            labels[name] = absent.model_copy(update={"counts": none_labelled})
         texts = self._config.text
         text = {n: TextSchema(columns=t.template_columns(), template=t.template) for n, t in texts.items()}
         image = {n: ImageSchema(height=i.size[0], width=i.size[1]) for n, i in self._images.items()}
@@ -231,8 +241,26 @@ class TableEncoder:
 
     def _kept(self, column: str, state: TableState) -> dict[str, Any]:
         """What graph.json keeps of a split."""
-        keeps = column in self._splits and self._splits[column].keeps_state
-        return state.splits[column] if keeps else {}
+        if column not in self._splits:
+            return state.splits.get(column, {})
+        return state.splits[column] if self._splits[column].keeps_state else {}
+
+
+def no_labels(schema: LabelSchema, rows: int) -> np.ndarray:
+    """The column of a label that no row has."""
+    if schema.kind == "classes":
+        return np.full((rows, len(schema.classes)), NO_CLASSES, dtype=np.uint8)
+    return np.full(rows, np.nan, np.float32) if schema.kind == "number" else np.full(rows, NO_LABEL, np.int32)
+
+
+def _add_absent(state: TableState, rows: int, out: Encoded) -> None:
+    """The labels and the split that rows of the known graph have, and these have not."""
+    for name, schema in state.absent.items():
+        out.columns[label_column(name)] = no_labels(schema, rows)
+        out.columns[label_split_column(name)] = np.zeros(rows, dtype=np.uint8)
+    if state.absent_split:
+        splits = np.zeros(rows, dtype=np.uint8)
+        out.columns[SPLIT_COLUMN], out.split_counts = splits, Counter(split_counts(splits))
 
 
 def _add_label(name: str, encoder: LabelEncoder, labels: np.ndarray, splits: np.ndarray, out: Encoded) -> None:

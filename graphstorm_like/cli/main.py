@@ -6,6 +6,7 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    apply,
     cache,
     compare,
     convert,
@@ -15,6 +16,7 @@ from graphstorm_like.cli import (
     index,
     init,
     launch,
+    pack,
     partition,
     report,
     run,
@@ -63,6 +65,8 @@ sweep.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
+pack.add_to(app)
+apply.add_to(app)
 launch.add_to(app)
 host.add_to(app)
 worker.add_to(app)

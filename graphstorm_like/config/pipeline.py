@@ -96,7 +96,11 @@ class Pipeline(Strict):
         graph_base = _under(base, self.graph.base) if self.graph.base else str(base)
         known = {key: _under(base, folder) for key in ("like", "add_to") if (folder := getattr(self.graph, key))}
         graph = self.graph.model_copy(update={"path": graph_path, "base": graph_base, **known})
-        changed = {"output": output, "cache": cache, "graph": graph}
+        changed: dict[str, Any] = {"output": output, "cache": cache, "graph": graph}
+        asked: dict[str, Any] = {"nodes": {name: _under(base, file) for name, file in self.infer.nodes.items()}}
+        if self.infer.pairs is not None:
+            asked["pairs"] = _under(base, self.infer.pairs)
+        changed["infer"] = self.infer.model_copy(update=asked)
         return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:
@@ -303,10 +307,19 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
     for i, name in enumerate(infer.embeddings or ()):
         if name not in graph.nodes:
             yield ("infer", "embeddings", i), unknown_name("node type", name, graph.nodes)
+    for name in infer.nodes:
+        if name not in graph.nodes:
+            yield ("infer", "nodes", name), unknown_name("node type", name, graph.nodes)
     if infer.fanouts is not None and infer.mode == "layer_wise":
         yield ("infer", "fanouts"), "means nothing with mode: layer_wise, which takes all neighbours. Remove it"
     elif infer.fanouts is not None:
         yield from _check_fanout_list(graph, model, infer.fanouts, ("infer", "fanouts"))
+
+
+def _check_pairs(task: TaskConfig, infer: InferConfig) -> Iterator[Problem]:
+    """Pairs are the ends of edges of the task's type."""
+    if infer.pairs is not None and not isinstance(task.row_type, tuple):
+        yield ("infer", "pairs"), f"must be left out with task.type: {task.type}, which is not about pairs of nodes"
 
 
 def _check_fanout_list(
@@ -351,6 +364,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "infer"), _check_infer),
+    (("task", "infer"), _check_pairs),
     (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
     (("model", "train", "launch"), _check_phases_on_hosts),

@@ -162,11 +162,19 @@ class InferConfig(Strict):
     search: SearchConfig = ExactSearchConfig(type="exact")
     """Link prediction: how the best targets of a source are found. ivf and hnsw (extra `search`) compare fewer targets;
     their recall is measured and written into the manifest. Sources for which they find too few are searched exactly."""
+    nodes: dict[Name, str] = {}
+    """By node type, a file with the ids of the nodes that results are asked for, of any format that tables have, a JSON
+    list (.json), or text with one id a line; other types: all nodes. Only what they need is computed."""
+    pairs: str | None = None
+    """A file with pairs of ids, of a source and a target: link prediction scores these, instead of looking for the best
+    targets; tasks on edges predict for the edges between them."""
     batch_size: PositiveInt = 4096
     """Nodes per batch; memory grows with it."""
     fanouts: list[Fanout] | None = None
     """For mini_batch; default: as in training."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Of the embeddings in the Parquet files."""
+    """Of the embeddings in the files."""
+    format: Literal["parquet", "csv", "npy"] = "parquet"
+    """Of the files. csv: a column for each number of a vector; npy: a file for each column."""
     shard_rows: PositiveInt = 1_000_000
-    """Rows per Parquet file."""
+    """Rows per file."""

@@ -60,6 +60,9 @@ class PartitionedGraph:
     open_parts: opens the partitions, given the hidden edges.
     """
 
+    only_scored = False
+    """See GraphStore."""
+
     def __init__(
         self,
         folder: Path,

@@ -105,6 +105,8 @@ class GraphStore(Protocol):
     manifest: GraphManifest
     hide: Mapping[EdgeType, str | None]
     held_out: ExcludedEdges
+    only_scored: bool
+    """Whether a trained model scores its rows, and nothing is learnt from it: splits may then be empty."""
 
     def sample(
         self,

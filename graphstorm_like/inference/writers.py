@@ -1,4 +1,4 @@
-"""Results as Parquet shards keyed by the user's own ids, with a manifest; never half written.
+"""Results as shards of files keyed by the user's own ids, with a manifest; never half written.
 
 <folder>/embeddings/<node_type>/part-00000.parquet    id, embedding (fixed-size list)
 <folder>/link_vectors/source/part-00000.parquet       id, vector: as the head compares them, where embeddings cannot
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from graphstorm_like.files import file_hash, fsync_path, path_inside, replace_folder
+from graphstorm_like.inference.formats import FORMATS
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 MANIFEST_FILE = "manifest.json"
@@ -30,11 +30,11 @@ class ResultFolder:
     """Writes tables beside `target`, and moves them to `target` when all are written.
 
     Use as a context manager; on an error the old results stay. The ranks of a group write one folder together, each
-    its own shards.
+    its own shards. format: of the files, see `inference.formats`.
     """
 
-    def __init__(self, target: Path, group: Group = SINGLE_PROCESS) -> None:
-        self.target, self.group = target, group
+    def __init__(self, target: Path, group: Group = SINGLE_PROCESS, format: str = "parquet") -> None:  # noqa: A002
+        self.target, self.group, self._write = target, group, FORMATS[format]
         self._temporary = target.parent / f".writing-{target.name}"
         self._tables: dict[str, dict[str, Any]] = {}
 
@@ -57,10 +57,9 @@ class ResultFolder:
         prefix = "part" if self.group.size == 1 else f"part-{self.group.rank:05d}"
         rows, shards, columns = 0, [], {}
         for i, table in enumerate(tables):
-            path = folder / f"{prefix}-{i:05d}.parquet"
-            pq.write_table(table, path, compression="zstd", compression_level=1)
-            fsync_path(path)
-            shards.append({"file": f"{name}/{path.name}", "rows": len(table), "blake2b": file_hash(path)})
+            for path in self._write(table, folder / f"{prefix}-{i:05d}"):
+                fsync_path(path)
+                shards.append({"file": f"{name}/{path.name}", "rows": len(table), "blake2b": file_hash(path)})
             columns = {field.name: str(field.type) for field in table.schema}
             rows += len(table)
         self._tables[name] = {"rows": rows, "columns": columns, "shards": shards}

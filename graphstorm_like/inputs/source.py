@@ -48,6 +48,8 @@ class TextSource(ABC):
 
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(mean, standard deviation) [D], over up to 8192 evenly spaced rows."""
+        if not self.count:  # of a graph that is only scored: what the model learnt comes with its weights
+            return np.zeros(self.width), np.ones(self.width)
         chosen = np.unique(np.linspace(0, max(self.count - 1, 0), min(self.count, 8192)).astype(np.int64))
         vectors = self.rows(chosen).astype(np.float64)
         return vectors.mean(axis=0), vectors.std(axis=0)

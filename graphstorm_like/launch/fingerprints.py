@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.train import NEUTRAL_KEYS
+from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.folders import model_files
@@ -31,6 +33,9 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         facts["plugins"] = plugins
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
+    if stage == "infer":
+        lists = [*pipeline.infer.nodes.values(), *filter(None, [pipeline.infer.pairs])]
+        facts["asked"] = {path: file_hash(Path(path)) for path in lists if Path(path).is_file()}
     return hash_facts(facts)
 
 

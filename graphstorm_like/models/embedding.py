@@ -105,7 +105,7 @@ class Embedder:
         """Types needed before the first layer, after it, ...; the last entry is `node_types`."""
         types_by_layer = [list(node_types)]
         for layer in reversed(range(hops)):
-            fanout = self._layer_fanout(layer)
+            fanout = self.layer_fanout(layer)
             sources = [
                 e.edge_type[0]
                 for e in self.graph.manifest.edges
@@ -114,7 +114,8 @@ class Embedder:
             types_by_layer.insert(0, list(dict.fromkeys([*types_by_layer[0], *sources])))
         return types_by_layer
 
-    def _layer_fanout(self, layer: int) -> FanoutByType:
+    def layer_fanout(self, layer: int) -> FanoutByType:
+        """All neighbours in a layer, except by the edge types that training left out there."""
         return all_but_unused(self.fanouts[self.model.gnn.num_hops - 1 - layer])
 
     @torch.inference_mode()
@@ -155,12 +156,16 @@ class Embedder:
         table = self._table(node_type, scratch / f"0-{self.model.inputs.index[node_type]}")
         for start in range(table.start, table.stop, self.batch_size):
             ids = np.arange(start, min(start + self.batch_size, table.stop))
-            features = {}
-            for name, source in self.sources.get(node_type, {}).items():
-                features[name] = torch.from_numpy(source.rows(ids)).to(self.device)
-            encoded = self.model.inputs.encode(node_type, torch.from_numpy(ids).to(self.device), features)
-            table.put(start, encoded.float().cpu().numpy())
+            table.put(start, self.encode_inputs(node_type, ids))
         return table
+
+    def encode_inputs(self, node_type: NodeType, ids: IntArray) -> Vectors:
+        """Encoded inputs [n, D] of some nodes."""
+        features = {}
+        for name, source in self.sources.get(node_type, {}).items():
+            features[name] = torch.from_numpy(source.rows(ids)).to(self.device)
+        encoded = self.model.inputs.encode(node_type, torch.from_numpy(ids).to(self.device), features)
+        return encoded.float().cpu().numpy()
 
     def _no_hops(self, node_type: NodeType, hidden: RowTable) -> RowTable:
         out = self._table(node_type, None)
@@ -178,7 +183,7 @@ class Embedder:
         scratch: Path | None,
     ) -> RowTable:
         """One layer's vectors [count, D] of one type; in memory when scratch is None."""
-        fanout = self._layer_fanout(index)
+        fanout = self.layer_fanout(index)
         file = None if scratch is None else scratch / f"{index + 1}-{self.model.inputs.index[node_type]}"
         out = self._table(node_type, file)
         for ids in self._chunks(node_type, out.start, out.stop):

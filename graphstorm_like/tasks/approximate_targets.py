@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from graphstorm_like.config.train import InferConfig
 from graphstorm_like.graph.store import IntArray, NodeType
@@ -15,7 +16,7 @@ from graphstorm_like.search.kinds import INDEXES
 from graphstorm_like.search.recall import SAMPLE, found_share
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.links import LinkRanker
-from graphstorm_like.tasks.outputs import Follow
+from graphstorm_like.tasks.outputs import Follow, Rows, row_ids
 
 SPARE = 16
 """Targets that are looked up besides twice as many as are asked for, because known ones are taken out again."""
@@ -34,6 +35,13 @@ class ApproximateTargets(BestTargets):
         self._index = INDEXES.of(config.search)(config.search, self.keys.cpu().numpy())
         self._index.build()
         self._kind, self.compared_with_all = config.search.type, 0
+        self._asked: list[IntArray] = []
+        """Sources that were asked for: only of these there need be vectors."""
+
+    def table(self, part: Rows) -> pa.Table:
+        """See BestTargets."""
+        self._asked.append(row_ids(part))
+        return super().table(part)
 
     def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
         """([n, k] targets, [n, k] scores) of n sources."""
@@ -61,9 +69,10 @@ class ApproximateTargets(BestTargets):
         return excluded
 
     def facts(self) -> dict[str, Any]:
-        """Recall at k on an even sample of the sources, and how many sources were compared with all targets."""
+        """Recall at k on an even sample of the sources that were asked for; how many were compared with all targets."""
         compared_with_all = self.compared_with_all
-        sample = np.unique(np.linspace(0, self.sources - 1, min(SAMPLE, self.sources)).astype(np.int64))
+        asked = np.concatenate(self._asked)
+        sample = asked[np.unique(np.linspace(0, len(asked) - 1, min(SAMPLE, len(asked))).astype(np.int64))]
         true_targets, true_scores = super()._best(sample)
         found, _ = self._best(sample)
         recall = found_share(np.where(true_scores > -np.inf, true_targets, -1), found)

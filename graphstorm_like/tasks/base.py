@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
-from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
+from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions
 
 TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstorm_like.tasks")
 """Called with (config, graph, width of the model's vectors)."""
@@ -179,6 +179,18 @@ class Task(nn.Module, ABC):
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
         """Predictions for all rows, from vectors [count, D] of all nodes of its types. Only called if `predicts`."""
         raise NotImplementedError(f"{type(self).__name__} sets predicts, and must implement predictions")
+
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """The nodes whose vectors are needed to predict what is asked for, by type; None: all. Default: all."""
+        return dict.fromkeys(self.node_types)
+
+    def asked_predictions(
+        self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow, asked: Asked
+    ) -> Predictions:
+        """Predictions for the rows that are asked for, from the vectors of those nodes that are `needed`. Default: of
+        `predictions`, the rows of nodes that are named."""
+        made = self.predictions(vectors, config, follow)
+        return replace(made, rows=asked.nodes.get(made.row_type) if isinstance(made.row_type, str) else asked.edges)
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors to write beside the embeddings, where the head compares other vectors than these. Default: none."""

@@ -14,7 +14,7 @@ from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.links import LinkRanker
-from graphstorm_like.tasks.outputs import Follow
+from graphstorm_like.tasks.outputs import Follow, Rows, row_ids
 
 CHUNK_SCORES = 40_000_000
 """Scores that are in memory at once: 160 MB."""
@@ -34,9 +34,9 @@ class BestTargets:
         self.k = min(config.top_k, manifest.node(target).count)
         self.excluded = _excluded(ranker, config)
 
-    def table(self, part: slice) -> pa.Table:
+    def table(self, part: Rows) -> pa.Table:
         """Columns source, target, score and rank of some sources; a source with few targets has fewer than k rows."""
-        rows = np.arange(part.start, part.stop)
+        rows = row_ids(part)
         targets = np.empty((len(rows), self.k), dtype=np.int64)
         scores = np.empty((len(rows), self.k), dtype=np.float32)
         chunk = max(1, CHUNK_SCORES // max(1, len(self.keys)))

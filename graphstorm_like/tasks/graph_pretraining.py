@@ -57,7 +57,7 @@ class GraphPretraining(Task):
             for split, rows in relation_rows(graph, edge_type).items():
                 self._rows[split][edge_type] = rows
         for split, purpose in (("train", "learn from"), ("valid", "validate on")):
-            if not any(len(rows) for rows in self._rows[split].values()):
+            if not any(len(rows) for rows in self._rows[split].values()) and not graph.only_scored:
                 raise DataError(
                     f"{graph.folder}: the edge types of graph_pretraining must have edges to {purpose} (got none in "
                     f"{', '.join(map(edge_name, self.edge_types))}). Give one a split, or take relations of 50 edges "

@@ -28,7 +28,7 @@ from graphstorm_like.sampling.links import number_nodes
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
-from graphstorm_like.tasks.outputs import Follow, Predictions
+from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Rows, row_ids
 from graphstorm_like.tasks.targets import TARGETS, Labels, LabelTarget, has_label
 
 CHUNK = 16_384
@@ -72,7 +72,7 @@ class LabelTask(Task):
             rows = rows_of_split(split)
             # A row without a label is never a seed, whatever the split column says.
             self._rows[split] = rows[labelled[rows]]
-            if not len(self._rows[split]):
+            if not len(self._rows[split]) and not graph.only_scored:
                 raise DataError(
                     f"{graph.folder}: label '{config.label}' of {owner} must have rows in split {split} "
                     f"(got none). Look at the label's split in the YAML's graph section"
@@ -84,12 +84,27 @@ class LabelTask(Task):
         """See Task. Only labelled rows."""
         return self._rows[split]
 
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task."""
+        return self.evaluate_rows(embedder, self._rows[split], how)
+
+    @abstractmethod
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
+        """Metrics of some labelled rows [n]."""
+
+    def labelled_rows(self) -> dict[str, IntArray]:
+        """Rows [n] that have a label, by the name of their split; without splits that have none."""
+        rows = {split: self._rows[split] for split in SPLITS[1:]}
+        in_splits = np.concatenate(list(rows.values()))
+        rows[SPLITS[0]] = np.setdiff1d(np.flatnonzero(has_label(self.labels)), in_splits)
+        return {split: of_split for split, of_split in rows.items() if len(of_split)}
+
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """Mini-batches, since validation reads few nodes."""
         return Evaluation("mini_batch", fanouts, seed)
 
     @abstractmethod
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """Vectors [count, D] of all nodes of the task's types -> what the target predicts for some of its rows."""
 
     @property
@@ -98,7 +113,7 @@ class LabelTask(Task):
         """The node or edge type that has the label."""
 
     @abstractmethod
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """Columns that say which rows these are, with the user's ids."""
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
@@ -108,7 +123,7 @@ class LabelTask(Task):
             splits[self.rows(split)] = SPLITS.index(split)
         classes = "\n".join(self.target.classes)
 
-        def table(part: slice) -> pa.Table:
+        def table(part: Rows) -> pa.Table:
             columns = self.keys(part) | self.target.columns(self.predict_rows(vectors, part), self.labels[part])
             predicted = pa.table(columns | {"split": pa.array(SPLITS).take(pa.array(splits[part]))})
             return predicted.replace_schema_metadata({"classes": classes}) if classes else predicted
@@ -155,6 +170,10 @@ class NodeLabelTask(LabelTask):
         """See Task."""
         return (self.node_type,)
 
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task."""
+        return {self.node_type: asked.nodes.get(self.node_type)}
+
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """See Task."""
         return NodeSeeder(self.node_type, self.labels, share)
@@ -164,9 +183,9 @@ class NodeLabelTask(LabelTask):
         assert isinstance(batch.targets, NodeTargets)
         return self.target.loss(self.head(vectors[self.node_type]).float(), batch.targets.labels)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self.group.mine(self._rows[split])
+        rows = self.group.mine(rows)
         predicted = self.predict(how.vectors(embedder, self.node_type, rows))
         return self.target.metrics(predicted, self.labels[rows], self.group)
 
@@ -174,7 +193,7 @@ class NodeLabelTask(LabelTask):
         """Vectors [n, D] -> class probabilities [n, C], or numbers [n]."""
         return self._predict(len(vectors), lambda part: self.head(self._tensor(vectors[part])))
 
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """See LabelTask."""
         return self.predict(vectors[self.node_type][part])
 
@@ -183,9 +202,16 @@ class NodeLabelTask(LabelTask):
         """See LabelTask."""
         return self.node_type
 
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """id"""
-        return {"id": self.graph.ids_of(self.node_type, np.arange(part.start, part.stop))}
+        return {"id": self.graph.ids_of(self.node_type, row_ids(part))}
+
+
+def nodes_of_ends(edge_type: EdgeType, sources: IntArray, targets: IntArray) -> dict[NodeType, IntArray | None]:
+    """The distinct nodes [n] at the ends of some edges, by type."""
+    if edge_type[0] == edge_type[2]:
+        return {edge_type[0]: np.unique(np.concatenate([sources, targets]))}
+    return {edge_type[0]: np.unique(sources), edge_type[2]: np.unique(targets)}
 
 
 @TASKS.register(EdgeLabelConfig)
@@ -221,6 +247,12 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         return tuple(dict.fromkeys((self.edge_type[0], self.edge_type[2])))
 
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task."""
+        if asked.edges is None:
+            return super().needed(asked)
+        return nodes_of_ends(self.edge_type, *self.graph.edges(self.edge_type, asked.edges))
+
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
         return EdgeSeeder(self.graph, self.edge_type, self.labels, share)
@@ -233,9 +265,9 @@ class EdgeLabelTask(LabelTask):
         outputs = self.head(vectors[source][targets.sources], vectors[target][targets.targets], targets.inputs)
         return self.target.loss(outputs.float(), targets.labels)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self.group.mine(self._rows[split])
+        rows = self.group.mine(rows)
         source, target = self.graph.edges(self.edge_type, rows)
         nodes, (source_at, target_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
         lookup = how.lookup(embedder, self.node_types)
@@ -264,10 +296,10 @@ class EdgeLabelTask(LabelTask):
         """See LabelTask."""
         return self.edge_type
 
-    def keys(self, part: slice) -> dict[str, pa.Array]:
+    def keys(self, part: Rows) -> dict[str, pa.Array]:
         """source, target, and parallel: 0 for the first edge between two nodes, in the order of the tables, 1 for the
         next one."""
-        source, target = self.graph.edges(self.edge_type, np.arange(part.start, part.stop))
+        source, target = self.graph.edges(self.edge_type, row_ids(part))
         return {
             "source": self.graph.ids_of(self.edge_type[0], source),
             "target": self.graph.ids_of(self.edge_type[2], target),
@@ -290,8 +322,8 @@ class EdgeLabelTask(LabelTask):
         inputs = "".join(f"; {name} {tuple(rows.shape)}" for name, rows in targets.inputs.items())
         yield f"edges: {len(targets.labels):,} of {edge_name(targets.edge_type)}{inputs}"
 
-    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: slice) -> Vectors:
+    def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """See LabelTask."""
-        edge_ids = np.arange(part.start, part.stop)
+        edge_ids = row_ids(part)
         source, target = self.graph.edges(self.edge_type, edge_ids)
         return self.predict(vectors, source, target, edge_ids)

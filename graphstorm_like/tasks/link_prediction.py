@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -27,6 +28,7 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
+from graphstorm_like.tasks.labels import nodes_of_ends
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
@@ -36,7 +38,7 @@ from graphstorm_like.tasks.links import (
     sum_of_losses,
 )
 from graphstorm_like.tasks.metrics import Metrics
-from graphstorm_like.tasks.outputs import EndVectors, Follow, Predictions
+from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 """Folders of vectors as the head compares them."""
@@ -54,11 +56,12 @@ class LinkPrediction(Task):
         self.edge_type: EdgeType = config.edge_type
         self._rows = {split: graph.edge_rows(self.edge_type, split) for split in ("train", "valid", "test")}
         for split, rows in self._rows.items():
-            if not len(rows):
+            if not len(rows) and not graph.only_scored:
                 raise DataError(
                     f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
                 )
-        self._refuse_self_loops()
+        if not graph.only_scored:
+            self._refuse_self_loops()
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
@@ -100,10 +103,18 @@ class LinkPrediction(Task):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered ranking; see `protocol`."""
+        return self._ranked(embedder, self._rows[split], how, split)
+
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
+        """The same of some edges [n]."""
+        return self._ranked(embedder, rows, how, None)
+
+    def _ranked(self, embedder: Embedder, rows: IntArray, how: Evaluation, split: str | None) -> dict[str, float]:
+        """split: whose rows these are, under which their ranks are kept; None: some rows, whose ranks are not."""
         find = how.lookup(embedder, self.node_types)
-        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
-        if how.keep_ranks is not None:
-            how.keep_ranks(split, self.edge_type, self.group.mine(self._rows[split]), ranks)
+        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+        if split is not None and how.keep_ranks is not None:
+            how.keep_ranks(split, self.edge_type, self.group.mine(rows), ranks)
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property
@@ -135,7 +146,37 @@ class LinkPrediction(Task):
             best = BestTargets(self.ranker, vectors, config, follow)
             return Predictions(self.edge_type[0], best.table, best.k)
         approximate = ApproximateTargets(self.ranker, vectors, config, follow)
-        return Predictions(self.edge_type[0], approximate.table, approximate.k, approximate.facts)
+        return Predictions(self.edge_type[0], approximate.table, approximate.k, facts=approximate.facts)
+
+    def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
+        """See Task. The best targets of any source are sought among all nodes."""
+        source, _, target = self.edge_type
+        if asked.pairs is not None:
+            return nodes_of_ends(self.edge_type, *asked.pairs)
+        return {source: asked.nodes.get(source), target: None}
+
+    def asked_predictions(
+        self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow, asked: Asked
+    ) -> Predictions:
+        """See Task. Of given pairs: source, target, score."""
+        if asked.pairs is None:
+            return super().asked_predictions(vectors, config, follow, asked)
+        sources, targets = asked.pairs
+        source_type, _, target_type = self.edge_type
+
+        def table(part: Rows) -> pa.Table:
+            of_sources, of_targets = sources[part], targets[part]
+            queries = self.ranker.queries(vectors[source_type][of_sources])
+            keys = self.ranker.keys(vectors[target_type][of_targets])
+            return pa.table(
+                {
+                    "source": self.graph.ids_of(source_type, of_sources),
+                    "target": self.graph.ids_of(target_type, of_targets),
+                    "score": self.ranker.pair_scores(queries, keys).cpu().numpy(),
+                }
+            )
+
+        return Predictions(self.edge_type, table, rows=np.arange(len(sources)))
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index

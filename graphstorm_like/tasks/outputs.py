@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.store import NodeType, RowType
+from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.models.embedding import Vectors
 
 Follow = Callable[[str, int, int], None]
 """Called with progress: (what, number done, total)."""
+
+
+Rows: TypeAlias = slice | IntArray
+"""Rows of a type: a stretch of them, or any [n]."""
+
+
+def row_ids(rows: Rows) -> IntArray:
+    """[n]: the numbers of rows."""
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +30,32 @@ class Predictions:
     """Predictions for the rows of a node or edge type. table: makes those of some rows, with the user's ids."""
 
     row_type: RowType
-    table: Callable[[slice], pa.Table]
+    table: Callable[[Rows], pa.Table]
     per_row: int = 1
     """Lines of the table per row, at most."""
+    rows: IntArray | None = None
+    """The rows that are asked for; None: all of the type."""
     facts: Callable[[], Mapping[str, Any]] = dict
     """What the manifest says of them; called when all tables are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The rows that results are asked for. nodes: positions [n] by type; of other types all. edges: numbers [n] of
+    edges of the task's type; None: all. pairs: positions ([n], [n]) of sources and targets, whose links are to be
+    scored; None: the best targets of sources instead."""
+
+    nodes: Mapping[NodeType, IntArray] = field(default_factory=dict)
+    edges: IntArray | None = None
+    pairs: tuple[IntArray, IntArray] | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return not self.nodes and self.edges is None and self.pairs is None
+
+
+ALL_ASKED = Asked()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class NumberTarget(LabelTarget):
     def __init__(self, config: NumberLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
         self.config = config
-        values = train.astype(np.float64)
+        values = train.astype(np.float64) if len(train) else np.zeros(1)  # only scored: both come with the weights
         self.register_buffer("mean", torch.tensor(values.mean(), dtype=torch.float32))
         # When all labels are equal there is nothing to learn but the mean.
         self.register_buffer("std", torch.tensor(values.std() or 1.0, dtype=torch.float32))

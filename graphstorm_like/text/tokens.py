@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from graphstorm_like.arrays import ArrayWriter, map_array, save_array
 from graphstorm_like.cache_use import mark_used
@@ -240,6 +241,15 @@ def build_token_store(
             "Raise max_tokens or allow cutting with truncate: truncate"
         )
     return store
+
+
+def tokens_now(texts: pa.Array, encode: Tokenizer, facts: TokenFacts, in_pieces: bool) -> TextTokens:
+    """Tokens of a few texts [N], in memory. in_pieces: whether a text may have several pieces."""
+    distinct = pc.fill_null(pc.cast(texts, pa.large_string()), "").dictionary_encode()
+    flat, lengths, pieces, _ = encode(distinct.dictionary.to_pylist())
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    piece_offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(pieces)]) if in_pieces else None
+    return TextTokens(flat, offsets, distinct.indices.to_numpy(zero_copy_only=False), piece_offsets, facts)
 
 
 def _build(column: TextColumn, tokenizer: Any, folder: Path, facts: dict[str, Any], progress: Progress | None) -> None:

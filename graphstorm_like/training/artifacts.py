@@ -60,11 +60,15 @@ class Artifacts:
     def load(self, folder: Path) -> None:
         """Take the weights that training left in a `best/` folder; TrainingError names what is damaged or does not
         fit."""
-        check_folder(folder)
-        load_weights(folder / MODEL_FILE, self.modules)
+        self.load_modules(folder)
         for table in self.embeddings.values():
             table.load(folder)
         self.ranks.barrier("loading weights")
+
+    def load_modules(self, folder: Path) -> None:
+        """The same without the learnable vectors of nodes."""
+        check_folder(folder)
+        load_weights(folder / MODEL_FILE, self.modules)
 
 
 def text_weights(*sources: Mapping[RowType, Mapping[str, FeatureSource]]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -26,7 +26,7 @@ from graphstorm_like.inputs.build import GraphInputs, Sources, graph_inputs
 from graphstorm_like.inputs.choose import all_texts, scored_inputs
 from graphstorm_like.inputs.edges import give_scored_inputs
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
-from graphstorm_like.inputs.source import Sized
+from graphstorm_like.inputs.source import Sized, TextVectors
 from graphstorm_like.inputs.text import text_vectors
 from graphstorm_like.modality import TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -171,15 +171,37 @@ def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
     return open_task_graph(task, folder, seed, open_one)
 
 
-def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[GraphLearner]:
+class Reading:
+    """Where an experiment's graph and the vectors of its texts come from: the folder and the cache of its pipeline."""
+
+    def graph(self, pipeline: Pipeline) -> Graph:
+        """The graph as the task may see it."""
+        return open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+
+    def texts(
+        self,
+        pipeline: Pipeline,
+        names_by_type: Mapping[RowType, Sequence[str]],
+        graph: Graph,
+        device: torch.device,
+        reporter: Reporter,
+    ) -> TextVectors:
+        """Vectors of some texts of its nodes and edges; see text_vectors."""
+        return text_vectors(pipeline.model, names_by_type, graph, Path(pipeline.cache), device, reporter)
+
+
+def build_experiment(
+    pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None
+) -> Experiment[GraphLearner]:
     """Open the graph, get the text vectors, make model and task with seeded weights."""
+    reading = reading or Reading()
     with reporter.step("opening the graph and checking its files"):
-        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+        graph = reading.graph(pipeline)
     device = choose_device(pipeline.train.device)
     # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
-    vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
+    vectors = reading.texts(pipeline, columns, graph, device, reporter)
     with reporter.step("making the model and its tables"):
         inputs = graph_inputs(pipeline.model, graph, vectors, pipeline.seed)
         give_scored_inputs(task, pipeline.task, graph, vectors, pipeline.seed)
@@ -189,17 +211,18 @@ def build_experiment(pipeline: Pipeline, reporter: Reporter) -> Experiment[Graph
 
 
 def build_text_experiment(
-    pipeline: Pipeline, reporter: Reporter, hidden: int | None = None
+    pipeline: Pipeline, reporter: Reporter, hidden: int | None = None, reading: Reading | None = None
 ) -> Experiment[GraphLearner]:
     """The same without a graph network: a head on the language model's vectors. hidden: the width to map them to."""
+    reading = reading or Reading()
     with reporter.step("opening the graph and checking its files"):
-        graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+        graph = reading.graph(pipeline)
     device = choose_device(pipeline.train.device)
     types = task_node_types(pipeline.task, graph.manifest)
     scored = scored_inputs(pipeline.task, graph.manifest)
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     columns = {row_type: names for row_type, names in columns.items() if row_type in {*types, *scored}}
-    vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)
+    vectors = reading.texts(pipeline, columns, graph, device, reporter)
     modules = text_modules(pipeline.task, pipeline.seed, graph, vectors, hidden, pipeline.model.gnn.hidden)
     sources: Sources = {t: _by_input_name(vectors.get(t, {})) for t in types}
     return assemble(pipeline, graph, sources, modules.to(device), device)

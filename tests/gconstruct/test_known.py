@@ -313,3 +313,20 @@ def test_a_graph_with_hard_negatives_cannot_be_added_to(tmp_path: Path, old: Pat
     (old / "graph.json").write_text(manifest.model_copy(update={"edges": edges}).model_dump_json())
     folder = tables(tmp_path / "more", [100], [(100, 4)], [])
     assert "graph.edges[0]: cannot be added to (got hard negatives" in refusal(config(folder, add_to=str(old)))
+
+
+def test_added_rows_may_lack_labels_and_splits(tmp_path: Path, old: Path) -> None:
+    def unlabelled(values: dict[str, Any]) -> None:
+        values["nodes"]["item"]["labels"] = {}
+        del values["edges"][0]["split"]
+
+    folder, known = tables(tmp_path / "more", [100, 101], [(100, 7)]), read_manifest(old)
+    grown = build_graph(changed(folder, old, unlabelled, "add_to"))
+    before, after = known.nodes["item"], grown.nodes["item"]
+    assert after.count == before.count + 2
+    assert after.labels["kind"] == before.labels["kind"]
+    link = grown.edge(LINK)
+    assert link.split_counts == known.edge(LINK).split_counts | {"none": known.edge(LINK).split_counts["none"] + 1}
+    rows = GraphFiles(folder / "graph", grown.partitions).nodes("item")
+    assert rows.numbers("label:kind")[-2:].tolist() == [-1, -1]
+    assert rows.numbers("split:kind")[-2:].tolist() == [0, 0]

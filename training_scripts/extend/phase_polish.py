@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.experiment import Experiment, Reading, build_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.handover import Handover
 
@@ -42,6 +42,6 @@ class Polish(Phase[PolishPhase]):
         experiment.artifacts.load(handover.graph_network)
         return experiment
 
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """As the library's own phase with a graph network."""
-        return build_experiment(pipeline, reporter)
+        return build_experiment(pipeline, reporter, reading)

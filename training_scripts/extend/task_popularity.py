@@ -29,7 +29,7 @@ from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.metrics import Metrics
-from graphstorm_like.tasks.outputs import Follow, Predictions
+from graphstorm_like.tasks.outputs import Follow, Predictions, Rows, row_ids
 
 
 class PopularityConfig(TaskConfig):
@@ -102,8 +102,8 @@ class Popularity(Task):
         return predicted
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
-        def table(part: slice) -> pa.Table:
-            ids = self.graph.ids_of(self.node_type, np.arange(part.start, part.stop))
+        def table(part: Rows) -> pa.Table:
+            ids = self.graph.ids_of(self.node_type, row_ids(part))
             return pa.table({"id": ids, "popularity": self.predict(vectors[self.node_type][part])})
 
         return Predictions(self.node_type, table)

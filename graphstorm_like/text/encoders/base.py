@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import pyarrow as pa
 import torch
 
 from graphstorm_like.registry import Registry
-from graphstorm_like.text.cache import EmbeddingCache
+from graphstorm_like.text.cache import EmbeddingCache, Vectors
 from graphstorm_like.text.raw import embed_raw
 
 TEXT_ENCODERS: Registry[Callable[[Any, torch.device], TextEmbedder]] = Registry(
@@ -56,6 +57,13 @@ class TextEmbedder(ABC):
     @abstractmethod
     def embed(self, job: TextJob) -> EmbeddingCache:
         """Vectors of all texts of a column, from the cache or computed now, resuming."""
+
+    def vectors(self, texts: pa.Array) -> Vectors:
+        """float16 [n, D]: vectors of a few texts [n], computed now and not kept. Default: by `embed`, in a temporary
+        folder."""
+        with TemporaryDirectory() as folder:
+            cache = self.embed(TextJob(texts, Path(folder), "texts", lambda what, done, total: None))
+            return np.array(cache.gather(np.arange(len(texts))))
 
     def describe(self, cache: EmbeddingCache) -> str:
         """What the log says about a column's vectors."""

@@ -7,16 +7,19 @@ from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 
 from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
-from graphstorm_like.text.cache import EmbeddingCache
-from graphstorm_like.text.embed import embed_all
+from graphstorm_like.text.cache import EmbeddingCache, Vectors, from_pieces
+from graphstorm_like.text.embed import embed_all, embed_texts
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.text.encoders.base import TEXT_ENCODERS, TextEmbedder, TextJob
 from graphstorm_like.text.folders import model_files, resolve_model_folder
 from graphstorm_like.text.loading import as_dtype
-from graphstorm_like.text.tokens import TokenStore, build_token_store
+from graphstorm_like.text.tokenizing import Tokenizer, tokenizer_facts
+from graphstorm_like.text.tokens import TokenFacts, TokenStore, build_token_store, tokens_now
 
 _NEUTRAL = {"batch_tokens", "workers"}
 
@@ -58,6 +61,19 @@ class HuggingFaceText(TextEmbedder):
             wait_s=job.wait_s,
             workers=self.config.workers,
         )
+
+    @cached_property
+    def _tokenizer(self) -> tuple[Tokenizer, TokenFacts]:
+        """For few texts: making it takes longer than tokenising them."""
+        tokenizer, limit = self.model.tokenizer, self.model.max_tokens
+        facts = TokenFacts(limit, tokenizer_facts(tokenizer)["pad_id"], tokenizer.num_special_tokens_to_add())
+        return Tokenizer(tokenizer, limit, self.config.chunks or 1), facts
+
+    def vectors(self, texts: pa.Array) -> Vectors:
+        """See TextEmbedder."""
+        tokens = tokens_now(texts, *self._tokenizer, in_pieces=self.config.chunks is not None)
+        pieces = embed_texts(self.model, tokens, np.arange(len(tokens)), self.config.batch_tokens)
+        return from_pieces(tokens, pieces, tokens.row_of_text, self.model.normalize)
 
     def describe(self, cache: EmbeddingCache) -> str:
         """See TextEmbedder."""

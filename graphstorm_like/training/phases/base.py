@@ -9,7 +9,7 @@ from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.registry import Registry
-from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.experiment import Experiment, Reading
 from graphstorm_like.training.phases.handover import Handover
 
 Config = TypeVar("Config", bound=PhaseConfig)
@@ -26,10 +26,11 @@ class Phase(ABC, Generic[Config]):
         """What the phase trains. handover: what the phases before it pass on."""
 
     @abstractmethod
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """The model that the phase leaves, without its weights, for evaluation and inference.
 
-        pipeline: as the phase sees it, with the language models that it left.
+        pipeline: as the phase sees it, with the language models that it left. reading: where graph and texts come
+        from; None: from the pipeline's folders.
         """
 
     def pipeline(self, handover: Handover) -> Pipeline:

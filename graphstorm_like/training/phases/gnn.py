@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphstorm_like.config.phases.gnn import GnnPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.experiment import Experiment, Reading, build_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.handover import Handover
 
@@ -18,6 +18,6 @@ class Gnn(Phase[GnnPhase]):
         """See Phase."""
         return build_experiment(self.pipeline(handover), reporter)
 
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """See Phase."""
-        return build_experiment(pipeline, reporter)
+        return build_experiment(pipeline, reporter, reading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphstorm_like.config.phases.lm import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
-from graphstorm_like.training.experiment import Experiment, build_text_experiment
+from graphstorm_like.training.experiment import Experiment, Reading, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.handover import Handover
@@ -19,6 +19,6 @@ class Lm(Phase[LmPhase]):
         """See Phase."""
         return build_lm_experiment(self.pipeline(handover), reporter)
 
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """See Phase."""
-        return build_text_experiment(pipeline, reporter)
+        return build_text_experiment(pipeline, reporter, reading=reading)

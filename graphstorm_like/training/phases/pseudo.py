@@ -8,7 +8,7 @@ from graphstorm_like.config.phases.pseudo import PseudoPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels
-from graphstorm_like.training.experiment import Experiment, build_text_experiment
+from graphstorm_like.training.experiment import Experiment, Reading, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase
 from graphstorm_like.training.phases.handover import Handover
@@ -33,6 +33,6 @@ class Pseudo(Phase[PseudoPhase]):
         reporter.line(f"{len(labels.rows) - gold:,} nodes with pseudo labels, {gold:,} with gold ones")
         return replace(experiment, learner=replace(experiment.learner, objective=labels))
 
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """See Phase."""
-        return build_text_experiment(pipeline, reporter)
+        return build_text_experiment(pipeline, reporter, reading=reading)

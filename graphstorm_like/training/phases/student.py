@@ -10,7 +10,7 @@ from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks.imitation import Imitation
-from graphstorm_like.training.experiment import Experiment, build_text_experiment
+from graphstorm_like.training.experiment import Experiment, Reading, build_text_experiment
 from graphstorm_like.training.lm.build import build_lm_experiment
 from graphstorm_like.training.phases.base import PHASES, Phase, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover
@@ -33,9 +33,9 @@ class Student(Phase[StudentPhase]):
         imitation = Imitation(self.config, experiment.task, vectors, probabilities)
         return replace(experiment, learner=replace(experiment.learner, objective=imitation))
 
-    def open(self, pipeline: Pipeline, reporter: Reporter) -> Experiment:
+    def open(self, pipeline: Pipeline, reporter: Reporter, reading: Reading | None = None) -> Experiment:
         """See Phase."""
-        return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden)
+        return build_text_experiment(pipeline, reporter, pipeline.model.gnn.hidden, reading)
 
     def pipeline(self, handover: Handover) -> Pipeline:
         """Students start from the configured language models, not from those that the teacher was trained on."""

@@ -25,7 +25,7 @@ from graphstorm_like.ranks.group import Group
 from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
 from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
-from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.experiment import Experiment, Reading
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
@@ -172,15 +172,23 @@ def _copy(source: Path, target: Path) -> None:
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
     """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
-    check_folder(folder / BEST)
+    experiment = untrained_experiment(pipeline, folder / BEST, folder / BEST / LM_FOLDER, reporter)
+    experiment.artifacts.load(folder / BEST)
+    return experiment
+
+
+def untrained_experiment(
+    pipeline: Pipeline, best: Path, lms: Path, reporter: Reporter, reading: Reading | None = None
+) -> Experiment:
+    """The model that training leaves, before its weights are loaded. best: the folder of its weights; lms: that of
+    its language models, if training changed them."""
+    check_folder(best)
     phases = pipeline.train.phase_list()
-    of_phase, lms = phase_pipeline(pipeline, phases[-1]), folder / BEST / LM_FOLDER
+    of_phase = phase_pipeline(pipeline, phases[-1])
     encoders = of_phase.model.text_encoders()
     for phase in phases:
         encoders = phase.encoders_of(encoders)
     if lms.is_dir():
         encoders = tuned_encoders(encoders, lms)
     of_phase = of_phase.model_copy(update={"model": of_phase.model.with_encoders(encoders)})
-    experiment = phase_of(phases[-1]).open(of_phase, reporter)
-    experiment.artifacts.load(folder / BEST)
-    return experiment
+    return phase_of(phases[-1]).open(of_phase, reporter, reading)

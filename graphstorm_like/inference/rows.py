@@ -1,0 +1,133 @@
+"""The rows that results are asked for: files of ids and of pairs of ids -> positions in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.train import InferConfig
+from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.tasks.outputs import Asked
+
+EXAMPLES = 3
+
+
+def read_ids(path: str | Path, where: str) -> pa.Array:
+    """The ids [n] in a file, as strings. Raises DataError that names file and row. where: who asks."""
+    return _read(path, where, is_pair=False)
+
+
+def read_pairs(path: str | Path, where: str) -> tuple[pa.Array, pa.Array]:
+    """The ids ([n], [n]) of sources and targets in a file, as strings; DataError as `read_ids`."""
+    from gconstruct.splits.base import EDGE_SEPARATOR
+
+    parts = pc.split_pattern(_read(path, where, is_pair=True), EDGE_SEPARATOR)
+    return pc.list_element(parts, 0), pc.list_element(parts, 1)
+
+
+def _read(path: str | Path, where: str, is_pair: bool) -> pa.Array:
+    from gconstruct.inputs import ID_LIST, resolve
+    from gconstruct.problems import Problems
+    from gconstruct.splits.id_files import read_ids as read
+
+    problems = Problems()
+    files = resolve(where, [str(path)], None, ID_LIST, problems)
+    problems.raise_if_any()
+    ids = read(files, [], is_pair, where, problems)
+    problems.raise_if_any()
+    assert ids is not None, "or there are problems"
+    return ids
+
+
+def as_strings(ids: pa.Array | Sequence[Any]) -> pa.Array:
+    """Ids in any form as strings; those of integers are their decimal numbers."""
+    array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(list(ids))
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if not len(array):
+        return pa.array([], pa.large_string())
+    if not (pa.types.is_integer(array.type) or _is_string(array.type)):
+        raise ConfigError(f"ids: must be strings or integers (got {array.type}). Convert them")
+    return pc.cast(array, pa.large_string())
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def positions(graph: Graph, node_type: NodeType, ids: pa.Array, where: str) -> IntArray:
+    """Positions [n] of nodes by their ids; DataError counts and names those that the graph lacks. where: who asks."""
+    found = pc.index_in(ids, value_set=as_strings(graph.ids(node_type)))
+    unknown = ids.filter(pc.is_null(found))
+    if len(unknown):
+        shown = ", ".join(map(repr, unknown.slice(0, EXAMPLES).to_pylist()))
+        raise DataError(
+            f"{where}: ids must be those of nodes of {node_type} (got {len(unknown):,} of {len(ids):,} that the graph "
+            f"does not have, e.g. {shown}). Leave them out, or add the nodes to the graph"
+        )
+    at: IntArray = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    return at
+
+
+def edges_between(graph: Graph, edge_type: EdgeType, sources: IntArray, targets: IntArray, where: str) -> IntArray:
+    """Numbers of all edges, parallel ones too, between pairs [n] of nodes, in the order of the pairs; DataError counts
+    the pairs that have none."""
+    width = max(graph.manifest.node(edge_type[2]).count, 1)
+    edge_sources, edge_targets = graph.edges(edge_type)
+    of_edges, asked = edge_sources * width + edge_targets, sources * width + targets
+    order = np.argsort(of_edges, kind="stable")
+    first = np.searchsorted(of_edges, asked, side="left", sorter=order)
+    counts = np.searchsorted(of_edges, asked, side="right", sorter=order) - first
+    missing = np.flatnonzero(counts == 0)
+    if len(missing):
+        ends = zip(
+            graph.ids_of(edge_type[0], sources[missing[:EXAMPLES]]).to_pylist(),
+            graph.ids_of(edge_type[2], targets[missing[:EXAMPLES]]).to_pylist(),
+            strict=True,
+        )
+        shown = ", ".join(f"{source!r} -> {target!r}" for source, target in ends)
+        raise DataError(
+            f"{where}: pairs must be edges of {edge_name(edge_type)} (got {len(missing):,} of {len(asked):,} that the "
+            f"graph does not have, e.g. {shown}). Leave them out, or add the edges to the graph"
+        )
+    from graphstorm_like.ranges import ranges
+
+    rows: IntArray = order[ranges(first, counts)[0]]
+    return rows
+
+
+def asked_rows(config: InferConfig, graph: Graph, row_type: RowType | None, scores_edges: bool) -> Asked:
+    """What `infer:` asks for. row_type: of the task. scores_edges: whether its rows are edges that must be there."""
+    nodes = {}
+    for name, path in config.nodes.items():
+        where = f"infer.nodes.{name}"
+        nodes[name] = positions(graph, name, read_ids(path, where), where)
+    if config.pairs is None:
+        return Asked(nodes)
+    sources, targets = read_pairs(config.pairs, "infer.pairs")
+    return asked_pairs(graph, row_type, scores_edges, (sources, targets), nodes, "infer.pairs")
+
+
+def asked_pairs(
+    graph: Graph,
+    row_type: RowType | None,
+    scores_edges: bool,
+    ids: tuple[pa.Array, pa.Array],
+    nodes: dict[NodeType, IntArray],
+    where: str,
+) -> Asked:
+    """Pairs of ids as what is asked for: edges of a task on edges, else pairs to score."""
+    if not isinstance(row_type, tuple):
+        raise ConfigError(f"{where}: must be left out for a task that is not about pairs of nodes")
+    sources, targets = (
+        positions(graph, node_type, of_end, where) for node_type, of_end in zip(row_type[::2], ids, strict=True)
+    )
+    if scores_edges:
+        return Asked(nodes, edges=edges_between(graph, row_type, sources, targets, where))
+    return Asked(nodes, pairs=(sources, targets))
