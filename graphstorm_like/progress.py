@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -11,18 +12,29 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-LINE_SECONDS = 10.0
-"""Not on a terminal: at most one line in this many seconds."""
+FIRST_SECONDS = 10.0
+"""Not on a terminal: work that takes longer than this is spoken of."""
+LOG_SECONDS = "GSL_LOG_SECONDS"
+"""Environment variable: not on a terminal, at most one line of progress in this many seconds; default: a minute."""
 STEP_SECONDS = 2.0
 """Work that takes longer than this is named."""
+
+
+def line_seconds() -> float:
+    """The shortest time between two lines of progress in a log; a minute where the environment names no number."""
+    try:
+        return max(0.0, float(os.environ.get(LOG_SECONDS, "60")))
+    except ValueError:
+        return 60.0
 
 
 class ProgressMeter:
     """One piece of work of known size. `update` may be called at any rate."""
 
-    def __init__(self, reporter: Reporter, what: str, total: int) -> None:
-        self._reporter, self._what, self._total = reporter, what, total
-        self._started = self._last = time.monotonic()
+    def __init__(self, reporter: Reporter, what: str, total: int, ends: bool = True) -> None:
+        """ends: whether the end of work that was spoken of is a line too; not where the caller says so itself."""
+        self._reporter, self._what, self._total, self._ends = reporter, what, total, ends
+        self._started, self._spoke = time.monotonic(), False
         self._first_done: int | None = None
         self._bar = reporter.live.add_task(what, total=total, info="") if reporter.live else None
 
@@ -34,8 +46,8 @@ class ProgressMeter:
             self._reporter.live.update(self._bar, completed=finished, info=info)
             return
         now = time.monotonic()
-        if now - self._last >= LINE_SECONDS:
-            self._last = now
+        if now - self._started >= FIRST_SECONDS and self._reporter.may_speak():
+            self._spoke = True
             rate = max(finished - self._first_done, 1) / max(now - self._started, 1e-9)
             seconds_left = (self._total - finished) / rate
             share = 100 * finished / max(self._total, 1)
@@ -45,9 +57,11 @@ class ProgressMeter:
             )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away; in a log, the end of work that was spoken of is a line too."""
         if self._reporter.live is not None and self._bar is not None:
             self._reporter.live.remove_task(self._bar)
+        elif self._spoke and self._ends:
+            self._reporter.line(f"{self._what}: ended after {duration(time.monotonic() - self._started)}")
 
 
 LOG_ONLY = "\x1f"
@@ -62,10 +76,27 @@ class Reporter:
         self.quiet, self._prefix = quiet, LOG_ONLY if log_only else ""
         self.console = Console(stderr=False, quiet=quiet, highlight=False, soft_wrap=True)
         self.live: Progress | None = None
+        self._spoke_at: float | None = None
+        self._on_terminal = sys.stdout.isatty()
 
     def line(self, text: str) -> None:
         """One line of plain text."""
         self.console.print(f"{self._prefix}{text}", markup=False)
+
+    def may_speak(self) -> bool:
+        """Whether a line of progress may be written now: on a terminal always, in a log when the last one is long
+        enough ago (`line_seconds`). Who asks must then write it."""
+        now = time.monotonic()
+        if not self._on_terminal and self._spoke_at is not None and now - self._spoke_at < line_seconds():
+            return False
+        self._spoke_at = now
+        return True
+
+    def now_and_then(self, text: str, always: bool = False) -> None:
+        """A line of a series, such as that of an epoch. In a log the first and the last (always) stand, and of the
+        others one in `line_seconds`."""
+        if self.may_speak() or always:
+            self.line(text)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -100,10 +131,10 @@ class Reporter:
         return update
 
     @contextmanager
-    def meter(self, what: str, total: int) -> Iterator[ProgressMeter]:
+    def meter(self, what: str, total: int, ends: bool = True) -> Iterator[ProgressMeter]:
         """A ProgressMeter for the duration of a with block."""
         started_here = False
-        if self.live is None and not self.quiet and sys.stdout.isatty():
+        if self.live is None and not self.quiet and self._on_terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
@@ -114,7 +145,7 @@ class Reporter:
             self.live = Progress(*columns, console=self.console, transient=True)
             self.live.start()
             started_here = True
-        meter = ProgressMeter(self, what, total)
+        meter = ProgressMeter(self, what, total, ends)
         try:
             yield meter
         finally:

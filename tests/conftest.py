@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.progress import LOG_SECONDS
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
+
+os.environ.setdefault(LOG_SECONDS, "0")  # tests wait for the lines of epochs that take no second
 
 
 @pytest.fixture(autouse=True)

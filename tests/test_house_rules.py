@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
-    "errors", "registry", "pending", "files", "mirror", "arrays", "hashing", "allocator", "parent_death", "ranges",
+    "errors", "registry", "pending", "files", "cache_use", "mirror", "arrays", "hashing", "allocator",
+    "parent_death", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
     "inputs", "training", "inference", "launch", "deploy", "serve", "reports", "cli",
 )  # fmt: skip
@@ -36,7 +37,7 @@ GCONSTRUCT_MAY = (
 
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
-    "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL", "faiss", "lance",
+    "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL", "faiss", "lance", "mlflow", "wandb",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

@@ -91,7 +91,7 @@ def _saving(train: dict[str, Any], pool: Pool) -> None:
         pool.near("topk_model_to_save", "the best model is kept, and so many points to go on from")
     tracker = str(pool.take("task_tracker", ""))
     if tracker.startswith("tensorboard"):
-        train["track"] = {"tensorboard": True}
+        train["track"] = {"trackers": ["tensorboard"]}
     report = pool.take("log_report_frequency")
     if report is not None:
         train.setdefault("track", {})["every_steps"] = int(report)

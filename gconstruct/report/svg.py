@@ -22,7 +22,7 @@ def histogram(data: Histogram, label: str) -> Html:
         tips.append(f"{wording.number(low)} to {wording.number(high)}: {count:,}")
     heights = [float(count) for count in data.counts]
     ends = (_end(data.low, data.below, "≤ "), _end(data.high, data.above, "≥ "))
-    return _bars(heights, tips, label, {0: ends[0], len(heights): ends[1]}, gap=0.5)
+    return bars(heights, tips, label, {0: ends[0], len(heights): ends[1]}, gap=0.5)
 
 
 def _end(bound: float, beyond: int, sign: str) -> str:
@@ -36,15 +36,15 @@ def degrees(data: Degrees, label: str) -> Html:
         edges = f"{bin_.low:,}" if bin_.low == bin_.high else f"{bin_.low:,} to {bin_.high:,}"
         tips.append(f"{edges} edges: {bin_.nodes:,} nodes")
         heights.append(math.log10(bin_.nodes) + 0.3 if bin_.nodes else 0.0)
-        marks[i] = _short(bin_.low)
+        marks[i] = short(bin_.low)
     every = -(-len(marks) // 10)
     shown = {i: mark for i, mark in marks.items() if i % every == 0}
     top = math.ceil(max(heights, default=0.0) - 0.3)
-    lines = [(power + 0.3, _short(10**power)) for power in range(top + 1)]
-    return _bars(heights, tips, label, shown, gap=2.0, lines=lines, centred=True)
+    lines = [(power + 0.3, short(10**power)) for power in range(top + 1)]
+    return bars(heights, tips, label, shown, gap=2.0, lines=lines, centred=True)
 
 
-def _bars(
+def bars(
     heights: Sequence[float],
     tips: Sequence[str],
     label: str,
@@ -76,7 +76,7 @@ def _bars(
         if not centred:
             anchor = "start" if i == 0 else "end"
         parts.append(tag("text", text, x=x, y=HEIGHT - 4.0, text_anchor=anchor))
-    return _svg(WIDTH, HEIGHT, label, "plot", parts)
+    return picture(WIDTH, HEIGHT, label, "plot", parts)
 
 
 def spark(data: Histogram, label: str) -> Html:
@@ -86,7 +86,7 @@ def spark(data: Histogram, label: str) -> Html:
     points = [f"M0 {height}"]
     for i, count in enumerate(data.counts):
         points.append(f"V{height - count / top * (height - 1):.1f}H{(i + 1) * step:.1f}")
-    return _svg(width, height, label, "spark", [tag("path", d=f"{''.join(points)}V{height}Z")])
+    return picture(width, height, label, "spark", [tag("path", d=f"{''.join(points)}V{height}Z")])
 
 
 def stacked(parts: Sequence[tuple[str, int]], label: str) -> Html:
@@ -98,7 +98,7 @@ def stacked(parts: Sequence[tuple[str, int]], label: str) -> Html:
             bar = tag("rect", x=at, y=0, width=width, height=12, class_=f"part-{i % 6}")
             drawn.append(tag("g", bar, tag("title", f"{name}: {count:,} ({wording.share(count, total)})")))
         at += width
-    return _svg(WIDTH, 12, label, "stacked", drawn, stretch=True)
+    return picture(WIDTH, 12, label, "stacked", drawn, stretch=True)
 
 
 def meter(part: float) -> Html:
@@ -107,7 +107,7 @@ def meter(part: float) -> Html:
         tag("rect", width=100, height=6, class_="track"),
         tag("rect", width=max(0.0, min(1.0, part)) * 100, height=6),
     ]
-    return _svg(100, 6, wording.share(part), "meter", bars, stretch=True)
+    return picture(100, 6, wording.share(part), "meter", bars, stretch=True)
 
 
 def schema(nodes: Mapping[str, int], edges: Sequence[tuple[str, str, str, int]]) -> Html:
@@ -130,14 +130,14 @@ def schema(nodes: Mapping[str, int], edges: Sequence[tuple[str, str, str, int]])
         drawn.append(_arrow(place[source], place[target], nth, f"{source} {relation} {target}: {count:,}", relation))
     for name, (x, y) in place.items():
         circle = tag("rect", x=x - 58, y=y - 19, width=116, height=38, rx=19)
-        texts = (_cut(name, 15), f"{nodes[name]:,}")
+        texts = (cut(name, 15), f"{nodes[name]:,}")
         lines = [
             tag("text", text, x=x, y=y - 2 + 13 * i, text_anchor="middle", class_="small" if i else None)
             for i, text in enumerate(texts)
         ]
         drawn.append(tag("g", circle, *lines, tag("title", f"{name}: {nodes[name]:,} nodes"), class_="node"))
     moved = tag("g", *drawn, transform=f"translate(0 {-top:.1f})")
-    return _svg(width, round(bottom - top), "Node types and edge types", "schema", [moved])
+    return picture(width, round(bottom - top), "Node types and edge types", "schema", [moved])
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], nth: int, tip: str, relation: str) -> Html:
@@ -177,19 +177,20 @@ def _labelled(
         "g",
         tag("path", d=path),
         tag("polygon", points=points),
-        tag("text", _cut(relation, 18), x=at[0], y=at[1], text_anchor="middle"),
+        tag("text", cut(relation, 18), x=at[0], y=at[1], text_anchor="middle"),
         tag("title", tip),
         class_="edge",
     )
 
 
-def _svg(width: int, height: int, label: str, kind: str, parts: Sequence[Html], stretch: bool = False) -> Html:
+def picture(width: int, height: int, label: str, kind: str, parts: Sequence[Html], stretch: bool = False) -> Html:
+    """An SVG. label: for who cannot see it; kind: its class in the style; stretch: it fills any width and height."""
     aspect = "none" if stretch else None
     box = f"0 0 {width} {height}"
     return tag("svg", join(parts), viewbox=box, preserveaspectratio=aspect, role="img", aria_label=label, class_=kind)
 
 
-def _short(value: int) -> str:
+def short(value: int) -> str:
     """1,000 -> 1k"""
     for power, letter in ((9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power:
@@ -197,5 +198,6 @@ def _short(value: int) -> str:
     return str(value)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """At most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -7,6 +7,8 @@ import typer
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
     apply,
+    cache,
+    compare,
     convert,
     doctor,
     exchange,
@@ -16,10 +18,12 @@ from graphstorm_like.cli import (
     launch,
     pack,
     partition,
+    report,
     run,
     schema,
     show,
     stitch,
+    sweep,
     validate,
     worker,
 )
@@ -30,7 +34,6 @@ app = typer.Typer(
     help="Language models and graph networks on text-rich graphs: tables in, predictions and embeddings out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -54,7 +57,11 @@ convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
 show.add_to(app)
+report.add_to(app)
 doctor.add_to(app)
+cache.add_to(app)
+compare.add_to(app)
+sweep.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)

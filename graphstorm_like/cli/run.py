@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from graphstorm_like.cli.arguments import Fresh, Overrides, Quiet, Yaml
+from graphstorm_like.cli.arguments import Fresh, Overrides, QualityOption, Quiet, Yaml, with_quality
 
 STOPPED = "stopped; the same command goes on from the last resume point"
 
@@ -25,9 +25,17 @@ def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
 
     @app.command("run")
-    def run(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
+    def run(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        quality: QualityOption = None,
+        infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Whether to infer, the last stage.")] = True,
+        fresh: Fresh = False,
+        quiet: Quiet = False,
+    ) -> None:
         """construct -> train -> evaluate -> infer; stages that are up to date are skipped."""
-        _run(pipeline, overrides, fresh, quiet, None)
+        stages = None if infer else ["construct", "train", "evaluate"]
+        _run(pipeline, with_quality(overrides, quality), fresh, quiet, stages)
 
     @app.command("construct")
     def construct(
@@ -68,24 +76,40 @@ def stopped_by_hand() -> Iterator[None]:
 
 
 def _stage_command(stage: str) -> Callable[..., None]:
-    def command(pipeline: Yaml, overrides: Overrides = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
-        _run(pipeline, overrides, fresh, quiet, [stage])
+    def command(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        quality: QualityOption = None,
+        fresh: Fresh = False,
+        quiet: Quiet = False,
+    ) -> None:
+        _run(pipeline, with_quality(overrides, quality), fresh, quiet, [stage])
 
     return command
 
 
 def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
     from graphstorm_like.config.load import load_with_origin
+    from graphstorm_like.config.presets import preset_line
     from graphstorm_like.launch.launcher import launch
     from graphstorm_like.launch.mirrored.places import localised, shown
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
+    from graphstorm_like.reports.write import report_of_run
 
     checked, origin = load_with_origin(pipeline, overrides or ())
-    check_run(localised(checked), stages or STAGES, fresh, origin)
+    local = localised(checked)
+    if (line := preset_line(origin)) is not None and not quiet:
+        typer.echo(line)
+    check_run(local, stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
-    if stages is None and not quiet:
-        for line in summary(localised(checked), [str(pipeline), *(overrides or ())], shown(checked)):
+    if stages is not None:
+        return
+    arguments = [str(pipeline), *(overrides or ())]
+    if checked.report:
+        report_of_run(Path(local.output), ["gsl", "run", *arguments], lambda text: typer.echo(text, err=True))
+    if not quiet:
+        for line in summary(local, arguments, shown(checked)):
             typer.echo(line)

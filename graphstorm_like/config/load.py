@@ -18,6 +18,7 @@ from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
 from graphstorm_like.config.plugins import is_file
+from graphstorm_like.config.presets import with_preset
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.config.yaml_source import (
     MAX_CHARACTERS,
@@ -54,14 +55,15 @@ def load_with_origin(path: str | Path, overrides: Sequence[str] = ()) -> tuple[P
     base = path.absolute().parent
     source = _overridden(source, overrides)
     _find_plugins(source.data, base)
+    source = with_preset(source, base)
     pipeline = _check(Pipeline, source, str(path), base).with_absolute_paths(base)
-    return pipeline, Origin(str(path), source.places)
+    return pipeline, Origin(str(path), source.places, source.data)
 
 
 def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:
     """Check a nested dict (from Python, or a saved configuration); paths are left as they are."""
     _must_be_sections(data, where)
-    return _check(Pipeline, YamlSource(data, {}, []), where, Path())
+    return _check(Pipeline, with_preset(YamlSource(data, {}, []), Path()), where, Path())
 
 
 def build_graph_config(data: dict[str, Any], where: str = "graph") -> GraphConfig:

@@ -18,6 +18,7 @@ from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.config.phases.base import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.presets import Quality
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
 from graphstorm_like.config.sql import refuse_secrets
 from graphstorm_like.config.tasks import TaskConfig
@@ -50,9 +51,16 @@ class Pipeline(Strict):
     """Local folder to work in where output, cache or graph.path are URLs; null: one a URL in the user's cache."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of every random draw."""
+    quality: Quality | None = None
+    """fast: minutes, for a first look. good: a frozen language model and a graph network with time to converge. best:
+    the language model is tuned first, which takes far longer. It sets strategy and budgets that are not given; null:
+    the defaults of the keys themselves."""
     plugins: list[str] = []
     """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
     `./my_operators.py`. They are imported, and so executed, whenever the pipeline is read."""
+    report: bool = True
+    """Whether `gsl run` ends with report.html and report.json in the output folder; `gsl report` makes them at any
+    time."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
@@ -120,12 +128,14 @@ class Pipeline(Strict):
         return self.model.with_encoders(encoders)
 
     def _train(self, base: Path) -> TrainConfig:
-        """The same for language models that phases name."""
-        if self.train.phases is None:
-            return self.train
+        """The same for language models that phases name, and for trackers."""
         absolute = partial(_under, base)
+        trackers = [tracker.with_paths(absolute) for tracker in self.train.track.trackers]
+        track = self.train.track.model_copy(update={"trackers": trackers})
+        if self.train.phases is None:
+            return self.train.model_copy(update={"track": track})
         phases = [phase.with_own_encoders(lambda encoder: encoder.with_paths(absolute)) for phase in self.train.phases]
-        return self.train.model_copy(update={"phases": phases})
+        return self.train.model_copy(update={"phases": phases, "track": track})
 
 
 def _under(base: Path, path: str) -> str:

@@ -23,6 +23,7 @@ from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
 from graphstorm_like.config.search import SearchConfig
 from graphstorm_like.config.search.exact import ExactSearchConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
+from graphstorm_like.config.trackers import Tracked
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
 """Keys of `train:` that change how a run goes but not its results."""
@@ -66,8 +67,11 @@ class CheckpointConfig(Strict):
 class TrackConfig(Strict):
     """Where numbers go; metrics.jsonl is always written."""
 
-    tensorboard: bool = False
-    """Also write TensorBoard files (extra `track`)."""
+    renamed_keys = {"tensorboard": "trackers"}
+
+    trackers: list[Tracked] = []
+    """Also to these (extras `track`, `mlflow`, `wandb`): names, `[tensorboard]`, or mappings with `type` and
+    settings."""
     every_steps: PositiveInt = 10
     """Steps between two lines of numbers."""
 

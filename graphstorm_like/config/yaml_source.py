@@ -8,6 +8,7 @@ or the override, that gave a value.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
@@ -40,9 +41,11 @@ class YamlSource(NamedTuple):
 class Origin:
     """Where the values of a configuration were given, for problems that are found when it is valid already."""
 
-    def __init__(self, where: str, places: dict[KeyPath, SourceLine]) -> None:
-        self._whole = SourceLine(0, where)
+    def __init__(self, where: str, places: dict[KeyPath, SourceLine], data: Any = None) -> None:
+        """data: the values as they were given, before they were checked."""
+        self._whole, self._data = SourceLine(0, where), data
         self._places = {_plain(path): place for path, place in places.items() if path}
+        self._paths = {_plain(path): path for path in places if path}
 
     def place(self, key: str) -> SourceLine:
         """Of a key such as 'graph.edges[2].source', or of the deepest part of it that was given; no line when none
@@ -50,6 +53,36 @@ class Origin:
         while key and key not in self._places:
             key = key[: max(key.rfind("."), key.rfind("["), 0)]
         return self._places[key] if key else self._whole
+
+    def places(self) -> Iterator[tuple[str, SourceLine]]:
+        """All keys that were given, with their places."""
+        yield from self._places.items()
+
+    def value(self, key: str) -> Any:
+        """What was given for a key that has a place."""
+        node = self._data
+        for part in self._paths[key]:
+            node = node[part]
+        return node
+
+    def source_of(self, path: KeyPath, value: Any) -> SourceLine | None:
+        """Where the checked `value` at `path` comes from; None: it is a default.
+
+        A short form, `fanout: 10` for `{default: 10, by_edge_type: {}}`, gives those parts that repeat it.
+        """
+        node = self._data
+        for i, part in enumerate(path):
+            inside = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
+            if isinstance(node, list) and isinstance(part, int) and part < len(node):
+                inside = node[part]
+            if inside is _ABSENT:
+                repeats = not isinstance(node, dict) and str(value) in str(node)
+                return self.place(_plain(path[:i])) if repeats else None
+            node = inside
+        return self.place(_plain(path))
+
+
+_ABSENT = object()
 
 
 def _plain(path: KeyPath) -> str:

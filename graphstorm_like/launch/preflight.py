@@ -22,6 +22,7 @@ from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.config.yaml_source import Origin
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.text.check import download_notice, problems_of_encoder
+from graphstorm_like.training.tracking import missing_trackers
 
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of NVIDIA, AMD, and WSL: without any of them, torch need not be asked."""
@@ -111,9 +112,8 @@ def machine_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
         if isinstance(config, HuggingFaceConfig):
             for key, message in problems_of_encoder(config, tune, where):
                 yield Trouble(key, f"{key}: {message}")
-    if pipeline.train.track.tensorboard and find_spec("tensorboard") is None:
-        key = "train.track.tensorboard"
-        yield Trouble(key, str(MissingExtraError(key, "tensorboard", "track")))
+    for key, error in missing_trackers(pipeline.train.track):
+        yield Trouble(key, str(error))
     if pipeline.graph.partitions.count > 1 and not pipeline.graph.is_built:
         from gconstruct.assign import check_method
 

@@ -11,18 +11,19 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphstorm_like import __version__
+from graphstorm_like.cache_use import using_cache
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.cost import COST_FILE, measured, write_cost
 from graphstorm_like.launch.fingerprints import stage_fingerprint
 from graphstorm_like.launch.state import (
     BEST,
@@ -85,7 +86,8 @@ def hold_output(pipeline: Pipeline) -> Iterator[None]:
         recover(output)
         for scratch in output.glob(f"{SCRATCH}*"):  # of killed runs: we hold the lock, so none is alive
             shutil.rmtree(scratch, ignore_errors=True)
-        yield
+        with using_cache(Path(pipeline.cache), output):
+            yield
 
 
 class Runner:
@@ -104,7 +106,9 @@ class Runner:
         Raises DataError at once when another process runs in the same output folder.
         """
         ordered = check_stages(stages)
-        with writing(Path(self.pipeline.output)), nullcontext() if self.locked else hold_output(self.pipeline):
+        output = Path(self.pipeline.output)
+        held = using_cache(Path(self.pipeline.cache), output) if self.locked else hold_output(self.pipeline)
+        with writing(output), held:
             self._run(ordered)
 
     def _run(self, stages: list[str]) -> None:
@@ -121,10 +125,14 @@ class Runner:
                 continue
             if stage != "construct" and "construct" not in stages:
                 self._check_graph()
-            started = time.monotonic()
             self.reporter.line(f"{stage}: -> {folder}")
-            actions[stage]()
-            self.reporter.line(f"{stage}: done in {duration(time.monotonic() - started)}")
+            resumed = stage == "train" and not self.fresh and (folder / "checkpoints").is_dir()
+            with measured() as cost:
+                actions[stage]()
+            self.reporter.line(f"{stage}: done in {duration(cost.seconds)}")
+            if stage != "construct":  # the graph's own report has what construction took
+                cost.resumed = resumed
+                write_cost(folder / COST_FILE, cost, self.group)
 
     def _is_up_to_date(self, stage: str) -> bool:
         """Whether a stage is up to date, as rank 0 finds: other ranks might check when rank 0 has already started it.
@@ -206,17 +214,22 @@ class Runner:
 
     def evaluate(self) -> None:
         """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
+        from graphstorm_like.inference.ranks import RANKS_FOLDER, RankFiles
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
+        folder = stage_folder(self.pipeline, "evaluate")
         if self.group.writes_files:
             self._begin("evaluate")
-        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
+            shutil.rmtree(folder / RANKS_FOLDER, ignore_errors=True)
+        self.group.barrier("the start of evaluation")
+        keep = RankFiles(folder / RANKS_FOLDER, experiment.graph, self.group)
+        how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed, keep.write)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         if self.group.writes_files:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
-            write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
+            write_json(folder / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})

@@ -40,6 +40,8 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     }
     for name, rows in tables.items():
         places[name] = f"{shown(exported / name)} ({rows:,} rows)"
+    if (report := Path(pipeline.output) / "report.html").is_file():
+        places["report"] = shown(report)
     width = max(map(len, places))
     for name, place in places.items():
         yield f"{name.ljust(width)}  {place}"

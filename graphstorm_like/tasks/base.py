@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -26,15 +29,19 @@ TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstor
 Mode = Literal["layer_wise", "mini_batch"]
 Lookup = Callable[[NodeType, IntArray | None], Vectors]
 """(node type, ids [n] or None for all) -> vectors [n, D]"""
+KeepRanks = Callable[[str, EdgeType, IntArray, npt.NDArray[np.float64]], None]
+"""Called with (split, edge type, ids [n] of this rank's share of its edges, ranks [n] of their targets)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How vectors for scoring are made: mode, and for mini_batch the fanouts and the seed."""
+    """How vectors for scoring are made: mode, and for mini_batch the fanouts and the seed. keep_ranks: what is done
+    with the ranks of a split's links, beside the metrics."""
 
     mode: Mode
     fanouts: Sequence[FanoutByType]
     seed: int
+    keep_ranks: KeepRanks | None = None
 
     def vectors(self, embedder: Embedder, node_type: NodeType, ids: IntArray) -> Vectors:
         """[len(ids), D]"""

@@ -119,6 +119,8 @@ class GraphPretraining(Task):
         for edge_type, rows in self._rows[split].items():
             if len(rows):
                 ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
+                if how.keep_ranks is not None:
+                    how.keep_ranks(split, edge_type, self.group.mine(rows), ranks)
                 scores[edge_type] = self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
         metrics: dict[str, float] = {}
         for name in next(iter(scores.values())):

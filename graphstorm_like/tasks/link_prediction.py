@@ -103,12 +103,18 @@ class LinkPrediction(Task):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered ranking; see `protocol`."""
-        return self.evaluate_rows(embedder, self._rows[split], how)
+        return self._ranked(embedder, self._rows[split], how, split)
 
     def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
         """The same of some edges [n]."""
+        return self._ranked(embedder, rows, how, None)
+
+    def _ranked(self, embedder: Embedder, rows: IntArray, how: Evaluation, split: str | None) -> dict[str, float]:
+        """split: whose rows these are, under which their ranks are kept; None: some rows, whose ranks are not."""
         find = how.lookup(embedder, self.node_types)
         ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+        if split is not None and how.keep_ranks is not None:
+            how.keep_ranks(split, self.edge_type, self.group.mine(rows), ranks)
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property

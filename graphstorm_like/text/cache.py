@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from graphstorm_like.arrays import create_array, map_array
+from graphstorm_like.cache_use import mark_used
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
@@ -149,11 +150,17 @@ def filled_cache(
     folder = cache_dir / f"vectors-{hash_facts(named_by)}"
     meta = {**named_by, "texts": len(store), "complete": False, **facts}
     if is_complete(folder):
-        return EmbeddingCache.open(folder, store)
+        return _opened(folder, store)
     with exclusive(folder.with_name(folder.name + ".lock"), "filling this embedding cache", wait_s):
         fetch_entry(folder)
         if not is_complete(folder):
             fill(folder, meta)
+    return _opened(folder, store)
+
+
+def _opened(folder: Path, store: EmbeddedTexts) -> EmbeddingCache:
+    mark_used(folder)
+    mark_used(store.folder)
     return EmbeddingCache.open(folder, store)
 
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphstorm_like.arrays import ArrayWriter, map_array, save_array
+from graphstorm_like.cache_use import mark_used
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import check_contents, content_records, exclusive, fsync_path, read_meta, write_json
 from graphstorm_like.hashing import hash_facts
@@ -231,6 +232,7 @@ def build_token_store(
         with exclusive(folder.with_name(folder.name + ".lock"), "tokenising these texts", wait_s):
             if not folder.exists() and not fetch_entry(folder):
                 _build(column, tokenizer, folder, {"key": key, **facts}, progress)
+    mark_used(folder)
     store = TokenStore.open(folder)
     if truncate == "error" and (cut := store.meta["truncated_texts"]):
         pieces = f"{max_chunks} pieces of " if max_chunks else ""

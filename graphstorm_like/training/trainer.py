@@ -29,6 +29,7 @@ from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_f
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.stopping import Stopped, deferred, prompt, requested
+from graphstorm_like.training.trackers import TrackedRun
 from graphstorm_like.training.tracking import Tracker
 
 
@@ -79,7 +80,7 @@ class Trainer:
         with deferred():
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
-                with self.reporter.meter(self._epoch_name(), self.stream.steps) as meter:
+                with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
                     self._last_update = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
@@ -105,8 +106,15 @@ class Trainer:
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)
-        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates, self.ranks.rank == 0)
+        self.tracker = Tracker(self.folder, self.state.updates, self.ranks.rank == 0)
+        self.tracker.also(self.config.track.trackers, self._tracked_run(), self.reporter.line)
         self.ranks.barrier("the start of training")
+
+    def _tracked_run(self) -> TrackedRun:
+        pipeline = self.experiment.pipeline
+        settings = pipeline.model_dump(mode="json")
+        name = f"{pipeline.name}/{self.folder.name}"
+        return TrackedRun(pipeline.name, name, self.folder, settings, self.state.updates)
 
     def groups(self) -> Iterator[list[MiniBatch]]:
         """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""
@@ -214,12 +222,14 @@ class Trainer:
         text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]"
         if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
             text += ", " + self.validate()
+        # After validation, which a signal may end: the resumed run would log the epoch again.
+        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds)
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
         stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
         state.finished = stop or state.epoch >= config.epochs
         if stop and state.epoch < config.epochs:
             text += ", stopping early: no improvement"
-        self.reporter.line(text)
+        self.reporter.now_and_then(text, always=state.finished or state.epoch == 1)
         self.save()
 
     def validate(self) -> str:

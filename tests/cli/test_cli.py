@@ -15,8 +15,9 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "construct", "convert", "doctor", "evaluate", "export", "host", "import", "infer", "init", "launch", "partition",
-    "run", "schema", "show", "stitch", "train", "validate", "worker",
+    "apply", "cache", "compare", "construct", "convert", "doctor", "evaluate", "export", "host", "import", "index",
+    "infer", "init", "launch", "pack", "partition", "report", "run", "schema", "show", "stitch", "sweep", "train",
+    "validate", "worker",
 ]  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def test_bad_forms(text: str, problems: Callable[..., list[str]]) -> None:
             "train.ephocs=3",
             f"train.ephocs: unknown key (known: {', '.join(TrainConfig.model_fields)}). Did you mean 'epochs'?",
         ),
-        ("train.track.evry_steps=3", "train.track.evry_steps: unknown key (known: tensorboard, every_steps). "
+        ("train.track.evry_steps=3", "train.track.evry_steps: unknown key (known: trackers, every_steps). "
                                      "Did you mean 'every_steps'?"),
         ("train.epochs=many", "train.epochs: must be a whole number (got 'many')"),
         ("train.epochs=", "train.epochs: must be a whole number (got nothing). Give it a value, or remove the key"),

@@ -85,6 +85,10 @@ def launcher(data: dict[str, Any]) -> None:
     data["launch"] = {"on": "print", "hosts": 2}
 
 
+def tracker(data: dict[str, Any]) -> None:
+    data["train"] |= {"epochs": 1, "track": {"trackers": [{"type": "table"}]}}
+
+
 def partitions(data: dict[str, Any]) -> None:
     data["graph"]["partitions"] = {"method": "turns", "count": 7}
 
@@ -102,6 +106,7 @@ RUNS: dict[str, tuple[str, str, Callable[[dict[str, Any]], None]]] = {
     "task": ("task_popularity.py", NODES, task),
     "phase": ("phase_polish.py", NODES, phases),
     "launcher": ("launcher_print.py", NODES, launcher),
+    "tracker": ("tracker_table.py", NODES, tracker),
     "partitions": ("partitions_turns.py", NODES, partitions),
 }
 
@@ -127,12 +132,13 @@ def outcome(pipeline: Pipeline) -> dict[str, Any]:
         return {}
     manifest = read_manifest(str(pipeline.graph.path))
     features = manifest.node("item").features
-    written = pq.read_table(output / "infer" / "predictions")
+    written, table = pq.read_table(output / "infer" / "predictions"), output / "train" / "numbers.csv"
     return {
         "scores": read_scores(pipeline)["test"],
         "features": {name: feature.width for name, feature in features.items()},
         "columns": written.column_names,
         "rows": len(written),
+        "tracked": table.read_text(encoding="utf-8") if table.is_file() else "",
         "items": [part.node_ranges["item"] for part in manifest.partitions],
     }
 

@@ -75,6 +75,13 @@ def test_a_launcher_runs_in_place_of_ours(outcomes: dict[str, Any]) -> None:
     assert all("gsl worker --role" in line for line in lines)
 
 
+def test_a_tracker_gets_the_numbers(outcomes: dict[str, Any]) -> None:
+    numbers = [line.split(",") for line in outcomes["tracker"]["tracked"].splitlines()]
+    updates = [int(update) for update, name, _ in numbers if name == "train/loss"]
+    assert updates == list(range(1, len(updates) + 1))
+    assert [name for _, name, _ in numbers].count("valid/accuracy") == 1
+
+
 def test_the_docs_show_every_plug_in() -> None:
     page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
     assert [file.name for file in FILES if file.name not in page] == []

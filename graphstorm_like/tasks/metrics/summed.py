@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,14 @@ class TorchMetric(Metric):
             computed: torch.Tensor = metric.compute()
         return computed
 
-    def _fresh(self) -> Any:
+    @cached_property
+    def _built(self) -> Any:
         metric = self.build().set_dtype(torch.float64)
         for name, state in metric.metric_state.items():
             assert isinstance(state, torch.Tensor), f"{type(metric).__name__}.{name} must be a tensor that adds up"
         return metric
+
+    def _fresh(self) -> Any:
+        """Without rows. It is built once: reports measure hundreds of samples."""
+        self._built.reset()
+        return self._built

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.cache_use import mark_used
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DamagedFileError, DataError
 from graphstorm_like.files import TEMPORARY, exclusive, fsync_path, replace_folder, write_json
@@ -32,6 +33,9 @@ from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, p
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import Trainer, TrainResult, describe
 
+PHASES_FILE = "phases.json"
+"""In the folder of a training."""
+
 
 def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool = False) -> TrainResult:
     """Run the phases that are not done yet; the best model is in `folder`/best, with the language models that training
@@ -47,6 +51,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
         if len(planned) > 1:
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
         with _alone(phase, reporter):
+            mark_used(phase.cached)
             if fresh and not phase.last and ranks.writes_files:
                 shutil.rmtree(phase.folder, ignore_errors=True)
             result = None if fresh else _known(phase, ranks, reporter)
@@ -59,12 +64,20 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
         handover = handover.after(phase.config, phase.folder)
+    if ranks.writes_files:
+        _list_phases(folder, planned)
     assert result is not None, "a strategy has phases"
     if handover.tuned is not None and ranks.writes_files and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
     return result
+
+
+def _list_phases(folder: Path, planned: Sequence[PlannedPhase]) -> None:
+    """Write which phases a training had, and where their curves are."""
+    phases = [{"name": phase.config.name, "folder": str(phase.folder)} for phase in planned]
+    write_json(folder / PHASES_FILE, {"phases": phases})
 
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:

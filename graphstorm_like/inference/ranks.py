@@ -1,0 +1,48 @@
+"""The rank of every scored link, as Parquet under the user's own ids: what mrr and hits are made of.
+
+<folder>/<split>/<source>--<relation>--<target>/part-00000.parquet      source, target, rank
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.files import fsync_path
+from graphstorm_like.graph.store import Graph, IntArray
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
+
+RANKS_FOLDER = "ranks"
+
+
+def relation_folder(edge_type: EdgeType) -> str:
+    """The name of a relation's folder: without colons, which not every file system has."""
+    return "--".join(edge_type)
+
+
+class RankFiles:
+    """A file a split, relation and rank of the group. The folder is empty at first."""
+
+    def __init__(self, folder: Path, graph: Graph, group: Group = SINGLE_PROCESS) -> None:
+        self.folder, self.graph, self.group = folder, graph, group
+
+    def write(self, split: str, edge_type: EdgeType, edge_ids: IntArray, ranks: npt.NDArray[np.float64]) -> None:
+        """Ranks [n] of the targets of some edges [n] of a split: this rank's share."""
+        source, target = self.graph.edges(edge_type, edge_ids)
+        table = pa.table(
+            {
+                "source": self.graph.ids_of(edge_type[0], source),
+                "target": self.graph.ids_of(edge_type[2], target),
+                "rank": pa.array(ranks),
+            }
+        )
+        folder = self.folder / split / relation_folder(edge_type)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"part-{self.group.rank:05d}.parquet"
+        pq.write_table(table, path, compression="zstd", compression_level=1)
+        fsync_path(path)

@@ -1,0 +1,50 @@
+"""The style of a run's report: that of a graph's report, and what only runs have."""
+
+from gconstruct.report.style import STYLE as GRAPH_STYLE
+
+STYLE = (
+    GRAPH_STYLE
+    + """
+svg.plot .line,svg.plot .diagonal,svg.plot .best{fill:none;stroke:var(--bar);stroke-width:1.6}
+svg.plot .diagonal{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3}
+svg.plot .best{stroke:var(--p2);stroke-width:1;stroke-dasharray:3 2}
+svg.curve circle{fill:var(--bar)}
+svg.curve g:hover circle{fill:var(--p2)}
+svg.dots path,svg.map path{fill:none;stroke-linecap:round;stroke-width:4;stroke-opacity:.55}
+svg.map{width:100%;max-width:560px;height:auto}
+svg.map path{stroke-width:5;stroke-opacity:.7}
+.dot-0{stroke:var(--p0)}.dot-1{stroke:var(--p1)}.dot-2{stroke:var(--p2)}.dot-3{stroke:var(--p3)}
+.dot-4{stroke:var(--p4)}.dot-5{stroke:var(--p5)}
+.key-4{background:var(--p4)}.key-5{background:var(--p5)}
+svg.interval{width:110px;height:12px;margin-top:5px}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:0 22px;align-items:start}
+svg .spread{fill:var(--text)}
+.tile.main{border-color:var(--bar);border-width:2px}
+.tile small{display:block;color:var(--soft)}
+.heat td,.heat td:first-child,.heat td:last-child:not(.number){text-align:right;padding:4px 8px;min-width:40px;
+font-variant-numeric:tabular-nums;border:1px solid var(--line)}
+.heat th{padding:4px 8px;white-space:normal;overflow-wrap:anywhere;vertical-align:bottom}
+.heat thead th{text-align:right;font-weight:400;font-size:12px;min-width:44px;max-width:90px;overflow-wrap:break-word}
+.heat tbody th{text-align:left;font-weight:400;font-size:13px;min-width:84px;max-width:180px}
+.heat table{width:auto}
+.beside{display:flex;flex-wrap:wrap;gap:8px 28px}
+.beside>.wide{flex:2 1 420px;min-width:0}
+.beside>div{flex:1 1 220px;min-width:0}
+.beside .legend span{display:block}
+.beside h4{margin-top:4px}
+.heat td.right{font-weight:600}
+.heat td.zero{color:var(--soft);opacity:.55}
+.errors{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:12px}
+.errors .card{margin:0;min-width:0}
+.errors p{overflow-wrap:anywhere}
+.verdict{margin:2px 0 6px}
+.verdict b{overflow-wrap:anywhere}
+.wrong{color:var(--warn)}
+blockquote{margin:4px 0;padding:2px 0 2px 10px;border-left:3px solid var(--line);overflow-wrap:anywhere;font-size:14px}
+pre{overflow-x:auto;font:12px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;background:var(--card);
+border:1px solid var(--line);border-radius:8px;padding:10px 12px;margin:6px 0}
+pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
+tr.baseline td{color:var(--soft)}
+.good{color:var(--p3);font-weight:600}
+"""
+)
