@@ -42,6 +42,11 @@ class Overlay(PartitionedGraph):
         super().__init__(base.folder, _grown(base, counts, edges), {}, None, self._parts)
         self._numbering = numbering
 
+    def new_edges(self, edge_type: EdgeType) -> Ends:
+        """Ends of the new edges of a type, in their order."""
+        nothing = np.empty(0, dtype=np.int64)
+        return self._edges.get(edge_type, (nothing, nothing))
+
     def _parts(self, hidden: HiddenEdges) -> list[Part]:
         """The base's parts, each with the new edges into its nodes, and the part of the new nodes. What is hidden in the
         base stays hidden there."""

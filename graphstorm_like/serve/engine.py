@@ -6,7 +6,8 @@ its neighbourhood, not the graph. The numbers are those of `gsl apply --attach`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.deploy.applied import Applied
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.tables import Tables, given_tables
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.overlay import Ends, Overlay
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
@@ -31,10 +32,9 @@ from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors, all_but_unused
-from graphstorm_like.models.inputs import EMBEDDING
 from graphstorm_like.serve.lookup import IdLookup
 from graphstorm_like.serve.sources import Rows, with_new_rows
-from graphstorm_like.text.encoders import TextEmbedder
+from graphstorm_like.tasks import EdgeLabelTask
 
 ROOM = 1 << 16
 """New nodes of a type in one request, at most."""
@@ -50,9 +50,37 @@ class NewRows:
     overlay: Overlay
     sources: Mapping[RowType, Mapping[str, Any]]
 
+    @contextmanager
+    def scored_inputs(self, task: EdgeLabelTask) -> Iterator[None]:
+        """For predictions of new edges: the task reads their own inputs."""
+        known = task.scored_sources
+        task.scored_sources = {name: self.sources[task.edge_type][name] for name in known}
+        try:
+            yield
+        finally:
+            task.scored_sources = known
+
     def first(self, node_type: NodeType) -> int:
         """The position of the first new node of a type."""
         return self.overlay.manifest.node(node_type).count - len(self.ids.get(node_type, ()))
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A request whose tables are encoded, but for their texts. ends: of all new edges, reverses included."""
+
+    encoded: EncodedRows
+    ids: Mapping[NodeType, pa.Array]
+    ends: Mapping[EdgeType, Ends]
+
+    def columns(self) -> dict[RowType, Mapping[str, Any]]:
+        """The columns of each type, by their name in a graph folder."""
+        columns: dict[RowType, Mapping[str, Any]] = {}
+        for name, nodes in self.encoded.nodes.items():
+            columns[name] = nodes.columns
+        for edge_type, edges in self.encoded.edges.items():
+            columns[edge_type] = edges.columns
+        return columns
 
 
 class Engine:
@@ -68,7 +96,8 @@ class Engine:
         self._packed = (read_object(model.folder.path / "pipeline.json") or {})["graph"]
         counts = {name: node.count for name, node in graph.manifest.nodes.items()}
         self._numbering = BatchPositions({name: count + ROOM for name, count in counts.items()})
-        self._counts: dict[RowType, int] = {**counts}
+        self._counts: dict[RowType, int] = {}
+        self._counts.update(counts)
         self._counts.update({edge.edge_type: edge.count for edge in graph.manifest.edges})
         self._lookups: dict[NodeType, IdLookup] = {}
         fanouts = [all_but_unused(fanout) for fanout in experiment.pipeline.train.fanouts]
@@ -108,25 +137,83 @@ class Engine:
     def _embed(self, embedder: Embedder, node_type: NodeType, positions: IntArray) -> Vectors:
         return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed)
 
+    def neighbours(self, node_type: NodeType, position: int) -> dict[EdgeType, IntArray]:
+        """Positions of a known node's neighbours by edge type, in the message graph."""
+        everything = [FanoutByType(default=-1)]
+        sampled = self.graph.sample({node_type: np.array([position])}, everything, np.random.default_rng(0))
+        found: dict[EdgeType, IntArray] = {}
+        for edge_type, relation in sampled.blocks[0].relations.items():
+            found[edge_type] = sampled.input_ids[edge_type[0]][relation.sources]
+        return found
+
     # -- new rows ------------------------------------------------------------------------------------------------
 
     def lay_over(self, tables: Tables, where: str = "request") -> NewRows:
         """Encode the new nodes and edges of a request. Raises ConfigError and DataError with what is wrong."""
+        (laid_over,) = self.lay_over_all([tables], where)
+        if isinstance(laid_over, GslError):
+            raise laid_over
+        return laid_over
+
+    def lay_over_all(self, requests: Sequence[Tables], where: str = "request") -> list[NewRows | GslError]:
+        """The same of several requests, each for itself, but with the texts of all encoded together, which is several
+        times faster. In place of a wrong request stands what is wrong with it."""
+        parsed: list[_Parsed | GslError] = []
+        for tables in requests:
+            try:
+                parsed.append(self._parse(tables, where))
+            except GslError as err:
+                parsed.append(err)
+        vectors = self._text_vectors([one for one in parsed if isinstance(one, _Parsed)])
+        laid_over: list[NewRows | GslError] = []
+        for one in parsed:
+            if isinstance(one, GslError):
+                laid_over.append(one)
+                continue
+            try:
+                laid_over.append(self._new_rows(one, next(vectors), where))
+            except GslError as err:
+                laid_over.append(err)
+        return laid_over
+
+    def _parse(self, tables: Tables, where: str) -> _Parsed:
         encoded = self._encode(tables, where)
         ids = {name: _strings(nodes.ids, where) for name, nodes in encoded.nodes.items()}
         for name, of_type in ids.items():
             self._check_new(name, of_type, where)
-        ends = self._ends(encoded, ids, where)
-        counts = {name: len(of_type) for name, of_type in ids.items()}
-        overlay = Overlay(self.graph, counts, ends, self._numbering)
+        return _Parsed(encoded, ids, self._ends(encoded, ids, where))
+
+    def _text_vectors(self, requests: Sequence[_Parsed]) -> Iterator[dict[tuple[RowType, str], Rows]]:
+        """Vectors of all texts of each request, by type and name; those that share an encoder are encoded together."""
+        texts: dict[str, list[tuple[int, RowType, str, pa.Array]]] = {}
+        for number, request in enumerate(requests):
+            for row_type, columns in request.columns().items():
+                for name in self.applied.experiment.sources.get(row_type, {}):
+                    short = name.partition(":")[2]
+                    if name == input_name(TEXT, short) and text_column(short) in columns:
+                        key = self.model.pipeline.model.encoder_key(row_type)
+                        texts.setdefault(key, []).append((number, row_type, short, columns[text_column(short)]))
+        by_request: list[dict[tuple[RowType, str], Rows]] = [{} for _ in requests]
+        for of_encoder in texts.values():
+            encoder = self.model.text_encoder(of_encoder[0][1], self.applied.experiment.device)
+            vectors = encoder.vectors(pa.concat_arrays([column for *_, column in of_encoder]))
+            start = 0
+            for number, row_type, short, column in of_encoder:
+                by_request[number][row_type, short] = vectors[start : start + len(column)]
+                start += len(column)
+        return iter(by_request)
+
+    def _new_rows(self, request: _Parsed, texts: Mapping[tuple[RowType, str], Rows], where: str) -> NewRows:
+        counts = {name: len(of_type) for name, of_type in request.ids.items()}
+        overlay = Overlay(self.graph, counts, request.ends, self._numbering)
         new: dict[RowType, dict[str, Rows]] = {}
-        for name, nodes in encoded.nodes.items():
-            new[name] = self._inputs(name, nodes.columns, len(nodes.ids), where)
-        for edge_type, edges in encoded.edges.items():
-            inputs = self._inputs(edge_type, edges.columns, len(edges.sources), where)
+        for name, nodes in request.encoded.nodes.items():
+            new[name] = self._inputs(name, nodes.columns, texts, len(nodes.ids), where)
+        for edge_type, edges in request.encoded.edges.items():
+            inputs = self._inputs(edge_type, edges.columns, texts, len(edges.sources), where)
             reverse = self.graph.manifest.edge(edge_type).reverse
             new |= {each: inputs for each in (edge_type, reverse) if each is not None}
-        return NewRows(ids, overlay, with_new_rows(self.applied.experiment.sources, self._counts, new))
+        return NewRows(request.ids, overlay, with_new_rows(self.applied.experiment.sources, self._counts, new))
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, where)
@@ -183,16 +270,22 @@ class Engine:
             )
         return found
 
-    def _inputs(self, row_type: RowType, columns: Mapping[str, Any], count: int, where: str) -> dict[str, Rows]:
+    def _inputs(
+        self,
+        row_type: RowType,
+        columns: Mapping[str, Any],
+        texts: Mapping[tuple[RowType, str], Rows],
+        count: int,
+        where: str,
+    ) -> dict[str, Rows]:
         """Rows of all inputs that the model reads of a type."""
         inputs: dict[str, Rows] = {}
         for name, source in self.applied.experiment.sources.get(row_type, {}).items():
-            _, _, short = name.partition(":")
-            if name == EMBEDDING:
-                assert isinstance(source, NodeEmbeddings)
+            short = name.partition(":")[2]
+            if isinstance(source, NodeEmbeddings):
                 inputs[name] = self._unlearnt(row_type, source, count, where)
-            elif name == input_name(TEXT, short) and text_column(short) in columns:
-                inputs[name] = self._encoder(row_type).vectors(columns[text_column(short)])
+            elif (row_type, short) in texts:
+                inputs[name] = texts[row_type, short]
             elif name == input_name(IMAGE, short) and image_column(short) in columns:
                 inputs[name] = columns[image_column(short)]
             else:
@@ -210,9 +303,6 @@ class Engine:
         width = learnt.shape[1]
         row = learnt.mean(axis=0) if self._unknown == "mean" and len(learnt) else np.zeros(width, dtype=np.float32)
         return np.repeat(row[None].astype(np.float32), count, axis=0)
-
-    def _encoder(self, row_type: RowType) -> TextEmbedder:
-        return self.model.text_encoder(row_type, self.applied.experiment.device)
 
 
 def _limited(fanout: FanoutByType, most: int) -> FanoutByType:
