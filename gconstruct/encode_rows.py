@@ -49,8 +49,11 @@ class EncodedRows:
 
 
 def encode_rows(config: GraphConfig) -> EncodedRows:
-    """Encode the tables of a configuration with `graph.like`, whose state they get; types of that graph may be missing. Raises DataError with everything
-    that is wrong, by table, column and row. Ids are not looked at, except that they must not be null."""
+    """Encode the tables of a configuration with `graph.like`, whose state they get; types of that graph may be missing.
+
+    Raises DataError with everything that is wrong, by table, column and row. Ids are not looked at, except that they
+    must not be null.
+    """
     problems = Problems()
     known = known_graph(config)
     known.check_tables(problems, without_tables=False)

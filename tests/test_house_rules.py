@@ -21,8 +21,8 @@ PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
     "errors", "registry", "pending", "files", "arrays", "hashing", "allocator", "parent_death", "ranges",
-    "modality", "progress", "device", "config", "graph", "ranks", "sampling", "text", "models", "tasks", "inputs",
-    "training", "inference", "launch", "deploy", "cli",
+    "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
+    "inputs", "training", "inference", "launch", "deploy", "serve", "reports", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (
@@ -35,7 +35,7 @@ GCONSTRUCT_MAY = (
 
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
-    "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL",
+    "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL", "faiss", "lance",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

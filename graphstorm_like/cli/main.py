@@ -6,12 +6,15 @@ import typer
 
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
+    apply,
     convert,
     doctor,
     exchange,
     host,
+    index,
     init,
     launch,
+    pack,
     partition,
     run,
     schema,
@@ -46,6 +49,7 @@ def _root(
 
 run.add_to(app)
 init.add_to(app)
+index.add_to(app)
 convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
@@ -54,6 +58,8 @@ doctor.add_to(app)
 stitch.add_to(app)
 partition.add_to(app)
 exchange.add_to(app)
+pack.add_to(app)
+apply.add_to(app)
 launch.add_to(app)
 host.add_to(app)
 worker.add_to(app)

@@ -20,6 +20,8 @@ from graphstorm_like.config.base import (
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
+from graphstorm_like.config.search import SearchConfig
+from graphstorm_like.config.search.exact import ExactSearchConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 
 NEUTRAL_KEYS = {"workers", "timeout_seconds", "track", "checkpoint", "device"}
@@ -153,6 +155,9 @@ class InferConfig(Strict):
     known_pairs: Literal["exclude", "exclude_both_ways", "list"] = "exclude"
     """Link prediction: whether edges that the graph has, of any split, are among these. exclude_both_ways suits
     relations without a direction, between nodes of one type: the pairs (target, source) of edges stay out too."""
+    search: SearchConfig = ExactSearchConfig(type="exact")
+    """Link prediction: how the best targets of a source are found. ivf and hnsw (extra `search`) compare fewer targets;
+    their recall is measured and written into the manifest. Sources for which they find too few are searched exactly."""
     nodes: dict[Name, str] = {}
     """By node type, a file with the ids of the nodes that results are asked for, of any format that tables have, a JSON
     list (.json), or text with one id a line; other types: all nodes. Only what they need is computed."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.training.experiment import Experiment
 
-Pairs = Sequence[tuple[Any, Any]] | pa.Table
+Pairs: TypeAlias = Sequence[tuple[Any, Any]] | pa.Table
 """Ids of sources and targets: tuples, or the first two columns of a table."""
 
 
@@ -72,7 +72,7 @@ class Applied:
         task = self.experiment.task
         nodes: dict[NodeType, IntArray] = self.new_nodes() if self.known is not None else {}
         if ids is not None:
-            node_type = node_type or self._node_type()
+            node_type = node_type or self.node_type()
             nodes[node_type] = positions(self.graph, node_type, as_strings(ids), "ids")
         if pairs is not None:
             row_type, is_edges = self.experiment.pipeline.task.row_type, isinstance(task, EdgeLabelTask)
@@ -87,16 +87,27 @@ class Applied:
         there = {name: node.count for name, node in self.known.manifest.nodes.items()}
         return {name: np.arange(there.get(name, 0), node.count) for name, node in self.graph.manifest.nodes.items()}
 
-    def _node_type(self) -> NodeType:
-        """The type that ids without a type are of."""
+    @property
+    def predicted_type(self) -> NodeType | None:
+        """The node type that predictions are about: of links, that of the sources. None: there is none."""
         row_type = self.experiment.pipeline.task.row_type
-        if isinstance(row_type, str):
-            return row_type
         if isinstance(row_type, tuple) and isinstance(self.experiment.task, LinkPrediction):
             return row_type[0]
+        return row_type if isinstance(row_type, str) else None
+
+    def with_infer(self, changes: Mapping[str, Any]) -> Applied:
+        """The same with other keys of `infer:`; only the first one removes temporary files."""
+        pipeline = self.experiment.pipeline
+        changed = pipeline.model_copy(update={"infer": pipeline.infer.model_copy(update=dict(changes))})
+        return Applied(replace(self.experiment, pipeline=changed), self.known, self.reporter)
+
+    def node_type(self) -> NodeType:
+        """The type that ids without a type are of."""
+        if self.predicted_type is not None:
+            return self.predicted_type
         raise ConfigError(
-            f"ids: must name their node type for {self.experiment.pipeline.task.type}; its predictions are asked for "
-            f"by pairs"
+            f"ids: must have a node type (--node-type) for {self.experiment.pipeline.task.type}. Predictions for edges "
+            f"are asked for by pairs (--pairs)"
         )
 
     def predict(self, ids: Any = None, *, pairs: Pairs | None = None) -> pa.Table:
@@ -109,9 +120,11 @@ class Applied:
         return self._predictions(asked, self.config)
 
     def _predictions(self, asked: Asked, config: InferConfig) -> pa.Table:
-        experiment = replace(self.experiment, pipeline=self.experiment.pipeline.model_copy(update={"infer": config}))
+        pipeline = self.experiment.pipeline.model_copy(update={"infer": config})
+        experiment = replace(self.experiment, pipeline=pipeline)
         vectors = node_vectors(experiment, experiment.task.needed(asked), self.embedder())
-        return pa.concat_tables(prediction_tables(experiment, vectors, self.reporter, asked))
+        predicted = experiment.task.asked_predictions(vectors, config, self.reporter.follow(), asked)
+        return pa.concat_tables(prediction_tables(experiment, predicted))
 
     def embed(self, node_type: str, ids: Any = None) -> pa.Table:
         """See Model.embed."""

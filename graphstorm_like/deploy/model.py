@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import torch
@@ -21,23 +21,23 @@ from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.applied import Applied, Pairs
 from graphstorm_like.deploy.folder import ModelFolder, open_model
 from graphstorm_like.deploy.learnt import LearntRows, Unknown
-from graphstorm_like.deploy.pack import graph_contents
 from graphstorm_like.deploy.portable import read_types
 from graphstorm_like.deploy.reading import ScoredReading
+from graphstorm_like.deploy.remote import is_url, pull_model
 from graphstorm_like.deploy.tables import NewTables, Tables, construct, given_tables, read_tables
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import SCRATCH, read_object
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.schema import MANIFEST, read_manifest
+from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.graph.store import Graph, RowType
 from graphstorm_like.progress import Reporter
 from graphstorm_like.text.encoders import TEXT_ENCODERS, TextEmbedder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.strategies import untrained_experiment
 
-Source = str | Path | Tables
+Source: TypeAlias = str | Path | Tables
 """A graph folder, a YAML with a section `graph:`, or tables by type."""
-Ids = Sequence[Any] | pa.Array
+Ids: TypeAlias = Sequence[Any] | pa.Array
 
 
 class Model:
@@ -52,7 +52,7 @@ class Model:
     def load(cls, path: str | Path, *, plugins: bool = False, reporter: Reporter | None = None) -> Model:
         """Open a model folder or an fsspec URL of one; its files are compared with their hashes. plugins: whether the
         code of the model's plug-ins, if it has some, may run. Raises DataError that names what is damaged."""
-        folder = open_model(path)
+        folder = open_model(pull_model(str(path)) if is_url(path) else path)
         return cls(folder, folder.pipeline(plugins), reporter or Reporter(quiet=True))
 
     def open(
@@ -149,10 +149,10 @@ class Model:
         self, graph: Path, work: Path, cache: Path, unknown: Unknown, sweep: bool, changes: Mapping[str, Any]
     ) -> Experiment:
         facts, weights = self.folder.facts, self.folder.weights
-        trained_on = graph_contents(read_manifest(graph).hashes) == facts["trained_on"]["contents"]
         reads = read_types(self.pipeline, self.folder.manifest)
+        held_out_of = facts["trained_on"]["held_out_of"]
         reading = ScoredReading(
-            graph, self.folder.manifest, reads, trained_on, sweep, self._encoders, self._encoder_configs
+            graph, self.folder.manifest, reads, held_out_of, sweep, self._encoders, self._encoder_configs
         )
         infer = self.pipeline.infer.model_copy(
             update={"mode": "layer_wise", "fanouts": None, "nodes": {}, "pairs": None, **changes}

@@ -29,6 +29,7 @@ from graphstorm_like.deploy.folder import (
     WEIGHTS,
 )
 from graphstorm_like.deploy.portable import last_phase, portable_manifest, portable_pipeline, read_types
+from graphstorm_like.deploy.reading import held_out_mark
 from graphstorm_like.deploy.run import FinishedRun, finished_run
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import (
@@ -43,7 +44,6 @@ from graphstorm_like.files import (
 )
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import MANIFEST
-from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.stages import METRICS_FILE, versions
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import Reporter
@@ -87,11 +87,6 @@ def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporte
     return folder
 
 
-def graph_contents(hashes: Mapping[str, str]) -> str:
-    """A hash of the contents of a graph folder, whatever made it."""
-    return hash_facts(dict(sorted(hashes.items())))
-
-
 def _facts(run: FinishedRun) -> dict[str, Any]:
     """What model.json says, apart from language models, embeddings and hashes."""
     pipeline, manifest = run.pipeline, run.manifest
@@ -115,7 +110,7 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
         "classes": classes,
         "relations": json.loads(relations_file.read_text(encoding="utf-8")) if relations_file.is_file() else [],
         "trained_on": {
-            "contents": graph_contents(manifest.hashes),
+            "held_out_of": held_out_mark(run.graph, pipeline.task),
             "nodes": {name: node.count for name, node in manifest.nodes.items()},
             "edges": {edge_name(edge.edge_type): edge.count for edge in manifest.edges if not edge.is_reverse},
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.scored_graph import ScoredGraph
 from graphstorm_like.graph.holdout import hold_out
@@ -47,16 +49,36 @@ class TextsNow(TextSource):
         return np.zeros(self.width), np.ones(self.width)
 
 
+def held_out_mark(folder: Path, task: TaskConfig) -> str | None:
+    """A hash of the nodes and edges of a graph of which the task's training held out some edges, to know it again;
+    None when it held out none but those of the graph's splits."""
+    counts = task.held_out_edges(have_split(read_manifest(folder)))
+    if not counts:
+        return None
+    graph, digest = LocalGraph(folder), blake2b(digest_size=16)
+    for edge_type in sorted(counts):
+        for node_type in (edge_type[0], edge_type[2]):
+            digest.update("\0".join(map(str, graph.ids(node_type).to_pylist())).encode())
+        for ends in graph.edges(edge_type):
+            digest.update(ends.tobytes())
+    return digest.hexdigest()
+
+
+def have_split(manifest: GraphManifest) -> dict[EdgeType, bool]:
+    """For each edge type that is not a reverse, whether its edges have a split."""
+    return {edge.edge_type: edge.split_counts is not None for edge in manifest.edges if not edge.is_reverse}
+
+
 @dataclass(frozen=True)
 class ScoredReading(Reading):
-    """folder: the graph that is scored. model, reads: see ScoredGraph. trained_on: whether it is the graph of the
-    training, of which some edges were held out. sweep: compute the vectors of all texts at once, through the cache;
+    """folder: the graph that is scored. model, reads: see ScoredGraph. held_out_of: held_out_mark of the
+    graph of the training. sweep: compute the vectors of all texts at once, through the cache;
     otherwise only those of the rows that are read. encoders: language models that are loaded already, by key."""
 
     folder: Path
     model: GraphManifest
     reads: Sequence[str]
-    trained_on: bool
+    held_out_of: str | None
     sweep: bool
     encoders: dict[str, TextEmbedder] = field(default_factory=dict)
     configs: dict[str, TextEncoderConfig] = field(default_factory=dict)
@@ -65,15 +87,10 @@ class ScoredReading(Reading):
     def graph(self, pipeline: Pipeline) -> Graph:
         """The graph as the model may see it: edges of validation and test splits, where it has such splits, are
         excluded from message passing, as in training."""
-        manifest = read_manifest(self.folder)
-        has_split: dict[EdgeType, bool] = {}
-        for edge in manifest.edges:
-            if not edge.is_reverse:
-                has_split[edge.edge_type] = edge.split_counts is not None
-        hide = pipeline.task.hidden_edges(has_split)
-        held_out = None
-        if self.trained_on and (counts := pipeline.task.held_out_edges(has_split)):
-            held_out = hold_out(LocalGraph(self.folder), counts, pipeline.seed)
+        has_split, task, held_out = have_split(read_manifest(self.folder)), pipeline.task, None
+        if self.held_out_of is not None and held_out_mark(self.folder, task) == self.held_out_of:
+            held_out = hold_out(LocalGraph(self.folder), task.held_out_edges(has_split), pipeline.seed)
+        hide = task.hidden_edges(has_split)
         return ScoredGraph(self.folder, self.model, self.reads, hide, held_out)
 
     def texts(

@@ -20,8 +20,9 @@ from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.config.yaml_source import parse_yaml
 from graphstorm_like.deploy.folder import ModelFolder
+from graphstorm_like.deploy.scored_graph import fit_manifest
 from graphstorm_like.errors import ConfigError, DataError, unknown
-from graphstorm_like.graph.schema import GraphManifest, NodeTypeSchema, read_manifest
+from graphstorm_like.graph.schema import MANIFEST, GraphManifest, NodeTypeSchema, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,16 +133,18 @@ def construct(
     attach: Path | None,
     say: Callable[[str], None] = lambda _: None,
 ) -> GraphManifest:
-    """Make the graph folder `target` of new tables, with the state of the model, or (attach) of the graph whose rows
-    come first. Types and inputs that the model does not read are left out when it is made alone. Raises ConfigError and
-    DataError that name what is missing."""
-    known = model.manifest if attach is None else read_manifest(attach)
-    nodes, edges, held = dict(tables.nodes), list(tables.edges), dict(tables.held)
-    if attach is None:
-        nodes, edges = _only_read(tables, known, say)
+    """Make the graph folder `target` of new tables, with the state of the model; (attach) after the rows of a graph
+    folder. Types and inputs that the model does not read are left out. Raises ConfigError and DataError that name what
+    is missing."""
+    known, held = model.manifest, dict(tables.held)
+    nodes, edges = _only_read(tables, known, say)
+    state = {"like": str(model.graph)}
+    if attach is not None:
+        first = target.with_name(f"{target.name}.first")
+        known = _known_rows(attach, model.manifest, first)
+        state = {"add_to": str(first.absolute())}
     _fill_edges(edges, known, held)
     _fill_nodes(nodes, known, held, tables.where, attach is not None)
-    state = {"like": str(model.graph)} if attach is None else {"add_to": str(attach.absolute())}
     data = {
         **tables.more,
         **state,
@@ -154,6 +157,29 @@ def construct(
     }
     with hold(held):
         return build_graph(build_graph_config(data, tables.where), progress=say)
+
+
+def _known_rows(attach: Path, model: GraphManifest, folder: Path) -> GraphManifest:
+    """Make `folder`, which shows the graph folder `attach` with the types and columns that the model reads alone."""
+    manifest = read_manifest(attach)
+    fitted = fit_manifest(attach, manifest, model, [*model.nodes, *model.edge_names()])
+    nodes, edges = dict(fitted.nodes), []
+    for name, node in nodes.items():
+        nodes[name] = node.model_copy(update={"labels": _there(node.labels, manifest.nodes[name].labels)})
+    for edge in fitted.edges:
+        own = manifest.edge(edge.edge_type)
+        labels = _there(edge.labels, own.labels)
+        edges.append(edge.model_copy(update={"labels": labels, "split_counts": own.split_counts}))
+    folder.mkdir()
+    for partition in manifest.partitions:
+        (folder / partition.folder).symlink_to((attach / partition.folder).absolute())
+    shown = fitted.model_copy(update={"nodes": nodes, "edges": edges})
+    (folder / MANIFEST).write_text(shown.model_dump_json(), encoding="utf-8")
+    return shown
+
+
+def _there(labels: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: label for name, label in labels.items() if name in own}
 
 
 def _only_read(

@@ -48,8 +48,8 @@ class Overlay(PartitionedGraph):
         return self._edges.get(edge_type, (nothing, nothing))
 
     def _parts(self, hidden: HiddenEdges) -> list[Part]:
-        """The base's parts, each with the new edges into its nodes, and the part of the new nodes. What is hidden in the
-        base stays hidden there."""
+        """The base's parts, each with the new edges into its nodes, and the part of the new nodes. What is hidden in
+        the base stays hidden there."""
         parts: list[Part] = []
         for p, part in enumerate(self._base.parts):
             added: dict[EdgeType, InEdges] = {}

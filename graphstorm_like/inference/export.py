@@ -17,7 +17,7 @@ from graphstorm_like.models.restricted import SomeVectors, restricted_vectors
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.tables import row_bounds
 from graphstorm_like.tasks import EdgeLabelTask
-from graphstorm_like.tasks.outputs import ALL_ASKED, Asked, EndVectors, Rows, row_ids
+from graphstorm_like.tasks.outputs import Asked, EndVectors, Predictions, Rows, row_ids
 from graphstorm_like.training.experiment import Experiment
 
 
@@ -28,9 +28,10 @@ def export(
     embedder: Embedder,
     reporter: Reporter,
     asked: Asked | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Compute and write what `infer:` asks for; returns the manifest. model_id: hash of the weights. asked: the rows,
-    instead of those that `infer:` asks for."""
+    instead of those that `infer:` asks for. more: facts for the manifest."""
     config, task = experiment.pipeline.infer, experiment.task
     if asked is None:
         row_type = experiment.pipeline.task.row_type
@@ -60,8 +61,11 @@ def export(
                     ends.folder, link_tables(experiment, ends, of_type, asked.nodes.get(ends.node_type))
                 )
                 reporter.line(f"{ends.folder}: {rows:,} vectors as the head compares them")
+        of_predictions: dict[str, Any] = {}
         if predictions:
-            rows = folder.write("predictions", prediction_tables(experiment, vectors, reporter, asked))
+            predicted = task.asked_predictions(vectors, config, reporter.follow(), asked)
+            rows = folder.write("predictions", prediction_tables(experiment, predicted))
+            of_predictions.update(predicted.facts())
             reporter.line(f"predictions: {rows:,} rows")
         facts: dict[str, Any] = {
             "model": model_id,
@@ -70,6 +74,8 @@ def export(
             "mode": config.mode,
             "format": config.format,
             **task.results(config),
+            **of_predictions,
+            **(more or {}),
         }
         return folder.finish(facts)
 
@@ -134,13 +140,9 @@ def link_tables(
         yield pa.table({"id": ids, "vector": list_column(ends.of(vectors[part]), config.dtype)})
 
 
-def prediction_tables(
-    experiment: Experiment, vectors: Mapping[NodeType, Vectors], reporter: Reporter, asked: Asked = ALL_ASKED
-) -> Iterator[pa.Table]:
+def prediction_tables(experiment: Experiment, predictions: Predictions) -> Iterator[pa.Table]:
     """What the task predicts, for every node or edge of the label's type (or every source of a link) that is asked
     for."""
-    config = experiment.pipeline.infer
-    predictions = experiment.task.asked_predictions(vectors, config, reporter.follow(), asked)
-    shard_rows = max(1, config.shard_rows // max(predictions.per_row, 1))
+    shard_rows = max(1, experiment.pipeline.infer.shard_rows // max(predictions.per_row, 1))
     for part in own_shards(experiment, predictions.row_type, shard_rows, predictions.rows):
         yield predictions.table(part)

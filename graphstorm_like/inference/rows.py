@@ -58,7 +58,7 @@ def as_strings(ids: pa.Array | Sequence[Any]) -> pa.Array:
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def positions(graph: Graph, node_type: NodeType, ids: pa.Array, where: str) -> IntArray:

@@ -32,8 +32,8 @@ SHOWN_NEIGHBOURS = 20
 
 @dataclass(frozen=True)
 class Question:
-    """kind: a key of KINDS. node_type: of ids; None: the task's. ids: of known nodes; pairs: of known nodes' ids. nodes,
-    edges: new ones, lists of rows by type; k: how many are listed."""
+    """kind: a key of KINDS. node_type: of ids; None: the task's. ids: of known nodes; pairs: of ids of sources and
+    targets. nodes, edges: new ones, lists of rows by type; k: how many are listed."""
 
     kind: str
     node_type: str | None = None

@@ -49,12 +49,14 @@ class NewRows:
     ids: Mapping[NodeType, pa.Array]
     overlay: Overlay
     sources: Mapping[RowType, Mapping[str, Any]]
+    scored: Mapping[str, Any]
+    """Inputs of the edges that the task predicts, by name."""
 
     @contextmanager
     def scored_inputs(self, task: EdgeLabelTask) -> Iterator[None]:
         """For predictions of new edges: the task reads their own inputs."""
         known = task.scored_sources
-        task.scored_sources = {name: self.sources[task.edge_type][name] for name in known}
+        task.scored_sources = self.scored
         try:
             yield
         finally:
@@ -188,7 +190,7 @@ class Engine:
         texts: dict[str, list[tuple[int, RowType, str, pa.Array]]] = {}
         for number, request in enumerate(requests):
             for row_type, columns in request.columns().items():
-                for name in self.applied.experiment.sources.get(row_type, {}):
+                for name in self._sources_of(row_type):
                     short = name.partition(":")[2]
                     if name == input_name(TEXT, short) and text_column(short) in columns:
                         key = self.model.pipeline.model.encoder_key(row_type)
@@ -213,7 +215,19 @@ class Engine:
             inputs = self._inputs(edge_type, edges.columns, texts, len(edges.sources), where)
             reverse = self.graph.manifest.edge(edge_type).reverse
             new |= {each: inputs for each in (edge_type, reverse) if each is not None}
-        return NewRows(request.ids, overlay, with_new_rows(self.applied.experiment.sources, self._counts, new))
+        sources = with_new_rows(self.applied.experiment.sources, self._counts, new)
+        scored: dict[str, Any] = {}
+        if isinstance(self.task, EdgeLabelTask) and self.task.edge_type in new:
+            of_task = {self.task.edge_type: self.task.scored_sources}
+            scored = with_new_rows(of_task, self._counts, new)[self.task.edge_type]
+        return NewRows(request.ids, overlay, sources, scored)
+
+    def _sources_of(self, row_type: RowType) -> dict[str, Any]:
+        """All inputs of a type, those of scored edges included."""
+        sources: dict[str, Any] = dict(self.applied.experiment.sources.get(row_type, {}))
+        if isinstance(self.task, EdgeLabelTask) and row_type == self.task.edge_type:
+            sources |= self.task.scored_sources
+        return sources
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, where)
@@ -280,7 +294,7 @@ class Engine:
     ) -> dict[str, Rows]:
         """Rows of all inputs that the model reads of a type."""
         inputs: dict[str, Rows] = {}
-        for name, source in self.applied.experiment.sources.get(row_type, {}).items():
+        for name, source in self._sources_of(row_type).items():
             short = name.partition(":")[2]
             if isinstance(source, NodeEmbeddings):
                 inputs[name] = self._unlearnt(row_type, source, count, where)

@@ -84,6 +84,21 @@ class LabelTask(Task):
         """See Task. Only labelled rows."""
         return self._rows[split]
 
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task."""
+        return self.evaluate_rows(embedder, self._rows[split], how)
+
+    @abstractmethod
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
+        """Metrics of some labelled rows [n]."""
+
+    def labelled_rows(self) -> dict[str, IntArray]:
+        """Rows [n] that have a label, by the name of their split; without splits that have none."""
+        rows = {split: self._rows[split] for split in SPLITS[1:]}
+        in_splits = np.concatenate(list(rows.values()))
+        rows[SPLITS[0]] = np.setdiff1d(np.flatnonzero(has_label(self.labels)), in_splits)
+        return {split: of_split for split, of_split in rows.items() if len(of_split)}
+
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """Mini-batches, since validation reads few nodes."""
         return Evaluation("mini_batch", fanouts, seed)
@@ -168,9 +183,9 @@ class NodeLabelTask(LabelTask):
         assert isinstance(batch.targets, NodeTargets)
         return self.target.loss(self.head(vectors[self.node_type]).float(), batch.targets.labels)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self.group.mine(self._rows[split])
+        rows = self.group.mine(rows)
         predicted = self.predict(how.vectors(embedder, self.node_type, rows))
         return self.target.metrics(predicted, self.labels[rows], self.group)
 
@@ -250,9 +265,9 @@ class EdgeLabelTask(LabelTask):
         outputs = self.head(vectors[source][targets.sources], vectors[target][targets.targets], targets.inputs)
         return self.target.loss(outputs.float(), targets.labels)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
         """See Task."""
-        rows = self.group.mine(self._rows[split])
+        rows = self.group.mine(rows)
         source, target = self.graph.edges(self.edge_type, rows)
         nodes, (source_at, target_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
         lookup = how.lookup(embedder, self.node_types)

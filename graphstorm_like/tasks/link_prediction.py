@@ -25,6 +25,7 @@ from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.true_targets import TrueTargets
+from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.labels import nodes_of_ends
@@ -102,8 +103,12 @@ class LinkPrediction(Task):
 
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Filtered ranking; see `protocol`."""
+        return self.evaluate_rows(embedder, self._rows[split], how)
+
+    def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
+        """The same of some edges [n]."""
         find = how.lookup(embedder, self.node_types)
-        ranks = self.ranker.ranks(find, self._rows[split], self.config.ranking.candidates, how.seed)
+        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
         return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
 
     @property
@@ -131,8 +136,11 @@ class LinkPrediction(Task):
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
         """source, target, score, rank: the best targets of each source."""
-        best = BestTargets(self.ranker, vectors, config, follow)
-        return Predictions(self.edge_type[0], best.table, best.k)
+        if config.search.is_exact or not self.head.is_inner_product:
+            best = BestTargets(self.ranker, vectors, config, follow)
+            return Predictions(self.edge_type[0], best.table, best.k)
+        approximate = ApproximateTargets(self.ranker, vectors, config, follow)
+        return Predictions(self.edge_type[0], approximate.table, approximate.k, facts=approximate.facts)
 
     def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
         """See Task. The best targets of any source are sought among all nodes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,8 @@ class Predictions:
     """Lines of the table per row, at most."""
     rows: IntArray | None = None
     """The rows that are asked for; None: all of the type."""
+    facts: Callable[[], Mapping[str, Any]] = dict
+    """What the manifest says of them; called when all tables are made."""
 
 
 @dataclass(frozen=True, slots=True)

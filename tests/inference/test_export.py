@@ -68,9 +68,15 @@ def test_classes_and_embeddings(shop_config: Callable[..., Pipeline], tmp_path: 
     assert all(file_hash(tmp_path / "out" / s["file"]) == s["blake2b"] for s in listed)
 
 
-def test_links_are_new_and_ordered(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
-    experiment = build_experiment(shop_config("link_prediction", infer={"top_k": 7, "shard_rows": 300}), QUIET)
-    export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+@pytest.mark.parametrize("search", ["exact", "hnsw"])
+def test_links_are_new_and_ordered(search: str, shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    infer = {"top_k": 7, "shard_rows": 300, "search": {"type": search}}
+    experiment = build_experiment(shop_config("link_prediction", infer=infer), QUIET)
+    manifest = export(experiment, tmp_path / "out", "id", experiment.embedder(), QUIET)
+    assert ("approximate" in manifest) == (search != "exact")
+    if search != "exact":
+        assert manifest["approximate"]["recall"] > 0.99
+        assert manifest["approximate"]["sources_measured"] == 200
     table = read(tmp_path / "out" / "predictions")
     graph, task = experiment.graph, experiment.task
     assert isinstance(task, LinkPrediction)

@@ -14,6 +14,9 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.search import SearchConfig
+from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search.ivf import IvfSearchConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
@@ -129,9 +132,11 @@ def test_some_self_loops_are_named(tmp_path: Path) -> None:
     assert "2 of the 4 edges of node:to:node to score lead from a node to itself" in describe(experiment)
 
 
-def test_known_pairs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("search", [ExactSearchConfig(type="exact"), IvfSearchConfig(type="ivf")])
+def test_known_pairs(search: SearchConfig, tmp_path: Path) -> None:
+    """Also by an index, which here finds too few for every source: then all targets are compared."""
     pipeline = linked(tmp_path, [*range(1, 20), 0], [2, 3])
-    infer = pipeline.infer.model_copy(update={"top_k": 20})
+    infer = pipeline.infer.model_copy(update={"top_k": 20, "search": search})
     offered = {}
     for known_pairs in ("list", "exclude", "exclude_both_ways"):
         experiment, task = experiment_of(pipeline)

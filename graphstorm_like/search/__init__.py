@@ -1,0 +1,1 @@
+"""Nearest vectors: kinds of indexes, index folders, exports to other stores."""
