@@ -18,6 +18,7 @@ from graphstorm_like.cli import (
     partition,
     run,
     schema,
+    serve,
     show,
     stitch,
     validate,
@@ -53,6 +54,7 @@ index.add_to(app)
 convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
+serve.add_to(app)
 show.add_to(app)
 doctor.add_to(app)
 stitch.add_to(app)
