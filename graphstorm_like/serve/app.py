@@ -7,17 +7,17 @@ GET  /                                   a page to try it; /docs: OpenAPI
 """
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graphstorm_like import __version__
-from graphstorm_like.errors import LaunchError, MissingExtraError
+from graphstorm_like.errors import MissingExtraError
 from graphstorm_like.serve.metrics import Metrics
 from graphstorm_like.serve.pool import AnswerError, BusyError, Limits, Observed, Pool, TooLateError
 from graphstorm_like.serve.worker import Settings
@@ -27,6 +27,8 @@ MAX_BYTES, MAX_IDS, MAX_ROWS = 8 << 20, 10_000, 10_000
 PAGE = Path(__file__).parent / "page.html"
 KINDS = ("predict", "embed", "neighbors", "links")
 PATHS = {"/", "/health", "/ping", "/model", "/metrics", "/invocations", *(f"/{kind}" for kind in KINDS)}
+STOP_SECONDS = 30
+"""For questions that are being answered when the server is told to stop."""
 JSON, LINES = "application/json", "application/jsonlines"
 _STATUS = {"DataError": 422, "ConfigError": 422}
 """Of the errors that a client causes."""
@@ -74,8 +76,8 @@ Ask = Callable[[str, Body], Awaitable[Any]]
 """(kind, body) -> a response."""
 
 
-def make_app(settings: Settings, limits: Limits) -> Any:
-    """The application; its workers start and stop with it. Raises MissingExtraError."""
+def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
+    """The application, and the pool behind it, which the caller starts and stops. Raises MissingExtraError."""
     try:
         from fastapi import FastAPI
     except ImportError:
@@ -84,16 +86,7 @@ def make_app(settings: Settings, limits: Limits) -> Any:
     pool = Pool(settings, limits, Observed(metrics.batch, metrics.death))
     metrics.watch(pool)
 
-    @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        await pool.start()
-        try:
-            yield
-        finally:
-            await pool.stop()
-
-    app = FastAPI(title="graphstorm-like", version=__version__, lifespan=lifespan)
-    app.state.pool = pool
+    app = FastAPI(title="graphstorm-like", version=__version__)
     _observe(app, metrics)
     ask = _asker(pool)
     for kind, about in (
@@ -105,7 +98,7 @@ def make_app(settings: Settings, limits: Limits) -> Any:
         app.post(f"/{kind}", summary=about)(_question(kind, ask))
     _add_probes(app, pool, metrics)
     _add_invocations(app, ask)
-    return app
+    return app, pool
 
 
 def _observe(app: Any, metrics: Metrics) -> None:
@@ -213,15 +206,23 @@ def _add_invocations(app: Any, ask: Ask) -> None:
     app.post("/invocations", summary="A question with its kind (default: predict) as JSON, or one a line.")(invocations)
 
 
-def run(settings: Settings, limits: Limits, host: str, port: int) -> None:
+def run(settings: Settings, limits: Limits, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises LaunchError and MissingExtraError."""
     try:
         import uvicorn
     except ImportError:
         raise MissingExtraError("gsl serve", "uvicorn", "serve") from None
-    app = make_app(settings, limits)
-    quiet = {"log_level": "warning", "access_log": False}
-    uvicorn.Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=30, **quiet)).run()  # type: ignore[arg-type]
-    failed = app.state.pool.failed
-    if failed is not None:
-        raise LaunchError(failed)
+    app, pool = make_app(settings, limits)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+    )
+
+    async def serve() -> None:
+        await pool.start()
+        try:
+            say("ready")
+            await uvicorn.Server(config).serve()
+        finally:
+            await pool.stop()
+
+    asyncio.run(serve())

@@ -60,4 +60,4 @@ def start(
         threads=max(1, cores // count),
     )
     say(f"loading {folder.path} with {count} workers; http://{host}:{port} when it is ready, its questions at /docs")
-    run(settings, Limits(count, batch, queue, seconds), host, port)
+    run(settings, Limits(count, batch, queue, seconds), host, port, say)
