@@ -231,8 +231,8 @@ class Engine:
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, where)
-        named = set(given.nodes) | {edge["source"] for edge in given.edges} | {edge["target"] for edge in given.edges}
-        nodes = {name: given.nodes.get(name, {}) for name in named}
+        ends = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
+        nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}
         data = {
             "like": str(self.model.folder.graph),
             "path": str(self.model.folder.path / "request"),  # nothing is written
