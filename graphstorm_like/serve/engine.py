@@ -231,7 +231,7 @@ class Engine:
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, where)
-        ends = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
+        ends: dict[str, Any] = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
         nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}
         data = {
             "like": str(self.model.folder.graph),
