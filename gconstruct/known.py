@@ -80,13 +80,19 @@ class KnownGraph:
         originals = {edge_name(edge_type) for edge_type in manifest.original_edge_types()}
         of_original = {name: schema for name, schema in known.items() if name in originals}
         self._same_names("edge type", "graph.edges", configured, of_original, problems)
-        for name, node in config.nodes.items():
-            if name in manifest.nodes:
-                self._check_table(f"graph.nodes.{name}", node, manifest.nodes[name], problems)
-        for i, edge in enumerate(config.edges):
+        self.check_tables(problems)
+
+    def check_tables(self, problems: Problems, *, without_tables: bool = True) -> None:
+        """The attributes of the node and edge types that the configuration has. without_tables: also of node types
+        whose ids come from edges."""
+        known = {edge_name(edge.edge_type): edge for edge in self.manifest.edges}
+        for name, node in self._config.nodes.items():
+            if name in self.manifest.nodes and (node.has_table or without_tables):
+                self._check_table(f"graph.nodes.{name}", node, self.manifest.nodes[name], problems)
+        for i, edge in enumerate(self._config.edges):
             schema = known.get(edge_name(edge.edge_type))
             if schema is not None:
-                self._check_edge(config.edge_key(i), edge, schema, problems)
+                self._check_edge(self._config.edge_key(i), edge, schema, problems)
 
     def node_state(self, name: str) -> TableState:
         """For the node table of a type."""

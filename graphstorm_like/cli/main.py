@@ -21,6 +21,7 @@ from graphstorm_like.cli import (
     report,
     run,
     schema,
+    serve,
     show,
     stitch,
     sweep,
@@ -56,6 +57,7 @@ index.add_to(app)
 convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
+serve.add_to(app)
 show.add_to(app)
 report.add_to(app)
 doctor.add_to(app)

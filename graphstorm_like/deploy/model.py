@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import torch
 
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.applied import Applied, Pairs
 from graphstorm_like.deploy.folder import ModelFolder, open_model
 from graphstorm_like.deploy.learnt import LearntRows, Unknown
@@ -27,9 +29,9 @@ from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import SCRATCH, read_object
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import MANIFEST
-from graphstorm_like.graph.store import Graph
+from graphstorm_like.graph.store import Graph, RowType
 from graphstorm_like.progress import Reporter
-from graphstorm_like.text.encoders import TextEmbedder
+from graphstorm_like.text.encoders import TEXT_ENCODERS, TextEmbedder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.strategies import untrained_experiment
 
@@ -44,6 +46,7 @@ class Model:
     def __init__(self, folder: ModelFolder, pipeline: Pipeline, reporter: Reporter) -> None:
         self.folder, self.pipeline, self.reporter = folder, pipeline, reporter
         self._encoders: dict[str, TextEmbedder] = {}
+        self._encoder_configs: dict[str, TextEncoderConfig] = {}
 
     @classmethod
     def load(cls, path: str | Path, *, plugins: bool = False, reporter: Reporter | None = None) -> Model:
@@ -107,6 +110,14 @@ class Model:
         with self.open(source, **options) as applied:
             return applied.score_pairs(pairs)
 
+    def text_encoder(self, row_type: RowType, device: torch.device) -> TextEmbedder:
+        """The language model that reads the texts of a type, once a graph was opened."""
+        key = self.pipeline.model.encoder_key(row_type)
+        if key not in self._encoders:
+            config = self._encoder_configs[key]
+            self._encoders[key] = TEXT_ENCODERS.of(config)(config, device)
+        return self._encoders[key]
+
     def describe(self) -> dict[str, Any]:
         """What model.json says, without the hashes of files."""
         return {key: value for key, value in self.folder.facts.items() if key != "files"}
@@ -141,7 +152,9 @@ class Model:
         facts, weights = self.folder.facts, self.folder.weights
         reads = read_types(self.pipeline, self.folder.manifest)
         held_out_of = facts["trained_on"]["held_out_of"]
-        reading = ScoredReading(graph, self.folder.manifest, reads, held_out_of, sweep, self._encoders)
+        reading = ScoredReading(
+            graph, self.folder.manifest, reads, held_out_of, sweep, self._encoders, self._encoder_configs
+        )
         infer = self.pipeline.infer.model_copy(
             update={"mode": "layer_wise", "fanouts": None, "nodes": {}, "pairs": None, **changes}
         )

@@ -16,6 +16,7 @@ import torch
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.scored_graph import ScoredGraph
 from graphstorm_like.graph.holdout import hold_out
 from graphstorm_like.graph.local import LocalGraph
@@ -80,6 +81,8 @@ class ScoredReading(Reading):
     held_out_of: str | None
     sweep: bool
     encoders: dict[str, TextEmbedder] = field(default_factory=dict)
+    configs: dict[str, TextEncoderConfig] = field(default_factory=dict)
+    """Gets the configurations of the language models, by key: those of the training's end."""
 
     def graph(self, pipeline: Pipeline) -> Graph:
         """The graph as the model may see it: edges of validation and test splits, where it has such splits, are
@@ -99,6 +102,7 @@ class ScoredReading(Reading):
         reporter: Reporter,
     ) -> TextVectors:
         """See class."""
+        self.configs.update(pipeline.model.text_encoders())
         if self.sweep:
             return text_vectors(pipeline.model, names_by_type, graph, Path(pipeline.cache), device, reporter)
         vectors: TextVectors = {}

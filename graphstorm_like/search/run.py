@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ def search_config(options: Sequence[str]) -> SearchConfig:
     given: dict[str, Any] = {}
     for option in options:
         apply_override(given, option)
-    values = {"search": given}
+    return parse_search(given)
+
+
+def parse_search(given: Mapping[str, Any]) -> SearchConfig:
+    """A mapping as in `infer.search`. Raises ConfigError."""
+    values = {"search": dict(given)}
     try:
         return _Options.model_validate(values).search
     except ValidationError as err:

@@ -1,0 +1,324 @@
+"""Answers to the questions that the server takes, as plain JSON: predictions, embeddings, nearest nodes, links.
+
+Vectors of all known nodes of the types that a question ranks are computed once, before the first question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.search import SearchConfig
+from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.search.kinds import INDEXES, VectorIndex
+from graphstorm_like.search.vectors import normalised
+from graphstorm_like.serve.engine import Engine, NewRows
+from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, NodeLabelTask
+
+MAX_K = 1000
+SHOWN_NEIGHBOURS = 20
+"""Neighbours by each edge type that are listed."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """kind: a key of KINDS. node_type: of ids; None: the task's. ids: of known nodes; pairs: of ids of sources and
+    targets. nodes, edges: new ones, lists of rows by type; k: how many are listed."""
+
+    kind: str
+    node_type: str | None = None
+    ids: Sequence[Any] | None = None
+    pairs: Sequence[tuple[Any, Any]] | None = None
+    nodes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    edges: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    k: int = 10
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it brings rows."""
+        return bool(self.nodes or self.edges)
+
+
+class Answers:
+    """Of one engine. known: a folder of '<node type>.npy', vectors [count, D] of all known nodes; types without a file
+    are computed when they are asked for. search: how links and nearest nodes are found."""
+
+    def __init__(self, engine: Engine, known: Path, search: SearchConfig) -> None:
+        self.engine, self._folder, self._search = engine, known, search
+        self._known: dict[NodeType, Vectors] = {}
+        self._nearest: dict[NodeType, VectorIndex] = {}
+
+    def prepare(self) -> None:
+        """Compute what is missing in the folder of known vectors, for the types of the task."""
+        for node_type in self.engine.task.node_types:
+            if not self._file(node_type).exists():
+                vectors = self.engine.applied.embedder().layer_wise([node_type])[node_type]
+                temporary = self._file(node_type).with_suffix(".tmp.npy")
+                np.save(temporary, np.asarray(vectors))
+                temporary.rename(self._file(node_type))
+
+    def answer_all(self, questions: Sequence[Question]) -> list[dict[str, Any] | GslError]:
+        """The answer to each question, or what is wrong with it."""
+        brought = [q for q in questions if q.is_new]
+        laid_over = iter(self.engine.lay_over_all([_tables(question) for question in brought]))
+        answers: list[dict[str, Any] | GslError] = []
+        for question in questions:
+            new = next(laid_over) if question.is_new else None
+            if isinstance(new, GslError):
+                answers.append(new)
+                continue
+            try:
+                answers.append(KINDS[question.kind](self, question, new))
+            except GslError as err:
+                answers.append(err)
+        return answers
+
+    # -- kinds of questions --------------------------------------------------------------------------------------
+
+    def predict(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """predictions: a row a node or edge, in the order of the question."""
+        task = self.engine.task
+        if isinstance(task, NodeLabelTask):
+            names, positions = self._nodes(question, new, task.node_type)
+            predicted = task.predict(self._vectors(task.node_type, positions, new))
+            return {
+                "predictions": [{"id": name} | row for name, row in zip(names, _rows(task, predicted), strict=True)]
+            }
+        if isinstance(task, LinkPrediction):
+            return self._score_pairs(task, question, new)
+        if isinstance(task, EdgeLabelTask):
+            return self._edges(task, question, new)
+        kind = self.engine.applied.experiment.pipeline.task.type
+        raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
+
+    def embed(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """embeddings: id and vector of each node."""
+        node_type = question.node_type or self._only_type("embed")
+        names, positions = self._nodes(question, new, node_type)
+        vectors = self._vectors(node_type, positions, new)
+        listed = zip(names, vectors.tolist(), strict=True)
+        return {"node_type": node_type, "embeddings": [{"id": name, "embedding": vector} for name, vector in listed]}
+
+    def neighbors(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """Of each node: nearest (known nodes with the most similar embeddings, by cosine) and linked (its neighbours in
+        the graph by edge type, known nodes' only)."""
+        node_type = question.node_type or self._only_type("neighbors")
+        names, positions = self._nodes(question, new, node_type)
+        vectors = normalised(self._vectors(node_type, positions, new))
+        scores, rows = self._index(node_type).search(vectors, question.k + 1)
+        listed = []
+        for i, name in enumerate(names):
+            keep = (rows[i] >= 0) & (rows[i] != positions[i])
+            nearest = self._named(node_type, rows[i][keep][: question.k], scores[i][keep][: question.k])
+            linked = self._linked(node_type, int(positions[i])) if new is None else {}
+            listed.append({"id": name, "nearest": nearest, "linked": linked})
+        return {"node_type": node_type, "neighbors": listed}
+
+    def links(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """Of each source: the k targets with the highest scores, without those that the graph links it to."""
+        task = self.engine.task
+        if not isinstance(task, LinkPrediction):
+            raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
+        source, _, target = task.edge_type
+        names, positions = self._nodes(question, new, source)
+        queries = task.queries(self._vectors(source, positions, new))
+        spare = self._known_targets(task, positions)
+        fetched = min(question.k + max(map(len, spare), default=0), self._count(target))
+        scores, rows = self._ranked(task, queries, fetched)
+        listed = []
+        for i, name in enumerate(names):
+            keep = (rows[i] >= 0) & ~np.isin(rows[i], spare[i])
+            listed.append(
+                {
+                    "source": name,
+                    "targets": self._named(target, rows[i][keep][: question.k], scores[i][keep][: question.k]),
+                }
+            )
+        return {"edge_type": edge_name(task.edge_type), "links": listed}
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _nodes(self, question: Question, new: NewRows | None, node_type: NodeType) -> tuple[list[Any], IntArray]:
+        """Names and positions of the nodes that a question is about: known ones by their ids, then new ones."""
+        if question.node_type not in (None, node_type):
+            raise ConfigError(f"node_type: must be {node_type} here (got '{question.node_type}')")
+        self.engine.graph.manifest.node(node_type)
+        names, positions = list(question.ids or ()), np.empty(0, dtype=np.int64)
+        if names:
+            positions = self.engine.positions(node_type, names, "ids")
+        if new is not None and node_type in new.ids:
+            of_new = new.ids[node_type].to_pylist()
+            names += of_new
+            positions = np.concatenate([positions, new.first(node_type) + np.arange(len(of_new))])
+        if not names:
+            raise ConfigError(
+                f"ids: must name nodes of type {node_type}, or nodes.{node_type} bring new ones (got none)"
+            )
+        return names, positions
+
+    def _vectors(self, node_type: NodeType, positions: IntArray, new: NewRows | None) -> Vectors:
+        """Vectors [n, D]; of known nodes alone, those that are computed already."""
+        if new is None and node_type in self.engine.task.node_types:
+            known: Vectors = np.asarray(self._known_vectors(node_type)[positions], dtype=np.float32)
+            return known
+        return self.engine.vectors(node_type, positions, new)
+
+    def _known_vectors(self, node_type: NodeType) -> Vectors:
+        if node_type not in self._known:
+            if not self._file(node_type).exists():
+                raise ConfigError(
+                    f"node_type: must be of the model's task, {', '.join(self.engine.task.node_types)}, to be ranked "
+                    f"(got '{node_type}')"
+                )
+            self._known[node_type] = np.load(self._file(node_type), mmap_mode="r")
+        return self._known[node_type]
+
+    def _file(self, node_type: NodeType) -> Path:
+        number = list(self.engine.graph.manifest.nodes).index(node_type)
+        return self._folder / f"known-{number}.npy"
+
+    def _index(self, node_type: NodeType) -> VectorIndex:
+        if node_type not in self._nearest:
+            vectors = normalised(np.asarray(self._known_vectors(node_type), dtype=np.float32))
+            index = INDEXES.of(self._search)(self._search, vectors)
+            index.build()
+            self._nearest[node_type] = index
+        return self._nearest[node_type]
+
+    @cached_property
+    def _targets(self) -> VectorIndex | None:
+        """An index of the targets of links; None: the head's scores are no inner products."""
+        task = self.engine.task
+        assert isinstance(task, LinkPrediction)
+        if not task.head.is_inner_product:
+            return None
+        keys = task.keys(np.asarray(self._known_vectors(task.edge_type[2])))
+        index = INDEXES.of(self._search)(self._search, keys.cpu().numpy())
+        index.build()
+        return index
+
+    def _ranked(self, task: LinkPrediction, queries: torch.Tensor, k: int) -> tuple[Any, Any]:
+        if self._targets is not None:
+            return self._targets.search(queries.cpu().numpy(), k)
+        keys = task.keys(np.asarray(self._known_vectors(task.edge_type[2])))
+        best = task.ranker.scores(queries, keys).topk(k, dim=1)
+        return best.values.cpu().numpy(), best.indices.cpu().numpy()
+
+    def _known_targets(self, task: LinkPrediction, positions: IntArray) -> list[IntArray]:
+        """What each source must not get: its targets in the graph, and itself where it cannot be one."""
+        excluded = []
+        for position in positions:
+            known = np.empty(0, dtype=np.int64)
+            if position < self._count(task.edge_type[0]):
+                known = task.known.pairs(np.array([position]))[1]
+            if task.ranker.excludes_source:
+                known = np.append(known, position)
+            excluded.append(known)
+        return excluded
+
+    def _count(self, node_type: NodeType) -> int:
+        return self.engine.graph.manifest.node(node_type).count
+
+    def _score_pairs(self, task: LinkPrediction, question: Question, new: NewRows | None) -> dict[str, Any]:
+        if question.pairs is None:
+            raise ConfigError("pairs: must be given, [source, target] each, for a model of link_prediction. See /links")
+        source, _, target = task.edge_type
+        of_sources = self._ends(source, [pair[0] for pair in question.pairs], new)
+        of_targets = self._ends(target, [pair[1] for pair in question.pairs], new)
+        queries, keys = (
+            task.queries(self._vectors(source, of_sources, new)),
+            task.keys(self._vectors(target, of_targets, new)),
+        )
+        scores = task.ranker.pair_scores(queries, keys).tolist()
+        listed = zip(question.pairs, scores, strict=True)
+        return {"predictions": [{"source": pair[0], "target": pair[1], "score": score} for pair, score in listed]}
+
+    def _ends(self, node_type: NodeType, names: Sequence[Any], new: NewRows | None) -> IntArray:
+        """Positions of ids that are new or known."""
+        place: dict[str, int] = {}
+        if new is not None and node_type in new.ids:
+            of_new = enumerate(new.ids[node_type].to_pylist(), start=new.first(node_type))
+            place = {name: position for position, name in of_new}
+        known = [name for name in names if str(name) not in place]
+        positions = dict(zip(map(str, known), self.engine.positions(node_type, known, "pairs"), strict=True))
+        return np.array([place.get(str(name), positions.get(str(name), -1)) for name in names], dtype=np.int64)
+
+    def _edges(self, task: EdgeLabelTask, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """Predictions of the new edges of the task's type."""
+        name = edge_name(task.edge_type)
+        rows = (question.edges or {}).get(name)
+        if new is None or not rows:
+            raise ConfigError(f"edges: must bring the edges to predict, a list of rows under '{name}' (got none)")
+        sources, targets = new.overlay.new_edges(task.edge_type)
+        source, _, target = task.edge_type
+        ends = {source: [sources], target: [targets]}
+        if source == target:
+            ends = {source: [sources, targets]}
+        distinct = {node_type: np.unique(np.concatenate(positions)) for node_type, positions in ends.items()}
+        vectors = {node_type: self.engine.vectors(node_type, of_type, new) for node_type, of_type in distinct.items()}
+        numbers = self.engine.graph.manifest.edge(task.edge_type).count + np.arange(len(sources))
+        at_source, at_target = np.searchsorted(distinct[source], sources), np.searchsorted(distinct[target], targets)
+        with new.scored_inputs(task):
+            predicted = task.predict(vectors, at_source, at_target, numbers)
+        return {"predictions": [dict(row) | made for row, made in zip(rows, _rows(task, predicted), strict=True)]}
+
+    def _only_type(self, what: str) -> NodeType:
+        types = self.engine.task.node_types
+        if len(types) == 1:
+            return types[0]
+        raise ConfigError(f"node_type: must be given for /{what} (one of {', '.join(types)})")
+
+    def _named(self, node_type: NodeType, rows: IntArray, scores: Any) -> list[dict[str, Any]]:
+        names = self.engine.graph.ids_of(node_type, rows).to_pylist()
+        return [{"id": name, "score": float(score)} for name, score in zip(names, scores, strict=True)]
+
+    def _linked(self, node_type: NodeType, position: int) -> dict[str, list[Any]]:
+        """Ids of a known node's neighbours by edge type, the first few of each."""
+        linked: dict[str, list[Any]] = {}
+        for edge_type, sources in self.engine.neighbours(node_type, position).items():
+            names = self.engine.graph.ids_of(edge_type[0], sources[:SHOWN_NEIGHBOURS])
+            linked[edge_name(edge_type)] = names.to_pylist()
+        return linked
+
+
+KINDS: Mapping[str, Callable[[Answers, Question, NewRows | None], dict[str, Any]]] = {
+    "predict": Answers.predict,
+    "embed": Answers.embed,
+    "neighbors": Answers.neighbors,
+    "links": Answers.links,
+}
+
+
+def _tables(question: Question) -> dict[str, dict[Any, pa.Table]]:
+    """New rows as Arrow tables. DataError when the rows of a table do not fit together."""
+    return {
+        "nodes": {name: _table(f"nodes.{name}", rows) for name, rows in (question.nodes or {}).items()},
+        "edges": {name: _table(f"edges.{name}", rows) for name, rows in (question.edges or {}).items()},
+    }
+
+
+def _table(where: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    try:
+        return pa.Table.from_pylist([dict(row) for row in rows])
+    except (pa.ArrowException, TypeError) as err:
+        raise DataError(f"{where}: rows must have values of one type in each column (got: {err})") from None
+
+
+def _rows(task: NodeLabelTask | EdgeLabelTask, predicted: Any) -> list[dict[str, Any]]:
+    """Predictions as rows, without the columns that need labels."""
+    missing = np.full(len(predicted), -1, dtype=np.int32)
+    unlabelled = missing if task.target.classes else np.full(len(predicted), np.nan, dtype=np.float32)
+    columns = task.target.columns(predicted, unlabelled)
+    columns.pop("label", None)
+    rows: list[dict[str, Any]] = pa.table(columns).to_pylist()
+    return rows

@@ -1,0 +1,334 @@
+"""Answers about known nodes, and about new nodes that come with a request, next to a graph that stays as it is.
+
+New rows are encoded with the model's state and laid over the graph in memory (`graph.overlay`), so that a request costs
+its neighbourhood, not the graph. The numbers are those of `gsl apply --attach`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gconstruct.encode_rows import EncodedRows, encode_rows
+from gconstruct.held import hold
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.load import build_graph_config
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.deploy.applied import Applied
+from graphstorm_like.deploy.model import Model
+from graphstorm_like.deploy.tables import Tables, given_tables
+from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.files import read_object
+from graphstorm_like.graph.overlay import Ends, Overlay
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
+from graphstorm_like.graph.sample import BatchPositions
+from graphstorm_like.graph.schema import feature_column, image_column, text_column
+from graphstorm_like.graph.store import IntArray, NodeType, RowType
+from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
+from graphstorm_like.modality import IMAGE, TEXT, input_name
+from graphstorm_like.models.embedding import Embedder, Vectors, all_but_unused
+from graphstorm_like.serve.lookup import IdLookup
+from graphstorm_like.serve.sources import Rows, with_new_rows
+from graphstorm_like.tasks import EdgeLabelTask
+
+ROOM = 1 << 16
+"""New nodes of a type in one request, at most."""
+BATCH_ROWS = 512
+"""Nodes whose neighbourhoods are in memory at once."""
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What a request brings. ids: of the new nodes, by type; overlay, sources: the graph and the inputs with them."""
+
+    ids: Mapping[NodeType, pa.Array]
+    overlay: Overlay
+    sources: Mapping[RowType, Mapping[str, Any]]
+    scored: Mapping[str, Any]
+    """Inputs of the edges that the task predicts, by name."""
+
+    @contextmanager
+    def scored_inputs(self, task: EdgeLabelTask) -> Iterator[None]:
+        """For predictions of new edges: the task reads their own inputs."""
+        known = task.scored_sources
+        task.scored_sources = self.scored
+        try:
+            yield
+        finally:
+            task.scored_sources = known
+
+    def first(self, node_type: NodeType) -> int:
+        """The position of the first new node of a type."""
+        return self.overlay.manifest.node(node_type).count - len(self.ids.get(node_type, ()))
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A request whose tables are encoded, but for their texts. ends: of all new edges, reverses included."""
+
+    encoded: EncodedRows
+    ids: Mapping[NodeType, pa.Array]
+    ends: Mapping[EdgeType, Ends]
+
+    def columns(self) -> dict[RowType, Mapping[str, Any]]:
+        """The columns of each type, by their name in a graph folder."""
+        columns: dict[RowType, Mapping[str, Any]] = {}
+        for name, nodes in self.encoded.nodes.items():
+            columns[name] = nodes.columns
+        for edge_type, edges in self.encoded.edges.items():
+            columns[edge_type] = edges.columns
+        return columns
+
+
+class Engine:
+    """A model over an open graph. max_neighbours: of a node by each edge type; None: all, which gives exact numbers.
+    unknown: see `Model.open`."""
+
+    def __init__(self, model: Model, applied: Applied, *, unknown: str, max_neighbours: int | None = None) -> None:
+        self.model, self.applied, self._unknown = model, applied, unknown
+        experiment = applied.experiment
+        graph = applied.graph
+        assert isinstance(graph, PartitionedGraph)
+        self.graph, self.task = graph, experiment.task
+        self._packed = (read_object(model.folder.path / "pipeline.json") or {})["graph"]
+        counts = {name: node.count for name, node in graph.manifest.nodes.items()}
+        self._numbering = BatchPositions({name: count + ROOM for name, count in counts.items()})
+        self._counts: dict[RowType, int] = {}
+        self._counts.update(counts)
+        self._counts.update({edge.edge_type: edge.count for edge in graph.manifest.edges})
+        self._lookups: dict[NodeType, IdLookup] = {}
+        fanouts = [all_but_unused(fanout) for fanout in experiment.pipeline.train.fanouts]
+        self._fanouts = fanouts if max_neighbours is None else [_limited(f, max_neighbours) for f in fanouts]
+
+    # -- ids -----------------------------------------------------------------------------------------------------
+
+    def positions(self, node_type: NodeType, ids: Sequence[Any], where: str) -> IntArray:
+        """Positions [n] of known nodes. DataError names those that there are not."""
+        found = self._known(node_type, _strings(ids, where))
+        missing = [str(name) for name, at in zip(ids, found, strict=True) if at < 0]
+        if missing:
+            more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
+            raise DataError(
+                f"{where}: ids must be of known nodes of type {node_type} (got {', '.join(missing[:5])}{more}). Send "
+                f"new nodes with their columns"
+            )
+        return found
+
+    def _known(self, node_type: NodeType, ids: pa.Array) -> IntArray:
+        if node_type not in self._lookups:
+            self._lookups[node_type] = IdLookup(self.graph, node_type)
+        return self._lookups[node_type].positions(ids)
+
+    # -- vectors -------------------------------------------------------------------------------------------------
+
+    def vectors(self, node_type: NodeType, positions: IntArray, new: NewRows | None = None) -> Vectors:
+        """[n, D] of nodes by their positions, which need not be distinct."""
+        distinct, back = np.unique(positions, return_inverse=True)
+        embedder = self.applied.embedder()
+        if new is not None:
+            embedder = replace(embedder, graph=new.overlay, sources=new.sources)
+        embedder = replace(embedder, batch_size=min(embedder.batch_size, BATCH_ROWS), progress=None)
+        found: Vectors = self._embed(embedder, node_type, distinct)[back]
+        return found
+
+    def _embed(self, embedder: Embedder, node_type: NodeType, positions: IntArray) -> Vectors:
+        return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed)
+
+    def neighbours(self, node_type: NodeType, position: int) -> dict[EdgeType, IntArray]:
+        """Positions of a known node's neighbours by edge type, in the message graph."""
+        everything = [FanoutByType(default=-1)]
+        sampled = self.graph.sample({node_type: np.array([position])}, everything, np.random.default_rng(0))
+        found: dict[EdgeType, IntArray] = {}
+        for edge_type, relation in sampled.blocks[0].relations.items():
+            found[edge_type] = sampled.input_ids[edge_type[0]][relation.sources]
+        return found
+
+    # -- new rows ------------------------------------------------------------------------------------------------
+
+    def lay_over(self, tables: Tables, where: str = "request") -> NewRows:
+        """Encode the new nodes and edges of a request. Raises ConfigError and DataError with what is wrong."""
+        (laid_over,) = self.lay_over_all([tables], where)
+        if isinstance(laid_over, GslError):
+            raise laid_over
+        return laid_over
+
+    def lay_over_all(self, requests: Sequence[Tables], where: str = "request") -> list[NewRows | GslError]:
+        """The same of several requests, each for itself, but with the texts of all encoded together, which is several
+        times faster. In place of a wrong request stands what is wrong with it."""
+        parsed: list[_Parsed | GslError] = []
+        for tables in requests:
+            try:
+                parsed.append(self._parse(tables, where))
+            except GslError as err:
+                parsed.append(err)
+        vectors = self._text_vectors([one for one in parsed if isinstance(one, _Parsed)])
+        laid_over: list[NewRows | GslError] = []
+        for one in parsed:
+            if isinstance(one, GslError):
+                laid_over.append(one)
+                continue
+            try:
+                laid_over.append(self._new_rows(one, next(vectors), where))
+            except GslError as err:
+                laid_over.append(err)
+        return laid_over
+
+    def _parse(self, tables: Tables, where: str) -> _Parsed:
+        encoded = self._encode(tables, where)
+        ids = {name: _strings(nodes.ids, where) for name, nodes in encoded.nodes.items()}
+        for name, of_type in ids.items():
+            self._check_new(name, of_type, where)
+        return _Parsed(encoded, ids, self._ends(encoded, ids, where))
+
+    def _text_vectors(self, requests: Sequence[_Parsed]) -> Iterator[dict[tuple[RowType, str], Rows]]:
+        """Vectors of all texts of each request, by type and name; those that share an encoder are encoded together."""
+        texts: dict[str, list[tuple[int, RowType, str, pa.Array]]] = {}
+        for number, request in enumerate(requests):
+            for row_type, columns in request.columns().items():
+                for name in self._sources_of(row_type):
+                    short = name.partition(":")[2]
+                    if name == input_name(TEXT, short) and text_column(short) in columns:
+                        key = self.model.pipeline.model.encoder_key(row_type)
+                        texts.setdefault(key, []).append((number, row_type, short, columns[text_column(short)]))
+        by_request: list[dict[tuple[RowType, str], Rows]] = [{} for _ in requests]
+        for of_encoder in texts.values():
+            encoder = self.model.text_encoder(of_encoder[0][1], self.applied.experiment.device)
+            vectors = encoder.vectors(pa.concat_arrays([column for *_, column in of_encoder]))
+            start = 0
+            for number, row_type, short, column in of_encoder:
+                by_request[number][row_type, short] = vectors[start : start + len(column)]
+                start += len(column)
+        return iter(by_request)
+
+    def _new_rows(self, request: _Parsed, texts: Mapping[tuple[RowType, str], Rows], where: str) -> NewRows:
+        counts = {name: len(of_type) for name, of_type in request.ids.items()}
+        overlay = Overlay(self.graph, counts, request.ends, self._numbering)
+        new: dict[RowType, dict[str, Rows]] = {}
+        for name, nodes in request.encoded.nodes.items():
+            new[name] = self._inputs(name, nodes.columns, texts, len(nodes.ids), where)
+        for edge_type, edges in request.encoded.edges.items():
+            inputs = self._inputs(edge_type, edges.columns, texts, len(edges.sources), where)
+            reverse = self.graph.manifest.edge(edge_type).reverse
+            new |= {each: inputs for each in (edge_type, reverse) if each is not None}
+        sources = with_new_rows(self.applied.experiment.sources, self._counts, new)
+        scored: dict[str, Any] = {}
+        if isinstance(self.task, EdgeLabelTask) and self.task.edge_type in new:
+            of_task = {self.task.edge_type: self.task.scored_sources}
+            scored = with_new_rows(of_task, self._counts, new)[self.task.edge_type]
+        return NewRows(request.ids, overlay, sources, scored)
+
+    def _sources_of(self, row_type: RowType) -> dict[str, Any]:
+        """All inputs of a type, those of scored edges included."""
+        sources: dict[str, Any] = dict(self.applied.experiment.sources.get(row_type, {}))
+        if isinstance(self.task, EdgeLabelTask) and row_type == self.task.edge_type:
+            sources |= self.task.scored_sources
+        return sources
+
+    def _encode(self, tables: Tables, where: str) -> EncodedRows:
+        given = given_tables(tables, self._packed, where)
+        ends: dict[str, Any] = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
+        nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}
+        data = {
+            "like": str(self.model.folder.graph),
+            "path": str(self.model.folder.path / "request"),  # nothing is written
+            "base": given.base,
+            "nodes": nodes,
+            "edges": given.edges,
+        }
+        with hold(given.held):
+            return encode_rows(build_graph_config(data, where))
+
+    def _check_new(self, node_type: NodeType, ids: pa.Array, where: str) -> None:
+        if len(ids) > ROOM:
+            raise DataError(f"{where}: nodes.{node_type}: must be at most {ROOM:,} rows (got {len(ids):,})")
+        if len(ids.unique()) != len(ids):
+            raise DataError(f"{where}: nodes.{node_type}: ids must be distinct")
+        known = ids.filter(pa.array(self._known(node_type, ids) >= 0)).to_pylist()
+        if known:
+            raise DataError(
+                f"{where}: nodes.{node_type}: ids must be new (the graph has {', '.join(known[:5])} already). Ask for "
+                f"known nodes by their ids alone"
+            )
+
+    def _ends(self, encoded: EncodedRows, ids: Mapping[NodeType, pa.Array], where: str) -> dict[EdgeType, Ends]:
+        """Positions of both ends of all new edges, reverses included."""
+        ends: dict[EdgeType, Ends] = {}
+        for edge_type, edges in encoded.edges.items():
+            key = f"{where}: edges.{edge_name(edge_type)}"
+            source = self._end(edge_type[0], edges.sources, ids, f"{key}: source")
+            target = self._end(edge_type[2], edges.targets, ids, f"{key}: target")
+            ends[edge_type] = (source, target)
+            reverse = self.graph.manifest.edge(edge_type).reverse
+            if reverse is not None:
+                ends[reverse] = (target, source)
+        return ends
+
+    def _end(self, node_type: NodeType, ends: pa.Array, ids: Mapping[NodeType, pa.Array], where: str) -> IntArray:
+        wanted = _strings(ends, where)
+        found = self._known(node_type, wanted)
+        if node_type in ids:
+            place = {name: i for i, name in enumerate(ids[node_type].to_pylist())}
+            first = self._counts[node_type]
+            for at in np.flatnonzero(found < 0):
+                found[at] = first + place.get(wanted[int(at)].as_py(), -first - 1)
+        missing = wanted.filter(pa.array(found < 0)).to_pylist()
+        if missing:
+            raise DataError(
+                f"{where}: must be an id of a known node of type {node_type}, or of a new one in this request (got "
+                f"{', '.join(map(repr, missing[:5]))})"
+            )
+        return found
+
+    def _inputs(
+        self,
+        row_type: RowType,
+        columns: Mapping[str, Any],
+        texts: Mapping[tuple[RowType, str], Rows],
+        count: int,
+        where: str,
+    ) -> dict[str, Rows]:
+        """Rows of all inputs that the model reads of a type."""
+        inputs: dict[str, Rows] = {}
+        for name, source in self._sources_of(row_type).items():
+            short = name.partition(":")[2]
+            if isinstance(source, NodeEmbeddings):
+                inputs[name] = self._unlearnt(row_type, source, count, where)
+            elif (row_type, short) in texts:
+                inputs[name] = texts[row_type, short]
+            elif name == input_name(IMAGE, short) and image_column(short) in columns:
+                inputs[name] = columns[image_column(short)]
+            else:
+                inputs[name] = columns[feature_column(name)]
+        return inputs
+
+    def _unlearnt(self, row_type: RowType, source: NodeEmbeddings, count: int, where: str) -> Rows:
+        """Vectors of nodes that the model has not learnt any of."""
+        learnt = source.table.own
+        if self._unknown == "refuse":
+            raise DataError(
+                f"{where}: nodes.{row_type}: must be known nodes, since the model reads a learnt vector of each. Start "
+                f"the server with --unknown mean or --unknown zero to give new ones a stand-in"
+            )
+        width = learnt.shape[1]
+        row = learnt.mean(axis=0) if self._unknown == "mean" and len(learnt) else np.zeros(width, dtype=np.float32)
+        return np.repeat(row[None].astype(np.float32), count, axis=0)
+
+
+def _limited(fanout: FanoutByType, most: int) -> FanoutByType:
+    """At most so many neighbours by each edge type that takes part."""
+    limited = {name: most if k else 0 for name, k in fanout.by_edge_type.items()}
+    return FanoutByType(default=most if fanout.default else 0, by_edge_type=limited)
+
+
+def _strings(ids: Any, where: str) -> pa.Array:
+    """Ids as strings."""
+    try:
+        array = ids if isinstance(ids, pa.Array) else pa.array([None if i is None else str(i) for i in ids])
+        return array.cast(pa.large_string())
+    except (pa.ArrowException, TypeError) as err:
+        raise ConfigError(f"{where}: must be ids, strings or whole numbers (got: {err})") from None
