@@ -58,16 +58,19 @@ def apply_model(model: Model, source: str | Path, target: Path, options: ApplyOp
         changes["top_k"] = options.top_k
     few = options.ids is not None or options.pairs is not None
     held = nullcontext() if options.cache is None else using_cache(options.cache, target)
-    with held, model.open(
-        source,
-        attach=options.attach,
-        unknown=options.unknown,
-        labels=options.labels,
-        sweep=not few,
-        cache=options.cache,
-        changes=changes,
-        scratch=target.parent,
-    ) as applied:
+    with (
+        held,
+        model.open(
+            source,
+            attach=options.attach,
+            unknown=options.unknown,
+            labels=options.labels,
+            sweep=not few,
+            cache=options.cache,
+            changes=changes,
+            scratch=target.parent,
+        ) as applied,
+    ):
         asked, applied = _asked(applied, options)
         more: dict[str, Any] = {"applied": {"unknown": options.unknown, "attached": options.attach is not None}}
         if options.evaluate:
