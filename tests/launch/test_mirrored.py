@@ -31,8 +31,7 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 
 from ..mirror.stores import Flaky
-from .faults import GSL
-from .test_runs import COMMON, gsl
+from .faults import GSL, gsl
 
 RESULTS = ("train/best/model.safetensors", "evaluate/metrics.json", "infer/predictions/part-00000.parquet")
 
@@ -187,6 +186,7 @@ def test_a_store_that_is_away(
     assert stored(url, RESULTS[0]) == (tmp_path / "work" / RESULTS[0]).read_bytes()
 
 
+COMMON = ["train.early_stop=null", "train.checkpoint.every_steps=1", "launch.timeout_seconds=60.0"]
 SIX_EPOCHS = [*COMMON, "train.epochs=6", "train.batch_size=4"]
 
 
