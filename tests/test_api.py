@@ -24,8 +24,7 @@ NOTEBOOK = Path(__file__).parents[1] / "training_scripts" / "notebook" / "shop.i
 
 
 def sections(tables: Path, output: Path) -> dict[str, Any]:
-    """The tiny shop with a frame for each file; one epoch. Items are told by their numbers alone, so that new ones
-    need no learnt vector."""
+    """The tiny shop with a frame for each file; one epoch. Items have no learnt vectors, which new ones would lack."""
     data = shop_pipeline(tables, output)
     data["model"]["inputs"] = {"item": {"text": []}}
     data["train"]["epochs"] = 1
@@ -52,6 +51,8 @@ def test_a_run_of_tables_in_memory(fitted: Project, tmp_path: Path) -> None:
     predicted = fitted.predict()
     assert isinstance(predicted, pandas.DataFrame)
     assert sorted(predicted["id"]) == [f"item-{i:04d}" for i in range(60)]
+    tested = predicted[predicted["split"] == "test"]
+    assert (tested["label"] == tested["prediction"]).mean() == pytest.approx(scores["test"]["accuracy"])
     vectors = fitted.embeddings("user")
     assert vectors.shape == (20, 16)
     assert "u3" in vectors.index
@@ -62,17 +63,17 @@ def test_a_run_of_tables_in_memory(fitted: Project, tmp_path: Path) -> None:
 
 
 def test_new_rows_see_the_old_ones(fitted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An old item's twin, with its values and its neighbours, is predicted as a new row; without pandas too."""
+    """Rows are attached to the project's graph, and alone are spoken of. Without pandas, results are Arrow tables."""
     monkeypatch.setattr("graphstorm_like.api.find_spec", lambda name: None)
-    new = {"id": ["twin"], "title": ["a novel"], "price": [2.0], "colour": ["red"]}
-    bought = {"source": ["u3"], "target": ["twin"]}
+    new = {"id": ["new"], "title": ["a novel"], "price": [2.0], "colour": ["red"]}
+    bought = {"source": ["u3"], "target": ["new"]}
     tables = {"nodes": {"item": new}, "edges": {("user", "buys", "item"): bought}}
     seen = fitted.predict(tables)
     alone = fitted.predict({"nodes": {"item": new}})
     assert isinstance(seen, pa.Table)
-    assert seen["id"].to_pylist() == alone["id"].to_pylist() == ["twin"]
+    assert seen["id"].to_pylist() == alone["id"].to_pylist() == ["new"]
     assert seen["prediction"][0].as_py() in CLASSES
-    assert fitted.embeddings("item", tables) != fitted.embeddings("item", {"nodes": {"item": new}})
+    assert fitted.embeddings("item", tables) != fitted.embeddings("item", {"nodes": {"item": new}}), "u3 is seen"
 
 
 def test_the_same_configuration_is_the_same_run(fitted: Project, tmp_path: Path) -> None:
