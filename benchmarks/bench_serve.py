@@ -3,7 +3,7 @@
     python benchmarks/bench_serve.py MODEL GRAPH TABLE NODE_TYPE ID --cache CACHE     (MODEL: of gsl pack)
 
 New nodes are rows of the training's TABLE under new ids, one a question, so that every question has a text to encode.
-The peer embeds the same text column (--text) and knows no graph. Clients run in this process, each waits for its answer.
+The peer embeds the same text column (--text) and knows no graph. Clients run in this process, and wait for answers.
 """
 
 from __future__ import annotations
