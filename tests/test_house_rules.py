@@ -22,7 +22,7 @@ PACKAGES = ("graphstorm_like", "gconstruct")
 LAYERS = (
     "errors", "registry", "pending", "files", "arrays", "hashing", "allocator", "parent_death", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
-    "inputs", "training", "inference", "launch", "deploy", "serve", "reports", "cli",
+    "inputs", "training", "inference", "launch", "deploy", "serve", "container", "reports", "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (

@@ -131,9 +131,9 @@ class Runner:
         It also restores an earlier training of this configuration. TrainingError when a finished training is damaged:
         training again may take hours, and needs --fresh."""
         up_to_date, damage = False, ""
+        if self.group.leads_output and not self.fresh and stage != "construct":
+            bring_back(self.pipeline, self.reporter)
         if self.group.rank == 0 and not self.fresh:
-            if stage != "construct":
-                bring_back(self.pipeline, self.reporter)
             with self.reporter.step(f"{stage}: checking files"):
                 problem = stage_problem(self.pipeline, stage)
             up_to_date = problem is None
@@ -187,7 +187,7 @@ class Runner:
         folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
         self.group.barrier("the checks before training")
-        if self.group.rank == 0:
+        if self.group.leads_output:
             fingerprint = self._fingerprint("train")
             aside = self._set_aside(folder, fingerprint)
             self._begin("train")
@@ -209,12 +209,12 @@ class Runner:
         from graphstorm_like.tasks import Evaluation
 
         experiment, config = self.trained(), self.pipeline.infer
-        if self.group.rank == 0:
+        if self.group.leads_output:
             self._begin("evaluate")
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
-        if self.group.rank == 0:
+        if self.group.leads_output:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
             write_json(stage_folder(self.pipeline, "evaluate") / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
@@ -227,7 +227,7 @@ class Runner:
 
         experiment, weights = self.trained(), model_id(self.pipeline)
         assert weights is not None
-        if self.group.rank == 0:
+        if self.group.leads_output:
             self._begin("infer")
         embedder = experiment.embedder(self.reporter, self._vectors)
         export(experiment, stage_folder(self.pipeline, "infer"), weights, embedder, self.reporter)
@@ -295,7 +295,7 @@ class Runner:
         (folder / DONE_FILE).unlink(missing_ok=True)
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
-        if self.group.rank == 0:
+        if self.group.leads_output:
             folder = stage_folder(self.pipeline, stage)
             content = {"fingerprint": self._fingerprint(stage), **facts, "files": output_records(folder, stage)}
             write_json(folder / DONE_FILE, content)

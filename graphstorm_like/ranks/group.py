@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,15 @@ class Group:
     def leads_host(self) -> bool:
         """Whether this process does the work that one process does for its whole host."""
         return self.local_rank == 0
+
+    @property
+    def leads_output(self) -> bool:
+        """Whether this process writes what one process writes for all that see the same output folder: rank 0, and
+        where hosts have output folders of their own the leader of each host."""
+        return self.rank == 0
+
+    def share_files(self, folder: Path, names: Sequence[str], what: str) -> None:
+        """Bring files that this rank has written below `folder` to the same folder of hosts that do not see it."""
 
     def mine(self, rows: IntArray) -> IntArray:
         """This rank's share of some rows: a contiguous block."""

@@ -65,7 +65,8 @@ def write_folder(
     target: Path, files: Mapping[str, Any], group: Group = SINGLE_PROCESS, parts: Mapping[str, Any] | None = None
 ) -> None:
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
-    a folder, else JSON) as `target`. The first rank writes `files`, every rank its `parts`.
+    a folder, else JSON) as `target`. The first rank writes `files`, every rank its `parts`; where
+    hosts have output folders of their own, each gets them all.
 
     An existing target is replaced, and is complete at every moment. Each rank hashes what it has written, about one
     second per GB.
@@ -73,9 +74,10 @@ def write_folder(
     temporary = target.parent / f"{TEMPORARY}{target.name}"
     written: list[str] = []
     try:
-        if group.rank == 0:
+        if group.leads_output:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
+        if group.rank == 0:
             for name, content in files.items():
                 _write_file(temporary / name, content)
             written = files_below(temporary)
@@ -83,8 +85,9 @@ def write_folder(
         for name, content in (parts or {}).items():
             _write_file(temporary / name, content)
         written += parts or {}
+        group.share_files(temporary, written, f"writing {target.name}")
         records = group.collect(json.dumps(record_files(temporary, written)), f"writing {target.name}")
-        if group.rank == 0:
+        if group.leads_output:
             hashes: dict[str, Any] = {}
             for of_rank in records:
                 hashes |= json.loads(of_rank)
@@ -92,7 +95,7 @@ def write_folder(
             replace_folder(temporary, target)
         group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
-        if group.rank == 0:
+        if group.leads_output:
             shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
 
@@ -151,7 +154,7 @@ class Checkpoints:
             "state.json": dataclasses.asdict(state),
         }
         write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, row_files(tables, moments=True))
-        if self.group.rank == 0:
+        if self.group.leads_output:
             for old in self.all()[: -self.keep]:
                 shutil.rmtree(old, ignore_errors=True)
 
@@ -159,14 +162,20 @@ class Checkpoints:
         """Resume points, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
+    def _on_all_hosts(self) -> list[Path]:
+        """Resume points that every rank sees, oldest first: of hosts with folders of their own, one may lack some."""
+        names = json.dumps([point.name for point in self.all()])
+        seen = [set(json.loads(of_rank)) for of_rank in self.group.collect(names, "looking for resume points")]
+        return [point for point in self.all() if all(point.name in of_rank for of_rank in seen)]
+
     def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
         """Load the newest resume point into modules and tables; returns its state and optimizer state, or None when
         there is none. All ranks take the newest that each of them can read; `say` gets a line per damaged one."""
-        if self.group.rank == 0 and self.folder.exists():
+        if self.group.leads_output and self.folder.exists():
             recover(self.folder)
         self.group.barrier("looking for resume points")
         broken: BaseException | None = None
-        points = self.all()
+        points = self._on_all_hosts()
         for point in reversed(points):
             loaded = None
             try:

@@ -95,7 +95,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
-        if self.ranks.rank == 0 and self.folder.exists():
+        if self.ranks.leads_output and self.folder.exists():
             recover(self.folder)
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
@@ -105,7 +105,8 @@ class Trainer:
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)
-        self.tracker = Tracker(self.folder, self.config.track.tensorboard, self.state.updates, self.ranks.rank == 0)
+        tensorboard = self.config.track.tensorboard and self.ranks.rank == 0
+        self.tracker = Tracker(self.folder, tensorboard, self.state.updates, self.ranks.leads_output)
         self.ranks.barrier("the start of training")
 
     def groups(self) -> Iterator[list[MiniBatch]]:

@@ -46,7 +46,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
         if len(planned) > 1:
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
         with _alone(phase, reporter):
-            if fresh and not phase.last and ranks.rank == 0:
+            if fresh and not phase.last and ranks.leads_output:
                 shutil.rmtree(phase.folder, ignore_errors=True)
             result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
@@ -54,12 +54,12 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                 result = _run(phase, handover, reporter)
             else:
                 reporter.line(f"phase {phase.config.name}: up to date ({phase.cached})")
-                if phase.last and ranks.rank == 0:
+                if phase.last and ranks.leads_output:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
         handover = handover.after(phase.config, phase.folder)
     assert result is not None, "a strategy has phases"
-    if handover.tuned is not None and ranks.rank == 0 and not (folder / BEST / LM_FOLDER).is_dir():
+    if handover.tuned is not None and ranks.leads_output and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
@@ -67,8 +67,8 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
 
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
-    """The result of a phase that is done, as the first rank reads it. Damaged results in the cache are removed."""
-    result = phase.done() if ranks.rank == 0 else None
+    """The result of a phase that is done, in the folder of every host. Damaged results in the cache are removed."""
+    result = phase.done() if ranks.leads_output else None
     if result is not None:
         try:
             check_folder(phase.cached / BEST)
@@ -76,9 +76,9 @@ def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult
             reporter.line(f"phase {phase.config.name} is trained again: {err}")
             shutil.rmtree(phase.cached, ignore_errors=True)
             result = None
-    written = ranks.from_first(json.dumps(None if result is None else asdict(result)), "phases that are done")
-    facts = json.loads(written)
-    return None if facts is None else TrainResult(**facts)
+    found = json.dumps(None if result is None else asdict(result)) if ranks.leads_output else ""
+    of_folders = [json.loads(text) for text in ranks.collect(found, "phases that are done") if text]
+    return None if None in of_folders else TrainResult(**of_folders[0])
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
     ranks, folder_name = group(), f"the folder of phase {phase.config.name}"
     with ExitStack() as stack:
         ranks.leader_first(folder_name)
-        if ranks.rank == 0 and not (phase.last and not phase.cached.is_dir()):
+        if ranks.leads_output and not (phase.last and not phase.cached.is_dir()):
             phase.cached.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(phase.lock, "training this phase", LONG_SECONDS, reporter.line))
         ranks.leader_done(folder_name)
@@ -104,9 +104,9 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
         f"[{duration(result.seconds)}]"
     )
-    if phase.last and experiment.task.group.rank == 0:
+    if phase.last and experiment.task.group.leads_output:
         _share(phase, result)
-    elif experiment.task.group.rank == 0:
+    elif experiment.task.group.leads_output:
         write_json(phase.folder / PHASE_DONE, _done(phase, result))
         shutil.rmtree(phase.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
     experiment.task.group.barrier(f"the end of phase {phase.config.name}")
