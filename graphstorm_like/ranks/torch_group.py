@@ -274,10 +274,10 @@ def broadcast_file(path: Path, size: int, source: int, sends: bool, takes: bool)
         for start in range(0, size, BUCKET_BYTES):
             piece = torch.empty(min(BUCKET_BYTES, size - start), dtype=torch.uint8)
             if sends and file is not None:
-                file.readinto(memoryview(piece.numpy()))  # type: ignore[attr-defined]
+                piece = torch.frombuffer(bytearray(file.read(len(piece))), dtype=torch.uint8)
             dist.broadcast(piece, source)
             if takes and file is not None:
-                file.write(memoryview(piece.numpy()))
+                file.write(piece.numpy().tobytes())
         if takes and file is not None:
             file.flush()
             os.fsync(file.fileno())
