@@ -30,7 +30,7 @@ class ResultFolder:
     """Writes tables beside `target`, and moves them to `target` when all are written.
 
     Use as a context manager; on an error the old results stay. The ranks of a group write one folder together, each
-    its own shards; where hosts have folders of their own, each keeps its shards, and all have the manifest.
+    its own shards; where hosts have folders of their own, each gets those of the others.
     format: of the files, see `inference.formats`.
     """
 
@@ -68,6 +68,8 @@ class ResultFolder:
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest and swap the folder in."""
+        shards = [shard["file"] for table in self._tables.values() for shard in table["shards"]]
+        self.group.share_files(self._temporary, shards, "writing results")
         written_by_rank = self.group.collect(json.dumps(self._tables), "results")
         tables = _merged([json.loads(tables) for tables in written_by_rank])
         manifest = {**facts, "tables": tables}
