@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -344,27 +343,9 @@ def check_contents(folder: Path, meta: Mapping[str, Any]) -> None:
     check_files(folder, meta.get("files", {}), f"Delete the folder {folder} and run again; it will be rebuilt.")
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Of a folder that hosts without a common file system have saved together: the files that only this host has, and
-    those that only others have, until all are brought together."""
-
-    here: Sequence[str] = ()
-    elsewhere: Sequence[str] = ()
-
-
-def write_hashes(folder: Path, records: Mapping[str, FileRecord], parts: Parts | None = None) -> None:
-    """Write the records of a saved folder's files into it. parts: those that are not on every host."""
-    told = {} if parts is None else {"here": sorted(parts.here), "elsewhere": sorted(parts.elsewhere)}
-    write_json(folder / HASHES_FILE, {"files": dict(records), **({"parts": told} if told else {})})
-
-
-def read_parts(folder: Path) -> Parts | None:
-    """The parts that `write_hashes` was given; None when all files are in the folder."""
-    parts = (read_object(folder / HASHES_FILE) or {}).get("parts")
-    if not isinstance(parts, dict):
-        return None
-    return Parts(list(map(str, parts.get("here", []))), list(map(str, parts.get("elsewhere", []))))
+def write_hashes(folder: Path, records: Mapping[str, FileRecord]) -> None:
+    """Write the records of a saved folder's files into it."""
+    write_json(folder / HASHES_FILE, {"files": dict(records)})
 
 
 def read_hashes(folder: Path) -> dict[str, FileRecord]:
@@ -375,12 +356,9 @@ def read_hashes(folder: Path) -> dict[str, FileRecord]:
 
 def check_saved(folder: Path, remedy: str) -> dict[str, str]:
     """Hashes of a saved folder's files by name, after checking that the files are unchanged; DataError names the one
-    that is not. Those that only another host has are not looked at. Contents are read once even if this process wrote
-    them: see `check_files`."""
+    that is not. Contents are read once even if this process wrote them: see `check_files`."""
     records = {name: [size, None, None, content] for name, (size, _, _, content) in read_hashes(folder).items()}
-    parts = read_parts(folder)
-    away = {name for name in (parts.elsewhere if parts else ()) if not (folder / name).exists()}
-    check_files(folder, {name: records[name] for name in records.keys() - away}, remedy)
+    check_files(folder, records, remedy)
     return {name: str(record[3]) for name, record in records.items()}
 
 

@@ -26,10 +26,11 @@ def relation_folder(edge_type: EdgeType) -> str:
 
 
 class RankFiles:
-    """A file a split, relation and rank of the group. The folder is empty at first."""
+    """A file a split, relation and rank of the group. The folder is empty at first; `share` ends the writing."""
 
     def __init__(self, folder: Path, graph: Graph, group: Group = SINGLE_PROCESS) -> None:
         self.folder, self.graph, self.group = folder, graph, group
+        self._written: list[str] = []
 
     def write(self, split: str, edge_type: EdgeType, edge_ids: IntArray, ranks: npt.NDArray[np.float64]) -> None:
         """Ranks [n] of the targets of some edges [n] of a split: this rank's share."""
@@ -46,3 +47,8 @@ class RankFiles:
         path = folder / f"part-{self.group.rank:05d}.parquet"
         pq.write_table(table, path, compression="zstd", compression_level=1)
         fsync_path(path)
+        self._written.append(path.relative_to(self.folder).as_posix())
+
+    def share(self) -> None:
+        """Bring this rank's files to hosts with folders of their own. All ranks call this."""
+        self.group.share_files(self.folder, self._written, "writing ranks")

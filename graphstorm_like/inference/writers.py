@@ -30,7 +30,8 @@ class ResultFolder:
     """Writes tables beside `target`, and moves them to `target` when all are written.
 
     Use as a context manager; on an error the old results stay. The ranks of a group write one folder together, each
-    its own shards. format: of the files, see `inference.formats`.
+    its own shards; where hosts have folders of their own, each gets those of the others.
+    format: of the files, see `inference.formats`.
     """
 
     def __init__(self, target: Path, group: Group = SINGLE_PROCESS, format: str = "parquet") -> None:  # noqa: A002
@@ -39,14 +40,14 @@ class ResultFolder:
         self._tables: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> ResultFolder:
-        if self.group.writes_files:
+        if self.group.leads_output:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary.mkdir(parents=True)
         self.group.barrier("writing results")
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is not None and self.group.writes_files:
+        if error is not None and self.group.leads_output:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, name: str, tables: Iterable[pa.Table]) -> int:
@@ -67,10 +68,12 @@ class ResultFolder:
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest and swap the folder in."""
+        shards = [shard["file"] for table in self._tables.values() for shard in table["shards"]]
+        self.group.share_files(self._temporary, shards, "writing results")
         written_by_rank = self.group.collect(json.dumps(self._tables), "results")
         tables = _merged([json.loads(tables) for tables in written_by_rank])
         manifest = {**facts, "tables": tables}
-        if self.group.writes_files:
+        if self.group.leads_output:
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
             (self._temporary / MANIFEST_FILE).write_text(text, encoding="utf-8")
             fsync_path(self._temporary / MANIFEST_FILE)

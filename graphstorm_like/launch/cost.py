@@ -51,7 +51,7 @@ def measured() -> Iterator[StageCost]:
 def write_cost(path: Path, cost: StageCost, group: Group) -> None:
     """Write the cost of all ranks: the sum of their CPU time, the largest peak. All ranks call this."""
     texts = group.collect(json.dumps(asdict(cost)), "the cost of a stage")
-    if group.rank == 0:
+    if group.leads_output:
         write_json(path, asdict(_together([StageCost(**json.loads(text)) for text in texts])))
 
 

@@ -43,8 +43,8 @@ def run_one_host(
     """Run the processes of one host of a job until they end.
 
     addresses: private IP addresses of all hosts; mark: tells apart the jobs on one machine, by default a hash of the
-    output folder. The graph must already exist. Where output is a URL hosts share no files: each works in folders of
-    its own, which are kept equal with the store. Raises LaunchError and StoreError, or Stopped.
+    output folder. The graph must already exist. Where output is a URL each host works in folders of its own, and the
+    first one's are kept equal with the store. Raises LaunchError and StoreError, or Stopped.
     """
     apart = pipeline.launch.hosts > 1 and places_of(pipeline).output is not None
     names = [stage for stage in check_stages(stages) if stage != "construct"]
@@ -97,7 +97,6 @@ def _run_one_host(
         quiet=quiet,
         cores=usable_cores(),
         interface=interface_of(addresses[index]),
-        own_files=apart,
     )
 
     def ports(attempt: int) -> Ports:

@@ -47,7 +47,7 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     if not needed:
         return
     runs_here = isinstance(pipeline.launch, LocalLaunchConfig)
-    troubles = [*folder_troubles(pipeline)]
+    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
     if runs_here:
         troubles += machine_troubles(pipeline)
     if runs_here and "train" in stages:
@@ -57,10 +57,17 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     raise_troubles(troubles, origin)
 
 
+def check_machine(pipeline: Pipeline, origin: Origin) -> None:
+    """As `check_run`, on the machine of a job that another machine has launched. Raises ConfigError."""
+    troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline), *device_troubles(pipeline)]
+    raise_troubles(troubles, origin)
+
+
 def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
     """For `gsl validate`: notices about what a run will do, such as downloading a model. Raises ConfigError with
     everything that would stop it. tables: whether to read the headers of the tables."""
-    troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline)]
+    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
+    troubles += machine_troubles(pipeline)
     if isinstance(pipeline.launch, LocalLaunchConfig):
         troubles += device_troubles(pipeline)
     else:

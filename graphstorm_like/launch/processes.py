@@ -46,7 +46,6 @@ class Job:
 
     addresses: one per host; shm: folder with the hosts' shared-memory folders. Facts of the machine: cores, None when
     unknown; gpus, counted only where it simulates several hosts; interface: the one with its host's address.
-    own_files: hosts share no file system.
     """
 
     name: str
@@ -61,7 +60,6 @@ class Job:
     cores: int | None = None
     gpus: int = 0
     interface: str | None = None
-    own_files: bool = False
 
     def host_shm(self, host: int) -> str:
         """The shared-memory folder of a host."""
@@ -186,7 +184,6 @@ def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
         "GSL_SERVERS": ";".join(servers) if launch.hosts > 1 else "",
         "GSL_SECRET_FILE": job.secret_file(host),
         "GSL_ATTEMPT": str(job.attempt),
-        **({"GSL_OWN_FILES": "1"} if job.own_files else {}),
     }
 
 

@@ -139,7 +139,7 @@ class Runner:
         It also restores an earlier training of this configuration. TrainingError when a finished training is damaged:
         training again may take hours, and needs --fresh."""
         up_to_date, damage = False, ""
-        if self.group.writes_files and not self.fresh and stage != "construct":
+        if self.group.leads_output and not self.fresh and stage != "construct":
             bring_back(self.pipeline, self.reporter)
         if self.group.rank == 0 and not self.fresh:
             with self.reporter.step(f"{stage}: checking files"):
@@ -195,7 +195,7 @@ class Runner:
         folder, aside = stage_folder(self.pipeline, "train"), None
         self._experiment, self._vectors = None, {}
         self.group.barrier("the checks before training")
-        if self.group.writes_files:
+        if self.group.leads_output:
             fingerprint = self._fingerprint("train")
             aside = self._set_aside(folder, fingerprint)
             self._begin("train")
@@ -219,7 +219,7 @@ class Runner:
 
         experiment, config = self.trained(), self.pipeline.infer
         folder = stage_folder(self.pipeline, "evaluate")
-        if self.group.writes_files:
+        if self.group.leads_output:
             self._begin("evaluate")
             shutil.rmtree(folder / RANKS_FOLDER, ignore_errors=True)
         self.group.barrier("the start of evaluation")
@@ -227,7 +227,8 @@ class Runner:
         how = Evaluation(config.mode, config.fanouts or self.pipeline.train.fanouts, self.pipeline.seed, keep.write)
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
-        if self.group.writes_files:
+        keep.share()
+        if self.group.leads_output:
             protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
             write_json(folder / METRICS_FILE, {**scores, **protocol})
         for split, metrics in scores.items():
@@ -240,7 +241,7 @@ class Runner:
 
         experiment, weights = self.trained(), model_id(self.pipeline)
         assert weights is not None
-        if self.group.writes_files:
+        if self.group.leads_output:
             self._begin("infer")
         embedder = experiment.embedder(self.reporter, self._vectors)
         export(experiment, stage_folder(self.pipeline, "infer"), weights, embedder, self.reporter)
@@ -271,8 +272,8 @@ class Runner:
         return self._experiment
 
     def _check_same_weights(self) -> None:
-        """Hosts that share no files have each fetched or trained the best model."""
-        if self.group.shares_files:
+        """Hosts with output folders of their own have each fetched or trained the best model."""
+        if not self.group.own_outputs:
             return
         models = self.group.collect(str(model_id(self.pipeline)), "the best weights")
         if len(set(models)) > 1:
@@ -320,7 +321,7 @@ class Runner:
         (folder / DONE_FILE).unlink(missing_ok=True)
 
     def _done(self, stage: str, facts: dict[str, Any]) -> None:
-        if self.group.writes_files:
+        if self.group.leads_output:
             folder = stage_folder(self.pipeline, stage)
             content = {"fingerprint": self._fingerprint(stage), **facts, "files": output_records(folder, stage)}
             write_json(folder / DONE_FILE, content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from graphstorm_like.mirror.manifest import held_elsewhere
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
-_EMBEDDINGS = "embedding-*.safetensors"
 MAIN_FILES = {"train": f"{BEST}/model.safetensors", "evaluate": "metrics.json", "infer": "manifest.json"}
 """The file without which a stage has no results."""
 
@@ -131,15 +129,14 @@ def _output_problem(folder: Path, stage: str, done: Mapping[str, Any]) -> Proble
 
 def output_records(folder: Path, stage: str) -> dict[str, FileRecord]:
     """Records of the files that a stage has written, for done.json. Training saves its own records; the hashes of
-    exported tables come from their manifest, which names those of other hosts too."""
+    exported tables come from their manifest."""
     if stage == "train":
         return {}
     manifest = read_object(folder / MAIN_FILES["infer"]) or {}
     tables = manifest.get("tables", {}).values() if stage == "infer" else ()
     shards = [shard for table in tables for shard in table["shards"]]
     hashes = {shard["file"]: shard["blake2b"] for shard in shards}
-    away: dict[str, FileRecord] = {n: [None, None, None, h] for n, h in hashes.items() if not (folder / n).exists()}
-    return away | record_files(folder, files_below(folder, (DONE_FILE, COST_FILE)), hashes)
+    return record_files(folder, files_below(folder, (DONE_FILE, COST_FILE)), hashes)
 
 
 def folder_fingerprint(folder: Path) -> str | None:
@@ -193,7 +190,6 @@ def model_id(pipeline: Pipeline) -> str | None:
         saved_hashes = check_saved(path.parent, "")
     except DataError:
         return None
-    known = {name for name in saved_hashes if fnmatch(name, _EMBEDDINGS)}  # of other hosts too, which are not here
-    names = sorted(known | {file.name for file in path.parent.glob(_EMBEDDINGS)})
-    hashes = [saved_hashes.get(name) or file_hash(path.parent / name) for name in (path.name, *names)]
+    files = [path, *sorted(path.parent.glob("embedding-*.safetensors"))]
+    hashes = [saved_hashes.get(file.name) or file_hash(file) for file in files]
     return hashes[0] if len(hashes) == 1 else blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

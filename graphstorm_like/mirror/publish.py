@@ -20,12 +20,7 @@ from graphstorm_like.mirror.manifest import (
     read_publication,
     write_publication,
 )
-from graphstorm_like.mirror.snapshot import Other
 from graphstorm_like.mirror.transfer import Store
-
-
-class NotYet(Exception):  # noqa: N818 - nothing went wrong: look again
-    """Another host has not sent all of its files."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +51,13 @@ def publish(
     allowed: Callable[[], None] = lambda: None,
     md5_etags: bool = False,
     similar: Mapping[str, str] | None = None,
-    others: Mapping[str, Other] | None = None,
 ) -> Publication:
     """Make `files` (name -> local path, which must not change meanwhile) the content of a folder in a store.
 
     final: objects get the files' own names, which takes a copy within the store for each that was renamed; not worth it
     for a snapshot that is soon replaced. allowed: raises when this job may not write (any longer), asked before the
-    manifest. similar: objects of the store by blake2b, which are copied there instead of sent. others: files that
-    other hosts send by `send_parts`.
-    Raises StoreError, and NotYet while those are not there.
+    manifest. similar: objects of the store by blake2b, which are copied there instead of sent.
+    Raises StoreError.
     """
     store, folder, final = target.store, target.folder, final and not target.shared
     old = read_publication(store, folder)
@@ -83,17 +76,9 @@ def publish(
         at = f"{OBJECTS}/{content}" if name in taken or target.shared else name
         entries[name] = Entry(size, content, at)
         missing[at] = (path, content)
-    awaited: dict[str, Other] = {}
-    for name, other in (others or {}).items():
-        known = before.get(name)
-        if known is not None and known.blake2b == other.blake2b:
-            entries[name] = known
-            continue
-        entries[name] = Entry(other.bytes, other.blake2b, part_object(other.blake2b))
-        awaited[entries[name].object] = other
     if old is not None and entries == before and not (final and _renamed(entries)):
         return old
-    found = _send(target, missing, md5_etags, similar or {}, awaited)
+    found = _send(target, missing, md5_etags, similar or {})
     allowed()
     published = Publication(entries)
     write_publication(store, folder, published)
@@ -107,25 +92,8 @@ def publish(
     return published
 
 
-def part_object(content: str) -> str:
-    """The object of a file that a host sends for another one to publish."""
-    return f"{OBJECTS}/{content}"
-
-
-def send_parts(target: Target, files: Mapping[str, Path], hashes: Hashes) -> None:
-    """Send files of this host, for the first host to publish. Raises StoreError."""
-    parts = {part_object(content): path for path in files.values() for _, content in [hashes.of(path)]}
-    there = target.store.listing(name_in(target.folder, OBJECTS))
-    missing = {at: path for at, path in parts.items() if name_in(target.folder, at) not in there}
-    target.store.each(lambda at: target.store.upload(missing[at], name_in(target.folder, at)), missing)
-
-
 def _send(
-    target: Target,
-    missing: Mapping[str, tuple[Path, str]],
-    md5_etags: bool,
-    similar: Mapping[str, str],
-    awaited: Mapping[str, Other],
+    target: Target, missing: Mapping[str, tuple[Path, str]], md5_etags: bool, similar: Mapping[str, str]
 ) -> set[str]:
     """Upload, or copy within the store; then one listing tells what arrived. Returns all objects below the folder."""
     store, folder = target.store, target.folder
@@ -140,17 +108,13 @@ def _send(
                 pass
         store.upload(path, name_in(folder, at))
 
-    if not missing and not awaited:
+    if not missing:
         return set()
     store.each(send, missing)
     found = store.listing(folder)
     for at, (path, _) in missing.items():
         name = name_in(folder, at)
         store.check(name, found.get(name), path, md5_etags)
-    for at, other in awaited.items():
-        part = found.get(name_in(folder, at))
-        if part is None or other.bytes not in (None, part.bytes):
-            raise NotYet(store.where(name_in(folder, at)))
     start = len(name_in(folder, "x")) - 1
     return {name[start:] for name in found}
 

@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.files import SET_ASIDE, TEMPORARY
@@ -20,21 +19,11 @@ class Changed(Exception):  # noqa: N818 - nothing went wrong: look again
     """A folder was replaced while the view was taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """A file of another host. bytes: None when that is not known here."""
-
-    bytes: int | None
-    blake2b: str
-
-
 class View:
     """Files that are being gathered: `files` has their names and where they are held."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.files = folder, dict[str, Path]()
-        self.others: dict[str, Other] = {}
-        """Files that belong to the folder, and that another host sends."""
 
     def link(self, source: Path, prefix: str) -> None:
         """All files of a folder whose files are never changed in place, only replaced with it. Raises Changed."""

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.errors import StoreError
-from graphstorm_like.mirror.manifest import Hashes, Publication, Record, name_in, read_record, write_record
-from graphstorm_like.mirror.publish import NotYet, Target, publish, send_parts
+from graphstorm_like.mirror.manifest import Hashes, Record, name_in, read_record, write_record
+from graphstorm_like.mirror.publish import Target, publish
 from graphstorm_like.mirror.snapshot import Changed, View, view_beside
 
-LOOK_SECONDS, RETRY_SECONDS, HOLD_SECONDS = 1.0, 10.0, 5.0
-"""Time between looks; after a failure; for which a view is held until other hosts have sent their files of it."""
+LOOK_SECONDS, RETRY_SECONDS = 1.0, 10.0
+"""Time between looks; after a failure."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Unit:
 
     state: changes when there is something new to publish; None: there is nothing yet. gather: fills a view, or raises
     Changed. final: whether this state is one that stays (see `publish`). alone: holds what must be held meanwhile.
-    parts: the view's files are sent for another host to publish.
     """
 
     local: Path
@@ -37,7 +36,6 @@ class Unit:
     gather: Callable[[View], None]
     final: bool = True
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
-    parts: bool = False
 
 
 class Watcher:
@@ -78,25 +76,11 @@ class Watcher:
         there = {n: (e.bytes, e.blake2b) for n, e in record.publication.files.items() if n not in record.elsewhere}
         return unit.state if local == there else None
 
-    def look(self) -> list[str]:
-        """Publish what has changed. Returns what waits for files of other hosts. Raises StoreError."""
-        waiting = []
+    def look(self) -> None:
+        """Publish what has changed. Raises StoreError."""
         for unit in self.units():
             if unit.state is not None and self._published.get(unit.local) != unit.state:
-                try:
-                    self._publish(unit)
-                except NotYet as part:
-                    waiting.append(str(part))
-        return waiting
-
-    def finish(self, seconds: float) -> None:
-        """Look until all is published. Raises StoreError, also when another host does not send its files in time."""
-        self.stop()
-        until = time.monotonic() + seconds
-        while waiting := self.look():
-            if time.monotonic() > until:
-                raise StoreError(f"{waiting[0]}: must be sent by another host within {seconds:g} s (got nothing)")
-            time.sleep(LOOK_SECONDS)
+                self._publish(unit)
 
     def _publish(self, unit: Unit) -> None:
         with unit.alone(), view_beside(unit.local) as view:
@@ -104,38 +88,23 @@ class Watcher:
                 unit.gather(view)
             except Changed:
                 return  # at the next look
-            if unit.parts:
-                send_parts(unit.target, view.files, self._hashes)
-                self._published[unit.local] = unit.state
-                return
             started = time.monotonic()
             sent = unit.target.store.counts.sent
-            published = self._awaited(unit, view)
+            published = publish(
+                unit.target,
+                view.files,
+                self._hashes,
+                final=unit.final,
+                allowed=self.allowed,
+                md5_etags=self.md5_etags(),
+                similar=self._similar(unit),
+            )
             seen = read_record(unit.local)
-            write_record(unit.local, Record(published, frozenset(view.others)))
+            write_record(unit.local, Record(published))
             self._published[unit.local] = unit.state
             sent = unit.target.store.counts.sent - sent
             if unit.final and (seen is None or seen.publication.id != published.id):
                 self.say(f"{unit.target.url}: published, {sent / 1e6:,.1f} MB in {time.monotonic() - started:.1f} s")
-
-    def _awaited(self, unit: Unit, view: View) -> Publication:
-        """Publish a view; files that other hosts send are waited for a little, while this one is held."""
-        until = time.monotonic() + HOLD_SECONDS
-        while True:
-            try:
-                return publish(
-                    unit.target,
-                    view.files,
-                    self._hashes,
-                    final=unit.final,
-                    allowed=self.allowed,
-                    md5_etags=self.md5_etags(),
-                    similar=self._similar(unit),
-                    others=view.others,
-                )
-            except NotYet:
-                if time.monotonic() > until or self._stop.wait(LOOK_SECONDS / 2):
-                    raise
 
     def _similar(self, unit: Unit) -> Mapping[str, str]:
         """Objects of other folders of the same store, by content: a folder that was renamed need not be sent again."""
@@ -163,7 +132,7 @@ class Watcher:
                 pause, self._warned = RETRY_SECONDS, str(err)
             except FileNotFoundError:  # a folder was replaced while it was looked at
                 pause = LOOK_SECONDS
-            except Exception as err:  # it must not end the thread: `finish` meets it again, and raises it
+            except Exception as err:  # it must not end the thread: the last look meets it again, and raises it
                 if str(err) != self._warned:
                     self.say(f"warning: {type(err).__name__}: {err}. Nothing is published until that has passed")
                 pause, self._warned = RETRY_SECONDS, str(err)

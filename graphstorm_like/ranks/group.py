@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,8 @@ class Group:
     hosts = 1
     local_rank = 0
     local_size = 1
-    shares_files = True
-    """Whether all hosts write into one file system. Otherwise each has folders of its own, with what all ranks have
-    alike and the files of its own ranks."""
+    own_outputs = False
+    """Whether each host has an output folder of its own, which is whole: it gets what the other hosts write, too."""
 
     @property
     def leads_host(self) -> bool:
@@ -34,10 +34,13 @@ class Group:
         return self.local_rank == 0
 
     @property
-    def writes_files(self) -> bool:
-        """Whether this process writes what one rank writes for all: the first, or the leader of each host where hosts
-        share no files."""
-        return self.rank == 0 if self.shares_files else self.leads_host
+    def leads_output(self) -> bool:
+        """Whether this process writes what one process writes for all that see the same output folder: rank 0, and
+        where hosts have output folders of their own the leader of each host."""
+        return self.rank == 0
+
+    def share_files(self, folder: Path, names: Sequence[str], what: str) -> None:
+        """Bring files that this rank has written below `folder` to the same folder of hosts that do not see it."""
 
     def mine(self, rows: IntArray) -> IntArray:
         """This rank's share of some rows: a contiguous block."""

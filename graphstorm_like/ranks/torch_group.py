@@ -7,15 +7,18 @@ and cluster. Every wait has a timeout, whose error names the rank and what it wa
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import queue
 import re
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +27,16 @@ import torch.distributed as dist
 from torch import Tensor
 
 from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
+from graphstorm_like.files import path_inside
 from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 LONG_SECONDS = 7 * 86_400.0
 """Timeout for work that one process of a host does for all: the supervisor ends the job when that process dies."""
+
+SEEN_SECONDS = 3.0
+"""How long a host looks for a file of another one before it takes its output folder for its own."""
 
 _group: Group = SINGLE_PROCESS
 _cluster: Cluster | None = None
@@ -45,10 +52,11 @@ def cluster() -> Cluster | None:
     return _cluster
 
 
-def start(timeout_seconds: float, device: str = "auto") -> Group:
+def start(timeout_seconds: float, device: str = "auto", output: Path | None = None) -> Group:
     """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ..., as torchrun sets them).
 
-    device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs.
+    device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs. output: the folder of
+    results, which all hosts share unless each finds its own there; None: they share it.
     """
     global _group, _cluster
     _cluster = Cluster.from_environment(timeout_seconds)
@@ -57,7 +65,10 @@ def start(timeout_seconds: float, device: str = "auto") -> Group:
         cuda = device != "cpu" and torch.cuda.is_available()
         if cuda:
             check_gpus(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
-        _group = TorchGroup(timeout_seconds, _cluster, cuda)
+        joined = TorchGroup(timeout_seconds, _cluster, cuda)
+        if output is not None:
+            joined.find_output(output)
+        _group = joined
     return _group
 
 
@@ -88,7 +99,6 @@ class TorchGroup(Group):
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         self.timeout_seconds = timeout_seconds
-        self.shares_files = os.environ.get("GSL_OWN_FILES") != "1"
         if where is not None:
             self.host, self.hosts = where.host, where.hosts
         if cuda:
@@ -107,6 +117,43 @@ class TorchGroup(Group):
                 timeout=datetime.timedelta(seconds=timeout_seconds),
             )
         self._waits = 0
+
+    @property
+    def leads_output(self) -> bool:
+        """See Group."""
+        return self.leads_host if self.own_outputs else self.rank == 0
+
+    def find_output(self, folder: Path) -> None:
+        """Find out whether the hosts see the same output folder, or each has its own. Raises LaunchError when only some
+        of them share one."""
+        if self.hosts == 1:
+            return
+        what = "looking at the output folder"
+        mark = folder / self.from_first(f".seen-{secrets.token_hex(8)}", what)
+        if self.rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        self.barrier(what)
+        seen_by = {host for host in self.collect(_seen_by(mark, self.host), what) if host}
+        if self.rank == 0:
+            mark.unlink(missing_ok=True)
+        if len(seen_by) not in (1, self.hosts):
+            raise LaunchError(
+                f"{folder}: must be one folder that all hosts see, or one of each host's own (it is seen by hosts "
+                f"{', '.join(sorted(seen_by))} of {self.hosts}). Mount it on all of them"
+            )
+        self.own_outputs = len(seen_by) == 1
+
+    def share_files(self, folder: Path, names: Sequence[str], what: str) -> None:
+        """See Group."""
+        if not self.own_outputs:
+            return
+        own_sizes = {name: (folder / name).stat().st_size for name in names}
+        for rank, written in enumerate(self.collect(json.dumps(own_sizes), what)):
+            takes = self.leads_host and rank // self.local_size != self.host
+            for name, size in json.loads(written).items():
+                with self._named(what):
+                    broadcast_file(path_inside(folder, name), size, rank, rank == self.rank, takes)
 
     @contextmanager
     def _named(self, what: str, seconds: float | None = None) -> Iterator[None]:
@@ -201,6 +248,37 @@ class TorchGroup(Group):
         with self._named(what):
             dist.all_to_all_single(out, rows.contiguous(), incoming.tolist(), list(sizes))
         return out
+
+
+def _seen_by(mark: Path, host: int) -> str:
+    """The host's number if it sees a file; '' if it does not. A shared file system may need a moment to show it."""
+    deadline = time.monotonic() + SEEN_SECONDS
+    while not mark.exists():
+        if time.monotonic() > deadline:
+            return ""
+        time.sleep(0.1)
+    return str(host)
+
+
+def broadcast_file(path: Path, size: int, source: int, sends: bool, takes: bool) -> None:
+    """Send a file of rank `source` to all; those that take it write it, and sync it. In pieces of 64 MB."""
+    with ExitStack() as stack:
+        file: IO[bytes] | None = None
+        if sends:
+            file = stack.enter_context(open(path, "rb"))
+        elif takes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(path, "wb"))
+        for start in range(0, size, BUCKET_BYTES):
+            piece = torch.empty(min(BUCKET_BYTES, size - start), dtype=torch.uint8)
+            if sends and file is not None:
+                piece = torch.frombuffer(bytearray(file.read(len(piece))), dtype=torch.uint8)
+            dist.broadcast(piece, source)
+            if takes and file is not None:
+                file.write(piece.numpy().tobytes())
+        if takes and file is not None:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _meet(rank: int, size: int, seconds: float) -> Any:

@@ -25,12 +25,10 @@ from torch import Tensor, nn
 from graphstorm_like.errors import DamagedFileError, DataError, TrainingError
 from graphstorm_like.files import (
     TEMPORARY,
-    Parts,
     check_saved,
     files_below,
     fsync_path,
     read_hashes,
-    read_parts,
     record_files,
     recover,
     replace_folder,
@@ -67,8 +65,8 @@ def write_folder(
     target: Path, files: Mapping[str, Any], group: Group = SINGLE_PROCESS, parts: Mapping[str, Any] | None = None
 ) -> None:
     """Write files (name -> dict of tensors for .safetensors, anything torch.save takes for .pt, a function that writes
-    a folder, else JSON) as `target`. The first rank writes `files`, every rank its `parts`. Where hosts share no files
-    the leader of each writes `files`, which all have alike, and its folder lacks the parts of the others.
+    a folder, else JSON) as `target`. The first rank writes `files`, every rank its `parts`; where hosts have
+    output folders of their own, each gets them all.
 
     An existing target is replaced, and is complete at every moment. Each rank hashes what it has written, about one
     second per GB.
@@ -76,37 +74,30 @@ def write_folder(
     temporary = target.parent / f"{TEMPORARY}{target.name}"
     written: list[str] = []
     try:
-        if group.writes_files:
+        if group.leads_output:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
+        if group.rank == 0:
             for name, content in files.items():
                 _write_file(temporary / name, content)
             written = files_below(temporary)
         group.barrier(f"writing {target.name}")
         for name, content in (parts or {}).items():
             _write_file(temporary / name, content)
-        names = list(parts or {})
-        own = {"host": group.host, "parts": names, "files": record_files(temporary, [*written, *names])}
-        of_ranks = [json.loads(text) for text in group.collect(json.dumps(own), f"writing {target.name}")]
-        if group.writes_files:
+        written += parts or {}
+        group.share_files(temporary, written, f"writing {target.name}")
+        records = group.collect(json.dumps(record_files(temporary, written)), f"writing {target.name}")
+        if group.leads_output:
             hashes: dict[str, Any] = {}
-            # The last one counts: what all hosts have holds paths of each.
-            for of_rank in sorted(of_ranks, key=lambda of_rank: of_rank["host"] == group.host):
-                hashes |= of_rank["files"]
-            write_hashes(temporary, hashes, None if group.shares_files else _parts_of(group.host, of_ranks))
+            for of_rank in records:
+                hashes |= json.loads(of_rank)
+            write_hashes(temporary, hashes)
             replace_folder(temporary, target)
         group.barrier(f"writing {target.name}")
     except (OSError, RuntimeError, SafetensorError) as err:
-        if group.writes_files:
+        if group.leads_output:
             shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
-
-
-def _parts_of(host: int, of_ranks: Sequence[Mapping[str, Any]]) -> Parts:
-    """Which files only this host has, and which only others have."""
-    here = [name for of_rank in of_ranks if of_rank["host"] == host for name in of_rank["parts"]]
-    elsewhere = [name for of_rank in of_ranks if of_rank["host"] != host for name in of_rank["parts"]]
-    return Parts(here, elsewhere)
 
 
 def _write_file(path: Path, content: Any) -> None:
@@ -129,7 +120,7 @@ def add_hashes(folder: Path, below: str) -> None:
     records = read_hashes(folder)
     if records:
         names = [f"{below}/{name}" for name in files_below(folder / below)]
-        write_hashes(folder, {**records, **record_files(folder, names)}, read_parts(folder))
+        write_hashes(folder, {**records, **record_files(folder, names)})
 
 
 def check_folder(folder: Path) -> None:
@@ -163,7 +154,7 @@ class Checkpoints:
             "state.json": dataclasses.asdict(state),
         }
         write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, row_files(tables, moments=True))
-        if self.group.writes_files:
+        if self.group.leads_output:
             for old in self.all()[: -self.keep]:
                 shutil.rmtree(old, ignore_errors=True)
 
@@ -171,15 +162,20 @@ class Checkpoints:
         """Resume points, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
+    def _on_all_hosts(self) -> list[Path]:
+        """Resume points that every rank sees, oldest first: of hosts with folders of their own, one may lack some."""
+        names = json.dumps([point.name for point in self.all()])
+        seen = [set(json.loads(of_rank)) for of_rank in self.group.collect(names, "looking for resume points")]
+        return [point for point in self.all() if all(point.name in of_rank for of_rank in seen)]
+
     def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
         """Load the newest resume point into modules and tables; returns its state and optimizer state, or None when
         there is none. All ranks take the newest that each of them can read; `say` gets a line per damaged one."""
-        if self.group.writes_files and self.folder.exists():
+        if self.group.leads_output and self.folder.exists():
             recover(self.folder)
         self.group.barrier("looking for resume points")
         broken: BaseException | None = None
-        names = self.group.from_first(json.dumps([point.name for point in self.all()]), "the list of resume points")
-        points = [self.folder / name for name in json.loads(names)]
+        points = self._on_all_hosts()
         for point in reversed(points):
             loaded = None
             try:

@@ -96,7 +96,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Load the newest resume point, if there is one. DamagedFileError when the best model is not what was saved."""
-        if self.ranks.writes_files and self.folder.exists():
+        if self.ranks.leads_output and self.folder.exists():
             recover(self.folder)
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
@@ -106,8 +106,9 @@ class Trainer:
             self.optimizers.load_state_dict(optimizers)
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)
-        self.tracker = Tracker(self.folder, self.state.updates, self.ranks.rank == 0)
-        self.tracker.also(self.config.track.trackers, self._tracked_run(), self.reporter.line)
+        self.tracker = Tracker(self.folder, self.state.updates, self.ranks.leads_output)
+        if self.ranks.rank == 0:
+            self.tracker.also(self.config.track.trackers, self._tracked_run(), self.reporter.line)
         self.ranks.barrier("the start of training")
 
     def _tracked_run(self) -> TrackedRun:

@@ -255,7 +255,7 @@ ON_TWO_MACHINES = [*LONG_EPOCHS, "launch.on=external", "launch.hosts=2", "launch
 @pytest.mark.dist
 @pytest.mark.aws
 def test_machines_that_share_nothing_but_the_store(s3: Any, tmp_path: Path) -> None:
-    """Each sends the files of its own ranks, and the first one publishes; both vanish, and two others go on."""
+    """Their ranks' files are whole on each of them, and the first one publishes; both vanish, and two others go on."""
     yaml, url = write_shop_pipeline(tmp_path), "s3://bucket/runs/apart"
     code, said = gsl(yaml, [*LONG_EPOCHS, "launch.hosts=2"])
     assert code == 0, said
@@ -267,11 +267,14 @@ def test_machines_that_share_nothing_but_the_store(s3: Any, tmp_path: Path) -> N
     codes, said = hosts.run("second")
     assert codes == [0, 0], said
     assert "resuming at epoch" in said
-    assert not (tmp_path / "second-1/graph/part-0").exists(), "a host fetches its own partition"
+    second = tmp_path / "second-1/host-1"
+    partitions = [path.name for path in (second / "graph").glob("part-*")]
+    assert partitions == ["part-1"], "a host fetches its own partition"
     ranks = {path.name for path in (tmp_path / "run/train/best").iterdir()}
     for name in [*RESULTS[:2], *(f"train/best/{name}" for name in ranks if name.startswith("embedding-"))]:
         assert s3.cat_file(f"bucket/runs/apart/{name}") == (tmp_path / "run" / name).read_bytes(), name
     for path in (tmp_path / "run/infer").rglob("*.parquet"):
         name = path.relative_to(tmp_path / "run").as_posix()
+        assert (second / name).read_bytes() == path.read_bytes(), name
         assert s3.cat_file(f"bucket/runs/apart/{name}") == path.read_bytes(), name
     assert not [name for name in Store(url).listing("") if ".objects" in name]

@@ -12,7 +12,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError, StoreError
 from graphstorm_like.graph.schema import MANIFEST, read_manifest
 from graphstorm_like.launch.mirrored.places import Places, localised, places_of, stays_in_store
-from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, part_units, run_units
+from graphstorm_like.launch.mirrored.units import cache_units, graph_unit, loose_unit, run_units
 from graphstorm_like.launch.state import DONE_FILE, FINGERPRINT_FILE, MAIN_FILES, free_name
 from graphstorm_like.mirror.fetch import entries_come_from, local_copy, published_at
 from graphstorm_like.mirror.lock import locked
@@ -23,8 +23,6 @@ from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit, Watcher
 from graphstorm_like.progress import Reporter
 
-OTHERS_SECONDS = 600.0
-"""How long the first host waits in the end for files that others send."""
 LOCK_WAIT_SECONDS = 600.0
 """How long a graph folder that another job publishes is waited for."""
 
@@ -33,7 +31,7 @@ class Mirror:
     """The stores of a pipeline, and what of them is where on this machine."""
 
     def __init__(self, pipeline: Pipeline, reporter: Reporter, host: int = 0, apart: bool = False) -> None:
-        """host: of several machines; apart: they share no files, and each mirrors its own."""
+        """host: of several machines; apart: each has an output folder of its own, which the first one publishes."""
         self.pipeline, self.local, self.reporter = pipeline, localised(pipeline, host), reporter
         self.places: Places = places_of(pipeline, host)
         self.host, self.apart = host, apart
@@ -120,7 +118,7 @@ class Mirror:
         pull(Target(store, "infer"), self.folder / "infer", {DONE_FILE, MAIN_FILES["infer"]}.__contains__)
 
     def _pull_training(self, store: Store, name: str, wanted: Wanted) -> None:
-        """Hosts that share no files must begin with the same, which is what all of them can see."""
+        """Hosts with folders of their own must begin with the same, which is what all of them can see."""
         target, folder = Target(store, name), self.folder / name
         published = read_publication(store, name)
         if published is None:
@@ -151,35 +149,27 @@ class Mirror:
     # ---------------------------------------------------------------------------------------------------- publishing
 
     def units(self) -> Iterator[Unit]:
-        """Everything that is published while the run goes on."""
+        """Everything that is published while the run goes on. The first host's output folder is as whole as those of
+        the others, which send only what they have made for the cache."""
         if self.host > 0:
-            yield from self._parts()
+            yield from self._cache_units()
             return
         target = self.graph_target()
         if target is not None and not self.local.graph.is_built and not stays_in_store(self.pipeline):
             alone = partial(locked, self.graph, self.reporter.line, LOCK_WAIT_SECONDS) if self.graph else None
             folder = Path(self.local.graph.path or "")
             yield graph_unit(folder, target, alone) if alone is not None else graph_unit(folder, target)
-        cache = Path(self.local.cache)
+        yield from self._cache_units()
+        if self.output is not None:
+            yield from run_units(self.folder, self.output)
+
+    def _cache_units(self) -> Iterator[Unit]:
+        cache, first = Path(self.local.cache), self.host == 0
         if self.cache is not None:
-            yield from cache_units(cache, self.cache, "", shared=True)
+            yield from cache_units(cache, self.cache, "", shared=True, phases=first)
         elif self.output is not None and cache.is_relative_to(self.folder):
             prefix = f"{cache.relative_to(self.folder).as_posix()}/"
-            yield from cache_units(cache, self.output, prefix, shared=False, owned=not self.apart)
-        if self.output is not None:
-            yield from run_units(self.folder, self.output, owned=not self.apart)
-
-    def _parts(self) -> Iterator[Unit]:
-        """What another host than the first sends."""
-        cache = Path(self.local.cache)
-        if self.output is not None:
-            inside = cache if cache.is_relative_to(self.folder) else None
-            yield from part_units(self.folder, inside, self.output)
-            if inside is not None:
-                prefix = f"{inside.relative_to(self.folder).as_posix()}/"
-                yield from cache_units(inside, self.output, prefix, shared=True)
-        if self.cache is not None:
-            yield from cache_units(cache, self.cache, "", shared=True)
+            yield from cache_units(cache, self.output, prefix, shared=not first, phases=first)
 
     def last_units(self) -> Iterator[Unit]:
         """The same, and what is published at the end only."""
@@ -216,7 +206,7 @@ def mirrored(
 
     A pipeline without URLs passes unchanged. On leaving everything is published; StoreError when that cannot be done,
     and what is missing is then in the local folders. Also raises StoreError when another job holds the output. host,
-    apart: as of Mirror; the first host holds the output and publishes, the others send it their files.
+    apart: as of Mirror; the first host holds the output and publishes it.
     """
     if not places_of(pipeline):
         yield pipeline
@@ -244,7 +234,7 @@ def mirrored(
         watcher.stop()
         watcher.units = mirror.last_units
         try:
-            watcher.finish(OTHERS_SECONDS)
+            watcher.look()
             mirror.forget_renamed()
         except StoreError as err:
             raise StoreError(

@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from graphstorm_like.files import HASHES_FILE, file_records, read_hashes, read_object, read_parts
+from graphstorm_like.files import HASHES_FILE, read_hashes, read_object
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.launch.state import BEST, DONE_FILE, FINGERPRINT_FILE
 from graphstorm_like.mirror.publish import Target
-from graphstorm_like.mirror.snapshot import Changed, Other, View, is_hidden
+from graphstorm_like.mirror.snapshot import Changed, View, is_hidden
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit
 from graphstorm_like.training.strategies.plan import PHASE_DONE
@@ -21,19 +21,15 @@ from graphstorm_like.training.strategies.plan import PHASE_DONE
 CHECKPOINTS, STEPS = "checkpoints", "step-*"
 
 
-def run_units(output: Path, store: Store, owned: bool = True) -> Iterator[Unit]:
-    """The stages of a run but construct. owned: no other host sends files for it.
-
-    Trainings that were set aside come first: until they are published under their new names, their objects stay where
-    they were.
-    """
+def run_units(output: Path, store: Store) -> Iterator[Unit]:
+    """The stages of a run but construct. Trainings that were set aside come first: until they are published under their
+    new names, their objects stay where they were."""
     aside = [path for path in output.glob("train.*") if path.suffix[1:].isdigit()]
     for folder in sorted(aside, key=lambda path: -int(path.suffix[1:])):
         yield _training(folder, Target(store, folder.name))
-    unit = _training(output / "train", Target(store, "train"))
-    yield replace(unit, target=Target(store, "train", owned or unit.final))
-    yield _whole(output / "evaluate", Target(store, "evaluate"), DONE_FILE)
-    yield infer_unit(output, store)
+    yield _training(output / "train", Target(store, "train"))
+    for stage in ("evaluate", "infer"):
+        yield _whole(output / stage, Target(store, stage), DONE_FILE)
 
 
 def graph_unit(folder: Path, target: Target, alone: Callable[[], AbstractContextManager[object]] = nullcontext) -> Unit:
@@ -41,9 +37,9 @@ def graph_unit(folder: Path, target: Target, alone: Callable[[], AbstractContext
     return replace(_whole(folder, target, MANIFEST), alone=alone)
 
 
-def cache_units(cache: Path, store: Store, prefix: str, shared: bool, owned: bool = True) -> Iterator[Unit]:
-    """The entries of a cache that are complete; of one that is this run's alone also phases that train. owned: no other
-    host sends files for them."""
+def cache_units(cache: Path, store: Store, prefix: str, shared: bool, phases: bool = True) -> Iterator[Unit]:
+    """The entries of a cache that are complete; of one that is this run's alone also phases that train. phases: whether
+    this host publishes those."""
     for folder in sorted(cache.iterdir()) if cache.is_dir() else ():
         if is_hidden(folder.name) or not folder.is_dir():
             continue
@@ -52,9 +48,8 @@ def cache_units(cache: Path, store: Store, prefix: str, shared: bool, owned: boo
             complete = (read_object(folder / "meta.json") or {}).get("complete", True)
             unit = _whole(folder, target, "meta.json")
             yield unit if complete else replace(unit, state=None)
-        elif (folder / PHASE_DONE).is_file() or not shared:
-            unit = _training(folder, target)
-            yield replace(unit, target=replace(target, owned=owned or unit.final))
+        elif phases and ((folder / PHASE_DONE).is_file() or not shared):
+            yield _training(folder, target)
 
 
 def loose_unit(output: Path, store: Store) -> Unit:
@@ -144,7 +139,6 @@ def _gather_training(folder: Path, view: View) -> None:
     if (folder / BEST).is_dir():
         view.link(folder / BEST, BEST)
         _check_whole(view, BEST)
-    _add_others(view)
     for path in [*folder.glob("*.jsonl"), *(folder / "tensorboard").rglob("*")]:
         if path.is_file():
             view.copy(path, path.relative_to(folder).as_posix())
@@ -152,68 +146,16 @@ def _gather_training(folder: Path, view: View) -> None:
         raise Changed(str(folder))
 
 
-def _add_others(view: View) -> None:
-    """Files of saved folders that only other hosts have."""
-    for name in [name for name in view.files if name.endswith(f"/{HASHES_FILE}")]:
-        saved, prefix = (view.folder / name).parent, name.removesuffix(HASHES_FILE)
-        parts, records = read_parts(saved), read_hashes(saved)
-        for file in parts.elsewhere if parts is not None else ():
-            if f"{prefix}{file}" not in view.files:
-                view.others[f"{prefix}{file}"] = Other(records[file][0], str(records[file][3]))
-
-
 def _check_whole(view: View, name: str) -> None:
     """The folder must have all that its hashes.json names; language models come into it, and are named, at the end."""
     if f"{name}/{HASHES_FILE}" not in view.files:
         return
     try:
-        named, parts = read_hashes(view.folder / name), read_parts(view.folder / name)
+        named = read_hashes(view.folder / name)
     except (OSError, json.JSONDecodeError):
         raise Changed(name) from None
-    away = set() if parts is None else set(parts.elsewhere)
-    if any(f"{name}/{file}" not in view.files for file in named.keys() - away):
+    if any(f"{name}/{file}" not in view.files for file in named):
         raise Changed(name)
-
-
-# ----------------------------------------------------------------------------------- hosts without a common file system
-
-
-def infer_unit(output: Path, store: Store) -> Unit:
-    """The exported tables, with those of other hosts."""
-    folder = output / "infer"
-    return replace(_whole(folder, Target(store, "infer"), DONE_FILE), gather=partial(_gather_infer, folder))
-
-
-def _gather_infer(folder: Path, view: View) -> None:
-    _gather_whole(folder, DONE_FILE, view)
-    for name, record in file_records(folder / DONE_FILE, read_object(view.files[DONE_FILE]) or {}).items():
-        if name not in view.files:
-            view.others[name] = Other(record[0], str(record[3]))
-
-
-def part_units(output: Path, cache: Path | None, store: Store) -> Iterator[Unit]:
-    """What a host sends for the first one to publish: files of its ranks in resume points and models, and tables."""
-    for folder in [output / "train", *(cache.glob("phase-*") if cache is not None else ())]:
-        if not folder.is_dir() or is_hidden(folder.name):
-            continue
-        saved = [*_points(folder), *([folder / BEST] if (folder / BEST / HASHES_FILE).is_file() else [])]
-        state = tuple((path.name, _inode(path)) for path in saved) or None
-        target = Target(store, folder.relative_to(output).as_posix())
-        yield Unit(folder, target, state, partial(_gather_parts, folder, saved), parts=True)
-    folder = output / "infer"
-    yield replace(_whole(folder, Target(store, "infer"), DONE_FILE), gather=partial(_gather_tables, folder), parts=True)
-
-
-def _gather_parts(folder: Path, saved: list[Path], view: View) -> None:
-    for path in saved:
-        parts = read_parts(path)
-        for name in parts.here if parts is not None else ():
-            view.hold(path / name, (path / name).relative_to(folder).as_posix())
-
-
-def _gather_tables(folder: Path, view: View) -> None:
-    for path in folder.rglob("*.parquet"):
-        view.hold(path, path.relative_to(folder).as_posix())
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -52,7 +52,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
             reporter.line(f"phase {number + 1} of {len(planned)}, {phase.config.name}: -> {phase.folder}")
         with _alone(phase, reporter):
             mark_used(phase.cached)
-            if fresh and not phase.last and ranks.writes_files:
+            if fresh and not phase.last and ranks.leads_output:
                 shutil.rmtree(phase.folder, ignore_errors=True)
             result = None if fresh else _known(phase, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
@@ -60,14 +60,14 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
                 result = _run(phase, handover, reporter)
             else:
                 reporter.line(f"phase {phase.config.name}: up to date ({phase.cached})")
-                if phase.last and ranks.writes_files:
+                if phase.last and ranks.leads_output:
                     _take(phase)
                 ranks.barrier(f"phase {phase.config.name}")
         handover = handover.after(phase.config, phase.folder)
-    if ranks.writes_files:
+    if ranks.leads_output:
         _list_phases(folder, planned)
     assert result is not None, "a strategy has phases"
-    if handover.tuned is not None and ranks.writes_files and not (folder / BEST / LM_FOLDER).is_dir():
+    if handover.tuned is not None and ranks.leads_output and not (folder / BEST / LM_FOLDER).is_dir():
         _copy(handover.tuned, folder / BEST / LM_FOLDER)
         add_hashes(folder / BEST, LM_FOLDER)
     ranks.barrier("the end of training")
@@ -81,10 +81,10 @@ def _list_phases(folder: Path, planned: Sequence[PlannedPhase]) -> None:
 
 
 def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
-    """The result of a phase that is done, as the first rank reads it. Damaged results in the cache are removed."""
-    if ranks.writes_files:
+    """The result of a phase that is done, in the folder of every host. Damaged results in the cache are removed."""
+    if ranks.leads_output:
         fetch_entry(phase.cached)
-    result = phase.done() if ranks.rank == 0 else None
+    result = phase.done() if ranks.leads_output else None
     if result is not None:
         try:
             check_folder(phase.cached / BEST)
@@ -92,9 +92,9 @@ def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult
             reporter.line(f"phase {phase.config.name} is trained again: {err}")
             shutil.rmtree(phase.cached, ignore_errors=True)
             result = None
-    written = ranks.from_first(json.dumps(None if result is None else asdict(result)), "phases that are done")
-    facts = json.loads(written)
-    return None if facts is None else TrainResult(**facts)
+    found = json.dumps(None if result is None else asdict(result)) if ranks.leads_output else ""
+    of_folders = [json.loads(text) for text in ranks.collect(found, "phases that are done") if text]
+    return None if None in of_folders else TrainResult(**of_folders[0])
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
     ranks, folder_name = group(), f"the folder of phase {phase.config.name}"
     with ExitStack() as stack:
         ranks.leader_first(folder_name)
-        if ranks.rank == 0 and not (phase.last and not phase.cached.is_dir()):
+        if ranks.leads_output and not (phase.last and not phase.cached.is_dir()):
             phase.cached.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(phase.lock, "training this phase", LONG_SECONDS, reporter.line))
         ranks.leader_done(folder_name)
@@ -120,9 +120,9 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
         f"[{duration(result.seconds)}]"
     )
-    if phase.last and experiment.task.group.writes_files:
+    if phase.last and experiment.task.group.leads_output:
         _share(phase, result)
-    elif experiment.task.group.writes_files:
+    elif experiment.task.group.leads_output:
         write_json(phase.folder / PHASE_DONE, _done(phase, result))
         shutil.rmtree(phase.folder / "checkpoints", ignore_errors=True)  # it is done: nothing resumes it
     experiment.task.group.barrier(f"the end of phase {phase.config.name}")
@@ -143,8 +143,7 @@ def _share(phase: PlannedPhase, result: TrainResult) -> None:
     with suppress(DataError), exclusive(phase.lock, "training this phase"):  # or another run trains it now
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(phase.folder / BEST, temporary / BEST, copy_function=_link)
-        if (phase.folder / METRICS_FILE).exists():
-            shutil.copyfile(phase.folder / METRICS_FILE, temporary / METRICS_FILE)
+        shutil.copyfile(phase.folder / METRICS_FILE, temporary / METRICS_FILE)
         write_json(temporary / PHASE_DONE, _done(phase, result))
         for path in temporary.rglob("*"):
             fsync_path(path)
@@ -161,8 +160,7 @@ def _link(source: str, target: str) -> None:
 def _take(phase: PlannedPhase) -> None:
     """Copy the last phase's results from the cache: it was an earlier phase of another pipeline."""
     _copy(phase.cached / BEST, phase.folder / BEST)
-    if (phase.cached / METRICS_FILE).exists():  # of hosts without a common file system only the first writes it
-        shutil.copyfile(phase.cached / METRICS_FILE, phase.folder / METRICS_FILE)
+    shutil.copyfile(phase.cached / METRICS_FILE, phase.folder / METRICS_FILE)
 
 
 def _copy(source: Path, target: Path) -> None:
