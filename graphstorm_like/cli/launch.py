@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
         pipeline: Yaml,
         overrides: Overrides = None,
         on: str = typer.Option("", help="The launcher; default: launch.on of the YAML."),
-        address: str = typer.Option("", help="Of the Ray cluster."),
+        address: str = typer.Option("", help="Of the Ray cluster, or of its dashboard: http://HOST:8265."),
         show: bool = typer.Option(False, "--print", help="Print what would be submitted or started, and do neither."),
         fresh: Fresh = False,
         quiet: Quiet = False,
