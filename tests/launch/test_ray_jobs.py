@@ -123,9 +123,12 @@ def test_jobs_on_two_nodes(cluster: tuple[str, str], tmp_path: Path) -> None:
     settings["launch"] = {"on": "ray", "address": cluster[1], "hosts": 2, "cpus": 1.0, "timeout_seconds": 60.0}
     file.write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "graphstorm_like.cli.main", "launch", str(file)]
-    done = subprocess.run([*command, "report=false"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "report=false", "train.epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "[t1]" in done.stdout
+    print(done.stdout, done.stderr)
+    assert "epoch 1" in done.stdout
     assert "has succeeded" in done.stdout
     assert (shared / "run" / "infer").is_dir()
     assert not (sent / "run").exists()
@@ -162,11 +165,13 @@ def test_vectors_by_ray_data(cluster: tuple[str, str], tmp_path: Path) -> None:
     files = sorted((tmp_path / "vectors").glob("*.parquet"))
     found = pa.concat_tables(pq.read_table(path) for path in files).combine_chunks()
     assert found.schema.names == ["id", "embedding"]
-    rows = {key: np.array(vector) for key, vector in zip(*(found[c].to_pylist() for c in found.schema.names), strict=True)}
+    rows = {
+        key: np.array(vector) for key, vector in zip(*(found[c].to_pylist() for c in found.schema.names), strict=True)
+    }
     assert set(rows) == set(table["key"].to_pylist())
     assert len(found) == 200
     config = HuggingFaceConfig(name=str(model), max_tokens=16)
     expected = TEXT_ENCODERS.of(config)(config, torch.device("cpu")).vectors(table["title"].combine_chunks())
-    np.testing.assert_allclose(np.stack([rows[f"k{i}"] for i in range(200)]), expected, atol=1e-3)
+    np.testing.assert_allclose([rows[f"k{i}"] for i in range(200)], expected, atol=1e-3)
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "out: must be a new folder" in refused.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 import threading
@@ -156,6 +157,8 @@ class _Jobs:
             from ray.job_submission import JobSubmissionClient
         except ImportError:
             raise MissingExtraError("launch.address: http://...", "ray[default]", "ray") from None
+        logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.ERROR)  # of connections that were closed
+        logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
         self.broken = (OSError, RuntimeError, aiohttp.ClientError)
         where = f"launch.address: must be the URL of a Ray cluster's dashboard that can be reached (got '{address}': "
         advice = "). It is printed by `ray start --head`; through a firewall: ssh -L 8265:localhost:8265 HEAD"
