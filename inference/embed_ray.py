@@ -18,14 +18,15 @@ import pyarrow as pa
 import ray
 import torch
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
-from graphstorm_like.text.encoders import TEXT_ENCODERS
-
 
 class Embedder:
     """An actor: holds the language model, and is called with one batch of rows after the other."""
 
     def __init__(self, settings: dict[str, Any], device: str) -> None:
+        # Not at the top: Ray pickles this class with the globals that it names, and a registry holds a lock.
+        from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+        from graphstorm_like.text.encoders import TEXT_ENCODERS
+
         config = HuggingFaceConfig(**settings)
         self.encoder = TEXT_ENCODERS.of(config)(config, torch.device(device))
 

@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from graphstorm_like.cli.main import app
+from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.launchers.ray_jobs import _Output
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
@@ -122,24 +123,22 @@ def test_jobs_on_two_nodes(cluster: tuple[str, str], tmp_path: Path) -> None:
     settings["graph"]["partitions"] = {"count": 2}
     settings["launch"] = {"on": "ray", "address": cluster[1], "hosts": 2, "cpus": 1.0, "timeout_seconds": 60.0}
     file.write_text(yaml.safe_dump(settings))
-    command = [sys.executable, "-m", "graphstorm_like.cli.main", "launch", str(file)]
-    done = subprocess.run(
-        [*command, "report=false", "train.epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout, done.stderr)
-    assert "epoch 1" in done.stdout
-    assert "has succeeded" in done.stdout
+    done = CliRunner().invoke(app, ["launch", str(file), "report=false", "train.epochs=1"])
+    assert done.exit_code == 0, done.output
+    print(done.output)
+    assert "epoch 1" in done.output
+    assert "has succeeded" in done.output
     assert (shared / "run" / "infer").is_dir()
     assert not (sent / "run").exists()
     logs = shared / "run" / "logs" / "attempt-0"
     assert {path.name for path in logs.glob("trainer-*")} == {"trainer-h0-0.log", "trainer-h1-0.log"}
 
-    again = [*command, "graph.nodes.item.files=lost.parquet", f"output={shared}/other", "launch.timeout_seconds=60.0"]
-    failed = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert failed.returncode == 3, failed.stdout + failed.stderr
-    assert "must run to its end, but ended with status 3. Its last lines:" in failed.stderr
-    assert "lost.parquet" in failed.stderr
+    other = ["graph.nodes.item.files=lost.parquet", f"output={shared}/other"]
+    failed = CliRunner().invoke(app, ["launch", str(file), *other])
+    assert isinstance(failed.exception, LaunchError), failed.output
+    assert failed.exception.exit_code == 3
+    assert "must run to its end, but ended with status 3. Its last lines:" in str(failed.exception)
+    assert "lost.parquet" in str(failed.exception)
 
 
 @pytest.mark.slow
