@@ -181,8 +181,7 @@ def test_vectors_by_ray_data(cluster: tuple[str, str], tmp_path: Path) -> None:
     assert len(found) == 200
     config = HuggingFaceConfig(name=str(model), max_tokens=16, dtype="float32")
     expected = TEXT_ENCODERS.of(config)(config, torch.device("cpu")).vectors(table["title"].combine_chunks())
-    np.testing.assert_allclose(
-        [rows[f"k{i}"] for i in range(200)], expected, rtol=1e-3, atol=1e-4
-    )  # a unit in the last place of float16
+    computed = [rows[f"k{i}"] for i in range(200)]
+    np.testing.assert_allclose(computed, expected, rtol=1e-3, atol=1e-4)  # a unit in the last place of float16
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "out: must be a new folder" in refused.stderr
