@@ -48,15 +48,6 @@ class IdIndex:
         long = self._long.nbytes + self._long_numbers.nbytes
         return int(self._words.nbytes + self._slots.nbytes + long)
 
-    @staticmethod
-    def room(count: int) -> int:
-        """Bytes that so many ids take, at least."""
-        return count * 8 + 4 * _slots_for(count)
-
-    def reserve(self, count: int) -> None:
-        """Make room for so many ids."""
-        self._grow(count, 1)
-
     def ids(self, first: int = 0) -> Iterator[pa.Array]:
         """The ids with this number and those above it, in pieces."""
         for start in range(first, self.count, _ROWS):
@@ -180,7 +171,7 @@ class IdIndex:
             self._words = larger
         if _SPARSE * count <= len(self._slots):
             return
-        slots = _slots_for(count)
+        slots = 1 << (_SPARSE * count - 1).bit_length()
         self._slots = np.full(slots, _EMPTY, np.int32 if slots <= _MAX_INT32_SLOTS else np.int64)
         for start in range(0, self.count, _ROWS):
             pending = np.arange(start, min(start + _ROWS, self.count))
@@ -216,10 +207,6 @@ class IdLookup:
 
 _NONE = np.empty(0, np.int64)
 _ZERO = np.uint64(0)
-
-
-def _slots_for(count: int) -> int:
-    return max(_MIN_SLOTS, 1 << (_SPARSE * count - 1).bit_length())
 
 
 def _at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
