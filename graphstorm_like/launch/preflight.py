@@ -47,7 +47,7 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     if not needed:
         return
     runs_here = isinstance(pipeline.launch, LocalLaunchConfig)
-    troubles = [*folder_troubles(pipeline)]
+    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
     if runs_here:
         troubles += machine_troubles(pipeline)
     if runs_here and "train" in stages:
@@ -60,7 +60,8 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
 def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
     """For `gsl validate`: notices about what a run will do, such as downloading a model. Raises ConfigError with
     everything that would stop it. tables: whether to read the headers of the tables."""
-    troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline)]
+    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
+    troubles += machine_troubles(pipeline)
     if isinstance(pipeline.launch, LocalLaunchConfig):
         troubles += device_troubles(pipeline)
     else:
