@@ -4,6 +4,8 @@
     build_graph(config)  makes the folder `config.path`, unless it is up to date, and returns its manifest
     is_current(config)   whether the folder is up to date
     fingerprint(config)  decides what "up to date" means: the configuration and the state of the input files
+    input_paths(config)  which files and databases it reads, as the configuration has them
+    input_files(config)  the files that these paths mean
     table_problems(config)  errors that the headers of the tables show, without reading rows
 
 `gconstruct.stitching` combines two graph folders: an application's with its neighbourhood in a corpus.
@@ -12,6 +14,6 @@ Importing this package is fast: pyarrow and numpy are imported by the first buil
 """
 
 from gconstruct.api import build
-from gconstruct.construction import build_graph, fingerprint, is_current, table_problems
+from gconstruct.construction import build_graph, fingerprint, input_files, input_paths, is_current, table_problems
 
-__all__ = ["build", "build_graph", "fingerprint", "is_current", "table_problems"]
+__all__ = ["build", "build_graph", "fingerprint", "input_files", "input_paths", "is_current", "table_problems"]

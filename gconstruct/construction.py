@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gconstruct.feature_files import feature_files
+from gconstruct.feature_files import feature_files, feature_paths
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
 from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
@@ -17,6 +17,7 @@ from gconstruct.report.model import REPORT_HTML
 from gconstruct.report.trace import Follow, Trace
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.plugins import plugin_of
+from graphstorm_like.config.rows import Rows
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.errors import DataError, GslError
 from graphstorm_like.files import check_target, new_folder, recover_target
@@ -59,13 +60,13 @@ def build_graph(
     if not config.is_built and config.path is not None and "://" in config.path:
         engine = engine_for(config, say)
         if engine.writes_urls:
-            return build_in_store(config, engine, _mark(config, _input_files(config)), trace, say, force)
+            return build_in_store(config, engine, _mark(config, input_files(config)), trace, say, force)
     path = _target(config)
     if config.is_built:
         existing = whole_manifest(path)
         say(f"{path} is taken as it is")
         return existing
-    files = _input_files(config)
+    files = input_files(config)
     try:
         recover_target(path)
         if not force:
@@ -173,7 +174,7 @@ def fingerprint(config: GraphConfig) -> str:
     """
     if config.is_built:
         return whole_manifest(_target(config)).fingerprint
-    files = _input_files(config)
+    files = input_files(config)
     if config.path is not None and "://" not in config.path:
         files = InputRecord.read(_target(config)).settle(files)
     return _mark(config, files)
@@ -243,7 +244,23 @@ def _splits(config: GraphConfig) -> Iterator[tuple[str, SplitConfig]]:
             yield f"{config.edge_key(i)}.split", edge.split
 
 
-def _input_files(config: GraphConfig) -> list[InputFile]:
+def input_paths(config: GraphConfig) -> Iterator[tuple[str, str]]:
+    """Every path of a file or database as the configuration has it, with its key; nothing is looked for."""
+    tables: list[tuple[str, Rows]] = [(f"graph.nodes.{name}", node) for name, node in sorted(config.nodes.items())]
+    for name, node in sorted(config.nodes.items()):
+        tables += [(f"graph.nodes.{name}.join[{i}]", join) for i, join in enumerate(node.join)]
+    tables += [(config.edge_key(i), edge) for i, edge in enumerate(config.edges)]
+    for key, table in tables:
+        yield from ((f"{key}.files", path) for path in table.files)
+        if table.sql is not None:
+            yield f"{key}.sql.url", table.sql.url
+    yield from feature_paths(config)
+    for key, split in _splits(config):
+        for part, paths in split.files().items():
+            yield from ((f"{key}.{part}", path) for path in paths)
+
+
+def input_files(config: GraphConfig) -> list[InputFile]:
     """Sorted by node type, because the order of types in YAML or JSON does not change the graph. Raises DataError that
     names everything that is missing."""
     problems = Problems()

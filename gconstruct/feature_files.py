@@ -28,6 +28,12 @@ def feature_files(config: GraphConfig, problems: Problems) -> list[InputFile]:
     return list(files.values())
 
 
+def feature_paths(config: GraphConfig) -> Iterator[tuple[str, str]]:
+    """The paths as the configuration has them, with the keys of their features."""
+    for key, feature in _features(config):
+        yield from ((key, path) for path in feature.input_files())
+
+
 def _features(config: GraphConfig) -> Iterator[tuple[str, FeatureConfig]]:
     for node_type, node in sorted(config.nodes.items()):
         for name, feature in node.features.items():

@@ -1,4 +1,4 @@
-"""gsl launch: a whole pipeline on a cluster."""
+"""gsl launch: a whole pipeline on a cluster, or in a cloud."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ def add_to(app: typer.Typer) -> None:
         overrides: Overrides = None,
         on: str = typer.Option("", help="The launcher; default: launch.on of the YAML."),
         address: str = typer.Option("", help="Of the Ray cluster."),
+        job: str = typer.Option("", help="On SageMaker: train, construct, infer, endpoint or pipeline."),
+        wait: bool = typer.Option(False, "--wait", help="On SageMaker: follow the job until it ends."),
+        upload: bool = typer.Option(False, "--upload", help="On SageMaker: copy tables of this machine to S3."),
         show: bool = typer.Option(False, "--print", help="Print what would be submitted or started, and do neither."),
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
-        """Run all stages where --on or launch.on says: here, on a Ray or Slurm cluster, or by your own launcher."""
+        """Run all stages where --on or launch.on says: here, on a Ray or Slurm cluster, on SageMaker, or by your own
+        launcher."""
         from graphstorm_like.config.load import load_with_origin
         from graphstorm_like.launch.launcher import launcher_of, submit
         from graphstorm_like.launch.launchers import Source
@@ -30,8 +34,8 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.launch.state import STAGES
         from graphstorm_like.launch.summary import summary
 
-        changes = [*(overrides or ()), *([f"launch.on={on}"] if on else [])]
-        changes += [f"launch.address={address}"] if address else []
+        told = {"on": on, "address": address, "job": job, "wait": "true" * wait, "upload": "true" * upload}
+        changes = [*(overrides or ()), *(f"launch.{key}={value}" for key, value in told.items() if value)]
         checked, origin = load_with_origin(pipeline, changes)
         source, local = Source(pipeline, changes), localised(checked)
         if show:

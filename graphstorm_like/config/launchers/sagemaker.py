@@ -35,9 +35,7 @@ Instance = Annotated[str, _matches(r"ml\.[a-z0-9\-]+\.[a-z0-9\-]+", "a SageMaker
 S3Url = Annotated[
     str, _matches(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/[^\s/]+)*/?", "a URL s3://bucket/prefix without spaces")
 ]
-Slug = Annotated[
-    str, _matches(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,40}", "at most 41 letters, digits and '-' between them")
-]
+Slug = Annotated[str, _matches(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,40}", "at most 41 letters, digits and '-' between them")]
 Image = Annotated[str, _matches(r"[^\s]{1,255}", "the name of an image in ECR, without spaces")]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -125,9 +123,9 @@ class SageMakerLaunchConfig(LaunchConfig):
     """With job: endpoint: the model; default: that of the run's last finished training job."""
     group: Slug | None = None
     """With job: pipeline: the model package group; default: launch.run."""
-    construct: ConstructMachinesConfig = ConstructMachinesConfig()
+    construct_machines: ConstructMachinesConfig = ConstructMachinesConfig()
     """Machines of job: construct, and of that step of a pipeline."""
-    infer: MachinesConfig = MachinesConfig()
+    infer_machines: MachinesConfig = MachinesConfig()
     """Machines of job: infer, and of the steps evaluate and infer of a pipeline."""
     endpoint: EndpointConfig = EndpointConfig()
     """Machines of job: endpoint."""
@@ -177,18 +175,20 @@ class SageMakerLaunchConfig(LaunchConfig):
             try:
                 groups = re.compile(pattern).groups
             except re.error as err:
-                raise KeyedError("metrics", f"must be regular expressions (got {pattern!r} for {name}: {err})") from None
+                raise KeyedError(
+                    "metrics", f"must be regular expressions (got {pattern!r} for {name}: {err})"
+                ) from None
             if groups != 1:
                 raise KeyedError("metrics", f"must have one group each (got {groups} in {pattern!r} for {name})")
         return self
 
     @model_validator(mode="after")
     def _spark_has_an_image(self) -> SageMakerLaunchConfig:
-        several = self.construct.instances > 1
-        if several and self.construct.image is None:
-            raise KeyedError("construct", "must have an image with several instances: SageMaker's Spark image")
-        if not several and self.construct.image is not None:
-            raise KeyedError("construct", "must have no image with one instance: launch.image is used")
-        if self.infer.instances > 1:
-            raise KeyedError("infer", "must have one instance: a processing job does not talk to others")
+        several = self.construct_machines.instances > 1
+        if several and self.construct_machines.image is None:
+            raise KeyedError("construct_machines", "must have an image with several instances: SageMaker's Spark image")
+        if not several and self.construct_machines.image is not None:
+            raise KeyedError("construct_machines", "must have no image with one instance: launch.image is used")
+        if self.infer_machines.instances > 1:
+            raise KeyedError("infer_machines", "must have one instance: a processing job does not talk to others")
         return self

@@ -31,7 +31,4 @@ def metric_definitions(pipeline: Pipeline) -> list[dict[str, str]]:
 
 def metric_names(pipeline: Pipeline) -> list[str]:
     """The names of the task's metrics, as they stand in the log."""
-    names: list[str] = []
-    for metric in getattr(pipeline.task, "metrics", ()):
-        names += metric.names
-    return list(dict.fromkeys(names))
+    return [metric.name for metric in getattr(pipeline.task, "metrics", ())]

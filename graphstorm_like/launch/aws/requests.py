@@ -89,7 +89,7 @@ def _folder(url: Any) -> Any:
 
 def construct_job(order: Order, name: str | None = None) -> Request:
     """CreateProcessingJob: tables -> graph folder, on one machine, or by Spark on several."""
-    machines = order.config.construct
+    machines = order.config.construct_machines
     inputs: dict[str, Any] = {"pipeline": order.url("pipeline")}
     if order.has_tables:
         inputs["tables"] = order.url("tables")
@@ -110,7 +110,7 @@ def stage_job(order: Order, stages: Sequence[str], result: str, name: str | None
     inputs: dict[str, Any] = {"pipeline": order.url("pipeline"), "checkpoints": order.place("checkpoints")}
     if order.graph is not None:
         inputs["graph"] = order.graph
-    return processing_job(order, order.config.infer, ",".join(stages), inputs, order.place(result), name)
+    return processing_job(order, order.config.infer_machines, ",".join(stages), inputs, order.place(result), name)
 
 
 def processing_job(
