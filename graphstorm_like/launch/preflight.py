@@ -57,6 +57,12 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     raise_troubles(troubles, origin)
 
 
+def check_machine(pipeline: Pipeline, origin: Origin) -> None:
+    """As `check_run`, on the machine of a job that another machine has launched. Raises ConfigError."""
+    troubles = [*folder_troubles(pipeline), *machine_troubles(pipeline), *device_troubles(pipeline)]
+    raise_troubles(troubles, origin)
+
+
 def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
     """For `gsl validate`: notices about what a run will do, such as downloading a model. Raises ConfigError with
     everything that would stop it. tables: whether to read the headers of the tables."""

@@ -117,8 +117,8 @@ class SageMakerLaunchConfig(LaunchConfig):
     environment: dict[Annotated[str, _matches(r"[a-zA-Z_]\w{0,511}", "a name of letters, digits and '_'")], str] = {}
     """Environment variables of the containers; everybody who may describe the job sees them."""
     metrics: dict[Text, Annotated[str, Field(min_length=1, max_length=500)]] = {}
-    """Further numbers that SageMaker takes from the log: a regular expression with one group, by name. Losses and scores
-    are taken already."""
+    """Further numbers that SageMaker takes from the log: a regular expression with one group, by name. Losses and
+    scores are taken already."""
     model: Annotated[str, _matches(r"s3://.+/model\.tar\.gz", "s3://.../model.tar.gz")] | None = None
     """With job: endpoint: the model; default: that of the run's last finished training job."""
     group: Slug | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from graphstorm_like.launch.aws import requests
@@ -42,7 +43,7 @@ def pipeline_definition(order: Order, stages: Sequence[str]) -> dict[str, Any]:
     # It needs no scores, but waits for them: a model that cannot be evaluated is not worth the machine.
     steps.append(_step("Infer", "Processing", requests.stage_job(order, ["infer"], "infer")))
     steps.append(_step("Register", "RegisterModel", _register(order)))
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         after["DependsOn"] = [before["Name"]]
     return {"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps}
 
