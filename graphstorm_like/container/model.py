@@ -1,26 +1,19 @@
-"""What a training job leaves in /opt/ml/model, from which SageMaker makes model.tar.gz."""
+"""What a training job leaves in /opt/ml/model, from which SageMaker makes model.tar.gz: a model folder (`gsl pack`)."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.graph.schema import MANIFEST
-from graphstorm_like.launch.state import BEST, MAIN_FILES, stage_folder
+from graphstorm_like.deploy.pack import pack
+from graphstorm_like.progress import Reporter
 
 
-def fill_model_folder(pipeline: Pipeline, target: Path) -> None:
-    """The best weights with the configuration, the graph's description (fitted state of features, names of labels) and,
-    when there are some, the scores. `target` itself is SageMaker's, and is not replaced."""
-    trained = stage_folder(pipeline, "train")
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(trained / BEST, target / BEST, dirs_exist_ok=True)
-    files = {
-        trained / "pipeline.json": "pipeline.json",
-        stage_folder(pipeline, "construct") / MANIFEST: MANIFEST,
-        stage_folder(pipeline, "evaluate") / MAIN_FILES["evaluate"]: MAIN_FILES["evaluate"],
-    }
-    for source, name in files.items():
-        if source.is_file():
-            shutil.copyfile(source, target / name)
+def fill_model_folder(pipeline: Pipeline, target: Path, reporter: Reporter) -> None:
+    """Pack the finished run into `target`. That is SageMaker's folder, perhaps a mount, which cannot be replaced: the
+    model is packed beside it, and moved in file by file."""
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.parent) as folder:
+        packed = pack(pipeline.output, Path(folder) / "model", reporter=reporter)
+        shutil.copytree(packed, target, dirs_exist_ok=True, copy_function=shutil.move)

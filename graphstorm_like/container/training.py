@@ -51,7 +51,7 @@ def train(root: Path) -> None:
     else:
         _run_with_others(root, pipeline, stages, order, hosts)
     if hosts.index == 0:
-        _hand_over(root, pipeline, stages)
+        _hand_over(root, pipeline, stages, order)
 
 
 def read_order(root: Path) -> Order:
@@ -114,10 +114,10 @@ def _run_with_others(root: Path, pipeline: Pipeline, stages: list[str], order: O
         )
 
 
-def _hand_over(root: Path, pipeline: Pipeline, stages: list[str]) -> None:
+def _hand_over(root: Path, pipeline: Pipeline, stages: list[str], order: Order) -> None:
     """Model and scores. Embeddings and predictions stay in the output folder: they are in S3 already, file by file."""
     if "train" in stages:
-        fill_model_folder(pipeline, root / "model")
+        fill_model_folder(pipeline, root / "model", Reporter(order.quiet))
     if "evaluate" in stages:
         scores = stage_folder(pipeline, "evaluate") / MAIN_FILES["evaluate"]
         (root / "output/data").mkdir(parents=True, exist_ok=True)

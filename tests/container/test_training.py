@@ -121,7 +121,7 @@ def test_a_machine_is_taken_away(tables: Path, local: Path, tmp_path: Path) -> N
     assert "resuming at epoch" in said
     assert (second.run / BEST).read_bytes() == (local / BEST).read_bytes()
     assert second.losses == losses_in(local)
-    assert (second.root / "model/best/model.safetensors").read_bytes() == (local / BEST).read_bytes()
+    assert (second.root / "model/weights/model.safetensors").read_bytes() == (local / BEST).read_bytes()
     assert json.loads((second.root / "output/data/metrics.json").read_text()) == second.scores
     assert (second.run / "infer/manifest.json").exists()
 
@@ -169,7 +169,7 @@ def test_two_machines_with_folders_of_their_own(names: tuple, tables: Path, tmp_
     for name in (BEST, "train/best/hashes.json", "infer/manifest.json", "evaluate/metrics.json"):
         assert (one.run / name).read_bytes() == (other.run / name).read_bytes(), name
     assert files_below(one.run / "train/best") == files_below(other.run / "train/best")
-    assert (one.root / "model/best").is_dir()
+    assert (one.root / "model/model.json").exists()
     assert not (other.root / "model").exists(), "SageMaker packs the folders of all hosts together"
     shards = {p.relative_to(m.run) for m in machines for p in (m.run / "infer").rglob("*.parquet")}
     listed = json.loads((one.run / "infer/manifest.json").read_text())["tables"].values()
