@@ -39,14 +39,16 @@ def run_one_host(
     mark: str | None = None,
     fresh: bool = False,
     quiet: bool = False,
+    own_files: bool = False,
 ) -> None:
     """Run the processes of one host of a job until they end.
 
     addresses: private IP addresses of all hosts; mark: tells apart the jobs on one machine, by default a hash of the
-    output folder. The graph must already exist. Where output is a URL hosts share no files: each works in folders of
-    its own, which are kept equal with the store. Raises LaunchError and StoreError, or Stopped.
+    output folder; own_files: whether hosts share no files. The graph must already exist. Where output is a URL hosts
+    share no files either: each works in folders of its own, which are kept equal with the store. Raises LaunchError
+    and StoreError, or Stopped.
     """
-    apart = pipeline.launch.hosts > 1 and places_of(pipeline).output is not None
+    apart = pipeline.launch.hosts > 1 and (own_files or places_of(pipeline).output is not None)
     names = [stage for stage in check_stages(stages) if stage != "construct"]
     with mirrored(pipeline, names, Reporter(quiet), fresh, index, apart) as local:
         _run_one_host(local, index, addresses, secret_file, names, mark, fresh, quiet, apart)

@@ -17,7 +17,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
 from graphstorm_like.errors import ConfigError, GslError, LaunchError, LostRankError
 from graphstorm_like.launch.process import LOST_RANK
-from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.launch.state import BEST, STAGES, stage_folder
 from graphstorm_like.progress import LOG_ONLY
 
 
@@ -65,6 +65,11 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device)
     Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
+    if not group.shares_files and pipeline.launch.makes_whole:
+        from graphstorm_like.ranks.whole import make_whole
+
+        for folder in (stage_folder(pipeline, "train") / BEST, *(stage_folder(pipeline, s) for s in STAGES[2:])):
+            make_whole(folder, group)
     # A host that ends early would take its servers away from the others. The leaders' work may take hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")

@@ -71,6 +71,9 @@ class Group:
         """Rows [sizes[rank], D] of every rank, concatenated [sum, D]; gradients flow back to every rank."""
         return rows
 
+    def broadcast(self, tensor: Tensor, source: int, what: str) -> None:
+        """Replace a tensor by that of rank `source`, of the same shape."""
+
     def gather(self, rows: Tensor, what: str) -> Tensor:
         """Rows of every rank, concatenated; ranks may have different numbers of rows. No gradients."""
         return rows

@@ -178,6 +178,11 @@ class TorchGroup(Group):
                 for tensor, part in zip(bucket, parts, strict=True):
                     tensor.copy_(part.view_as(tensor))
 
+    def broadcast(self, tensor: Tensor, source: int, what: str) -> None:
+        """See Group."""
+        with self._named(what):
+            dist.broadcast(tensor, source)
+
     def gather_rows(self, rows: Tensor, sizes: Sequence[int], what: str) -> Tensor:
         """See Group."""
         with self._named(what):

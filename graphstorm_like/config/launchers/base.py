@@ -46,6 +46,11 @@ class LaunchConfig(Choice, tag="on", default="local"):
         """Whether the output folder is one that this machine sees."""
         return True
 
+    @property
+    def makes_whole(self) -> bool:
+        """Whether hosts that share no files have all results in the end, and not each its own."""
+        return False
+
     def host_names(self) -> tuple[str, ...]:
         """The hosts' addresses as far as they are known before the job starts, one each, for people to read."""
         return tuple(f"host{number}" for number in range(self.hosts))

@@ -141,6 +141,11 @@ class SageMakerLaunchConfig(LaunchConfig):
         """The output folder is the container's."""
         return False
 
+    @property
+    def makes_whole(self) -> bool:
+        """The first host packs the model, and the machines are gone when the job ends."""
+        return True
+
     def host_names(self) -> tuple[str, ...]:
         """As SageMaker calls them."""
         return tuple(f"algo-{number + 1}" for number in range(self.hosts))
