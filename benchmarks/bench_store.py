@@ -96,7 +96,7 @@ def measure(pipeline: Path, changes: list[str], repeats: int) -> dict[str, dict[
             }
             for case, place in places.items():
                 counting.facts()
-                cost = run(pipeline, [*changes, "cache={output}/cache", *place], endpoint)
+                cost = run(pipeline, [*changes, "cache='{output}/cache'", *place], endpoint)
                 found[case].append({**cost, **counting.facts()})
     medians: dict[str, dict[str, float]] = {}
     for case, facts in found.items():

@@ -74,7 +74,7 @@ class Rows:
     @property
     def row_bytes(self) -> float:
         """Bytes of a row, on average."""
-        return sum(piece.nbytes for piece in self.pieces) / max(len(self), 1)
+        return float(sum(piece.nbytes for piece in self.pieces)) / max(len(self), 1)
 
     @property
     def names(self) -> list[str]:

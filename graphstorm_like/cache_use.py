@@ -55,8 +55,9 @@ def using_cache(cache: Path, output: Path) -> Iterator[None]:
         notes = cache / USERS / blake2b(str(output.absolute()).encode(), digest_size=8).hexdigest()
         with contextlib.suppress(OSError):
             notes.mkdir(parents=True, exist_ok=True)
-            write_json(notes / OUTPUT, {"output": str(output.absolute())})
-        _users.append(_User(cache, notes, set()))
+            if not (notes / OUTPUT).exists():
+                write_json(notes / OUTPUT, {"output": str(output.absolute())})
+        _users.append(_User(cache.absolute(), notes, set()))
         try:
             yield
         finally:
@@ -102,7 +103,7 @@ def mark_used(entry: Path) -> None:
     with contextlib.suppress(OSError):
         os.utime(entry)
     for user in _users:
-        if user.cache == entry.parent and entry.name not in user.noted:
+        if user.cache == entry.parent.absolute() and entry.name not in user.noted:
             user.noted.add(entry.name)
             with contextlib.suppress(OSError):
                 (user.notes / entry.name).touch()

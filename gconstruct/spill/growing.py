@@ -102,7 +102,7 @@ class GrowingBits(GrowingBuffer):
         super().__init__(is_read=True)
         self._rest = np.empty(0, bool)
 
-    def append(self, data: np.ndarray) -> None:  # type: ignore[override]
+    def append(self, data: np.ndarray) -> None:
         """Add booleans at the end."""
         bits = np.concatenate([self._rest, data])
         whole = len(bits) // 8 * 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from graphstorm_like.cache_use import using_cache
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.deploy.applied import Applied, new_edges
 from graphstorm_like.deploy.learnt import Unknown
@@ -55,16 +57,20 @@ def apply_model(model: Model, source: str | Path, target: Path, options: ApplyOp
     if options.top_k is not None:
         changes["top_k"] = options.top_k
     few = options.ids is not None or options.pairs is not None
-    with model.open(
-        source,
-        attach=options.attach,
-        unknown=options.unknown,
-        labels=options.labels,
-        sweep=not few,
-        cache=options.cache,
-        changes=changes,
-        scratch=target.parent,
-    ) as applied:
+    held = nullcontext() if options.cache is None else using_cache(options.cache, target)
+    with (
+        held,
+        model.open(
+            source,
+            attach=options.attach,
+            unknown=options.unknown,
+            labels=options.labels,
+            sweep=not few,
+            cache=options.cache,
+            changes=changes,
+            scratch=target.parent,
+        ) as applied,
+    ):
         asked, applied = _asked(applied, options)
         more: dict[str, Any] = {"applied": {"unknown": options.unknown, "attached": options.attach is not None}}
         if options.evaluate:

@@ -22,6 +22,7 @@ from graphstorm_like.files import (
 )
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.launch.cost import COST_FILE
 from graphstorm_like.launch.fingerprints import stage_fingerprint
 from graphstorm_like.mirror.manifest import held_elsewhere
 
@@ -135,7 +136,7 @@ def output_records(folder: Path, stage: str) -> dict[str, FileRecord]:
     tables = manifest.get("tables", {}).values() if stage == "infer" else ()
     shards = [shard for table in tables for shard in table["shards"]]
     hashes = {shard["file"]: shard["blake2b"] for shard in shards}
-    return record_files(folder, files_below(folder, (DONE_FILE,)), hashes)
+    return record_files(folder, files_below(folder, (DONE_FILE, COST_FILE)), hashes)
 
 
 def folder_fingerprint(folder: Path) -> str | None:

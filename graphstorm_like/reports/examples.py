@@ -41,14 +41,15 @@ def worst_numbers(rows: ScoredRows) -> IntArray:
     assert rows.true is not None
     assert rows.predicted is not None
     error = np.abs(rows.predicted - rows.true)
-    order = np.argsort(-error, kind="stable")[:SHOWN]
-    return order[error[order] > 0]
+    order: IntArray = np.argsort(-error, kind="stable")[:SHOWN]
+    wrong: IntArray = order[error[order] > 0]
+    return wrong
 
 
 def worst_ranks(rows: ScoredRows) -> IntArray:
     """Positions of the links with the worst ranks; none that are first."""
     assert rows.ranks is not None
-    order = np.argsort(-rows.ranks, kind="stable")[:SHOWN]
+    order: IntArray = np.argsort(-rows.ranks, kind="stable")[:SHOWN]
     return order[rows.ranks[order] > 1]
 
 

@@ -58,7 +58,9 @@ def cut_text(text: pa.LargeStringScalar) -> str:
     buffer = text.as_buffer()
     if buffer is None:
         return ""
-    start = buffer.slice(0, min(buffer.size, 4 * TEXT_CHARACTERS + 4)).to_pybytes().decode("utf-8", errors="ignore")
+    start: str = (
+        buffer.slice(0, min(buffer.size, 4 * TEXT_CHARACTERS + 4)).to_pybytes().decode("utf-8", errors="ignore")
+    )
     return start if len(start) <= TEXT_CHARACTERS else start[:TEXT_CHARACTERS].rstrip() + " …"
 
 

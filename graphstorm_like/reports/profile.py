@@ -13,7 +13,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
-from graphstorm_like.graph.store import Graph, RowType
+from graphstorm_like.graph.store import Graph, RowType, type_name
 from graphstorm_like.launch.state import DONE_FILE, STAGES
 from graphstorm_like.reports.buckets import bucket_scores, histogram, power_buckets, rank_histogram
 from graphstorm_like.reports.classes import calibration, class_scores, confusion, count_classes
@@ -232,10 +232,11 @@ class _Profiler:
     def _breakdowns(self, rows: ScoredRows) -> list[Breakdown]:
         measured, found = _row_measures(rows), []
         name, higher = MEASURES[rows.measured]
-        relation = f"{edge_name(rows.row_type)}, " if len(self.relations) > 1 and len(rows.row_type) == 3 else ""
+        several = len(self.relations) > 1 and not isinstance(rows.row_type, str)
+        relation = f"{type_name(rows.row_type)}, " if several else ""
         values: list[tuple[str, str, npt.NDArray[np.int64] | None, int]] = []
         for end in rows.ends:
-            of = f"{relation}{end.name}" if not isinstance(rows.row_type, str) else end.name
+            of = f"{relation}{end.name}"
             values.append(("degree", of, degrees(self.graph, end.node_type)[end.ids], 1))
             values.append(("text length", of, text_bytes(self.graph, end.node_type, end.ids), FIRST_TEXT))
         if rows.measured != "ranks" and not isinstance(rows.row_type, str):
@@ -266,7 +267,8 @@ def _row_measures(rows: ScoredRows) -> npt.NDArray[np.float64]:
     assert rows.true is not None
     assert rows.predicted is not None
     if rows.measured == "numbers":
-        return np.abs(rows.predicted - rows.true)
+        errors: npt.NDArray[np.float64] = np.abs(rows.predicted - rows.true)
+        return errors
     right: npt.NDArray[np.float64] = (rows.true == rows.predicted).astype(np.float64)
     return right
 

@@ -53,9 +53,12 @@ class Scorer:
 
     def measure(self, rows: Rows) -> dict[str, float]:
         """Metrics by name; nothing where outputs were too many to read."""
-        if any(part.outputs is None for part in rows):
-            return {}
-        return self._mean([self.metrics.measure(part.outputs, part.labels) for part in rows])
+        measured = []
+        for part in rows:
+            if part.outputs is None:
+                return {}
+            measured.append(self.metrics.measure(part.outputs, part.labels))
+        return self._mean(measured)
 
     def _mean(self, of_parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         return {name: float(np.mean([scores[name] for scores in of_parts])) for name in self.metrics.by_name}

@@ -125,14 +125,15 @@ class Answers:
         return {"node_type": node_type, "neighbors": listed}
 
     def links(self, question: Question, new: NewRows | None) -> dict[str, Any]:
-        """Of each source: the k targets with the highest scores, without those that the graph links it to."""
+        """Of each source: the k known targets with the highest scores, without those that the graph or the question
+        links it to. Targets are ranked by their vectors in the graph alone."""
         task = self.engine.task
         if not isinstance(task, LinkPrediction):
             raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
         source, _, target = task.edge_type
         names, positions = self._nodes(question, new, source)
         queries = task.queries(self._vectors(source, positions, new))
-        spare = self._known_targets(task, positions)
+        spare = self._known_targets(task, positions, new)
         fetched = min(question.k + max(map(len, spare), default=0), self._count(target))
         scores, rows = self._ranked(task, queries, fetched)
         listed = []
@@ -202,7 +203,7 @@ class Answers:
         assert isinstance(task, LinkPrediction)
         if not task.head.is_inner_product:
             return None
-        keys = task.keys(np.asarray(self._known_vectors(task.edge_type[2])))
+        keys = task.keys(np.array(self._known_vectors(task.edge_type[2])))
         index = INDEXES.of(self._search)(self._search, keys.cpu().numpy())
         index.build()
         return index
@@ -210,17 +211,19 @@ class Answers:
     def _ranked(self, task: LinkPrediction, queries: torch.Tensor, k: int) -> tuple[Any, Any]:
         if self._targets is not None:
             return self._targets.search(queries.cpu().numpy(), k)
-        keys = task.keys(np.asarray(self._known_vectors(task.edge_type[2])))
+        keys = task.keys(np.array(self._known_vectors(task.edge_type[2])))
         best = task.ranker.scores(queries, keys).topk(k, dim=1)
         return best.values.cpu().numpy(), best.indices.cpu().numpy()
 
-    def _known_targets(self, task: LinkPrediction, positions: IntArray) -> list[IntArray]:
-        """What each source must not get: its targets in the graph, and itself where it cannot be one."""
+    def _known_targets(self, task: LinkPrediction, positions: IntArray, new: NewRows | None) -> list[IntArray]:
+        """What each source must not get: its targets, and itself where it cannot be one."""
         excluded = []
+        nothing = np.empty(0, dtype=np.int64)
+        sources, targets = (nothing, nothing) if new is None else new.overlay.new_edges(task.edge_type)
         for position in positions:
-            known = np.empty(0, dtype=np.int64)
+            known = targets[sources == position]
             if position < self._count(task.edge_type[0]):
-                known = task.known.pairs(np.array([position]))[1]
+                known = np.concatenate([known, task.known.pairs(np.array([position]))[1]])
             if task.ranker.excludes_source:
                 known = np.append(known, position)
             excluded.append(known)

@@ -24,6 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.errors import MissingExtraError
+from graphstorm_like.text.loading import quiet_transformers
+
 IMPORTED = (
     "torch._dynamo",  # by every optimizer
     "torch.distributed",
@@ -87,8 +90,7 @@ def serve() -> None:
     """Fork programs as they are asked for, until the other side is gone."""
     for name in IMPORTED:
         importlib.import_module(name)
-    with contextlib.suppress(ImportError):
-        transformers = importlib.import_module("transformers")
+    with contextlib.suppress(MissingExtraError), quiet_transformers() as transformers:
         for name in LAZY:
             getattr(transformers, name)
     for line in sys.stdin:

@@ -15,12 +15,8 @@ from graphstorm_like.deploy.model import Model
 from graphstorm_like.errors import GslError
 from graphstorm_like.serve.answers import Answers, Question
 from graphstorm_like.serve.engine import Engine
+from graphstorm_like.tasks import LinkPrediction
 from tests.deploy.conftest import BUYS, SIMILAR, Packed
-
-NEW = [
-    {"sku": "n1", "title": "red lamp", "description": "bright", "price": 3.5, "colour": "red"},
-    {"sku": "n2", "title": None, "description": "a chair", "price": None, "colour": "mauve"},
-]
 
 
 def rows_like(packed: Packed, table: pa.Table, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -159,19 +155,17 @@ def test_links_of_new_sources(make_packed: Any, tmp_path: Path, request_of: Call
     answers = answers_of(packed, tmp_path / "known")
     request = request_of()
     mine = only(answers, kind="links", k=4, **request)["links"]
-    applied = Model.load(packed.folder).links(
-        applied_tables(request), [row["source"] for row in mine], k=6, attach=packed.graph, unknown="mean"
-    )
-    by_source: dict[str, list[str]] = {}
-    for row in applied.to_pylist():
-        if not str(row["target"]).startswith("n"):  # new nodes are no candidates of the server
-            by_source.setdefault(str(row["source"]), []).append(row["target"])
-    linked = {"n0": 0, "n1": 1, "n2": 0}  # known targets that the request's own edges give a source
-    for answer in mine:
-        targets = [found["id"] for found in answer["targets"]]
-        assert len(targets) == 4
-        if not linked[answer["source"]]:
-            assert targets[:3] == by_source[answer["source"]][:3]
+    task = answers.engine.task
+    assert isinstance(task, LinkPrediction)
+    sources = [row["embedding"] for row in only(answers, kind="embed", node_type="item", **request)["embeddings"]]
+    known = answers.engine.applied.embedder().layer_wise(["item"])["item"]
+    scores = (task.queries(np.array(sources, np.float32)) @ task.keys(known).T).cpu().numpy()
+    names = answers.engine.graph.ids("item").to_pylist()
+    linked = {"n1": {names[7]}}  # by the request's own edges
+    for line, answer in zip(scores, mine, strict=True):
+        ranked = [names[i] for i in np.argsort(-line, kind="stable")]
+        expected = [name for name in ranked if name not in linked.get(answer["source"], set())][:4]
+        assert [found["id"] for found in answer["targets"]] == expected
     known = answers.engine.graph.ids_of("item", np.array([1, 2])).to_pylist()
     scored = only(answers, kind="predict", pairs=[(known[0], known[1])])["predictions"][0]["score"]
     direct = Model.load(packed.folder).score_pairs(packed.graph, [tuple(known)], unknown="mean")

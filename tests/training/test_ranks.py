@@ -79,6 +79,15 @@ def exported(pipeline: Pipeline, name: str) -> dict[Any, Any]:
     return dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist()))
 
 
+def ranks_of_links(pipeline: Pipeline) -> dict[tuple[str, Any, Any], float]:
+    """By split and ends: what every rank has written of its share."""
+    found = {}
+    for folder in sorted(Path(pipeline.output).glob("evaluate/ranks/*/*")):
+        for row in pq.read_table(folder).to_pylist():
+            found[f"{folder.parent.name}/{folder.name}", row["source"], row["target"]] = row["rank"]
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "layouts"),
@@ -96,6 +105,7 @@ def test_the_same_steps_scores_and_exports(made: Make, task: str, layouts: list[
         np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
         for split, metrics in scores(one).items():
             assert scores(many)[split] == pytest.approx(metrics, abs=1e-6)
+        assert ranks_of_links(many) == pytest.approx(ranks_of_links(one))
         wanted, found = exported(one, "embeddings/item"), exported(many, "embeddings/item")
         assert wanted.keys() == found.keys()
         for key in wanted:
