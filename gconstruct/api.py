@@ -37,16 +37,23 @@ def build(
     further keys of the section, e.g. partitions. Raises ConfigError and DataError as `build_graph` does; messages name
     a table as table://nodes.TYPE or table://edges[I].
     """
-    tables: dict[str, pa.Table] = {}
-    data = {
-        "path": str(Path(path).absolute()),
-        "base": str(Path.cwd()),
-        "nodes": {name: _entry(f"nodes.{name}", entry, tables) for name, entry in nodes.items()},
-        "edges": [_entry(f"edges[{i}]", entry, tables) for i, entry in enumerate(edges)],
-        **graph,
-    }
+    named, tables = name_tables(nodes, edges)
+    data = {"path": str(Path(path).absolute()), "base": str(Path.cwd()), **named, **graph}
     with hold(tables):
         return build_graph(build_graph_config(data), progress=progress, force=force)
+
+
+def name_tables(
+    nodes: Mapping[str, Entry | None], edges: Sequence[Entry] = ()
+) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+    """({'nodes': ..., 'edges': ...} as in a YAML, the tables whose names stand there instead of `table`). The names
+    mean something while `held.hold` holds the tables. Raises ConfigError."""
+    tables: dict[str, pa.Table] = {}
+    named = {
+        "nodes": {name: _entry(f"nodes.{name}", entry, tables) for name, entry in nodes.items()},
+        "edges": [_entry(f"edges[{i}]", entry, tables) for i, entry in enumerate(edges)],
+    }
+    return named, tables
 
 
 def _entry(name: str, entry: Entry | None, tables: dict[str, pa.Table]) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
         pipeline: Yaml,
         overrides: Overrides = None,
         on: str = typer.Option("", help="The launcher; default: launch.on of the YAML."),
-        address: str = typer.Option("", help="Of the Ray cluster."),
+        address: str = typer.Option("", help="Of the Ray cluster, or of its dashboard: http://HOST:8265."),
         job: str = typer.Option("", help="On SageMaker: train, construct, infer, endpoint or pipeline."),
         wait: bool = typer.Option(False, "--wait", help="On SageMaker: follow the job until it ends."),
         upload: bool = typer.Option(False, "--upload", help="On SageMaker: copy tables of this machine to S3."),

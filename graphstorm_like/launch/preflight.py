@@ -42,6 +42,8 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     starts by reading them. When other machines do the work, they check their own packages and devices."""
     from graphstorm_like.launch.state import is_done
 
+    if pipeline.launch.elsewhere:
+        return
     needed = [stage for stage in ("construct", "train") if stage in stages]
     needed = [stage for stage in needed if fresh or not is_done(pipeline, stage)]
     if not needed:

@@ -9,6 +9,7 @@ GET  /                                   a page to try it; /docs: OpenAPI
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -218,10 +219,17 @@ def run(settings: Settings, limits: Limits, host: str, port: int, say: Callable[
     )
 
     async def serve() -> None:
-        await pool.start()
+        loop, loading = asyncio.get_running_loop(), asyncio.ensure_future(pool.start())
+        loop.add_signal_handler(signal.SIGTERM, loading.cancel)
         try:
+            await loading
+            loop.remove_signal_handler(signal.SIGTERM)
+            # uvicorn ends at SIGTERM, and then sends it again to whom it found in charge.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             say("ready")
             await uvicorn.Server(config).serve()
+        except asyncio.CancelledError:
+            say("stopped while loading")
         finally:
             await pool.stop()
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -149,8 +150,9 @@ class Pool:
                     await self._serve(process)
             finally:
                 self._ready.discard(number)
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)  # process.kill() may take the exit status from asyncio
                 await process.wait()
             if self.failed is not None:
                 self._first_ready.set()

@@ -16,8 +16,8 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
     "apply", "cache", "compare", "construct", "convert", "doctor", "evaluate", "export", "host", "import", "index",
-    "infer", "init", "launch", "pack", "partition", "report", "run", "schema", "search", "show", "stitch", "sweep",
-    "train", "validate", "worker",
+    "infer", "init", "launch", "pack", "partition", "report", "run", "schema", "search", "serve", "show", "stitch",
+    "sweep", "train", "validate", "worker",
 ]  # fmt: skip
 
 

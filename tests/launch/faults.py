@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 GSL = [sys.executable, "-m", "graphstorm_like.cli.main"]
@@ -100,6 +100,19 @@ def running(command: Sequence[str], environment: Mapping[str, str] | None = None
         yield job
     finally:
         job.stop()
+
+
+def gsl(yaml: Path, changes: Sequence[str], watch: Callable[[str, int], None] = lambda *_: None) -> tuple[int, str]:
+    """Exit status and lines of `gsl run`; `watch` is called with every line and the launcher's process id."""
+    said = []
+    with subprocess.Popen(
+        [*GSL, "run", str(yaml), *changes], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        for line in launcher.stdout:
+            said.append(line)
+            watch(line, launcher.pid)
+    return launcher.returncode, "".join(said)
 
 
 def children(pid: int) -> list[int]:

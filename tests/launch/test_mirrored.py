@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 
 from ..mirror.stores import Flaky
-from .faults import GSL
+from .faults import GSL, gsl
 
 RESULTS = ("train/best/model.safetensors", "evaluate/metrics.json", "infer/predictions/part-00000.parquet")
 
@@ -186,20 +186,8 @@ def test_a_store_that_is_away(
     assert stored(url, RESULTS[0]) == (tmp_path / "work" / RESULTS[0]).read_bytes()
 
 
-def gsl(yaml: Path, changes: Sequence[str], watch: Callable[[str, int], None] = lambda *_: None) -> tuple[int, str]:
-    """Exit status and lines of `gsl run`; `watch` is called with every line and the launcher's process id."""
-    said = []
-    with subprocess.Popen(
-        [*GSL, "run", str(yaml), *changes], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as launcher:
-        assert launcher.stdout is not None
-        for line in launcher.stdout:
-            said.append(line)
-            watch(line, launcher.pid)
-    return launcher.returncode, "".join(said)
-
-
-SIX_EPOCHS = ["train.epochs=6", "train.batch_size=4", "train.early_stop=null", "train.checkpoint.every_steps=1"]
+COMMON = ["train.early_stop=null", "train.checkpoint.every_steps=1", "launch.timeout_seconds=60.0"]
+SIX_EPOCHS = [*COMMON, "train.epochs=6", "train.batch_size=4"]
 
 
 @pytest.mark.slow

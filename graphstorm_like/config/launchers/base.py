@@ -37,6 +37,11 @@ class LaunchConfig(Choice, tag="on", default="local"):
         return False
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the whole run goes on elsewhere, so that nothing about this machine's folders matters."""
+        return False
+
+    @property
     def simulates_hosts(self) -> bool:
         """Whether all hosts are simulated on this machine."""
         return False

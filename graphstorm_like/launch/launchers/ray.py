@@ -19,7 +19,8 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
-from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher
+from graphstorm_like.launch.launchers import ray_jobs
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
 from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.processes import Job, Ports, plan_processes
@@ -38,9 +39,18 @@ class RayLauncher(Launcher):
 
     extras = (Extra("ray", "ray", "jobs on a Ray cluster"),)
 
+    def __init__(self, config: RayLaunchConfig) -> None:
+        super().__init__(config)
+        self.waits = not config.elsewhere
+
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
         """Run stages on the cluster of launch.address. Raises LaunchError, Stopped, MissingExtraError."""
         config: RayLaunchConfig = self.config
+        if config.elsewhere:
+            raise LaunchError(
+                f"launch.address: must be that of a cluster to which this machine belongs (got '{config.address}'). To "
+                f"submit a job there: gsl launch PIPELINE --on ray --address {config.address}"
+            )
         ray = _ray()
         with writing(Path(pipeline.output)), hold_output(pipeline):
             remaining = prepare(pipeline, stages, fresh, Reporter(quiet))
@@ -69,6 +79,18 @@ class RayLauncher(Launcher):
                     driver.leave()
                     if connects:
                         ray.shutdown()
+
+    def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str | None:
+        """See Launcher. By the Ray Jobs API where launch.address is a dashboard's URL."""
+        if not self.config.elsewhere:
+            return super().submit(pipeline, source, fresh, quiet)
+        return ray_jobs.submit(ray_jobs.request_of(source, fresh, quiet), self.config)
+
+    def request(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str:
+        """See Launcher. The request to the Ray Jobs API as JSON, where launch.address is a dashboard's URL."""
+        if not self.config.elsewhere:
+            return super().request(pipeline, source, fresh, quiet)
+        return ray_jobs.request_of(source, fresh, quiet).shown()
 
 
 class HostSupervisor:
