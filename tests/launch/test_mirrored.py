@@ -89,7 +89,7 @@ def test_texts_and_readers(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert [f"{stage}: up to date" in said for stage in ("construct", "train", "evaluate", "infer")] == [True] * 3 + [
         False
     ]
-    fetched = [path for path in (tmp_path / "two/cache").iterdir() if path.is_dir() and path.name != ".store"]
+    fetched = [path for path in (tmp_path / "two/cache").iterdir() if not path.name.startswith(".") and path.is_dir()]
     assert sorted(path.name.partition("-")[0] for path in fetched) == ["tokens", "vectors"]
     assert f"{url}/cache" not in said, "they came from the store, and are not sent back"
     assert next(show_graph(graph_folder(f"{url}/graph"))).endswith("1 partition(s), 0.1 MB")
