@@ -37,9 +37,10 @@ def add_to(app: typer.Typer) -> None:
         told = {"on": on, "address": address, "job": job, "wait": "true" * wait, "upload": "true" * upload}
         changes = [*(overrides or ()), *(f"launch.{key}={value}" for key, value in told.items() if value)]
         checked, origin = load_with_origin(pipeline, changes)
-        source, local = Source(pipeline, changes), localised(checked)
+        source, local, launcher = Source(pipeline, changes), localised(checked), launcher_of(checked)
         if show:
-            typer.echo(launcher_of(checked).request(local, source, fresh, quiet), nl=False)
+            given = checked if launcher.takes_urls else local
+            typer.echo(launcher.request(given, source, fresh, quiet), nl=False)
             return
         check_run(local, STAGES, fresh, origin)
         with stopped_by_hand():

@@ -9,6 +9,7 @@ from pathlib import Path
 from graphstorm_like.config.load import load_with_origin
 from graphstorm_like.container.training import setting
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.launch.mirrored.session import mirrored
 from graphstorm_like.launch.preflight import check_machine
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.state import check_stages, stage_folder
@@ -30,7 +31,8 @@ def process(root: Path, stages: Sequence[str], overrides: Sequence[str], fresh: 
     alone = ["launch.hosts=1", "launch.trainers=1", "launch.encrypt_traffic=false"]
     pipeline, origin = load_with_origin(yaml, [*overrides, *folders, *alone])
     check_machine(pipeline, origin)
-    run_pipeline(pipeline, names, fresh=fresh, reporter=Reporter(quiet))
+    with mirrored(pipeline, names, Reporter(quiet), fresh) as local:  # graph.like may be a URL
+        run_pipeline(local, names, fresh=fresh, reporter=Reporter(quiet))
     for stage in names:
         if stage != "construct":
             shutil.copytree(stage_folder(pipeline, stage), target / stage, dirs_exist_ok=True)

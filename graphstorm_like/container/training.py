@@ -19,6 +19,7 @@ from graphstorm_like.container.hosts import addresses_of, closed_copy
 from graphstorm_like.container.model import fill_model_folder
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.aws.order import OWN
+from graphstorm_like.launch.mirrored.session import mirrored
 from graphstorm_like.launch.one_host import run_one_host
 from graphstorm_like.launch.preflight import check_machine
 from graphstorm_like.launch.stages import run_pipeline
@@ -46,12 +47,13 @@ def train(root: Path) -> None:
     stages = [stage for stage in order.stages if stage != "construct" or pipeline.graph.nodes]
     if channel(root, "graph") is not None:
         stages = [stage for stage in stages if stage != "construct"]
-    if len(hosts.names) * pipeline.launch.trainers == 1:
-        run_pipeline(pipeline, stages, fresh=order.fresh, reporter=Reporter(order.quiet))
-    else:
-        _run_with_others(root, pipeline, stages, order, hosts)
-    if hosts.index == 0:
-        _hand_over(root, pipeline, stages, order)
+    with mirrored(pipeline, stages, Reporter(order.quiet), order.fresh) as local:  # graph.like may be a URL
+        if len(hosts.names) * local.launch.trainers == 1:
+            run_pipeline(local, stages, fresh=order.fresh, reporter=Reporter(order.quiet))
+        else:
+            _run_with_others(root, local, stages, order, hosts)
+        if hosts.index == 0:
+            _hand_over(root, local, stages, order)
 
 
 def read_order(root: Path) -> Order:

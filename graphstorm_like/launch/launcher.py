@@ -41,7 +41,7 @@ def submit(pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool 
     if places_of(pipeline) and launcher.waits:
         launch(pipeline, STAGES, fresh, quiet)
         return None
-    return launcher.submit(localised(pipeline), source, fresh, quiet)
+    return launcher.submit(pipeline if launcher.takes_urls else localised(pipeline), source, fresh, quiet)
 
 
 def launcher_of(pipeline: Pipeline) -> Launcher:

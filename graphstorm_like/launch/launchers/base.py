@@ -42,6 +42,8 @@ class Launcher(ABC):
 
     extras: tuple[Extra, ...] = ()
     """The optional dependencies that it needs, for `gsl doctor`."""
+    takes_urls = False
+    """Whether URLs of output, cache and graph are left to the launcher, which sends them on."""
     waits = True
     """Whether `submit` returns when all stages are done, and not when they are queued."""
 

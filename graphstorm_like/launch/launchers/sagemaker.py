@@ -20,6 +20,8 @@ from graphstorm_like.launch.state import STAGES
 class SageMakerLauncher(Launcher):
     """See module."""
 
+    takes_urls = True
+    waits = False
     extras = (Extra("aws", "boto3", "jobs on Amazon SageMaker"),)
 
     def run(self, pipeline: Pipeline, stages: Sequence[str] = STAGES, fresh: bool = False, quiet: bool = False) -> None:
