@@ -4,8 +4,7 @@
     build_graph(config)  makes the folder `config.path`, unless it is up to date, and returns its manifest
     is_current(config)   whether the folder is up to date
     fingerprint(config)  decides what "up to date" means: the configuration and the state of the input files
-    input_paths(config)  which files and databases it reads, as the configuration has them
-    input_files(config)  the files that these paths mean
+    input_paths(config), input_files(config)  what it reads, as the configuration has it, and the files that means
     table_problems(config)  errors that the headers of the tables show, without reading rows
 
 `gconstruct.stitching` combines two graph folders: an application's with its neighbourhood in a corpus.

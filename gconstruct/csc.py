@@ -110,7 +110,7 @@ def sort_keys(keys: np.ndarray, bits: int) -> np.ndarray:
 
 
 def sort_only_keys(keys: np.ndarray, bits: int) -> None:
-    """Sort uint64 keys (m) of so many bits in place: 0.4 s for 10 million of 42 bits, where np.sort takes 0.65.
+    """Sort uint64 keys (m) of so many bits in place: 0.31 s for 10 million of 42 bits, where np.sort takes 0.69.
 
     Many keys are dealt out to ranges of their upper bits, some at a time in the CPU's cache; 32-bit numbers are left.
     """

@@ -18,14 +18,15 @@ import pyarrow as pa
 import ray
 import torch
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
-from graphstorm_like.text.encoders import TEXT_ENCODERS
-
 
 class Embedder:
     """An actor: holds the language model, and is called with one batch of rows after the other."""
 
     def __init__(self, settings: dict[str, Any], device: str) -> None:
+        # Not at the top: Ray pickles this class with the globals that it names, and a registry holds a lock.
+        from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+        from graphstorm_like.text.encoders import TEXT_ENCODERS
+
         config = HuggingFaceConfig(**settings)
         self.encoder = TEXT_ENCODERS.of(config)(config, torch.device(device))
 
@@ -48,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--text", required=True, help="column of texts")
     parser.add_argument("--model", required=True, help="as model.text_encoder.name of a pipeline")
     parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--workers", type=int, default=2, help="actors, each with the model")
     parser.add_argument("--cpus", type=float, default=1.0, help="of an actor")
     parser.add_argument("--gpus", type=float, default=0.0, help="of an actor")
@@ -65,7 +67,7 @@ def main() -> None:
     if asked.out.exists():
         raise SystemExit(f"out: must be a new folder (got '{asked.out}', which exists). Remove it, or choose another")
     model = str(Path(asked.model).expanduser().absolute()) if asked.model.startswith((".", "~")) else asked.model
-    settings = {"name": model, "max_tokens": asked.max_tokens, "workers": 1}
+    settings = {"name": model, "max_tokens": asked.max_tokens, "dtype": asked.dtype, "workers": 1}
     ray.init(address=None if asked.address == "local" else asked.address, include_dashboard=False)
     rows = ray.data.read_parquet([str(Path(file).absolute()) for file in files], columns=[asked.id, asked.text])
     vectors = rows.rename_columns({asked.id: "id", asked.text: "text"}).map_batches(

@@ -57,7 +57,7 @@ class Memory:
     edges: int
     """Edges of one type while they are sorted"""
     columns: int
-    """Columns of a file that is written; four of them are at one time: edges, their reverses, and pointers"""
+    """Columns of the file that is written"""
     batch: int
     """Numbers of one batch of rows"""
 
@@ -70,7 +70,7 @@ class Memory:
             total=total,
             ids=Share(free // 4),
             rows=free // 8,
-            edges=free // 4 // max(waiting, 1),
-            columns=free // 16,
+            edges=free * 3 // 8 // max(waiting, 1),
+            columns=free // 32,
             batch=max(1 << 20, min(64 << 20, free // (16 * (threads + 2)))),
         )

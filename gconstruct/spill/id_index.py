@@ -2,8 +2,8 @@
 
 In: Arrow arrays of int64 or large_string (m, no nulls). Out: int64 (m). Open addressing with linear probing: each round
 looks at one slot of every id that is not settled yet, and compares keys of a few words (see `id_keys`). Measured on 5
-million look-ups into 2 million ids of 12 characters: .32 CPU s, of which .1 makes the keys; pyarrow's index_in 1.1, and
-it builds its table again in each call.
+million look-ups into 2 million ids of 12 characters: .33 CPU s, of which .1 makes the keys; hashes, and then a comparison
+of strings, took .8.
 """
 
 from __future__ import annotations
@@ -47,15 +47,6 @@ class IdIndex:
         """Memory that it takes."""
         long = self._long.nbytes + self._long_numbers.nbytes
         return int(self._words.nbytes + self._slots.nbytes + long)
-
-    @staticmethod
-    def room(count: int) -> int:
-        """Bytes that so many ids take, at least."""
-        return count * 8 + 4 * _slots_for(count)
-
-    def reserve(self, count: int) -> None:
-        """Make room for so many ids."""
-        self._grow(count, 1)
 
     def ids(self, first: int = 0) -> Iterator[pa.Array]:
         """The ids with this number and those above it, in pieces."""
@@ -180,7 +171,7 @@ class IdIndex:
             self._words = larger
         if _SPARSE * count <= len(self._slots):
             return
-        slots = _slots_for(count)
+        slots = 1 << (_SPARSE * count - 1).bit_length()
         self._slots = np.full(slots, _EMPTY, np.int32 if slots <= _MAX_INT32_SLOTS else np.int64)
         for start in range(0, self.count, _ROWS):
             pending = np.arange(start, min(start + _ROWS, self.count))
@@ -216,10 +207,6 @@ class IdLookup:
 
 _NONE = np.empty(0, np.int64)
 _ZERO = np.uint64(0)
-
-
-def _slots_for(count: int) -> int:
-    return max(_MIN_SLOTS, 1 << (_SPARSE * count - 1).bit_length())
 
 
 def _at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:

@@ -66,13 +66,6 @@ class IdMap:
         """Nodes so far."""
         return self.table_count + self.created_count
 
-    def expect(self, ids: int) -> None:
-        """About so many will be added: their hash table is made once, if the memory allows it."""
-        if self._index is not None:
-            if self._share.take(self, self._index.nbytes + self._index.room(ids)):
-                self._index.reserve(ids)
-            self._share.take(self, self._index.nbytes)
-
     def add(self, ids: pa.Array) -> None:
         """The next ids of the table (n, no nulls)."""
         if self._index is None:

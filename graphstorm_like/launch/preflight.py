@@ -49,7 +49,7 @@ def check_run(pipeline: Pipeline, stages: Sequence[str], fresh: bool, origin: Or
     if not needed:
         return
     runs_here = isinstance(pipeline.launch, LocalLaunchConfig)
-    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
+    troubles = [*folder_troubles(pipeline)]
     if runs_here:
         troubles += machine_troubles(pipeline)
     if runs_here and "train" in stages:
@@ -68,7 +68,7 @@ def check_machine(pipeline: Pipeline, origin: Origin) -> None:
 def check_all(pipeline: Pipeline, origin: Origin, tables: bool) -> list[str]:
     """For `gsl validate`: notices about what a run will do, such as downloading a model. Raises ConfigError with
     everything that would stop it. tables: whether to read the headers of the tables."""
-    troubles = [*folder_troubles(pipeline)] if pipeline.launch.writes_here else []
+    troubles = [*folder_troubles(pipeline)] if not pipeline.launch.elsewhere else []
     troubles += machine_troubles(pipeline)
     if isinstance(pipeline.launch, LocalLaunchConfig):
         troubles += device_troubles(pipeline)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import edge_name
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 from graphstorm_like.graph.store import Graph, RowType, type_name
 from graphstorm_like.launch.state import DONE_FILE, STAGES
@@ -40,7 +40,12 @@ def profile_run(folder: RunFolder, command: Sequence[str] | None = None) -> RunR
     if folder.graph_folder is None:
         report.notes.append("The graph folder is not here: scores come without intervals, baselines and examples.")
         return report
-    graph = open_graph(folder.pipeline.task, folder.graph_folder, folder.pipeline.seed)
+    try:
+        pipeline = folder.pipeline
+    except ConfigError as error:
+        report.notes.append(f"Scores come alone, for this version cannot read the run's configuration: {error}")
+        return report
+    graph = open_graph(pipeline.task, folder.graph_folder, pipeline.seed)
     _Profiler(folder, graph, report).fill()
     return report
 

@@ -178,7 +178,7 @@ def test_the_memory_of_the_machine_is_known(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("total", [50_000_000, 8_000_000_000])
 def test_the_parts_of_memory_fit_into_it(total: int) -> None:
     memory = Memory.of(total, waiting=3, threads=4)
-    parts = [memory.ids.limit, memory.rows, 3 * memory.edges, 4 * memory.columns, 6 * memory.batch]
+    parts = [memory.ids.limit, memory.rows, 3 * memory.edges, memory.columns, 6 * memory.batch]
     assert sum(parts) < total
 
 

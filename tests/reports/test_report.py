@@ -144,6 +144,13 @@ def test_what_is_missing_is_left_out_with_a_note(shop_config: Callable[..., Pipe
     found = report_of(pipeline)
     assert found.scores["test"]["accuracy"].value is not None
     assert "must be the graph that the predictions are of" in found.notes[0]
+    configuration = Path(pipeline.output) / "train" / "pipeline.json"
+    known = configuration.read_text(encoding="utf-8")
+    configuration.write_text(json.dumps(json.loads(known) | {"of_old": 1}), encoding="utf-8")
+    found = report_of(pipeline)
+    assert "cannot read the run's configuration" in found.notes[0]
+    assert found.scores["test"]["accuracy"].value is not None
+    configuration.write_text(known, encoding="utf-8")
     graph = Path(str(pipeline.graph.path))
     away = graph.rename(graph.with_name("elsewhere"))
     try:

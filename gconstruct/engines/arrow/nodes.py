@@ -97,7 +97,6 @@ class Nodes:
         unreadable, of_ids, of_values = Problems(), Problems(), Problems()
         spool = TableSpool(plan, self._work.scratch_path(), self._work.memory.rows)
         self._spool = spool
-        self.ids.expect(sum(piece.part.rows or 0 for piece in plan.pieces))
 
         def look(table: Table) -> tuple[Table, Fitted]:
             return table, Fitted(None) if skip else encoding.fit(table)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -30,7 +30,7 @@ States = dict[str, dict[str, Any]]
 """By feature"""
 
 
-def is_degree(feature: FeatureConfig) -> bool:
+def is_degree(feature: FeatureConfig) -> TypeGuard[DegreeFeature]:
     """Whether it is ours: a plug-in may measure anything."""
     return not feature.of_columns and STRUCTURES.of(feature) is Degree
 
@@ -39,7 +39,7 @@ def degrees_of(config: GraphConfig, node_type: str, known: Mapping[str, States] 
     """The features that executors make of the edges of a node type; None when there are none, or other features of
     edges among them: those need all edges in one place, and then all are made there. known: states of another graph."""
     of_edges = {name: f for name, f in config.nodes[node_type].features.items() if not f.of_columns}
-    features = {name: f for name, f in of_edges.items() if isinstance(f, DegreeFeature) and is_degree(f)}
+    features = {name: f for name, f in of_edges.items() if is_degree(f)}
     if not features or len(features) < len(of_edges):
         return None
     edge_types = [edge.edge_type for edge in config.edges]

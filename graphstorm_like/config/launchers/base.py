@@ -46,11 +46,6 @@ class LaunchConfig(Choice, tag="on", default="local"):
         """Whether all hosts are simulated on this machine."""
         return False
 
-    @property
-    def writes_here(self) -> bool:
-        """Whether the output folder is one that this machine sees."""
-        return True
-
     def host_names(self) -> tuple[str, ...]:
         """The hosts' addresses as far as they are known before the job starts, one each, for people to read."""
         return tuple(f"host{number}" for number in range(self.hosts))

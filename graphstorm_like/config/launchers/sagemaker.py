@@ -137,9 +137,9 @@ class SageMakerLaunchConfig(LaunchConfig):
     """First of the ports that are used, on every host."""
 
     @property
-    def writes_here(self) -> bool:
-        """The output folder is the container's."""
-        return False
+    def elsewhere(self) -> bool:
+        """In containers, whose output folder is their own."""
+        return True
 
     def host_names(self) -> tuple[str, ...]:
         """As SageMaker calls them."""

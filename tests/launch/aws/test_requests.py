@@ -259,6 +259,8 @@ def test_print_needs_neither_network_nor_output(yaml_file: Path, monkeypatch: py
     done = CliRunner().invoke(app, ["launch", str(yaml_file), "train.lr=1e-3", "--job", "pipeline", "--print"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.output)
+    built = ["graph={path: s3://bucket/graph}", "launch.hosts=1", "--print"]  # a URL stays one
+    assert '"s3://bucket/graph/"' in CliRunner().invoke(app, ["launch", str(yaml_file), *built]).output
     operations = ["CreateModelPackageGroup", "CreatePipeline", "StartPipelineExecution"]
     assert [request["operation"] for request in told["requests"]] == operations
     assert told["requests"][1]["parameters"]["PipelineDefinition"]["Steps"][0]["Name"] == "Construct"
