@@ -86,6 +86,8 @@ def s3(
     s3fs = pytest.importorskip("s3fs")
     point_to_s3(s3_server, monkeypatch)
     fs = s3fs.S3FileSystem()
+    if fs.exists("bucket"):  # of another test: moto's servers in one process have the same buckets
+        fs.rm("bucket", recursive=True)
     fs.mkdir("bucket")
     yield fs
     fs.rm("bucket", recursive=True)

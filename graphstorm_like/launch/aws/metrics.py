@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from graphstorm_like.config.launchers.sagemaker import SageMakerLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 
 MOST = 40
@@ -12,11 +12,9 @@ MOST = 40
 _NUMBER = r"(-?[0-9][0-9.e+-]*)"
 
 
-def metric_definitions(pipeline: Pipeline) -> list[dict[str, str]]:
+def metric_definitions(pipeline: Pipeline, further: Mapping[str, str]) -> list[dict[str, str]]:
     """Name and regular expression of each: loss of an epoch, loss of a step as far as progress is shown, scores of the
-    validation in training, and scores of evaluate."""
-    config = pipeline.launch
-    assert isinstance(config, SageMakerLaunchConfig)
+    validation in training, scores of evaluate, and `further` ones."""
     found = {
         "train:loss": rf"epoch [0-9]+/[0-9]+: loss {_NUMBER} \[",
         "train:step_loss": rf"epoch [0-9]+/[0-9]+: [0-9]+ % .*loss {_NUMBER},",
@@ -25,7 +23,7 @@ def metric_definitions(pipeline: Pipeline) -> list[dict[str, str]]:
         score = rf"(?:.*, )?{re.escape(name)} {_NUMBER}"
         found[f"valid:{name}"] = rf"epoch [0-9]+/[0-9]+: loss .*\], valid {score}"
         found[f"test:{name}"] = rf"^(?:\[t0\] )?test: {score}"
-    found |= config.metrics
+    found |= further
     return [{"Name": name, "Regex": regex} for name, regex in found.items()][:MOST]
 
 

@@ -24,7 +24,7 @@ def training_job(order: Order, stages: Sequence[str], name: str | None = None) -
             "TrainingImage": config.image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": [*CONTAINER, "train"],
-            "MetricDefinitions": metric_definitions(order.pipeline),
+            "MetricDefinitions": metric_definitions(order.pipeline, config.metrics),
         },
         "RoleArn": config.role,
         "InputDataConfig": [channel(name, url) for name, url in channels(order, stages).items()],
