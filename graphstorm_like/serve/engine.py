@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from gconstruct.encode_rows import EncodedRows, encode_rows
-from gconstruct.held import hold
+from gconstruct.held import SCHEME, hold
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.deploy.applied import Applied
 from graphstorm_like.deploy.model import Model
-from graphstorm_like.deploy.tables import Tables, given_tables
+from graphstorm_like.deploy.tables import NewTables, Tables, given_tables
 from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.overlay import Ends, Overlay
@@ -231,6 +231,7 @@ class Engine:
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, where)
+        refuse_files(given, where)
         ends: dict[str, Any] = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
         nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}
         data = {
@@ -317,6 +318,17 @@ class Engine:
         width = learnt.shape[1]
         row = learnt.mean(axis=0) if self._unknown == "mean" and len(learnt) else np.zeros(width, dtype=np.float32)
         return np.repeat(row[None].astype(np.float32), count, axis=0)
+
+
+def refuse_files(given: NewTables, where: str) -> None:
+    """DataError for images: their column holds paths, and whoever asks must not have the server open files."""
+    for name, node in given.nodes.items():
+        columns = {image["column"] for image in (node.get("image") or {}).values()}
+        for file in node.get("files", []):
+            table = given.held[file.removeprefix(SCHEME)]
+            for column in sorted(columns & {*table.column_names}):
+                if table[column].null_count < len(table):
+                    raise DataError(f"{where}: nodes.{name}: column '{column}' must be null: images cannot be sent")
 
 
 def _limited(fanout: FanoutByType, most: int) -> FanoutByType:

@@ -12,9 +12,10 @@ import pytest
 
 from graphstorm_like.config.search.exact import ExactSearchConfig
 from graphstorm_like.deploy.model import Model
+from graphstorm_like.deploy.tables import NewTables, given_tables
 from graphstorm_like.errors import GslError
 from graphstorm_like.serve.answers import Answers, Question
-from graphstorm_like.serve.engine import Engine
+from graphstorm_like.serve.engine import Engine, refuse_files
 from graphstorm_like.tasks import LinkPrediction
 from tests.deploy.conftest import BUYS, SIMILAR, Packed
 
@@ -148,6 +149,19 @@ def test_what_is_refused(opened: Answers, request_of: Callable[..., dict[str, An
     refused(r"column", nodes={"item": [{item_id: "q"}]})
     mixed = [request["nodes"]["item"][0], request["nodes"]["item"][1] | {item_id: 3}]
     refused(r"nodes\.item: rows must have values of one type in each column", nodes={"item": mixed})
+
+
+def test_no_question_makes_the_server_open_a_file() -> None:
+    """Images are paths in tables; null ones are all that a question may bring."""
+    packed = {"nodes": {"item": {"id": "id", "files": ["x"], "image": {"photo": {"column": "photo"}}}}, "edges": []}
+
+    def given(photo: str | None) -> NewTables:
+        table = pa.table({"id": ["a"], "photo": pa.array([photo], pa.string())})
+        return given_tables({"nodes": {"item": table}}, packed)
+
+    refuse_files(given(None), "request")
+    with pytest.raises(GslError, match=r"nodes\.item: column 'photo' must be null: images cannot be sent"):
+        refuse_files(given("secret.png"), "request")
 
 
 def test_links_of_new_sources(make_packed: Any, tmp_path: Path, request_of: Callable[..., dict[str, Any]]) -> None:
