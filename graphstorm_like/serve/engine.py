@@ -96,6 +96,8 @@ class Engine:
         assert isinstance(graph, PartitionedGraph)
         self.graph, self.task = graph, experiment.task
         self._packed = (read_object(model.folder.path / "pipeline.json") or {})["graph"]
+        trained_on = model.folder.facts["trained_on"]
+        self._trained_on = {*trained_on["nodes"], *trained_on["edges"]}
         counts = {name: node.count for name, node in graph.manifest.nodes.items()}
         self._numbering = BatchPositions({name: count + ROOM for name, count in counts.items()})
         self._counts: dict[RowType, int] = {}
@@ -230,7 +232,7 @@ class Engine:
         return sources
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
-        given = given_tables(tables, self._packed, where)
+        given = given_tables(tables, self._packed, self._trained_on, where)
         refuse_files(given, where)
         ends: dict[str, Any] = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
         nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}

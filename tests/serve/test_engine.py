@@ -145,7 +145,7 @@ def test_what_is_refused(opened: Answers, request_of: Callable[..., dict[str, An
     buys = ":".join(BUYS)
     lost = [row | dict.fromkeys(list(row)[1:2], "lost") for row in request["edges"][buys]]
     refused(r"edges\.user:buys:item: target: must be an id of a known node .*'lost'", edges={buys: lost})
-    refused(r"unknown node type 'itm'.*Did you mean 'item'", nodes={"itm": [{"a": 1}]})
+    refused(r"request: nodes: unknown node type 'itm'.*Did you mean 'item'", nodes={"itm": [{"a": 1}]})
     refused(r"column", nodes={"item": [{item_id: "q"}]})
     mixed = [request["nodes"]["item"][0], request["nodes"]["item"][1] | {item_id: 3}]
     refused(r"nodes\.item: rows must have values of one type in each column", nodes={"item": mixed})
@@ -157,7 +157,7 @@ def test_no_question_makes_the_server_open_a_file() -> None:
 
     def given(photo: str | None) -> NewTables:
         table = pa.table({"id": ["a"], "photo": pa.array([photo], pa.string())})
-        return given_tables({"nodes": {"item": table}}, packed)
+        return given_tables({"nodes": {"item": table}}, packed, {"item"})
 
     refuse_files(given(None), "request")
     with pytest.raises(GslError, match=r"nodes\.item: column 'photo' must be null: images cannot be sent"):
