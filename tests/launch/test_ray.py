@@ -80,7 +80,7 @@ def use_fake() -> None:
 
 
 def shop(tmp_path: Path, *changes: str) -> Pipeline:
-    common = ["launch.on=ray", "launch.hosts=2", "graph.partitions.count=2", "launch.timeout_seconds=60.0", *changes]
+    common = ["launch.on=ray", "launch.hosts=2", "graph.partitions.count=2", "launch.timeout_seconds=180.0", *changes]
     pipeline = load_pipeline(write_shop_pipeline(tmp_path), common)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     return pipeline

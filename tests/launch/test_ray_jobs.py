@@ -121,7 +121,7 @@ def test_jobs_on_two_nodes(cluster: tuple[str, str], tmp_path: Path) -> None:
     settings = yaml.safe_load(file.read_text())
     settings["graph"]["base"], settings["output"] = "tables", str(shared / "run")
     settings["graph"]["partitions"] = {"count": 2}
-    settings["launch"] = {"on": "ray", "address": cluster[1], "hosts": 2, "cpus": 1.0, "timeout_seconds": 60.0}
+    settings["launch"] = {"on": "ray", "address": cluster[1], "hosts": 2, "cpus": 1.0, "timeout_seconds": 180.0}
     file.write_text(yaml.safe_dump(settings))
     done = CliRunner().invoke(app, ["launch", str(file), "report=false", "train.epochs=1"])
     assert done.exit_code == 0, done.output
@@ -171,7 +171,7 @@ def test_vectors_by_ray_data(cluster: tuple[str, str], tmp_path: Path) -> None:
         "--dtype",
         "float32",
     ]
-    done = subprocess.run([*command, "--address", cluster[0]], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--address", cluster[0]], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     files = sorted((tmp_path / "vectors").glob("*.parquet"))
     found = pa.concat_tables(pq.read_table(path) for path in files).combine_chunks()
