@@ -180,6 +180,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     fsync_path(path.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` in one step by a text that can be made again: it is not forced to disk."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def read_meta(folder: Path, kind: str, version: int, keys: tuple[str, ...]) -> dict[str, Any]:
     """The meta.json of `folder`, checked; raises DataError when it is absent, broken or of another kind or version."""
     path = folder / "meta.json"

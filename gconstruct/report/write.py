@@ -5,7 +5,6 @@ They are no part of the graph: not in the hashes of graph.json, nor in its finge
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from gconstruct.report.model import (
 from gconstruct.report.page import page
 from gconstruct.report.profile import profile_graph
 from gconstruct.report.trace import Trace
+from graphstorm_like.files import write_text
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 
 
@@ -45,8 +45,8 @@ def write_report(folder: Path, manifest: GraphManifest | None = None, trace: Tra
     report.findings = find(report)
     if trace is not None:
         report.report_seconds = time.perf_counter() - started
-    _write(folder / REPORT_JSON, report.model_dump_json(indent=1) + "\n")
-    _write(folder / REPORT_HTML, page(report, graph_name(folder)))
+    write_text(folder / REPORT_JSON, report.model_dump_json(indent=1) + "\n")
+    write_text(folder / REPORT_HTML, page(report, graph_name(folder)))
     return report
 
 
@@ -101,12 +101,3 @@ def _leaks(folder: Path) -> list[LeakRecord] | None:
     """The findings of the leak guard, if it has looked at this folder."""
     found = read_leaks(folder)
     return None if found is None else [LeakRecord.model_validate(leak.as_json()) for leak in found]
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

@@ -3,11 +3,11 @@ or hash depends on them."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from graphstorm_like.files import write_text
 from graphstorm_like.reports.model import RunReport
 from graphstorm_like.reports.page import page
 from graphstorm_like.reports.profile import profile_run
@@ -27,8 +27,8 @@ def write_report(folder: RunFolder, target: Path | None = None, command: Sequenc
     report.report_seconds = time.perf_counter() - started
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = path.with_name(REPORT_JSON) if target is None else path.with_suffix(".json")
-    _write(numbers, report.model_dump_json(indent=1) + "\n")
-    _write(path, page(report))
+    write_text(numbers, report.model_dump_json(indent=1) + "\n")
+    write_text(path, page(report))
     return path
 
 
@@ -43,15 +43,6 @@ def report_of_run(folder: Path, command: Sequence[str], say: Callable[[str], Non
     except Exception as error:  # the run's results are there, whatever is wrong with its report
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         say(f"report: not made, the results are complete without it ({type(error).__name__}: {first[:300]})")
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 __all__ = ["RunReport", "report_of_run", "write_report"]
