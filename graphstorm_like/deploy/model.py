@@ -22,7 +22,7 @@ from graphstorm_like.deploy.applied import Applied, Pairs
 from graphstorm_like.deploy.folder import ModelFolder, open_model
 from graphstorm_like.deploy.learnt import LearntRows, Unknown
 from graphstorm_like.deploy.portable import read_types
-from graphstorm_like.deploy.reading import ScoredReading
+from graphstorm_like.deploy.reading import ScoredReading, text_embedder
 from graphstorm_like.deploy.remote import is_url, pull_model
 from graphstorm_like.deploy.tables import NewTables, Tables, construct, given_tables, read_tables
 from graphstorm_like.errors import ConfigError
@@ -31,7 +31,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.graph.store import Graph, RowType
 from graphstorm_like.progress import Reporter
-from graphstorm_like.text.encoders import TEXT_ENCODERS, TextEmbedder
+from graphstorm_like.text.encoders import TextEmbedder
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.strategies import untrained_experiment
 
@@ -113,10 +113,7 @@ class Model:
     def text_encoder(self, row_type: RowType, device: torch.device) -> TextEmbedder:
         """The language model that reads the texts of a type, once a graph was opened."""
         key = self.pipeline.model.encoder_key(row_type)
-        if key not in self._encoders:
-            config = self._encoder_configs[key]
-            self._encoders[key] = TEXT_ENCODERS.of(config)(config, device)
-        return self._encoders[key]
+        return text_embedder(self._encoders, self._encoder_configs, key, device)
 
     def describe(self) -> dict[str, Any]:
         """What model.json says, without the hashes of files."""

@@ -107,15 +107,19 @@ class ScoredReading(Reading):
             return text_vectors(pipeline.model, names_by_type, graph, Path(pipeline.cache), device, reporter)
         vectors: TextVectors = {}
         for row_type, names in names_by_type.items():
-            encoder = self._encoder(pipeline, pipeline.model.encoder_key(row_type), device)
+            key = pipeline.model.encoder_key(row_type)
+            encoder = text_embedder(self.encoders, self.configs, key, device)
             vectors[row_type] = {name: TextsNow(_texts(graph, row_type, name), encoder) for name in names}
         return vectors
 
-    def _encoder(self, pipeline: Pipeline, key: str, device: torch.device) -> TextEmbedder:
-        if key not in self.encoders:
-            config = pipeline.model.text_encoders()[key]
-            self.encoders[key] = TEXT_ENCODERS.of(config)(config, device)
-        return self.encoders[key]
+
+def text_embedder(
+    encoders: dict[str, TextEmbedder], configs: Mapping[str, TextEncoderConfig], key: str, device: torch.device
+) -> TextEmbedder:
+    """The language model of a key, loaded once. encoders: those that are loaded; configs: of all."""
+    if key not in encoders:
+        encoders[key] = TEXT_ENCODERS.of(configs[key])(configs[key], device)
+    return encoders[key]
 
 
 def _texts(graph: Graph, row_type: RowType, name: str) -> pa.Array:
