@@ -109,7 +109,8 @@ def _write_file(path: Path, content: Any) -> None:
     elif path.suffix == ".safetensors":
         save_file({k: v.detach().cpu().contiguous() for k, v in content.items()}, path)
     elif path.suffix == ".pt":
-        torch.save(content, path)
+        with path.open("wb") as file:  # torch's own files do not say why they cannot be written
+            torch.save(content, file)
     else:
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     fsync_path(path)

@@ -26,7 +26,7 @@ from gconstruct.known import KnownGraph, known_graph
 from gconstruct.manifest import Construction
 from gconstruct.problems import Problems, counted
 from gconstruct.report.trace import Step, Trace
-from gconstruct.spill.budget import Memory, available_memory
+from gconstruct.spill.budget import Memory, available_memory, returning_pool
 from gconstruct.spill.edge_sort import EdgeSpool
 from gconstruct.spill.ordered import cores
 from gconstruct.tables.plan import TablePlan, plan_tables
@@ -76,6 +76,10 @@ class ArrowEngine:
 
     def run(self, folder: Path, trace: Trace) -> Construction:
         """Read everything, and write a partition into `folder`."""
+        with returning_pool():
+            return self._run(folder, trace)
+
+    def _run(self, folder: Path, trace: Trace) -> Construction:
         for sub in ("nodes", "edges"):
             (folder / _FOLDER / sub).mkdir(parents=True)
         work = self._work(folder, trace)
