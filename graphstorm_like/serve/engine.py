@@ -207,6 +207,16 @@ class Engine:
                 start += len(column)
         return iter(by_request)
 
+    def load_text_encoders(self) -> None:
+        """Load the language models, and encode a text with each: else the first question would wait for that."""
+        row_types: list[RowType] = list(self.applied.experiment.sources)
+        if isinstance(self.task, EdgeLabelTask):
+            row_types.append(self.task.edge_type)
+        for row_type in row_types:
+            if any(name.startswith(input_name(TEXT, "")) for name in self._sources_of(row_type)):
+                encoder = self.model.text_encoder(row_type, self.applied.experiment.device)
+                encoder.vectors(pa.array(["first"], pa.large_string()))
+
     def _new_rows(self, request: _Parsed, texts: Mapping[tuple[RowType, str], Rows], where: str) -> NewRows:
         counts = {name: len(of_type) for name, of_type in request.ids.items()}
         overlay = Overlay(self.graph, counts, request.ends, self._numbering)

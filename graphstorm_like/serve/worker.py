@@ -79,6 +79,7 @@ def load(settings: Settings) -> Any:
         engine = Engine(model, applied, unknown=settings.unknown, max_neighbours=settings.max_neighbours)
         answers = Answers(engine, work, parse_search(settings.search))
         answers.prepare()
+    engine.load_text_encoders()
     return answers
 
 

@@ -192,3 +192,17 @@ def test_unlearnt_users_are_refused_unless_told(packed: Packed, tmp_path: Path) 
     source = engine.applied.experiment.sources["user"]["@embedding"]
     with pytest.raises(GslError, match=r"nodes\.user: must be known nodes, since the model reads a learnt vector"):
         engine._unlearnt("user", source, 2, "request")  # type: ignore[arg-type]
+
+
+def test_language_models_are_loaded_before_the_first_question(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_of: Callable[..., dict[str, Any]]
+) -> None:
+    answers = answers_of(packed, tmp_path / "known")
+    answers.engine.load_text_encoders()
+
+    def load(*_: Any, **__: Any) -> None:
+        raise AssertionError("a language model is loaded for a question")
+
+    monkeypatch.setattr("graphstorm_like.deploy.model.text_embedder", lambda loaded, _, key, __: loaded.get(key) or load())
+    assert only(answers, kind="predict", **request_of("w"))["predictions"]
+    answers.engine.applied.close()
