@@ -79,7 +79,7 @@ class MemoryPoints:
         if not problem:
             self._records = [records for records, _ in told]
             problem = self._finish(temporary, name)
-        is_written = self.group.total(np.array([float(not problem)]), what)[0] == self.group.size
+        is_written = bool(self.group.total(np.array([float(not problem)]), what)[0] == self.group.size)
         if is_written:
             self._drop(keep=name)
         else:
@@ -189,7 +189,7 @@ class MemoryPoints:
 
 def _of_host(records: list[dict[str, Any]], group: Group) -> dict[str, Any]:
     """Records of all files that the ranks of this host have written."""
-    first, of_host = group.host * group.local_size, {}
+    first, of_host = group.host * group.local_size, dict[str, Any]()
     for of_rank in records[first : first + group.local_size]:
         of_host |= of_rank
     return of_host

@@ -31,6 +31,7 @@ from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.memory_points import memory_folder
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.stopping import ASK_TO_SAVE, Stopped, deferred, prompt, requested
+from graphstorm_like.training.stragglers import Stragglers
 from graphstorm_like.training.trackers import TrackedRun
 from graphstorm_like.training.tracking import Tracker
 
@@ -66,6 +67,8 @@ class Trainer:
         self.tracker: Tracker
         self._last_update = 0.0
         self._epoch_started = 0.0
+        self._stragglers = Stragglers(self.ranks, reporter.line)
+        self._step_began = 0.0
         self._agreed = 0
         """The signal on which all ranks agree to stop."""
 
@@ -92,7 +95,7 @@ class Trainer:
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
                 with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
-                    self._last_update = time.monotonic()
+                    self._last_update = self._step_began = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
                 self.end_epoch()
@@ -184,6 +187,7 @@ class Trainer:
             loss, count = self.learner.backward(batch.to(self.device))
             total, weight = total + loss, weight + count
             seeds += sum(len(ids) for ids in batch.seeds.values())
+        self._stragglers.add(time.monotonic() - self._step_began)
         sums = np.array([total, weight, seeds, float(requested() != 0), *self.optimizers.have_gradients()])
         total, weight, seeds, asked, *ranks_with_gradient = self.ranks.total(sums, step_name).tolist()
         self._agreed = int(ASK_TO_SAVE) if asked else 0
@@ -214,8 +218,10 @@ class Trainer:
                 seeds_per_second=rate,
                 **learner_numbers,
             )
+            self._stragglers.compare(step_name)
         if state.step < self.stream.steps:  # the end of an epoch has its own
             self._save_if_due()
+        self._step_began = time.monotonic()
 
     def _save_if_due(self) -> None:
         config, memory = self.config.checkpoint, self.checkpoints.memory
