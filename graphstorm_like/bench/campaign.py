@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import statistics
@@ -34,7 +35,7 @@ from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.tracking import METRICS_FILE, read_metrics
 
-POLL_SECONDS = 0.05
+POLL_SECONDS, SETTLE_SECONDS = 0.05, 1.0
 PROBE_EPOCHS = 2
 DEADLOCK = "graphstorm_like.bench.deadlock"
 RESTARTS = 100_000
@@ -279,8 +280,10 @@ class _Campaign:
         if now >= self._undo_at:
             self._finish_undo()
         if self._struck is not None:
-            _, moment, update = self._struck
-            if self._undo is None and last_update(self.disk / "run") > update:
+            name, moment, update = self._struck
+            if now - moment < SETTLE_SECONDS:  # an update that was under way may still end
+                self._struck = name, moment, last_update(self.disk / "run")
+            elif self._undo is None and last_update(self.disk / "run") > update:
                 self._note(now - moment)
         elif now >= self._next_at:
             self._strike(job)
@@ -332,7 +335,8 @@ def weights(output: Path) -> dict[str, str]:
 def _size(folder: Path) -> int:
     """Bytes of the files below a folder, which others write and remove."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for place, _, names in os.walk(folder):  # unlike rglob it passes over what has gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
     return total

@@ -47,3 +47,31 @@ def add_to(app: typer.Typer) -> None:
         else:
             for line in result.lines():
                 typer.echo(line)
+
+    @bench.command("gpu")
+    def gpu(
+        pipeline: Yaml,
+        overrides: Overrides = None,
+        folder: Annotated[
+            Path | None, typer.Option("--output", "-o", help="Default: the pipeline's output folder with -gpu.")
+        ] = None,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Train on the CPU and on the GPU: the same losses, how fast, how much memory. Fails without a GPU, and when
+        losses differ."""
+        from graphstorm_like.bench import gpu as bench_of_gpu
+        from graphstorm_like.config import load_pipeline
+        from graphstorm_like.progress import Reporter
+
+        if folder is None:
+            folder = Path(f"{load_pipeline(pipeline, overrides or ()).output}-gpu")
+        reporter = Reporter(quiet or as_json)
+        found = bench_of_gpu.bench_gpu(pipeline, overrides or (), folder.absolute(), reporter)
+        if as_json:
+            print_json(bench_of_gpu.as_json(found))
+        else:
+            for line in bench_of_gpu.lines(found):
+                typer.echo(line)
+        if not all(one.is_equal for one in found):
+            raise typer.Exit(1)

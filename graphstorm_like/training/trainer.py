@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.device import peak_memory
 from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
@@ -25,6 +26,7 @@ from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
 from graphstorm_like.progress import ProgressMeter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
+from graphstorm_like.sampling.on_device import on_device
 from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_folder
 from graphstorm_like.training.experiment import Experiment
@@ -133,16 +135,17 @@ class Trainer:
         return TrackedRun(pipeline.name, name, self.folder, settings, self.state.updates)
 
     def groups(self) -> Iterator[list[MiniBatch]]:
-        """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""
+        """The rest of this epoch's batches, on the device, as many at a time as an optimizer step accumulates."""
         group: list[MiniBatch] = []
-        for batch in epoch_batches(
+        batches = epoch_batches(
             self.batches,
             self.stream,
             self.state.epoch,
             first_step=self.state.step,
             workers=self.config.workers,
             timeout_seconds=self.config.timeout_seconds,
-        ):
+        )
+        for batch in on_device(batches, self.device):
             group.append(batch)
             if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
                 yield group
@@ -184,7 +187,7 @@ class Trainer:
         self.learner.trained.train()
         total, weight, seeds = 0.0, 0.0, 0
         for batch in group:
-            loss, count = self.learner.backward(batch.to(self.device))
+            loss, count = self.learner.backward(batch)
             total, weight = total + loss, weight + count
             seeds += sum(len(ids) for ids in batch.seeds.values())
         self._stragglers.add(time.monotonic() - self._step_began)
@@ -252,7 +255,8 @@ class Trainer:
         if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
             text += ", " + self.validate()
         # After validation, which a signal may end: the resumed run would log the epoch again.
-        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds)
+        memory = peak_memory(self.device)
+        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds, **memory)
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
         stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
         state.finished = stop or state.epoch >= config.epochs

@@ -66,7 +66,7 @@ def test_a_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [*TWO_HOSTS, "train.checkpoint.memory_steps=1"]
     plan = Plan(
         write_shop_pipeline(tmp_path), overrides, tmp_path / "faults", per_minute=60.0, epochs=150, names=names,
-        timeout_seconds=5.0,
+        timeout_seconds=15.0,
     )  # fmt: skip
     result = bench_faults(plan, Reporter(quiet=True))
     assert result.equal

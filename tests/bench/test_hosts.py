@@ -44,7 +44,10 @@ EVEN = [100.0, 90.0, 110.0]
                 "slow: host 1: network, messages/s: 1,111, the others 2,105",
             ],
         ),
-        (compared(EVEN, EVEN, offset=-3.0), ["clock: host 2 is -3.0 s beside host 0. Set its time (NTP): logs would mislead"]),
+        (
+            compared(EVEN, EVEN, offset=-3.0),
+            ["clock: host 2 is -3.0 s beside host 0. Set its time (NTP): logs would mislead"],
+        ),
         (compared(EVEN, EVEN, slow_wire=1, count=2), []),
     ],
     ids=["even", "matmul", "disk", "network", "clock", "of two none is slow"],
