@@ -8,7 +8,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 SHOP := training_scripts/shop
 DEBIAN := training_scripts/debian_packages
 
-.PHONY: demo debian debian-links test test-slow test-images lint format bench clean
+.PHONY: demo debian debian-links test test-slow test-gpu test-images lint format bench clean
 
 demo: $(VENV)/.demo ## A small shop: classes and links from tables to scores, beside simple baselines; about 40 s
 	$(BIN)/python $(SHOP)/demo.py
@@ -26,6 +26,9 @@ test: $(VENV)/.dev ## Fast tests
 
 test-slow: $(VENV)/.dev java ## The others: real kills, several processes, Spark
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+test-gpu: $(VENV)/.dev ## On a machine with a GPU: parity with the CPU, bfloat16, copies, NCCL; fails without one
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 test-images: $(VENV)/.dev ## The container image, built and run; root, buildah, mmdebstrap, 20 minutes; not in CI
 	$(BIN)/python -m pytest -m image

@@ -24,6 +24,11 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return precision == "bfloat16" or (precision == "auto" and bf16_in_hardware(device))
 
 
+def peak_memory(device: torch.device) -> dict[str, int]:
+    """gpu_bytes: the most memory that tensors of this process have taken on a GPU; nothing for a CPU."""
+    return {"gpu_bytes": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
+
+
 def set_threads(threads: int | None) -> int:
     """Compute threads of this process: as `launch.threads` says; None: all cores that it may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,7 @@ import typer
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
     apply,
+    bench,
     cache,
     compare,
     convert,
@@ -61,6 +62,7 @@ serve.add_to(app)
 show.add_to(app)
 report.add_to(app)
 doctor.add_to(app)
+bench.add_to(app)
 cache.add_to(app)
 compare.add_to(app)
 sweep.add_to(app)

@@ -62,7 +62,7 @@ def _absolute(place: str) -> str:
 
 @contextmanager
 def stopped_by_hand() -> Iterator[None]:
-    """Ends Ctrl-C and SIGTERM with a line and the exit code 128 + the signal's number."""
+    """Ends Ctrl-C and SIGTERM with a line and an exit code: 85 after a resume point, else 128 + the signal's number."""
     from graphstorm_like.training.stopping import Stopped
 
     try:
@@ -72,7 +72,7 @@ def stopped_by_hand() -> Iterator[None]:
         raise typer.Exit(130) from None
     except Stopped as stopped:
         typer.echo(STOPPED, err=True)
-        raise typer.Exit(128 + stopped.number) from None
+        raise typer.Exit(stopped.exit_code) from None
 
 
 def _stage_command(stage: str) -> Callable[..., None]:

@@ -59,7 +59,11 @@ class CheckpointConfig(Strict):
     """Resume points. A checkpoint is written under another name, then renamed: a killed job leaves no partial one."""
 
     every_steps: PositiveInt | None = None
-    """Besides the end of each epoch."""
+    """Steps between resume points on disk, besides the end of each epoch."""
+    memory_steps: PositiveInt | None = None
+    """Steps between resume points in each host's shared memory, from which the launcher's restarts go on. Those for
+    disk are copied from there in the background, while training goes on. Room for three copies of model, optimizer and
+    embedding rows is needed. A single process, which no launcher starts again, writes to disk only."""
     keep: PositiveInt = 2
     """How many resume points are kept besides the best model."""
 

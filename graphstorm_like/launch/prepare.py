@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.host import host_folder
 from graphstorm_like.launch.process import Failure
 from graphstorm_like.launch.processes import Job, Ports, plan_processes
 from graphstorm_like.launch.stages import Runner, bring_back
 from graphstorm_like.launch.state import check_stages, is_done, stage_folder, stage_mark
 from graphstorm_like.launch.supervisor import listening, run_host, with_restarts
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.memory_points import FOLDER_VARIABLE
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,14 +29,20 @@ def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], host
     for host in hosts:
         forget_logs(logs, host)
     initial_mark = stage_mark(pipeline, base.stages[0])
-    with listening() as stopping:
+    keeps_points = pipeline.train.checkpoint.memory_steps is not None
+    with listening() as stopping, ExitStack() as stack:
+        for host in hosts if keeps_points else ():
+            stack.enter_context(host_folder(Path(base.points_shm(host)), secret))
 
         def attempt(number: int) -> Failure | None:
             # A restart continues from the checkpoint, but not from one that is older than a fresh start.
             fresh = base.fresh and (number == 0 or stage_mark(pipeline, base.stages[0]) == initial_mark)
             job = replace(base, attempt=number, ports=ports(number), fresh=fresh)
             plans = [plan for plan in plan_processes(pipeline, job) if plan.host in hosts]
-            return run_host(plans, job, secret, logs, print_line, stopping)
+            for plan in plans if keeps_points else ():
+                plan.environment[FOLDER_VARIABLE] = job.points_shm(plan.host)
+            save = pipeline.launch.save_seconds
+            return run_host(plans, job, secret, logs, print_line, stopping, save=save)
 
         with_restarts(attempt, pipeline.launch.max_restarts, print_line, stopping)
 

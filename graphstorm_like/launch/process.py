@@ -136,6 +136,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, number)
 
+    def signal(self, number: int) -> None:
+        """Signal the process alone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._popen.pid, number)
+
     def close(self) -> None:
         """Kill the rest of the group, reap the process, and read its last lines."""
         self.signal_group(signal.SIGKILL)

@@ -65,6 +65,10 @@ class Job:
         """The shared-memory folder of a host."""
         return f"{self.shm}/gsl-{self.name}-h{host}"
 
+    def points_shm(self, host: int) -> str:
+        """Shared memory of a host that outlives its processes: the resume points of `train.checkpoint.memory_steps`."""
+        return f"{self.shm}/gsl-{self.name}-points-h{host}"
+
     def secret_file(self, host: int) -> str:
         """The file from which the processes of a host read the job's secret."""
         return f"{self.host_shm(host)}/secret"

@@ -13,7 +13,7 @@ from types import FrameType
 from graphstorm_like.launch.host import host_folder
 from graphstorm_like.launch.process import Failure, Process, Say
 from graphstorm_like.launch.processes import Job, ProcessPlan
-from graphstorm_like.training.stopping import Stopped
+from graphstorm_like.training.stopping import ASK_TO_SAVE, SAVED, Stopped
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS, GRACE_SECONDS = 3.0, 5.0
@@ -65,16 +65,19 @@ def run_host(
     *,
     settle: float = SETTLE_SECONDS,
     grace: float = GRACE_SECONDS,
+    save: float = 0.0,
 ) -> Failure | None:
     """One attempt with the processes of one or several hosts of a job. None when all trainers succeeded.
 
-    Logs go to logs/attempt-<a>/. Raises Stopped, and LaunchError when a process cannot be started. On return no process
-    is left, and the hosts' shared-memory folders are removed.
+    Logs go to logs/attempt-<a>/. Raises Stopped, after a resume point where trainers can write one within `save`
+    seconds, and LaunchError when a process cannot be started. On return no process is left, and the hosts'
+    shared-memory folders are removed.
     """
     with contextlib.ExitStack() as stack:
         for host in sorted({plan.host for plan in plans}):
             stack.enter_context(host_folder(Path(job.host_shm(host)), secret))
-        return run_processes(plans, logs / f"attempt-{job.attempt}", say, stopping, settle=settle, grace=grace)
+        logs = logs / f"attempt-{job.attempt}"
+        return run_processes(plans, logs, say, stopping, settle=settle, grace=grace, save=save)
 
 
 def run_processes(
@@ -85,6 +88,7 @@ def run_processes(
     *,
     settle: float = SETTLE_SECONDS,
     grace: float = GRACE_SECONDS,
+    save: float = 0.0,
 ) -> Failure | None:
     """See run_host."""
     logs.mkdir(parents=True, exist_ok=True)
@@ -94,6 +98,10 @@ def run_processes(
             stopping.check()
             running.append(Process(plan, logs / f"{plan.role}-h{plan.host}-{plan.local}.log", say))
         return _watch(running, stopping, settle)
+    except Stopped as stopped:
+        if save and stopped.number != signal.SIGINT:  # Ctrl-C is for people who wait
+            stopped.is_saved = _let_save(running, stopping, save, ask=bool(stopping.number))
+        raise
     finally:
         _stop(running, stopping, grace)
 
@@ -104,6 +112,8 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
     deadline = 0.0
     while True:
         stopping.check()
+        if any(p.plan.role == "trainer" and p.ended() == SAVED for p in running):
+            raise Stopped(signal.SIGTERM)  # another host's supervisor was asked
         reported = [process for process, _ in failed]
         for process in running:
             code = None if process in reported else process.ended()
@@ -120,6 +130,23 @@ def _watch(running: Sequence[Process], stopping: Stopping, settle: float) -> Fai
         elif all(process.ended() == 0 for process in running if process.plan.role == "trainer"):
             return None
         time.sleep(POLL_SECONDS)
+
+
+def _let_save(running: Sequence[Process], stopping: Stopping, seconds: float, ask: bool) -> bool:
+    """Ask the trainers for a resume point, for which they need the servers, and wait. Whether all have written it; a
+    second request to stop ends the wait."""
+    trainers = [process for process in running if process.plan.role == "trainer"]
+    for process in trainers if ask else ():
+        process.signal(ASK_TO_SAVE)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and stopping.times < 2:
+        codes = [process.ended() for process in trainers]
+        if any(code not in (None, SAVED) for code in codes):
+            return False
+        if None not in codes:
+            return bool(codes)
+        time.sleep(POLL_SECONDS / 2)
+    return False
 
 
 def _stop(running: Sequence[Process], stopping: Stopping, grace: float) -> None:

@@ -19,6 +19,7 @@ from graphstorm_like.errors import ConfigError, GslError, LaunchError, LostRankE
 from graphstorm_like.launch.process import LOST_RANK
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import LOG_ONLY
+from graphstorm_like.training.stopping import ASK_TO_SAVE, Stopped, stop_on_signals
 
 
 def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: bool, quiet: bool) -> NoReturn:
@@ -39,6 +40,8 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
         # Mostly a consequence of another process's failure: the supervisor shows it only when no other has a cause.
         message = "\n".join(f"{LOG_ONLY}{line}" for line in f"error: {err}".splitlines())
         _leave(message, LOST_RANK if isinstance(err, LostRankError) else err.exit_code)
+    except Stopped as stopped:
+        _leave("", stopped.exit_code)
     except GslError as err:
         _leave(f"error: {err}", err.exit_code)
     except Exception:
@@ -64,7 +67,8 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
     if threads:  # all trainers share the host's cores: stages read their number of threads from `launch.threads`
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device, Path(pipeline.output))
-    Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
+    with stop_on_signals([ASK_TO_SAVE]):
+        Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
     # A host that ends early would take its servers away from the others. The leaders' work may take hours.
     group.leader_first("the end of the job")
     group.leader_done("the end of the job")

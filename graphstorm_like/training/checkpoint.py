@@ -36,6 +36,7 @@ from graphstorm_like.files import (
 )
 from graphstorm_like.inputs.rank_rows import RankRows, row_files
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
+from graphstorm_like.training.memory_points import MemoryPoints
 
 MODEL_FILE = "model.safetensors"
 _REMEDY = "Copy it again from an intact copy, or train again with --fresh"
@@ -134,12 +135,25 @@ def check_folder(folder: Path) -> None:
 
 class Checkpoints:
     """Numbered resume points in one folder; the newest `keep` stay. The ranks of a group write one together, each its
-    rows of the tables, and any number of ranks can resume from it."""
+    rows of the tables, and any number of ranks can resume from it.
+
+    memory: a folder in each host's shared memory (see MemoryPoints), where points are written first; None: only on
+    disk. wait_seconds: how long one host waits for the others' parts of a copy.
+    """
 
     def __init__(
-        self, folder: Path, keep: int, group: Group = SINGLE_PROCESS, say: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        keep: int,
+        group: Group = SINGLE_PROCESS,
+        say: Callable[[str], None] = lambda _: None,
+        memory: Path | None = None,
+        wait_seconds: float = 600.0,
     ) -> None:
         self.folder, self.keep, self.group, self.say = folder, keep, group, say
+        self.memory: MemoryPoints | None = None
+        if memory is not None:
+            self.memory = MemoryPoints(memory, folder, group, _write_file, say, wait_seconds)
 
     def save(
         self,
@@ -147,57 +161,98 @@ class Checkpoints:
         modules: nn.Module,
         optimizers: dict[str, object],
         tables: Sequence[RankRows] = (),
+        to_disk: bool = True,
     ) -> None:
-        """Write a resume point, then drop the oldest."""
+        """Write a resume point, then drop the oldest. With shared memory it is on disk after `settle`, and without
+        `to_disk` in shared memory only."""
         files = {
             MODEL_FILE: modules.state_dict(),
             "optimizer.pt": optimizers,
             "state.json": dataclasses.asdict(state),
         }
-        write_folder(self.folder / f"step-{state.updates:09d}", files, self.group, row_files(tables, moments=True))
+        name, parts = f"step-{state.updates:09d}", row_files(tables, moments=True)
+        is_kept = self.memory is not None and self.memory.save(name, files, parts)
+        if not to_disk:
+            return
+        if self.memory is not None and is_kept and not self.group.own_outputs:
+            self.memory.write_behind(name, self._drop_oldest)
+            return
+        self.settle()
+        write_folder(self.folder / name, files, self.group, parts)
         if self.group.leads_output:
-            for old in self.all()[: -self.keep]:
-                shutil.rmtree(old, ignore_errors=True)
+            self._drop_oldest()
+
+    def settle(self) -> None:
+        """Wait until what is being written to disk is there. Raises TrainingError."""
+        if self.memory is not None:
+            self.memory.settle()
+
+    def finish(self) -> None:
+        """Training is done: what is on disk suffices."""
+        if self.memory is not None:
+            self.memory.forget()
+            self.group.barrier("writing the last resume point")
+
+    def _drop_oldest(self) -> None:
+        for old in self.all()[: -self.keep]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def all(self) -> list[Path]:
-        """Resume points, oldest first."""
+        """Resume points on disk, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
-    def _on_all_hosts(self) -> list[Path]:
-        """Resume points that every rank sees, oldest first: of hosts with folders of their own, one may lack some."""
-        names = json.dumps([point.name for point in self.all()])
-        seen = [set(json.loads(of_rank)) for of_rank in self.group.collect(names, "looking for resume points")]
-        return [point for point in self.all() if all(point.name in of_rank for of_rank in seen)]
+    def _places(self) -> dict[str, list[Path]]:
+        """Resume points by name, oldest first: where this rank finds each, in memory first."""
+        found: dict[str, list[Path]] = {}
+        for point in [*([] if self.memory is None else self.memory.all()), *self.all()]:
+            found.setdefault(point.name, []).append(point)
+        return dict(sorted(found.items()))
+
+    def _on_all_hosts(self) -> dict[str, list[Path]]:
+        """Of `_places` those that every rank sees: of hosts with folders of their own, one may lack some, and a host
+        may have been killed before its memory had the newest."""
+        places = self._places()
+        seen = [set(json.loads(of_rank)) for of_rank in self.group.collect(json.dumps([*places]), _LOOKING)]
+        return {name: found for name, found in places.items() if all(name in of_rank for of_rank in seen)}
 
     def load(self, modules: nn.Module, tables: Sequence[RankRows] = ()) -> tuple[TrainState, dict[str, Any]] | None:
         """Load the newest resume point into modules and tables; returns its state and optimizer state, or None when
         there is none. All ranks take the newest that each of them can read; `say` gets a line per damaged one."""
         if self.group.leads_output and self.folder.exists():
             recover(self.folder)
-        self.group.barrier("looking for resume points")
+        self.group.barrier(_LOOKING)
         broken: BaseException | None = None
         points = self._on_all_hosts()
-        for point in reversed(points):
+        for name, places in reversed(points.items()):
             loaded = None
-            try:
-                check_folder(point)
-                state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
-                optimizers = torch.load(point / "optimizer.pt", weights_only=True)
-                load_weights(point / MODEL_FILE, modules)
-                for table in tables:
-                    table.load(point)
-                loaded = state, optimizers
-            except (*_UNREADABLE, DamagedFileError) as err:
-                broken = err
-                self.say(f"{point.name} is passed over: {err}")
+            for point in places:
+                try:
+                    loaded = _read(point, modules, tables)
+                    break
+                except (*_UNREADABLE, DamagedFileError) as err:
+                    broken = err
+                    self.say(f"{name} is passed over: {err}")
             readers = self.group.total(np.array([float(loaded is not None)]), "reading resume points")[0]
             if loaded is not None and readers == self.group.size:
                 return loaded
         if not points:
             return None
         raise TrainingError(
-            f"{points[-1]}: must be a readable resume point ({broken}). Start again with --fresh"
+            f"{self.folder / [*points][-1]}: must be a readable resume point ({broken}). Start again with --fresh"
         ) from broken
+
+
+_LOOKING = "looking for resume points"
+
+
+def _read(point: Path, modules: nn.Module, tables: Sequence[RankRows]) -> tuple[TrainState, dict[str, Any]]:
+    check_folder(point)
+    state = TrainState(**json.loads((point / "state.json").read_text(encoding="utf-8")))
+    optimizers = torch.load(point / "optimizer.pt", weights_only=True)
+    load_weights(point / MODEL_FILE, modules)
+    for table in tables:
+        table.load(point)
+    return state, optimizers
 
 
 # What readers raise for a file that is cut short or overwritten.

@@ -10,6 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.device import peak_memory
 from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
 from graphstorm_like.graph.store import Graph, IntArray
@@ -24,11 +26,14 @@ from graphstorm_like.inputs.choose import scored_inputs, unread_edge_types
 from graphstorm_like.progress import ProgressMeter, Reporter, duration, shown
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.loader import epoch_batches
+from graphstorm_like.sampling.on_device import on_device
 from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_folder
 from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.memory_points import memory_folder
 from graphstorm_like.training.optim import Optimizers
-from graphstorm_like.training.stopping import Stopped, deferred, prompt, requested
+from graphstorm_like.training.stopping import ASK_TO_SAVE, Stopped, deferred, prompt, requested
+from graphstorm_like.training.stragglers import Stragglers
 from graphstorm_like.training.trackers import TrackedRun
 from graphstorm_like.training.tracking import Tracker
 
@@ -59,11 +64,22 @@ class Trainer:
         self.ranks = experiment.task.group
         self.tables = list(self.learner.tables)
         self.optimizers = Optimizers(self.learner.groups(), list(self.artifacts.embeddings.values()), self.config)
-        self.checkpoints = Checkpoints(folder / "checkpoints", self.config.checkpoint.keep, self.ranks, reporter.line)
+        self.checkpoints = self._checkpoints(folder / "checkpoints")
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
         self._epoch_started = 0.0
+        self._stragglers = Stragglers(self.ranks, reporter.line)
+        self._step_began = 0.0
+        self._agreed = 0
+        """The signal on which all ranks agree to stop."""
+
+    def _checkpoints(self, folder: Path) -> Checkpoints:
+        config, memory = self.config.checkpoint, None
+        if config.memory_steps is not None and (memory := memory_folder(folder)) is None:
+            self.reporter.line("resume points go to disk only: no launcher keeps shared memory for a single process")
+        seconds = self.experiment.pipeline.launch.timeout_seconds
+        return Checkpoints(folder, config.keep, self.ranks, self.reporter.line, memory, seconds)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -81,10 +97,11 @@ class Trainer:
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
                 with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
-                    self._last_update = time.monotonic()
+                    self._last_update = self._step_began = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
                 self.end_epoch()
+            self.checkpoints.finish()
         self.tracker.close()
         best, best_epoch = self.state.best, self.state.best_epoch
         assert best is not None
@@ -118,16 +135,17 @@ class Trainer:
         return TrackedRun(pipeline.name, name, self.folder, settings, self.state.updates)
 
     def groups(self) -> Iterator[list[MiniBatch]]:
-        """The rest of this epoch's batches, as many at a time as an optimizer step accumulates."""
+        """The rest of this epoch's batches, on the device, as many at a time as an optimizer step accumulates."""
         group: list[MiniBatch] = []
-        for batch in epoch_batches(
+        batches = epoch_batches(
             self.batches,
             self.stream,
             self.state.epoch,
             first_step=self.state.step,
             workers=self.config.workers,
             timeout_seconds=self.config.timeout_seconds,
-        ):
+        )
+        for batch in on_device(batches, self.device):
             group.append(batch)
             if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
                 yield group
@@ -148,15 +166,18 @@ class Trainer:
             yield group
 
     def _stop_if_asked(self) -> None:
-        if number := requested():
+        """Ranks stop together, after the update in which the signal of any of them was counted."""
+        if number := requested() if self.ranks.size == 1 else self._agreed:
             self._stop(number)
 
     def _stop(self, number: int) -> NoReturn:
         self.save()
+        self.checkpoints.settle()
+        self.ranks.barrier("the resume point of a job that is stopped")
         self.tracker.close()
-        name = signal.Signals(number).name
+        name = "asked to stop" if number == ASK_TO_SAVE else signal.Signals(number).name
         self.reporter.line(f"{name}: wrote a resume point at update {self.state.updates:,}")
-        raise Stopped(number)
+        raise Stopped(number, is_saved=True)
 
     def update(self, group: list[MiniBatch], meter: ProgressMeter) -> None:
         """One optimizer step: forward, backward, sum over ranks, divide by the count, clip, check, step."""
@@ -166,11 +187,13 @@ class Trainer:
         self.learner.trained.train()
         total, weight, seeds = 0.0, 0.0, 0
         for batch in group:
-            loss, count = self.learner.backward(batch.to(self.device))
+            loss, count = self.learner.backward(batch)
             total, weight = total + loss, weight + count
             seeds += sum(len(ids) for ids in batch.seeds.values())
-        sums = np.array([total, weight, seeds, *self.optimizers.have_gradients()])
-        total, weight, seeds, *ranks_with_gradient = self.ranks.total(sums, step_name).tolist()
+        self._stragglers.add(time.monotonic() - self._step_began)
+        sums = np.array([total, weight, seeds, float(requested() != 0), *self.optimizers.have_gradients()])
+        total, weight, seeds, asked, *ranks_with_gradient = self.ranks.total(sums, step_name).tolist()
+        self._agreed = int(ASK_TO_SAVE) if asked else 0
         factor = 1.0 / max(weight, 1e-12)
         self.optimizers.step_embeddings(factor)
         self.optimizers.sum_gradients(self.ranks, np.array(ranks_with_gradient))
@@ -198,9 +221,17 @@ class Trainer:
                 seeds_per_second=rate,
                 **learner_numbers,
             )
-        save_every = self.config.checkpoint.every_steps
-        if save_every and state.updates % save_every == 0 and state.step < self.stream.steps:
-            self.save()
+            self._stragglers.compare(step_name)
+        if state.step < self.stream.steps:  # the end of an epoch has its own
+            self._save_if_due()
+        self._step_began = time.monotonic()
+
+    def _save_if_due(self) -> None:
+        config, memory = self.config.checkpoint, self.checkpoints.memory
+        to_disk = config.every_steps is not None and self.state.updates % config.every_steps == 0
+        to_memory = memory is not None and config.memory_steps and self.state.updates % config.memory_steps == 0
+        if to_disk or to_memory:
+            self.save(to_disk)
 
     def check_finite(self, loss: float, norm: float) -> None:
         """Stop before a step that would spoil the weights; the last resume point stays good."""
@@ -224,7 +255,8 @@ class Trainer:
         if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
             text += ", " + self.validate()
         # After validation, which a signal may end: the resumed run would log the epoch again.
-        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds)
+        memory = peak_memory(self.device)
+        self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds, **memory)
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
         stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
         state.finished = stop or state.epoch >= config.epochs
@@ -240,7 +272,9 @@ class Trainer:
         self.learner.before_validation()
         evaluation = self.task.evaluation(self.config.fanouts, self.seed)
         try:
-            with prompt():  # validation changes nothing that a resume point holds, and may take long
+            # Validation changes nothing that a resume point holds, and may take long. Several ranks finish it: they
+            # could not agree on where to leave it.
+            with prompt() if self.ranks.size == 1 else nullcontext():
                 metrics = self.task.evaluate(self.experiment.embedder(), "valid", evaluation)
         except Stopped as stopped:
             self._stop(stopped.number)
@@ -264,9 +298,9 @@ class Trainer:
         sign = 1.0 if self.task.higher_is_better else -1.0
         return other is None or math.isnan(other) or sign * value > sign * other + margin
 
-    def save(self) -> None:
-        """Write a resume point."""
-        self.checkpoints.save(self.state, self.learner.trained, self.optimizers.state_dict(), self.tables)
+    def save(self, to_disk: bool = True) -> None:
+        """Write a resume point; without `to_disk` in shared memory only."""
+        self.checkpoints.save(self.state, self.learner.trained, self.optimizers.state_dict(), self.tables, to_disk)
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.netns import Network
+from graphstorm_like.bench.netns import Network
 
 pytestmark = [pytest.mark.image, pytest.mark.netns]
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from graphstorm_like.bench.campaign import last_update
+from graphstorm_like.bench.disks import small_disk, why_no_disk
+from graphstorm_like.bench.jobs import GSL, Watched, are_gone, descendants, helpers, members, running
+from graphstorm_like.bench.jobs import send as kill
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import read_scores
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from tests.launch.faults import GSL, Job, are_gone, children, descendants, members, record, running
+from graphstorm_like.training.stopping import SAVED
+from graphstorm_like.training.tracking import read_metrics
+from tests.launch.faults import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
 
@@ -27,7 +31,7 @@ RESULTS = ("run/train/best/model.safetensors", "run/evaluate/metrics.json")
 
 
 @contextlib.contextmanager
-def job(folder: Path, *changes: str, environment: Mapping[str, str] | None = None) -> Iterator[Job]:
+def job(folder: Path, *changes: str, environment: Mapping[str, str] | None = None) -> Iterator[Watched]:
     """`gsl run` in a folder; shared memory in a folder beside it."""
     yaml = folder / "pipeline.yaml"
     if not yaml.exists():
@@ -60,23 +64,6 @@ def assert_same(folder: Path, undisturbed: Path) -> None:
     for file in RESULTS:
         assert (folder / file).read_bytes() == (undisturbed / file).read_bytes(), file
     assert list((folder / "memory").iterdir()) == []
-
-
-def helpers(trainer: int) -> list[int]:
-    """Sampler processes of a trainer: forks, whose command is its own."""
-    own = Path(f"/proc/{trainer}/cmdline").read_bytes()
-    found = []
-    for child in children(trainer):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{child}/cmdline").read_bytes() == own:
-                found.append(child)
-    return found
-
-
-def kill(pids: Sequence[int], number: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def test_a_killed_sampler_process(tmp_path: Path, undisturbed: Path) -> None:
@@ -120,6 +107,49 @@ def test_a_killed_process(tmp_path: Path, undisturbed: Path, victim: str) -> Non
     assert resumed is not None
     assert_same(tmp_path, undisturbed)
     record(f"{victim} is killed (SIGKILL)", "restart from the checkpoint", noticed - killed, resumed - killed)
+
+
+def test_memory_has_a_newer_resume_point_than_the_disk(tmp_path: Path, undisturbed: Path) -> None:
+    """On disk there is one an epoch, in shared memory one a step; the end is the same."""
+    output = tmp_path / "run"
+    changes = ["train.checkpoint.every_steps=null", "train.checkpoint.memory_steps=1", "train.track.every_steps=1"]
+    with job(tmp_path, *changes, "launch.max_restarts=1") as one:
+        one.wait_for(r"epoch 3/")
+        steps = next(r["update"] for r in read_metrics(output / "train") if r["kind"] == "epoch")
+        assert steps > 2, "the middle of an epoch is what this test is about"
+        while (update := last_update(output)) % steps < 2:  # told before its resume point is written
+            time.sleep(0.001)
+        kill([members(one.pid)["trainer-1"]], signal.SIGKILL)
+        code, said = one.end()
+    assert code == 0, said
+    resumed = re.search(r"resuming at epoch (\d+), update (\d+)", said)
+    assert resumed is not None, said
+    assert int(resumed[2]) >= update - 1
+    assert int(resumed[2]) % steps, said
+    assert_same(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("memory", [[], ["train.checkpoint.memory_steps=1"]])
+def test_sigterm_at_the_launcher_saves(tmp_path: Path, undisturbed: Path, memory: list[str]) -> None:
+    """All ranks stop after one update; the status says that nothing is lost, and the same command goes on."""
+    changes = ["train.checkpoint.every_steps=null", *memory]
+    with job(tmp_path, *changes) as one:
+        one.wait_for(r"epoch 3/")
+        every, asked = descendants(one.pid), time.monotonic()
+        kill([one.pid], signal.SIGTERM)
+        code, said = one.end()
+        ended = time.monotonic()
+    assert code == SAVED, said
+    saved = re.search(r"asked to stop: wrote a resume point at update (\d+)", said)
+    assert saved is not None, said
+    assert are_gone(every)
+    assert list((tmp_path / "memory").iterdir()) == []
+    with job(tmp_path, *changes) as again:
+        code, said = again.end()
+    assert code == 0, said
+    assert f"update {saved[1]}" in said
+    assert_same(tmp_path, undisturbed)
+    record("SIGTERM at the launcher", "a resume point, status 85; the same end", ended - asked)
 
 
 def test_an_exception_on_one_rank_is_what_is_shown(tmp_path: Path) -> None:
@@ -220,21 +250,10 @@ def test_a_killed_launcher(tmp_path: Path, undisturbed: Path) -> None:
 # --------------------------------------------------------------------------------------------------------- no room
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of a size, as `folder`."""
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"needs the right to mount ({done.stderr.strip()})")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+needs_disk = pytest.mark.skipif(bool(why_no_disk()), reason=why_no_disk())
 
 
+@needs_disk
 @pytest.mark.parametrize("size", ["4k", "20k", "64k"])
 def test_shared_memory_that_is_full(tmp_path: Path, size: str) -> None:
     """At the very start, at the first table, and at one of many later: an error, and not a bus error."""
@@ -252,6 +271,7 @@ def test_shared_memory_that_is_full(tmp_path: Path, size: str) -> None:
         record(f"shared memory is full ({size})", f"{kind} that says what to do", time.monotonic() - started)
 
 
+@needs_disk
 def test_an_output_folder_that_is_full(tmp_path: Path, undisturbed: Path) -> None:
     """Training stops with an error; when there is room again it goes on."""
     with small_disk(tmp_path / "small", "8m") as disk:

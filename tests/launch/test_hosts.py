@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from graphstorm_like.bench.jobs import GSL, Watched
+from graphstorm_like.bench.netns import Network, network, what_is_missing
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
-from tests.launch.faults import GSL, Job, record
-from tests.launch.netns import Network, network, what_is_missing
+from tests.launch.faults import record
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,7 +55,7 @@ class Cluster:
     """The hosts of a job, and its stranger: host `hosts` of the network."""
 
     def __init__(self, net: Network, folder: Path, tables: Path) -> None:
-        self.net, self.folder, self.tables, self.jobs = net, folder, tables, list[Job]()
+        self.net, self.folder, self.tables, self.jobs = net, folder, tables, list[Watched]()
 
     def start(self, **launch: object) -> None:
         """Start both hosts."""

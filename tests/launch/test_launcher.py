@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from graphstorm_like.bench.jobs import hear_signals
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
@@ -38,7 +39,6 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
-from tests.launch.faults import hear_signals
 
 TWO = "graph.partitions.count=2"
 FAKE = """

@@ -16,6 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct.partition import partition_graph
+from graphstorm_like.bench.jobs import GSL
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline
 from graphstorm_like.deploy.model import Model
@@ -33,7 +34,6 @@ from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer
 from tests.gconstruct.partitioning import assert_same_graph
 from tests.gconstruct.report.pages import assert_safe
-from tests.launch.faults import GSL
 from tests.unlike.conftest import Case
 
 QUIET = Reporter(quiet=True)

@@ -28,6 +28,9 @@ class LaunchConfig(Choice, tag="on", default="local"):
     """How often the job starts again from its last checkpoint after a process has died."""
     timeout_seconds: PositiveFloat = 600.0
     """The longest wait of one process for another."""
+    save_seconds: PositiveFloat = 60.0
+    """How long trainers may take for a resume point after SIGTERM, before they are killed. Schedulers kill after a time
+    of their own."""
     port: Port | None = None
     """First of the ports that are used; default: free ones."""
 

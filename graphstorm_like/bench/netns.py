@@ -14,13 +14,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from tests.launch.faults import Job
+from graphstorm_like.bench.jobs import Watched
+from graphstorm_like.errors import LaunchError
 
 
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+    _system("ip", *arguments)
+
+
+def _system(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        raise LaunchError(f"{' '.join(command)}: must succeed ({done.stderr.strip()})")
 
 
 class Network:
@@ -60,6 +65,7 @@ class Network:
         return f"{self._mark}-h{host}"
 
     def address(self, host: int) -> str:
+        """Of a host."""
         return f"{self._subnet}.{host + 1}"
 
     def pull(self, host: int) -> None:
@@ -75,9 +81,9 @@ class Network:
         own = 'mount -t tmpfs -o size=256m tmpfs /dev/shm && exec "$@"'
         return ["ip", "netns", "exec", self._name(host), "unshare", "-m", "sh", "-c", own, "sh", *command]
 
-    def start(self, host: int, command: Sequence[str]) -> Job:
+    def start(self, host: int, command: Sequence[str]) -> Watched:
         """A command on a host."""
-        return Job(self.command(host, command))
+        return Watched(self.command(host, command))
 
     def run(self, host: int, command: Sequence[str]) -> str:
         """What a short command on a host prints."""
@@ -88,7 +94,7 @@ class Network:
     def close(self) -> None:
         """Remove all; interfaces go with their namespaces."""
         while self._made:
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(LaunchError):
                 _ip("netns", "del", self._made.pop())
 
 
@@ -112,6 +118,61 @@ def what_is_missing() -> str:
     try:
         with network(1) as made:
             made.run(0, ["true"])
-    except (RuntimeError, OSError, subprocess.SubprocessError) as err:
+    except (LaunchError, OSError, subprocess.SubprocessError) as err:
         return f"needs network namespaces ({err})"
+    return ""
+
+
+class LonelyMachine:
+    """A network namespace with nothing but a loopback of its own, whose packets can be lost and delayed: all hosts that
+    a job simulates in it, and nobody else, feel it. Needs root, ip and tc."""
+
+    def __init__(self) -> None:
+        self._name = f"gsl-{secrets.token_hex(4)}"
+        _ip("netns", "add", self._name)
+        _ip("-n", self._name, "link", "set", "lo", "up")
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """A command as it runs there."""
+        return ["ip", "netns", "exec", self._name, *command]
+
+    def trouble(self, *what: str) -> None:
+        """Let packets suffer as tc's netem has it: 'loss', '1%', 'delay', '20ms'. Nothing: no more."""
+        if what:
+            _system("tc", "-n", self._name, "qdisc", "replace", "dev", "lo", "root", "netem", *what)
+        else:
+            with contextlib.suppress(LaunchError):  # there was none
+                _system("tc", "-n", self._name, "qdisc", "del", "dev", "lo", "root")
+
+    def unplug(self) -> None:
+        """Let no packet through."""
+        _ip("-n", self._name, "link", "set", "lo", "down")
+
+    def plug(self) -> None:
+        """Let them through again."""
+        _ip("-n", self._name, "link", "set", "lo", "up")
+
+    def close(self) -> None:
+        """Remove it."""
+        with contextlib.suppress(LaunchError):
+            _ip("netns", "del", self._name)
+
+
+@functools.cache
+def why_no_trouble() -> str:
+    """Why this machine cannot disturb a network of its own; '' when it can."""
+    if not all(map(shutil.which, ("ip", "tc"))):
+        return "needs ip and tc"
+    if os.getuid() != 0:
+        return "needs root"
+    try:
+        machine = LonelyMachine()
+    except (LaunchError, OSError) as err:
+        return f"needs network namespaces ({err})"
+    try:
+        machine.trouble("loss", "1%")
+    except LaunchError as err:
+        return f"needs the kernel's netem ({err})"
+    finally:
+        machine.close()
     return ""
