@@ -29,6 +29,7 @@ from graphstorm_like.errors import ConfigError, TrainingError
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.mirrored.places import localised
+from graphstorm_like.launch.mirrored.session import publish_loose
 from graphstorm_like.launch.stages import read_scores
 from graphstorm_like.launch.state import model_id, stage_folder, stage_problem
 from graphstorm_like.progress import Reporter
@@ -124,9 +125,11 @@ class Project:
             return _wide_frame(self.model.embed(source, node_type, ids, **given))
 
     def report(self) -> Path:
-        """Write report.html in the output folder; returns its path."""
+        """Write report.html in the output folder, and publish it where that is behind a URL; returns its path."""
         self._check_trained()
-        return write_report(RunFolder(self._local.output))
+        path = write_report(RunFolder(self._local.output))
+        publish_loose(self.pipeline, Reporter(self.quiet).line)
+        return path
 
     def save(self, path: str | Path) -> Path:
         """Write the trained model as a folder that travels, as `gsl pack` does: `Model.load(path)` reads it, and

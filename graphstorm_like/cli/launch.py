@@ -17,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
         overrides: Overrides = None,
         on: str = typer.Option("", help="The launcher; default: launch.on of the YAML."),
         address: str = typer.Option("", help="Of the Ray cluster, or of its dashboard: http://HOST:8265."),
-        job: str = typer.Option("", help="On SageMaker: train, construct, infer, endpoint or pipeline."),
+        job: str = typer.Option(
+            "", help="On SageMaker: train, construct, infer, apply, transform, endpoint, pipeline."
+        ),
         wait: bool = typer.Option(False, "--wait", help="On SageMaker: follow the job until it ends."),
         upload: bool = typer.Option(False, "--upload", help="On SageMaker: copy tables of this machine to S3."),
         show: bool = typer.Option(False, "--print", help="Print what would be submitted or started, and do neither."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +94,7 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.config.presets import preset_line
     from graphstorm_like.launch.launcher import launch
     from graphstorm_like.launch.mirrored.places import localised, shown
+    from graphstorm_like.launch.mirrored.session import publish_loose
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
@@ -109,7 +111,9 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
         return
     arguments = [str(pipeline), *(overrides or ())]
     if checked.report:
-        report_of_run(Path(local.output), ["gsl", "run", *arguments], lambda text: typer.echo(text, err=True))
+        warn = partial(typer.echo, err=True)
+        report_of_run(Path(local.output), ["gsl", "run", *arguments], warn)
+        publish_loose(checked, warn)
     if not quiet:
         for line in summary(local, arguments, shown(checked)):
             typer.echo(line)

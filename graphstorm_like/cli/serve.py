@@ -18,8 +18,8 @@ def add_to(app: typer.Typer) -> None:
             Path, typer.Argument(metavar="MODEL", help="A model folder, of gsl pack.", show_default=False)
         ],
         graph: Annotated[
-            Path | None,
-            typer.Option(help="The graph folder whose nodes are known; default: GSL_GRAPH.", envvar="GSL_GRAPH"),
+            str | None,
+            typer.Option(help="The graph folder, or its URL, whose nodes are known.", envvar="GSL_GRAPH"),
         ] = None,
         options: Annotated[
             list[str] | None,
@@ -32,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
         queue: Annotated[int, typer.Option(min=1, help="Questions that may wait; more get 503.")] = 256,
         seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="For an answer; later: 504.")] = 30.0,
         unknown: Annotated[
-            str, typer.Option(help="New nodes without a learnt vector: refuse, mean or zero.")
+            str, typer.Option(help="New nodes without a learnt vector: refuse, mean or zero.", envvar="GSL_UNKNOWN")
         ] = "refuse",
         max_neighbours: Annotated[
             int | None, typer.Option(min=1, help="Of a new node's surroundings by edge type; default: all, exact.")

@@ -75,6 +75,11 @@ def build_graph_config(data: dict[str, Any], where: str = "graph") -> GraphConfi
     return config
 
 
+def check_section(section: type[Root], data: dict[str, Any], where: str) -> Root:
+    """Check a section that comes alone; ConfigError with every problem."""
+    return _check(section, YamlSource(data, {}, []), where, Path())
+
+
 def load_stitch(path: str | Path, overrides: Sequence[str] = ()) -> StitchConfig:
     """Read, override, check and resolve what `gsl stitch` takes. Raises ConfigError as `load_pipeline` does."""
     path = Path(path)

@@ -119,6 +119,7 @@ class Pipeline(Strict):
         if self.infer.pairs is not None:
             asked["pairs"] = _under(base, self.infer.pairs)
         changed["infer"] = self.infer.model_copy(update=asked)
+        changed["launch"] = self.launch.with_paths(partial(_under, base))
         return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
 
     def _model(self, base: Path) -> ModelConfig:

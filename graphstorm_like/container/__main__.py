@@ -42,13 +42,20 @@ def _run(root: Path, what: str, rest: list[str]) -> None:
 
         train(root)
     elif what == "processing" and rest:
+        flags = {"--fresh", "--quiet"} & set(rest)
+        told = [argument for argument in rest[1:] if argument not in flags]
+        if rest[0] == "apply":
+            from graphstorm_like.container.applying import apply
+
+            apply(root, told, "--quiet" in flags)
+            return
         from graphstorm_like.container.processing import process
 
-        flags = {"--fresh", "--quiet"} & set(rest)
-        overrides = [argument for argument in rest[1:] if argument not in flags]
-        process(root, rest[0].split(","), overrides, "--fresh" in flags, "--quiet" in flags)
+        process(root, rest[0].split(","), told, "--fresh" in flags, "--quiet" in flags)
     else:
-        raise LaunchError(f"arguments: must be 'train', or 'processing' and stages (got {' '.join([what, *rest])!r})")
+        raise LaunchError(
+            f"arguments: must be 'train', or 'processing' and stages or 'apply' (got {' '.join([what, *rest])!r})"
+        )
 
 
 def _failed(root: Path, what: str, reason: str, code: int) -> int:

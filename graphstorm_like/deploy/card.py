@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.config.base import edge_name
+from graphstorm_like.deploy.held_ranks import held_ranks
 from graphstorm_like.deploy.held_scores import HeldRows, held_rows
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
@@ -23,13 +24,14 @@ COST_FILE = "cost.json"
 def write_card(run: FinishedRun, facts: Mapping[str, Any], scores: Mapping[str, Any], target: Path) -> None:
     """Write the model card; the same run gives the same card. facts: see model.json; scores: of `gsl evaluate`."""
     held = held_rows(run)
+    measured = held or held_ranks(run)
     lines = [
         *_front_matter(facts),
         f"# {facts['name']}",
         "",
         *_what(run, facts),
         *_data(run),
-        *_scores(scores, held),
+        *_scores(scores, None if measured is None else measured.intervals()),
         *_classes(held),
         *_cost(run),
         *_use(run, facts),
@@ -93,25 +95,26 @@ def _split_counts(run: FinishedRun) -> Mapping[str, int]:
     return edge.labels[label].counts if isinstance(label, str) else edge.split_counts or {}
 
 
-def _scores(scores: Mapping[str, Any], held: HeldRows | None) -> Iterator[str]:
+def _scores(scores: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]] | None) -> Iterator[str]:
+    """intervals: by metric; None: there are no single test rows to draw from."""
     yield from ("## Scores", "")
     splits = {split: metrics for split, metrics in scores.items() if split != "protocol"}
     if not splits:
         yield from ("The run was not evaluated.", "")
         return
-    intervals = held.intervals() if held is not None else {}
+    known = intervals or {}
     names = [name for name in dict.fromkeys(n for metrics in splits.values() for n in metrics) if "/" not in name]
-    head = ["metric", *splits, *(["95 % of test samples"] if intervals else [])]
+    head = ["metric", *splits, *(["95 % of test samples"] if known else [])]
     rows = []
     for name in names:
         numbers = [_number(metrics.get(name)) for metrics in splits.values()]
-        bounds = [f"{_number(intervals[name][0])} to {_number(intervals[name][1])}"] if name in intervals else []
-        rows.append([name, *numbers, *(bounds or (["-"] if intervals else []))])
+        bounds = [f"{_number(known[name][0])} to {_number(known[name][1])}"] if name in known else []
+        rows.append([name, *numbers, *(bounds or (["-"] if known else []))])
     yield from table(head, rows)
-    if intervals:
-        yield "The last column is a bootstrap over test rows; it says nothing of other seeds or other data."
-    elif held is None:
-        yield "No intervals: predictions of single test rows are kept for labels alone, by `gsl infer`."
+    if known:
+        yield "The last column is a bootstrap over test rows or links; it says nothing of other seeds or other data."
+    elif intervals is None:
+        yield "No intervals: there are no predictions (`gsl infer`) or ranks (`gsl evaluate`) of single test rows."
     protocol = scores.get("protocol")
     if protocol:
         yield "How links were ranked: " + "; ".join(f"{key}: {value}" for key, value in protocol.items()) + "."

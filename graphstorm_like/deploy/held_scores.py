@@ -15,16 +15,12 @@ import pyarrow.parquet as pq
 
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
+from graphstorm_like.deploy.bootstrap import MAX_ROWS, bounds, samples
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
 from graphstorm_like.inference.writers import MANIFEST_FILE
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.tasks.targets import TARGETS, LabelTarget
-
-SAMPLES, SEED = 300, 20_261_126
-"""Of the bootstrap: how many samples of the rows are drawn, and from which seed."""
-MAX_ROWS = 200_000
-"""Of more test rows, evenly spaced ones are taken."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +33,11 @@ class HeldRows:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """By metric, the bounds within which the metric of 95 % of the samples lies: rows drawn with replacement."""
-        rng, found = np.random.default_rng(SEED), dict[str, list[float]]()
-        for _ in range(SAMPLES):
-            rows = rng.integers(len(self.labels), size=len(self.labels))
+        found: dict[str, list[float]] = {}
+        for (rows,) in samples([len(self.labels)]):
             for name, value in self.target.metrics(self.predicted[rows], self.labels[rows]).items():
                 found.setdefault(name, []).append(value)
-        bounds = {name: np.nanpercentile(values, [2.5, 97.5]) for name, values in found.items()}
-        return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+        return bounds(found)
 
     def of_classes(self) -> list[tuple[str, float, float, float, int]]:
         """(class, precision, recall, F1, test rows) of each class that test rows have; none for numbers."""

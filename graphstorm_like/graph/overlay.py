@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.graph.partition_reader import Column, Draw, HiddenEdges, HopRequest, Part
@@ -28,6 +29,7 @@ class Overlay(PartitionedGraph):
     """`base` with `counts` new nodes by type, and new edges by type; those of reverse types must be among them.
 
     numbering: of batches, with room for the new nodes; one that is shared spares an array as long as the graph's nodes.
+    passing: which of a type's new edges [n] pass messages; of types that are left out all do.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Overlay(PartitionedGraph):
         counts: Mapping[NodeType, int],
         edges: Mapping[EdgeType, Ends],
         numbering: BatchPositions,
+        passing: Mapping[EdgeType, npt.NDArray[np.bool_]] | None = None,
     ) -> None:
         self._base, self._edges = base, {e: ends for e, ends in edges.items() if len(ends[0])}
+        self._passing = passing or {}
         self.only_scored = True
         super().__init__(base.folder, _grown(base, counts, edges), {}, None, self._parts)
         self._numbering = numbering
@@ -55,7 +59,7 @@ class Overlay(PartitionedGraph):
             added: dict[EdgeType, InEdges] = {}
             for edge_type, (sources, targets) in self._edges.items():
                 starts = self._base.starts(edge_type[2])
-                mine = np.flatnonzero((targets >= starts[p]) & (targets < starts[p + 1]))
+                mine = self._messages(edge_type, (targets >= starts[p]) & (targets < starts[p + 1]))
                 if len(mine):
                     # Numbers count from the part's first edge, as those of its own edges do.
                     number = self._base.manifest.edge(edge_type).count - int(self._base.starts(edge_type)[p])
@@ -64,11 +68,16 @@ class Overlay(PartitionedGraph):
         parts.append(NewPart(self._into_new_nodes()))
         return parts
 
+    def _messages(self, edge_type: EdgeType, among: npt.NDArray[np.bool_]) -> IntArray:
+        """Numbers of the new edges `among` those of a type that pass messages."""
+        passing = self._passing.get(edge_type)
+        return np.flatnonzero(among if passing is None else among & passing)
+
     def _into_new_nodes(self) -> dict[EdgeType, InEdges]:
         of_new: dict[EdgeType, InEdges] = {}
         for edge_type, (sources, targets) in self._edges.items():
             first = int(self._base.starts(edge_type[2])[-1])
-            mine = np.flatnonzero(targets >= first)
+            mine = self._messages(edge_type, targets >= first)
             of_new[edge_type] = InEdges(sources[mine], targets[mine] - first, mine)
         return of_new
 

@@ -14,6 +14,7 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import InferConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.ranges import ranges
 from graphstorm_like.tasks.outputs import Asked
 
 EXAMPLES = 3
@@ -75,31 +76,38 @@ def positions(graph: Graph, node_type: NodeType, ids: pa.Array, where: str) -> I
     return at
 
 
-def edges_between(graph: Graph, edge_type: EdgeType, sources: IntArray, targets: IntArray, where: str) -> IntArray:
-    """Numbers of all edges, parallel ones too, between pairs [n] of nodes, in the order of the pairs; DataError counts
-    the pairs that have none."""
-    width = max(graph.manifest.node(edge_type[2]).count, 1)
-    edge_sources, edge_targets = graph.edges(edge_type)
-    of_edges, asked = edge_sources * width + edge_targets, sources * width + targets
-    order = np.argsort(of_edges, kind="stable")
-    first = np.searchsorted(of_edges, asked, side="left", sorter=order)
-    counts = np.searchsorted(of_edges, asked, side="right", sorter=order) - first
-    missing = np.flatnonzero(counts == 0)
-    if len(missing):
-        ends = zip(
-            graph.ids_of(edge_type[0], sources[missing[:EXAMPLES]]).to_pylist(),
-            graph.ids_of(edge_type[2], targets[missing[:EXAMPLES]]).to_pylist(),
-            strict=True,
-        )
-        shown = ", ".join(f"{source!r} -> {target!r}" for source, target in ends)
-        raise DataError(
-            f"{where}: pairs must be edges of {edge_name(edge_type)} (got {len(missing):,} of {len(asked):,} that the "
-            f"graph does not have, e.g. {shown}). Leave them out, or add the edges to the graph"
-        )
-    from graphstorm_like.ranges import ranges
+class EdgeLookup:
+    """Edges of one type by their ends, for any number of questions: 16 bytes an edge."""
 
-    rows: IntArray = order[ranges(first, counts)[0]]
-    return rows
+    def __init__(self, graph: Graph, edge_type: EdgeType) -> None:
+        self.graph, self.edge_type = graph, edge_type
+        self._width = max(graph.manifest.node(edge_type[2]).count, 1)
+        sources, targets = graph.edges(edge_type)
+        keys = sources * self._width + targets
+        self._order: IntArray = np.argsort(keys, kind="stable")
+        self._keys: IntArray = keys[self._order]
+
+    def between(self, sources: IntArray, targets: IntArray, where: str) -> IntArray:
+        """Numbers of all edges, parallel ones too, between pairs [n] of nodes, in the order of the pairs; DataError
+        counts the pairs that have none. where: who asks."""
+        asked = sources * self._width + targets
+        first = np.searchsorted(self._keys, asked, side="left")
+        counts = np.searchsorted(self._keys, asked, side="right") - first
+        missing = np.flatnonzero(counts == 0)
+        if len(missing):
+            source_type, _, target_type = self.edge_type
+            ends = zip(
+                self.graph.ids_of(source_type, sources[missing[:EXAMPLES]]).to_pylist(),
+                self.graph.ids_of(target_type, targets[missing[:EXAMPLES]]).to_pylist(),
+                strict=True,
+            )
+            shown = ", ".join(f"{source!r} -> {target!r}" for source, target in ends)
+            raise DataError(
+                f"{where}: pairs must be edges of {edge_name(self.edge_type)} (got {len(missing):,} of {len(asked):,} "
+                f"that the graph does not have, e.g. {shown}). Leave them out, or add the edges to the graph"
+            )
+        rows: IntArray = self._order[ranges(first, counts)[0]]
+        return rows
 
 
 def asked_rows(config: InferConfig, graph: Graph, row_type: RowType | None, scores_edges: bool) -> Asked:
@@ -129,5 +137,5 @@ def asked_pairs(
         positions(graph, node_type, of_end, where) for node_type, of_end in zip(row_type[::2], ids, strict=True)
     )
     if scores_edges:
-        return Asked(nodes, edges=edges_between(graph, row_type, sources, targets, where))
+        return Asked(nodes, edges=EdgeLookup(graph, row_type).between(sources, targets, where))
     return Asked(nodes, pairs=(sources, targets))

@@ -23,6 +23,7 @@ from graphstorm_like.mirror.manifest import (
     name_in,
     read_publication,
     read_record,
+    record_path,
     write_record,
 )
 from graphstorm_like.mirror.publish import Target
@@ -54,6 +55,7 @@ def pull(
     """
     found = publication or read_publication(target.store, target.folder)
     if found is None:
+        forget(local)
         return False
     for name in found.files:
         path_inside(local, name)
@@ -78,6 +80,22 @@ def pull(
         raise
     write_record(local, Record(found, frozenset(name for name in found.files if not wanted(name))))
     return True
+
+
+def pull_missing(target: Target, local: Path, wanted: Wanted = everything) -> None:
+    """Fetch the wanted files of a published folder that are not in `local`, which holds other things too and is not
+    replaced. Raises as `pull`."""
+    found = read_publication(target.store, target.folder)
+    names = [] if found is None else [name for name in found.files if wanted(name)]
+    for name in names:
+        path_inside(local, name)
+    if found is not None:
+        _fetch(target, found, local, names, lambda _name, _err: False, local)
+
+
+def forget(local: Path) -> None:
+    """The store no longer holds what this folder was a copy of: what is here is to be published again."""
+    record_path(local).unlink(missing_ok=True)
 
 
 def _fetch(

@@ -27,13 +27,15 @@ class Unit:
     """A local folder and its place in a store.
 
     state: changes when there is something new to publish; None: there is nothing yet. gather: fills a view, or raises
-    Changed. final: whether this state is one that stays (see `publish`). alone: holds what must be held meanwhile.
+    Changed. check: raises Changed for a view that lacks something, as of a folder of which a part was left in the
+    store. final: whether this state is one that stays (see `publish`). alone: holds what must be held meanwhile.
     """
 
     local: Path
     target: Target
     state: Hashable | None
     gather: Callable[[View], None]
+    check: Callable[[View], None] = lambda view: None
     final: bool = True
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
@@ -86,6 +88,7 @@ class Watcher:
         with unit.alone(), view_beside(unit.local) as view:
             try:
                 unit.gather(view)
+                unit.check(view)
             except Changed:
                 return  # at the next look
             started = time.monotonic()

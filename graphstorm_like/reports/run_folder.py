@@ -17,8 +17,10 @@ from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.cost import COST_FILE, StageCost, read_cost
+from graphstorm_like.launch.mirrored.reading import for_reading
 from graphstorm_like.launch.stages import METRICS_FILE, PROTOCOL
 from graphstorm_like.launch.state import DONE_FILE, MAIN_FILES, STAGES
+from graphstorm_like.progress import Reporter
 
 CONFIGURATION, CURVES, PHASES = "pipeline.json", "metrics.jsonl", "phases.json"
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -52,9 +54,10 @@ class RunFolder:
 
     @classmethod
     def of(cls, path: str | Path) -> RunFolder:
-        """An output folder, or the YAML of the pipeline that writes one."""
+        """An output folder, or the YAML of the pipeline that writes one. Of an output behind a URL what is there is
+        fetched."""
         if str(path).endswith((".yaml", ".yml")):
-            return cls(load_pipeline(path).output)
+            return cls(for_reading(load_pipeline(path), Reporter(quiet=True), exported=True).output)
         return cls(path)
 
     @cached_property

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.search import SearchConfig
 from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.inference.rows import EdgeLookup
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.search.kinds import INDEXES, VectorIndex
 from graphstorm_like.search.vectors import normalised
 from graphstorm_like.serve.engine import Engine, NewRows
+from graphstorm_like.serve.links import Links
 from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, NodeLabelTask
 
 MAX_K = 1000
@@ -97,7 +98,7 @@ class Answers:
         if isinstance(task, LinkPrediction):
             return self._score_pairs(task, question, new)
         if isinstance(task, EdgeLabelTask):
-            return self._edges(task, question, new)
+            return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
         kind = self.engine.applied.experiment.pipeline.task.type
         raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
 
@@ -125,27 +126,18 @@ class Answers:
         return {"node_type": node_type, "neighbors": listed}
 
     def links(self, question: Question, new: NewRows | None) -> dict[str, Any]:
-        """Of each source: the k known targets with the highest scores, without those that the graph or the question
-        links it to. Targets are ranked by their vectors in the graph alone."""
-        task = self.engine.task
-        if not isinstance(task, LinkPrediction):
+        """Of each source: the k targets, known or new, with the highest scores, without those that the graph or the
+        question links it to (see infer.known_pairs). exact: whether the vectors of all targets have the question's
+        edges in them."""
+        if self._links is None:
             raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
-        source, _, target = task.edge_type
+        source, _, target = self._links.task.edge_type
         names, positions = self._nodes(question, new, source)
-        queries = task.queries(self._vectors(source, positions, new))
-        spare = self._known_targets(task, positions, new)
-        fetched = min(question.k + max(map(len, spare), default=0), self._count(target))
-        scores, rows = self._ranked(task, queries, fetched)
+        found, exact = self._links.best(positions, self._vectors(source, positions, new), new, question.k)
         listed = []
-        for i, name in enumerate(names):
-            keep = (rows[i] >= 0) & ~np.isin(rows[i], spare[i])
-            listed.append(
-                {
-                    "source": name,
-                    "targets": self._named(target, rows[i][keep][: question.k], scores[i][keep][: question.k]),
-                }
-            )
-        return {"edge_type": edge_name(task.edge_type), "links": listed}
+        for name, (rows, scores) in zip(names, found, strict=True):
+            listed.append({"source": name, "targets": self._named(target, rows, scores, new)})
+        return {"edge_type": edge_name(self._links.task.edge_type), "links": listed, "exact": exact}
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -154,18 +146,14 @@ class Answers:
         if question.node_type not in (None, node_type):
             raise ConfigError(f"node_type: must be {node_type} here (got '{question.node_type}')")
         self.engine.graph.manifest.node(node_type)
-        names, positions = list(question.ids or ()), np.empty(0, dtype=np.int64)
-        if names:
-            positions = self.engine.positions(node_type, names, "ids")
+        positions = self.engine.positions(node_type, question.ids or (), "ids")
         if new is not None and node_type in new.ids:
-            of_new = new.ids[node_type].to_pylist()
-            names += of_new
-            positions = np.concatenate([positions, new.first(node_type) + np.arange(len(of_new))])
-        if not names:
+            positions = np.concatenate([positions, new.first(node_type) + np.arange(len(new.ids[node_type]))])
+        if not len(positions):
             raise ConfigError(
                 f"ids: must name nodes of type {node_type}, or nodes.{node_type} bring new ones (got none)"
             )
-        return names, positions
+        return self._names(node_type, positions, new), positions
 
     def _vectors(self, node_type: NodeType, positions: IntArray, new: NewRows | None) -> Vectors:
         """Vectors [n, D]; of known nodes alone, those that are computed already."""
@@ -197,40 +185,12 @@ class Answers:
         return self._nearest[node_type]
 
     @cached_property
-    def _targets(self) -> VectorIndex | None:
-        """An index of the targets of links; None: the head's scores are no inner products."""
+    def _links(self) -> Links | None:
+        """None: the task is another one."""
         task = self.engine.task
-        assert isinstance(task, LinkPrediction)
-        if not task.head.is_inner_product:
+        if not isinstance(task, LinkPrediction):
             return None
-        keys = task.keys(np.array(self._known_vectors(task.edge_type[2])))
-        index = INDEXES.of(self._search)(self._search, keys.cpu().numpy())
-        index.build()
-        return index
-
-    def _ranked(self, task: LinkPrediction, queries: torch.Tensor, k: int) -> tuple[Any, Any]:
-        if self._targets is not None:
-            return self._targets.search(queries.cpu().numpy(), k)
-        keys = task.keys(np.array(self._known_vectors(task.edge_type[2])))
-        best = task.ranker.scores(queries, keys).topk(k, dim=1)
-        return best.values.cpu().numpy(), best.indices.cpu().numpy()
-
-    def _known_targets(self, task: LinkPrediction, positions: IntArray, new: NewRows | None) -> list[IntArray]:
-        """What each source must not get: its targets, and itself where it cannot be one."""
-        excluded = []
-        nothing = np.empty(0, dtype=np.int64)
-        sources, targets = (nothing, nothing) if new is None else new.overlay.new_edges(task.edge_type)
-        for position in positions:
-            known = targets[sources == position]
-            if position < self._count(task.edge_type[0]):
-                known = np.concatenate([known, task.known.pairs(np.array([position]))[1]])
-            if task.ranker.excludes_source:
-                known = np.append(known, position)
-            excluded.append(known)
-        return excluded
-
-    def _count(self, node_type: NodeType) -> int:
-        return self.engine.graph.manifest.node(node_type).count
+        return Links(self.engine, task, self._known_vectors, self._search)
 
     def _score_pairs(self, task: LinkPrediction, question: Question, new: NewRows | None) -> dict[str, Any]:
         if question.pairs is None:
@@ -243,8 +203,9 @@ class Answers:
             task.keys(self._vectors(target, of_targets, new)),
         )
         scores = task.ranker.pair_scores(queries, keys).tolist()
-        listed = zip(question.pairs, scores, strict=True)
-        return {"predictions": [{"source": pair[0], "target": pair[1], "score": score} for pair, score in listed]}
+        names = self._names(source, of_sources, new), self._names(target, of_targets, new)
+        listed = zip(*names, scores, strict=True)
+        return {"predictions": [{"source": one, "target": other, "score": score} for one, other, score in listed]}
 
     def _ends(self, node_type: NodeType, names: Sequence[Any], new: NewRows | None) -> IntArray:
         """Positions of ids that are new or known."""
@@ -275,15 +236,45 @@ class Answers:
             predicted = task.predict(vectors, at_source, at_target, numbers)
         return {"predictions": [dict(row) | made for row, made in zip(rows, _rows(task, predicted), strict=True)]}
 
+    def _known_edges(self, task: EdgeLabelTask, question: Question) -> dict[str, Any]:
+        """Predictions of all edges of the graph between pairs of known nodes, in the order of the pairs; parallel ones
+        are numbered."""
+        if question.is_new:
+            raise ConfigError("pairs: must be left out with nodes and edges: the new edges are predicted. Ask twice")
+        source, _, target = task.edge_type
+        pairs = question.pairs or ()
+        of_sources = self.engine.positions(source, [pair[0] for pair in pairs], "pairs")
+        of_targets = self.engine.positions(target, [pair[1] for pair in pairs], "pairs")
+        rows = self._edge_lookup.between(of_sources, of_targets, "pairs")
+        at_source, at_target = self.engine.graph.edges(task.edge_type, rows)
+        predicted = task.predict({t: self._known_vectors(t) for t in task.node_types}, at_source, at_target, rows)
+        keys = pa.table(task.keys(rows)).to_pylist()
+        return {"predictions": [key | made for key, made in zip(keys, _rows(task, predicted), strict=True)]}
+
+    @cached_property
+    def _edge_lookup(self) -> EdgeLookup:
+        task = self.engine.task
+        assert isinstance(task, EdgeLabelTask)
+        return EdgeLookup(self.engine.graph, task.edge_type)
+
     def _only_type(self, what: str) -> NodeType:
         types = self.engine.task.node_types
         if len(types) == 1:
             return types[0]
         raise ConfigError(f"node_type: must be given for /{what} (one of {', '.join(types)})")
 
-    def _named(self, node_type: NodeType, rows: IntArray, scores: Any) -> list[dict[str, Any]]:
-        names = self.engine.graph.ids_of(node_type, rows).to_pylist()
+    def _named(
+        self, node_type: NodeType, rows: IntArray, scores: Any, new: NewRows | None = None
+    ) -> list[dict[str, Any]]:
+        names = self._names(node_type, rows, new)
         return [{"id": name, "score": float(score)} for name, score in zip(names, scores, strict=True)]
+
+    def _names(self, node_type: NodeType, positions: IntArray, new: NewRows | None) -> list[Any]:
+        """Ids [n] of known nodes, and of new ones after them, as the graph has them: strings or whole numbers."""
+        count = self.engine.graph.manifest.node(node_type).count
+        known = iter(self.engine.graph.ids_of(node_type, positions[positions < count]).to_pylist())
+        of_new = [] if new is None else new.names(node_type)
+        return [next(known) if position < count else of_new[position - count] for position in positions.tolist()]
 
     def _linked(self, node_type: NodeType, position: int) -> dict[str, list[Any]]:
         """Ids of a known node's neighbours by edge type, the first few of each."""

@@ -2,79 +2,35 @@
 
 POST /predict /embed /neighbors /links   questions, see `Body`
 GET  /health /ping /metrics /model       for probes, Prometheus, and clients
-POST /invocations                        SageMaker's contract: a question of any kind, as JSON or JSON lines
+POST /invocations                        SageMaker's contract, see `serve.invocations`
 GET  /                                   a page to try it; /docs: OpenAPI
 """
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
 import asyncio
-import json
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from graphstorm_like import __version__
 from graphstorm_like.errors import MissingExtraError
+from graphstorm_like.serve.body import KINDS, MAX_ROWS, Body
+from graphstorm_like.serve.invocations import Ask, add_invocations
 from graphstorm_like.serve.metrics import Metrics
 from graphstorm_like.serve.pool import AnswerError, BusyError, Limits, Observed, Pool, TooLateError
 from graphstorm_like.serve.worker import Settings
 
-MAX_BYTES, MAX_IDS, MAX_ROWS = 8 << 20, 10_000, 10_000
-"""Of a request's body; ids or pairs in it; rows that it brings."""
+MAX_BYTES = 8 << 20
+"""Of a request's body."""
 PAGE = Path(__file__).parent / "page.html"
-KINDS = ("predict", "embed", "neighbors", "links")
-PATHS = {"/", "/health", "/ping", "/model", "/metrics", "/invocations", *(f"/{kind}" for kind in KINDS)}
+PROBES = {"/health", "/ping", "/model", "/metrics", "/execution-parameters"}
+PATHS = {"/", "/invocations", *PROBES, *(f"/{kind}" for kind in KINDS)}
 STOP_SECONDS = 30
 """For questions that are being answered when the server is told to stop."""
-JSON, LINES = "application/json", "application/jsonlines"
 _STATUS = {"DataError": 422, "ConfigError": 422}
 """Of the errors that a client causes."""
-
-
-class Body(BaseModel):
-    """A question. Nodes are known ones (ids), or new ones that come with it (nodes, and edges that link them)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    node_type: str | None = Field(None, description="Type of the ids; by default that of the model's task.")
-    ids: list[str | int] | None = Field(None, max_length=MAX_IDS, description="Known nodes.")
-    pairs: list[tuple[str | int, str | int]] | None = Field(
-        None, max_length=MAX_IDS, description="Sources and targets to score, for link prediction."
-    )
-    nodes: dict[str, list[dict[str, Any]]] | None = Field(
-        None,
-        description="New nodes by type: rows with the columns of the training's tables.",
-        examples=[{"product": [{"sku": "new-1", "title": "red cotton scarf", "price": 12.5}]}],
-    )
-    edges: dict[str, list[dict[str, Any]]] | None = Field(
-        None,
-        description="New edges by 'source:relation:target': rows with the columns of the training's tables.",
-        examples=[{"user:buys:product": [{"user_id": "u1", "sku": "new-1"}]}],
-    )
-    k: int = Field(10, ge=1, le=1000, description="How many are listed of each.")
-
-    def question(self, kind: str) -> dict[str, Any]:
-        """For a worker."""
-        return {"kind": kind, **self.model_dump()}
-
-    def rows(self) -> int:
-        """How many it brings."""
-        tables = [*(self.nodes or {}).values(), *(self.edges or {}).values()]
-        return sum(map(len, tables))
-
-
-class Invocation(Body):
-    """A question with its kind, for /invocations."""
-
-    kind: str = Field("predict", pattern="|".join(f"^{kind}$" for kind in KINDS))
-
-
-Ask = Callable[[str, Body], Awaitable[Any]]
-"""(kind, body) -> a response."""
 
 
 def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
@@ -98,7 +54,7 @@ def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
     ):
         app.post(f"/{kind}", summary=about)(_question(kind, ask))
     _add_probes(app, pool, metrics)
-    _add_invocations(app, ask)
+    add_invocations(app, ask, pool)
     return app, pool
 
 
@@ -177,34 +133,6 @@ def _add_probes(app: Any, pool: Pool, metrics: Metrics) -> None:
     app.get("/model", summary="What the model is about.")(model)
     app.get("/metrics", summary="For Prometheus.")(all_metrics)
     app.get("/", include_in_schema=False)(page)
-
-
-def _add_invocations(app: Any, ask: Ask) -> None:
-    from fastapi import HTTPException, Request, Response
-
-    async def invocations(request: Request) -> Any:
-        content_type = request.headers.get("content-type", JSON).split(";")[0].strip()
-        if content_type not in (JSON, LINES):
-            raise HTTPException(415, f"content-type: must be {JSON} or {LINES} (got {content_type})")
-        text = (await request.body()).decode(errors="replace")
-        if content_type == JSON:
-            return await _invoke(text, ask)
-        answers = []
-        for line in filter(str.strip, text.splitlines()):
-            response = await _invoke(line, ask)
-            if response.status_code != 200:
-                return response
-            answers.append(bytes(response.body).decode())
-        return Response("\n".join([*answers, ""]), media_type=LINES)
-
-    async def _invoke(text: str, ask: Ask) -> Any:
-        try:
-            question = Invocation.model_validate_json(text)
-        except ValidationError as err:
-            raise HTTPException(422, json.loads(err.json(include_url=False, include_context=False))) from None
-        return await ask(question.kind, Body(**question.model_dump(exclude={"kind"})))
-
-    app.post("/invocations", summary="A question with its kind (default: predict) as JSON, or one a line.")(invocations)
 
 
 def run(settings: Settings, limits: Limits, host: str, port: int, say: Callable[[str], None]) -> None:

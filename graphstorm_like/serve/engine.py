@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from gconstruct.encode_rows import EncodedRows, encode_rows
@@ -62,6 +63,13 @@ class NewRows:
         finally:
             task.scored_sources = known
 
+    def names(self, node_type: NodeType) -> list[Any]:
+        """Ids of the new nodes of a type, whole numbers where the graph's are."""
+        ids = self.ids.get(node_type, pa.array([], pa.large_string()))
+        is_number = self.overlay.manifest.node(node_type).id_type == "int64"
+        names: list[Any] = (ids.cast(pa.int64()) if is_number else ids).to_pylist()
+        return names
+
     def first(self, node_type: NodeType) -> int:
         """The position of the first new node of a type."""
         return self.overlay.manifest.node(node_type).count - len(self.ids.get(node_type, ()))
@@ -104,6 +112,8 @@ class Engine:
         self._counts.update(counts)
         self._counts.update({edge.edge_type: edge.count for edge in graph.manifest.edges})
         self._lookups: dict[NodeType, IdLookup] = {}
+        self._hidden: dict[EdgeType, IntArray] = {}
+        """By type, target * sources + source of the edges that pass no messages"""
         fanouts = [all_but_unused(fanout) for fanout in experiment.pipeline.train.fanouts]
         self._fanouts = fanouts if max_neighbours is None else [_limited(f, max_neighbours) for f in fanouts]
 
@@ -140,6 +150,34 @@ class Engine:
 
     def _embed(self, embedder: Embedder, node_type: NodeType, positions: IntArray) -> Vectors:
         return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed)
+
+    def changed(self, node_type: NodeType, new: NewRows) -> IntArray:
+        """Positions of the known nodes of a type whose vectors the new edges may change: those that one leads to, and
+        all that these lead to, over as many edges as the model has layers. Some may stay as they are."""
+        reached = {name: np.empty(0, dtype=np.int64) for name in self.graph.manifest.nodes}
+        for edge in self.graph.manifest.edges if self._fanouts else ():
+            target_type, targets = edge.edge_type[2], new.overlay.new_edges(edge.edge_type)[1]
+            known = targets[targets < self._counts[target_type]]
+            reached[target_type] = np.union1d(reached[target_type], known)
+        for _ in range(len(self._fanouts) - 1):
+            reached = self._and_behind(reached)
+        return reached[node_type]
+
+    def _and_behind(self, nodes: Mapping[NodeType, IntArray]) -> dict[NodeType, IntArray]:
+        """Some nodes, and those that an edge leads to from them: of a relation with a reverse these are the sources of
+        the reverse edges into them."""
+        found = dict(nodes)
+        everything = [FanoutByType(default=-1)]
+        sampled = self.graph.sample(dict(nodes), everything, np.random.default_rng(0))
+        for edge_type, relation in sampled.blocks[0].relations.items():
+            into = sampled.input_ids[edge_type[0]][relation.sources]
+            found[edge_type[0]] = np.union1d(found[edge_type[0]], into)
+        for edge in self.graph.manifest.edges:
+            if edge.reverse is None and not edge.is_reverse:
+                sources, targets = self.graph.edges(edge.edge_type)
+                behind = targets[np.isin(sources, nodes[edge.edge_type[0]])]
+                found[edge.edge_type[2]] = np.union1d(found[edge.edge_type[2]], behind)
+        return found
 
     def neighbours(self, node_type: NodeType, position: int) -> dict[EdgeType, IntArray]:
         """Positions of a known node's neighbours by edge type, in the message graph."""
@@ -219,7 +257,7 @@ class Engine:
 
     def _new_rows(self, request: _Parsed, texts: Mapping[tuple[RowType, str], Rows], where: str) -> NewRows:
         counts = {name: len(of_type) for name, of_type in request.ids.items()}
-        overlay = Overlay(self.graph, counts, request.ends, self._numbering)
+        overlay = Overlay(self.graph, counts, request.ends, self._numbering, self._passing(request.ends))
         new: dict[RowType, dict[str, Rows]] = {}
         for name, nodes in request.encoded.nodes.items():
             new[name] = self._inputs(name, nodes.columns, texts, len(nodes.ids), where)
@@ -233,6 +271,19 @@ class Engine:
             of_task = {self.task.edge_type: self.task.scored_sources}
             scored = with_new_rows(of_task, self._counts, new)[self.task.edge_type]
         return NewRows(request.ids, overlay, sources, scored)
+
+    def _passing(self, ends: Mapping[EdgeType, Ends]) -> dict[EdgeType, npt.NDArray[np.bool_]]:
+        """Which new edges [n] pass messages: all but those beside an edge that the graph hides, as in a graph that
+        holds both."""
+        passing: dict[EdgeType, npt.NDArray[np.bool_]] = {}
+        for edge_type, (sources, targets) in ends.items():
+            count = self._counts[edge_type[0]]
+            if edge_type not in self._hidden:
+                of_source, of_target = self.graph.edges(edge_type, self.graph.hidden_rows(edge_type))
+                self._hidden[edge_type] = np.unique(of_target * count + of_source)
+            beside = np.isin(targets * count + sources, self._hidden[edge_type])
+            passing[edge_type] = ~(beside & (sources < count))
+        return passing
 
     def _sources_of(self, row_type: RowType) -> dict[str, Any]:
         """All inputs of a type, those of scored edges included."""

@@ -10,6 +10,7 @@ from graphstorm_like.deploy.folder import open_model
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.errors import unknown as unknown_name
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.mirror.fetch import is_url, local_copy
 from graphstorm_like.search.run import search_config
 from graphstorm_like.serve.app import run
 from graphstorm_like.serve.pool import Limits
@@ -20,7 +21,7 @@ POLICIES = ("refuse", "mean", "zero")
 
 def start(
     model: Path,
-    graph: Path | None,
+    graph: str | Path | None,
     work: Path,
     *,
     search: Sequence[str] = (),
@@ -36,13 +37,17 @@ def start(
     plugins: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until the process is stopped. Raises ConfigError and DataError before anything is loaded."""
+    """Serve until the process is stopped. graph: a folder, or a URL, of which a copy is kept in the user's cache.
+    Raises ConfigError, DataError and StoreError before anything is loaded."""
     folder = open_model(model)
     if graph is None:
         raise ConfigError(
             "--graph: must be given: the graph folder whose nodes are known, e.g. that of the training. See "
             "docs/guide/serve.md"
         )
+    if is_url(graph):
+        say(f"fetching {graph}")
+    graph = local_copy(graph)
     read_manifest(graph)
     if unknown not in POLICIES:
         raise ConfigError(unknown_name("--unknown", "policy", unknown, POLICIES))

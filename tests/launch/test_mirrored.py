@@ -8,17 +8,21 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
+from typer.testing import CliRunner
 
+from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, StoreError
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.mirrored.places import localised
 from graphstorm_like.launch.mirrored.reading import for_reading, graph_folder
+from graphstorm_like.launch.mirrored.units import run_units
 from graphstorm_like.launch.show.graph import show_graph
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.state import STAGES, is_done
@@ -26,6 +30,7 @@ from graphstorm_like.mirror import lock, transfer
 from graphstorm_like.mirror.lock import locked
 from graphstorm_like.mirror.manifest import read_publication
 from graphstorm_like.mirror.transfer import Store
+from graphstorm_like.mirror.watch import Watcher
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
@@ -96,6 +101,54 @@ def test_texts_and_readers(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     local = for_reading(load_pipeline(yaml, [*changes, f"work={tmp_path}/four"]), Reporter(quiet=True), False)
     assert [is_done(local, stage) for stage in STAGES] == [True, True, True, False]
     assert not list((tmp_path / "four").rglob("*.arrow")), "whether it is up to date can be seen without"
+
+
+def test_the_report_is_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made when the run has ended. A machine that finds all up to date takes it as it is; `gsl report` makes and
+    publishes it anew, from what the store has alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    yaml, url = write_shop_pipeline(tmp_path), bucket("reported")
+    text = yaml.read_text().replace(f"output: {tmp_path / 'run'}", f"output: {url}")
+    yaml.write_text(text)
+    for work in ("one", "two"):
+        done = CliRunner().invoke(app, ["run", str(yaml), "train.epochs=1", f"work={tmp_path}/{work}"])
+        assert done.exit_code == 0, done.output
+        assert f"{url}/report.html" in done.output
+        first = stored(url, "report.html")
+        assert first == (tmp_path / "one/report.html").read_bytes() == (tmp_path / work / "report.html").read_bytes()
+    assert not list((tmp_path / "two").rglob("*.parquet"))
+    done = CliRunner().invoke(app, ["report", str(yaml)])
+    assert done.exit_code == 0, done.output
+    assert stored(url, "report.html") != first, "it says how long it took to make"
+    for name in ("report.json", "evaluate/metrics.json"):
+        assert stored(url, name), name
+    with locked(Store(url), print):
+        done = CliRunner().invoke(app, ["report", str(yaml)])
+    assert done.exit_code == 0, "the page is there, though not in the store"
+    assert "Not published: the report in" in done.output
+
+
+def test_what_is_not_whole_is_not_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pull leaves tables in the store, and a failing disk hides files without an error: neither may replace what is
+    published. A store that was emptied is filled again."""
+    yaml, url = write_shop_pipeline(tmp_path), bucket("whole")
+    run(yaml, capsys, "train.epochs=1", f"output={url}", f"work={tmp_path}/one")
+    run(yaml, capsys, "train.epochs=1", f"output={url}", f"work={tmp_path}/two")
+    before, store = read_publication(Store(url), "infer"), Store(url)
+    assert before is not None
+    for work, hide in (("two", None), ("one", "part-00000.parquet")):
+        folder = tmp_path / work / "infer"
+        (folder / "cost.json").write_text("{}")  # there is something to publish
+        if hide is not None:
+            (folder / "predictions" / hide).unlink()
+        Watcher(partial(run_units, folder.parent, store), print).look()
+        assert read_publication(store, "infer") == before
+    names = sorted(store.listing(""))
+    store.remove(names)
+    said = run(yaml, capsys, "train.epochs=1", f"output={url}", f"work={tmp_path}/two")
+    assert "infer: runs again" in said, "its tables were in the store alone"
+    assert "train: up to date" in said
+    assert sorted(store.listing("")) == names
 
 
 def test_a_second_job_is_refused(tmp_path: Path) -> None:

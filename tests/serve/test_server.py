@@ -34,10 +34,18 @@ def free_port() -> int:
 
 
 class Server:
-    def __init__(self, *arguments: str) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "graphstorm_like.cli.main", "serve", *arguments, "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def __init__(
+        self,
+        *arguments: str,
+        command: list[str] | None = None,
+        port: int | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        serve = [sys.executable, "-m", "graphstorm_like.cli.main", "serve", *arguments, "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            command or serve, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
 
     def wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -106,6 +114,40 @@ def test_answers_are_those_of_apply(server: Server, packed: Packed) -> None:
     assert len(second["neighbors"][0]["nearest"]) == 2
 
 
+def test_batches_of_a_transform_job(server: Server, packed: Packed) -> None:
+    """SageMaker sends lines, many in a request or one; each has its answer in its place, with the ids."""
+    ids = packed.inferred()["id"].slice(0, 60).to_pylist()
+    wanted = Model.load(packed.folder).predict(packed.graph, ids, unknown="mean").to_pylist()
+    new = {"nodes": {"item": [a_new_item(packed, "new")]}}
+    questions = [*({"ids": [name]} for name in ids), new]
+    text = "\r\n".join(map(json.dumps, questions)) + "\n\n"
+    status, answered = server.post("/invocations", text, "application/jsonlines")
+    assert status == 200
+    lines = [json.loads(line)["predictions"] for line in answered.splitlines()]
+    assert [line[0]["id"] for line in lines] == [*ids, "new"]
+    assert [line[0]["prediction"] for line in lines[:-1]] == [row["prediction"] for row in wanted]
+    csv = "\n".join(f'"{name}"' for name in ids) + "\n"
+    for body, count in ((csv, len(ids)), (f"{ids[3]}\n", 1)):  # MultiRecord, SingleRecord
+        status, answered = server.post("/invocations", body, "text/csv; charset=utf-8")
+        rows = [json.loads(line) for line in answered.splitlines()]
+        assert (status, len(rows)) == (200, count)
+        expected = wanted if count > 1 else wanted[3:4]
+        assert [row["id"] for row in rows] == [row["id"] for row in expected]
+        for row, other in zip(rows, expected, strict=True):
+            assert row["probability"] == pytest.approx(other["probability"], abs=1e-5)
+    told = json.loads(server.get("/execution-parameters")[1])
+    assert told == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+    bad = "\n".join(json.dumps({"ids": [name]}) for name in (*ids[:3], "nobody"))
+    for body, content_type, status, message in (
+        (bad, "application/jsonlines", 422, "line 4: ids: ids must be of known nodes of type item (got nobody)"),
+        ('{"ids": ["a"]}\n{"idz": 1}', "application/jsonlines", 422, '"line": 2'),
+        (f"{ids[0]}\nid,and,more\n", "text/csv", 422, "line 2: must have an id, or a pair of ids"),
+        ("nobody", "text/csv", 422, "lines from 1: ids: ids must be of known nodes"),
+    ):
+        got, answer = server.post("/invocations", body, content_type)
+        assert (got, message in json.dumps(answer)) == (status, True), answer
+
+
 def test_bad_questions_say_what_is_wrong(server: Server) -> None:
     for path, body, status, message in (
         ("/predict", {"ids": ["nobody"]}, 422, "got nobody"),
@@ -119,7 +161,7 @@ def test_bad_questions_say_what_is_wrong(server: Server) -> None:
         got, answer = server.post(path, body)
         assert got == status, (body, answer)
         assert message in json.dumps(answer)
-    assert server.post("/invocations", "a,b", "text/csv")[0] == 415
+    assert server.post("/invocations", "a,b", "text/plain")[0] == 415
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("POST", "/predict")
     connection.putheader("content-length", str(9 << 20))

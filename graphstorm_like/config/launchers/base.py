@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -48,6 +49,10 @@ class LaunchConfig(Choice, tag="on", default="local"):
     def simulates_hosts(self) -> bool:
         """Whether all hosts are simulated on this machine."""
         return False
+
+    def with_paths(self, absolute: Callable[[str], str]) -> Self:
+        """With paths of this machine made absolute. Default: there are none."""
+        return self
 
     def host_names(self) -> tuple[str, ...]:
         """The hosts' addresses as far as they are known before the job starts, one each, for people to read."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from graphstorm_like.config.base import KeyedError, PositiveInt, Strict
+from graphstorm_like.config.base import KeyedError, Name, PositiveInt, Strict
 from graphstorm_like.config.launchers.base import LaunchConfig, Port
 
 DAY = 86_400
@@ -73,6 +74,69 @@ class EndpointConfig(Strict):
     """Number of machines."""
 
 
+class TransformConfig(Strict):
+    """A batch transform: what serves an endpoint answers the lines of files, and its machines are gone afterwards."""
+
+    input: S3Url | None = None
+    """With job: transform: the file, or the folder of files, whose lines are questions."""
+    content: Literal["jsonlines", "csv"] = "jsonlines"
+    """jsonlines: a question a line, as for /invocations. csv: an id a line, or for links and edges a pair; without a
+    header."""
+    batch: Literal["multi", "single"] = "multi"
+    """multi: as many lines in a request as max_payload holds; single: a request a line."""
+    instance_type: Instance | None = None
+    """Default: launch.instance_type."""
+    instances: PositiveInt = 1
+    """Number of machines; each takes files of its own."""
+    max_payload: Annotated[int, Field(ge=1, le=8)] = 6
+    """MB of a request, at most."""
+    concurrent: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Requests at once to a machine; default: one for each process that serves."""
+    timeout: Annotated[int, Field(ge=1, le=3600)] = 600
+    """Seconds for a request."""
+
+    @model_validator(mode="after")
+    def _payloads_fit(self) -> TransformConfig:
+        if self.concurrent is not None and self.concurrent * self.max_payload > 100:
+            raise KeyedError("concurrent", "must be at most 100 MB in all: concurrent times max_payload")
+        return self
+
+
+class ApplyConfig(MachinesConfig):
+    """A processing job that runs `gsl apply`; see there for what the keys mean."""
+
+    tables: str | None = None
+    """With job: apply: a YAML of this machine with a section `graph:` of the new tables, from the pipeline's folder."""
+    attach: bool = False
+    """Whether the rows of the run's graph are neighbours of the new ones."""
+    unknown: Literal["refuse", "mean", "zero"] = "refuse"
+    """What nodes get that the model should have learnt a vector of."""
+    ids: str | None = None
+    """A file of this machine with the ids of the nodes that are asked for."""
+    node_type: Name | None = None
+    """Their node type; default: the task's."""
+    pairs: str | None = None
+    """A file of this machine with pairs of ids: edges, or links to score."""
+    top_k: PositiveInt | None = None
+    """Links: targets per source."""
+    format: Literal["parquet", "csv", "npy"] = "parquet"
+    """Of the results."""
+    evaluate: bool = False
+    """Whether metrics on the labels of the tables go to the log and to the manifest."""
+    plugins: bool = False
+    """Whether the code of the model's plug-ins may run."""
+
+    def options(self) -> dict[str, Any]:
+        """What the job's program is told: the keys that are not those of machines, nor files of this machine."""
+        told = self.model_dump(exclude={*MachinesConfig.model_fields, "tables", "ids", "pairs", "attach"})
+        return {key: value for key, value in told.items() if value is not None}
+
+    def with_paths(self, absolute: Callable[[str], str]) -> ApplyConfig:
+        """With the files of this machine made absolute."""
+        named = {key: getattr(self, key) for key in ("tables", "ids", "pairs")}
+        return self.model_copy(update={key: absolute(path) for key, path in named.items() if path is not None})
+
+
 class SageMakerLaunchConfig(LaunchConfig):
     """Amazon SageMaker: `gsl launch PIPELINE --on sagemaker` submits a job (extra `aws`)."""
 
@@ -86,9 +150,10 @@ class SageMakerLaunchConfig(LaunchConfig):
     run: Slug | None = None
     """Name of the run, a folder below launch.s3; default: the pipeline's name. A job of a run that is there already
     goes on with it, as `gsl run` does with an output folder."""
-    job: Literal["train", "construct", "infer", "endpoint", "pipeline"] = "train"
-    """train: all stages in a training job. construct, infer: one stage in a processing job. endpoint: serve a model.
-    pipeline: a SageMaker pipeline of jobs."""
+    job: Literal["train", "construct", "infer", "apply", "transform", "endpoint", "pipeline"] = "train"
+    """train: all stages in a training job. construct, infer: one stage in a processing job. apply: a model on new
+    tables, in a processing job. transform: a model that answers the lines of files, in a batch transform. endpoint:
+    serve a model. pipeline: a SageMaker pipeline of jobs."""
     stages: list[Literal["construct", "train", "evaluate", "infer"]] = ["construct", "train", "evaluate", "infer"]
     """What the training job does."""
     region: Annotated[str, _matches(r"[a-z]{2}(-[a-z]+)+-\d", "a region, e.g. eu-central-1")] | None = None
@@ -120,7 +185,7 @@ class SageMakerLaunchConfig(LaunchConfig):
     """Further numbers that SageMaker takes from the log: a regular expression with one group, by name. Losses and
     scores are taken already."""
     model: Annotated[str, _matches(r"s3://.+/model\.tar\.gz", "s3://.../model.tar.gz")] | None = None
-    """With job: endpoint: the model; default: that of the run's last finished training job."""
+    """With job: endpoint, transform or apply: the model; default: that of the run's last finished training job."""
     group: Slug | None = None
     """With job: pipeline: the model package group; default: launch.run."""
     construct_machines: ConstructMachinesConfig = ConstructMachinesConfig()
@@ -129,6 +194,10 @@ class SageMakerLaunchConfig(LaunchConfig):
     """Machines of job: infer, and of the steps evaluate and infer of a pipeline."""
     endpoint: EndpointConfig = EndpointConfig()
     """Machines of job: endpoint."""
+    transform: TransformConfig = TransformConfig()
+    """Files and machines of job: transform."""
+    apply: ApplyConfig = ApplyConfig()
+    """Tables and machines of job: apply."""
     wait: bool = False
     """Follow the job until it ends; `gsl launch --wait`."""
     upload: bool = False
@@ -144,6 +213,20 @@ class SageMakerLaunchConfig(LaunchConfig):
     def host_names(self) -> tuple[str, ...]:
         """As SageMaker calls them."""
         return tuple(f"algo-{number + 1}" for number in range(self.hosts))
+
+    def with_paths(self, absolute: Callable[[str], str]) -> SageMakerLaunchConfig:
+        """See LaunchConfig."""
+        return self.model_copy(update={"apply": self.apply.with_paths(absolute)})
+
+    @model_validator(mode="after")
+    def _batches_have_input(self) -> SageMakerLaunchConfig:
+        if self.job == "transform" and self.transform.input is None:
+            raise KeyedError("transform", "must have input with launch.job: transform, s3://bucket/questions")
+        if self.job == "apply" and self.apply.tables is None:
+            raise KeyedError("apply", "must have tables with launch.job: apply, a YAML of the new tables")
+        if self.apply.instances > 1:
+            raise KeyedError("apply", "must have one instance: a processing job does not talk to others")
+        return self
 
     @model_validator(mode="after")
     def _spot_waits(self) -> SageMakerLaunchConfig:

@@ -41,6 +41,10 @@ FOLLOWED = {
         "describe_processing_job", "ProcessingJobName", "ProcessingJobStatus", frozenset({"Completed"}),
         frozenset({"Failed", "Stopped"}), None, "/aws/sagemaker/ProcessingJobs",
     ),
+    "CreateTransformJob": Followed(
+        "describe_transform_job", "TransformJobName", "TransformJobStatus", frozenset({"Completed"}),
+        frozenset({"Failed", "Stopped"}), None, "/aws/sagemaker/TransformJobs",
+    ),
     "CreateEndpoint": Followed(
         "describe_endpoint", "EndpointName", "EndpointStatus", frozenset({"InService"}),
         frozenset({"Failed", "OutOfService"}), None, "/aws/sagemaker/Endpoints",

@@ -8,6 +8,7 @@ Below `launch.s3`/<run>, as jobs share it:
     checkpoints/   run/, the output folder of the training job; SageMaker copies it while the job runs
     output/        <job>/output/model.tar.gz
     infer/         of job: infer
+    transform/, apply/   <job>/, of these jobs: see scoring
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import is_file
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.launch.aws import requests
+from graphstorm_like.launch.aws import requests, scoring
 from graphstorm_like.launch.aws.order import Order, container_overrides
 from graphstorm_like.launch.aws.steps import pipeline_requests
 from graphstorm_like.launch.aws.tables import Upload, graph_uploads, is_url, table_uploads
@@ -20,6 +20,8 @@ from graphstorm_like.launch.host import new_secret
 
 Call = tuple[str, dict[str, Any]]
 """An operation of SageMaker's API, and its parameters."""
+SCORING = ("endpoint", "transform", "apply")
+"""Jobs with a packed model."""
 SPARK_SCRIPT = b"""\
 import sys
 
@@ -58,12 +60,12 @@ def plan_launch(
     quiet: bool = False,
     model: str | None = None,
 ) -> Plan:
-    """What a launch will do. model: the model.tar.gz to serve, for job: endpoint. Raises LaunchError for what cannot
+    """What a launch will do. model: the model.tar.gz of a job that serves or scores. Raises LaunchError for what cannot
     run on SageMaker."""
     order = Order(pipeline, (), stamp, fresh=fresh, quiet=quiet)
     config = order.config
-    if config.job == "endpoint":
-        return Plan(order, (), _endpoint(order, model or config.model or _last_model(order)))
+    if config.job in SCORING:
+        return _scoring(order, model or config.model or _last_model(order))
     kind = "train" if config.job in ("train", "pipeline") else "processing"
     order = replace(order, overrides=container_overrides(changes, kind))
     uploads = [*_sources(order, yaml)]
@@ -143,6 +145,26 @@ def _calls(order: Order, stages: Sequence[str]) -> tuple[Call, ...]:
 def _last_model(order: Order) -> str:
     """For people: `submit` looks up which one it is."""
     return order.url("output", "LAST-FINISHED-TRAINING-JOB", "output", "model.tar.gz")
+
+
+def _scoring(order: Order, model: str) -> Plan:
+    """With a model.tar.gz: an endpoint, a batch transform, or `gsl apply`."""
+    config, uploads = order.config, list[Upload]()
+    own_graph = requests.GRAPH_VARIABLE in config.environment
+    if config.apply.attach if config.job == "apply" else not own_graph:
+        order, uploads = _graph(order, ())
+        order = replace(order, graph=order.graph or order.url("checkpoints", "run", "graph"))
+    name = order.job_name(config.job)
+    if config.job == "apply":
+        told = scoring.apply_uploads(order, name)
+        has_tables = any(upload.url.startswith(order.url("apply", name, "tables/")) for upload in told)
+        job = scoring.apply_job(order, name, model, order.graph, has_tables)
+        return Plan(order, (*uploads, *told), (("CreateProcessingJob", job),))
+    if config.job == "transform":
+        transform = scoring.transform_job(order, name, order.job_name("model"))
+        created = requests.model(order, order.job_name("model"), model)
+        return Plan(order, tuple(uploads), (("CreateModel", created), ("CreateTransformJob", transform)))
+    return Plan(order, tuple(uploads), _endpoint(order, model))
 
 
 def _endpoint(order: Order, model: str) -> tuple[Call, ...]:

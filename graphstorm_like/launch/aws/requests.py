@@ -12,6 +12,8 @@ from graphstorm_like.launch.aws.order import OWN, PROCESSING, ROOT, Order
 Request = dict[str, Any]
 CONTAINER = ("python3", "-m", "graphstorm_like.container")
 """The program of every container: see `graphstorm_like.container`."""
+GRAPH_VARIABLE = "GSL_GRAPH"
+"""Where `gsl serve` finds its graph: a folder of the container, or a URL."""
 SPARK_PROGRAM = f"{PROCESSING}/input/pipeline/construct.py"
 
 
@@ -28,12 +30,12 @@ def training_job(order: Order, stages: Sequence[str], name: str | None = None) -
         },
         "RoleArn": config.role,
         "InputDataConfig": [channel(name, url) for name, url in channels(order, stages).items()],
-        "OutputDataConfig": {"S3OutputPath": order.place("output"), **_key(order, "KmsKeyId")},
+        "OutputDataConfig": {"S3OutputPath": order.place("output"), **key_of(order, "KmsKeyId")},
         "ResourceConfig": {
             "InstanceType": config.instance_type,
             "InstanceCount": config.hosts,
             "VolumeSizeInGB": config.volume,
-            **_key(order, "VolumeKmsKeyId"),
+            **key_of(order, "VolumeKmsKeyId"),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": config.max_run},
         "CheckpointConfig": {"S3Uri": order.place("checkpoints"), "LocalPath": f"{ROOT}/checkpoints"},
@@ -81,7 +83,9 @@ def channel(name: str, url: Any) -> Request:
 
 
 def _folder(url: Any) -> Any:
-    """A prefix that ends with a slash, so that it does not mean 'tables-old' too."""
+    """A prefix that ends with a slash, so that it does not mean 'tables-old' too; a model.tar.gz as it is."""
+    if isinstance(url, str) and url.endswith(".tar.gz"):
+        return url
     if isinstance(url, str):
         return f"{url.rstrip('/')}/"
     return {"Std:Join": {"On": "", "Values": [url, "/"]}}
@@ -126,7 +130,7 @@ def processing_job(
                 "InstanceCount": machines.instances,
                 "InstanceType": machines.instance_type or config.instance_type,
                 "VolumeSizeInGB": machines.volume or config.volume,
-                **_key(order, "VolumeKmsKeyId"),
+                **key_of(order, "VolumeKmsKeyId"),
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": machines.max_run or config.max_run},
@@ -142,7 +146,7 @@ def processing_job(
     if result is not None:
         target = {"S3Uri": result, "LocalPath": f"{PROCESSING}/output", "S3UploadMode": "EndOfJob"}
         outputs = [{"OutputName": "results", "S3Output": target}]
-        request["ProcessingOutputConfig"] = {"Outputs": outputs, **_key(order, "KmsKeyId")}
+        request["ProcessingOutputConfig"] = {"Outputs": outputs, **key_of(order, "KmsKeyId")}
     if network := vpc(order):
         request["NetworkConfig"] = {"VpcConfig": network}
     return request if name is None else {"ProcessingJobName": name, **request}
@@ -167,7 +171,7 @@ def model(order: Order, name: str, data: str) -> Request:
         "PrimaryContainer": {
             "Image": config.image,
             "ModelDataUrl": data,
-            "Environment": dict(config.environment),
+            "Environment": serving_environment(order),
         },
         "ExecutionRoleArn": config.role,
         "Tags": tags(order),
@@ -175,6 +179,13 @@ def model(order: Order, name: str, data: str) -> Request:
     if network := vpc(order):
         request["VpcConfig"] = network
     return request
+
+
+def serving_environment(order: Order) -> Request:
+    """Environment of a container that serves: the configuration's, and where the graph of known nodes is, which the
+    container fetches when it starts."""
+    graph = order.place("checkpoints", "run", "graph") if order.graph is None else order.graph
+    return {GRAPH_VARIABLE: graph, **order.config.environment}
 
 
 def endpoint_config(order: Order, name: str, model_name: str) -> Request:
@@ -191,7 +202,7 @@ def endpoint_config(order: Order, name: str, model_name: str) -> Request:
         "EndpointConfigName": name,
         "ProductionVariants": [variant],
         "Tags": tags(order),
-        **_key(order, "KmsKeyId"),
+        **key_of(order, "KmsKeyId"),
     }
 
 
@@ -214,5 +225,6 @@ def vpc(order: Order) -> Request | None:
     return {"Subnets": list(config.subnets), "SecurityGroupIds": list(config.security_groups)}
 
 
-def _key(order: Order, key: str) -> dict[str, str]:
+def key_of(order: Order, key: str) -> dict[str, str]:
+    """The configuration's key under a name; empty: S3's own encryption."""
     return {} if order.config.kms_key is None else {key: order.config.kms_key}

@@ -62,7 +62,11 @@ def _step(name: str, kind: str, arguments: dict[str, Any]) -> Step:
 def _register(order: Order) -> dict[str, Any]:
     """A version in the model package group, which somebody must approve."""
     config = order.config
-    container = {"Image": config.image, "ModelDataUrl": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}}
+    container = {
+        "Image": config.image,
+        "ModelDataUrl": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"},
+        "Environment": requests.serving_environment(order),
+    }
     scores = {"ContentType": "application/json", "S3Uri": order.place("evaluate", "evaluate", "metrics.json")}
     serving = config.endpoint.instance_type or config.instance_type
     return {
@@ -71,8 +75,9 @@ def _register(order: Order) -> dict[str, Any]:
         "ModelMetrics": {"ModelQuality": {"Statistics": scores}},
         "InferenceSpecification": {
             "Containers": [container],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedContentTypes": ["application/json", "application/jsonlines", "text/csv"],
+            "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
             "SupportedRealtimeInferenceInstanceTypes": [serving],
+            "SupportedTransformInstanceTypes": [config.transform.instance_type or config.instance_type],
         },
     }

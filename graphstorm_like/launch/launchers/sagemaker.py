@@ -10,7 +10,7 @@ from graphstorm_like.config.launchers.sagemaker import SageMakerLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.aws.order import Order, time_stamp
-from graphstorm_like.launch.aws.plan import plan_launch
+from graphstorm_like.launch.aws.plan import SCORING, plan_launch
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
 from graphstorm_like.launch.prepare import print_line
 from graphstorm_like.launch.state import STAGES
@@ -37,7 +37,7 @@ class SageMakerLauncher(Launcher):
         say = (lambda _: None) if quiet else print_line
         stamp = time_stamp(datetime.now(UTC))
         aws, model = Aws(config), None
-        if config.job == "endpoint" and config.model is None:
+        if config.job in SCORING and config.model is None:
             model = aws.last_model(Order(pipeline, (), stamp))
         plan = plan_launch(pipeline, source.yaml, source.overrides, stamp, fresh, quiet, model)
         lines = []

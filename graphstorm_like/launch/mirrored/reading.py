@@ -26,15 +26,17 @@ def graph_folder(place: str, overrides: Sequence[str] = (), data: bool = True) -
     return str(local_copy(place, everything if data else is_small))
 
 
-def for_reading(pipeline: Pipeline, reporter: Reporter, graph_data: bool = True, run: bool = True) -> Pipeline:
+def for_reading(
+    pipeline: Pipeline, reporter: Reporter, graph_data: bool = True, run: bool = True, exported: bool = False
+) -> Pipeline:
     """The pipeline with local folders, filled from its URLs; nothing is locked or published there. Folders that a run
-    on this machine works in stay as they are."""
+    on this machine works in stay as they are. exported: whether the tables that infer has written are needed."""
     if not places_of(pipeline):
         return pipeline
     mirror = Mirror(pipeline, reporter)
     try:
         with exclusive(mirror.folder / ".gsl.lock", "running in this output folder"):
-            mirror.pull(graph_data, run)
+            mirror.pull(graph_data, run, exported)
     except DataError:
         reporter.line(f"{mirror.folder}: a run on this machine works there; it is read as it is")
     return localised(pipeline)

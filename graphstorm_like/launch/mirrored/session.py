@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from graphstorm_like.mirror.fetch import entries_come_from, local_copy, publishe
 from graphstorm_like.mirror.lock import locked
 from graphstorm_like.mirror.manifest import RECORDS, read_publication, read_record
 from graphstorm_like.mirror.publish import Target
-from graphstorm_like.mirror.pull import Wanted, everything, pull
+from graphstorm_like.mirror.pull import Wanted, everything, forget, pull, pull_missing
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit, Watcher
 from graphstorm_like.progress import Reporter
@@ -46,16 +46,16 @@ class Mirror:
 
     # ------------------------------------------------------------------------------------------------------- pulling
 
-    def pull(self, graph_data: bool, run: bool = True) -> None:
+    def pull(self, graph_data: bool, run: bool = True, exported: bool = False) -> None:
         """Bring what is there and needed: the graph, whose rows only if it is still current and they are needed
-        (graph_data); of the run trainings with their resume points, scores, and of exported tables only what tells
-        whether they are up to date. Entries of the cache come when they are asked for."""
+        (graph_data); of the run trainings with their resume points, scores, the report, and of exported tables only
+        what tells whether they are up to date, or (exported) all. Entries of the cache come when they are asked for."""
         for place in self.places.known:
             local_copy(place.url)
         with self.reporter.step("fetching what the store has"):
             self._pull_graph(graph_data)
             if self.output is not None and run:
-                self._pull_run(self.output)
+                self._pull_run(self.output, exported)
         cache, url = Path(self.local.cache), self._cache_url()
         if url is not None:
             entries_come_from(cache, url)
@@ -103,7 +103,7 @@ class Mirror:
         except DataError:  # its tables are not here: it is taken as it is
             return True
 
-    def _pull_run(self, store: Store) -> None:
+    def _pull_run(self, store: Store, exported: bool) -> None:
         """The last training as a whole, for it may be the one that this configuration goes on with, or be set aside for
         it; of those that were set aside before only what names them, unless this configuration is theirs."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,13 +115,16 @@ class Mirror:
             if self._is_wanted_again(self.folder / name):
                 self._pull_training(store, name, everything)
         pull(Target(store, "evaluate"), self.folder / "evaluate")
-        pull(Target(store, "infer"), self.folder / "infer", {DONE_FILE, MAIN_FILES["infer"]}.__contains__)
+        facts = {DONE_FILE, MAIN_FILES["infer"]}.__contains__
+        pull(Target(store, "infer"), self.folder / "infer", everything if exported else facts)
+        pull_missing(Target(store), self.folder, lambda name: "/" not in name)  # the report
 
     def _pull_training(self, store: Store, name: str, wanted: Wanted) -> None:
         """Hosts with folders of their own must begin with the same, which is what all of them can see."""
         target, folder = Target(store, name), self.folder / name
         published = read_publication(store, name)
         if published is None:
+            forget(folder)
             return
         if name == "train" and folder.is_dir() and read_record(folder) is None:
             aside = free_name(folder)
@@ -241,6 +244,21 @@ def mirrored(
                 f"{err}. The results are in {mirror.folder}; the same command publishes them when the store answers"
             ) from err
         reporter.line(mirror.costs())
+
+
+def publish_loose(pipeline: Pipeline, say: Callable[[str], None]) -> None:
+    """Publish what has been written at the top of an output behind a URL since its run has ended, such as the report.
+    A store that is away, or that another job holds, costs a warning: the results are there, and the files here."""
+    place = places_of(pipeline).output
+    if place is None:
+        return
+    store = Store(place.url)
+    try:
+        with locked(store, say) as lock:
+            unit = loose_unit(place.local, store)
+            Watcher(lambda: [unit], lambda _: None, lock.check, lambda: lock.md5_etags).look()
+    except StoreError as err:
+        say(f"warning: {err}. Not published: the report in {place.local}")
 
 
 def _publish_rest(watcher: Watcher, mirror: Mirror, reporter: Reporter) -> None:

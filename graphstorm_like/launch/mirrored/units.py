@@ -87,7 +87,7 @@ def _state_of(paths: list[Path]) -> Hashable | None:
 def _whole(folder: Path, target: Target, mark: str) -> Unit:
     """A folder that is complete once the file `mark` is there."""
     files = _files(folder) if (folder / mark).is_file() else []
-    return Unit(folder, target, _state_of(files), partial(_gather_whole, folder, mark))
+    return Unit(folder, target, _state_of(files), partial(_gather_whole, folder, mark), partial(_check_named, mark))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -102,6 +102,22 @@ def _gather_whole(folder: Path, mark: str, view: View) -> None:
             view.hold(path, path.relative_to(folder).as_posix())
     if mark not in view.files or _inode(folder) != inode or not (folder / mark).is_file():
         raise Changed(str(folder))
+
+
+def _check_named(mark: str, view: View) -> None:
+    """All files that the mark names must be in the view, with their sizes. A disk that fails hides names without an
+    error, and a pull leaves files in the store: what is published must not lack them."""
+    content = read_object(view.files[mark])
+    if content is None:
+        raise Changed(mark)
+    sizes: dict[str, int | None] = dict.fromkeys(content.get("hashes") or ())
+    for name, record in (content.get("files") or {}).items():
+        sizes[name] = record[0]
+    for name, size in sizes.items():
+        if is_hidden(name.rpartition("/")[2]):
+            continue  # work in progress of that time
+        if name not in view.files or size not in (None, view.files[name].stat().st_size):
+            raise Changed(name)
 
 
 # ---------------------------------------------------------------------------------------------------------- trainings

@@ -89,9 +89,34 @@ EVERYTHING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("job", ["train", "construct", "infer", "endpoint"])
-def test_requests_fit_the_service(service: Any, yaml_file: Path, job: str) -> None:
-    for changes in ([f"launch.job={job}"], [*EVERYTHING, f"launch.job={job}"]):
+NEW = """\
+graph:
+  base: {base}
+  nodes: {{ item: {{ files: item.parquet, id: id, text: {{ title: {{ columns: title }} }} }} }}
+  edges: [{{ source: user, relation: buys, target: item, files: buys.parquet }}]
+"""
+
+
+@pytest.fixture
+def new_tables(tmp_path: Path) -> Path:
+    (tmp_path / "new.yaml").write_text(NEW.format(base=IN_S3))
+    (tmp_path / "asked.csv").write_text("id\ni-1\n")
+    return tmp_path / "new.yaml"
+
+
+BATCHES = {
+    "transform": ["launch.transform={input: s3://bucket/questions, batch: single, content: csv, concurrent: 4}"],
+    "apply": [
+        "launch.apply={tables: new.yaml, attach: true, unknown: mean, ids: asked.csv, top_k: 5, evaluate: true,"
+        " volume: 7}"
+    ],
+}
+
+
+@pytest.mark.parametrize("job", ["train", "construct", "infer", "endpoint", "transform", "apply"])
+def test_requests_fit_the_service(service: Any, yaml_file: Path, new_tables: Path, job: str) -> None:
+    needed = [*BATCHES.get(job, ()), f"launch.job={job}"]
+    for changes in (needed, [*EVERYTHING, *needed]):
         for operation, parameters in planned(yaml_file, *changes).calls:
             check(service, operation, parameters)
 
@@ -147,6 +172,71 @@ def test_a_training_job(yaml_file: Path) -> None:
     assert request["ResourceConfig"]["InstanceCount"] == 2
     assert [c["ChannelName"] for c in request["InputDataConfig"]] == ["pipeline", "secret"], "tables are in S3"
     assert request["CheckpointConfig"]["S3Uri"] == "s3://bucket/gsl/shop/checkpoints"
+
+
+def test_a_batch_transform(yaml_file: Path) -> None:
+    """The lines of files, in batches, by what serves an endpoint; the graph of the run is fetched by the container."""
+    asked = ["launch.job=transform", "launch.transform.input=s3://bucket/questions/today.jsonl"]
+    (_, model), (operation, job) = planned(yaml_file, *asked).calls
+    assert operation == "CreateTransformJob"
+    assert job["ModelName"] == model["ModelName"]
+    assert model["PrimaryContainer"]["ModelDataUrl"].startswith("s3://bucket/gsl/shop/output/")
+    assert model["PrimaryContainer"]["Environment"] == {"GSL_GRAPH": "s3://bucket/gsl/shop/checkpoints/run/graph"}
+    assert job["BatchStrategy"] == "MultiRecord"
+    read, left = job["TransformInput"], job["TransformOutput"]
+    assert read["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/questions/today.jsonl"
+    assert (read["ContentType"], read["SplitType"]) == ("application/jsonlines", "Line")
+    assert (left["Accept"], left["AssembleWith"]) == ("application/jsonlines", "Line")
+    assert left["S3OutputPath"] == f"s3://bucket/gsl/shop/transform/shop-transform-{STAMP}"
+    assert "MaxConcurrentTransforms" not in job, "the container says how many it takes"
+    (_, model), (_, job) = planned(
+        yaml_file, *BATCHES["transform"], "launch.job=transform", "launch.model=s3://bucket/m/model.tar.gz",
+        "launch.environment={GSL_GRAPH: /opt/ml/model/graph-data}",
+    ).calls  # fmt: skip
+    assert (job["BatchStrategy"], job["MaxConcurrentTransforms"]) == ("SingleRecord", 4)
+    assert job["TransformInput"]["ContentType"] == "text/csv"
+    assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://bucket/m/model.tar.gz"
+    assert model["PrimaryContainer"]["Environment"] == {"GSL_GRAPH": "/opt/ml/model/graph-data"}
+
+
+def test_a_model_on_new_tables(yaml_file: Path, new_tables: Path) -> None:
+    plan = planned(yaml_file, *BATCHES["apply"], "launch.job=apply")
+    ((_, job),) = plan.calls
+    place = f"s3://bucket/gsl/shop/apply/shop-apply-{STAMP}"
+    assert job["AppSpecification"]["ContainerEntrypoint"][-1] == "processing"
+    told = job["AppSpecification"]["ContainerArguments"]
+    assert told == [
+        "apply", 'unknown="mean"', "top_k=5", 'format="parquet"', "evaluate=true", "plugins=false",
+    ]  # fmt: skip
+    inputs = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in job["ProcessingInputs"]}
+    assert inputs["model"].endswith("/output/model.tar.gz")
+    assert inputs["told"] == f"{place}/told/"
+    assert inputs["graph"] == "s3://bucket/gsl/shop/checkpoints/run/graph/"
+    assert "tables" not in inputs, "they are in S3, where the job reads them"
+    assert [upload.url for upload in plan.uploads] == [f"{place}/told/new.yaml", f"{place}/told/ids.csv"]
+    assert job["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"] == 7
+    assert job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] == f"{place}/scored"
+
+
+def test_new_tables_of_this_machine(yaml_file: Path, new_tables: Path) -> None:
+    tables = write_shop(new_tables.parent / "tables", items=20, users=5)
+    new_tables.write_text(NEW.format(base="tables"))
+    changes = ["launch.job=apply", "launch.apply.tables=new.yaml"]
+    with pytest.raises(LaunchError, match=r"graph.nodes.item.files: must be in S3 .*'item.parquet' below .*--upload"):
+        planned(yaml_file, *changes)
+    plan = planned(yaml_file, *changes, "launch.upload=true")
+    place = f"s3://bucket/gsl/shop/apply/shop-apply-{STAMP}"
+    sources = {upload.url: upload.source for upload in plan.uploads}
+    assert sources[f"{place}/tables/item.parquet"] == tables / "item.parquet"
+    assert set(sources) == {
+        f"{place}/{name}" for name in ("told/new.yaml", "tables/item.parquet", "tables/buys.parquet")
+    }
+    inputs = {entry["InputName"] for entry in plan.calls[0][1]["ProcessingInputs"]}
+    assert inputs == {"told", "model", "tables"}, "not attached"
+    with pytest.raises(ConfigError, match="launch.apply.tables: must be a YAML file that can be read"):
+        planned(yaml_file, "launch.job=apply", "launch.apply.tables=none.yaml")
+    with pytest.raises(ConfigError, match="launch.apply.ids: must be a file of this machine"):
+        planned(yaml_file, *changes, "launch.apply.ids=none.csv")
 
 
 def test_the_secret_is_in_no_request(yaml_file: Path) -> None:
@@ -245,6 +335,11 @@ def test_overrides_that_cannot_travel(yaml_file: Path, changes: list[str], says:
         ("launch.metrics={a: 'loss'}", "launch.metrics: must have one group each (got 0 in 'loss' for a)"),
         ("launch.construct_machines={instances: 2}", "must have an image with several instances"),
         ("launch.instance=ml.m5.large", "launch.instance: unknown key"),
+        ("launch.job=transform", "launch.transform: must have input with launch.job: transform"),
+        ("launch.job=apply", "launch.apply: must have tables with launch.job: apply"),
+        ("launch.apply={instances: 2}", "launch.apply: must have one instance"),
+        ("launch.transform={concurrent: 20}", "concurrent: must be at most 100 MB in all"),
+        ("launch.transform={input: /data}", "launch.transform.input: must be a URL s3://bucket/prefix"),
     ],
 )
 def test_what_means_nothing_is_refused(yaml_file: Path, change: str, says: str) -> None:

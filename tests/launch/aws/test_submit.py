@@ -86,6 +86,23 @@ def test_a_job_is_submitted(s3: Any, tmp_path: Path) -> None:
     model = boto3.client("sagemaker").describe_model(ModelName=endpoint["EndpointConfigName"])
     assert model["PrimaryContainer"]["ModelDataUrl"] == job["ModelArtifacts"]["S3ModelArtifacts"]
 
+    asked = ["launch.transform.input=s3://bucket/questions", "launch.wait=true"]
+    said = submitted(yaml_file, "launch.job=transform", *asked)
+    name = said.splitlines()[0].removeprefix("CreateTransformJob: ")
+    transform = boto3.client("sagemaker").describe_transform_job(TransformJobName=name)
+    model = boto3.client("sagemaker").describe_model(ModelName=transform["ModelName"])
+    assert model["PrimaryContainer"]["ModelDataUrl"] == job["ModelArtifacts"]["S3ModelArtifacts"]
+    assert f"aws logs tail /aws/sagemaker/TransformJobs --log-stream-name-prefix {name}" in said
+
+    new = {"graph": {"base": str(tables), "nodes": {"item": {"files": "item.parquet", "id": "id"}}}}
+    (tmp_path / "new.yaml").write_text(json.dumps(new))
+    said = submitted(yaml_file, "launch.job=apply", "launch.apply.tables=new.yaml", "launch.upload=true")
+    name = said.splitlines()[0].removeprefix("CreateProcessingJob: ")
+    scored = boto3.client("sagemaker").describe_processing_job(ProcessingJobName=name)
+    inputs = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in scored["ProcessingInputs"]}
+    assert inputs["model"] == job["ModelArtifacts"]["S3ModelArtifacts"]
+    assert content(s3, f"gsl/shop/apply/{name}/tables/item.parquet") == (tables / "item.parquet").read_bytes()
+
 
 def test_a_pipeline_is_made_and_made_anew(s3: Any, tmp_path: Path) -> None:
     yaml_file = shop_yaml(tmp_path, IN_S3)

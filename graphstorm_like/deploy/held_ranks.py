@@ -1,0 +1,64 @@
+"""Ranks of a run's test links with their spread, from what `gsl evaluate` has written of every scored link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.deploy.bootstrap import MAX_ROWS, bounds, samples
+from graphstorm_like.deploy.run import FinishedRun
+from graphstorm_like.files import read_object
+from graphstorm_like.inference.ranks import RANKS_FOLDER
+from graphstorm_like.launch.state import DONE_FILE, stage_folder
+from graphstorm_like.tasks.metrics import Metrics
+
+Ranks = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldRanks:
+    """The ranks [n] of the test links of each relation, in ascending order, and the metrics that are made of them."""
+
+    metrics: Sequence[MetricConfig]
+    by_relation: Sequence[Ranks]
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """By metric, the bounds within which the metric of 95 % of the samples lies: links drawn with replacement
+        within each relation, whose mean is the metric. The same however many processes have ranked the links, since
+        only the ranks count, not their order."""
+        measured, found = Metrics(self.metrics), dict[str, list[float]]()
+        for rows_by_relation in samples([len(ranks) for ranks in self.by_relation]):
+            drawn = [ranks[rows] for ranks, rows in zip(self.by_relation, rows_by_relation, strict=True)]
+            scores = [measured.measure(ranks, np.ones(len(ranks))) for ranks in drawn]
+            for name in measured.by_name:
+                found.setdefault(name, []).append(float(np.mean([of_relation[name] for of_relation in scores])))
+        return bounds(found)
+
+
+def held_ranks(run: FinishedRun) -> HeldRanks | None:
+    """The test links of a finished run; None when it was not evaluated with these weights, or ranks nothing."""
+    folder = stage_folder(run.pipeline, "evaluate")
+    if (read_object(folder / DONE_FILE) or {}).get("model") != run.weights_id:
+        return None
+    relations = [path for path in sorted((folder / RANKS_FOLDER / "test").glob("*")) if path.is_dir()]
+    found = [ranks for ranks in map(read_ranks, relations) if len(ranks)]
+    return HeldRanks(getattr(run.pipeline.task, "metrics", ()), found) if found else None
+
+
+def read_ranks(folder: Path) -> Ranks:
+    """Ranks of a relation's links in ascending order, of all files; of more than MAX_ROWS evenly spaced ones."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        return np.empty(0)
+    table = pa.concat_tables([pq.read_table(file, columns=["rank"]) for file in files])
+    ranks: Ranks = np.sort(table["rank"].to_numpy())
+    if len(ranks) > MAX_ROWS:
+        ranks = ranks[np.linspace(0, len(ranks) - 1, MAX_ROWS).astype(np.int64)]
+    return ranks

@@ -1,0 +1,54 @@
+"""Intervals of scores that are made of ranks: known answers, and the same however many processes wrote the ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphstorm_like.config.metrics.hits import HitsConfig
+from graphstorm_like.config.metrics.mrr import MrrConfig
+from graphstorm_like.deploy.held_ranks import HeldRanks, read_ranks
+from graphstorm_like.launch.stages import read_scores
+from tests.deploy.conftest import Packed
+
+METRICS = [MrrConfig(type="mrr"), HitsConfig(type="hits", k=3)]
+
+
+def intervals(*by_relation: list[float]) -> dict[str, tuple[float, float]]:
+    return HeldRanks(METRICS, [np.array(ranks) for ranks in by_relation]).intervals()
+
+
+def test_known_answers() -> None:
+    assert intervals([2.0] * 9) == {"mrr": (0.5, 0.5), "hits@3": (1.0, 1.0)}
+    assert intervals([2.0], [4.0] * 50) == {"mrr": (0.375, 0.375), "hits@3": (0.5, 0.5)}, "the mean of the relations"
+    low, high = intervals([1.0, 4.0] * 200)["hits@3"]
+    spread = 1.96 * np.sqrt(0.25 / 400)  # of a share of 400 draws
+    assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.012)
+
+
+def test_the_same_from_any_number_of_processes(tmp_path: Path) -> None:
+    ranks = np.random.default_rng(0).integers(1, 90, size=70).astype(np.float64)
+    found = []
+    for processes in (1, 3):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        for rank in range(processes):
+            pq.write_table(pa.table({"rank": ranks[rank::processes]}), folder / f"part-{rank:05d}.parquet")
+        found.append(HeldRanks(METRICS, [read_ranks(folder)]).intervals())
+    assert found[0] == found[1]
+
+
+def test_cards_of_links_have_them(make_packed: object) -> None:
+    packed: Packed = make_packed("link_prediction")  # type: ignore[operator]
+    card, scores = (packed.folder / "README.md").read_text(), read_scores(packed.pipeline)["test"]
+    rows = [line.split("|")[1:-1] for line in card.splitlines() if line.startswith("| ")]
+    table = {row[0].strip(): row[-1].strip() for row in rows}
+    assert table["metric"] == "95 % of test samples"
+    for name, value in scores.items():
+        low, high = map(float, table[name].split(" to "))
+        assert low <= value <= high
+        assert low < high
