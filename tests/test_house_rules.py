@@ -24,7 +24,8 @@ LAYERS = (
     "errors", "registry", "pending", "files", "cache_use", "mirror", "arrays", "hashing", "allocator",
     "parent_death", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
-    "inputs", "training", "inference", "launch", "bench", "deploy", "container", "serve", "reports", "api", "cli",
+    "inputs", "training", "inference", "launch", "bench", "deploy", "container", "serve", "reports", "baselines", "api",
+    "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""
 GCONSTRUCT_MAY = (

@@ -9,9 +9,6 @@ from gconstruct.convert.training import Pool, Training, edge_type_of, listed
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.gnns import GnnConfig
 
-_LIKE = {"gat": "rgat", "gatv2": "rgat"}
-"""Networks for one relation, and what they are over several."""
-
 
 def convert_model(training: Training, graph: GraphSection | None) -> None:
     """Fill the sections `model` and, as far as language models are concerned, `train`."""
@@ -56,9 +53,11 @@ def _gnn(model: dict[str, Any], pool: Pool, graph: GraphSection | None) -> None:
         gnn["norm"] = "layer"
     elif norm not in (None, "none"):
         pool.near("gnn_norm" if "gnn_norm" in pool else "norm", f"{norm}: became norm: layer")
-    for name in ("num_ffn_layers_in_input", "num_ffn_layers_in_gnn"):
-        if pool.take(name, 0, note=None):
-            pool.none(name, "no further layers there")
+    if further := int(pool.take("num_ffn_layers_in_gnn", 0, note=None)):
+        gnn["feed_forward"] = further
+        pool.notes.same(pool.key("num_ffn_layers_in_gnn"))
+    if pool.take("num_ffn_layers_in_input", 0, note=None):
+        pool.none("num_ffn_layers_in_input", "no further layers there")
     model["gnn"] = gnn
 
 
@@ -74,8 +73,8 @@ def _gnn_type(kind: str, layers: int, model: dict[str, Any], pool: Pool, graph: 
         return "none"
     if kind in known:
         return kind
-    pool.near("model_encoder_type", f"{kind}: became {_LIKE.get(kind, 'rgcn')}, which has a matrix for each relation")
-    return _LIKE.get(kind, "rgcn")
+    pool.near("model_encoder_type", f"{kind}: became rgcn, which has a matrix for each relation")
+    return "rgcn"
 
 
 def _language_models(training: Training, graph: GraphSection | None) -> None:

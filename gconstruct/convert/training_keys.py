@@ -39,7 +39,6 @@ NO_COUNTERPART: dict[str, str] = {
     "input_activate": "inputs are projected without an activation",
     "out_emb_size": "vectors are as wide as model.gnn.hidden",
     "num_ffn_layers_in_input": "no further layers in the inputs",
-    "num_ffn_layers_in_gnn": "no further layers between those of the graph network",
     "edge_feat_mp_op": "inputs of edges are projected and added to the message",
     "construct_feat_ntype": "nodes without inputs get a vector that learns: model.inputs.<type>.embedding",
     "construct_feat_encoder": "see construct_feat_ntype",

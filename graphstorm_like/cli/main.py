@@ -7,6 +7,7 @@ import typer
 from graphstorm_like import __version__
 from graphstorm_like.cli import (
     apply,
+    baseline,
     bench,
     cache,
     compare,
@@ -71,6 +72,7 @@ partition.add_to(app)
 exchange.add_to(app)
 pack.add_to(app)
 apply.add_to(app)
+baseline.add_to(app)
 launch.add_to(app)
 host.add_to(app)
 worker.add_to(app)

@@ -258,6 +258,7 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
     if model.edge_inputs and model.gnn.hops == 0:
         yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
     edges = _edges_by_name(graph)
+    yield from _check_edge_weight(graph, model, edges)
     for name, inputs in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
         if name not in edges:
@@ -267,6 +268,13 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
             yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
         else:
             yield from check_input_names(at, inputs, edges[name])
+
+
+def _check_edge_weight(graph: GraphConfig, model: ModelConfig, edges: dict[str, EdgeConfig]) -> Iterator[Problem]:
+    column = model.gnn.weight_column
+    features = dict.fromkeys(name for edge in edges.values() for name in edge.features)
+    if column is not None and ends_known(graph) and column not in features:
+        yield ("model", "gnn", "edge_weight"), unknown_name("feature of edges", column, features)
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from graphstorm_like.deploy.folder import PLUGINS
 from graphstorm_like.graph.schema import EdgeTypeSchema, GraphManifest, NodeTypeSchema
 from graphstorm_like.graph.store import RowType
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
+from graphstorm_like.inputs.edge_facts import weighed_types
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import installed_folder
 
@@ -62,6 +63,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
         keep |= {*manifest.nodes}
     scored = scored_inputs(task, manifest)
     edge_inputs = chosen_edge_inputs(model, manifest)
+    weights = weighed_types(model.gnn, manifest)
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
         if name in keep:
@@ -75,6 +77,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
             if edge.reverse is not None:  # both have the same columns
                 read += [edge_inputs.get(edge.reverse, ([], [])), scored.get(edge.reverse, ([], []))]
             features = [name for of_edge, _ in read for name in of_edge]
+            features += [weights[edge.edge_type]] if edge.edge_type in weights else []
             texts = [name for _, of_edge in read for name in of_edge]
             original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
             edges.append(_reduced(edge, features, texts, _label(pipeline, original)))

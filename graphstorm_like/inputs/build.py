@@ -8,6 +8,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
+from graphstorm_like.inputs.edge_facts import edge_facts
 from graphstorm_like.inputs.edges import edge_sources
 from graphstorm_like.inputs.images import GraphImage
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
@@ -55,4 +56,6 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         sources[node_type] = inputs
         specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
+    for edge_type, facts in edge_facts(config.gnn, graph).items():
+        of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)

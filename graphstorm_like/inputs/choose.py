@@ -58,7 +58,8 @@ def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Coll
     for edge in manifest.edges:
         is_scored = edge.edge_type in scored or edge.reverse in scored
         name = edge_name(edge.edge_type)
-        if (edge.features or edge.text) and name not in config.edge_inputs and not is_scored:
+        others = [feature for feature in edge.features if feature != config.gnn.weight_column]
+        if (others or edge.text) and name not in config.edge_inputs and not is_scored:
             names.append(name)
     return names
 

@@ -7,7 +7,7 @@ writes a dense gradient of that type's size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,12 @@ from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Block, NodeType, Relation
+
+WEIGHT = "@weight"
+"""Name among a relation's inputs of the weights of its edges [E, 1]; no feature of the user may have this name."""
+
+TINY = torch.finfo(torch.float32).tiny
+"""Instead of 0, to divide by."""
 
 
 def _by_source(block: Block) -> dict[NodeType, list[tuple[EdgeType, Relation]]]:
@@ -27,8 +33,11 @@ def _by_source(block: Block) -> dict[NodeType, list[tuple[EdgeType, Relation]]]:
 def relation_means(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tuple[EdgeType, Tensor, Tensor]]:
     """(edge type, rows [M], mean of the sources of each row [M, D]) of each relation that has edges.
 
-    hidden: [num_src, D] per type.
+    hidden: [num_src, D] per type. Relations that bring weights (WEIGHT) weigh the sources by them.
     """
+    if any(WEIGHT in relation.inputs for relation in block.relations.values()):
+        yield from relation_sums(block, hidden, {t: edge_shares(r) for t, r in block.relations.items()})
+        return
     for source, relations in _by_source(block).items():
         starts, first = [], 0
         for _, relation in relations:
@@ -40,6 +49,53 @@ def relation_means(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tup
         parts = torch.split(means, [len(r.rows) for _, r in relations])
         for (edge_type, relation), part in zip(relations, parts, strict=True):
             yield edge_type, relation.rows, part
+
+
+def relation_sums(
+    block: Block, hidden: Mapping[NodeType, Tensor], factors: Mapping[EdgeType, Tensor]
+) -> Iterator[tuple[EdgeType, Tensor, Tensor]]:
+    """(edge type, rows [M], sums over the edges of each row of factor * source [M, D]) of each relation with edges.
+
+    hidden: [num_src, D] per type. factors: of each edge [E], by relation.
+    """
+    for source, relations in _by_source(block).items():
+        starts, first = [], 0
+        for _, relation in relations:
+            starts.append(relation.offsets[:-1] + first)
+            first += len(relation.sources)
+        table = hidden[source]
+        sums = F.embedding_bag(
+            torch.cat([r.sources for _, r in relations]),
+            table,
+            torch.cat(starts),
+            mode="sum",
+            per_sample_weights=torch.cat([factors[t] for t, _ in relations]).to(table.dtype),
+        )
+        parts = torch.split(sums, [len(r.rows) for _, r in relations])
+        for (edge_type, relation), part in zip(relations, parts, strict=True):
+            yield edge_type, relation.rows, part
+
+
+def edge_shares(relation: Relation) -> Tensor:
+    """The share of each edge in the mean over its row [E]; where all weights of a row are 0, so are the shares."""
+    counts = relation.offsets.diff()
+    if WEIGHT not in relation.inputs:
+        return (1.0 / counts).repeat_interleave(counts)
+    weights = widened(relation.inputs[WEIGHT]).squeeze(1)
+    return weights / segment_totals(weights, relation.offsets).clamp(min=TINY).repeat_interleave(counts)
+
+
+def segment_totals(values: Tensor, offsets: Tensor) -> Tensor:
+    """Sums of values [E] within segments offsets [M + 1]: [M]."""
+    counts = offsets.diff()
+    segment = torch.repeat_interleave(counts)
+    return torch.zeros(len(counts), dtype=values.dtype, device=values.device).index_add(0, segment, values)
+
+
+def segment_maxima(values: Tensor, sources: Tensor, offsets: Tensor) -> Tensor:
+    """The largest of values [S, D] at the sources [E] of each segment offsets [M + 1] (none of them empty), coordinate
+    by coordinate: [M, D]."""
+    return F.embedding_bag(sources, values, offsets[:-1], mode="max")
 
 
 def relation_sources(block: Block, hidden: dict[NodeType, Tensor]) -> Iterator[tuple[EdgeType, Tensor, Tensor]]:
@@ -97,7 +153,18 @@ def weighted_sums(values: Tensor, sources: Tensor, offsets: Tensor, weights: Ten
 def segment_means(rows: Tensor, offsets: Tensor) -> Tensor:
     """Means of rows [E, F] within segments offsets [M + 1]: float32 [M, F]."""
     row_ids = torch.arange(len(rows), device=rows.device)
-    return F.embedding_bag(row_ids, rows.float(), offsets[:-1], mode="mean")
+    return F.embedding_bag(row_ids, widened(rows), offsets[:-1], mode="mean")
+
+
+def segment_sums(rows: Tensor, offsets: Tensor, factors: Tensor) -> Tensor:
+    """Sums of factors [E] * rows [E, F] within segments offsets [M + 1]: float32 [M, F]."""
+    row_ids, wide = torch.arange(len(rows), device=rows.device), widened(rows)
+    return F.embedding_bag(row_ids, wide, offsets[:-1], mode="sum", per_sample_weights=factors.to(wide.dtype))
+
+
+def widened(values: Tensor) -> Tensor:
+    """In float32 at least: sums and softmax of many numbers in fewer bits lose digits."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 class TargetSums:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Relation
-from graphstorm_like.models.aggregate import segment_means
+from graphstorm_like.models.aggregate import TINY, WEIGHT, edge_shares, segment_means, segment_sums, segment_totals
 from graphstorm_like.models.inputs import FloatArray, InputProjection
 
 
@@ -49,11 +49,23 @@ class EdgeInputs(nn.Module):
         return self._project(edge_type, relation.inputs) if edge_type in self.index else None
 
     def add_means(self, messages: Tensor, edge_type: EdgeType, relation: Relation) -> Tensor:
-        """messages [M, hidden] plus the mean of U_r x_e over the edges of each row."""
+        """messages [M, hidden] plus the mean of U_r x_e over the edges of each row, weighed if they have weights."""
         if edge_type not in self.index:
             return messages
+        if WEIGHT in relation.inputs:
+            return self.add_sums(messages, edge_type, relation, edge_shares(relation))
         means = {n: segment_means(relation.inputs[n], relation.offsets) for n in self.names[edge_type]}
         return messages + self._project(edge_type, means)
+
+    def add_sums(self, messages: Tensor, edge_type: EdgeType, relation: Relation, factors: Tensor) -> Tensor:
+        """messages [M, hidden] plus the sum of factor * U_r x_e over the edges of each row; factors [E]."""
+        if edge_type not in self.index:
+            return messages
+        # As a mean and its weight: only of a mean is the shift of standardised inputs the shift of one edge.
+        totals = segment_totals(factors, relation.offsets)
+        shares = factors / totals.clamp(min=TINY).repeat_interleave(relation.offsets.diff())
+        means = {n: segment_sums(relation.inputs[n], relation.offsets, shares) for n in self.names[edge_type]}
+        return messages + self._project(edge_type, means) * totals[:, None].to(messages.dtype)
 
     def _project(self, edge_type: EdgeType, rows: Mapping[str, Tensor]) -> Tensor:
         projections = self.types[self.index[edge_type]]

@@ -92,14 +92,16 @@ class Embedder:
                 tables = {t: self._no_hops(t, hidden[t]) for t in node_types}
                 self.group.barrier("vectors of nodes")
                 return {t: _as_vectors(table) for t, table in tables.items()}
+            joined: dict[NodeType, RowTable] = {}
             for i, layer in enumerate(self.model.gnn.layers):
                 assert isinstance(layer, GraphLayer)
                 folder = None if i == hops - 1 else scratch
                 hidden = {t: self._layer(i, layer, t, hidden, folder) for t in types_by_layer[i + 1]}
+                joined = {t: self._joined(i, hidden[t], joined.get(t)) for t in node_types}
                 self.group.barrier(f"layer {i + 1}")
                 for file in scratch.glob(f"{i}-*"):
                     file.unlink()
-        return {t: _as_vectors(table) for t, table in hidden.items()}
+        return {t: _as_vectors(table) for t, table in joined.items()}
 
     def _types_by_layer(self, node_types: Sequence[NodeType], hops: int) -> list[list[NodeType]]:
         """Types needed before the first layer, after it, ...; the last entry is `node_types`."""
@@ -195,6 +197,19 @@ class Embedder:
             out.put(int(ids[0]), layer(block, source)[node_type].float().cpu().numpy())
             self._tell(f"layer {index + 1} {node_type}", int(ids[-1]) + 1 - out.start, out.stop - out.start)
         return out
+
+    def _joined(self, layer: int, hidden: RowTable, before: RowTable | None) -> RowTable:
+        """What leaves the network after a layer: its vectors, or what they add to those of the layers before."""
+        jump = self.model.gnn.jump
+        if jump is None:
+            return hidden
+        joined = self._table(hidden.node_type, None) if before is None else before
+        for start in range(0, len(hidden.own), self.batch_size):
+            chunk = slice(start, start + self.batch_size)
+            rows = torch.from_numpy(hidden.own[chunk]).to(self.device)
+            earlier = None if before is None else torch.from_numpy(before.own[chunk]).to(self.device)
+            joined.own[chunk] = jump(layer, rows, earlier).float().cpu().numpy()
+        return joined
 
     def _chunks(self, node_type: NodeType, first: int, last: int) -> Iterator[IntArray]:
         """Consecutive ids of first..last-1 with at most batch_size nodes and (one node excepted) MAX_EDGES edges."""

@@ -57,6 +57,7 @@ def restricted_vectors(embedder: Embedder, wanted: Mapping[NodeType, IntArray]) 
     if not hops:
         values = {t: _without_graph(embedder, rows.values) for t, rows in hidden.items()}
         hidden = {t: SomeVectors(rows.ids, values[t], len(rows)) for t, rows in hidden.items()}
+    joined: dict[NodeType, SomeVectors] = {}
     for index in range(hops):
         layer_of_index = embedder.model.gnn.layers[index]
         assert isinstance(layer_of_index, GraphLayer)
@@ -65,7 +66,24 @@ def restricted_vectors(embedder: Embedder, wanted: Mapping[NodeType, IntArray]) 
             values_of_type = _layer(embedder, index, layer_of_index, node_type, ids, hidden)
             after[node_type] = SomeVectors(ids, values_of_type, _count(embedder, node_type))
         hidden = after
-    return cast("dict[NodeType, Vectors]", hidden)
+        if embedder.model.gnn.jump is not None:
+            joined = {t: _joined(embedder, index, hidden[t], ids, joined.get(t)) for t, ids in last.items()}
+    return cast("dict[NodeType, Vectors]", joined or hidden)
+
+
+def _joined(
+    embedder: Embedder, index: int, hidden: SomeVectors, ids: IntArray, before: SomeVectors | None
+) -> SomeVectors:
+    """What leaves the network after a layer: its vectors of nodes [n], joined to those of the layers before."""
+    jump, values = embedder.model.gnn.jump, hidden[ids]
+    assert jump is not None
+    out = np.empty_like(values)
+    for start in range(0, len(values), embedder.batch_size):
+        chunk = slice(start, start + embedder.batch_size)
+        rows = torch.from_numpy(values[chunk]).to(embedder.device)
+        earlier = None if before is None else torch.from_numpy(before.values[chunk]).to(embedder.device)
+        out[chunk] = jump(index, rows, earlier).float().cpu().numpy()
+    return SomeVectors(ids, out, len(hidden))
 
 
 def _count(embedder: Embedder, node_type: NodeType) -> int:

@@ -69,7 +69,7 @@ class NoLayers(GraphEncoder):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-        self.num_hops, self.layers = 0, nn.ModuleList()
+        self.num_hops, self.layers, self.jump = 0, nn.ModuleList(), None
 
     def forward(self, blocks: Sequence[Block], hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See class."""

@@ -86,7 +86,7 @@ class RowTable:
         self.bounds = row_bounds(graph, node_type, group)
         self.start, self.stop = int(self.bounds[group.rank]), int(self.bounds[group.rank + 1])
         self.shape = (int(self.bounds[-1]), width)
-        self._graph, self._node_type, self._group = graph, node_type, group
+        self._graph, self.node_type, self._group = graph, node_type, group
         self._here: FloatRows
         """The rows that this process has mapped: all rows, or with several hosts those of its own host."""
         if group.size == 1:
@@ -114,7 +114,7 @@ class RowTable:
         if self._group.hosts == 1:
             return Pending(lambda: self._here[ids])
         assert isinstance(self._graph, PartitionedGraph)
-        return self._graph.begin_shared(self._node_type, self._name, ids)
+        return self._graph.begin_shared(self.node_type, self._name, ids)
 
     def rows(self, ids: IntArray) -> FloatRows:
         """[N, width] rows of nodes."""

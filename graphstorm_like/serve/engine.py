@@ -29,7 +29,8 @@ from graphstorm_like.graph.overlay import Ends, Overlay
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.sample import BatchPositions
 from graphstorm_like.graph.schema import feature_column, image_column, text_column
-from graphstorm_like.graph.store import IntArray, NodeType, RowType
+from graphstorm_like.graph.store import IntArray, NodeType, RowType, type_name
+from graphstorm_like.inputs.edge_facts import EdgeDegrees, EdgeWeights
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors, all_but_unused
@@ -360,7 +361,14 @@ class Engine:
         inputs: dict[str, Rows] = {}
         for name, source in self._sources_of(row_type).items():
             short = name.partition(":")[2]
-            if isinstance(source, NodeEmbeddings):
+            if isinstance(source, EdgeDegrees):
+                raise DataError(
+                    f"{where}: edges.{type_name(row_type)}: must be left out: the model reads degrees of the graph "
+                    f"that it was trained on, which new edges change. Train a network that reads none, e.g. rgcn"
+                )
+            if isinstance(source, EdgeWeights):
+                inputs[name] = columns[feature_column(source.feature.name)]
+            elif isinstance(source, NodeEmbeddings):
                 inputs[name] = self._unlearnt(row_type, source, count, where)
             elif (row_type, short) in texts:
                 inputs[name] = texts[row_type, short]

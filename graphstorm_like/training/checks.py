@@ -7,6 +7,7 @@ from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
+from graphstorm_like.inputs.edge_facts import weighed_types
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.tracking import check_tracking
 
@@ -22,6 +23,7 @@ def check_training(pipeline: Pipeline) -> None:
     for node_type in manifest.nodes:
         chosen_inputs(pipeline.model, manifest, node_type)
     chosen_edge_inputs(pipeline.model, manifest)
+    weighed_types(pipeline.model.gnn, manifest)
     scored_inputs(pipeline.task, manifest)
     encoders = list(pipeline.model.text_encoders().values())
     for phase in pipeline.train.phase_list():

@@ -72,7 +72,7 @@ def test_schema_refuses_what_the_loader_refuses() -> None:
     data = parse_yaml(good_text("node"), "p").data
     data["train"]["ephocs"] = 3
     data["graph"]["edges"][0]["source"] = 3
-    data["model"]["gnn"]["type"] = "gcn"
+    data["model"]["gnn"]["type"] = "gnc"
     data["train"]["epochs"] = 0
     assert {path for path, _ in misfits(data, SCHEMA)} == {
         "train.ephocs", "train.epochs", "graph.edges.0.source", "model.gnn.type"

@@ -48,7 +48,7 @@ def head_and_loss(head: dict[str, Any] | None = None, **task: Any) -> Callable[[
 
 
 def graph_network(data: dict[str, Any]) -> None:
-    data["model"]["gnn"] = {"type": "gin", "hidden": 16}
+    data["model"]["gnn"] = {"type": "sums", "hidden": 16}
 
 
 def metrics(data: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def partitions(data: dict[str, Any]) -> None:
 
 NODES, LINKS = "node_classification", "link_prediction"
 RUNS: dict[str, tuple[str, str, Callable[[dict[str, Any]], None]]] = {
-    "encoder": ("encoder_gin.py", NODES, graph_network),
+    "encoder": ("encoder_sums.py", NODES, graph_network),
     "loss": ("loss_margin.py", LINKS, head_and_loss(loss={"type": "margin", "margin": 0.5})),
     "head": ("link_head_transe.py", LINKS, head_and_loss({"type": "transe"})),
     "negatives": ("negatives_seen.py", LINKS, head_and_loss(negatives={"type": "seen", "count": 32})),

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
-
-from graphstorm_like.config.base import KeyedError, PositiveInt
-from graphstorm_like.config.gnns.base import Dropout, GnnConfig
+from graphstorm_like.config.gnns.heads import AttentionGnnConfig
 
 
-class RgatConfig(GnnConfig):
+class RgatConfig(AttentionGnnConfig):
     """Relational graph attention (Busbridge et al. 2019): attention within each relation, a matrix per relation, a
     self loop."""
 
     type: Literal["rgat"]
-    heads: PositiveInt = 4
-    """`hidden` is divided among them."""
-    attention_dropout: Dropout = 0.0
-    """Of the attention weights: neighbours are left out at random."""
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> RgatConfig:
-        if self.hidden % self.heads:
-            raise KeyedError("heads", f"must divide hidden, {self.hidden} (got {self.heads})")
-        return self

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns.hgt import HgtConfig
 from graphstorm_like.graph.store import Block, NodeType, Relation
-from graphstorm_like.models.aggregate import TargetSums, relation_sources, weighted_sums
+from graphstorm_like.models.aggregate import TargetSums, relation_sources, weighted_sums, widened
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
@@ -63,7 +63,7 @@ class HgtLayer(GraphLayer):
         self.priors = nn.Parameter(torch.ones(len(edge_types), config.heads))
         self.attention_dropout = config.attention_dropout
         self.edges = EdgeInputs(edge_inputs, 2 * hidden)
-        self.finish = LayerOutput(hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""
@@ -97,19 +97,19 @@ class HgtLayer(GraphLayer):
             keys, messages = keys + key_inputs, F.embedding(source_rows, messages) + message_inputs
             message_rows = torch.arange(len(source_rows), device=source_rows.device)
         products = (F.embedding(rows, queries) * keys).view(len(rows), self.heads, -1).sum(dim=-1)
-        scores = products.float() * (self.priors[i] / (keys.shape[1] // self.heads) ** 0.5)
+        scores = widened(products) * (self.priors[i] / (keys.shape[1] // self.heads) ** 0.5)
         return RelationMessages(relation, scores, messages, message_rows, rows)
 
     def _node_type(self, node_type: NodeType, relations: Sequence[RelationMessages], own: Tensor) -> Tensor:
         """[n, D] of the target nodes of a type. Its attention is shared by all relations into it."""
-        sums, start = TargetSums(), own.new_zeros(own.shape, dtype=torch.float32)
+        sums, start = TargetSums(), torch.zeros_like(widened(own))
         if relations:
             scores = torch.cat([r.scores for r in relations])
             rows = torch.cat([r.rows for r in relations])
             weights = row_softmax(scores, rows, own)
             weights = dropout(weights, self.attention_dropout, self.training)
             for r, part in zip(relations, torch.split(weights, [len(r.rows) for r in relations]), strict=True):
-                received = weighted_sums(r.messages.float(), r.message_rows, r.relation.offsets, part)
+                received = weighted_sums(widened(r.messages), r.message_rows, r.relation.offsets, part)
                 sums.add(node_type, r.relation.rows, received)
         received = F.gelu(sums.onto(node_type, start))
         new: Tensor = self.finish(self.outputs[self.node_index[node_type]](received), own)

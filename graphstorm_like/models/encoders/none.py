@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.gnns import GnnConfig
 from graphstorm_like.config.gnns.none import NoGnnConfig
 from graphstorm_like.graph.store import Block, NodeType
 from graphstorm_like.models.edge_inputs import NO_EDGE_INPUTS, EdgeInputSpec
@@ -19,7 +20,7 @@ class NoGnn(GraphEncoder):
 
     def __init__(
         self,
-        config: NoGnnConfig,
+        config: GnnConfig,
         node_types: Sequence[NodeType],
         edge_types: Sequence[EdgeType],
         edge_inputs: Mapping[EdgeType, EdgeInputSpec] = NO_EDGE_INPUTS,
@@ -27,14 +28,14 @@ class NoGnn(GraphEncoder):
         super().__init__(config, node_types, edge_types, edge_inputs)
         self.num_hops = 0
         self.layers = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in range(config.layers))
-        self.finishes = nn.ModuleList(
-            LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last=i == config.layers - 1)
-            for i in range(config.layers)
-        )
+        self.finishes = nn.ModuleList(LayerOutput(config, last=i == config.layers - 1) for i in range(config.layers))
 
     def forward(self, blocks: Sequence[Block], hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """[S, D] -> [S, D] per type; there are no blocks."""
         assert not blocks
-        for layer, finish in zip(self.layers, self.finishes, strict=True):
+        joined: dict[NodeType, Tensor] = {}
+        for number, (layer, finish) in enumerate(zip(self.layers, self.finishes, strict=True)):
             hidden = {t: finish(layer(h), h) for t, h in hidden.items()}
-        return hidden
+            if self.jump is not None:
+                joined = {t: self.jump(number, h, joined.get(t)) for t, h in hidden.items()}
+        return hidden if self.jump is None else joined

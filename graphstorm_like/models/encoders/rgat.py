@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.gnns.rgat import RgatConfig
 from graphstorm_like.graph.store import Block, NodeType
-from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums
+from graphstorm_like.models.aggregate import TargetSums, relation_sources, segment_softmax, weighted_sums, widened
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.edge_inputs import EdgeInputs, EdgeInputSpec
 from graphstorm_like.models.encoders.base import GNNS, GraphLayer, LayerOutput, StackedEncoder
@@ -50,7 +50,7 @@ class RgatLayer(GraphLayer):
         self.attention_dropout = config.attention_dropout
         self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
         self.edges = EdgeInputs(edge_inputs, config.hidden)
-        self.finish = LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""
@@ -66,10 +66,10 @@ class RgatLayer(GraphLayer):
             from_source = per_head(values, self.of_source[i])[source_rows]
             # W and the attention vectors are multiplied first, to one matrix [D, heads]: targets are not transformed.
             from_target = (own[target] @ per_head(matrices[i], self.of_target[i]))[relation.rows]
-            scores = from_source.float() + from_target.float().repeat_interleave(relation.offsets.diff(), dim=0)
+            scores = widened(from_source) + widened(from_target).repeat_interleave(relation.offsets.diff(), dim=0)
             weights = segment_softmax(F.leaky_relu(scores, SLOPE), relation.offsets)
             weights = dropout(weights, self.attention_dropout, self.training)
-            sums.add(target, relation.rows, weighted_sums(values.float(), source_rows, relation.offsets, weights))
+            sums.add(target, relation.rows, weighted_sums(widened(values), source_rows, relation.offsets, weights))
         return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 
 

@@ -3,7 +3,8 @@
 h_i' = W_self h_i + b + sum over relations r of mean over edges e = (j -> i) of r of  W_r h_j + U_r x_e
 
 for edge inputs x_e, where r has them, and with W_r = sum_b a_rb V_b when `bases` is set (their equation 3). W_self and
-b are one per node type.
+b are one per node type. With `blocks` W_r is block-diagonal (their equation 4). The mean is weighed where edges have
+weights.
 """
 
 from __future__ import annotations
@@ -39,6 +40,28 @@ class RelationMatrices(nn.Module):
         return matrices.unbind(0)
 
 
+class BlockMatrices(nn.Module):
+    """A block-diagonal [D, D] matrix per relation."""
+
+    def __init__(self, relations: int, hidden: int, blocks: int) -> None:
+        super().__init__()
+        width = hidden // blocks
+        self.blocks = nn.Parameter(torch.empty(relations, blocks, width, width))
+        for matrix in self.blocks.data.view(-1, width, width):
+            nn.init.xavier_uniform_(matrix)
+
+    def forward(self) -> tuple[Tensor, ...]:
+        """The blocks [blocks, width, width] of each relation."""
+        return self.blocks.unbind(0)
+
+
+def times(rows: Tensor, matrix: Tensor) -> Tensor:
+    """rows [M, D] times a matrix [D, D], or one of blocks [blocks, width, width]: [M, D]."""
+    if matrix.ndim == 2:
+        return rows @ matrix
+    return torch.einsum("mbi,bio->mbo", rows.view(len(rows), *matrix.shape[:2]), matrix).flatten(1)
+
+
 class RgcnLayer(GraphLayer):
     """One relational convolution."""
 
@@ -53,17 +76,21 @@ class RgcnLayer(GraphLayer):
         super().__init__()
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.node_index = {t: i for i, t in enumerate(node_types)}
-        self.matrices = RelationMatrices(len(edge_types), config.hidden, config.bases)
+        self.matrices: RelationMatrices | BlockMatrices
+        if config.blocks is None:
+            self.matrices = RelationMatrices(len(edge_types), config.hidden, config.bases)
+        else:
+            self.matrices = BlockMatrices(len(edge_types), config.hidden, config.blocks)
         self.self_loops = nn.ModuleList(nn.Linear(config.hidden, config.hidden) for _ in node_types)
         self.edges = EdgeInputs(edge_inputs, config.hidden)
-        self.finish = LayerOutput(config.hidden, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See GraphLayer."""
         own = {t: hidden[t][:n] for t, n in block.num_dst.items()}
         matrices, sums = self.matrices(), TargetSums()
         for edge_type, rows, mean in relation_means(block, hidden):
-            message = mean @ matrices[self.index[edge_type]]
+            message = times(mean, matrices[self.index[edge_type]])
             sums.add(edge_type[2], rows, self.edges.add_means(message, edge_type, block.relations[edge_type]))
         return {t: self.finish(sums.onto(t, self.self_loops[self.node_index[t]](h)), h) for t, h in own.items()}
 

@@ -275,7 +275,7 @@ def test_training_alone_starts_from_a_graph_folder(tmp_path: Path) -> None:
 
 
 def test_networks_that_are_not_here(tmp_path: Path) -> None:
-    for kind, ours in [("gat", "rgat"), ("mlp", "none"), ("lm", "none"), ("hgt", "hgt"), ("learnable_embed", "none")]:
+    for kind, ours in [("gat", "gat"), ("mlp", "none"), ("lm", "none"), ("hgt", "hgt"), ("learnable_embed", "none")]:
         data = training(node_classification=BOOKS)
         data["gsf"]["gnn"] = {"model_encoder_type": kind, "hidden_size": 64, "num_layers": 2, "fanout": "5,5"}
         _, pipeline = converted(tmp_path, GCONSTRUCT, data)

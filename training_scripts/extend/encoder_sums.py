@@ -1,9 +1,9 @@
-"""A graph network of your own: GIN (Xu et al., ICLR 2019), a sum over all relations' neighbours and an MLP a node type.
+"""A graph network of your own: sums over all relations' neighbours and an MLP a node type, as in GIN (Xu et al. 2019).
 
 h_i' = MLP((1 + eps) h_i + sum over relations r, over edges (j -> i) of r, of h_j)
 
-    plugins: [./encoder_gin.py]
-    model: { gnn: { type: gin, hidden: 64 } }
+    plugins: [./encoder_sums.py]
+    model: { gnn: { type: sums, hidden: 64 } }
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.encoders.base import GraphLayer, LayerOutput, StackedEncoder
 
 
-class GinConfig(GnnConfig):
-    """GIN (Xu et al. 2019) over all relations alike."""
+class SumsConfig(GnnConfig):
+    """Sums over all relations alike."""
 
-    type: Literal["gin"]
+    type: Literal["sums"]
     learn_eps: bool = True
     """Learn the weight of a node's own vector."""
 
 
-class GinLayer(GraphLayer):
+class SumsLayer(GraphLayer):
     """Hidden of the source nodes [num_src, D] per type -> hidden of the target nodes [num_dst, D]."""
 
     def __init__(
         self,
-        config: GinConfig,
+        config: SumsConfig,
         node_types: Sequence[NodeType],
         edge_types: Sequence[EdgeType],
         edge_inputs: Mapping[EdgeType, EdgeInputSpec],
@@ -48,7 +48,7 @@ class GinLayer(GraphLayer):
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)) for _ in node_types
         )
         self.eps = nn.Parameter(torch.zeros(len(node_types)), requires_grad=config.learn_eps)
-        self.finish = LayerOutput(width, config.norm, config.dropout, config.residual, last)
+        self.finish = LayerOutput(config, last)
 
     def forward(self, block: Block, hidden: dict[NodeType, Tensor]) -> dict[NodeType, Tensor]:
         """See class."""
@@ -61,8 +61,8 @@ class GinLayer(GraphLayer):
         return {t: self.finish(self.mlps[self.index[t]](total), own[t]) for t, total in sums.items()}
 
 
-@GNNS.register(GinConfig)
-class Gin(StackedEncoder):
-    """A stack of GIN layers. Texts and features of edges are not read."""
+@GNNS.register(SumsConfig)
+class Sums(StackedEncoder):
+    """A stack of these layers. Texts and features of edges are not read."""
 
-    layer_class = GinLayer
+    layer_class = SumsLayer

@@ -1,0 +1,1 @@
+"""Simple models of a label."""

@@ -1,0 +1,142 @@
+"""What simple models of a label have in common: the labelled rows of a task, and how predictions are scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.baselines.outcome import Scores, Setting
+from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
+from graphstorm_like.baselines.union import UnionGraph
+from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.graph.schema import SPLITS
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.inputs.choose import chosen_inputs, scored_inputs
+from graphstorm_like.tasks import LabelTask
+
+Numbers = npt.NDArray[Any]
+Predict = Callable[[Any], Numbers]
+"""Rows of inputs [n, F] -> class probabilities [n, C], or numbers [n]"""
+
+
+class LabelData:
+    """The labelled rows of a task in one order: training, validation, test. Inputs are made when they are asked for."""
+
+    def __init__(self, task: LabelTask, config: Any, model: ModelConfig, union: UnionGraph) -> None:
+        self.task, self.union, self.graph = task, union, task.graph
+        self._config, self._model = config, model
+        self.classes = len(task.target.classes)
+        """0: the label is a number."""
+        parts = [task.rows(split) for split in SPLITS[1:]]
+        self.ids: IntArray = np.concatenate(parts)
+        ends = np.cumsum([0, *map(len, parts)])
+        self.part = {split: slice(ends[i], ends[i + 1]) for i, split in enumerate(SPLITS[1:])}
+        self.labels: Numbers = task.labels[self.ids]
+        self.train_labels: Numbers = self.labels[self.part["train"]]
+
+    @property
+    def node_type(self) -> NodeType | None:
+        """Whose label it is; None: that of edges."""
+        return self.task.row_type if isinstance(self.task.row_type, str) else None
+
+    def score(self, predicted: Numbers, split: str) -> Scores:
+        """The task's own metrics, from predictions for the rows of a split."""
+        part = self.part[split]
+        return self.task.target.metrics(predicted.astype(np.float32), self.labels[part])
+
+    def settings(self, name: str, rows: Any, predict: Predict) -> Setting:
+        """A fitted model of inputs [labelled rows, F]."""
+        return Setting(name, lambda split: self.score(predict(rows[self.part[split]]), split))
+
+    # ------------------------------------------------------------------------------------------------ inputs
+
+    @cached_property
+    def places(self) -> list[tuple[RowType, IntArray]]:
+        """(type, ids) of what a row reads: a node reads itself; an edge itself and both its ends."""
+        if self.node_type is not None:
+            return [(self.node_type, self.ids)]
+        edge_type = self.task.row_type
+        sources, targets = self.graph.edges(edge_type, self.ids)  # type: ignore[arg-type]
+        return [(edge_type, self.ids), (edge_type[0], sources), (edge_type[2], targets)]
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a place has a text."""
+        return any(self._texts_of(row_type) for row_type, _ in self.places)
+
+    @cached_property
+    def terms(self) -> Any:
+        """Sparse TF-IDF rows [n, terms] of the texts of all places, each with columns of its own."""
+        import scipy.sparse as sp
+
+        train = np.arange(len(self.train_labels))
+        blocks = []
+        for row_type, ids in self.places:
+            if self._texts_of(row_type):
+                blocks.append(tfidf(joined_texts(self.graph, row_type, ids), train))
+        return sp.hstack(blocks).tocsr()
+
+    def _texts_of(self, row_type: RowType) -> list[str]:
+        """All texts of nodes; of the scored edges those that the task lets a head read."""
+        if isinstance(row_type, str):
+            return text_names(self.graph, row_type)
+        return scored_inputs(self._config, self.graph.manifest).get(row_type, ([], []))[1]
+
+    def _features_of(self, row_type: RowType) -> list[str]:
+        if isinstance(row_type, str):
+            return chosen_inputs(self._model, self.graph.manifest, row_type).features
+        return scored_inputs(self._config, self.graph.manifest).get(row_type, ([], []))[0]
+
+    @cached_property
+    def features(self) -> npt.NDArray[np.float32]:
+        """The features that the model reads [n, F], of all places; F is 0 where it reads none."""
+        columns = [np.zeros((len(self.ids), 0), dtype=np.float32)]
+        for row_type, ids in self.places:
+            for name in self._features_of(row_type):
+                columns.append(np.asarray(self.graph.gather(row_type, name, ids), dtype=np.float32))
+        return np.concatenate(columns, axis=1)
+
+    @cached_property
+    def one_hot(self) -> npt.NDArray[np.float32]:
+        """Labels of the training rows [n_train, C] as shares of 1; numbers as their distance from the mean [n, 1]."""
+        if self.classes:
+            return np.eye(self.classes, dtype=np.float32)[self.train_labels]
+        return (self.train_labels - self.train_labels.mean()).astype(np.float32)[:, None]
+
+    @cached_property
+    def prior(self) -> npt.NDArray[np.float64]:
+        """Shares of the classes among the training rows [C]."""
+        return np.bincount(self.train_labels, minlength=self.classes) / len(self.train_labels)
+
+    def from_votes(self, votes: npt.NDArray[np.float32]) -> Numbers:
+        """Predictions from sums of `one_hot` rows [n, C or 1], or of parts of them, and in the last column their weight.
+        Rows without a vote get the shares of the classes, or the mean."""
+        totals, weight = votes[:, :-1], votes[:, -1:]
+        if self.classes:
+            smooth = totals + 1e-3 * self.prior
+            return smooth / smooth.sum(axis=1, keepdims=True).clip(1e-12)
+        return self.train_labels.mean() + totals[:, 0] / np.maximum(weight[:, 0], 1e-12)
+
+
+class LabelBaseline(ABC):
+    """A simple model of a label."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def unfit(self, data: LabelData) -> str | None:
+        """Why it says nothing of this task; None: it does."""
+
+    @abstractmethod
+    def settings(self, data: LabelData) -> Iterator[Setting]:
+        """Fitted on the training rows; validation chooses among them."""
+
+
+def graph_of(task: LabelTask) -> Graph:
+    """The graph that a task reads."""
+    return task.graph

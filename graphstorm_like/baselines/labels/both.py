@@ -1,0 +1,46 @@
+"""Texts, features and neighbours together in one linear model: on many graphs the strongest of the simple models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
+from graphstorm_like.baselines.labels.linear import few_classes, linear_settings
+from graphstorm_like.baselines.outcome import Setting
+
+
+class TextAndNeighbours(LabelBaseline):
+    """A linear model of TF-IDF rows and of which nodes are neighbours, rare ones weighing more."""
+
+    name = "TF-IDF and neighbours, linear"
+
+    def unfit(self, data: LabelData) -> str | None:
+        """See LabelBaseline."""
+        if data.node_type is None:
+            return "the label is one of edges"
+        if not data.has_text:
+            return "there is no text"
+        return few_classes(data) or data.union.unfit()
+
+    def settings(self, data: LabelData) -> Iterator[Setting]:
+        """See LabelBaseline."""
+        import scipy.sparse as sp
+
+        return linear_settings(data, sp.hstack([data.terms, neighbours(data)]).tocsr())
+
+
+def neighbours(data: LabelData) -> Any:
+    """Sparse [n, nodes that at least two training rows have an edge to], weighed by rarity, rows of length 1."""
+    import scipy.sparse as sp
+    from sklearn.preprocessing import normalize
+
+    assert data.node_type is not None
+    rows = data.union.adjacency[data.union.first[data.node_type] + data.ids]
+    train = rows[data.part["train"]]
+    seen = np.asarray(train.sum(axis=0)).ravel()
+    kept = np.flatnonzero(seen >= 2)
+    rarity = np.log(train.shape[0] / (1.0 + seen[kept])) + 1.0
+    return normalize(rows[:, kept] @ sp.diags(rarity.clip(0.0).astype(np.float32)))

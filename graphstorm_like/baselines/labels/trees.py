@@ -1,0 +1,51 @@
+"""Features alone: boosted trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
+from graphstorm_like.baselines.labels.linear import few_classes, spread
+from graphstorm_like.baselines.outcome import Setting
+
+MOST_CLASSES, MOST_FEATURES = 100, 2000
+"""A tree is grown a class and round, over every feature."""
+LEAVES = (7, 31)
+"""Leaves of a tree that are tried."""
+
+
+class FeatureTrees(LabelBaseline):
+    """Histogram gradient boosting on the features that the model reads."""
+
+    name = "features, boosted trees"
+
+    def unfit(self, data: LabelData) -> str | None:
+        """See LabelBaseline."""
+        width = data.features.shape[1]
+        if not width:
+            return "the model reads no features of the rows"
+        if width > MOST_FEATURES:
+            return f"{width:,} numbers a row are more than {MOST_FEATURES:,}"
+        if data.classes > MOST_CLASSES:
+            return f"{data.classes:,} classes are more than {MOST_CLASSES}"
+        return few_classes(data)
+
+    def settings(self, data: LabelData) -> Iterator[Setting]:
+        """See LabelBaseline."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        train, rows = data.features[data.part["train"]], data.features
+        for leaves in LEAVES:
+            options: dict[str, Any] = {"max_leaf_nodes": leaves, "random_state": 0, "early_stopping": False}
+            name = f"{leaves} leaves"
+            if not data.classes:
+                regressor = HistGradientBoostingRegressor(**options).fit(train, data.train_labels)
+                yield data.settings(name, rows, regressor.predict)
+                continue
+            trees = HistGradientBoostingClassifier(**options).fit(train, data.train_labels)
+            yield data.settings(
+                name,
+                rows,
+                lambda part, trees=trees: spread(trees.predict_proba(part), trees.classes_, data.classes),
+            )

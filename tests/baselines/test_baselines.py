@@ -1,0 +1,210 @@
+"""Simple models: known answers on small graphs, and that every graph gets a number or a reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gconstruct import build_graph
+from graphstorm_like.baselines import packages
+from graphstorm_like.baselines.labels.votes import NeighbourVote, edge_votes
+from graphstorm_like.baselines.links.base import LinkData
+from graphstorm_like.baselines.links.neighbours import CommonNeighbours, ThreeSteps
+from graphstorm_like.baselines.outcome import Setting, chosen
+from graphstorm_like.baselines.run import LABELS, LINKS, Comparison, run_baselines
+from graphstorm_like.baselines.union import UnionGraph
+from graphstorm_like.cli.main import app
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.progress import Reporter
+from graphstorm_like.testing.unlike import UNLIKE, write_unlike
+
+pytest.importorskip("sklearn")
+QUIET = Reporter(quiet=True)
+MANY = ("wide", "many_relations")
+"""Graphs that take many seconds."""
+
+
+def tested(comparison: Comparison, metric: str) -> dict[str, float]:
+    """Test scores by name, of the simple models that apply."""
+    return {o.name: o.scores["test"][metric] for o in comparison.outcomes if o.why_not is None}
+
+
+def test_classes_of_nodes(shop_config: Callable[..., Pipeline]) -> None:
+    pipeline = shop_config()
+    found = run_baselines(pipeline, QUIET)
+    accuracy = tested(found, "accuracy")
+    graph = LocalGraph(Path(str(pipeline.graph.path)))
+    labels = graph.label("item", "kind")
+    rows = {split: graph.label_rows("item", "kind", split) for split in ("train", "test")}
+    frequent = np.bincount(labels[rows["train"]]).argmax()
+    assert accuracy["majority"] == pytest.approx((labels[rows["test"]] == frequent).mean())
+    assert accuracy["TF-IDF, linear"] == 1.0  # the words of a class are its own
+    assert accuracy["neighbour vote"] > 0.9  # similar items are of one class
+    assert accuracy["label propagation"] > 0.9
+    assert accuracy["features, linear"] < 0.6  # price and colour say nothing
+    assert set(accuracy) == {baseline.name for baseline in LABELS}
+
+
+def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipeline]) -> None:
+    ratings = tested(run_baselines(shop_config("node_regression"), QUIET), "rmse")
+    assert ratings["TF-IDF, linear"] < 0.4 * ratings["majority"]
+    assert ratings["label propagation"] < 0.8 * ratings["majority"]
+    gaps = run_baselines(shop_config("edge_regression"), QUIET)
+    rmse = tested(gaps, "rmse")
+    assert rmse["features, linear"] < 0.3 * rmse["majority"]  # the gap is that of the prices of both ends
+    reasons = {o.name: o.why_not for o in gaps.outcomes if o.why_not is not None}
+    assert reasons["label propagation"] == "the label is one of edges"
+
+
+def test_links(shop_config: Callable[..., Pipeline]) -> None:
+    pipeline = shop_config("link_prediction")
+    found = run_baselines(pipeline, QUIET)
+    assert {outcome.name for outcome in found.outcomes} == {baseline.name for baseline in LINKS}
+    mrr = tested(found, "mrr")
+    graph, edge_type = LocalGraph(Path(str(pipeline.graph.path))), ("item", "similar", "item")
+    sources, targets = graph.edges(edge_type)
+    counts = np.bincount(targets[graph.edge_rows(edge_type, "train")], minlength=240)
+    inverse = []
+    for edge in graph.edge_rows(edge_type, "test"):
+        others = np.ones(240, dtype=bool)
+        others[targets[sources == sources[edge]]] = False
+        others[sources[edge]] = False
+        mine = counts[targets[edge]]
+        inverse.append(1 / (1 + (counts[others] > mine).sum() + 0.5 * (counts[others] == mine).sum()))
+    assert mrr["popularity"] == pytest.approx(np.mean(inverse))
+    assert mrr["common neighbours"] > 2 * mrr["popularity"]
+    sampled = shop_config("link_prediction", task={"ranking": {"candidates": 20}})
+    assert tested(run_baselines(sampled, QUIET), "mrr")["common neighbours"] > mrr["common neighbours"]
+
+
+# ------------------------------------------------------------------------------------------------ small graphs
+
+
+class SmallGraph:
+    """a - b - c in one type, and x with edges to a and c in another."""
+
+    edges_by_type = {("n", "e", "n"): ([0, 1, 1, 0], [1, 2, 2, 2]), ("x", "f", "n"): ([0, 0], [0, 2])}
+    hidden = {("n", "e", "n"): [3], ("x", "f", "n"): []}
+
+    def __init__(self) -> None:
+        edges = [SimpleNamespace(edge_type=t, count=len(e[0]), is_reverse=False) for t, e in self.edges_by_type.items()]
+        nodes = {"n": SimpleNamespace(count=3), "x": SimpleNamespace(count=1)}
+        self.manifest: Any = SimpleNamespace(nodes=nodes, edges=edges, node=nodes.__getitem__)
+
+    def edges(self, edge_type: tuple[str, str, str], rows: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        ends = [np.array(end) for end in self.edges_by_type[edge_type]]
+        return (ends[0], ends[1]) if rows is None else (ends[0][rows], ends[1][rows])
+
+    def hidden_rows(self, edge_type: tuple[str, str, str]) -> np.ndarray:
+        return np.array(self.hidden[edge_type], dtype=np.int64)
+
+
+def test_the_union_of_all_relations() -> None:
+    union = UnionGraph(SmallGraph())  # type: ignore[arg-type]
+    want = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])  # parallel edges once, hidden ones never
+    np.testing.assert_array_equal(union.adjacency.toarray(), want)
+    np.testing.assert_allclose(union.walk.toarray(), want / 2)
+    task = SimpleNamespace(graph=union.graph, edge_type=("n", "e", "n"), rows=lambda split: np.array([0, 1, 2]))
+    data = LinkData(task, 0, union)  # type: ignore[arg-type]
+    settings = {}
+    data.setting = lambda name, scorer: settings.setdefault(name, scorer)  # type: ignore[method-assign,assignment]
+    list(CommonNeighbours().settings(data))
+    list(ThreeSteps().settings(data))
+    np.testing.assert_allclose(settings["count"](np.array([0])), [[2, 0, 2]])  # over b and over x
+    np.testing.assert_allclose(settings["by degree"](np.array([0])), [[1, 0, 1]])
+    np.testing.assert_allclose(settings["chance"](np.array([0])), [[0, 0.5, 0]])
+
+
+def test_a_vote_of_edges_leaves_out_their_own_label() -> None:
+    ends = [("edge", None), ("n", np.array([0, 0, 1, 0])), ("n", np.array([5, 6, 5, 5]))]
+    data = SimpleNamespace(
+        ids=np.arange(4), part={"train": slice(0, 3)}, one_hot=np.array([[1.0], [2.0], [4.0]]), places=ends
+    )
+    votes = edge_votes(data)  # type: ignore[arg-type]
+    np.testing.assert_allclose(votes, [[2 + 4, 2], [1, 1], [1, 1], [1 + 2 + 1 + 4, 4]])
+    assert NeighbourVote.name == "neighbour vote"
+
+
+def test_validation_chooses_and_test_is_scored_once() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def setting(name: str, error: float) -> Setting:
+        def score(split: str) -> dict[str, float]:
+            asked.append((name, split))
+            return {"rmse": error}
+
+        return Setting(name, score)
+
+    found = chosen("any", [setting("one", 2.0), setting("two", 1.0), setting("three", 3.0)], "rmse", False)
+    assert (found.setting, found.scores["test"]) == ("two", {"rmse": 1.0})
+    assert [name for name, split in asked if split == "test"] == ["two"]
+
+
+# ------------------------------------------------------------------------------------------------ any graph, the verb
+
+
+def _param(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow) if name in MANY else name
+
+
+@pytest.mark.parametrize("name", [_param(name) for name in UNLIKE])
+def test_any_graph_gets_numbers_or_reasons(name: str, tmp_path: Path) -> None:
+    unlike = write_unlike(name, tmp_path / "tables")
+    model = {**unlike.pipeline["model"], **({"text_encoder": {"name": "./lm"}} if unlike.reads_text else {})}
+    data = {**unlike.pipeline, "model": model, "output": str(tmp_path / "run")}
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(pipeline.graph)
+    if pipeline.task.type == "graph_pretraining":
+        with pytest.raises(ConfigError, match="task.type: must be about one label a row, or link_prediction"):
+            run_baselines(pipeline, QUIET)
+        return
+    found = run_baselines(pipeline, QUIET)
+    for outcome in found.outcomes:
+        values = [value for scores in outcome.scores.values() for value in scores.values()]
+        assert (outcome.why_not is not None) != (bool(values) and all(map(math.isfinite, values)))
+    assert any(outcome.why_not is None for outcome in found.outcomes)
+
+
+def test_the_verb(shop: tuple[Path, Path], shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    from graphstorm_like.testing.graphs import shop_pipeline
+
+    data = shop_pipeline(shop[0], tmp_path / "run", "link_prediction")
+    data["graph"]["path"] = str(shop[1])
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["baseline", str(path)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("test ")
+    assert "this pipeline's model: not evaluated yet. Run: gsl run" in shown.output
+    evaluated = tmp_path / "run" / "evaluate" / "metrics.json"
+    evaluated.parent.mkdir(parents=True)
+    scores = {"mrr": 0.125, "hits@1": 0.0625, "hits@10": 0.25}
+    evaluated.write_text(json.dumps({"test": scores, "protocol": {}}), encoding="utf-8")
+    assert (
+        "this pipeline's model        0.1250       0.0625       0.2500"
+        in CliRunner().invoke(app, ["baseline", str(path)]).output
+    )
+    answer = json.loads(CliRunner().invoke(app, ["baseline", str(path), "--json"]).output)
+    assert answer["model"] == {"test": scores}
+    assert {"name", "setting", "seconds", "valid", "test"} <= set(answer["baselines"][0])
+
+
+def test_what_is_missing(shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pipeline = shop_config()
+    nowhere = pipeline.model_copy(update={"graph": pipeline.graph.model_copy(update={"path": str(tmp_path / "none")})})
+    with pytest.raises(DataError, match="none"):
+        run_baselines(nowhere, QUIET)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'graphstorm-like\[baseline\]'"):
+        run_baselines(pipeline, QUIET)
