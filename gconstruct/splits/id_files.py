@@ -63,6 +63,26 @@ def read_ids(
     return pa.concat_arrays(pieces) if len(problems) == before else None
 
 
+def read_columns(files: list[InputFile], width: int, key: str, problems: Problems) -> list[pa.Array] | None:
+    """The first `width` columns of all files, one after another, as strings; '' where there is none. None: `problems`
+    says why not. key: where the YAML names the files."""
+    before = len(problems)
+    pieces: list[list[pa.Array]] = [[pa.array([], pa.large_string())] for _ in range(width)]
+    for file in files:
+        try:
+            read = _reader(file)(file, [], width)
+        except _BadListError as err:
+            problems.add(f"{file.path}: must {err}. See {key}", key)
+        except UnreadableError as err:
+            problems.add(str(err), key)
+        except READ_ERRORS as err:
+            problems.add(f"{file.path}: must be a table that can be read (got: {reason_of(err)}). See {key}", key)
+        else:
+            for piece, column in zip(pieces, read, strict=True):
+                piece.append(pc.fill_null(pc.cast(column, pa.large_string()), ""))
+    return [pa.concat_arrays(piece) for piece in pieces] if len(problems) == before else None
+
+
 def _reader(file: InputFile) -> Callable[[InputFile, list[str], int], list[pa.Array]]:
     if file.path.lower().endswith((".json", ".json.gz", ".json.zst")):
         return _json
@@ -104,8 +124,8 @@ def _chosen(file: InputFile, header: list[str], columns: list[str], width: int) 
         if name not in header:
             raise _BadListError(f"have the columns that are named ({unknown('', 'column', name, header)[2:]})")
     if len(header) < width:
-        wanted = "a column" if width == 1 else "two columns, the source's id and the target's"
-        raise _BadListError(f"have {wanted} (got {len(header)})")
+        wanted = ("a column", "two columns, the source's id and the target's", "columns source, relation, target")
+        raise _BadListError(f"have {wanted[width - 1]} (got {len(header)})")
     return columns or header[:width]
 
 
@@ -128,13 +148,14 @@ def _row(value: Any, columns: list[str], width: int) -> list[str]:
         ids = [value]
     valid = isinstance(ids, list) and len(ids) == width
     if not valid or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in ids):
-        wanted = "an id, a string or an integer" if width == 1 else "a pair of ids, strings or integers"
+        wanted = f"{('an id', 'a pair of ids', 'source, relation, target')[width - 1]}, strings or integers"
+        wanted = "an id, a string or an integer" if width == 1 else wanted
         raise _BadListError(f"hold {wanted}, in every entry (got {shown(value)})")
     return [str(one) for one in ids]
 
 
 def _text(file: InputFile, columns: list[str], width: int) -> list[pa.Array]:
-    """One id a line, or two with a tab between them. Empty lines are ignored."""
+    """One id a line, or several with a tab between them. Empty lines are ignored."""
     with open_text(file) as stream:
         rows = list(_lines(stream.read().decode("utf-8-sig"), width))
     return [pa.array([row[i] for row in rows], pa.large_string()) for i in range(width)]
@@ -147,5 +168,6 @@ def _lines(text: str, width: int) -> Iterator[list[str]]:
             continue
         if len(ids) != width:
             finding = f"got {shown(line)} in line {number:,}"
-            raise _BadListError(f"hold two ids with a tab between them in every line ({finding})")
+            wanted = "two ids" if width == 2 else "source, relation and target"
+            raise _BadListError(f"hold {wanted} with a tab between them in every line ({finding})")
         yield ids

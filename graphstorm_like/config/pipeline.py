@@ -118,6 +118,8 @@ class Pipeline(Strict):
         asked: dict[str, Any] = {"nodes": {name: _under(base, file) for name, file in self.infer.nodes.items()}}
         if self.infer.pairs is not None:
             asked["pairs"] = _under(base, self.infer.pairs)
+        if self.infer.queries is not None:
+            asked["queries"] = _under(base, self.infer.queries)
         changed["infer"] = self.infer.model_copy(update=asked)
         changed["launch"] = self.launch.with_paths(partial(_under, base))
         return self.model_copy(update={**changed, "model": self._model(base), "train": self._train(base)})
@@ -345,9 +347,15 @@ def _check_infer(graph: GraphConfig, model: ModelConfig, infer: InferConfig) -> 
 
 
 def _check_pairs(task: TaskConfig, infer: InferConfig) -> Iterator[Problem]:
-    """Pairs are the ends of edges of the task's type."""
-    if infer.pairs is not None and not isinstance(task.row_type, tuple):
+    """Pairs are the ends of edges of the task's type, questions name one of its relations."""
+    if infer.pairs is not None and not isinstance(task.row_type, tuple) and not task.asks_relations:
         yield ("infer", "pairs"), f"must be left out with task.type: {task.type}, which is not about pairs of nodes"
+    if infer.queries is not None and not task.asks_relations:
+        yield ("infer", "queries"), "must be left out without task.edge_types. It is for links of several edge types"
+    if infer.queries is not None and infer.pairs is not None:
+        yield ("infer", "queries"), "must be left out with infer.pairs. Ask for both one after the other"
+    if task.asks_relations and not infer.search.is_exact:
+        yield ("infer", "search"), "must be exact with task.edge_types, whose relations compare vectors in other ways"
 
 
 def _check_fanout_list(

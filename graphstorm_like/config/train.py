@@ -171,7 +171,12 @@ class InferConfig(Strict):
     list (.json), or text with one id a line; other types: all nodes. Only what they need is computed."""
     pairs: str | None = None
     """A file with pairs of ids, of a source and a target: link prediction scores these, instead of looking for the best
-    targets; tasks on edges predict for the edges between them."""
+    targets; tasks on edges predict for the edges between them. With several edge types, three columns: source,
+    relation, target."""
+    queries: str | None = None
+    """Link prediction of several edge types: a file with questions, of three columns: source, relation, target, of
+    which source or target is empty: the `top_k` best are sought. The relation is its name or an edge type's. Default:
+    all nodes with all relations."""
     batch_size: PositiveInt = 4096
     """Nodes per batch; memory grows with it."""
     fanouts: list[Fanout] | None = None

@@ -34,15 +34,14 @@ def export(
     instead of those that `infer:` asks for. more: facts for the manifest."""
     config, task = experiment.pipeline.infer, experiment.task
     if asked is None:
-        row_type = experiment.pipeline.task.row_type
-        asked = asked_rows(config, experiment.graph, row_type, isinstance(task, EdgeLabelTask))
+        asked = asked_rows(config, experiment.graph, experiment.pipeline.task, isinstance(task, EdgeLabelTask))
     node_types = config.embeddings if config.embeddings is not None else list(task.node_types)
     if config.predictions and not task.predicts:
         reporter.line(
             f"predictions: none, {experiment.pipeline.task.type} makes no predictions; embeddings are written"
         )
     predictions = config.predictions and task.predicts
-    if asked.edges is not None or asked.pairs is not None:
+    if asked.edges is not None or asked.pairs is not None or asked.triples is not None:
         node_types = [node_type for node_type in node_types if node_type in asked.nodes]  # pairs alone: no embeddings
     needed: dict[NodeType, IntArray | None] = {t: asked.nodes.get(t) for t in node_types}
     if predictions:

@@ -1,6 +1,7 @@
 """The rank of every scored link, as Parquet under the user's own ids: what mrr and hits are made of.
 
 <folder>/<split>/<source>--<relation>--<target>/part-00000.parquet      source, target, rank
+                 <source>--<relation>--<target>--inverse/...            the same, with the rank of the source
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.files import fsync_path
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
@@ -22,7 +24,8 @@ RANKS_FOLDER = "ranks"
 
 def relation_folder(edge_type: EdgeType) -> str:
     """The name of a relation's folder: without colons, which not every file system has."""
-    return "--".join(edge_type)
+    name = "--".join(stored(edge_type))
+    return f"{name}--inverse" if is_inverse(edge_type) else name
 
 
 class RankFiles:
@@ -33,7 +36,9 @@ class RankFiles:
         self._written: list[str] = []
 
     def write(self, split: str, edge_type: EdgeType, edge_ids: IntArray, ranks: npt.NDArray[np.float64]) -> None:
-        """Ranks [n] of the targets of some edges [n] of a split: this rank's share."""
+        """Ranks [n] of the targets of some edges [n] of a split (of an inverse relation: of their sources): this rank's
+        share."""
+        edge_folder, edge_type = relation_folder(edge_type), stored(edge_type)
         source, target = self.graph.edges(edge_type, edge_ids)
         table = pa.table(
             {
@@ -42,7 +47,7 @@ class RankFiles:
                 "rank": pa.array(ranks),
             }
         )
-        folder = self.folder / split / relation_folder(edge_type)
+        folder = self.folder / split / edge_folder
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"part-{self.group.rank:05d}.parquet"
         pq.write_table(table, path, compression="zstd", compression_level=1)

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import InferConfig
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.ranges import ranges
-from graphstorm_like.tasks.outputs import Asked
+from graphstorm_like.tasks.outputs import Asked, Triples
 
 EXAMPLES = 3
 
@@ -110,16 +111,73 @@ class EdgeLookup:
         return rows
 
 
-def asked_rows(config: InferConfig, graph: Graph, row_type: RowType | None, scores_edges: bool) -> Asked:
-    """What `infer:` asks for. row_type: of the task. scores_edges: whether its rows are edges that must be there."""
+def asked_triples(graph: Graph, relations: Sequence[EdgeType], path: str, where: str, sought: bool) -> Asked:
+    """The triples of a file of columns source, relation, target: to be scored, or (sought) with one end empty, to be
+    completed. relations: the task's. DataError names the first row that is wrong."""
+    from gconstruct.inputs import ID_LIST, resolve
+    from gconstruct.problems import Problems
+    from gconstruct.splits.id_files import read_columns
+
+    problems = Problems()
+    files = resolve(where, [str(path)], None, ID_LIST, problems)
+    problems.raise_if_any()
+    columns = read_columns(files, 3, where, problems)
+    problems.raise_if_any()
+    assert columns is not None, "or there are problems"
+    sources, names, targets = columns
+    empty = [pc.equal(column, "").to_numpy(zero_copy_only=False) for column in (sources, targets)]
+    wrong = np.flatnonzero(empty[0] == empty[1] if sought else empty[0] | empty[1])
+    if len(wrong):
+        rule = "leave one end empty, the source or the target" if sought else "name both ends"
+        raise DataError(f"{path}: each row must {rule} (got another row, {wrong[0] + 1:,}). See {where}")
+    relation = relation_numbers(relations, names, f"{path}: relation")
+    ends = []
+    for place, column, none in zip((0, 2), (sources, targets), empty, strict=True):
+        nodes = np.full(len(column), -1, dtype=np.int64)
+        types = np.array([relations[number][place] for number in relation], dtype=object)
+        for node_type in dict.fromkeys(types.tolist()):
+            at = np.flatnonzero((types == node_type) & ~none)
+            nodes[at] = positions(graph, node_type, column.take(pa.array(at)), where)
+        ends.append(nodes)
+    return Asked(triples=Triples(relation, *ends))
+
+
+def relation_numbers(relations: Sequence[EdgeType], names: pa.Array, where: str) -> IntArray:
+    """Numbers [n] of relations by their names, 'buys' or 'user:buys:item'; DataError for a name that none has, or
+    several have."""
+    by_name: dict[str, list[int]] = {}
+    for number, edge_type in enumerate(relations):
+        for name in (edge_type[1], edge_name(edge_type)):
+            by_name.setdefault(name, []).append(number)
+    numbers = {}
+    for name in pc.unique(names).to_pylist():
+        if name not in by_name:
+            raise DataError(unknown(where, "relation", name, by_name))
+        if len(by_name[name]) > 1:
+            types = ", ".join(edge_name(relations[number]) for number in by_name[name])
+            raise DataError(f"{where}: must be an edge type, for several have that name (got {name!r}: {types})")
+        numbers[name] = by_name[name][0]
+    found = pc.index_in(names, value_set=pa.array(list(numbers), pa.large_string())).to_numpy(zero_copy_only=False)
+    chosen: IntArray = np.array([*numbers.values()], dtype=np.int64)[found.astype(np.int64)]
+    return chosen
+
+
+def asked_rows(config: InferConfig, graph: Graph, task: TaskConfig, scores_edges: bool) -> Asked:
+    """What `infer:` asks for. scores_edges: whether the task's rows are edges that must be there."""
     nodes = {}
     for name, path in config.nodes.items():
         where = f"infer.nodes.{name}"
         nodes[name] = positions(graph, name, read_ids(path, where), where)
+    if task.asks_relations and not (config.pairs is None and config.queries is None):
+        relations = task.relations(graph.manifest.original_edge_types())
+        sought = config.queries is not None
+        file, where = (config.queries, "infer.queries") if sought else (config.pairs, "infer.pairs")
+        assert file is not None
+        return asked_triples(graph, relations, file, where, sought)
     if config.pairs is None:
         return Asked(nodes)
     sources, targets = read_pairs(config.pairs, "infer.pairs")
-    return asked_pairs(graph, row_type, scores_edges, (sources, targets), nodes, "infer.pairs")
+    return asked_pairs(graph, task.row_type, scores_edges, (sources, targets), nodes, "infer.pairs")
 
 
 def asked_pairs(

@@ -34,7 +34,7 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
     if stage != "train":
         facts["infer"] = pipeline.infer.model_dump(mode="json", include=_SCORED_BY if stage == "evaluate" else None)
     if stage == "infer":
-        lists = [*pipeline.infer.nodes.values(), *filter(None, [pipeline.infer.pairs])]
+        lists = [*pipeline.infer.nodes.values(), *filter(None, [pipeline.infer.pairs, pipeline.infer.queries])]
         facts["asked"] = {path: file_hash(Path(path)) for path in lists if Path(path).is_file()}
     return hash_facts(facts)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
@@ -37,8 +38,8 @@ def popularity_ranks(
     """Ranks [n] of the targets of some edges when candidates are ordered by their number of training edges, under the
     protocol by which the model was ranked (see `tasks.links`). train, rows: edge ids."""
     targets = graph.manifest.node(edge_type[2]).count
-    popular = np.bincount(graph.edges(edge_type, train)[1], minlength=targets)
-    source, target = graph.edges(edge_type, rows)
+    popular = np.bincount(directed_edges(graph, edge_type, train)[1], minlength=targets)
+    source, target = directed_edges(graph, edge_type, rows)
     exclude = bool(protocol.get("source_excluded")) and edge_type[0] == edge_type[2]
     excluded = _excluded(graph, edge_type, source, exclude)
     candidates = protocol.get("candidates", "all")
@@ -50,7 +51,7 @@ def popularity_ranks(
 def _excluded(graph: Graph, edge_type: EdgeType, source: IntArray, exclude_source: bool) -> tuple[IntArray, IntArray]:
     """(row, node that is no candidate for it), without repetition, by row: known targets of any split."""
     count = graph.manifest.node(edge_type[2]).count
-    known = TrueTargets(*graph.edges(edge_type), graph.manifest.node(edge_type[0]).count)
+    known = TrueTargets(*directed_edges(graph, edge_type), graph.manifest.node(edge_type[0]).count)
     row, node = known.pairs(source)
     if exclude_source:
         row, node = np.concatenate([row, np.arange(len(source))]), np.concatenate([node, source])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.reports.model import Example, ExampleNode
 from graphstorm_like.reports.nodes import cut_id, degrees, ids_of, neighbors, texts_of
@@ -112,15 +115,21 @@ def _nodes(graph: Graph, rows: ScoredRows, chosen: IntArray) -> list[list[Exampl
 
 
 def _proposed(folder: RunFolder, rows: ScoredRows, nodes: list[list[ExampleNode]]) -> dict[str, list[str]]:
-    """By source: the best targets that infer has written for it."""
+    """By source: the best targets that infer has written for it; of an inverse relation the other way round."""
+    known, answer = "source", "target"
     files = shards(folder, "predictions")
     wanted = {node.id for node in nodes[0]}
     found: dict[str, list[str]] = {}
     for file in files:
-        if not {"source", "target", "rank"} <= set(pq.read_schema(file).names):
+        columns = pq.read_schema(file).names
+        if not {"source", "target", "rank"} <= set(columns):
             return {}
-        best = pq.read_table(file, columns=["source", "target"], filters=[("rank", "<=", PROPOSED)])
-        for source, target in zip(best["source"].to_pylist(), best["target"].to_pylist(), strict=True):
-            if cut_id(source) in wanted:
-                found.setdefault(cut_id(source), []).append(cut_id(target))
+        filters: list[tuple[str, str, Any]] = [("rank", "<=", PROPOSED)]
+        if "sought" in columns and not isinstance(rows.row_type, str):
+            known, answer = ("target", "source") if is_inverse(rows.row_type) else ("source", "target")
+            filters += [("sought", "==", answer), ("relation", "==", edge_name(stored(rows.row_type)))]
+        best = pq.read_table(file, columns=[known, answer], filters=filters)
+        for of_known, of_answer in zip(best[known].to_pylist(), best[answer].to_pylist(), strict=True):
+            if cut_id(of_known) in wanted:
+                found.setdefault(cut_id(of_known), []).append(cut_id(of_answer))
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.inverses import stored
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 from graphstorm_like.graph.store import Graph, RowType, type_name
@@ -106,7 +107,7 @@ class _Profiler:
         self.folder, self.graph, self.report = folder, graph, report
         self.task = folder.pipeline.task
         self.manifest = graph.manifest
-        self.relations = self.task.relations(self.manifest.original_edge_types())
+        self.relations = self.task.ranked_relations(self.manifest.original_edge_types())
         self.label: str | None = getattr(self.task, "label", None)
 
     def fill(self) -> None:
@@ -139,7 +140,9 @@ class _Profiler:
             for split in SPLITS[1:]:
                 self._label_facts(data, split, self._labels_of(row_type, split))
         elif self.relations:
-            by_relation = [relation_rows(self.graph, relation) for relation in self.relations]
+            by_relation = [
+                relation_rows(self.graph, relation) for relation in dict.fromkeys(map(stored, self.relations))
+            ]
             for split in SPLITS[1:]:
                 data.rows[split] = sum(len(rows[split]) for rows in by_relation)
         return data

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import SPLITS
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
@@ -173,7 +174,9 @@ def _other_graph(graph: Graph) -> DataError:
 
 
 def ranked_rows(folder: RunFolder, graph: Graph, edge_type: EdgeType) -> dict[str, ScoredRows]:
-    """By split: the scored edges of a type and the ranks of their targets. Empty when none were written."""
+    """By split: the scored edges of a type and the ranks of their targets; of an inverse relation, of their sources.
+    Empty when none were written."""
+    source_type, _, target_type = stored(edge_type)
     found = {}
     for split in SPLITS[2:]:
         place = folder.stage("evaluate") / RANKS_FOLDER / split / relation_folder(edge_type)
@@ -182,9 +185,11 @@ def ranked_rows(folder: RunFolder, graph: Graph, edge_type: EdgeType) -> dict[st
             continue
         table = pa.concat_tables([pq.read_table(file) for file in files])
         ends = [
-            End("source", edge_type[0], _positions(graph, edge_type[0], table["source"])),
-            End("target", edge_type[2], _positions(graph, edge_type[2], table["target"])),
+            End("source", source_type, _positions(graph, source_type, table["source"])),
+            End("target", target_type, _positions(graph, target_type, table["target"])),
         ]
+        if is_inverse(edge_type):
+            ends.reverse()  # the known end first, the one that was ranked last
         ranks = table["rank"].to_numpy().astype(np.float64)
         if len(ranks):
             found[split] = ScoredRows(edge_type, "ranks", np.arange(len(ranks)), ends, ranks=ranks)

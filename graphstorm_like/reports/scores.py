@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import stored
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.reports.baselines import constants, majority, popularity_ranks
@@ -36,6 +37,7 @@ class Scorer:
     def __init__(self, pipeline: Pipeline, train: npt.NDArray[Any] | None, classes: Sequence[str]) -> None:
         self.configs = list(getattr(pipeline.task, "metrics", []))
         self.select_by = getattr(pipeline.task, "select_by", None)
+        self.counts_rows = getattr(pipeline.task, "average", "macro") == "micro"
         self.train, self.classes = train, classes
         facts = LabelFacts(classes=len(classes))
         if train is not None and not classes and len(train):
@@ -53,14 +55,19 @@ class Scorer:
 
     def measure(self, rows: Rows) -> dict[str, float]:
         """Metrics by name; nothing where outputs were too many to read."""
-        measured = []
+        outputs = []
         for part in rows:
             if part.outputs is None:
                 return {}
-            measured.append(self.metrics.measure(part.outputs, part.labels))
-        return self._mean(measured)
+            outputs.append((part.outputs, part.labels))
+        return self._measure(outputs)
 
-    def _mean(self, of_parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    def _measure(self, parts: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> dict[str, float]:
+        """Of outputs and labels of each part: over all rows, or the mean over parts, as the task averages."""
+        if self.counts_rows:
+            outputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            return self.metrics.measure(outputs, labels)
+        of_parts = [self.metrics.measure(outputs, labels) for outputs, labels in parts]
         return {name: float(np.mean([scores[name] for scores in of_parts])) for name in self.metrics.by_name}
 
     def scores(self, split: str, rows: Rows, evaluated: Mapping[str, float]) -> dict[str, Score]:
@@ -73,12 +80,15 @@ class Scorer:
         return found
 
     def _interval(self, metric: Metric, rows: Rows) -> tuple[float, float] | None:
-        samples: list[Floats] = []
+        blocks_of_parts: list[Floats] = []
         for part in rows:
             sums = _block_sums(metric, part)
             if sums is None:
                 return None
-            samples.append(sample_values(sums, metric.value))
+            blocks_of_parts.append(sums)
+        if self.counts_rows and blocks_of_parts:
+            blocks_of_parts = [np.concatenate(blocks_of_parts)]
+        samples = [sample_values(sums, metric.value) for sums in blocks_of_parts]
         return interval(mean_of_samples(samples)) if samples else None
 
     def differences(self, split: str, rows: Rows, evaluated: Mapping[str, float]) -> Iterator[str]:
@@ -113,14 +123,14 @@ class Scorer:
         self, graph: Graph, relations: Sequence[EdgeType], protocol: Mapping[str, Any], seed: int
     ) -> dict[str, Measures]:
         """Targets ordered by their number of training edges."""
-        by_split: dict[str, list[dict[str, float]]] = {}
+        by_split: dict[str, list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]] = {}
         for relation in relations:
-            split_rows = relation_rows(graph, relation)
+            split_rows = relation_rows(graph, stored(relation))
             for split in ("valid", "test"):
                 if len(split_rows[split]):
                     ranks = popularity_ranks(graph, relation, split_rows["train"], split_rows[split], protocol, seed)
-                    by_split.setdefault(split, []).append(self.metrics.measure(ranks, np.ones(len(ranks))))
-        return {"popularity": {split: self._mean(parts) for split, parts in by_split.items()}} if by_split else {}
+                    by_split.setdefault(split, []).append((ranks, np.ones(len(ranks))))
+        return {"popularity": {split: self._measure(parts) for split, parts in by_split.items()}} if by_split else {}
 
 
 def _block_sums(metric: Metric, rows: ScoredRows) -> Floats | None:

@@ -1,4 +1,5 @@
-"""Batches of edges for link prediction, of one relation or of several that share their candidates.
+"""Batches of edges for link prediction, of one relation or of several that share their candidates; relations may be
+inverses (`config.inverses`), whose edges are the same, swapped.
 
 In: edge ids, counted through all relations (`edge_starts`). Out: a MiniBatch whose seeds are the distinct ends and the
 negatives, with LinkTargets. The candidates of a node type form one pool: the targets of all edges that lead to it, and
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.config.negatives import NegativesConfig
+from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import CandidatePool, LinkTargets, MiniBatch, RelationLinks, StreamPosition
@@ -30,7 +33,7 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
     """[R + 1]: edge e of relation r gets the number starts[r] + e."""
-    return np.cumsum([0, *(manifest.edge(e).count for e in edge_types)], dtype=np.int64)
+    return np.cumsum([0, *(manifest.edge(stored(e)).count for e in edge_types)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class LinkSeeder:
 
     train: the training edges of each relation; only these count as known true edges, so that nothing leaks about
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
+    mask_source: whether a source is no negative of its own.
     """
 
     def __init__(
@@ -120,12 +124,17 @@ class LinkSeeder:
         seed: int,
         share: RankSlice = ALL_ROWS,
         most: int | None = None,
+        mask_source: bool = True,
     ) -> None:
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
+        self.mask_source = mask_source
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._true_targets = {e: TrueTargets(*graph.edges(e, rows), self._counts[e[0]]) for e, rows in train.items()}
+        self._true_targets: dict[EdgeType, TrueTargets] = {}
+        for edge_type, rows in train.items():
+            ends = directed_edges(graph, edge_type, rows)
+            self._true_targets[edge_type] = TrueTargets(*ends, self._counts[edge_type[0]])
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
@@ -146,8 +155,7 @@ class LinkSeeder:
         targets = LinkTargets(tuple(parts), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
-        ends = {e.edge_type: (torch.from_numpy(e.source), torch.from_numpy(e.target)) for e in edges}
-        return MiniBatch(seeds=ordered_seeds, position=position, targets=targets, asked=ends)
+        return MiniBatch(seeds=ordered_seeds, position=position, targets=targets, asked=asked_edges(edges))
 
     def _edges(self, ids: IntArray) -> list[RelationEdges]:
         """The step's edges by relation: the same on every rank, with this rank's block of each relation."""
@@ -157,7 +165,8 @@ class LinkSeeder:
             edge_type = self.edge_types[r]
             rows = self.share.arranged(ids[relation == r] - self._starts[r])
             first, last = np.searchsorted(self.share.ranks(len(rows)), [self.share.rank, self.share.rank + 1])
-            edges.append(RelationEdges(edge_type, *self.graph.edges(edge_type, rows), slice(int(first), int(last))))
+            ends = directed_edges(self.graph, edge_type, rows)
+            edges.append(RelationEdges(edge_type, *ends, slice(int(first), int(last))))
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
@@ -181,9 +190,10 @@ class LinkSeeder:
     def _mask(
         self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray
     ) -> npt.NDArray[np.bool_]:
-        """[B, C]: candidate j is another known true target of source i, its own target again, or i itself."""
+        """[B, C]: candidate j is another known true target of source i, its own target again, or (mask_source) i
+        itself."""
         mask = self._true_targets[edge_type].mask(source, candidates, target)
-        if edge_type[0] == edge_type[2]:
+        if self.mask_source and edge_type[0] == edge_type[2]:
             mask |= candidates[None, :] == source[:, None]
         np.fill_diagonal(mask[:, : len(source)], False)
         return mask
@@ -201,6 +211,21 @@ class LinkSeeder:
             frequencies, in_batch = np.zeros(len(candidates)), 0
         ratio = log_sampling_ratio(frequencies, in_batch, drawn, self._counts[node_type], chances)
         return torch.from_numpy(ratio).float()
+
+
+def asked_edges(edges: Sequence[RelationEdges]) -> dict[EdgeType, tuple[Tensor, Tensor]]:
+    """(sources, targets) of a step's edges by edge type of the graph, those of inverse relations among them: no twin of
+    an edge may pass messages either."""
+    parts: dict[EdgeType, list[tuple[IntArray, IntArray]]] = {}
+    for of_relation in edges:
+        ends = (of_relation.source, of_relation.target)
+        forward = ends[::-1] if is_inverse(of_relation.edge_type) else ends
+        parts.setdefault(stored(of_relation.edge_type), []).append(forward)
+    joined = {}
+    for edge_type, pieces in parts.items():
+        source, target = (np.concatenate(of_end) for of_end in zip(*pieces, strict=True))
+        joined[edge_type] = (torch.from_numpy(source), torch.from_numpy(target))
+    return joined
 
 
 def target_frequencies(

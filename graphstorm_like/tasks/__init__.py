@@ -15,6 +15,7 @@ from graphstorm_like.tasks.base import TASKS, Evaluation, NodeClassifier, Object
 from graphstorm_like.tasks.graph_pretraining import GraphPretraining
 from graphstorm_like.tasks.labels import EdgeLabelTask, LabelTask, NodeLabelTask
 from graphstorm_like.tasks.link_prediction import LinkPrediction
+from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.node_classification import NodeClassification
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "GraphPretraining",
     "LabelTask",
     "LinkPrediction",
+    "LinksOfRelations",
     "NodeClassification",
     "NodeClassifier",
     "NodeLabelTask",

@@ -10,6 +10,7 @@ import torch
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.train import InferConfig
+from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.true_targets import TrueTargets
@@ -37,13 +38,7 @@ class BestTargets:
     def table(self, part: Rows) -> pa.Table:
         """Columns source, target, score and rank of some sources; a source with few targets has fewer than k rows."""
         rows = row_ids(part)
-        targets = np.empty((len(rows), self.k), dtype=np.int64)
-        scores = np.empty((len(rows), self.k), dtype=np.float32)
-        chunk = max(1, CHUNK_SCORES // max(1, len(self.keys)))
-        for start in range(0, len(rows), chunk):
-            ids = rows[start : start + chunk]
-            targets[start : start + chunk], scores[start : start + chunk] = self._best(ids)
-            self.follow(f"rank {edge_name(self.ranker.edge_type)}", int(ids[-1]) + 1, self.sources)
+        targets, scores = self.best(rows)
         listed = np.flatnonzero(scores.reshape(-1) > float("-inf"))
         source_type, _, target_type = self.ranker.edge_type
         graph = self.ranker.graph
@@ -55,6 +50,17 @@ class BestTargets:
                 "rank": np.tile(np.arange(1, self.k + 1, dtype=np.int32), len(rows))[listed],
             }
         )
+
+    def best(self, rows: IntArray) -> tuple[IntArray, Vectors]:
+        """([n, k] targets, [n, k] scores, from the best down; -inf: there are no more) of n sources."""
+        targets = np.empty((len(rows), self.k), dtype=np.int64)
+        scores = np.empty((len(rows), self.k), dtype=np.float32)
+        chunk = max(1, CHUNK_SCORES // max(1, len(self.keys)))
+        for start in range(0, len(rows), chunk):
+            ids = rows[start : start + chunk]
+            targets[start : start + chunk], scores[start : start + chunk] = self._best(ids)
+            self.follow(f"rank {edge_name(self.ranker.edge_type)}", int(ids[-1]) + 1, self.sources)
+        return targets, scores
 
     @torch.inference_mode()
     def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
@@ -76,6 +82,6 @@ def _excluded(ranker: LinkRanker, config: InferConfig) -> list[TrueTargets]:
     excluded = [ranker.known]
     source_type, _, target_type = ranker.edge_type
     if config.known_pairs == "exclude_both_ways" and source_type == target_type:
-        source, target = ranker.graph.edges(ranker.edge_type)
+        source, target = directed_edges(ranker.graph, ranker.edge_type)
         excluded.append(TrueTargets(target, source, ranker.graph.manifest.node(source_type).count))
     return excluded

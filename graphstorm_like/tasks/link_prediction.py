@@ -37,6 +37,7 @@ from graphstorm_like.tasks.links import (
     self_loops,
     sum_of_losses,
 )
+from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows
 
@@ -45,6 +46,12 @@ SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 
 
 @TASKS.register(LinkPredictionConfig)
+def link_prediction(config: LinkPredictionConfig, graph: Graph, hidden: int) -> Task:
+    """The task of one edge type, or of several."""
+    kind = LinkPrediction if config.edge_types is None else LinksOfRelations
+    return kind(config, graph, hidden)
+
+
 class LinkPrediction(Task):
     """One edge type; head and loss by name; ranking metrics."""
 
@@ -53,6 +60,7 @@ class LinkPrediction(Task):
         selected = selected_metric(config)
         self.config, self.graph = config, graph
         self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
+        assert config.edge_type is not None
         self.edge_type: EdgeType = config.edge_type
         self._rows = {split: graph.edge_rows(self.edge_type, split) for split in ("train", "valid", "test")}
         for split, rows in self._rows.items():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.tasks.ranking import RankingConfig
+from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
@@ -97,8 +98,9 @@ def self_loop_note(edge_type: EdgeType, loops: int, edges: int) -> str:
 
 
 class LinkRanker:
-    """Ranks of edges of one type among candidates. Other known targets of a source, of any split, are excluded from the
-    candidates, and so is the source itself with exclude_source. Computes on the task's device."""
+    """Ranks of edges of one type, or of the inverse of one, among candidates. Other known targets of a source, of any
+    split, are excluded from the candidates, and so is the source itself with exclude_source. Computes on the task's
+    device."""
 
     def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead, exclude_source: bool) -> None:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
@@ -110,7 +112,7 @@ class LinkRanker:
         """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or
         the number of random ones, which do not depend on the number of ranks."""
         group = self.task.group
-        source, target = self.graph.edges(self.edge_type, group.mine(rows))
+        source, target = directed_edges(self.graph, self.edge_type, group.mine(rows))
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
@@ -142,11 +144,12 @@ class LinkRanker:
     @cached_property
     def known(self) -> TrueTargets:
         """True targets of every source, of any split."""
-        return TrueTargets(*self.graph.edges(self.edge_type), self.graph.manifest.node(self.edge_type[0]).count)
+        ends = directed_edges(self.graph, self.edge_type)
+        return TrueTargets(*ends, self.graph.manifest.node(self.edge_type[0]).count)
 
     @cached_property
     def _known_keys(self) -> IntArray:
-        source, target = self.graph.edges(self.edge_type)
+        source, target = directed_edges(self.graph, self.edge_type)
         return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
 
     @torch.inference_mode()

@@ -40,19 +40,38 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True)
+class Triples:
+    """Facts of several relations, to be scored or to be completed. relation [n]: its number among the task's relations.
+    source, target [n]: positions of nodes; -1: this end is sought."""
+
+    relation: IntArray
+    source: IntArray
+    target: IntArray
+
+    def __len__(self) -> int:
+        return len(self.relation)
+
+    @property
+    def are_questions(self) -> bool:
+        """Whether an end is sought, of all of them; else they are scored."""
+        return bool(len(self)) and bool(min(self.source.min(), self.target.min()) < 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The rows that results are asked for. nodes: positions [n] by type; of other types all. edges: numbers [n] of
     edges of the task's type; None: all. pairs: positions ([n], [n]) of sources and targets, whose links are to be
-    scored; None: the best targets of sources instead."""
+    scored; None: the best targets of sources instead. triples: the same of a task of several relations."""
 
     nodes: Mapping[NodeType, IntArray] = field(default_factory=dict)
     edges: IntArray | None = None
     pairs: tuple[IntArray, IntArray] | None = None
+    triples: Triples | None = None
 
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return not self.nodes and self.edges is None and self.pairs is None
+        return not self.nodes and self.edges is None and self.pairs is None and self.triples is None
 
 
 ALL_ASKED = Asked()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.link_heads.base import LinkHeadConfig
 
 
 class DistMultHeadConfig(LinkHeadConfig):
-    """score(s, r, t) = <h_s, w_r, h_t> (Yang et al. 2015)."""
+    """score(s, r, t) = <h_s, w_r, h_t> (Yang et al. 2015): symmetric, so that it cannot tell s -> t from t -> s."""
+
+    inverts: ClassVar[bool] = True
+    factorizes: ClassVar[bool] = True
 
     type: Literal["distmult"]
     normalize: bool = True

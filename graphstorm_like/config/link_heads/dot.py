@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.link_heads.base import LinkHeadConfig
 
 
 class DotHeadConfig(LinkHeadConfig):
-    """score(s, t) = <h_s, h_t>: symmetric, unless `directed`."""
+    """score(s, t) = <h_s, h_t>, the cosine unless `normalize: false`: symmetric, unless `directed`, and the same for
+    all relations."""
+
+    inverts: ClassVar[bool] = True
 
     type: Literal["dot"]
     directed: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from graphstorm_like.config.base import PositiveFloat
 from graphstorm_like.config.link_heads.base import LinkHeadConfig
@@ -12,6 +12,8 @@ class RotateHeadConfig(LinkHeadConfig):
     """RotatE (Sun et al. 2019): score(s, r, t) = gamma - ||h_s * r - h_t||. A relation turns each coordinate of the
     source, a complex number, by an angle of its own: it tells symmetric, inverse and composed relations apart. Its
     scores are no inner products, so that scoring all nodes takes longer. `model.gnn.hidden` must be even."""
+
+    inverts: ClassVar[bool] = True
 
     type: Literal["rotate"]
     gamma: PositiveFloat = 9.0

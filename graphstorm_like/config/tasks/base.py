@@ -44,6 +44,16 @@ class TaskConfig(Choice, tag="type"):
         """Edge types that the task is about; default: none."""
         return ()
 
+    def ranked_relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """Relations whose targets are ranked: edge types, and inverses of them (`config.inverses`). Default: those that
+        the task is about."""
+        return self.relations(edge_types)
+
+    @property
+    def asks_relations(self) -> bool:
+        """Whether questions to it name a relation: triples, of which one end may be sought."""
+        return False
+
     def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
         """Node types whose vectors the task reads; default: both ends of its relations."""
         ends: dict[str, None] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, NonNegativeFloat, edge_name
 from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.inverses import inverse_of
 from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
@@ -16,21 +17,51 @@ from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
-from graphstorm_like.config.problems import Problem, below, check_original, check_split
-from graphstorm_like.config.tasks.base import OneRelationTask
+from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
+from graphstorm_like.config.tasks.base import TaskConfig
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
+ALL = "all"
 
-class LinkPredictionConfig(OneRelationTask):
-    """Predict the target of an edge of one type."""
+
+def _list_or_all(value: Any) -> Any:
+    """A single edge type must be in a list."""
+    if value is not None and value != ALL and not isinstance(value, list):
+        raise ValueError("must be 'all' or a list of edge types")
+    return value
+
+
+class LinkPredictionConfig(TaskConfig):
+    """Predict the target of an edge of one type, or targets and sources of edges of several types: the facts of a
+    knowledge graph."""
 
     type: Literal["link_prediction"]
+    edge_type: EdgeTypeField | None = None
+    """The edge type that the task is about, 'source:relation:target'; one of graph.edges. Either this or
+    `edge_types`."""
+    edge_types: Annotated[
+        Annotated[list[EdgeTypeField], Field(min_length=1)] | Literal["all"] | None, BeforeValidator(_list_or_all)
+    ] = None
+    """Several edge types, or all of graph.edges. Those with a split are scored, the others are learnt alone."""
+    ends: Literal["targets", "both", "reciprocal"] = "targets"
+    """With edge_types: the ends that are learnt and ranked. both: also the sources of (?, relation, target), by the
+    same parameters. reciprocal: the sources as targets of the inverse relation, which has parameters of its own
+    (Lacroix et al. 2018; Kazemi and Poole 2018)."""
+    average: Literal["micro", "macro"] = "micro"
+    """With edge_types: what the metrics' plain names, and so `select_by`, are. micro: the mean over all ranked ends;
+    macro: the mean over relations of their means, so that each counts alike."""
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
     """The wrong edges: how they are drawn."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """With edge_types: of the numbers of the vectors that the head reads, while training."""
+    n3: NonNegativeFloat = 0.0
+    """With edge_types: this times the sum of the cubed moduli of both ends' and the relation's numbers is added to an
+    edge's loss (N3, Lacroix et al. 2018). For heads that are products of three factors: distmult, complex, best with
+    `normalize: false`."""
     ranking: RankingConfig = RankingConfig()
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
@@ -39,19 +70,83 @@ class LinkPredictionConfig(OneRelationTask):
 
     _selectable = model_validator(mode="after")(check_metrics)
 
+    @model_validator(mode="after")
+    def _one_or_several(self) -> LinkPredictionConfig:
+        if (self.edge_type is None) == (self.edge_types is None):
+            got = "neither" if self.edge_type is None else "both"
+            raise KeyedError("edge_type", f"must be given, or edge_types (got {got})")
+        if self.edge_types is None:
+            changed = [key for key in ("ends", "average", "dropout", "n3") if key in self.model_fields_set]
+            defaults = {key: type(self).model_fields[key].default for key in changed}
+            for key, default in defaults.items():
+                if getattr(self, key) != default:
+                    raise KeyedError(key, f"must be left out with edge_type (got {getattr(self, key)!r}). It is for "
+                                          f"edge_types, of which there may be one")  # fmt: skip
+        if self.ends == "both" and not self.head.inverts:
+            raise KeyedError("ends", f"must be 'targets' or 'reciprocal' with head.type: {self.head.type} (got 'both')")
+        if self.n3 and not self.head.factorizes:
+            raise KeyedError("n3", f"must be 0 with head.type: {self.head.type} (got {self.n3:g}). It is for products")
+        return self
+
+    @property
+    def row_type(self) -> EdgeType | None:
+        """See TaskConfig."""
+        return self.edge_type
+
+    @property
+    def asks_relations(self) -> bool:
+        """See TaskConfig."""
+        return self.edge_types is not None
+
+    def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        if self.edge_type is not None:
+            return (self.edge_type,)
+        return tuple(self.edge_types if isinstance(self.edge_types, list) else edge_types)
+
+    def ranked_relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        relations = self.relations(edge_types)
+        return relations if self.ends == "targets" else (*relations, *map(inverse_of, relations))
+
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
         """See TaskConfig."""
-        return {self.edge_type: None}
+        if self.edge_type is not None:
+            return {self.edge_type: None}
+        return {e: None for e in self.relations(list(has_split)) if has_split.get(e)}
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
+        if self.edge_type is not None:
+            yield from self._check_one(graph, self.edge_type)
+        else:
+            yield from self._check_several(graph)
+        relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from below(("negatives",), self.negatives.check(graph, relations))
+
+    def _check_one(self, graph: GraphConfig, edge_type: EdgeType) -> Iterator[Problem]:
         at = ("edge_type",)
-        yield from check_original(graph, self.edge_type, at)
-        edge = graph.edge(self.edge_type)
+        yield from check_original(graph, edge_type, at)
+        edge = graph.edge(edge_type)
         if edge is not None and edge.split is None:
             # The edges of a folder that is there already have no entry to add it to.
             fix = f". Add {graph.edge_key(graph.edges.index(edge))}.split" if edge.has_table else ""
-            yield at, f"must be an edge type with a split (got '{edge_name(edge.edge_type)}'){fix}"
+            yield at, f"must be an edge type with a split (got '{edge_name(edge_type)}'){fix}"
         elif edge is not None:
             yield from check_split(at, "an edge type", f"{graph.edge_key(graph.edges.index(edge))}.split", edge.split)
-        yield from below(("negatives",), self.negatives.check(graph, [self.edge_type]))
+
+    def _check_several(self, graph: GraphConfig) -> Iterator[Problem]:
+        listed = self.edge_types if isinstance(self.edge_types, list) else []
+        for i, edge_type in enumerate(listed):
+            at: Path = ("edge_types", i)
+            yield from check_original(graph, edge_type, at)
+            if edge_type in listed[:i]:
+                yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
+        known = [edge for edge in graph.edges if not listed or edge.edge_type in listed]
+        if known and all(edge.split is None for edge in known):
+            key = graph.edge_key(graph.edges.index(known[0]))
+            fix = f". Add {key}.split" if known[0].has_table else ""
+            yield ("edge_types",), f"must have an edge type with a split at least (got none){fix}"
+        for edge in known:
+            key = f"{graph.edge_key(graph.edges.index(edge))}.split"
+            yield from check_split(("edge_types",), "edge types", key, edge.split)

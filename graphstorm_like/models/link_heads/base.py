@@ -2,8 +2,8 @@
 
 Most heads map each end (`source`, `target`) and take an inner product: all pairs of a batch are then one matrix
 product, and a target index can be searched by any maximum-inner-product library. A head of another kind sets
-`is_inner_product` to False and defines `pair_scores`; all pairs are then scored block by block, so that memory stays
-bounded.
+`is_inner_product` to False and defines `compare`, of mapped ends, or `pair_scores`, where ends cannot be mapped one by
+one; all pairs are then scored block by block, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.registry import Registry
 
 LINK_HEADS: Registry[type[LinkHead]] = Registry("link head", "graphstorm_like.models.link_heads")
@@ -34,9 +35,20 @@ class LinkHead(nn.Module):
     index: Mapping[EdgeType, int] = MappingProxyType({})
     """Rows of `relations`, where there are parameters per relation."""
     is_inner_product = True
-    """Whether every score is the inner product of `source` and `target`; if not, `pair_scores` is the head's own."""
+    """Whether every score is the inner product of `source` and `target`; if not, `compare` or `pair_scores` is the
+    head's own."""
     targets_alike = False
-    """Whether `target` is the same map for every relation: targets that relations share are then mapped once."""
+    """Whether `target` is the same map for every relation: targets that relations share are then mapped once, and
+    compared with the sources of all of them at once."""
+    ends_differ = False
+    """With targets_alike: whether sources have another map than targets, so that `target` differs for inverses."""
+
+    def row_of(self, edge_type: EdgeType) -> tuple[int, bool]:
+        """The row of `relations` for a relation, and whether it is to be inverted: an inverse (see `config.inverses`)
+        that has no row of its own is scored by the parameters of its relation."""
+        if edge_type in self.index:
+            return self.index[edge_type], False
+        return self.index[stored(edge_type)], True
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """[..., D] of source nodes -> [..., D] queries."""
@@ -46,27 +58,47 @@ class LinkHead(nn.Module):
         """[..., D] of target nodes -> [..., D] keys."""
         raise NotImplementedError
 
+    def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What `source` and `target` give [..., D], which may broadcast -> [...] the score of each pair."""
+        return (queries * keys).sum(dim=-1)
+
+    def compare_all(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What `source` and `target` give, [n, D] and [m, D] -> [n, m] scores of all pairs."""
+        if self.is_inner_product:
+            return queries @ keys.T
+        return in_blocks(lambda rows: self.compare(rows[:, None], keys), queries, keys.numel())
+
     def pair_scores(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
         """Vectors of both ends [..., D], which may broadcast -> [...] the score of each pair."""
-        return (self.source(source, edge_type) * self.target(target, edge_type)).sum(dim=-1)
+        return self.compare(self.source(source, edge_type), self.target(target, edge_type))
 
     def scores(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
         """Vectors [n, D] of sources, [m, D] of targets -> [n, m] scores of all pairs."""
-        if self.is_inner_product:
-            return self.source(source, edge_type) @ self.target(target, edge_type).T
+        if self.is_inner_product or self.targets_alike:
+            return self.compare_all(self.source(source, edge_type), self.target(target, edge_type))
         return in_blocks(lambda rows: self.pair_scores(rows[:, None], target, edge_type), source, target.numel())
 
     def scores_of_relations(self, sources: Mapping[EdgeType, Tensor], target: Tensor) -> dict[EdgeType, Tensor]:
         """Vectors [n_r, D] of sources of each relation, [m, D] of targets that they share -> scores [n_r, m] of each.
 
-        One product for all relations where that is possible.
+        Relations whose targets are mapped alike are compared with them at once.
         """
-        if not (self.is_inner_product and self.targets_alike):
+        if not self.targets_alike:
             return {edge_type: self.scores(rows, target, edge_type) for edge_type, rows in sources.items()}
-        queries = [self.source(rows, edge_type) for edge_type, rows in sources.items()]
-        keys = self.target(target, next(iter(sources)))
-        products = torch.split(torch.cat(queries) @ keys.T, [len(rows) for rows in queries])
-        return dict(zip(sources, products, strict=True))
+        found: dict[EdgeType, Tensor] = {}
+        for inverse in (False, True):
+            alike = [e for e in sources if (self.ends_differ and is_inverse(e)) == inverse]
+            if not alike:
+                continue
+            queries = [self.source(sources[edge_type], edge_type) for edge_type in alike]
+            compared = self.compare_all(torch.cat(queries), self.target(target, alike[0]))
+            found.update(zip(alike, torch.split(compared, [len(rows) for rows in queries]), strict=True))
+        return found
+
+    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+        """Vectors [n, D] of the ends of n true edges -> the sum over edges of the cubed moduli of all three factors
+        (nuclear 3-norm, Lacroix et al., ICML 2018). Of heads that are products of three factors."""
+        raise NotImplementedError
 
 
 def in_blocks(score: Callable[[Tensor], Tensor], rows: Tensor, numbers: int) -> Tensor:

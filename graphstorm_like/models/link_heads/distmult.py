@@ -17,7 +17,8 @@ from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
 class DistMultHead(LinkHead):
     """score(s, r, t) = <h_s * w_r, h_t> (Yang et al., ICLR 2015); ends of unit length when `normalize`.
 
-    w_r starts at 1: a dot product, from which the relations learn to differ.
+    w_r starts at 1: a dot product, from which the relations learn to differ. The score is symmetric, and the inverse of
+    a relation has its weights.
     """
 
     targets_alike = True
@@ -31,8 +32,13 @@ class DistMultHead(LinkHead):
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         end = F.normalize(hidden, dim=-1) if self.normalize else hidden
-        return end * self.relations[self.index[edge_type]]
+        return end * self.relations[self.row_of(edge_type)[0]]
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         return F.normalize(hidden, dim=-1) if self.normalize else hidden
+
+    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        of_ends = self.target(torch.cat([source, target]), edge_type).abs().pow(3).sum()
+        return of_ends + len(source) * self.relations[self.row_of(edge_type)[0]].abs().pow(3).sum()

@@ -3,7 +3,8 @@
 score(s, r, t) = gamma - sum_d | h_sd e^(i theta_rd) - h_td |
 
 The first half of a vector holds the real parts of its D / 2 complex coordinates, the second half the imaginary ones.
-The norm is the sum of the coordinates' moduli, as in the authors' code. Angles start uniform in [-pi, pi].
+The norm is the sum of the coordinates' moduli, as in the authors' code. Angles start uniform in [-pi, pi]. The inverse
+of a relation turns back.
 """
 
 from __future__ import annotations
@@ -42,17 +43,18 @@ class RotateHead(LinkHead):
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead: the rotated vectors."""
         real, imaginary = self._end(hidden).chunk(2, dim=-1)
-        angles = self.relations[self.index[edge_type]]
-        cos, sin = angles.cos(), angles.sin()
+        row, turns_back = self.row_of(edge_type)
+        angles = self.relations[row]
+        cos, sin = angles.cos(), -angles.sin() if turns_back else angles.sin()
         return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         return self._end(hidden)
 
-    def pair_scores(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+    def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """See LinkHead."""
-        difference = self.source(source, edge_type) - self.target(target, edge_type)
+        difference = queries - keys
         # Not hypot, whose gradient at 0 is NaN.
         moduli = torch.linalg.vector_norm(torch.stack(difference.chunk(2, dim=-1)), dim=0)
         scores: Tensor = self.gamma - moduli.sum(dim=-1)

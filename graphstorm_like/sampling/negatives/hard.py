@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse
 from graphstorm_like.config.negatives.hard import HardNegativesConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
@@ -47,7 +48,7 @@ class HardNegatives(Negatives):
         self._counts = {e[2]: graph.manifest.node(e[2]).count for e in true_targets}
         self._edges: dict[EdgeType, EdgeIds] = {}
         for edge_type in true_targets:
-            if graph.manifest.edge(edge_type).hard_negatives:
+            if not is_inverse(edge_type) and graph.manifest.edge(edge_type).hard_negatives:
                 self._edges[edge_type] = EdgeIds.of(*graph.edges(edge_type), self._counts[edge_type[2]])
         if not self._edges:
             raise DataError(

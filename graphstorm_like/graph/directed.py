@@ -1,0 +1,15 @@
+"""Ends of the edges of a relation or of its inverse (`config.inverses`), which the graph stores once."""
+
+from __future__ import annotations
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.inverses import is_inverse, stored
+from graphstorm_like.graph.store import GraphStore, IntArray
+
+
+def directed_edges(graph: GraphStore, edge_type: EdgeType, rows: IntArray | None = None) -> tuple[IntArray, IntArray]:
+    """(source ids, target ids) of some edges, or of all: those of an inverse relation are swapped."""
+    if not is_inverse(edge_type):
+        return graph.edges(edge_type, rows)
+    source, target = graph.edges(stored(edge_type), rows)
+    return target, source

@@ -1,0 +1,67 @@
+"""ComplEx (Trouillon et al., ICML 2016): DistMult over complex numbers.
+
+score(s, r, t) = Re sum_d h_sd w_rd conj(h_td)
+
+The first half of a vector holds the real parts of its D / 2 complex coordinates, the second half the imaginary ones;
+the score is then the inner product of h_s * w_r and h_t as real vectors. w_r starts at 1: a dot product. The inverse
+of a relation has the conjugate weights: Re <h_s, w, conj(h_t)> = Re <h_t, conj(w), conj(h_s)>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.link_heads.complex import ComplexHeadConfig
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+
+
+@LINK_HEADS.register(ComplexHeadConfig)
+class ComplexHead(LinkHead):
+    """See module. ConfigError when the vectors have an odd width."""
+
+    targets_alike = True
+
+    def __init__(self, config: ComplexHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
+        super().__init__()
+        if hidden % 2:
+            raise ConfigError(
+                f"model.gnn.hidden: must be even for task.head.type complex, whose coordinates are pairs of numbers "
+                f"(got {hidden}). Set model.gnn.hidden={hidden + 1}"
+            )
+        self.normalize = config.normalize
+        self.index = {t: i for i, t in enumerate(edge_types)}
+        ones, zeros = torch.ones(len(edge_types), hidden // 2), torch.zeros(len(edge_types), hidden // 2)
+        self.relations = nn.Parameter(torch.cat([ones, zeros], dim=1))
+
+    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead: h * w."""
+        row, conjugates = self.row_of(edge_type)
+        weight_real, weight_imaginary = self.relations[row].chunk(2)
+        if conjugates:
+            weight_imaginary = -weight_imaginary
+        real, imaginary = self.target(hidden, edge_type).chunk(2, dim=-1)
+        product_real = real * weight_real - imaginary * weight_imaginary
+        product_imaginary = real * weight_imaginary + imaginary * weight_real
+        return torch.cat([product_real, product_imaginary], dim=-1)
+
+    def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+
+    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+        """See LinkHead."""
+        of_ends = moduli(self.target(torch.cat([source, target]), edge_type)).pow(3).sum()
+        return of_ends + len(source) * moduli(self.relations[self.row_of(edge_type)[0]]).pow(3).sum()
+
+
+def moduli(coordinates: Tensor) -> Tensor:
+    """[..., D] -> [..., D / 2]"""
+    # Not hypot, whose gradient at 0 is NaN.
+    lengths: Tensor = torch.linalg.vector_norm(torch.stack(coordinates.chunk(2, dim=-1)), dim=0)
+    return lengths
