@@ -90,11 +90,7 @@ def _table(section: Section) -> dict[str, Any]:
 
 def _label(section: Section) -> LabelSpec | None:
     task, column = section.take("type"), section.take("column")
-    if section.take("separator", note=None) is not None:
-        section.notes.none(
-            section.path("separator"),
-            "several classes a row: kind: classes stores them, but no task learns them; read as one class",
-        )
+    separator = section.take("separator")
     if "custom_split_filenames" in section:
         files = section.section("custom_split_filenames")
         split = custom_split(files, section, "custom_split_filenames")
@@ -110,7 +106,7 @@ def _label(section: Section) -> LabelSpec | None:
     if task not in ("classification", "regression", "link_prediction"):
         section.notes.none(section.key, f"type {task}: there is no such task")
         return None
-    return LabelSpec(section.key, task, column or None, split)
+    return LabelSpec(section.key, task, column or None, split, separator)
 
 
 def _feature(section: Section) -> FeatureSpec | None:

@@ -21,12 +21,14 @@ class FeatureSpec:
 
 @dataclass
 class LabelSpec:
-    """task: classification, regression or link_prediction. split: of ours."""
+    """task: classification, regression or link_prediction. split: of ours. separator: what divides the classes of a
+    row; None: it has one."""
 
     key: str
     task: str
     column: str | None
     split: dict[str, Any]
+    separator: str | None = None
 
 
 @dataclass

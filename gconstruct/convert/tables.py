@@ -175,12 +175,22 @@ def _add_features(entry: dict[str, Any], feature: FeatureSpec, notes: Notes) -> 
 def _add_label(entry: dict[str, Any], label: LabelSpec) -> None:
     if label.column is None:
         return
-    kind = {"kind": "number"} if label.task == "regression" else {}
+    kind: dict[str, Any] = {"kind": "number"} if label.task == "regression" else {}
+    if label.separator is not None:
+        kind = {"kind": "classes", "separator": label.separator}
     labels = entry.setdefault("labels", {})
     name = as_name(label.column)
     if name in labels and labels[name].get("kind") != kind.get("kind"):
         name = f"{name}_{label.task}"
     labels[name] = {"column": label.column, **kind, "split": label.split}
+
+
+def set_label_kind(section: GraphSection, owner: str, label: str, kind: str) -> None:
+    """Of a label that the training YAML knows more about. owner: node type, or edge type as in YAML."""
+    entries = {**section.nodes, **{":".join(relation_of(edge)): edge for edge in section.edges}}
+    settings = entries.get(owner, {}).get("labels", {}).get(label)
+    if settings is not None:
+        settings["kind"] = kind
 
 
 def labels_of(section: GraphSection) -> list[tuple[str | Relation, str, str]]:

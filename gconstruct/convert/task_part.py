@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from gconstruct.convert.parts import DEFAULT_SPLIT
-from gconstruct.convert.tables import GraphSection, labels_of
+from gconstruct.convert.tables import GraphSection, labels_of, set_label_kind
 from gconstruct.convert.training import Pool, edge_type_of, listed
 from gconstruct.guess.names import as_name
 from graphstorm_like.config.base import edge_name
@@ -19,6 +19,7 @@ _HEADS = {"dot_product": "dot"}
 _LOSSES = {"contrastive": "info_nce"}
 _METRICS = {"precision_recall": "average_precision", "f1_score": "macro_f1"}
 """Names that differ; all others are looked up as they are."""
+_TASK_OF_KIND = {"class": "classification", "classes": "multi_label", "number": "regression"}
 
 
 def convert_task(kind: str, pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
@@ -33,18 +34,22 @@ def convert_task(kind: str, pool: Pool, graph: GraphSection | None) -> dict[str,
         task["edge_type"] = _edge(pool, "target_etype", graph)
     label = _by_type(pool, "label_field", task.get("node_type"))
     task["label"] = as_name(str(label)) if label is not None else _first_label(graph, task)
-    _classes(task, pool, kind)
+    if kind.endswith("classification"):
+        _classes(task, pool, graph)
+    else:
+        _numbers(task, pool)
     if not is_node:
         _edge_head(task, pool)
     pool.take("mask_fields", note="each label has a split of its own")
-    _metrics(task, pool, "classes" if kind.endswith("classification") else "numbers")
+    measured = "numbers" if kind.endswith("regression") else "classes"
+    _metrics(task, pool, "class sets" if task["type"].endswith("multi_label") else measured)
     return task
 
 
 def task_of_graph(graph: GraphSection) -> dict[str, Any]:
     """A task for a graph without a training YAML: its first label, its first edges with a split, or all edges."""
     for owner, label, kind in labels_of(graph):
-        word = "regression" if kind == "number" else "classification"
+        word = _TASK_OF_KIND[kind]
         if isinstance(owner, str):
             return {"type": f"node_{word}", "node_type": owner, "label": label}
         return {"type": f"edge_{word}", "edge_type": edge_name(owner), "label": label}
@@ -89,22 +94,27 @@ def _first_label(graph: GraphSection | None, task: dict[str, Any]) -> str:
     return "label"
 
 
-def _classes(task: dict[str, Any], pool: Pool, kind: str) -> None:
+def _classes(task: dict[str, Any], pool: Pool, graph: GraphSection | None) -> None:
     if _by_type(pool, "multilabel", task.get("node_type")):
-        pool.none("multilabel", "one class a row: a task for each class, or one label column")
+        task["type"] = task["type"].replace("classification", "multi_label")
+        if graph is not None:
+            set_label_kind(graph, task.get("node_type") or task["edge_type"], task["label"], "classes")
     if pool.take("imbalance_class_weights", note=None) is not None:
         pool.near("imbalance_class_weights", "class_weights: balanced weighs classes by how rare they are")
         task["class_weights"] = "balanced"
     loss = pool.take("class_loss_func", "cross_entropy")
-    if loss != "cross_entropy":
-        pool.near("class_loss_func", f"{loss}: became cross entropy with class_weights: balanced")
-        task["class_weights"] = "balanced"
-    if kind.endswith("classification"):
-        return
+    gamma = pool.take("gamma")
+    if loss == "focal":
+        task["loss"] = {"type": "focal"} | ({} if gamma is None else {"gamma": float(gamma)})
+    if loss == "focal" and pool.take("alpha", note=None) is not None:
+        pool.near("alpha", "class_weights: numbers by the name of a class")
+
+
+def _numbers(task: dict[str, Any], pool: Pool) -> None:
     loss = pool.take("regression_loss_func", "mse")
-    if loss != "mse":
-        pool.near("regression_loss_func", f"{loss}: became huber")
-        task["loss"] = "huber"
+    if loss == "shrinkage":
+        settings = {"a": pool.take("alpha"), "c": pool.take("gamma")}
+        task["loss"] = {"type": "shrinkage"} | {name: float(v) for name, v in settings.items() if v is not None}
 
 
 def _edge_head(task: dict[str, Any], pool: Pool) -> None:
@@ -149,7 +159,8 @@ def _metric(name: str, measures: str) -> str | None:
     at = re.fullmatch(r"hit_at_(\d+)", name)
     ours = f"hits@{at[1]}" if at else _METRICS.get(name, name)
     member = (members_of(MetricConfig) or {}).get(ours.partition("@")[0])
-    return ours if member is not None and getattr(member, "measures", "") == measures else None
+    fits = getattr(member, "measures_sets", False) if measures == "class sets" else None
+    return ours if fits or getattr(member, "measures", "") == measures else None
 
 
 # ---------------------------------------------------------------------------------------------------- link prediction

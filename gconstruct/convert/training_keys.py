@@ -62,7 +62,7 @@ NO_COUNTERPART: dict[str, str] = {
     "eval_etypes_negative_dstnode": "candidates are all nodes, or drawn uniformly: task.ranking",
     "report_eval_per_type": "one relation has its own numbers; graph_pretraining reports each",
     "model_select_etype": "select_by is the mean over relations",
-    "alpha": "of a loss that is not here",
+    "alpha": "of losses that are not named",
     "self_loop_init": "initial weights of the self loop are drawn as all others",
     "use_dot_product": "an old name of lp_decoder_type",
     "evaluation_frequency": "an old name of eval_frequency: validation comes once an epoch",

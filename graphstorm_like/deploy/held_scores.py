@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ class HeldRows:
         """(class, precision, recall, F1, test rows) of each class that test rows have; none for numbers."""
         if not self.target.classes:
             return []
-        predicted, rows = self.predicted.argmax(axis=1), []
+        rows, sets = [], self.labels.ndim == 2
+        predicted = self.target.chosen(self.predicted) if sets else self.predicted.argmax(axis=1)
         for number, name in enumerate(self.target.classes):
-            true, said = self.labels == number, predicted == number
+            true = self.labels[:, number] == 1 if sets else self.labels == number
+            said = predicted[:, number] if sets else predicted == number
             right = int((true & said).sum())
             precision, recall = right / max(int(said.sum()), 1), right / max(int(true.sum()), 1)
             f1 = 2 * precision * recall / (precision + recall) if right else 0.0
@@ -92,5 +94,19 @@ def _held_rows(task: Any, manifest: Mapping[str, Any], train: pa.ChunkedArray, t
         return found
 
     probabilities = [part.to_numpy() for part in test["probabilities"].combine_chunks().flatten()]
-    target = TARGETS.of(task)(task, classes, numbers(train))
-    return HeldRows(target, np.stack(probabilities, axis=1), numbers(test["label"]))
+    read = _sets(classes) if pa.types.is_list(test["label"].type) else numbers
+    target = TARGETS.of(task)(task, classes, read(train))
+    return HeldRows(target, np.stack(probabilities, axis=1), read(test["label"]))
+
+
+def _sets(classes: Sequence[str]) -> Callable[[pa.ChunkedArray], npt.NDArray[np.uint8]]:
+    """A function from lists of names of classes to [n, C], 1 where a row has the class."""
+
+    def read(labels: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+        lists = labels.combine_chunks()
+        having = np.zeros((len(lists), len(classes)), dtype=np.uint8)
+        columns = pc.index_in(lists.flatten(), value_set=pa.array(classes, pa.string())).to_numpy()
+        having[pc.list_parent_indices(lists).to_numpy(), columns] = 1
+        return having
+
+    return read

@@ -84,13 +84,15 @@ def shards(folder: RunFolder, table: str) -> list[Path]:
 
 
 def labelled_rows(folder: RunFolder, graph: Graph, row_type: RowType) -> dict[str, ScoredRows]:
-    """By split: rows of valid and test that have a label and a prediction. Empty when no predictions were written."""
+    """By split: rows of valid and test that have a label and a prediction. Empty when no predictions were written,
+    and of labels of several classes."""
     files = shards(folder, "predictions")
     if not files:
         return {}
-    columns = pq.read_schema(files[0]).names
-    if not {"prediction", "label", "split"} <= set(columns):
-        return {}
+    schema = pq.read_schema(files[0])
+    columns = schema.names
+    if not {"prediction", "label", "split"} <= set(columns) or pa.types.is_list(schema.field("label").type):
+        return {}  # of several classes a row there is no confusion of two
     classes = list(folder.exported().get("classes", []))
     found = {}
     for split in ("valid", "test"):

@@ -58,7 +58,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class NodeTargets(Targets):
-    """Labels [S] of the seeds of one node type (int64 class index, or float32 number)."""
+    """Labels of the seeds of one node type: int64 class index [S], float32 number [S], or several classes [S, C]."""
 
     node_type: NodeType
     labels: Tensor
@@ -66,8 +66,8 @@ class NodeTargets(Targets):
 
 @dataclass(frozen=True, slots=True)
 class EdgeTargets(Targets):
-    """B labelled edges of one type: sources and targets [B] as positions in the seeds, labels [B] as in NodeTargets,
-    edge ids [B]."""
+    """B labelled edges of one type: sources and targets [B] as positions in the seeds, labels [B] or [B, C] as in
+    NodeTargets, edge ids [B]."""
 
     edge_type: EdgeType
     sources: Tensor

@@ -67,7 +67,9 @@ def some_of(share: RankSlice, ids: IntArray) -> tuple[IntArray, float]:
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> torch.Tensor:
-    """Labels of a store in the dtypes that losses need: class indices int64, numbers float32."""
+    """Labels of a store in the dtypes that losses need: class indices int64, several classes and numbers float32."""
+    if labels.ndim == 2:
+        return torch.from_numpy(labels.astype(np.float32))
     return torch.from_numpy(labels.astype(np.int64 if np.issubdtype(labels.dtype, np.integer) else np.float32))
 
 

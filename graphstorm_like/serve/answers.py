@@ -310,9 +310,7 @@ def _table(where: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def _rows(task: NodeLabelTask | EdgeLabelTask, predicted: Any) -> list[dict[str, Any]]:
     """Predictions as rows, without the columns that need labels."""
-    missing = np.full(len(predicted), -1, dtype=np.int32)
-    unlabelled = missing if task.target.classes else np.full(len(predicted), np.nan, dtype=np.float32)
-    columns = task.target.columns(predicted, unlabelled)
+    columns = task.target.columns(predicted, task.target.unlabelled(len(predicted)))
     columns.pop("label", None)
     rows: list[dict[str, Any]] = pa.table(columns).to_pylist()
     return rows

@@ -20,7 +20,7 @@ class NodeClassification(NodeLabelTask):
 
     def __init__(self, config: NodeClassificationConfig, graph: Graph, hidden: int) -> None:
         super().__init__(config, graph, hidden)
-        self.label_smoothing = config.label_smoothing
+        self.label_smoothing = config.loss.smoothing
 
     @property
     def node_classifier(self) -> NodeClassifier:

@@ -1,6 +1,7 @@
-"""What a label, a class or a number, requires of a head: number of outputs, loss, predictions, metrics.
+"""What a label, a class, several or a number, requires of a head: number of outputs, loss, predictions, metrics.
 
-The same for nodes and edges. Labels come as the store has them: class indices int32, numbers float32.
+The same for nodes and edges. Labels come as the store has them: class indices int32; several classes uint8 [n, C], 1
+where a row has the class; numbers float32.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphstorm_like.config.tasks.labels import ClassLabelConfig, NumberLabelConfig
-from graphstorm_like.errors import TrainingError
-from graphstorm_like.graph.schema import NO_LABEL
+from graphstorm_like.config.tasks.labels import ClassesLabelConfig, ClassLabelConfig, ClassWeights, NumberLabelConfig
+from graphstorm_like.errors import ConfigError, TrainingError, unknown
+from graphstorm_like.graph.schema import NO_CLASSES, NO_LABEL
+from graphstorm_like.models.label_losses import LABEL_LOSSES
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.tasks.metrics import LabelFacts, Metrics
@@ -31,8 +32,24 @@ TARGETS: Registry[Callable[[Any, Sequence[str], Labels], LabelTarget]] = Registr
 
 def has_label(labels: Labels) -> npt.NDArray[np.bool_]:
     """[n]: which rows have a label."""
-    labelled: npt.NDArray[np.bool_] = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
+    if labels.ndim == 2:
+        labelled: npt.NDArray[np.bool_] = labels[:, 0] != NO_CLASSES
+        return labelled
+    labelled = ~np.isnan(labels) if labels.dtype.kind == "f" else labels != NO_LABEL
     return labelled
+
+
+def class_weights(config: ClassWeights, classes: Sequence[str], balanced: Callable[[], npt.NDArray[Any]]) -> Tensor:
+    """[C]: what the configuration gives classes, 1 otherwise. balanced: weights [C] that make up for frequencies."""
+    weights = torch.ones(len(classes))
+    if config == "balanced":
+        return torch.from_numpy(balanced()).float()
+    places = {name: place for place, name in enumerate(classes)}
+    for name, weight in config.items() if isinstance(config, dict) else ():
+        if name not in places:
+            raise ConfigError(unknown("task.class_weights", "class", name, places))
+        weights[places[name]] = weight
+    return weights
 
 
 class LabelTarget(nn.Module, ABC):
@@ -44,15 +61,23 @@ class LabelTarget(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-        """outputs [B, width], labels [B] -> (sum over rows, their total weight)."""
+        """outputs [B, width], labels [B] (several classes: [B, C]) -> (sum over rows, their total weight)."""
 
     @abstractmethod
     def predict(self, outputs: Tensor) -> Tensor:
-        """outputs [n, width] -> class probabilities [n, width], or numbers [n]."""
+        """outputs [n, width] -> probabilities of classes [n, width], or numbers [n]."""
 
     @abstractmethod
     def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
         """Columns of n rows: prediction, label (null where there is none) and more, from what `predict` gives."""
+
+    def chosen(self, predicted: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """[n, C]: which of several classes rows are predicted to have, from what `predict` gives."""
+        raise NotImplementedError(f"{type(self).__name__} has one label a row")
+
+    @abstractmethod
+    def unlabelled(self, count: int) -> Labels:
+        """What the store has for rows without a label."""
 
     @abstractmethod
     def metrics(
@@ -63,23 +88,29 @@ class LabelTarget(nn.Module, ABC):
 
 @TARGETS.register(ClassLabelConfig)
 class ClassTarget(LabelTarget):
-    """Cross-entropy over the classes named in the graph's manifest."""
+    """One of the classes named in the graph's manifest."""
 
     def __init__(self, config: ClassLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
         self.config, self.classes, self.width = config, list(classes), len(classes)
         self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes)))
-        weights = torch.ones(self.width)
-        if config.class_weights == "balanced":
+        self._loss = LABEL_LOSSES.of(config.loss)(config.loss)
+
+        def balanced() -> npt.NDArray[Any]:
             counts = np.bincount(train, minlength=self.width)
-            weights = torch.from_numpy(len(train) / (len(counts) * np.maximum(counts, 1))).float()
-        self.register_buffer("class_weights", weights, persistent=False)
+            weights: npt.NDArray[np.float64] = len(train) / (len(counts) * np.maximum(counts, 1))
+            return weights
+
+        self.register_buffer("class_weights", class_weights(config.class_weights, classes, balanced), persistent=False)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
         """See LabelTarget."""
-        weights = self.get_buffer("class_weights")
-        loss = F.cross_entropy(outputs, labels, weights, reduction="sum", label_smoothing=self.config.label_smoothing)
-        return loss, float(weights[labels].sum())
+        loss: tuple[Tensor, float] = self._loss(outputs, labels, self.get_buffer("class_weights"))
+        return loss
+
+    def unlabelled(self, count: int) -> Labels:
+        """See LabelTarget."""
+        return np.full(count, NO_LABEL, dtype=np.int32)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """See LabelTarget."""
@@ -104,9 +135,69 @@ class ClassTarget(LabelTarget):
         return self._metrics.measure(predicted, labels.astype(np.int64), group)
 
 
+@TARGETS.register(ClassesLabelConfig)
+class ClassesTarget(LabelTarget):
+    """Any number of the classes named in the graph's manifest: a probability each."""
+
+    def __init__(self, config: ClassesLabelConfig, classes: Sequence[str], train: Labels) -> None:
+        super().__init__()
+        self.config, self.classes, self.width = config, list(classes), len(classes)
+        self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes), threshold=config.threshold))
+        self._loss = LABEL_LOSSES.of(config.loss)(config.loss)
+
+        def balanced() -> npt.NDArray[Any]:
+            having = train.sum(axis=0, dtype=np.int64)
+            weights: npt.NDArray[np.float64] = np.maximum(len(train) - having, 1) / np.maximum(having, 1)
+            return weights
+
+        self.register_buffer("class_weights", class_weights(config.class_weights, classes, balanced), persistent=False)
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+        """See LabelTarget."""
+        loss: tuple[Tensor, float] = self._loss(outputs, labels, self.get_buffer("class_weights"))
+        return loss
+
+    def unlabelled(self, count: int) -> Labels:
+        """See LabelTarget."""
+        return np.full((count, self.width), NO_CLASSES, dtype=np.uint8)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """See LabelTarget."""
+        return outputs.sigmoid()
+
+    def columns(self, predicted: npt.NDArray[np.float32], labels: Labels) -> dict[str, pa.Array]:
+        """prediction and label: lists of names of classes; probabilities: one number per class, under its name."""
+        of_classes = [pa.array(np.ascontiguousarray(column)) for column in predicted.T]
+        labelled = has_label(labels)
+        return {
+            "prediction": self._lists(self.chosen(predicted), np.ones(len(predicted), dtype=np.bool_)),
+            "probabilities": pa.StructArray.from_arrays(of_classes, names=self.classes),
+            "label": self._lists((labels == 1) & labelled[:, None], labelled),
+        }
+
+    def chosen(self, predicted: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """See LabelTarget."""
+        above: npt.NDArray[np.bool_] = predicted > self.config.threshold
+        return above
+
+    def _lists(self, chosen: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> pa.Array:
+        """chosen [n, C] -> lists of names; null where a row is not known [n]."""
+        offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
+        starts = pa.array(offsets, pa.int32(), mask=np.append(~known, False))
+        return pa.ListArray.from_arrays(
+            starts, pa.array(self.classes, pa.string()).take(pa.array(np.nonzero(chosen)[1]))
+        )
+
+    def metrics(
+        self, predicted: npt.NDArray[np.float32], labels: Labels, group: Group = SINGLE_PROCESS
+    ) -> dict[str, float]:
+        """See LabelTarget."""
+        return self._metrics.measure(predicted, labels.astype(np.int64), group)
+
+
 @TARGETS.register(NumberLabelConfig)
 class NumberTarget(LabelTarget):
-    """Squared or Huber loss on standardised labels; mean and deviation are saved with the weights."""
+    """A loss on standardised labels; their mean and deviation are saved with the weights."""
 
     width = 1
 
@@ -117,12 +208,17 @@ class NumberTarget(LabelTarget):
         self.register_buffer("mean", torch.tensor(values.mean(), dtype=torch.float32))
         # When all labels are equal there is nothing to learn but the mean.
         self.register_buffer("std", torch.tensor(values.std() or 1.0, dtype=torch.float32))
+        self._loss = LABEL_LOSSES.of(config.loss)(config.loss)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, float]:
         """See LabelTarget."""
         standardised = (labels - self.get_buffer("mean")) / self.get_buffer("std")
-        measure = F.mse_loss if self.config.loss == "mse" else F.huber_loss
-        return measure(outputs.squeeze(1), standardised, reduction="sum"), float(len(labels))
+        loss: tuple[Tensor, float] = self._loss(outputs, standardised)
+        return loss
+
+    def unlabelled(self, count: int) -> Labels:
+        """See LabelTarget."""
+        return np.full(count, np.nan, dtype=np.float32)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """See LabelTarget."""

@@ -13,6 +13,7 @@ class AveragePrecisionConfig(MetricConfig):
     """Average precision of each class against the rest, the mean over classes."""
 
     measures: ClassVar[Measured] = "classes"
+    measures_sets: ClassVar[bool] = True
 
     type: Literal["average_precision"]
     thresholds: Annotated[int, Field(ge=10, le=10_000)] = 200

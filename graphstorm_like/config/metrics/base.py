@@ -13,14 +13,17 @@ from graphstorm_like.config.base import HintedError, KeyedError
 from graphstorm_like.config.choice import Choice, json_choices, members_of
 from graphstorm_like.errors import did_you_mean
 
-Measured = Literal["classes", "numbers", "ranks"]
+Measured = Literal["classes", "class sets", "numbers", "ranks"]
 
 
 class MetricConfig(Choice, tag="type"):
     """A number that says how good predictions are."""
 
     measures: ClassVar[Measured]
-    """What is predicted: probabilities of classes, numbers, or the rank of the true answer among candidates."""
+    """What is predicted: probabilities of classes, of which a row has one; numbers; or the rank of the true answer
+    among candidates."""
+    measures_sets: ClassVar[bool] = False
+    """Whether it also measures probabilities of classes of which a row has any number."""
     higher_is_better: ClassVar[bool] = True
 
     type: str
@@ -40,7 +43,10 @@ class MetricsOf:
     def names(self) -> list[str]:
         """Tags of the metrics that fit."""
         members = members_of(MetricConfig) or {}
-        return [tag for tag, member in members.items() if cast(type[MetricConfig], member).measures == self.measured]
+        return [tag for tag, member in members.items() if self._fits(cast(type[MetricConfig], member))]
+
+    def _fits(self, member: type[MetricConfig]) -> bool:
+        return member.measures_sets if self.measured == "class sets" else member.measures == self.measured
 
     def check(self, value: Any) -> Any:
         """The long form of a metric that fits; ValueError lists those that do."""

@@ -1,4 +1,4 @@
-"""Parts of the tasks about labels: whose label it is, and whether it is a class or a number."""
+"""Parts of the tasks about labels: whose label it is, and whether it is a class, several classes or a number."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, Name, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig
+from graphstorm_like.config.label_losses import LabelLossConfig, LossOf
+from graphstorm_like.config.label_losses.base import LabelKind
+from graphstorm_like.config.label_losses.bce import BceConfig
+from graphstorm_like.config.label_losses.cross_entropy import ClassCrossEntropyConfig
+from graphstorm_like.config.label_losses.mse import MseConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.metrics.accuracy import AccuracyConfig
 from graphstorm_like.config.metrics.f1 import F1Config
@@ -18,7 +23,7 @@ from graphstorm_like.config.metrics.rmse import RmseConfig
 from graphstorm_like.config.problems import Problem, check_input_names, check_original, check_split, unknown_name
 from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig
 
-LabelKind = Literal["class", "number"]
+ClassWeights = Literal["none", "balanced"] | dict[str, PositiveFloat]
 
 
 class NodeLabelConfig(TaskConfig):
@@ -113,12 +118,15 @@ def _check_label(
 class ClassLabelConfig(Strict):
     """The label is a class."""
 
+    renamed_keys = {"label_smoothing": "loss"}
+
     label_kind: ClassVar[LabelKind] = "class"
 
-    class_weights: Literal["none", "balanced"] = "none"
-    """balanced: a rare class weighs as much in the loss as a frequent one."""
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """This much of the label's probability is spread over all classes."""
+    loss: Annotated[LabelLossConfig, LossOf("class")] = ClassCrossEntropyConfig(type="cross_entropy")
+    """What training minimises: the name of a loss, or a mapping with `type` and settings."""
+    class_weights: ClassWeights = "none"
+    """What rows of a class weigh in the loss. balanced: a rare class as much as a frequent one, in sum; or numbers by
+    the name of the class, 1 for those that are not named."""
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("classes")]], Field(min_length=1)] = [
         AccuracyConfig(type="accuracy"),
         F1Config(type="macro_f1"),
@@ -130,13 +138,37 @@ class ClassLabelConfig(Strict):
     _selectable = model_validator(mode="after")(check_metrics)
 
 
+class ClassesLabelConfig(Strict):
+    """The label is any number of classes: none, one or several (`kind: classes`)."""
+
+    label_kind: ClassVar[LabelKind] = "classes"
+
+    loss: Annotated[LabelLossConfig, LossOf("classes")] = BceConfig(type="bce")
+    """What training minimises: the name of a loss, or a mapping with `type` and settings."""
+    class_weights: ClassWeights = "none"
+    """What the rows that have a class weigh in the loss of that class. balanced: as much as those that do not, in sum;
+    or numbers by the name of the class, 1 for those that are not named."""
+    threshold: Fraction = 0.5
+    """A row is predicted to have the classes whose probability is above it."""
+    metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("class sets")]], Field(min_length=1)] = [
+        F1Config(type="micro_f1"),
+        F1Config(type="macro_f1"),
+    ]
+    """What is measured on validation and test: names, or mappings with `type` and settings."""
+    select_by: str = "micro_f1"
+    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
+
+    _selectable = model_validator(mode="after")(check_metrics)
+
+
 class NumberLabelConfig(Strict):
     """The label is a number."""
 
     label_kind: ClassVar[LabelKind] = "number"
 
-    loss: Literal["mse", "huber"] = "mse"
-    """On labels standardised by the training rows' mean and deviation; huber is linear beyond one deviation."""
+    loss: Annotated[LabelLossConfig, LossOf("number")] = MseConfig(type="mse")
+    """On labels standardised by the training rows' mean and deviation: the name of a loss, or a mapping with `type`
+    and settings."""
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("numbers")]], Field(min_length=1)] = [
         RmseConfig(type="rmse"),
         MaeConfig(type="mae"),

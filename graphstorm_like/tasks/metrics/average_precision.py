@@ -17,8 +17,7 @@ class AveragePrecision(CurveMetric):
 
     def build(self) -> Any:
         """See CurveMetric."""
-        from torchmetrics.classification import MulticlassAveragePrecision
+        from torchmetrics.classification import MulticlassAveragePrecision, MultilabelAveragePrecision
 
-        return MulticlassAveragePrecision(
-            self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False
-        )
+        of_labels: Any = MulticlassAveragePrecision if self.facts.threshold is None else MultilabelAveragePrecision
+        return of_labels(self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False)

@@ -1,6 +1,7 @@
 """A metric: a vector of sums that adds over ranks, and its value. Its configuration says which direction is better.
 
-What is measured over n rows. Of classes: probabilities [n, C] and labels [n] int64. Of numbers: predictions and labels
+What is measured over n rows. Of classes: probabilities [n, C] and labels [n] int64; of several classes a row, labels
+[n, C], 0 or 1. Of numbers: predictions and labels
 [n]. Of ranks: the ranks [n] of the true answers, and 1, the best possible rank, as labels.
 """
 
@@ -26,9 +27,11 @@ Sums = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
-    """What a metric may know about the labels: the number of classes; mean and deviation of the numbers to train on."""
+    """What a metric may know about the labels: the number of classes; the probability above which a row is predicted to
+    have a class, where it may have several (None: it has one); mean and deviation of the numbers to train on."""
 
     classes: int = 0
+    threshold: float | None = None
     center: float = 0.0
     spread: float = 1.0
 

@@ -19,8 +19,7 @@ class RocAuc(CurveMetric):
 
     def build(self) -> Any:
         """See CurveMetric."""
-        from torchmetrics.classification import MulticlassAUROC
+        from torchmetrics.classification import MulticlassAUROC, MultilabelAUROC
 
-        return MulticlassAUROC(
-            self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False
-        )
+        of_labels: Any = MulticlassAUROC if self.facts.threshold is None else MultilabelAUROC
+        return of_labels(self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False)

@@ -214,6 +214,21 @@ def test_edge_tasks(tmp_path: Path) -> None:
     assert task["inputs"] == {"features": ["days"], "text": []}
 
 
+@pytest.mark.parametrize(
+    ("settings", "kind", "loss"),
+    [
+        ({"class_loss_func": "focal", "gamma": 1.5}, "node_classification", {"type": "focal", "gamma": 1.5}),
+        ({"multilabel": True, "eval_metric": ["f1_score"]}, "node_multi_label", {"type": "bce"}),
+    ],
+)
+def test_losses_and_several_labels(tmp_path: Path, settings: dict[str, Any], kind: str, loss: dict[str, Any]) -> None:
+    _, pipeline = converted(tmp_path, GCONSTRUCT, training(node_classification={**BOOKS, **settings}))
+    task = pipeline.task.model_dump()
+    assert (task["type"], task["loss"]) == (kind, loss)
+    label = pipeline.graph.nodes[task["node_type"]].labels[task["label"]]
+    assert label.kind == ("classes" if "multilabel" in settings else "class")
+
+
 def test_inputs_that_are_named(tmp_path: Path) -> None:
     basic = {"node_feat_name": ["book:pages,blurb", "reader:age"], "edge_feat_name": ["reader,lends,book:days"]}
     _, pipeline = converted(tmp_path, GCONSTRUCT, training(node_classification=BOOKS, basic=basic))
