@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from graphstorm_like.config.load import build_pipeline, load_pipeline
+from gconstruct import build_graph
+from graphstorm_like.config.load import build_graph_config, load_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.pack import pack
@@ -77,28 +78,26 @@ def main() -> None:
     data["output"], data["cache"] = str(options.work / "run"), str(options.work / "cache")
     data["graph"]["base"] = str(options.work / "kept")
     (options.work / "pipeline.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    pipeline = load_pipeline(options.work / "pipeline.yaml", options.overrides)
+    overrides = [each for each in options.overrides if not each.startswith("graph.base=")]
+    pipeline = load_pipeline(options.work / "pipeline.yaml", overrides)
     run_pipeline(pipeline)
     model = Model.load(pack(pipeline.output, options.work / "model"))
 
+    cache = str(options.work / "cache")
     unlabelled = {name: table.drop_columns([label.column]) for name, table in taken["nodes"].items()}
     started, cpu = time.monotonic(), time.process_time()
     applied = model.predict(
-        {"nodes": unlabelled, "edges": taken["edges"]}, attach=str(pipeline.graph.path), unknown="mean"
+        {"nodes": unlabelled, "edges": taken["edges"]}, attach=str(pipeline.graph.path), unknown="mean", cache=cache
     )
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu
 
-    settings = given.model_dump(mode="json")
-    settings["graph"] |= {
-        "path": str(options.work / "whole"),
-        "like": str(model.folder.graph),
-        "base": str(given.graph.base),
-    }
-    for each in settings["graph"]["nodes"].values():
+    tables = given.graph.model_dump(mode="json")
+    tables |= {"path": str(options.work / "whole"), "like": str(model.folder.graph), "base": str(given.graph.base)}
+    for each in tables["nodes"].values():
         each["labels"] = {}
-    everything = build_pipeline(settings | {"output": str(options.work / "other")})
-    run_pipeline(everything, ["construct"])
-    inside = model.predict(str(everything.graph.path), held, unknown="mean", cache=str(options.work / "cache"))
+    build_graph(build_graph_config(tables, "all tables"))
+    graph = str(options.work / "whole")
+    inside = model.predict(graph, held, unknown="mean", cache=cache)
 
     order = pc.index_in(applied["id"], inside["id"].combine_chunks())
     inside = inside.take(order)
