@@ -185,10 +185,10 @@ def test_the_endpoint_answers_as_apply_does(case: Case, served: Answers) -> None
         same_rows(asked(served, "predict", **question)["predictions"], engine.model.predict(new, **options))
         found = asked(served, "neighbors", ids=ids[:2], k=3)["neighbors"]
         assert [len(answer["nearest"]) for answer in found] == [min(3, len(ids) - 1)] * 2
+    same_embeddings(case, served)
 
 
-@pytest.mark.slow
-def test_embeddings_are_those_of_apply(case: Case, served: Answers) -> None:
+def same_embeddings(case: Case, served: Answers) -> None:
     """Of all types, those that the task does not predict, too."""
     for node_type, ids in case.unlike.ids.items():
         mine = asked(served, "embed", node_type=node_type, ids=ids[:20])["embeddings"]
