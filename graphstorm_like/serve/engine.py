@@ -100,6 +100,7 @@ class Engine:
 
     def __init__(self, model: Model, applied: Applied, *, unknown: str, max_neighbours: int | None = None) -> None:
         self.model, self.applied, self._unknown = model, applied, unknown
+        self.is_exact = max_neighbours is None
         experiment = applied.experiment
         graph = applied.graph
         assert isinstance(graph, PartitionedGraph)
@@ -152,33 +153,10 @@ class Engine:
     def _embed(self, embedder: Embedder, node_type: NodeType, positions: IntArray) -> Vectors:
         return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed)
 
-    def changed(self, node_type: NodeType, new: NewRows) -> IntArray:
-        """Positions of the known nodes of a type whose vectors the new edges may change: those that one leads to, and
-        all that these lead to, over as many edges as the model has layers. Some may stay as they are."""
-        reached = {name: np.empty(0, dtype=np.int64) for name in self.graph.manifest.nodes}
-        for edge in self.graph.manifest.edges if self._fanouts else ():
-            target_type, targets = edge.edge_type[2], new.overlay.new_edges(edge.edge_type)[1]
-            known = targets[targets < self._counts[target_type]]
-            reached[target_type] = np.union1d(reached[target_type], known)
-        for _ in range(len(self._fanouts) - 1):
-            reached = self._and_behind(reached)
-        return reached[node_type]
-
-    def _and_behind(self, nodes: Mapping[NodeType, IntArray]) -> dict[NodeType, IntArray]:
-        """Some nodes, and those that an edge leads to from them: of a relation with a reverse these are the sources of
-        the reverse edges into them."""
-        found = dict(nodes)
-        everything = [FanoutByType(default=-1)]
-        sampled = self.graph.sample(dict(nodes), everything, np.random.default_rng(0))
-        for edge_type, relation in sampled.blocks[0].relations.items():
-            into = sampled.input_ids[edge_type[0]][relation.sources]
-            found[edge_type[0]] = np.union1d(found[edge_type[0]], into)
-        for edge in self.graph.manifest.edges:
-            if edge.reverse is None and not edge.is_reverse:
-                sources, targets = self.graph.edges(edge.edge_type)
-                behind = targets[np.isin(sources, nodes[edge.edge_type[0]])]
-                found[edge.edge_type[2]] = np.union1d(found[edge.edge_type[2]], behind)
-        return found
+    @property
+    def layers(self) -> int:
+        """Of the model: how far away a node may be that its vector depends on."""
+        return len(self._fanouts)
 
     def neighbours(self, node_type: NodeType, position: int) -> dict[EdgeType, IntArray]:
         """Positions of a known node's neighbours by edge type, in the message graph."""

@@ -19,10 +19,11 @@ from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.search.kinds import INDEXES, VectorIndex
+from graphstorm_like.serve.changed import changed_nodes
 from graphstorm_like.serve.engine import Engine, NewRows
 from graphstorm_like.tasks import LinkPrediction
 
-MOST_CHANGED = 2_000
+MOST_CHANGED = 1_000
 """Targets whose vectors are computed anew for a request, at most; of more, those in the graph alone are taken."""
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -64,7 +65,9 @@ class Links:
             return NOTHING, True
         target = self.task.edge_type[2]
         own = new.first(target) + np.arange(len(new.ids.get(target, ())))
-        changed = self.engine.changed(target, new)
+        if not self.engine.is_exact:
+            return own, False
+        changed = changed_nodes(self.engine.graph, new.overlay, self.engine.layers)[target]
         if len(changed) > MOST_CHANGED:
             return own, False
         return np.concatenate([changed, own]), True

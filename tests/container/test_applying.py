@@ -79,7 +79,7 @@ def test_what_cannot_be_applied(make_packed: Any, tmp_path: Path, monkeypatch: p
         return code, (tmp_path / "output/message").read_text()
 
     code, message = refused("unknwn=1")
-    assert (code, "launch.apply.unknwn: unknown key" in message) == (2, True)
+    assert (code, "launch.apply: unknwn: unknown key" in message) == (2, True)
     code, message = refused()
     assert (code, "must be" in message) == (3, True), "the tables of the YAML are not here"
     with tarfile.open(inputs / "model/model.tar.gz", "w:gz") as archive:

@@ -16,7 +16,6 @@ from graphstorm_like.deploy.tables import NewTables, given_tables
 from graphstorm_like.errors import GslError
 from graphstorm_like.serve.answers import Answers, Question
 from graphstorm_like.serve.engine import Engine, refuse_files
-from graphstorm_like.tasks import LinkPrediction
 from tests.deploy.conftest import BUYS, SIMILAR, Packed
 
 
@@ -164,22 +163,27 @@ def test_no_question_makes_the_server_open_a_file() -> None:
         refuse_files(given("secret.png"), "request")
 
 
-def test_links_of_new_sources(make_packed: Any, tmp_path: Path, request_of: Callable[..., dict[str, Any]]) -> None:
+def test_links_of_new_sources(
+    make_packed: Any, tmp_path: Path, request_of: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `gsl apply --attach` ranks them: new nodes are targets, too, and the question's edges are in the vectors of
+    known ones, unless these are too many."""
     packed = make_packed("link_prediction")
     answers = answers_of(packed, tmp_path / "known")
     request = request_of()
-    mine = only(answers, kind="links", k=4, **request)["links"]
-    task = answers.engine.task
-    assert isinstance(task, LinkPrediction)
-    sources = [row["embedding"] for row in only(answers, kind="embed", node_type="item", **request)["embeddings"]]
-    known = answers.engine.applied.embedder().layer_wise(["item"])["item"]
-    scores = (task.queries(np.array(sources, np.float32)) @ task.keys(known).T).cpu().numpy()
-    names = answers.engine.graph.ids("item").to_pylist()
-    linked = {"n1": {names[7]}}  # by the request's own edges
-    for line, answer in zip(scores, mine, strict=True):
-        ranked = [names[i] for i in np.argsort(-line, kind="stable")]
-        expected = [name for name in ranked if name not in linked.get(answer["source"], set())][:4]
-        assert [found["id"] for found in answer["targets"]] == expected
+    wanted: dict[str, list[tuple[str, float]]] = {}
+    table = Model.load(packed.folder).links(applied_tables(request), None, 4, attach=packed.graph, unknown="mean")
+    for row in table.to_pylist():
+        wanted.setdefault(row["source"], []).append((row["target"], row["score"]))
+    answer = only(answers, kind="links", k=4, **request)
+    assert answer["exact"]
+    assert [found["source"] for found in answer["links"]] == list(wanted)
+    for found in answer["links"]:
+        assert [target["id"] for target in found["targets"]] == [name for name, _ in wanted[found["source"]]]
+        scores = [target["score"] for target in found["targets"]]
+        assert scores == pytest.approx([score for _, score in wanted[found["source"]]], abs=1e-5)
+    monkeypatch.setattr("graphstorm_like.serve.links.MOST_CHANGED", 0)
+    assert only(answers, kind="links", k=4, **request)["exact"] is False
     known = answers.engine.graph.ids_of("item", np.array([1, 2])).to_pylist()
     scored = only(answers, kind="predict", pairs=[(known[0], known[1])])["predictions"][0]["score"]
     direct = Model.load(packed.folder).score_pairs(packed.graph, [tuple(known)], unknown="mean")

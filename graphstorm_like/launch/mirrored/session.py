@@ -78,6 +78,7 @@ class Mirror:
             return
         found = published_at(target.store, target.folder)
         if found is None:
+            forget(folder)
             return
         pull(target, folder, is_small, publication=found)
         if data and self._graph_is_current(folder):
