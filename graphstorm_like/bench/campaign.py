@@ -35,7 +35,7 @@ from graphstorm_like.progress import Reporter, duration
 from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.tracking import METRICS_FILE, read_metrics
 
-POLL_SECONDS, SETTLE_SECONDS = 0.05, 1.0
+POLL_SECONDS, SETTLE_SECONDS, LOOK_SECONDS = 0.05, 1.0, 0.5
 PROBE_EPOCHS = 2
 DEADLOCK = "graphstorm_like.bench.deadlock"
 RESTARTS = 100_000
@@ -199,11 +199,14 @@ class _Bench:
         """The reference, and how much room it takes."""
         output = self.folder / "undisturbed"
         with running(self.command("train", output, epochs), {"GSL_SHM_ROOT": str(self.memory)}) as job:
-            started = 0.0
+            started = look_at = 0.0
             while (code := job.ended()) is None:
-                started = started or time.monotonic() * bool(last_update(output))
-                self.memory_bytes = max(self.memory_bytes, _size(self.memory))
-                self.output_bytes = max(self.output_bytes, _size(output))
+                if not started and last_update(output):
+                    started = time.monotonic()
+                if time.monotonic() >= look_at:
+                    self.memory_bytes = max(self.memory_bytes, _size(self.memory))
+                    self.output_bytes = max(self.output_bytes, _size(output))
+                    look_at = time.monotonic() + LOOK_SECONDS
                 time.sleep(POLL_SECONDS)
             seconds = time.monotonic() - started
         if code != 0 or not started:

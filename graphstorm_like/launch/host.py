@@ -69,8 +69,8 @@ def read_secret(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def host_folder(folder: Path, secret: str) -> Iterator[None]:
-    """The shared-memory folder of a host, mode 0700, with the secret in it, mode 0600; gone afterwards.
+def host_folder(folder: Path, secret: str | None) -> Iterator[None]:
+    """A shared-memory folder of a host, mode 0700, with the secret, if any, in it, mode 0600; gone afterwards.
 
     Raises LaunchError when another job of this name is running here.
     """
@@ -84,7 +84,8 @@ def host_folder(folder: Path, secret: str) -> Iterator[None]:
             making.mkdir(mode=0o700)
             descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try_lock(descriptor)
-            write_secret(making / "secret", secret)
+            if secret is not None:
+                write_secret(making / "secret", secret)
             making.rename(folder)
         except OSError as err:
             raise LaunchError(

@@ -20,7 +20,7 @@ from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.process import LOST_RANK, Failure
 from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
-from graphstorm_like.training.stopping import Stopped
+from graphstorm_like.training.stopping import SAVED, Stopped
 
 SLEEP = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -235,6 +235,40 @@ def test_stopped_from_another_thread(tmp_path: Path) -> None:
         run_host([process(SLEEP)], job(tmp_path), "ab" * 32, tmp_path / "logs", Terminal(), stopping)
     assert stopped.value.number == signal.SIGTERM
     assert not list(tmp_path.glob("gsl-*"))
+
+
+SAVES = "import signal, sys, time; signal.signal(signal.SIGUSR1, lambda *_: sys.exit({code})); "
+SAVES += "print('ready', flush=True); time.sleep({seconds}); sys.exit({code})"
+
+
+def stop_savers(tmp_path: Path, codes: Sequence[int], seconds: float = 60.0, number: int = signal.SIGTERM) -> Stopped:
+    """Trainers end with these codes when they are asked to save, or after a time; asked as soon as all can hear it."""
+    plans = [process(SAVES.format(code=code, seconds=seconds), rank) for rank, code in enumerate(codes)]
+    stopping, said = Stopping(), Terminal()
+
+    def say(line: str) -> None:
+        said(line)
+        if len(said.lines) == len(codes) and seconds > 10.0:
+            stopping.ask(number)
+
+    started = time.monotonic()
+    with pytest.raises(Stopped) as stopped:
+        run_processes(plans, tmp_path, say, stopping, save=5.0)
+    assert time.monotonic() - started < 5.0
+    return stopped.value
+
+
+def test_sigterm_lets_trainers_save(tmp_path: Path) -> None:
+    stopped = stop_savers(tmp_path, [SAVED, SAVED])
+    assert (stopped.number, stopped.is_saved, stopped.exit_code) == (signal.SIGTERM, True, 85)
+    stopped = stop_savers(tmp_path, [SAVED, 6])
+    assert (stopped.is_saved, stopped.exit_code) == (False, 143)
+    stopped = stop_savers(tmp_path, [SAVED, SAVED], number=signal.SIGINT)
+    assert (stopped.is_saved, stopped.exit_code) == (False, 130)
+
+
+def test_trainers_that_saved_because_another_host_was_asked(tmp_path: Path) -> None:
+    assert stop_savers(tmp_path, [SAVED, SAVED], seconds=0.3).exit_code == 85
 
 
 def test_handlers_are_put_back() -> None:
