@@ -19,6 +19,8 @@ from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.mixture import MixtureProjection
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.steps import GraphFeature
+from graphstorm_like.testing import ranks
+from graphstorm_like.training.tracking import read_metrics
 
 HOPS = {"gnn": {"type": "hops", "hidden": 16, "layers": 2}}
 EdgeType = tuple[str, str, str]
