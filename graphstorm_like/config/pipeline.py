@@ -258,7 +258,8 @@ def _edges_by_name(graph: GraphConfig) -> dict[str, EdgeConfig]:
 
 def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
     if model.edge_inputs and model.gnn.hops == 0:
-        yield ("model", "edge_inputs"), "means nothing with model.gnn.type: none, which passes no messages. Remove it"
+        kind = f"model.gnn.type: {model.gnn.type}"
+        yield ("model", "edge_inputs"), f"means nothing with {kind}, which passes no messages. Remove it"
     edges = _edges_by_name(graph)
     yield from _check_edge_weight(graph, model, edges)
     for name, inputs in model.edge_inputs.items():
@@ -270,6 +271,17 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
             yield at, f"must be an edge type with features or text (got '{name}', which has neither). Remove it"
         else:
             yield from check_input_names(at, inputs, edges[name])
+
+
+def _check_averages(model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
+    """Averages are made once: of the whole graph, whose edges no task may predict, and of inputs that do not learn."""
+    if not model.gnn.averaged_hops:
+        return
+    at = ("model", "gnn", "type")
+    if not isinstance(task.row_type, str):
+        yield at, f"must be another network for {task.type}: the averages would hold the edges to predict"
+    if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
+        yield at, "must be another network where language models learn with it: the averages are of fixed vectors"
 
 
 def _check_edge_weight(graph: GraphConfig, model: ModelConfig, edges: dict[str, EdgeConfig]) -> Iterator[Problem]:
@@ -399,6 +411,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
+    (("model", "task", "train"), _check_averages),
     (("graph", "model", "infer"), _check_infer),
     (("task", "infer"), _check_pairs),
     (("graph", "model", "task", "train"), _check_phases),

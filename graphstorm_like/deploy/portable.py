@@ -29,7 +29,8 @@ _OF_ONE_MACHINE = ("sql", "files", "spark", "memory", "like", "add_to", "base", 
 
 def reads_edges(pipeline: Pipeline) -> bool:
     """Whether what training left is a graph network that passes messages; if not, it reads the task's types alone."""
-    return last_phase(pipeline).trains_graph and pipeline.model.gnn.hops > 0
+    gnn = pipeline.model.gnn
+    return last_phase(pipeline).trains_graph and gnn.hops + gnn.averaged_hops > 0
 
 
 def last_phase(pipeline: Pipeline) -> PhaseConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import ModelConfig
@@ -10,6 +10,7 @@ from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
 from graphstorm_like.inputs.edge_facts import edge_facts
 from graphstorm_like.inputs.edges import edge_sources
+from graphstorm_like.inputs.hops import Origin, hop_inputs
 from graphstorm_like.inputs.images import GraphImage
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.inputs.source import TextVectors
@@ -37,6 +38,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
     first values of learnable embeddings."""
     sources: Sources = {}
     specs: dict[NodeType, NodeInputSpec] = {}
+    averaged: dict[Origin, int] = {}
     for node_type, node in graph.manifest.nodes.items():
         chosen = chosen_inputs(config, graph.manifest, node_type)
         inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in chosen.features}
@@ -53,9 +55,28 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
             images[full_name] = ImageInputSpec(config.image_encoder, size.height, size.width)
         if chosen.embedding:
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
+        averaged |= {(node_type, name): width for name, width in widths.items()}
         sources[node_type] = inputs
         specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images)
+    if config.gnn.averaged_hops:
+        _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
     for edge_type, facts in edge_facts(config.gnn, graph).items():
         of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)
+
+
+def _add_hops(
+    graph: Graph, sources: Sources, specs: dict[NodeType, NodeInputSpec], widths: dict[Origin, int], reach: int
+) -> None:
+    """Averages of neighbours' features and text vectors, as further inputs of every type."""
+    of_nodes = {node_type: sources[node_type] for node_type in specs}
+    for node_type, made in hop_inputs(graph, of_nodes, widths, reach).items():
+        spec = specs[node_type]
+        sources[node_type] |= {name: each.table for name, each in made.items()}
+        specs[node_type] = replace(
+            spec,
+            widths={**spec.widths, **{name: each.table.shape[1] for name, each in made.items()}},
+            moments={**spec.moments, **{name: each.moments() for name, each in made.items()}},
+            parts={name: len(each.parts) for name, each in made.items()},
+        )

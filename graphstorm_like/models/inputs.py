@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.image_encoders import ImageInputSpec, ImageProjection
+from graphstorm_like.models.mixture import MixtureProjection
 
 EMBEDDING = "@embedding"
 """Name of the input that holds rows of a learnable embedding; no feature of the user may have this name."""
@@ -33,6 +34,8 @@ class NodeInputSpec:
     all texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences."""
     images: Mapping[str, ImageInputSpec] = field(default_factory=dict)
     """Inputs that are pixels, by name."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """Inputs whose rows are several parts of one width, which are mixed: how many, by name."""
 
 
 class InputProjection(nn.Module):
@@ -68,6 +71,9 @@ class NodeInput(nn.Module):
         for name in self.names:
             if name in spec.images:
                 self.projections.append(ImageProjection(spec.images[name], hidden))
+            elif name in spec.parts:
+                moments = spec.moments.get(name)
+                self.projections.append(MixtureProjection(spec.parts[name], spec.widths[name], hidden, moments))
             else:
                 self.projections.append(InputProjection(spec.widths[name], hidden, spec.moments.get(name)))
         self.bias = nn.Parameter(torch.zeros(hidden))

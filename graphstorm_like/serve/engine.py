@@ -34,6 +34,7 @@ from graphstorm_like.inputs.edge_facts import EdgeDegrees, EdgeWeights
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.embedding import Embedder, Vectors, all_but_unused
+from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.serve.lookup import IdLookup
 from graphstorm_like.serve.sources import Rows, with_new_rows
 from graphstorm_like.tasks import EdgeLabelTask
@@ -343,6 +344,11 @@ class Engine:
                 raise DataError(
                     f"{where}: edges.{type_name(row_type)}: must be left out: the model reads degrees of the graph "
                     f"that it was trained on, which new edges change. Train a network that reads none, e.g. rgcn"
+                )
+            if isinstance(source, RowTable):
+                raise DataError(
+                    f"{where}: nodes.{type_name(row_type)}: must be known nodes: the model reads averages that were "
+                    f"made of the whole graph. Use gsl apply, which makes them again"
                 )
             if isinstance(source, EdgeWeights):
                 inputs[name] = columns[feature_column(source.feature.name)]

@@ -114,7 +114,7 @@ class LabelData:
         return np.bincount(self.train_labels, minlength=self.classes) / len(self.train_labels)
 
     def from_votes(self, votes: npt.NDArray[np.float32]) -> Numbers:
-        """Predictions from sums of `one_hot` rows [n, C or 1], or of parts of them, and in the last column their weight.
+        """Predictions from sums of `one_hot` rows [n, C or 1] or of parts of them; the last column is their weight.
         Rows without a vote get the shares of the classes, or the mean."""
         totals, weight = votes[:, :-1], votes[:, -1:]
         if self.classes:

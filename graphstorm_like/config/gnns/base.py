@@ -42,6 +42,11 @@ class GnnConfig(Choice, tag="type"):
         return self.layers
 
     @property
+    def averaged_hops(self) -> int:
+        """How many hops of neighbours' inputs are averaged before training, and enter as inputs."""
+        return 0
+
+    @property
     def weight_column(self) -> str | None:
         """The feature of edges that weighs them in sums; None: all weigh the same."""
         return None

@@ -51,7 +51,10 @@ CASES = [
     *(({"type": name}, classes) for name in ("accuracy", "macro_f1", "micro_f1", "weighted_f1")),
     *(({"type": name, "thresholds": 201}, classes) for name in ("roc_auc", "average_precision")),
     *(({"type": name}, numbers) for name in ("rmse", "mae", "r2")),
+    *(({"type": name}, classes) for name in ("macro_precision", "macro_recall", "calibration_error")),
+    ({"type": "top_k", "k": 2}, classes),
     ({"type": "mrr"}, ranks),
+    ({"type": "ndcg", "k": 7}, ranks),
     ({"type": "hits", "k": 5}, ranks),
 ]
 FACTS = LabelFacts(classes=CLASSES, center=50.0, spread=4.0)
@@ -91,6 +94,13 @@ def test_numbers_are_those_of_scikit_learn() -> None:
     likeliest = predicted.argmax(axis=1)
     one_hot = np.eye(CLASSES)[labels]
     wanted = {f"{a}_f1": sk.f1_score(labels, likeliest, average=a) for a in ("macro", "micro", "weighted")}
+    wanted["macro_precision"] = sk.precision_score(labels, likeliest, average="macro")
+    wanted["macro_recall"] = sk.recall_score(labels, likeliest, average="macro")
+    not_below = [(row >= row[label]).sum() for row, label in zip(predicted, labels, strict=True)]
+    wanted["top_k@2"] = np.mean(np.array(not_below) <= 2)
+    top, right = predicted.max(axis=1).astype(np.float64), likeliest == labels
+    in_bins = [(top * 15).astype(int) == number for number in range(15)]
+    wanted["calibration_error"] = sum(abs(right[rows].sum() - top[rows].sum()) for rows in in_bins) / ROWS
     wanted["accuracy"] = sk.accuracy_score(labels, likeliest)
     wanted["roc_auc"] = np.mean([sk.roc_auc_score(one_hot[:, c], predicted[:, c]) for c in range(CLASSES)])
     wanted["average_precision"] = np.mean(
@@ -108,6 +118,20 @@ def test_numbers_are_those_of_scikit_learn() -> None:
         },
         rel=1e-9,
     )
+
+
+def test_small_metrics() -> None:
+    """By hand."""
+    ranked = np.array([1.0, 3.0, 7.0])
+    ndcg = Metrics([config_of({"type": "ndcg"}), config_of({"type": "ndcg", "k": 5})]).measure(ranked, np.ones(3))
+    assert ndcg == pytest.approx({"ndcg": (1 + 1 / 2 + 1 / 3) / 3, "ndcg@5": (1 + 1 / 2) / 3})
+    predicted = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.35, 0.65]])
+    labels = np.array([0, 1, 1, 0])
+    names = ("macro_precision", "macro_recall", "calibration_error")
+    found = Metrics([config_of({"type": name}) for name in names], LabelFacts(classes=3)).measure(predicted, labels)
+    # bins of .0667: .9 and .8 and .7 and .65 are alone in theirs
+    error = (abs(1 - 0.9) + abs(0 - 0.8) + abs(1 - 0.7) + abs(0 - 0.65)) / 4
+    assert found == pytest.approx({"macro_precision": 0.5, "macro_recall": 0.5, "calibration_error": error})
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
