@@ -64,7 +64,7 @@ def reason(error: BaseException) -> str:
     return " ".join(text.partition("with message: ")[2].split() or text.split())
 
 
-class _Token(flight.ServerMiddlewareFactory):
+class _Token(flight.ServerMiddlewareFactory):  # type: ignore[misc]
     """Refuses calls without the job's token."""
 
     def __init__(self, token: str) -> None:
@@ -77,7 +77,7 @@ class _Token(flight.ServerMiddlewareFactory):
             raise flight.FlightUnauthenticatedError("the token is not this job's")
 
 
-class Service(flight.FlightServerBase):
+class Service(flight.FlightServerBase):  # type: ignore[misc]
     """A Flight server that listens once it is made. Raises LaunchError when it cannot."""
 
     def __init__(self, address: tuple[str, int], credentials: Credentials) -> None:
