@@ -17,11 +17,22 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.forking import forbid_forks, is_bad_fork
 from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_batches, to_bytes
-from graphstorm_like.graph.remote.transport import ERRORS, call_options, is_late, is_refusal, new_client, reason
+from graphstorm_like.graph.remote.transport import (
+    ERRORS,
+    call_options,
+    is_late,
+    is_lost,
+    is_refusal,
+    new_client,
+    reason,
+)
 
 CONNECT_SECONDS = 60.0
 """How long a server may take to start and to listen."""
-_TRY_SECONDS = 0.05
+QUIET_SECONDS = 30.0
+"""After so long without an answer a client looks whether the connection lives. gRPC's servers drop one whose network
+was away for 20 s, which a client that only waits would never hear."""
+_TRY_SECONDS, _PING_SECONDS = 0.05, 5.0
 _VIEW_TRIES = 5
 
 
@@ -52,9 +63,13 @@ class _Exchange(threading.Thread):
         except BaseException as err:
             self._error = err
 
-    def wait(self) -> Message:
-        """The answer, or whatever went wrong; it takes no longer than the call's deadline."""
-        self.join()
+    def wait(self, quiet: Callable[[], None]) -> Message:
+        """The answer, or whatever went wrong; it takes no longer than the call's deadline. quiet: called now and then
+        while no answer comes."""
+        self.join(QUIET_SECONDS)
+        while self.is_alive():
+            quiet()
+            self.join(QUIET_SECONDS)
         if self._error is not None:
             raise self._error
         assert self._answer is not None
@@ -107,7 +122,7 @@ class Connection:
         self._check()
         assert self._exchange is not None
         with self._guard():
-            answer = self._exchange.wait()
+            answer = self._exchange.wait(self._ping)
             if len(answer.calls) != len(self._waiting):
                 raise LaunchError(f"{self.name}: must answer every question (got {len(answer.calls)} answers)")
         for ticket, call, arrays in zip(self._waiting, answer.calls, answer.arrays, strict=True):
@@ -151,25 +166,44 @@ class Connection:
             if self._failed:
                 self.close()
 
+    def _ping(self) -> None:
+        """Write to the connection: one that is dead breaks, and the question is asked again over a new one."""
+        if (connected := self._flight) is not None:
+            with contextlib.suppress(*ERRORS):
+                list(connected.do_action(flight.Action("ping", b""), call_options(self._credentials, _PING_SECONDS)))
+
     # -- in the thread of a question --------------------------------------------------------------------------------
 
     def _talk(self, question: Message) -> Message:
         """The answer to a question. A server that has dropped the view meanwhile is asked to open it again."""
+        deadline = 0.0
         for _ in range(_VIEW_TRIES):
             connected, question.view = self._connected()
-            raw = to_bytes(question)
-            reader = connected.do_get(flight.Ticket(raw), call_options(self._credentials, self.timeout))
-            batches = list(reader.to_reader())
-            self._messages += 2
-            self._bytes += len(raw) + sum(batch.nbytes for batch in batches)
-            try:
-                answer = from_batches(reader.schema, batches)
-            except LaunchError as err:
-                raise LaunchError(f"{self.name}: {err}") from None
+            deadline = deadline or time.monotonic() + self.timeout
+            answer = self._answer(connected, to_bytes(question), deadline)
             if answer.view == question.view:
                 return answer
             self._view = ""
         raise LaunchError(f"{self.name}: must keep the view of its partition that it has opened")
+
+    def _answer(self, connected: flight.FlightClient, question: bytes, deadline: float) -> Message:
+        """A question that is lost with its connection is asked again over a new one: questions change nothing."""
+        while True:
+            options = call_options(self._credentials, max(deadline - time.monotonic(), 0.01))
+            try:
+                reader = connected.do_get(flight.Ticket(question), options)
+                batches = list(reader.to_reader())
+                break
+            except ERRORS as err:
+                if not is_lost(err) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_TRY_SECONDS)
+        self._messages += 2
+        self._bytes += len(question) + sum(batch.nbytes for batch in batches)
+        try:
+            return from_batches(reader.schema, batches)
+        except LaunchError as err:
+            raise LaunchError(f"{self.name}: {err}") from None
 
     def _connected(self) -> tuple[flight.FlightClient, str]:
         """The client, and the server's name for the view of its partition."""

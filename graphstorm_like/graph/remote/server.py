@@ -35,7 +35,8 @@ PIECE_BYTES = 1 << 26
 
 
 class _Service(Service):
-    """Flight's calls: the action `open`, whose result is the name of a view, and a DoGet for each question."""
+    """Flight's calls: the action `open`, whose result is the name of a view, a DoGet for each question, and the action
+    `ping`, which does nothing."""
 
     def __init__(self, server: GraphServer, address: tuple[str, int], credentials: Credentials) -> None:
         self._server = server
@@ -43,6 +44,8 @@ class _Service(Service):
 
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> list[bytes]:
         """See FlightServerBase."""
+        if action.type == "ping":
+            return []
         try:
             message = from_bytes(action.body.to_pybytes())
             if action.type != "open" or len(message.calls) != 1:

@@ -53,6 +53,11 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, flight.FlightUnauthenticatedError) or "handshake failed" in text or "certificate" in text
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether a connection broke, and another may be made: the server's port still listens, or its network is away."""
+    return isinstance(error, flight.FlightUnavailableError) and "connection refused" not in str(error).lower()
+
+
 def is_late(error: BaseException) -> bool:
     """Whether a call's deadline has passed: before the answer began, or in the middle of it."""
     return isinstance(error, flight.FlightTimedOutError) or "deadline exceeded" in str(error).lower()
