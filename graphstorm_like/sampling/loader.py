@@ -28,6 +28,8 @@ from graphstorm_like.sampling.steps import Seeder, Step
 
 CHECK_SECONDS = 1.0
 """How often a wait for a batch looks whether all sampler processes live."""
+TRACKER_SILENT = "ignore:resource_tracker:UserWarning"
+"""Else multiprocessing's tracker writes a warning behind the last words of a process that ends by an error."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def _start_method() -> str:
 
 def start_fork_server() -> None:
     """Start the process that forks sampler processes, unless it runs. It imports in the background."""
+    if TRACKER_SILENT not in sys.warnoptions:  # which multiprocessing hands on to its helpers
+        sys.warnoptions.append(TRACKER_SILENT)
     own = [name for name in sys.modules if name.startswith("graphstorm_like.")]
     multiprocessing.set_forkserver_preload(["torch", *own])
     forkserver.ensure_running()
