@@ -95,7 +95,8 @@ def start_fork_server() -> None:
     if TRACKER_SILENT not in sys.warnoptions:  # which multiprocessing hands on to its helpers
         sys.warnoptions.append(TRACKER_SILENT)
     own = [name for name in sys.modules if name.startswith("graphstorm_like.")]
-    multiprocessing.set_forkserver_preload(["torch", *own])
+    # Arrow looks for pandas when it converts numbers, which takes .3 CPU s: once, and not in each child.
+    multiprocessing.set_forkserver_preload(["torch", "pandas", "pyarrow.compute", *own])
     forkserver.ensure_running()
 
 
