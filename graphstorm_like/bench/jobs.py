@@ -153,15 +153,24 @@ def _runs(pid: int) -> bool:
 
 
 def helpers(trainer: int) -> list[int]:
-    """Sampler processes of a trainer: forks, whose command is its own."""
+    """Sampler processes of a trainer: forks, whose command is its own, or those of its fork server."""
     found = []
-    with contextlib.suppress(OSError):
-        own = Path(f"/proc/{trainer}/cmdline").read_bytes()
-        for child in children(trainer):
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{child}/cmdline").read_bytes() == own:
-                    found.append(child)
+    own = _command_of(trainer)
+    for child in children(trainer):
+        command = _command_of(child)
+        if command and command == own:
+            found.append(child)
+        elif b"multiprocessing.forkserver" in command:
+            found += children(child)
     return found
+
+
+def _command_of(pid: int) -> bytes:
+    """Empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def send(pids: Sequence[int], number: int) -> None:

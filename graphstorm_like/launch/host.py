@@ -72,8 +72,8 @@ def read_secret(path: Path, tls: bool) -> Credentials:
 
 
 @contextlib.contextmanager
-def host_folder(folder: Path, credentials: Credentials) -> Iterator[None]:
-    """The shared-memory folder of a host, mode 0700, with its credentials in it, mode 0600; gone afterwards.
+def host_folder(folder: Path, credentials: Credentials | None) -> Iterator[None]:
+    """A shared-memory folder of a host, mode 0700, with its credentials, if any, in it, mode 0600; gone afterwards.
 
     Raises LaunchError when another job of this name is running here.
     """
@@ -87,7 +87,8 @@ def host_folder(folder: Path, credentials: Credentials) -> Iterator[None]:
             making.mkdir(mode=0o700)
             descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try_lock(descriptor)
-            write_secret(making / "secret", credentials.text)
+            if credentials is not None:
+                write_secret(making / "secret", credentials.text)
             making.rename(folder)
         except OSError as err:
             raise LaunchError(

@@ -35,7 +35,7 @@ def supervise(
     keeps_points = pipeline.train.checkpoint.memory_steps is not None
     with listening() as stopping, ExitStack() as stack:
         for host in hosts if keeps_points else ():
-            stack.enter_context(host_folder(Path(base.points_shm(host)), secret))
+            stack.enter_context(host_folder(Path(base.points_shm(host)), None))
 
         def attempt(number: int) -> Failure | None:
             # A restart continues from the checkpoint, but not from one that is older than a fresh start.
