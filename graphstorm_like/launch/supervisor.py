@@ -72,8 +72,8 @@ def run_host(
     """One attempt with the processes of one or several hosts of a job. None when all trainers succeeded.
 
     secret: the job's. Logs go to logs/attempt-<a>/. Raises Stopped, after a resume point where trainers can write one
-    within `save` seconds, and LaunchError when a process cannot be started. On return no process is left, and the hosts'
-    shared-memory folders are removed.
+    within `save` seconds, and LaunchError when a process cannot be started. On return no process is left, and the
+    hosts' shared-memory folders are removed.
     """
     with contextlib.ExitStack() as stack:
         for host in sorted({plan.host for plan in plans}):
