@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -30,6 +30,7 @@ from cost_model import (
 from measure import Clock, exit_with_message, pipeline_of, pipeline_parser
 from pydantic import TypeAdapter
 
+from graphstorm_like.allocator import keep_freed_memory
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
@@ -38,6 +39,7 @@ from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import TARGET_COLUMN, read_manifest
@@ -47,6 +49,7 @@ from graphstorm_like.inputs.build import graph_inputs
 from graphstorm_like.inputs.choose import all_texts
 from graphstorm_like.inputs.source import CachedText, SharedText, TextVectors
 from graphstorm_like.inputs.text import text_vectors
+from graphstorm_like.launch.authority import host_credentials, new_credentials
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
@@ -104,12 +107,13 @@ def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list
     texts: the same graph in another order, whose text vectors are in the cache: they are not what is measured.
     """
     set_threads(pipeline.launch.threads)
+    keep_freed_memory()  # as trainers and servers do
     local = _opened(pipeline, None)
     sources = graph_inputs(pipeline.model, local, _text_vectors(pipeline, local, texts), pipeline.seed).sources
     count = len(local.manifest.partitions)
     if count == 1:
         return [_measure(pipeline, local, sources, "1 partition", None, batches, [])]
-    with _servers(local, sources) as (cluster, tables, pids):
+    with _servers(local, sources, pipeline.launch.tls) as (cluster, tables, pids):
         graph = _opened(pipeline, cluster)
         there = _elsewhere(graph, sources, tables)
         return [
@@ -153,7 +157,7 @@ Tables = dict[tuple[RowType, str], str]
 
 
 @contextlib.contextmanager
-def _servers(local: PartitionedGraph, sources: Sources) -> Iterator[tuple[Cluster, Tables, list[int]]]:
+def _servers(local: PartitionedGraph, sources: Sources, tls: bool) -> Iterator[tuple[Cluster, Tables, list[int]]]:
     """A server for each partition but the first, with the hosts' tables; (where they are, tables, process ids)."""
     hosts, tables = len(local.manifest.partitions), {}
     started: list[subprocess.Popen[str]] = []
@@ -170,7 +174,7 @@ def _servers(local: PartitionedGraph, sources: Sources) -> Iterator[tuple[Cluste
                         rows = source.rows(np.arange(first, last))
                         made = create_rows(folder, f"{type_name(row_type)}:bench:{n}", rows.shape, rows.dtype.str)
                         made[:] = rows
-        secret, servers = secrets.token_bytes(32), [(("127.0.0.1", 0),)]
+        job, servers = new_credentials(tls), [(("127.0.0.1", 0),)]
         try:
             for host in range(1, hosts):
                 command = [sys.executable, __file__, "--serve"]
@@ -180,9 +184,9 @@ def _servers(local: PartitionedGraph, sources: Sources) -> Iterator[tuple[Cluste
                 stdin, stdout = server.stdin, server.stdout
                 assert stdin is not None
                 assert stdout is not None
-                print(secret.hex(), file=stdin, flush=True)
+                print(json.dumps(host_credentials(job, host).text), file=stdin, flush=True)
                 servers.append((("127.0.0.1", int(stdout.readline())),))
-            cluster = Cluster("bench", 0, hosts, folders[0], tuple(servers), secret, _TIMEOUT_S)
+            cluster = Cluster("bench", 0, hosts, folders[0], tuple(servers), host_credentials(job, 0), _TIMEOUT_S)
             yield cluster, tables, [each.pid for each in started]
         finally:
             for each in started:
@@ -362,10 +366,11 @@ def _mean(batches: Sequence[Batch]) -> Batch:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the table. `--worker BATCHES GRAPH`: pipeline on standard input, runs as the last line. `--serve FOLDER
-    HOST SHM`: secret on standard input, port as the first line."""
+    HOST SHM`: credentials on standard input, port as the first line."""
     if arguments[:1] == ["--serve"]:
-        secret = bytes.fromhex(sys.stdin.readline().strip())
-        server = GraphServer(Path(arguments[1]), int(arguments[2]), Path(arguments[3]), ("127.0.0.1", 0), secret)
+        credentials = Credentials.parse(json.loads(sys.stdin.readline()))
+        keep_freed_memory()
+        server = GraphServer(Path(arguments[1]), int(arguments[2]), Path(arguments[3]), ("127.0.0.1", 0), credentials)
         print(server.address[1], flush=True)
         server.serve()
         return

@@ -1,8 +1,8 @@
-"""Keep memory that a sweep frees, instead of handing it back to the kernel after every layer.
+"""Keep memory that is freed, instead of handing it back to the kernel at once.
 
-A forward pass on a CPU allocates and frees the same large tensors again and again; glibc returns each to the kernel and
-the next one is paged in again: 26,000 page faults a batch of 4,096 tokens (MiniLM-L6), 10 to 20 % of the time of one
-thread. While the body runs nothing is returned to the kernel; afterwards everything is.
+A forward pass on a CPU, and a batch that comes from other hosts, allocate and free the same large blocks again and
+again; glibc returns each to the kernel and the next one is paged in again: 26,000 page faults a batch of 4,096 tokens
+(MiniLM-L6), 10 to 20 % of the time of one thread; half of the time in which a trainer receives its rows.
 """
 
 from __future__ import annotations
@@ -10,26 +10,37 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 _LARGEST_MMAP_THRESHOLD = 32 << 20
 _NEVER = (1 << 31) - 1
 
 
+def keep_freed_memory() -> None:
+    """From now on freed memory stays with the process. No effect where the C library is not glibc."""
+    if (libc := _glibc()) is not None:
+        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(_TRIM_THRESHOLD, _NEVER)
+
+
 @contextlib.contextmanager
-def keep_freed_memory() -> Iterator[None]:
-    """Inside, freed memory stays with the process. No effect where the C library is not glibc."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        mallopt, trim = libc.mallopt, libc.malloc_trim
-    except (OSError, AttributeError):
-        yield
-        return
-    mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-    mallopt(_TRIM_THRESHOLD, _NEVER)
+def keeping_freed_memory() -> Iterator[None]:
+    """Inside, freed memory stays with the process; afterwards all of it goes back."""
+    keep_freed_memory()
     try:
         yield
     finally:
-        # The pair to which glibc itself moves once a block of 32 MB has been freed.
-        mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
-        trim(0)
+        if (libc := _glibc()) is not None:
+            # The pair to which glibc itself moves once a block of 32 MB has been freed.
+            libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
+            libc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """The C library; None when it is another one."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        return libc if libc.mallopt and libc.malloc_trim else None
+    except (OSError, AttributeError):
+        return None

@@ -22,7 +22,7 @@ PACKAGES = ("graphstorm_like", "gconstruct")
 
 LAYERS = (
     "errors", "registry", "pending", "files", "cache_use", "mirror", "arrays", "hashing", "allocator",
-    "parent_death", "ranges",
+    "parent_death", "forking", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
     "inputs", "training", "inference", "launch", "bench", "deploy", "container", "serve", "reports", "baselines", "api",
     "cli",

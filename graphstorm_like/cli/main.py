@@ -23,6 +23,7 @@ from graphstorm_like.cli import (
     report,
     run,
     schema,
+    secret,
     serve,
     show,
     stitch,
@@ -59,6 +60,7 @@ index.add_to(app)
 convert.add_to(app)
 validate.add_to(app)
 schema.add_to(app)
+secret.add_to(app)
 serve.add_to(app)
 show.add_to(app)
 report.add_to(app)

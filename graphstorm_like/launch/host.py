@@ -1,4 +1,4 @@
-"""What a host's processes share while a job runs: a shared-memory folder with the job's secret, and free ports.
+"""What a host's processes share while a job runs: a shared-memory folder with its credentials, and free ports.
 
 The folder is named after job and host. The supervisor that made it holds a kernel lock on it, so that the next one can
 tell a folder in use from one that a killed supervisor left behind, and remove the latter.
@@ -25,6 +25,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.files import try_lock
 from graphstorm_like.graph.remote.cluster import check_private
+from graphstorm_like.graph.remote.credentials import Credentials
 
 MEMORY = Path("/dev/shm")
 _LOCK = "lock"
@@ -50,27 +51,29 @@ def job_name(name: str, mark: str | None = None) -> str:
     return f"{slug}-{mark or secrets.token_hex(4)}"
 
 
-def new_secret() -> str:
-    """32 random bytes in hex."""
-    return secrets.token_hex(32)
-
-
-def read_secret(path: Path) -> str:
-    """A job's secret, from a file that others cannot read. Raises LaunchError."""
+def read_secret(path: Path, tls: bool) -> Credentials:
+    """A job's secret, from a file that others cannot read; without its authority if there is no TLS. Raises
+    LaunchError."""
+    make = f"Make one with: gsl secret {path}"
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as err:
-        raise LaunchError(f"{path}: must hold the job's secret ({err}). Make one with: openssl rand -hex 32") from None
+        mode, found = path.stat().st_mode, Credentials.parse(path.read_text(encoding="ascii"))
+    except (OSError, ValueError) as err:
+        raise LaunchError(f"{path}: must hold the job's secret ({err}). {make}") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise LaunchError(f"{path}: must not be open to others (mode {stat.filemode(mode)}). Run: chmod 600 {path}")
-    if not re.fullmatch(r"[0-9a-f]{32,}", text) or len(text) % 2:
-        raise LaunchError(f"{path}: must hold at least 16 bytes in hex. Make one with: openssl rand -hex 32")
-    return text
+    if not tls:
+        return Credentials(found.token)
+    if not found.encrypted or found.certificate:
+        raise LaunchError(
+            f"{path}: must hold the job's certificate authority, which hex alone is not. {make}, and put it on each "
+            f"host; or set launch.tls: false in a closed network"
+        )
+    return found
 
 
 @contextlib.contextmanager
-def host_folder(folder: Path, secret: str | None) -> Iterator[None]:
-    """A shared-memory folder of a host, mode 0700, with the secret, if any, in it, mode 0600; gone afterwards.
+def host_folder(folder: Path, credentials: Credentials | None) -> Iterator[None]:
+    """A shared-memory folder of a host, mode 0700, with its credentials, if any, in it, mode 0600; gone afterwards.
 
     Raises LaunchError when another job of this name is running here.
     """
@@ -84,8 +87,8 @@ def host_folder(folder: Path, secret: str | None) -> Iterator[None]:
             making.mkdir(mode=0o700)
             descriptor = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try_lock(descriptor)
-            if secret is not None:
-                write_secret(making / "secret", secret)
+            if credentials is not None:
+                write_secret(making / "secret", credentials.text)
             making.rename(folder)
         except OSError as err:
             raise LaunchError(

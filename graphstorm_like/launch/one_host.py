@@ -10,11 +10,11 @@ from pathlib import Path
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.remote.cluster import check_private
+from graphstorm_like.launch.authority import new_credentials
 from graphstorm_like.launch.host import (
     interface_of,
     job_name,
     memory_root,
-    new_secret,
     read_secret,
     sweep,
     usable_cores,
@@ -78,10 +78,10 @@ def _run_one_host(
         check_private(address)
     if secret_file is None and config.hosts > 1:
         raise LaunchError(
-            "--secret-file: must be given, so that the hosts can recognise each other. Make one with: openssl rand "
-            "-hex 32, and put it on each host"
+            "--secret-file: must be given, so that the hosts can recognise each other. Make one with: gsl secret "
+            "FILE, and put it on each host"
         )
-    secret = new_secret() if secret_file is None else read_secret(secret_file)
+    secret = new_credentials(tls=False) if secret_file is None else read_secret(secret_file, config.needs_tls)
     check_partitions(pipeline)
     root, base_port = memory_root(), config.port
     servers = config.servers if config.hosts > 1 else 0

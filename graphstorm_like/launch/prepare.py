@@ -10,6 +10,7 @@ from pathlib import Path
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.host import host_folder
 from graphstorm_like.launch.process import Failure
@@ -23,8 +24,10 @@ from graphstorm_like.training.memory_points import FOLDER_VARIABLE
 LOOPBACK = "127.0.0.1"
 
 
-def supervise(pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: str) -> None:
-    """Attempts with the processes of these hosts, each attempt with its own ports."""
+def supervise(
+    pipeline: Pipeline, base: Job, ports: Callable[[int], Ports], hosts: Sequence[int], secret: Credentials
+) -> None:
+    """Attempts with the processes of these hosts, each attempt with its own ports. secret: the job's."""
     logs = Path(pipeline.output) / "logs"
     for host in hosts:
         forget_logs(logs, host)

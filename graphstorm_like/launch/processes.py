@@ -70,7 +70,7 @@ class Job:
         return f"{self.shm}/gsl-{self.name}-points-h{host}"
 
     def secret_file(self, host: int) -> str:
-        """The file from which the processes of a host read the job's secret."""
+        """The file from which the processes of a host read their credentials."""
         return f"{self.host_shm(host)}/secret"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.launch.authority import host_credentials
 from graphstorm_like.launch.host import host_folder
 from graphstorm_like.launch.process import Failure, Process, Say
 from graphstorm_like.launch.processes import Job, ProcessPlan
@@ -58,7 +60,7 @@ def listening() -> Iterator[Stopping]:
 def run_host(
     plans: Sequence[ProcessPlan],
     job: Job,
-    secret: str,
+    secret: Credentials,
     logs: Path,
     say: Say,
     stopping: Stopping,
@@ -69,13 +71,13 @@ def run_host(
 ) -> Failure | None:
     """One attempt with the processes of one or several hosts of a job. None when all trainers succeeded.
 
-    Logs go to logs/attempt-<a>/. Raises Stopped, after a resume point where trainers can write one within `save`
-    seconds, and LaunchError when a process cannot be started. On return no process is left, and the hosts'
-    shared-memory folders are removed.
+    secret: the job's. Logs go to logs/attempt-<a>/. Raises Stopped, after a resume point where trainers can write one
+    within `save` seconds, and LaunchError when a process cannot be started. On return no process is left, and the
+    hosts' shared-memory folders are removed.
     """
     with contextlib.ExitStack() as stack:
         for host in sorted({plan.host for plan in plans}):
-            stack.enter_context(host_folder(Path(job.host_shm(host)), secret))
+            stack.enter_context(host_folder(Path(job.host_shm(host)), host_credentials(secret, host)))
         logs = logs / f"attempt-{job.attempt}"
         return run_processes(plans, logs, say, stopping, settle=settle, grace=grace, save=save)
 

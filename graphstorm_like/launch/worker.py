@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from graphstorm_like.allocator import keep_freed_memory
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
@@ -62,10 +63,14 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
     from graphstorm_like.launch.stages import Runner
     from graphstorm_like.progress import Reporter
     from graphstorm_like.ranks import torch_group
+    from graphstorm_like.sampling.loader import start_fork_server
 
+    keep_freed_memory()
     threads = pipeline.launch.threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
     if threads:  # all trainers share the host's cores: stages read their number of threads from `launch.threads`
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
+    if pipeline.launch.hosts > 1 and pipeline.train.workers:
+        start_fork_server()  # imports while this process opens the graph
     group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device, Path(pipeline.output))
     with stop_on_signals([ASK_TO_SAVE]):
         Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
@@ -80,13 +85,14 @@ def _serve(pipeline: Pipeline) -> None:
     from graphstorm_like.graph.remote.cluster import Cluster
     from graphstorm_like.graph.remote.server import GraphServer
 
+    keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     where = Cluster.from_environment(pipeline.launch.timeout_seconds)
     index = int(os.environ.get("GSL_SERVER_INDEX", "0"))
     if where is None or where.host >= len(where.servers) or index >= len(where.servers[where.host]):
         raise LaunchError("environment: must name this server in GSL_SERVERS. Start with gsl run or gsl launch")
     address = where.servers[where.host][index]
-    server = GraphServer(stage_folder(pipeline, "construct"), where.host, where.shm, address, where.secret)
+    server = GraphServer(stage_folder(pipeline, "construct"), where.host, where.shm, address, where.credentials)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.stop()

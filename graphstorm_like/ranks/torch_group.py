@@ -28,7 +28,6 @@ from torch import Tensor
 
 from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.files import path_inside
-from graphstorm_like.graph.remote.client import connect
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
@@ -37,6 +36,9 @@ LONG_SECONDS = 7 * 86_400.0
 
 SEEN_SECONDS = 3.0
 """How long a host looks for a file of another one before it takes its output folder for its own."""
+
+TRY_SECONDS = 2.0
+"""Timeout of one attempt to reach rank 0."""
 
 _group: Group = SINGLE_PROCESS
 _cluster: Cluster | None = None
@@ -281,6 +283,27 @@ def broadcast_file(path: Path, size: int, source: int, sends: bool, takes: bool)
             os.fsync(file.fileno())
 
 
+def _wait_for_listener(address: str, port: int, seconds: float) -> None:
+    """Until rank 0 listens. LaunchError when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            # The kernel retries at ever longer intervals, too: an attempt is short.
+            timeout = min(max(deadline - time.monotonic(), 0.1), TRY_SECONDS)
+            with socket.create_connection((address, port), timeout=timeout) as found:
+                if found.getsockname() != found.getpeername():
+                    return
+                # Nobody listens, and the kernel chose the same port for us: TCP connected to itself.
+                raise ConnectionRefusedError("nobody listens")
+        except OSError as err:
+            if time.monotonic() >= deadline:
+                raise LaunchError(
+                    f"rank 0 at {address}:{port}: must be reachable within {seconds:.3g} s ({err}). Are its host and "
+                    f"the network up?"
+                ) from None
+            time.sleep(0.05)
+
+
 def _meet(rank: int, size: int, seconds: float) -> Any:
     """The rendezvous store. Rank 0 listens at its host's address only; torch would listen at all addresses."""
     store = dist.TCPStore  # type: ignore[attr-defined]
@@ -291,7 +314,7 @@ def _meet(rank: int, size: int, seconds: float) -> Any:
         return store(address, port, size, True, timeout, master_listen_fd=listener.detach())
     started = time.monotonic()
     # torch itself retries at ever longer intervals, and would notice late that a network is back.
-    connect((address, port), seconds, "rank 0 at").close()
+    _wait_for_listener(address, port, seconds)
     seconds_left = max(seconds - (time.monotonic() - started), 1.0)
     # torch has no timeout for a peer that accepts the connection and sends nothing: a frozen rank 0, or a stranger.
     results: queue.Queue[Any] = queue.Queue()

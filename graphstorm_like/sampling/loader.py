@@ -5,22 +5,31 @@ The content of a batch depends on its position only, so neither the number of wo
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from types import FrameType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.forking import may_fork
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.parent_death import DieWithParent
+from graphstorm_like.parent_death import DieWithParent, die_with_starter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import SeedStream
 from graphstorm_like.sampling.steps import Seeder, Step
+
+CHECK_SECONDS = 1.0
+"""How often a wait for a batch looks whether all sampler processes live."""
+TRACKER_SILENT = "ignore:resource_tracker:UserWarning"
+"""Else multiprocessing's tracker writes a warning behind the last words of a process that ends by an error."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,37 @@ class _Steps(Dataset[MiniBatch]):
 class _Begin:
     """Runs at the start of a sampler process, which uses one thread: the cores are for training."""
 
-    die_with_parent: DieWithParent
-    """torch itself also checks that the parent is alive, but misses a parent that died before the first check."""
+    die_with_parent: DieWithParent | None
+    """Of a fork: torch itself also checks that the parent is alive, but misses one that died before the first check.
+    Others are children of the fork server, and watch this process."""
 
     def __call__(self, _worker: int) -> None:
-        self.die_with_parent()
+        if self.die_with_parent is None:
+            die_with_starter()
+        else:
+            self.die_with_parent()
         torch.set_num_threads(1)
+
+
+def _start_method() -> str:
+    """fork shares the opened graph, and starts in milliseconds. A process with connections to graph servers must not be
+    forked: a fork server, which has imported what this process has, forks itself, and each child opens the graph."""
+    if sys.platform != "linux":
+        return "spawn"
+    if may_fork():
+        return "fork"
+    start_fork_server()
+    return "forkserver"
+
+
+def start_fork_server() -> None:
+    """Start the process that forks sampler processes, unless it runs. It imports in the background."""
+    if TRACKER_SILENT not in sys.warnoptions:  # which multiprocessing hands on to its helpers
+        sys.warnoptions.append(TRACKER_SILENT)
+    own = [name for name in sys.modules if name.startswith("graphstorm_like.")]
+    # Arrow looks for pandas when it converts numbers, which takes .3 CPU s: once, and not in each child.
+    multiprocessing.set_forkserver_preload(["torch", "pandas", "pyarrow.compute", *own])
+    forkserver.ensure_running()
 
 
 class _Deaths:
@@ -109,6 +143,18 @@ class _Deaths:
 _deaths = _Deaths()
 
 
+def _next(batches: Iterator[MiniBatch], seconds: float) -> MiniBatch | None:
+    """The next batch, None after the last. torch looks for dead sampler processes only when a wait ends: it waits
+    CHECK_SECONDS, again and again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return _deaths.next(batches)
+        except RuntimeError as err:
+            if not str(err).startswith("DataLoader timed out") or time.monotonic() >= deadline:
+                raise
+
+
 def epoch_batches(
     pipeline: BatchPipeline,
     stream: SeedStream,
@@ -127,23 +173,23 @@ def epoch_batches(
     if workers == 0:
         yield from (steps[step] for step in order)
         return
+    how = _start_method()
     loader: DataLoader[MiniBatch] = DataLoader(
         steps,
         batch_size=None,
         sampler=order,
         num_workers=workers,
         prefetch_factor=4,
-        timeout=timeout_seconds,
-        worker_init_fn=_Begin(DieWithParent()),
-        # fork shares the opened graph; elsewhere each process opens it.
-        multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
+        timeout=min(timeout_seconds, CHECK_SECONDS),
+        worker_init_fn=_Begin(DieWithParent() if how == "fork" else None),
+        multiprocessing_context=how,
     )
     batches: Iterator[MiniBatch] = iter(())
     _deaths.forget()
     try:
         batches = iter(loader)
         _deaths.watch()
-        while (batch := _deaths.next(batches)) is not None:
+        while (batch := _next(batches, timeout_seconds)) is not None:
             yield batch
     except Exception as err:
         # A sampler process that dies while it sends tensors causes errors of many types.

@@ -39,7 +39,7 @@ from pathlib import Path
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.remote.cluster import Cluster
 where = Cluster.from_environment(60.0)
-GraphServer(Path(sys.argv[1]), where.host, where.shm, where.servers[where.host][0], where.secret).serve()
+GraphServer(Path(sys.argv[1]), where.host, where.shm, where.servers[where.host][0], where.credentials).serve()
 """
 """Program of a server. Argument: graph folder."""
 

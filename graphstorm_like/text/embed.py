@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphstorm_like.allocator import keep_freed_memory
+from graphstorm_like.allocator import keeping_freed_memory
 from graphstorm_like.errors import ConfigError, GslError, must_be
 from graphstorm_like.text.batching import Indices, TextBatch, collate, token_budget_batches
 from graphstorm_like.text.cache import (
@@ -100,7 +100,7 @@ def embed_batches(
     encoder.to(target).eval()
     texts = batches if ids is None else [ids[batch] for batch in batches]
     previous: tuple[Indices, torch.Tensor] | None = None
-    with keep_freed_memory() if target.type == "cpu" else contextlib.nullcontext():
+    with keeping_freed_memory() if target.type == "cpu" else contextlib.nullcontext():
         for batch, padded in zip(batches, _prefetch(store, texts, pin=target.type == "cuda"), strict=True):
             with torch.inference_mode():
                 vectors = encoder(padded.to(target, non_blocking=True))

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphstorm_like.allocator import keep_freed_memory
+from graphstorm_like.allocator import keeping_freed_memory
 from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.text.batching import Indices, collate
 from graphstorm_like.text.cache import Vectors, to_half
@@ -186,7 +186,7 @@ def _serve(pipe: Connection, job: dict[str, Any]) -> None:
     with np.load(Path(job["model"]) / "batches.npz") as saved:
         texts, offsets = saved["texts"], saved["offsets"]
     pipe.send_bytes(_READY)
-    with keep_freed_memory(), torch.inference_mode():
+    with keeping_freed_memory(), torch.inference_mode():
         while True:
             number = int.from_bytes(pipe.recv_bytes(), "little")
             batch = texts[offsets[number] : offsets[number + 1]]

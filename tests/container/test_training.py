@@ -17,6 +17,7 @@ from graphstorm_like.container.__main__ import main
 from graphstorm_like.container.folders import read_hosts
 from graphstorm_like.container.training import read_order
 from graphstorm_like.files import files_below
+from graphstorm_like.launch.authority import new_credentials
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop
@@ -147,13 +148,13 @@ def names(tmp_path: Path) -> Iterator[tuple[object, Path]]:
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 def test_two_machines_with_folders_of_their_own(names: tuple, tables: Path, tmp_path: Path) -> None:
     net, file = names
-    yaml_file = shop_yaml(tmp_path, IN_S3, hosts=2)
+    yaml_file, secret = shop_yaml(tmp_path, IN_S3, hosts=2), new_credentials(tls=True)
     machines, jobs = [], []
     try:
         for own in range(2):
             machine = Machine.made(tmp_path / HOSTS[own], yaml_file, PARAMETERS, HOSTS, own)
             machine.channel("tables", tables)
-            machine.channel("secret").joinpath("secret").write_text("ab" * 32)
+            machine.channel("secret").joinpath("secret").write_text(secret.text)
             machines.append(machine)
             program = ["env", f"SM_ROOT={machine.root}", *CONTAINER, "train"]
             jobs.append(net.start(own, ["sh", "-c", WITH_NAMES, str(file), *program]))

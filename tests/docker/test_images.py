@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from graphstorm_like.bench.netns import Network
+from graphstorm_like.launch.authority import make_secret_file
 
 pytestmark = [pytest.mark.image, pytest.mark.netns]
 
@@ -171,8 +172,7 @@ def test_two_containers_train_together(images: Images, tmp_path: Path) -> None:
     """Each in a network namespace of its own; the same commands as docker/compose.hosts.yaml."""
     folder = shop(tmp_path)
     secret = folder / "secret"
-    secret.write_text("ab" * 32)
-    secret.chmod(0o600)
+    make_secret_file(secret)
     os.chown(secret, 1000, 1000)
     hosts = [
         "graph.partitions.count=2",

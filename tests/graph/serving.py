@@ -10,18 +10,27 @@ from pathlib import Path
 from graphstorm_like.graph.partition_reader import HiddenEdges
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import GraphServer, open_call
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.authority import host_credentials, new_credentials
 
-SECRET = bytes(range(32))
+JOB = new_credentials(tls=True)
+OTHER_JOB = new_credentials(tls=True)
+PLAIN = Credentials("ab" * 32)
 NOTHING = HiddenEdges({}, {})
 
 
+def of_host(host: int, job: Credentials = JOB) -> Credentials:
+    """A host's credentials."""
+    return host_credentials(job, host)
+
+
 @contextmanager
-def serving(folder: Path, host: int, shm: Path, secret: bytes = SECRET) -> Iterator[GraphServer]:
+def serving(folder: Path, host: int, shm: Path, job: Credentials = JOB) -> Iterator[GraphServer]:
     """A server that answers until the end."""
-    server = GraphServer(folder, host, shm, ("127.0.0.1", 0), secret)
+    server = GraphServer(folder, host, shm, ("127.0.0.1", 0), of_host(host, job))
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
@@ -41,7 +50,7 @@ def clusters(folder: Path, shm: Path, hosts: int, timeout: float = 30.0) -> Iter
             place.mkdir(exist_ok=True)
         servers = [stack.enter_context(serving(folder, host, places[host])) for host in range(hosts)]
         addresses = tuple((server.address,) for server in servers)
-        yield [Cluster("test", host, hosts, places[host], addresses, SECRET, timeout) for host in range(hosts)]
+        yield [Cluster("test", host, hosts, places[host], addresses, of_host(host), timeout) for host in range(hosts)]
 
 
 def client(
@@ -49,11 +58,11 @@ def client(
     address: tuple[str, int],
     host: int = 0,
     hidden: HiddenEdges = NOTHING,
-    secret: bytes = SECRET,
+    credentials: Credentials | None = None,
     timeout: float = 30.0,
 ) -> RemotePart:
-    """A partition over a connection of its own."""
-    connection = Connection(address, secret, open_call(read_manifest(folder), host, hidden), timeout)
+    """A partition over a connection of its own. credentials: by default those of host 1."""
+    connection = Connection(address, credentials or of_host(1), open_call(read_manifest(folder), host, hidden), timeout)
     return RemotePart(Client([connection]), connection)
 
 

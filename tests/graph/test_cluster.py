@@ -15,10 +15,11 @@ import pytest
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.cluster import Cluster, check_private, parse_servers
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.testing.ranks import free_ports
 
-from .serving import SECRET, client, close, serving
+from .serving import JOB, client, close, of_host, serving
 
 
 @pytest.fixture
@@ -39,18 +40,19 @@ def test_private_addresses(address: str) -> None:
                                      "::ffff:0.0.0.0", "100.128.0.1", "", "172.32.0.1"])  # fmt: skip
 def test_addresses_that_the_world_reaches_are_refused(folder: Path, tmp_path: Path, address: str) -> None:
     with pytest.raises(LaunchError, match=r"launch.addresses: must be (private|IP) addresses"):
-        GraphServer(folder, 0, tmp_path, (address, 0), SECRET)
+        GraphServer(folder, 0, tmp_path, (address, 0), of_host(0))
 
 
 def test_a_port_that_is_taken(folder: Path, tmp_path: Path) -> None:
     with serving(folder, 0, tmp_path) as server:
         for port in (server.address[1], 70_000):
             with pytest.raises(LaunchError, match=rf"127.0.0.1:{port}: must be able to listen there"):
-                GraphServer(folder, 0, tmp_path, ("127.0.0.1", port), SECRET)
+                GraphServer(folder, 0, tmp_path, ("127.0.0.1", port), of_host(0))
 
 
 def test_what_a_launcher_says(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("ab" * 32)
+    (tmp_path / "secret").write_text(of_host(1).text)
+    of_host_1 = Credentials.parse((tmp_path / "secret").read_text())
     said = {
         "GSL_JOB": "j",
         "GSL_HOST": "1",
@@ -61,9 +63,9 @@ def test_what_a_launcher_says(tmp_path: Path) -> None:
     found = Cluster.from_environment(5.0, said)
     assert found is not None
     assert found.servers == ((("10.0.0.1", 5), ("10.0.0.1", 6)), (("fd00::1", 7),))
-    assert (found.host, found.hosts, found.secret, found.timeout_seconds) == (1, 2, b"\xab" * 32, 5.0)
-    assert "abab" not in repr(found)
-    assert "xab" not in repr(found)
+    assert (found.host, found.hosts, found.credentials, found.timeout_seconds) == (1, 2, of_host_1, 5.0)
+    assert JOB.token not in repr(found)
+    assert "PRIVATE" not in repr(found)
     assert parse_servers("") == ()
     assert Cluster.from_environment(5.0, {}) is None
     for change in (
@@ -80,7 +82,7 @@ def test_servers_speak_the_other_internet_protocol_too(folder: Path, tmp_path: P
             pass
     except OSError:
         pytest.skip("no IPv6 here")
-    server = GraphServer(folder, 0, tmp_path, ("::1", 0), SECRET)
+    server = GraphServer(folder, 0, tmp_path, ("::1", 0), of_host(0))
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     part = client(folder, server.address)
@@ -97,8 +99,11 @@ def test_servers_speak_the_other_internet_protocol_too(folder: Path, tmp_path: P
 SERVE = """
 import signal, sys
 from pathlib import Path
+from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.server import GraphServer
-server = GraphServer(Path(sys.argv[1]), 0, Path(sys.argv[2]), ("127.0.0.1", int(sys.argv[3])), bytes(range(32)))
+credentials = Credentials.parse(Path(sys.argv[2], "secret").read_text())
+server = GraphServer(Path(sys.argv[1]), 0, Path(sys.argv[2]), ("127.0.0.1", int(sys.argv[3])), credentials)
 signal.signal(signal.SIGTERM, lambda *_: server.stop())
 server.serve()
 print("ended")
@@ -109,6 +114,7 @@ print("ended")
 def test_a_server_ends_when_it_is_told_to(folder: Path, tmp_path: Path) -> None:
     """From a signal handler, and with clients that are still connected."""
     (port,) = free_ports(1)
+    (tmp_path / "secret").write_text(of_host(0).text)
     arguments = [sys.executable, "-c", SERVE, str(folder), str(tmp_path), str(port)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         part = client(folder, ("127.0.0.1", port))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
+import os
 import pickle
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition_reader import Partition
+from graphstorm_like.graph.remote.client import Connection
 from graphstorm_like.graph.remote.graph import RemoteGraph
-from graphstorm_like.graph.remote.wire import Session
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
 from graphstorm_like.ranks import tables as tables_module
 from graphstorm_like.ranks.group import Group
@@ -35,7 +37,7 @@ from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeed
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
 from .serving import clusters
 
-HOSTS = (2, 3, 7)
+HOSTS = (2, 7)
 """Seven: some have no user."""
 Both = tuple[LocalGraph, list[RemoteGraph]]
 
@@ -227,18 +229,17 @@ def test_a_batch_costs_a_message_a_layer_and_host_and_one_for_all_rows(
 ) -> None:
     _, every = graphs(hosts)
     sent: list[Any] = []
-    send = Session.send
+    talk = Connection._talk
 
-    def counted(session: Session, message: Any) -> None:
-        if session._sending == b"c":
-            sent.append(message)
-        send(session, message)
+    def counted(connection: Connection, message: Any) -> Any:
+        sent.append(message)
+        return talk(connection, message)
 
     for there in every:
         made, _ = batches(there)
         made.make(np.arange(80), StreamPosition(0, 0))
         with monkeypatch.context() as patch:
-            patch.setattr(Session, "send", counted)
+            patch.setattr(Connection, "_talk", counted)
             sent.clear()
             for step in range(3):
                 made.make(np.arange(80), StreamPosition(0, step))
@@ -250,11 +251,11 @@ def test_hosts_work_at_the_same_time(hosts: tuple[Path, list[Any]], monkeypatch:
     """Questions are on their way before a host begins with its own part."""
     _, every = graphs(hosts)
     events: list[str] = []
-    send, hops = Session.send, Partition._hops
+    flush, hops = Connection.flush, Partition._hops
 
-    def sends(session: Session, message: Any) -> None:
-        events.extend(["send"] * (session._sending == b"c"))
-        send(session, message)
+    def sends(connection: Connection) -> None:
+        events.extend(["send"] * bool(connection._queued))
+        flush(connection)
 
     for there in every:
         there.gather("item", "size", np.arange(80))
@@ -265,7 +266,7 @@ def test_hosts_work_at_the_same_time(hosts: tuple[Path, list[Any]], monkeypatch:
             return hops(part, *arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Session, "send", sends)
+            patch.setattr(Connection, "flush", sends)
             patch.setattr(Partition, "_hops", works)
             events.clear()
             there.sample({"item": np.arange(80)}, [FanoutByType(default=2)], np.random.default_rng(0))
@@ -273,64 +274,58 @@ def test_hosts_work_at_the_same_time(hosts: tuple[Path, list[Any]], monkeypatch:
 
 
 @pytest.mark.dist
-@pytest.mark.skipif(sys.platform != "linux", reason="sampler processes are forked on Linux only")
-def test_forked_samplers(hosts: tuple[Path, list[Any]]) -> None:
-    """Each has a connection of its own, also when the parent's is in use."""
+@pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux only")
+def test_sampler_processes(hosts: tuple[Path, list[Any]]) -> None:
+    """Forked by a fork server, each with connections of its own, also when the parent's are in use."""
     _, every = graphs(hosts, [LINK])
     there = every[0]
     waiting = there.begin_gather("item", "size", np.arange(80))
+    there.client.flush()
     assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
     assert len(waiting.wait()) == 80
-    assert_same_batches(epoch_batches(*batches(there), 0), epoch_batches(*batches(there), 0, workers=2))
 
 
 @pytest.mark.dist
-@pytest.mark.skipif(sys.platform != "linux", reason="sampler processes are forked on Linux only")
-def test_a_fork_sends_nothing_of_its_parent(hosts: tuple[Path, list[Any]]) -> None:
-    """Questions that the parent has queued or sent are the parent's, as is its socket."""
-    here, every = graphs(hosts)
-    there = every[0]
+@pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux only")
+def test_a_sampler_process_that_dies_is_noticed(hosts: tuple[Path, list[Any]]) -> None:
+    """Also when nobody waits for it as a child, and long before the timeout."""
+    _, (there, *_) = graphs(hosts)
     there.gather("item", "size", np.arange(80))
-    sent = there.begin_gather("item", "size", np.arange(80))
-    there.client.flush()
-    queued = there.begin_gather("item", "colour", np.arange(80))
-    context = multiprocessing.get_context("fork")
-    results: Any = context.SimpleQueue()
+    pipeline, stream = batches(there)
+    start = time.monotonic()
+    with pytest.raises(LaunchError, match="sampler processes must deliver a batch"):
+        list(epoch_batches(BatchPipeline(pipeline.seeder, [*pipeline.steps, kill_itself]), stream, 0, workers=1))
+    assert time.monotonic() - start < 30
 
-    def child() -> None:
-        results.put(there.gather("item", "size", np.arange(80)).tolist())
+
+def kill_itself(batch: MiniBatch) -> MiniBatch:
+    """A step that ends its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return batch
+
+
+@pytest.mark.dist
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_is_told_that_it_must_not_ask(hosts: tuple[Path, list[Any]]) -> None:
+    """gRPC would hang for ever in it. Its parent goes on."""
+    here, (there, *_) = graphs(hosts)
+    there.gather("item", "size", np.arange(80))
+    queued = there.begin_gather("item", "size", np.arange(80))
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
         try:
-            results.put(sent.wait().tolist())
-        except LaunchError as err:
-            results.put(str(err))
-
-    process = context.Process(target=child)
-    process.start()
-    assert results.get() == here.gather("item", "size", np.arange(80)).tolist()
-    assert "must be asked by the process that waits" in results.get()
-    process.join(10)
-    assert_same(here.gather("item", "size", np.arange(80)), sent.wait())
-    assert_same(here.gather("item", "colour", np.arange(80)), queued.wait())
-
-
-@pytest.mark.dist
-@pytest.mark.skipif(sys.platform != "linux", reason="sampler processes are forked on Linux only")
-def test_a_fork_that_asks_one_host_sends_nothing_to_another(hosts: tuple[Path, list[Any]]) -> None:
-    here, (there, *others) = graphs(hosts)
-    if len(others) < 2:
-        pytest.skip("there is one other host")
-    starts = here.starts("item")
-    one, two = (np.arange(starts[p], starts[p + 1]) for p in (1, 2))
-    there.gather("item", "size", np.arange(80))
-    queued = there.begin_gather("item", "size", two)
-    context = multiprocessing.get_context("fork")
-    results: Any = context.SimpleQueue()
-    process = context.Process(target=lambda: results.put(there.gather("item", "size", one)))
-    process.start()
-    assert_same(here.gather("item", "size", one), results.get())
-    process.join(10)
-    assert_same(here.gather("item", "size", two), queued.wait())
-    assert_same(here.gather("item", "colour", two), there.gather("item", "colour", two))
+            for ask in (queued.wait, lambda: there.gather("item", "size", np.arange(80))):
+                try:
+                    ask()
+                except LaunchError as err:
+                    os.write(writer, str(err).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader) as said:
+        assert said.read().count("must be asked by a process that no process with connections has forked") == 2
+    assert_same(here.gather("item", "size", np.arange(80)), queued.wait())
 
 
 def test_a_copy_connects_anew(hosts: tuple[Path, list[Any]]) -> None:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 from gconstruct.partition import partition_graph
 from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.graph.partition_reader import HIDDEN, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote import client as client_module
 from graphstorm_like.graph.remote import server as server_module
+from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.messages import Message, to_batches, to_bytes
 from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import GraphServer
-from graphstorm_like.graph.remote.wire import MAGIC, Message, Session, accept_session, read_exactly
+from graphstorm_like.graph.remote.transport import Service, call_options, new_client
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import ExcludedEdges
+from graphstorm_like.testing.ranks import free_ports
 
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
-from .serving import NOTHING, SECRET, client, close, serving
+from .serving import JOB, NOTHING, OTHER_JOB, PLAIN, client, close, of_host, serving
 
 SIZE = ("item", "feature:size")
 
@@ -95,20 +102,39 @@ def hang_up(server: GraphServer) -> list[socket.socket]:
 
 
 def half_a_handshake(server: GraphServer) -> list[socket.socket]:
+    """The first bytes of a TLS handshake, and no more."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing).do_handshake()
     stranger = reach(server)
-    assert read_exactly(stranger, 36)[:4] == MAGIC
-    stranger.sendall(MAGIC + bytes(40))
+    stranger.sendall(outgoing.read()[:100])
     return [stranger]
+
+
+def without_a_certificate(server: GraphServer) -> list[socket.socket]:
+    """Trusts any server; in TLS 1.3 it learns at its first read that it is refused, and hears no word of HTTP/2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with context.wrap_socket(reach(server)) as stranger:
+        assert stranger.version() == "TLSv1.3"
+        heard = b""
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            heard = stranger.recv(100)
+        assert heard == b""
+    return []
 
 
 STRANGERS: dict[str, Callable[[GraphServer], list[socket.socket]]] = {
     "200 kB of noise": lambda s: shout(s, np.random.default_rng(0).bytes(200_000)),
-    "what begins right": lambda s: shout(s, MAGIC + np.random.default_rng(0).bytes(200_000)),
     "HTTP": lambda s: shout(s, b"GET / HTTP/1.1\r\nHost: " + b"x" * 100 + b"\r\n\r\n"),
-    "nothing": lambda s: [reach(s)],
     "half a handshake": half_a_handshake,
+    "no certificate": without_a_certificate,
     "hanging up": hang_up,
-    "70 that say nothing": lambda s: [reach(s) for _ in range(70)],
     "300 that say nothing": lambda s: [reach(s) for _ in range(300)],
 }
 
@@ -138,58 +164,147 @@ def test_strangers_do_no_harm(folder: Path, server: GraphServer, part: RemotePar
     done.set()
     working.join(10)
     assert found == []
-    assert len(server._strangers) <= server_module.MAX_STRANGERS
     for stranger in strangers:
         stranger.close()
     works(folder, part)
     close([late, other])
-    until(lambda: len(server._connections) == 1)
 
 
-def test_who_says_nothing_is_closed(
-    folder: Path, server: GraphServer, part: RemotePart, monkeypatch: pytest.MonkeyPatch
+REFUSED = {
+    "another job's certificate": lambda: of_host(1, OTHER_JOB),
+    "another job's token": lambda: replace(of_host(1), token=OTHER_JOB.token),
+    "no certificate": lambda: replace(of_host(1), certificate="", key=""),
+    "no TLS": lambda: Credentials(JOB.token),
+}
+
+
+@pytest.mark.parametrize("who", REFUSED)
+def test_who_is_not_of_the_job_is_refused(
+    folder: Path, server: GraphServer, part: RemotePart, who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works(folder, part)
-    monkeypatch.setattr(server_module, "HANDSHAKE_SECONDS", 0.2)
-    strangers = [reach(server) for _ in range(10)]
-    for stranger in strangers:
-        read_exactly(stranger, 36)
-        assert stranger.recv(1) == b""  # closed
-    until(lambda: len(server._connections) == 1)
-    works(folder, part)
-
-
-def test_a_client_that_strangers_push_out_tries_again(
-    folder: Path, server: GraphServer, part: RemotePart, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_module, "MAX_STRANGERS", 0)
-    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(LaunchError, match=r"must accept this process within 0.5 s"):
-        works(folder, client(folder, server.address))
-    timer = threading.Timer(0.3, lambda: monkeypatch.setattr(server_module, "MAX_STRANGERS", 64))
-    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 10)
-    timer.start()
-    works(folder, part)
-    timer.join()
-
-
-def test_another_secret_is_refused_at_once(folder: Path, server: GraphServer) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 1.0)
     start = time.monotonic()
-    with pytest.raises(LaunchError, match="refused the job's secret"):
-        works(folder, client(folder, server.address, secret=bytes(32)))
+    with pytest.raises(LaunchError, match=r"must be of this job, and know its secret|must be reachable within 1 s"):
+        works(folder, client(folder, server.address, credentials=REFUSED[who]()))
     assert time.monotonic() - start < 5
+    works(folder, part)
 
 
-def test_a_bad_frame_ends_its_connection_only(folder: Path, server: GraphServer, part: RemotePart) -> None:
+def test_a_server_must_be_the_host_that_is_asked(folder: Path, server: GraphServer) -> None:
+    """A certificate of the job is not enough: one host cannot stand in for another."""
+    with pytest.raises(LaunchError, match="must be of this job"):
+        works(folder, client(folder, server.address, host=1))
+
+
+def test_a_closed_network_needs_the_token_only(folder: Path, tmp_path: Path) -> None:
+    with serving(folder, 0, tmp_path, PLAIN) as server:
+        works(folder, client(folder, server.address, credentials=PLAIN))
+        for other in (Credentials("cd" * 32), Credentials("")):
+            with pytest.raises(LaunchError, match="must be of this job"):
+                works(folder, client(folder, server.address, credentials=other))
+
+
+# ------------------------------------------------------------------------------------------------- a man in the middle
+
+
+class Middle:
+    """Passes bytes on between a client and a server, keeps what it has seen, and may change a byte of an answer, or
+    lose a connection: swallow all from an answer on, and break off when the client sends more some time later."""
+
+    def __init__(self, server: GraphServer) -> None:
+        self._server = server
+        self.seen: dict[str, bytes] = {"asked": b"", "answered": b""}
+        self.spoils = self.loses = False
+        self._lost: dict[socket.socket, float] = {}
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, server = self._listener.accept()[0], reach(self._server)
+                threading.Thread(target=self._pass_on, args=(client, server, "asked"), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, "answered"), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, what: str) -> None:
+        source.settimeout(None)
+        with contextlib.suppress(OSError), source, target:
+            while data := bytearray(source.recv(1 << 16)):
+                self.seen[what] += data
+                if self.loses and what == "answered":
+                    self.loses = False
+                    self._lost[target] = time.monotonic() + 0.1
+                if source in self._lost and time.monotonic() > self._lost[source]:
+                    return
+                if source in self._lost or target in self._lost:
+                    continue
+                if self.spoils and what == "answered":
+                    data[len(data) // 2] ^= 1
+                target.sendall(data)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def middle(server: GraphServer) -> Iterator[Middle]:
+    made = Middle(server)
+    yield made
+    made.close()
+
+
+def test_nobody_can_read_along(folder: Path, tmp_path: Path, middle: Middle) -> None:
+    """Neither questions nor answers nor the token; without TLS all of them can be read."""
+    rows = np.arange(20)
+    sizes = Partition(folder, read_manifest(folder), 0, NOTHING).begin_rows(SIZE, rows).wait()
+    part = client(folder, middle.address)
+    assert part.begin_rows(SIZE, rows).wait().tolist() == sizes.tolist()
+    secrets = [JOB.token.encode(), b"feature:size", rows.tobytes(), sizes.tobytes()]
+    seen = middle.seen["asked"] + middle.seen["answered"]
+    assert len(seen) > 1000
+    assert [secret for secret in secrets if secret in seen] == []
+    with serving(folder, 0, tmp_path, PLAIN) as plain:
+        open_middle = Middle(plain)
+        part = client(folder, open_middle.address, credentials=PLAIN)
+        assert part.begin_rows(SIZE, rows).wait().tolist() == sizes.tolist()
+        seen = open_middle.seen["asked"] + open_middle.seen["answered"]
+        assert all(secret in seen for secret in [PLAIN.token.encode(), *secrets[1:]])
+        close([part])
+        open_middle.close()
+
+
+def test_nobody_can_change_an_answer(folder: Path, part: RemotePart, middle: Middle) -> None:
+    spoilt = client(folder, middle.address, timeout=0.5)
+    works(folder, spoilt)
+    middle.spoils = True
+    with pytest.raises(LaunchError, match="must (stay connected|answer within 0.5 s)"):
+        works(folder, spoilt)
     works(folder, part)
-    bad = client(folder, server.address)
-    works(folder, bad)
-    session = bad._connection._session
-    assert session is not None
-    session.connection.sendall(bytes(300))
-    with pytest.raises(LaunchError, match="must stay connected"):
-        works(folder, bad)
+
+
+def test_a_question_that_is_lost_is_asked_again(folder: Path, middle: Middle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is dead for one side only, as after a break of the network, is found out by writing to it."""
+    part = client(folder, middle.address)
     works(folder, part)
+    monkeypatch.setattr(client_module, "QUIET_SECONDS", 0.2)
+    middle.loses = True
+    start = time.monotonic()
+    works(folder, part)
+    assert 0.2 <= time.monotonic() - start < 10
+    assert not middle.loses
+
+
+def test_nobody_can_repeat_what_was_said(folder: Path, server: GraphServer, part: RemotePart, middle: Middle) -> None:
+    heard = client(folder, middle.address)
+    works(folder, heard)
+    asked: list[Any] = []
+    answer = server.answer
+    server.answer = lambda question: (asked.append(question), answer(question))[1]  # type: ignore[method-assign]
+    shout(server, middle.seen["asked"])
+    assert asked == []
+    works(folder, part)
+    assert asked != []
 
 
 # --------------------------------------------------------------------------------------------- questions without answer
@@ -250,20 +365,26 @@ def test_another_graph_or_host_is_refused(folder: Path, tmp_path: Path, server: 
         for _ in range(2):
             with pytest.raises(LaunchError, match="must be the trainers' graph"):
                 works(folder, made)
-    with pytest.raises(LaunchError, match=r"GSL_SERVERS: must name the server of host 1 \(this is host 0's\)"):
-        works(folder, client(folder, server.address, host=1))
+    with (
+        serving(folder, 0, tmp_path, PLAIN) as plain,
+        pytest.raises(LaunchError, match=r"GSL_SERVERS: must name the server of host 1 \(this is host 0's\)"),
+    ):
+        works(folder, client(folder, plain.address, host=1, credentials=PLAIN))
 
 
-def test_the_first_question_is_open(folder: Path, server: GraphServer) -> None:
-    from graphstorm_like.graph.remote.wire import open_session
-
-    session = open_session(reach(server), SECRET, 5.0)
-    asked = Message()
-    asked.add({"do": "rows", "column": list(SIZE)}, [np.arange(3)])
-    session.send(asked)
-    answer = session.receive()
-    assert answer is not None
-    assert answer.calls == [{"error": "the first request must be 'open'"}]
+def test_a_question_that_is_no_message(folder: Path, server: GraphServer, part: RemotePart) -> None:
+    """Told of in one line, and the server goes on."""
+    works(folder, part)
+    asked, options = new_client(server.address, 0, of_host(1)), call_options(of_host(1), 5.0)
+    for raw in (b"", bytes(100), to_bytes(Message())[:-20]):
+        with pytest.raises(flight.FlightServerError, match=r"must be (Arrow streams|of this protocol)"):
+            asked.do_get(flight.Ticket(raw), options)
+        with pytest.raises(flight.FlightServerError, match=r"must be (Arrow streams|of this protocol)"):
+            list(asked.do_action(flight.Action("open", raw), options))
+    with pytest.raises(flight.FlightServerError, match="the only action is 'open'"):
+        list(asked.do_action(flight.Action("stop", to_bytes(Message())), options))
+    asked.close()
+    works(folder, part)
 
 
 # ---------------------------------------------------------------------------------------------------------------- views
@@ -318,63 +439,68 @@ def test_long_columns_come_in_pieces(folder: Path, part: RemotePart, monkeypatch
 # --------------------------------------------------------------------------------------------------------- lost servers
 
 
-@contextmanager
-def fake(after: Callable[[Session], None]) -> Iterator[tuple[str, int]]:
-    """Takes a client, and then does something else than answer; once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+class Fake(Service):
+    """Opens a view, and then does something else than answer."""
 
-        def run() -> None:
-            raw, _ = listener.accept()
-            with raw:
-                session = accept_session(raw, SECRET, 5.0)
-                assert session is not None
-                raw.settimeout(5.0)
-                session.receive()
-                hello = Message()
-                hello.add({})
-                session.send(hello)
-                after(session)
+    def __init__(self, after: Callable[[flight.Ticket], Any]) -> None:
+        self.after = after
+        super().__init__(("127.0.0.1", 0), of_host(0))
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        yield listener.getsockname()[:2]
-        thread.join(10)
+    def do_action(self, context: Any, action: flight.Action) -> list[bytes]:
+        """See FlightServerBase."""
+        return [b"view"]
+
+    def do_get(self, context: Any, ticket: flight.Ticket) -> Any:
+        """See FlightServerBase."""
+        return self.after(ticket)
 
 
-def half_an_answer(session: Session) -> None:
-    session.receive()
-    session.connection.sendall(MAGIC + bytes(20))
+def silence(_: flight.Ticket) -> Any:
     time.sleep(0.6)
+    return flight.RecordBatchStream(pa.table({"a": [1]}))
 
 
-def too_many_answers(session: Session) -> None:
-    session.receive()
-    answer = Message()
-    for _ in range(2):
+def half_an_answer(_: flight.Ticket) -> Any:
+    schema, (batch,) = to_batches(answer_of(1))
+
+    def pieces() -> Iterator[pa.RecordBatch]:
+        yield batch
+        time.sleep(0.6)
+        yield batch
+
+    return flight.GeneratorStream(schema, pieces())
+
+
+def answer_of(count: int, view: str = "view") -> Message:
+    answer = Message(view=view)
+    for _ in range(count):
         answer.add({}, [np.arange(3)])
-    session.send(answer)
+    return answer
 
 
-def nonsense(session: Session) -> None:
-    session.receive()
-    session.connection.sendall(bytes(200))
+def stream(schema: pa.Schema, batches: list[pa.RecordBatch]) -> Any:
+    return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(schema, batches))
 
 
-@pytest.mark.parametrize(
-    ("after", "message"),
-    [
-        (lambda s: time.sleep(0.6), r"must answer within 0.3 s.*launch\.timeout_seconds"),
-        (half_an_answer, r"must answer within 0.3 s.*launch\.timeout_seconds"),
-        (lambda s: s.receive(), "must stay connected.*Its log says why"),
-        (lambda s: None, "must stay connected.*Its log says why"),
-        (too_many_answers, "must answer every question"),
-        (nonsense, "frames must be of this protocol"),
-    ],
-    ids=["silence", "half an answer", "dies while asked", "dies before", "too many", "nonsense"],
-)
-def test_lost_servers(folder: Path, after: Callable[[Session], None], message: str) -> None:
-    with fake(after) as address:
-        part = client(folder, address, timeout=0.3)
+def fails(_: flight.Ticket) -> Any:
+    raise ValueError("a defect")
+
+
+AFTER: dict[str, tuple[Callable[[flight.Ticket], Any], str]] = {
+    "silence": (silence, r"must answer within 0.3 s.*launch\.timeout_seconds"),
+    "half an answer": (half_an_answer, r"must answer within 0.3 s.*launch\.timeout_seconds"),
+    "fails": (fails, "must stay connected.*Its log says why"),
+    "too many answers": (lambda _: stream(*to_batches(answer_of(2))), "must answer every question"),
+    "nonsense": (lambda _: stream(pa.schema([]), []), "messages must be of this protocol"),
+    "forgets its view": (lambda _: stream(*to_batches(answer_of(1, ""))), "must keep the view"),
+}
+
+
+@pytest.mark.parametrize("kind", AFTER)
+def test_lost_servers(folder: Path, kind: str) -> None:
+    after, message = AFTER[kind]
+    with Fake(after) as server:
+        part = client(folder, ("127.0.0.1", server.port), timeout=0.3)
         start = time.monotonic()
         read = part.begin_rows(SIZE, np.arange(2))
 
@@ -385,29 +511,42 @@ def test_lost_servers(folder: Path, after: Callable[[Session], None], message: s
             with pytest.raises(LaunchError, match=message):  # again and again the same
                 again()
         assert time.monotonic() - start < 3
-        assert part._connection._session is None
+        assert part._connection._flight is None
 
 
 def test_a_server_that_stops(folder: Path, tmp_path: Path) -> None:
     with serving(folder, 0, tmp_path) as server:
         part = client(folder, server.address)
         works(folder, part)
-    with pytest.raises(LaunchError, match="must stay connected"):
-        works(folder, part)
-    with pytest.raises(LaunchError, match="must stay connected"):
-        works(folder, part)
+    for _ in range(2):
+        with pytest.raises(LaunchError, match="must stay connected"):
+            works(folder, part)
     with pytest.raises(ConnectionRefusedError):
         reach(server)
 
 
 def test_a_server_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens; somebody does and is silent, as a process that is stopped."""
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
-        with pytest.raises(LaunchError, match=r"must identify itself within 0.2 s"):
+        with pytest.raises(LaunchError, match=rf"127.0.0.1:{address[1]}: must be reachable within 0.2 s"):
             works(folder, client(folder, address))
     with pytest.raises(LaunchError, match=rf"127.0.0.1:{address[1]}: must be reachable within 0.2 s"):
         works(folder, client(folder, address))
+
+
+def test_a_server_that_comes_later(folder: Path, tmp_path: Path) -> None:
+    """The first calls fail; the client tries until it is there."""
+    (port,) = free_ports(1)
+    part = client(folder, ("127.0.0.1", port))
+    read = part.begin_rows(SIZE, np.arange(2))
+    part._connection.flush()
+    time.sleep(0.3)
+    server = GraphServer(folder, 0, tmp_path, ("127.0.0.1", port), of_host(0))
+    threading.Thread(target=server.serve, daemon=True).start()
+    assert len(read.wait()) == 2
+    server.stop()
 
 
 def test_an_interrupt_does_not_leave_half_an_answer(
@@ -416,15 +555,11 @@ def test_an_interrupt_does_not_leave_half_an_answer(
     works(folder, part)
     read = part.begin_rows(SIZE, np.arange(2))
 
-    receive = Session.receive
-
-    def interrupt(session: Session) -> Message | None:
-        if session._sending == b"c":
-            raise KeyboardInterrupt
-        return receive(session)
+    def interrupt(*_: Any) -> Message:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "receive", interrupt)
+        patch.setattr(client_module._Exchange, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             read.wait()
     with pytest.raises(LaunchError, match="was interrupted"):
@@ -432,17 +567,15 @@ def test_an_interrupt_does_not_leave_half_an_answer(
 
 
 def test_nothing_is_left_of_connections(folder: Path, server: GraphServer) -> None:
-    def count() -> tuple[int, int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd")), len(server._connections)
+    def count() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
     works(folder, first := client(folder, server.address))
     close([first])
-    until(lambda: not server._connections)
     before = count()
-    parts = [client(folder, server.address) for _ in range(50)]
+    parts = [client(folder, server.address) for _ in range(20)]
     for part in parts:
         works(folder, part)
-    assert count()[0] >= before[0] + 50
+    assert count()[1] >= before[1] + 20
     close(parts)
-    until(lambda: count() == before)
-    assert server._strangers == {}
+    until(lambda: count()[0] <= before[0] + 1 and count()[1] <= before[1] + 5)

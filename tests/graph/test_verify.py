@@ -19,6 +19,7 @@ from gconstruct.partition import partition_graph
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import file_hash
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import MANIFEST, indptr_file, read_manifest
 
@@ -182,9 +183,9 @@ def test_a_server_checks_its_partition_and_no_other(graph: Path, tmp_path: Path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    GraphServer(folder, 0, tmp_path, ("127.0.0.1", 0), b"secret").stop()
+    GraphServer(folder, 0, tmp_path, ("127.0.0.1", 0), Credentials("ab" * 32)).stop()
     with pytest.raises(DataError, match=f"part-1/.*{path.name}: must hold what was written"):
-        GraphServer(folder, 1, tmp_path, ("127.0.0.1", 0), b"secret")
+        GraphServer(folder, 1, tmp_path, ("127.0.0.1", 0), Credentials("ab" * 32))
 
 
 def test_damage_is_not_copied_into_partitions(graph: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 from graphstorm_like.bench.jobs import GSL, Watched
 from graphstorm_like.bench.netns import Network, network, what_is_missing
 from graphstorm_like.config import load_pipeline
+from graphstorm_like.launch.authority import make_secret_file
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
@@ -63,8 +64,7 @@ class Cluster:
         common: dict[str, object] = {"on": "external", "hosts": 2, "addresses": addresses, "port": PORT}
         file = write_pipeline(self.folder, self.tables, common | launch)
         secret = self.folder / "secret"
-        secret.write_text("ab" * 32, encoding="ascii")
-        secret.chmod(0o600)
+        make_secret_file(secret)
         for host in range(2):
             command = [*GSL, "host", str(file), "--index", str(host), "--secret-file", str(secret)]
             self.jobs.append(self.net.start(host, command))

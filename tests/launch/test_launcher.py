@@ -19,8 +19,10 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
 from graphstorm_like.files import exclusive
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch import host as launch_host
 from graphstorm_like.launch import process
+from graphstorm_like.launch.authority import make_secret_file
 from graphstorm_like.launch.host import (
     free_ports,
     host_folder,
@@ -40,6 +42,7 @@ from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
+PLAIN = Credentials("ab" * 32)
 TWO = "graph.partitions.count=2"
 FAKE = """
 import json, os, pathlib, signal, sys
@@ -85,7 +88,7 @@ def test_from_tables_to_trainers(tmp_path: Path, fake_gsl: None, capsys: pytest.
     for one in found.values():
         assert one["graph"] is True
         assert one["argv"][-3:] == ["--stages", "train,evaluate,infer", "--fresh"]
-        assert len(bytes.fromhex(one["secret"])) == 32
+        assert Credentials.parse(one["secret"]).encrypted is False, "one host has no servers"
         assert one["OMP_NUM_THREADS"] == "3"
         assert not Path(one["GSL_SHM"]).exists()
     assert read_pipeline(tmp_path / "run" / "launch" / "pipeline.json") == pipeline
@@ -158,12 +161,16 @@ def test_other_launchers_say_how_they_are_started(tmp_path: Path) -> None:
 def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
     pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000", TWO)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
-    write_secret(tmp_path / "secret", "cd" * 32)
+    make_secret_file(tmp_path / "secret")
     run_one_host(pipeline, 1, ["127.0.0.1", "127.0.0.1"], tmp_path / "secret")
     found = told(tmp_path)
     assert set(found) == {"pipeline-h1", "server-1-0", "trainer-2-0", "trainer-3-0"}
     one = found["trainer-2-0"]
-    assert (one["MASTER_ADDR"], one["MASTER_PORT"], one["secret"]) == ("127.0.0.1", "6000", "cd" * 32)
+    assert (one["MASTER_ADDR"], one["MASTER_PORT"]) == ("127.0.0.1", "6000")
+    job, own = (Credentials.parse(text) for text in ((tmp_path / "secret").read_text(), one["secret"]))
+    assert (own.token, own.authority) == (job.token, job.authority)
+    assert own.certificate
+    assert job.key not in one["secret"], "the authority's key stays with the supervisor"
     assert one["GSL_SERVERS"] == "127.0.0.1:6001;127.0.0.1:6002"
     assert one["argv"][-2:] == ["--stages", "train,evaluate,infer"]
 
@@ -179,7 +186,7 @@ def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
     ],
 )
 def test_a_host_refuses(tmp_path: Path, index: int, addresses: list[str], secret: bool, says: str) -> None:
-    write_secret(tmp_path / "secret", "cd" * 32)
+    make_secret_file(tmp_path / "secret")
     pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", TWO)
     with pytest.raises(LaunchError, match=says):
         run_one_host(pipeline, index, addresses, tmp_path / "secret" if secret else None)
@@ -205,15 +212,15 @@ def test_gsl_host(tmp_path: Path, fake_gsl: None) -> None:
 
 def test_a_folder_is_one_jobs(tmp_path: Path) -> None:
     folder = tmp_path / "gsl-a-h0"
-    with host_folder(folder, "ab" * 32):
+    with host_folder(folder, PLAIN):
         assert (folder.stat().st_mode & 0o777, (folder / "secret").stat().st_mode & 0o777) == (0o700, 0o600)
-        with pytest.raises(LaunchError, match="another job of this name"), host_folder(folder, "ab" * 32):
+        with pytest.raises(LaunchError, match="another job of this name"), host_folder(folder, PLAIN):
             pass
         assert (folder / "secret").exists()
     assert not list(tmp_path.iterdir())
     folder.mkdir()
     (folder / "table").write_text("of a job that was killed")
-    with host_folder(folder, "ab" * 32):
+    with host_folder(folder, PLAIN):
         assert not (folder / "table").exists()
 
 
@@ -225,7 +232,7 @@ def test_a_sweep_takes_only_what_supervisors_left(tmp_path: Path) -> None:
             (folder / "lock").write_text("")
     link = tmp_path / "gsl-a-h7"
     link.symlink_to(strange)
-    with host_folder(tmp_path / "gsl-a-h2", "ab" * 32):
+    with host_folder(tmp_path / "gsl-a-h2", PLAIN):
         sweep(tmp_path)
         assert sorted(p.name for p in tmp_path.iterdir()) == ["gsl-a-h1", "gsl-a-h2", "gsl-a-h7", "gsl-a-hello"]
     assert (strange / "lock").exists()
@@ -233,20 +240,30 @@ def test_a_sweep_takes_only_what_supervisors_left(tmp_path: Path) -> None:
 
 def test_a_secret_is_closed_to_others(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    with pytest.raises(LaunchError, match="openssl rand -hex 32"):
-        read_secret(file)
-    write_secret(file, "ab" * 32)
-    assert read_secret(file) == "ab" * 32
+    with pytest.raises(LaunchError, match="Make one with: gsl secret"):
+        read_secret(file, tls=True)
+    done = CliRunner().invoke(app, ["secret", str(file)])
+    assert (done.exit_code, file.stat().st_mode & 0o777) == (0, 0o600), done.output
+    made = read_secret(file, tls=True)
+    assert made.text == file.read_text()
+    assert read_secret(file, tls=False) == Credentials(made.token)
+    again = CliRunner().invoke(app, ["secret", str(file)])
+    assert "must be a file that can be made" in str(again.exception), "never written over"
     file.chmod(0o640)  # as Kubernetes mounts it for a group
-    assert read_secret(file) == "ab" * 32
+    assert read_secret(file, tls=True) == made
     for mode in (0o644, 0o602, 0o620):
         file.chmod(mode)
         with pytest.raises(LaunchError, match="must not be open to others"):
-            read_secret(file)
+            read_secret(file, tls=True)
     file.chmod(0o600)
-    file.write_text("password")
-    with pytest.raises(LaunchError, match="at least 16 bytes in hex"):
-        read_secret(file)
+    file.write_text("ab" * 32)
+    assert read_secret(file, tls=False) == PLAIN
+    with pytest.raises(LaunchError, match=r"hex alone is not.*gsl secret.*launch\.tls: false"):
+        read_secret(file, tls=True)
+    for wrong in ("password", "", "ab" * 32 + "\nmore"):
+        file.write_text(wrong)
+        with pytest.raises(LaunchError, match="must hold the job's secret"):
+            read_secret(file, tls=True)
 
 
 def test_names_ports_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +420,7 @@ def test_hosts_restart_together_though_their_supervisors_do_not_talk(tmp_path: P
     port = free_ports("127.0.0.1", 1)[0] // 10 * 10
     run_pipeline(load_pipeline(yaml, ["graph.partitions.count=2"]), ["construct"], reporter=Reporter(quiet=True))
     worker.write_text(COUNTING)
-    write_secret(tmp_path / "secret", "cd" * 32)
+    make_secret_file(tmp_path / "secret")
     changes = ["launch.on=external", "launch.hosts=2", "launch.max_restarts=1", f"launch.port={port}"]
     changes += ["launch.addresses=[127.0.0.1, 127.0.0.1]", TWO]
     hosts = [

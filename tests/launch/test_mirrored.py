@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, StoreError
+from graphstorm_like.launch.authority import make_secret_file
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.mirrored.places import localised
 from graphstorm_like.launch.mirrored.reading import for_reading, graph_folder
@@ -273,9 +274,7 @@ class Hosts:
 
     def __init__(self, folder: Path, yaml: Path, url: str) -> None:
         self.folder, self.yaml, self.url = folder, yaml, url
-        secret = folder / "secret"
-        secret.write_text("ab" * 32)
-        secret.chmod(0o600)
+        make_secret_file(folder / "secret")
 
     def run(self, name: str, vanish: Callable[[], bool] = lambda: False) -> tuple[list[int], str]:
         """Start both on empty disks; returns exit codes and what they said. vanish: asked whether both do."""

@@ -71,7 +71,7 @@ def test_processes_read_what_the_plan_says(tmp_path: Path) -> None:
     secret.write_text("ab" * 32)
     where = Cluster.from_environment(5.0, plans[-1].environment)
     assert where is not None
-    assert (where.host, where.hosts, where.secret) == (1, 2, b"\xab" * 32)
+    assert (where.host, where.hosts, where.credentials.token) == (1, 2, "ab" * 32)
     assert where.servers == ((("10.0.0.1", 5001), ("10.0.0.1", 5002)), (("10.0.0.2", 5003), ("10.0.0.2", 5004)))
 
 

@@ -94,7 +94,8 @@ def test_two_hosts(nodes: None, tmp_path: Path, capsys: pytest.CaptureFixture[st
     launch(shop(tmp_path, "launch.trainers=2", "launch.cpus=1.0"), ["train"])
     found = told(tmp_path)
     assert set(found) == {f"told-{rank}-0" for rank in range(4)}
-    assert len({one["secret"] for one in found.values()}) == 1
+    assert len({one["secret"] for one in found.values()}) == 2, "a certificate for each host"
+    assert len({one["secret"].split()[0] for one in found.values()}) == 1
     assert [found[f"told-{rank}-0"]["GSL_HOST"] for rank in range(4)] == ["0", "0", "1", "1"]
     assert found["told-0-0"]["ppid"] == found["told-1-0"]["ppid"] != found["told-2-0"]["ppid"]
     assert len({one["MASTER_PORT"] for one in found.values()}) == 1

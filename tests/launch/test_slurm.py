@@ -43,7 +43,7 @@ umask 077
 mkdir -p OUT/run/launch
 SECRET=OUT/run/launch/secret-$SLURM_JOB_ID
 trap 'rm -f "$SECRET"' EXIT
-head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' > "$SECRET"
+gsl secret "$SECRET"
 umask 022
 
 gsl construct OUT/pipeline.yaml launch.on=slurm 'launch.time=a b' --fresh
@@ -67,7 +67,7 @@ def test_the_script_runs(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, body in {
-        "gsl": 'echo "gsl $@"',
+        "gsl": '[ "$1" = secret ] && echo made > "$2" || echo "gsl $@"',
         "module": "exit 0",
         "srun": 'echo "srun $@"; stat -c "%a %s" "${@: -1}"; exit 7',
     }.items():
@@ -81,7 +81,7 @@ def test_the_script_runs(tmp_path: Path) -> None:
     assert construct.startswith(f"gsl construct {yaml} launch.on=slurm launch.hosts=2")
     assert " --cpus-per-task=32 gsl host " in srun
     assert "launch.sbatch=['--gpus-per-node=4', '--cpus-per-task=32']" in srun
-    assert secret == "600 64"
+    assert secret == "600 5"
     assert not list((tmp_path / "run" / "launch").iterdir())
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from graphstorm_like.bench.jobs import hear_signals
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.process import LOST_RANK, Failure
 from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
@@ -180,7 +181,7 @@ def attempts(code: str, tmp_path: Path, max_restarts: int) -> list[str]:
     def attempt(number: int) -> Failure | None:
         this = job(tmp_path, number)
         plans = [process(code, 0, GSL_ATTEMPT=str(number), GSL_SHM=this.host_shm(0)), process("pass", 1)]
-        return run_host(plans, this, "ab" * 32, tmp_path / "logs", said, Stopping(), settle=0.2)
+        return run_host(plans, this, Credentials("ab" * 32), tmp_path / "logs", said, Stopping(), settle=0.2)
 
     try:
         with_restarts(attempt, max_restarts, said, Stopping())
@@ -192,7 +193,7 @@ def attempts(code: str, tmp_path: Path, max_restarts: int) -> list[str]:
 def test_restart_until_it_works(tmp_path: Path) -> None:
     code = (
         "import os, pathlib; a = int(os.environ['GSL_ATTEMPT']); shm = pathlib.Path(os.environ['GSL_SHM']); "
-        "assert (shm / 'secret').read_text() == 'ab' * 32; assert not (shm / 'left').exists(); "
+        "assert (shm / 'secret').read_text() == 'ab' * 32 + chr(10); assert not (shm / 'left').exists(); "
         "(shm / 'left').write_text(''); print('attempt', a, oct(shm.stat().st_mode)[-3:], "
         "oct((shm / 'secret').stat().st_mode)[-3:], flush=True); a == 2 or os.kill(os.getpid(), 9)"
     )
@@ -232,7 +233,7 @@ def test_stopped_from_another_thread(tmp_path: Path) -> None:
     stopping = Stopping()
     threading.Timer(0.3, stopping.ask).start()
     with pytest.raises(Stopped) as stopped:
-        run_host([process(SLEEP)], job(tmp_path), "ab" * 32, tmp_path / "logs", Terminal(), stopping)
+        run_host([process(SLEEP)], job(tmp_path), Credentials("ab" * 32), tmp_path / "logs", Terminal(), stopping)
     assert stopped.value.number == signal.SIGTERM
     assert not list(tmp_path.glob("gsl-*"))
 
@@ -291,7 +292,7 @@ code = f"import os, pathlib; pathlib.Path({str(folder)!r}, 'pid-' + str(os.getpi
 plans = [process(code + SERVER, 0, "server"), process(code + SLEEP, 0), process(code + DEAF, 1)]
 with listening() as stopping:
     try:
-        run_host(plans, job(folder), "ab" * 32, folder / "logs", print, stopping, grace=0.5)
+        run_host(plans, job(folder), Credentials("ab" * 32), folder / "logs", print, stopping, grace=0.5)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
 """

@@ -32,8 +32,16 @@ class LaunchConfig(Choice, tag="on", default="local"):
     save_seconds: PositiveFloat = 60.0
     """How long trainers may take for a resume point after SIGTERM, before they are killed. Schedulers kill after a time
     of their own."""
+    tls: bool = True
+    """Whether graph servers and trainers of several hosts talk in mutual TLS, with certificates of the job's own
+    authority; false: in a closed network only, where nobody else can read or change what hosts send each other."""
     port: Port | None = None
     """First of the ports that are used; default: free ones."""
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether the job has servers, and they use TLS."""
+        return self.tls and self.hosts > 1
 
     @property
     def in_process(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.remote.credentials import Credentials
 
 SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 """RFC 6598: not public either; pods of some clouds have such addresses."""
@@ -23,7 +24,7 @@ class Cluster:
     hosts: int
     shm: Path
     servers: tuple[tuple[tuple[str, int], ...], ...]
-    secret: bytes = field(repr=False)
+    credentials: Credentials = field(repr=False)
     timeout_seconds: float = 600.0
 
     @classmethod
@@ -34,7 +35,8 @@ class Cluster:
         try:
             servers = parse_servers(environment.get("GSL_SERVERS", ""))
             secret_file = environment.get("GSL_SECRET_FILE")
-            secret = bytes.fromhex(Path(secret_file).read_text(encoding="ascii").strip()) if secret_file else b""
+            text = Path(secret_file).read_text(encoding="ascii") if secret_file else ""
+            credentials = Credentials.parse(text) if text else Credentials("")
             host = int(environment["GSL_HOST"])
             shm = Path(environment["GSL_SHM"])
         except (KeyError, ValueError, OSError) as err:
@@ -42,11 +44,11 @@ class Cluster:
                 f"environment: must be as a launcher sets it ({type(err).__name__}: {err}). Start with gsl run or "
                 f"gsl launch"
             ) from None
-        if servers and len(secret) < 16:
-            raise LaunchError("GSL_SECRET_FILE: must hold the job's secret, 32 bytes in hex, when there are servers")
+        if servers and not credentials.token:
+            raise LaunchError("GSL_SECRET_FILE: must hold the host's credentials when there are servers")
         if not 0 <= host < max(len(servers), 1):
             raise LaunchError(f"GSL_HOST: must be one of the {max(len(servers), 1)} hosts of GSL_SERVERS (got {host})")
-        return cls(environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, secret, timeout_seconds)
+        return cls(environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, credentials, timeout_seconds)
 
 
 def parse_servers(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:

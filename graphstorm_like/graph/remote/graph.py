@@ -45,7 +45,7 @@ class RemoteGraph(PartitionedGraph):
             for host, servers in enumerate(cluster.servers):
                 if host != cluster.host:
                     address, hello = servers[which_server % len(servers)], open_call(manifest, host, hidden)
-                    connections[host] = Connection(address, cluster.secret, hello, cluster.timeout_seconds)
+                    connections[host] = Connection(address, cluster.credentials, hello, cluster.timeout_seconds)
             self.client = Client(list(connections.values()))
             parts: list[Part] = []
             for host in range(cluster.hosts):

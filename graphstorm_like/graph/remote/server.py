@@ -1,162 +1,97 @@
-"""The process that serves a host's partition: one thread per connection, reading memory maps.
+"""The process that serves a host's partition over Arrow Flight: threads of gRPC, reading memory maps.
 
-An unauthenticated connection costs a thread for at most HANDSHAKE_SECONDS and learns nothing. The number of trainers
-that connect is not limited, so that strangers cannot take a trainer's place.
+Whoever does not know the job's secret learns nothing: with TLS no handshake succeeds without a certificate of the job's
+own authority, and every call must have the job's token.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
-import socket
 import threading
-import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import flight
 
 from graphstorm_like.errors import DataError, GslError, LaunchError
 from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.cluster import check_private
-from graphstorm_like.graph.remote.wire import Arrays, Call, Message, Session, accept_session, tune
+from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_bytes, to_batches
+from graphstorm_like.graph.remote.transport import Service
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.graph.verify import verify_graph
 
 log = logging.getLogger("gsl.server")
-HANDSHAKE_SECONDS, MAX_STRANGERS = 10.0, 64
-"""A connection that has not proved that it knows the secret is closed after so many seconds, or when so many newer ones
-wait. Trainers need milliseconds for it, and try again."""
 MAX_VIEWS = 4
-"""How many views of the partition, with different hidden edges, are kept; the oldest go first. A connection keeps its
-own view."""
+"""How many views of the partition, with different hidden edges, are kept; those not asked for longest go first, and are
+opened again by who asks for them."""
 PIECE_BYTES = 1 << 26
 """Bytes of a whole column that one answer holds."""
-ACCEPT_ENDS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-"""Errors of the listener itself. Others concern one connection, or are temporary (too many open files)."""
+
+
+class _Service(Service):
+    """Flight's calls: the action `open`, whose result is the name of a view, a DoGet for each question, and the action
+    `ping`, which does nothing."""
+
+    def __init__(self, server: GraphServer, address: tuple[str, int], credentials: Credentials) -> None:
+        self._server = server
+        super().__init__(address, credentials)
+
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> list[bytes]:
+        """See FlightServerBase."""
+        if action.type == "ping":
+            return []
+        try:
+            message = from_bytes(action.body.to_pybytes())
+            if action.type != "open" or len(message.calls) != 1:
+                raise LaunchError(f"the only action is 'open', with one call (got '{action.type}')")
+            return [self._server.open(message.calls[0], message.arrays[0]).encode()]
+        except Exception as err:
+            log.warning("refused %s: %s", context.peer(), err)
+            raise flight.FlightServerError(str(err)) from None
+
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.RecordBatchStream:
+        """See FlightServerBase."""
+        try:
+            schema, batches = self._server.answer(from_bytes(ticket.ticket))
+        except GslError as err:
+            log.warning("no answer to %s: %s", context.peer(), err)
+            raise flight.FlightServerError(str(err)) from None
+        return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(schema, batches))
 
 
 class GraphServer:
-    """Serves partition `host` of a graph folder at an address, until `stop`."""
+    """Serves partition `host` of a graph folder at an address, from now until `stop`. Raises LaunchError."""
 
-    def __init__(self, folder: Path, host: int, shm: Path, address: tuple[str, int], secret: bytes) -> None:
+    def __init__(self, folder: Path, host: int, shm: Path, address: tuple[str, int], credentials: Credentials) -> None:
         check_private(address[0])
-        self.folder, self.host, self.shm, self.secret = folder, host, shm, secret
+        self.folder, self.host, self.shm = folder, host, shm
         self.manifest: GraphManifest = read_manifest(folder)
         if host < len(self.manifest.partitions):
             verify_graph(folder, self.manifest, [host])
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.socket(family, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._listener.bind(address)
-        except (OSError, OverflowError) as err:
-            self._listener.close()
-            raise LaunchError(f"graph server {address[0]}:{address[1]}: must be able to listen there ({err})") from err
-        self._listener.listen(256)
-        self.address: tuple[str, int] = self._listener.getsockname()[:2]
-        self._strangers: dict[socket.socket, None] = {}
-        """Connections that have not yet proved that they know the secret, oldest first"""
-        self._connections: set[socket.socket] = set()
-        self._views: dict[bytes, Partition] = {}
+        self._views: dict[str, Partition] = {}
+        """The one that was asked for last stands last"""
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._service = _Service(self, address, credentials)
+        self.address: tuple[str, int] = (address[0], self._service.port)
 
     def serve(self) -> None:
-        """Accept connections until `stop` is called from another thread or a signal handler; then close all."""
-        try:
-            while not self._stopping:
-                try:
-                    connection, peer = self._listener.accept()
-                except OSError as err:
-                    if self._stopping:
-                        return
-                    if err.errno in ACCEPT_ENDS:
-                        raise LaunchError(f"graph server {self.address}: cannot accept connections ({err})") from err
-                    log.warning("a connection could not be accepted: %s", err)
-                    time.sleep(0.05)
-                    continue
-                self._start(connection, peer[0])
-        finally:
-            self._listener.close()
-            with self._lock:
-                for connection in self._connections:
-                    _shut(connection)
-
-    def _start(self, connection: socket.socket, peer: str) -> None:
-        with self._lock:
-            self._connections.add(connection)
-            self._strangers[connection] = None
-            if len(self._strangers) > MAX_STRANGERS:
-                oldest = next(iter(self._strangers))
-                del self._strangers[oldest]
-                _shut(oldest)  # its thread ends
-        try:
-            threading.Thread(target=self._connection, args=(connection, peer), daemon=True).start()
-        except RuntimeError as err:
-            log.warning("no thread for %s: %s", peer, err)
-            self._forget(connection)
-
-    def _forget(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._strangers.pop(connection, None)
-            self._connections.discard(connection)
-            connection.close()
+        """Wait until `stop` is called from another thread or a signal handler; then end all connections."""
+        self._stopping.wait()
+        self._service.shutdown()
 
     def stop(self) -> None:
         """End `serve`."""
-        self._stopping = True
-        _shut(self._listener)
+        self._stopping.set()
 
-    def _connection(self, connection: socket.socket, peer: str) -> None:
-        try:
-            tune(connection)
-            session = accept_session(connection, self.secret, HANDSHAKE_SECONDS)
-            if session is None:
-                log.warning("refused %s: it does not know the job's secret", peer)
-                return
-            with self._lock:
-                self._strangers.pop(connection, None)
-            connection.settimeout(None)
-            self._answer(session)
-        except LaunchError as err:
-            log.warning("dropped %s: %s", peer, err)
-        except OSError as err:
-            log.info("lost %s: %s", peer, err)
-        finally:
-            self._forget(connection)
-
-    def _answer(self, session: Session) -> None:
-        partition: Partition | None = None
-        while (message := session.receive()) is not None:
-            answer = Message()
-            for call, arrays in zip(message.calls, message.arrays, strict=True):
-                try:
-                    if call["do"] == "open":
-                        partition = self._open(call, arrays)
-                        answer.add({})
-                    elif partition is None:
-                        answer.add({"error": "the first request must be 'open'"})
-                    else:
-                        answer.add({}, answer_call(partition, call, arrays))
-                except GslError as err:
-                    answer.add({"error": str(err)})
-                except Exception as err:  # a request that fails must not end the others
-                    log.exception("no answer to %.200r", call)
-                    answer.add({"error": f"{type(err).__name__}: {err}"})
-            try:
-                session.send(answer)
-            except (TypeError, LaunchError) as err:  # none of it has been sent
-                refusal = Message()
-                for _ in answer.calls:
-                    refusal.add({"error": str(err)})
-                session.send(refusal)
-
-    def _open(self, call: Call, arrays: Arrays) -> Partition:
-        """The partition with some edges hidden. Connections that hide the same edges share one."""
+    def open(self, call: Call, arrays: Arrays) -> str:
+        """The name of a view: the partition with some edges hidden. Who hides the same edges shares one."""
         if call["host"] != self.host:
             raise LaunchError(f"GSL_SERVERS: must name the server of host {call['host']} (this is host {self.host}'s)")
         if call["graph"] != graph_mark(self.manifest):
@@ -167,19 +102,39 @@ class GraphServer:
         what = blake2b(repr((call["columns"], call["ends"], [len(a) for a in arrays])).encode(), digest_size=16)
         for array in arrays:
             what.update(array)
-        key = what.digest()
+        name = what.hexdigest()
         with self._lock:
-            view = self._views.pop(key, None) or Partition(self.folder, self.manifest, self.host, hidden, self.shm)
-            self._views[key] = view  # the newest stands last
+            view = self._views.pop(name, None) or Partition(self.folder, self.manifest, self.host, hidden, self.shm)
+            self._views[name] = view
             while len(self._views) > MAX_VIEWS:
                 del self._views[next(iter(self._views))]
-        return view
+        return name
 
-
-def _shut(connection: socket.socket) -> None:
-    """Wake the thread that waits at a socket."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+    def answer(self, question: Message) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+        """The answers to the calls of a message: a call that fails has an error in place of one. Without calls and
+        view when the view is not known."""
+        with self._lock:
+            view = self._views.pop(question.view, None)
+            if view is not None:
+                self._views[question.view] = view
+        if view is None:
+            return to_batches(Message())
+        answer = Message(view=question.view)
+        for call, arrays in zip(question.calls, question.arrays, strict=True):
+            try:
+                answer.add({}, answer_call(view, call, arrays))
+            except GslError as err:
+                answer.add({"error": str(err)})
+            except Exception as err:  # a request that fails must not end the others
+                log.exception("no answer to %.200r", call)
+                answer.add({"error": f"{type(err).__name__}: {err}"})
+        try:
+            return to_batches(answer)
+        except TypeError as err:
+            refusal = Message(view=question.view)
+            for _ in answer.calls:
+                refusal.add({"error": str(err)})
+            return to_batches(refusal)
 
 
 def graph_mark(manifest: GraphManifest) -> str:

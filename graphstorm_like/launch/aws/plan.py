@@ -12,11 +12,11 @@ from typing import Any
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import is_file
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.launch.authority import new_credentials
 from graphstorm_like.launch.aws import requests, scoring
 from graphstorm_like.launch.aws.order import Order, container_overrides
 from graphstorm_like.launch.aws.steps import pipeline_requests
 from graphstorm_like.launch.aws.tables import Upload, graph_uploads, is_url, table_uploads
-from graphstorm_like.launch.host import new_secret
 
 Call = tuple[str, dict[str, Any]]
 """An operation of SageMaker's API, and its parameters."""
@@ -76,7 +76,9 @@ def plan_launch(
         tables = table_uploads(pipeline.graph, config.upload, order.url("tables"))
         order, uploads = replace(order, has_tables=bool(tables)), uploads + tables
     if config.hosts > 1 and kind == "train":
-        uploads.append(Upload(order.url("secret", "secret"), new_secret().encode(), secret=True))
+        uploads.append(
+            Upload(order.url("secret", "secret"), new_credentials(config.needs_tls).text.encode(), secret=True)
+        )
     return Plan(order, tuple(uploads), _calls(order, stages))
 
 

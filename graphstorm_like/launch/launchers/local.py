@@ -7,12 +7,12 @@ from pathlib import Path
 
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.launch.authority import new_credentials
 from graphstorm_like.launch.host import (
     free_ports,
     interface_of,
     job_name,
     memory_root,
-    new_secret,
     sweep,
     usable_cores,
 )
@@ -64,7 +64,7 @@ class LocalLauncher(Launcher):
                     return Ports.from_base(config.port, attempt, config.hosts, servers)
                 return Ports.of(free_ports(LOOPBACK, 1 + config.hosts * servers), config.hosts, servers)
 
-            supervise(pipeline, base, ports, range(config.hosts), new_secret())
+            supervise(pipeline, base, ports, range(config.hosts), new_credentials(config.needs_tls))
 
     def submit(self, pipeline: Pipeline, source: Source, fresh: bool = False, quiet: bool = False) -> str | None:
         """See Launcher."""

@@ -18,7 +18,9 @@ from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
-from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, new_secret, sweep
+from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.launch.authority import new_credentials
+from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, sweep
 from graphstorm_like.launch.launchers import ray_jobs
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
 from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
@@ -111,7 +113,7 @@ class HostSupervisor:
         """Free ports of this node."""
         return free_ports(self.address(), count)
 
-    def run(self, settings: dict[str, Any], job: Job, secret: str) -> Failure | None:
+    def run(self, settings: dict[str, Any], job: Job, secret: Credentials) -> Failure | None:
         """Run the host's processes to their end.
 
         settings: the pipeline as plain JSON, so that plug-ins whose classes it names are imported from their files.
@@ -146,7 +148,7 @@ class _Driver:
 
     def __init__(self, ray: Any, pipeline: Pipeline, config: RayLaunchConfig, stopping: Stopping) -> None:
         self.ray, self.pipeline, self.config, self.stopping = ray, pipeline, config, stopping
-        self.secret = new_secret()
+        self.secret = new_credentials(config.needs_tls)
         self.placement: Any = None
         self.initial_mark: tuple[int | None, int | None] = (None, None)
 

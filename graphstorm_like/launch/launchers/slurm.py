@@ -26,7 +26,7 @@ umask 077
 mkdir -p {folder}
 SECRET={folder}/secret-$SLURM_JOB_ID
 trap 'rm -f "$SECRET"' EXIT
-head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' > "$SECRET"
+gsl secret "$SECRET"
 umask 022
 
 {construct}

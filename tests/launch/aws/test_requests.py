@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, LaunchError
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.aws.plan import Plan, plan_launch
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.testing.graphs import write_shop
@@ -243,7 +244,9 @@ def test_the_secret_is_in_no_request(yaml_file: Path) -> None:
     plan = planned(yaml_file)
     (secret,) = [upload for upload in plan.uploads if upload.secret]
     assert isinstance(secret.source, bytes)
-    assert re.fullmatch(rb"[0-9a-f]{64}", secret.source)
+    made = Credentials.parse(secret.source.decode())
+    assert made.encrypted
+    assert made.token not in plan.text() + repr(plan.calls)
     assert secret.url == "s3://bucket/gsl/shop/secret/secret"
     assert secret.source.decode() not in plan.text() + repr(plan.calls)
     assert not any(upload.secret for upload in planned(yaml_file, "launch.hosts=1", "graph.partitions.count=1").uploads)

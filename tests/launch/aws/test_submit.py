@@ -11,6 +11,7 @@ import pytest
 
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.aws.client import FOLLOWED, Aws, follow
 from graphstorm_like.launch.launcher import launcher_of
 from graphstorm_like.launch.launchers import Source
@@ -76,8 +77,8 @@ def test_a_job_is_submitted(s3: Any, tmp_path: Path) -> None:
     assert content(s3, "gsl/shop/pipeline/pipeline.yaml") == yaml_file.read_bytes()
     assert content(s3, "gsl/shop/tables/item.parquet") == (tables / "item.parquet").read_bytes()
     secret = content(s3, "gsl/shop/secret/secret").decode()
-    assert len(bytes.fromhex(secret)) == 32
-    assert secret not in json.dumps(job, default=str)
+    assert Credentials.parse(secret).encrypted
+    assert Credentials.parse(secret).token not in json.dumps(job, default=str)
     assert s3.head_object(Bucket="bucket", Key="gsl/shop/secret/secret")["ServerSideEncryption"] == "AES256"
 
     served = submitted(yaml_file, "launch.job=endpoint", "launch.endpoint.name=shop-now")
