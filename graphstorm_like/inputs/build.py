@@ -54,7 +54,9 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         if chosen.embedding:
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images)
+        configured = config.inputs.get(node_type)
+        is_plain = configured is not None and configured.activation == "none"
+        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, is_plain)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
     for edge_type, facts in edge_facts(config.gnn, graph).items():
         of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
