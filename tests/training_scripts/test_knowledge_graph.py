@@ -45,12 +45,17 @@ def test_test_triples_follow_from_training_by_their_rule_alone() -> None:
 
 @pytest.mark.slow
 def test_decoders_know_the_rules_that_they_can_express(tmp_path: Path) -> None:
+    """DistMult is symmetric, and knows no other rule; TransE knows all but symmetry; ComplEx, with N3, all of these."""
     (tmp_path / "tables").mkdir()
     pq.write_table(make_tables.make_triples(size=6), tmp_path / "tables" / "triples.parquet")
+    settings = ["train.epochs=150", "train.evaluate_every=150"]
     known = {
-        name: compare.of_rules(compare.run(tmp_path, name), "hits@1") for name in ("DistMult", "TransE, L2", "RotatE")
+        name: compare.of_rules(compare.run(tmp_path, name, settings), "hits@1")
+        for name in ("DistMult", "ComplEx", "TransE, L2")
     }
     for rule in ("antisymmetry", "inversion"):
-        assert known["DistMult"][rule] < 0.6 < 0.8 < min(known["TransE, L2"][rule], known["RotatE"][rule])
-    assert known["TransE, L2"]["symmetry"] < 0.2 < 0.8 < min(known["DistMult"]["symmetry"], known["RotatE"]["symmetry"])
-    assert known["DistMult"]["composition"] < 0.3 < 0.6 < known["TransE, L2"]["composition"]
+        assert known["DistMult"][rule] < 0.6 < 0.8 < min(known["TransE, L2"][rule], known["ComplEx"][rule])
+    assert (
+        known["TransE, L2"]["symmetry"] < 0.2 < 0.8 < min(known["DistMult"]["symmetry"], known["ComplEx"]["symmetry"])
+    )
+    assert known["DistMult"]["composition"] < 0.5 < 0.8 < known["TransE, L2"]["composition"]
