@@ -28,6 +28,9 @@ class NodeInputConfig(Strict):
     """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
     """A learnable vector per node. auto: only for types that have neither features nor text nor images."""
+    activation: Literal["relu", "none"] = "relu"
+    """After the sum of all inputs. relu: layer norm and ReLU; none: the sum itself, what decoders of knowledge graphs
+    take of learnable vectors (with `gnn: { type: none, layers: 0 }`)."""
 
 
 class EdgeInputConfig(Strict):

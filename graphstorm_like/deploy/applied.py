@@ -146,7 +146,8 @@ class Applied:
     def _links_task(self, what: str) -> None:
         if not isinstance(self.experiment.task, LinkPrediction):
             raise ConfigError(
-                f"{what}: needs a model of link_prediction (this one is of {self.experiment.pipeline.task.type}). "
+                f"{what}: needs a model of link_prediction with one edge_type (this one is of "
+                f"{self.experiment.pipeline.task.type}). "
                 f"Use predict or embed"
             )
 

@@ -57,7 +57,9 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         averaged |= {(node_type, name): width for name, width in widths.items()}
         sources[node_type] = inputs
-        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images)
+        configured = config.inputs.get(node_type)
+        is_plain = configured is not None and configured.activation == "none"
+        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, is_plain=is_plain)
     if config.gnn.averaged_hops:
         _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)
     of_edges, edge_specs = edge_sources(config, graph, vectors)

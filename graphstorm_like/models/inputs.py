@@ -1,5 +1,5 @@
 """All inputs of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
-projections (the same as a projection of their concatenation), then norm, ReLU, dropout."""
+projections (the same as a projection of their concatenation), then norm and ReLU unless it is plain, then dropout."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class NodeInputSpec:
     """Inputs that are pixels, by name."""
     parts: Mapping[str, int] = field(default_factory=dict)
     """Inputs whose rows are several parts of one width, which are mixed: how many, by name."""
+    is_plain: bool = False
+    """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
 
 
 class InputProjection(nn.Module):
@@ -81,7 +83,7 @@ class NodeInput(nn.Module):
         if not self.names and not self.has_embedding:
             # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
-        self.norm = nn.LayerNorm(hidden)
+        self.norm = None if spec.is_plain else nn.LayerNorm(hidden)
         self.dropout = dropout
 
     def forward(self, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
@@ -91,7 +93,8 @@ class NodeInput(nn.Module):
             total = total + features[EMBEDDING]
         for name, projection in zip(self.names, self.projections, strict=True):
             total = total + projection(features[name])
-        return dropout(F.relu(self.norm(total)), self.dropout, self.training)
+        active = total if self.norm is None else F.relu(self.norm(total))
+        return dropout(active, self.dropout, self.training)
 
 
 class InputEncoder(nn.Module):

@@ -100,6 +100,8 @@ class Answers:
         if isinstance(task, EdgeLabelTask):
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
         kind = self.engine.applied.experiment.pipeline.task.type
+        if task.predicts:
+            raise ConfigError("predict: a model of several relations is not served. Its answers come from gsl infer")
         raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
 
     def embed(self, question: Question, new: NewRows | None) -> dict[str, Any]:
@@ -130,7 +132,7 @@ class Answers:
         question links it to (see infer.known_pairs). exact: whether the vectors of all targets have the question's
         edges in them."""
         if self._links is None:
-            raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
+            raise ConfigError("links: needs a model of link_prediction of one edge_type. Ask for predictions: /predict")
         source, _, target = self._links.task.edge_type
         names, positions = self._nodes(question, new, source)
         found, exact = self._links.best(positions, self._vectors(source, positions, new), new, question.k)

@@ -60,7 +60,16 @@ def assert_same_run(one: Path, two: Path) -> None:
         assert all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.mark.parametrize("task", ["node_classification", "link_prediction", "edge_regression", "graph_pretraining"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "node_classification",
+        "link_prediction",
+        "edge_regression",
+        "graph_pretraining",
+        pytest.param("links_of_relations", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), pytest.param(2, 1, marks=pytest.mark.slow)])
 def test_resumed_is_uninterrupted(
     shop_config: Callable[..., Pipeline], tmp_path: Path, task: str, accumulate: int, workers: int
@@ -68,6 +77,10 @@ def test_resumed_is_uninterrupted(
     changes = {"train": {"accumulate": accumulate, "workers": workers, "checkpoint": {"every_steps": 2}}}
     if task == "graph_pretraining":
         changes["task"] = {"max_edges_per_relation": 90, "negatives": {"uniform": 4}}
+    if task == "links_of_relations":
+        changes["task"] = {"edge_type": None, "edge_types": "all", "ends": "both", "dropout": 0.2, "n3": 0.01}
+        changes["task"]["head"] = {"type": "complex"}
+        task = "link_prediction"
     config = shop_config(task, **changes)
     train(config, tmp_path / "whole")
     total = losses(tmp_path / "whole")[-1][1]

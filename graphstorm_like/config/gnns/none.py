@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from graphstorm_like.config.gnns.base import GnnConfig
 
@@ -11,6 +13,8 @@ class NoGnnConfig(GnnConfig):
     """No messages: an MLP over each node's own inputs (the text-only baseline)."""
 
     type: Literal["none"]
+    layers: Annotated[int, Field(ge=0)] = 2
+    """Number of layers; 0: the inputs themselves."""
 
     @property
     def hops(self) -> int:

@@ -14,5 +14,9 @@ class DistMultHeadConfig(LinkHeadConfig):
     factorizes: ClassVar[bool] = True
 
     type: Literal["distmult"]
+    start: Literal["dot", "random"] = "dot"
+    """The weights at first. dot: 1, so that the score is a dot product, from which relations learn to differ; random:
+    normal, as in the paper, for learnable vectors: from 1 it is a long way to relations that a node does not have to
+    itself."""
     normalize: bool = True
     """Scale both ends to length 1 first."""

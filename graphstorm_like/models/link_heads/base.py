@@ -101,6 +101,11 @@ class LinkHead(nn.Module):
         raise NotImplementedError
 
 
+def wide(hidden: Tensor) -> Tensor:
+    """In float32 at least: differences of nearly equal numbers have few digits in bfloat16."""
+    return hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden
+
+
 def in_blocks(score: Callable[[Tensor], Tensor], rows: Tensor, numbers: int) -> Tensor:
     """score(rows [n, ...]) [n, ...] without holding more than BLOCK numbers at once. numbers: how many one row needs.
 

@@ -3,8 +3,8 @@
 score(s, r, t) = Re sum_d h_sd w_rd conj(h_td)
 
 The first half of a vector holds the real parts of its D / 2 complex coordinates, the second half the imaginary ones;
-the score is then the inner product of h_s * w_r and h_t as real vectors. w_r starts at 1: a dot product. The inverse
-of a relation has the conjugate weights: Re <h_s, w, conj(h_t)> = Re <h_t, conj(w), conj(h_s)>.
+the score is then the inner product of h_s * w_r and h_t as real vectors. w_r starts at 1, a dot product, or normal, as
+`start` says. The inverse has the conjugate weights: Re <h_s, w, conj(h_t)> = Re <h_t, conj(w), conj(h_s)>.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class ComplexHead(LinkHead):
             )
         self.normalize = config.normalize
         self.index = {t: i for i, t in enumerate(edge_types)}
-        ones, zeros = torch.ones(len(edge_types), hidden // 2), torch.zeros(len(edge_types), hidden // 2)
-        self.relations = nn.Parameter(torch.cat([ones, zeros], dim=1))
+        shape = (len(edge_types), hidden // 2)
+        is_random = config.start == "random"
+        real, imaginary = torch.randn(2, *shape) if is_random else (torch.ones(shape), torch.zeros(shape))
+        self.relations = nn.Parameter(torch.cat([real, imaginary], dim=1))
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead: h * w."""

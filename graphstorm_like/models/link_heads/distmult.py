@@ -17,8 +17,8 @@ from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
 class DistMultHead(LinkHead):
     """score(s, r, t) = <h_s * w_r, h_t> (Yang et al., ICLR 2015); ends of unit length when `normalize`.
 
-    w_r starts at 1: a dot product, from which the relations learn to differ. The score is symmetric, and the inverse of
-    a relation has its weights.
+    w_r starts at 1 (a dot product, from which the relations learn to differ), or normal, as `start` says. The score is
+    symmetric, and the inverse of a relation has its weights.
     """
 
     targets_alike = True
@@ -27,7 +27,8 @@ class DistMultHead(LinkHead):
         super().__init__()
         self.normalize = config.normalize
         self.index = {t: i for i, t in enumerate(edge_types)}
-        self.relations = nn.Parameter(torch.ones(len(edge_types), hidden))
+        shape = (len(edge_types), hidden)
+        self.relations = nn.Parameter(torch.randn(shape) if config.start == "random" else torch.ones(shape))
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, wide
 
 
 @LINK_HEADS.register(RotateHeadConfig)
@@ -61,5 +61,5 @@ class RotateHead(LinkHead):
         return scores
 
     def _end(self, hidden: Tensor) -> Tensor:
-        hidden = hidden.float()
+        hidden = wide(hidden)
         return F.normalize(hidden, dim=-1) if self.normalize else hidden

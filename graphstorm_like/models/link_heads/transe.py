@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.transe import TransEHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, wide
 
 
 @LINK_HEADS.register(TransEHeadConfig)
@@ -40,7 +40,7 @@ class TransEHead(LinkHead):
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        hidden = hidden.float()
+        hidden = wide(hidden)
         return F.normalize(hidden, dim=-1) if self.normalize else hidden
 
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
