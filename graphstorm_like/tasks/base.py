@@ -168,6 +168,9 @@ class Task(nn.Module, ABC):
         """Inputs of the scored edges, where the configuration names some: their widths, and where rows come from."""
         self.scored_sources = dict(sources)
 
+    def check_validation(self) -> None:
+        """DataError when a training cannot validate, for lack of rows. Default: nothing is lacking."""
+
     def notes(self) -> Iterator[str]:
         """What the user should know about the data before training starts. Default: nothing."""
         return iter(())

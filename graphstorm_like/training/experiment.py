@@ -200,6 +200,8 @@ def build_experiment(
     device = choose_device(pipeline.train.device)
     # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
+    if pipeline.train.evaluate_every is not None:
+        task.check_validation()
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = reading.texts(pipeline, columns, graph, device, reporter)
     with reporter.step("making the model and its tables"):

@@ -85,6 +85,10 @@ class TaskConfig(Choice, tag="type"):
         """Problems of the task with this graph; paths begin at the task. Default: none."""
         return iter(())
 
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """The same, of a training that validates. Default: none."""
+        return iter(())
+
 
 class OneRelationTask(TaskConfig):
     """A task about the edges of one type."""
