@@ -100,7 +100,7 @@ class Answers:
         if isinstance(task, EdgeLabelTask):
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
         kind = self.engine.applied.experiment.pipeline.task.type
-        raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
+        raise ConfigError(f"predict: {kind} answers no predictions here. Ask for embeddings: /embed")
 
     def embed(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """embeddings: id and vector of each node."""

@@ -94,6 +94,7 @@ def assemble(
     model, task = modules["model"], modules["task"]
     assert isinstance(model, LmGnn)
     assert isinstance(task, Task)
+    task.shares(model)
     embeddings = learnable_rows(sources)
     half, share = uses_bfloat16(pipeline.train.precision, device), RankSlice(task.group.rank, task.group.size)
     learner = GraphLearner(

@@ -18,10 +18,10 @@ from graphstorm_like.sampling.batch import MiniBatch, TextPlace, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.steps import Step
-from graphstorm_like.tasks import Objective
+from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.learner import Computing, LearnableRows
+from graphstorm_like.training.learner import Computing, LearnableRows, with_state
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.optim import ParameterGroup, module_groups
@@ -53,8 +53,15 @@ class LmLearner:
     @property
     def trained(self) -> nn.Module:
         """See Learner."""
-        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models}
+        parts: dict[str, nn.Module] = {**self._modules, "lm": self.language_models}
         return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
+
+    @property
+    def _modules(self) -> nn.ModuleDict:
+        """Model and head, and what the task keeps for training."""
+        task = self.modules["task"]
+        assert isinstance(task, Task)
+        return with_state(self.modules, task.training_state)
 
     @property
     def tables(self) -> Sequence[RankRows]:
@@ -68,7 +75,7 @@ class LmLearner:
     def groups(self) -> list[ParameterGroup]:
         """See Learner."""
         heads = [] if self.mlm is None else module_groups(self.mlm, self.train)
-        return [*module_groups(self.modules, self.train), *self.language_models.groups(), *heads]
+        return [*module_groups(self._modules, self.train), *self.language_models.groups(), *heads]
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Learner. Computed vectors are written back into the tables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
 
@@ -35,10 +36,11 @@ def torch_optimizer(config: TorchOptimizerConfig, groups: Groups) -> torch.optim
     made, accepted = known[config.name], inspect.signature(known[config.name]).parameters
     unknown = [name for name in config.args if name not in accepted or name in ("params", "lr", "weight_decay")]
     if unknown:
-        settings = [name for name in accepted if name not in ("params", "lr", "weight_decay")]
-        raise ConfigError(f"{WHERE}.args: must be among {', '.join(settings)} (got {', '.join(unknown)})")
+        listed = [name for name in accepted if name not in ("params", "lr", "weight_decay")]
+        raise ConfigError(f"{WHERE}.args: must be among {', '.join(listed)} (got {', '.join(unknown)})")
     taken = [{key: value for key, value in group.items() if key in accepted} for group in groups]
     try:
-        return made(taken, **config.args)
+        settings: dict[str, Any] = dict(config.args)
+        return made(taken, **settings)
     except (TypeError, ValueError, RuntimeError) as err:
         raise ConfigError(f"{WHERE}: must be settings that torch.optim.{config.name} takes ({err})") from None
