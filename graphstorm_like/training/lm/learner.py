@@ -59,9 +59,13 @@ class LmLearner:
     @property
     def _modules(self) -> nn.ModuleDict:
         """Model and head, and what the task keeps for training."""
+        return with_state(self.modules, self._task.training_state)
+
+    @property
+    def _task(self) -> Task:
         task = self.modules["task"]
         assert isinstance(task, Task)
-        return with_state(self.modules, task.training_state)
+        return task
 
     @property
     def tables(self) -> Sequence[RankRows]:
@@ -133,14 +137,14 @@ class LmLearner:
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Learner."""
-        tables = self.texts.aging()
+        tables, numbers = self.texts.aging(), self._task.numbers()
         if not tables:
             self.at(updates)
-            return {}
+            return numbers
         for table in tables:
             table.stepped(updates, self.refresh_steps)
         totals, counts = zip(*(table.ages_read() for table in tables), strict=True)
-        return {"mean_vector_age": sum(totals) / max(1, sum(counts))}
+        return {"mean_vector_age": sum(totals) / max(1, sum(counts)), **numbers}
 
     def before_validation(self) -> None:
         """See Learner. Rows that the present weights computed are not computed again."""
