@@ -75,8 +75,7 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
     if "early_stop_strategy" in pool:
         pool.near("early_stop_strategy", "patience: so many validations without a better number")
     if pool.take("no_validation", False):
-        pool.near("no_validation", "validation comes once, after the last epoch")
-        train["evaluate_every"] = train.get("epochs", 10)
+        train |= {"evaluate_every": None, "early_stop": None}
     if "eval_frequency" in pool:
         pool.near("eval_frequency", "validation comes every train.evaluate_every epochs, not steps")
 

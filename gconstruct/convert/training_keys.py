@@ -69,7 +69,7 @@ NO_COUNTERPART: dict[str, str] = {
     "train_nodes": "an old name of lm_train_nodes",
     "max_distill_step": "train.lm.epochs counts epochs",
     "textual_data_path": "the student learns on the texts of the graph's own nodes",
-    "task_weight": "one pipeline is one task",
+    "task_weight": "one task is converted; several in one run: task.type: multi, with weights",
     "reconstruct_nfeat_name": "no task predicts features",
     "reconstruct_efeat_name": "no task predicts features",
 }

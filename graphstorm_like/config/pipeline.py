@@ -134,11 +134,14 @@ class Pipeline(Strict):
         """The same for language models that phases name, and for trackers."""
         absolute = partial(_under, base)
         trackers = [tracker.with_paths(absolute) for tracker in self.train.track.trackers]
-        track = self.train.track.model_copy(update={"trackers": trackers})
-        if self.train.phases is None:
-            return self.train.model_copy(update={"track": track})
-        phases = [phase.with_own_encoders(lambda encoder: encoder.with_paths(absolute)) for phase in self.train.phases]
-        return self.train.model_copy(update={"phases": phases, "track": track})
+        changed: dict[str, Any] = {"track": self.train.track.model_copy(update={"trackers": trackers})}
+        start = self.train.start_from
+        if start is not None:
+            changed["start_from"] = start.model_copy(update={"run": absolute(start.run)})
+        if self.train.phases is not None:
+            phases = self.train.phases
+            changed["phases"] = [p.with_own_encoders(lambda encoder: encoder.with_paths(absolute)) for p in phases]
+        return self.train.model_copy(update=changed)
 
 
 def _under(base: Path, path: str) -> str:
@@ -208,6 +211,11 @@ def _check_edge_types(graph: GraphConfig) -> Iterator[Problem]:
 
 def _check_task(graph: GraphConfig, task: TaskConfig) -> Iterator[Problem]:
     return below(("task",), task.check(graph))
+
+
+def _check_validation(graph: GraphConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
+    if train.evaluate_every is not None:
+        yield from below(("task",), task.check_validation(graph))
 
 
 def _read_message_texts(graph: GraphConfig, model: ModelConfig) -> list[str]:
@@ -317,6 +325,8 @@ def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, trai
     """Each phase checks its own rules; a task of its own is checked like the pipeline's."""
     if any(phase.trains_lm for phase in train.phase_list()):
         yield from model.untrainable()
+        if train.ema is not None:
+            yield ("train", "ema"), f"must be left out with strategy {train.strategy}, which trains language models"
     for i, phase in enumerate(train.phase_list()):
         where: tuple[str | int, ...] = ("train", "strategy") if train.phases is None else ("train", "phases", i)
         learns = phase.task_of(task)
@@ -405,6 +415,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph",), _check_edge_types),
     (("graph",), _check_structure),
     (("graph", "task"), _check_task),
+    (("graph", "task", "train"), _check_validation),
     (("graph", "model"), _check_inputs),
     (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),

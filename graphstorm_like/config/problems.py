@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -68,13 +68,15 @@ def check_input_names(at: Path, chosen: ChosenInputs, table: NodeConfig | EdgeCo
             yield (*at, "text", i), unknown_name("text", name, table.text)
 
 
-def check_split(at: Path, what: str, key: str, split: SplitConfig | None) -> Iterator[Problem]:
+def check_split(
+    at: Path, what: str, key: str, split: SplitConfig | None, parts: Collection[str] = ("train", "valid", "test")
+) -> Iterator[Problem]:
     """A split must leave no part empty on purpose: training, validation and test each need rows.
 
-    what: 'a label', 'an edge type'; key: where the split stands in the YAML.
+    what: 'a label', 'an edge type'; key: where the split stands in the YAML. parts: those that are looked at.
     """
     if split is None:
         return
-    empty = [f"{key}.{part}" for part in split.empty_parts()]
+    empty = [f"{key}.{part}" for part in split.empty_parts() if part.partition(":")[0] in parts]
     if empty:
         yield at, f"must be {what} with rows to train on, to validate on and to test on (got {' and '.join(empty)})"

@@ -18,6 +18,8 @@ from graphstorm_like.config.base import (
     edge_name,
 )
 from graphstorm_like.config.lm import LmConfig
+from graphstorm_like.config.optimizers import ChosenOptimizer
+from graphstorm_like.config.optimizers.adamw import AdamWConfig
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
 from graphstorm_like.config.search import SearchConfig
@@ -80,6 +82,31 @@ class TrackConfig(Strict):
     """Steps between two lines of numbers."""
 
 
+Part = Literal["inputs", "gnn", "head", "embeddings"]
+
+
+class StartFromConfig(Strict):
+    """Weights to start from: those of another run's best model. Its learning rates and its optimizer are not taken."""
+
+    run: str
+    """Output folder of the other run; relative to the YAML. A run of gsl, not a packed model."""
+    parts: Annotated[list[Part], Field(min_length=1)] = ["inputs", "gnn", "head", "embeddings"]
+    """What is taken, all of which must fit. inputs: projections of features and texts; gnn: the layers; head: of the
+    task, with what it keeps of the labels; embeddings: learnable vectors of nodes, of the same graph."""
+
+
+def _start_from(value: Any) -> Any:
+    return {"run": value} if isinstance(value, str) else value
+
+
+class EmaConfig(Strict):
+    """An exponential moving average of the dense weights, which is validated and saved instead of them."""
+
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """The average keeps this much of itself in a step; in step t at most (1 + t) / (10 + t), so that it forgets the
+    first weights soon."""
+
+
 class TrainConfig(Strict):
     """One training run."""
 
@@ -102,19 +129,27 @@ class TrainConfig(Strict):
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
     """Neighbours per relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""
+    optimizer: ChosenOptimizer = AdamWConfig(type="adamw")
+    """Of all dense weights: a name, or a mapping with `type` and settings."""
     lr: PositiveFloat = 1e-3
-    """Learning rate of graph network and head (AdamW)."""
+    """Learning rate of graph network and head."""
     embedding_lr: PositiveFloat = 1e-2
     """Of the learnable node embeddings (Adam on the rows that a step touches)."""
     weight_decay: NonNegativeFloat = 0.01
-    """Of graph network and head (AdamW)."""
+    """Of matrices of graph network and head."""
     schedule: ScheduleConfig = ScheduleConfig()
     accumulate: PositiveInt = 1
     """Batches per optimizer step."""
     clip_norm: PositiveFloat | None = 1.0
     """Gradients are scaled down to this norm; null: never."""
-    evaluate_every: PositiveInt = 1
-    """Epochs between validations."""
+    ema: EmaConfig | None = None
+    """Average the weights over steps; null: no. Not in phases that train language models."""
+    start_from: Annotated[StartFromConfig | None, BeforeValidator(_start_from), Accepts("string")] = None
+    """Begin with weights of another run, given by its output folder; null: with random ones. Of several phases, the
+    first that trains a graph network begins so."""
+    evaluate_every: PositiveInt | None = 1
+    """Epochs between validations; null: never, so that the label needs no validation rows, nothing stops early, and
+    the last epoch's model is the result."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig()
     """When to stop; null: never early."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -130,7 +165,9 @@ class TrainConfig(Strict):
 
     @model_validator(mode="after")
     def _steps(self) -> TrainConfig:
-        if self.evaluate_every > self.epochs:
+        if self.evaluate_every is None and "early_stop" in self.model_fields_set and self.early_stop is not None:
+            raise KeyedError("early_stop", "must be null with evaluate_every: null, for there is nothing to stop by")
+        if self.evaluate_every is not None and self.evaluate_every > self.epochs:
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"
             )

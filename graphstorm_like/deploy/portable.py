@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from graphstorm_like.config.plugins import is_file
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.folder import PLUGINS
 from graphstorm_like.graph.schema import EdgeTypeSchema, GraphManifest, NodeTypeSchema
-from graphstorm_like.graph.store import RowType
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.inputs.edge_facts import weighed_types
 from graphstorm_like.tasks import task_node_types
@@ -69,7 +68,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     for name, node in manifest.nodes.items():
         if name in keep:
             chosen = chosen_inputs(model, manifest, name)
-            reduced = _reduced(node, chosen.features, chosen.texts, _label(pipeline, name))
+            reduced = _reduced(node, chosen.features, chosen.texts, task.labels().get(name, []))
             nodes[name] = reduced.model_copy(update={"image": {image: node.image[image] for image in chosen.images}})
     edges: list[EdgeTypeSchema] = []
     for edge in manifest.edges:
@@ -81,17 +80,12 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
             features += [weights[edge.edge_type]] if edge.edge_type in weights else []
             texts = [name for _, of_edge in read for name in of_edge]
             original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
-            edges.append(_reduced(edge, features, texts, _label(pipeline, original)))
+            edges.append(_reduced(edge, features, texts, task.labels().get(original, [])))
     return GraphManifest(fingerprint=manifest.fingerprint, nodes=nodes, edges=edges, partitions=[], hashes={})
 
 
-def _label(pipeline: Pipeline, row_type: RowType) -> str | None:
-    label = getattr(pipeline.task, "label", None)
-    return label if pipeline.task.row_type == row_type and isinstance(label, str) else None
-
-
-def _reduced(schema: Any, features: Iterable[str], texts: Iterable[str], label: str | None) -> Any:
-    """A type without rows, with some of its features and texts and the task's label."""
+def _reduced(schema: Any, features: Iterable[str], texts: Iterable[str], labels: Collection[str]) -> Any:
+    """A type without rows, with some of its features and texts and the task's labels."""
     kept = set(features)
     fitted = {}
     for name, feature in schema.features.items():
@@ -103,12 +97,10 @@ def _reduced(schema: Any, features: Iterable[str], texts: Iterable[str], label: 
         "count": 0,
         "features": fitted,
         "text": {name: text for name, text in schema.text.items() if name in texts},
-        "labels": {name: value for name, value in schema.labels.items() if name == label},
+        "labels": {n: label.model_copy(update={"counts": {}}) for n, label in schema.labels.items() if n in labels},
     }
     if isinstance(schema, EdgeTypeSchema) and schema.split_counts is not None:
         changed["split_counts"] = {}
-    for name, value in changed["labels"].items():
-        changed["labels"] = {name: value.model_copy(update={"counts": {}})}
     return schema.model_copy(update=changed)
 
 

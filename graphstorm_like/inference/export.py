@@ -62,10 +62,10 @@ def export(
                 reporter.line(f"{ends.folder}: {rows:,} vectors as the head compares them")
         of_predictions: dict[str, Any] = {}
         if predictions:
-            predicted = task.asked_predictions(vectors, config, reporter.follow(), asked)
-            rows = folder.write("predictions", prediction_tables(experiment, predicted))
-            of_predictions.update(predicted.facts())
-            reporter.line(f"predictions: {rows:,} rows")
+            for name, predicted in task.predicted_tables(vectors, config, reporter.follow(), asked).items():
+                rows = folder.write(name, prediction_tables(experiment, predicted))
+                of_predictions.update(predicted.facts())
+                reporter.line(f"{name}: {rows:,} rows")
         facts: dict[str, Any] = {
             "model": model_id,
             "pipeline": experiment.pipeline.name,

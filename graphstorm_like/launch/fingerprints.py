@@ -13,6 +13,7 @@ from graphstorm_like.files import file_hash
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.text.folders import model_files
+from graphstorm_like.training.start_run import start_facts
 
 # Keys of `infer:` that the scores depend on.
 _SCORED_BY = {"mode", "fanouts"}
@@ -27,7 +28,8 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "model": pipeline.model.dump_results(),
         "text_models": {name: model_files(name) for name in _text_models(pipeline)},
         "task": pipeline.task.model_dump(mode="json"),
-        "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS),
+        "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS | {"start_from"}),
+        **start_facts(pipeline.train.start_from),
     }
     if plugins := plugin_hashes(pipeline.plugins):
         facts["plugins"] = plugins
@@ -37,6 +39,15 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         lists = [*pipeline.infer.nodes.values(), *filter(None, [pipeline.infer.pairs, pipeline.infer.queries])]
         facts["asked"] = {path: file_hash(Path(path)) for path in lists if Path(path).is_file()}
     return hash_facts(facts)
+
+
+def fingerprint_but_for_epochs(pipeline: Pipeline, manifest: GraphManifest) -> str | None:
+    """Of a training: the same for any number of epochs; None where phases before the last depend on that number too."""
+    phases = pipeline.train.phase_list()
+    if len(phases) > 1 or phases[0].epochs is not None:
+        return None
+    train = pipeline.train.model_copy(update={"epochs": 1})
+    return stage_fingerprint(pipeline.model_copy(update={"train": train}), "train", manifest)
 
 
 def _text_models(pipeline: Pipeline) -> list[str]:

@@ -24,7 +24,7 @@ from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import SCRATCH, exclusive, read_object, recover, write_json
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.cost import COST_FILE, measured, write_cost
-from graphstorm_like.launch.fingerprints import stage_fingerprint
+from graphstorm_like.launch.fingerprints import fingerprint_but_for_epochs, stage_fingerprint
 from graphstorm_like.launch.state import (
     BEST,
     DONE_FILE,
@@ -199,7 +199,9 @@ class Runner:
             fingerprint = self._fingerprint("train")
             aside = self._set_aside(folder, fingerprint)
             self._begin("train")
-            write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint})
+            write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint, **self._length()})
+            if aside is not None and not self.fresh:
+                self._go_on(aside, folder)
             write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
             write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         self.group.barrier("the start of training")
@@ -306,6 +308,28 @@ class Runner:
         folder.rename(target)
         self.reporter.line(f"{folder} held an earlier run; it is now {target.name}")
         return target
+
+    def _length(self) -> dict[str, Any]:
+        """What says whether a training is the same as another one, but for its number of epochs."""
+        manifest = read_manifest(stage_folder(self.pipeline, "construct"))
+        same = fingerprint_but_for_epochs(self.pipeline, manifest)
+        return {} if same is None else {"but_for_epochs": same, "epochs": self.pipeline.train.epochs}
+
+    def _go_on(self, aside: Path, folder: Path) -> None:
+        """When the training that was set aside is this one with fewer epochs, copy its resume points and its best
+        model: training goes on from there, and what it had stays."""
+        earlier, now = read_object(aside / FINGERPRINT_FILE) or {}, self._length()
+        same = "but_for_epochs" in now and earlier.get("but_for_epochs") == now["but_for_epochs"]
+        if not same or not earlier["epochs"] < now["epochs"] or not (aside / "checkpoints").is_dir():
+            return
+        for name in (BEST, "checkpoints"):
+            if (aside / name).is_dir():
+                shutil.copytree(aside / name, folder / name)
+        shutil.copyfile(aside / "metrics.jsonl", folder / "metrics.jsonl")
+        self.reporter.line(
+            f"{aside.name} is the same training with {earlier['epochs']} epochs instead of {now['epochs']}: going on "
+            f"from its last resume point (from zero: --fresh)"
+        )
 
     def _undo_set_aside(self, folder: Path, aside: Path) -> None:
         """When a training fails before it has saved anything, restore the one that was set aside."""

@@ -110,6 +110,10 @@ class _Profiler:
         self.relations = self.task.ranked_relations(self.manifest.original_edge_types())
         self.label: str | None = getattr(self.task, "label", None)
 
+    @property
+    def _metrics_of_one_task(self) -> bool:
+        return bool(getattr(self.task, "metrics", []))
+
     def fill(self) -> None:
         """All sections, each of which may be missing."""
         self.report.data = self._data()
@@ -118,7 +122,9 @@ class _Profiler:
         except DataError as error:
             self.report.notes.append(str(error))
             return
-        if not rows:
+        if not self._metrics_of_one_task:
+            self.report.notes.append("Of several tasks at once the report shows the scores and the curves alone.")
+        elif not rows:
             self.report.notes.append("There are no predictions or ranks to look at: gsl evaluate and gsl infer.")
         scorer = Scorer(self.folder.pipeline, self._training_labels(), self.report.data.classes)
         self._scores(scorer, rows)
@@ -188,7 +194,7 @@ class _Profiler:
             labelled = labelled_rows(self.folder, self.graph, row_type)
             return {split: [rows] for split, rows in labelled.items()}
         found: dict[str, list[ScoredRows]] = {}
-        for relation in self.relations:
+        for relation in self.relations if self._metrics_of_one_task else ():
             for split, rows in ranked_rows(self.folder, self.graph, relation).items():
                 found.setdefault(split, []).append(rows)
         return dict(found)

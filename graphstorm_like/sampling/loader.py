@@ -58,9 +58,7 @@ class _Steps(Dataset[MiniBatch]):
         return self.stream.steps
 
     def __getitem__(self, step: int) -> MiniBatch:
-        start = step * self.stream.batch_size
-        ids = self._order[start : start + self.stream.batch_size]
-        return self.pipeline.make(ids, StreamPosition(self.epoch, step))
+        return self.pipeline.make(self.stream.step_ids(self._order, step), StreamPosition(self.epoch, step))
 
 
 @dataclass(frozen=True)

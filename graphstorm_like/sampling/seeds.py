@@ -60,6 +60,10 @@ class SeedStream:
         """Batches per epoch."""
         return -(-self.size // self.batch_size)
 
+    def step_ids(self, order: IntArray, step: int) -> IntArray:
+        """The ids of a step. order: what `epoch_order` gives."""
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
     def epoch_ids(self, epoch: int) -> IntArray:
         """The ids of an epoch, before they are shuffled."""
         return self.ids
@@ -99,4 +103,50 @@ class CappedSeedStream(SeedStream):
                 drawn = drawn[rng.choice(count, self.most, replace=False, shuffle=False)]
             parts.append(drawn)
             start += count
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSeedStream(SeedStream):
+    """Several streams side by side: a step takes a batch of each. An epoch is one pass over the stream with the most
+    steps; the others pass as often as that takes, in a new order each time, and their batches are full.
+
+    starts: what is added to the ids of each stream, so that they tell which it is.
+    """
+
+    streams: tuple[SeedStream, ...] = ()
+    starts: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Ids per epoch."""
+        return sum(self._lengths)
+
+    @property
+    def steps(self) -> int:
+        """Batches per epoch."""
+        return max(of_task.steps for of_task in self.streams)
+
+    @property
+    def _lengths(self) -> list[int]:
+        """Ids of each stream per epoch."""
+        steps = self.steps
+        return [s.size if s.steps == steps else steps * s.batch_size for s in self.streams]
+
+    def epoch_order(self, epoch: int) -> IntArray:
+        """The ids of an epoch, stream after stream, each in its order."""
+        parts = []
+        for of_task, start, length in zip(self.streams, self.starts, self._lengths, strict=True):
+            passes = -(-length // of_task.size)
+            orders = [of_task.epoch_order(epoch * passes + number) for number in range(passes)]
+            parts.append(np.concatenate(orders)[:length] + start)
+        return np.concatenate(parts)
+
+    def step_ids(self, order: IntArray, step: int) -> IntArray:
+        """The ids of a step, stream after stream."""
+        parts, start = [], 0
+        for of_task, length in zip(self.streams, self._lengths, strict=True):
+            first = start + step * of_task.batch_size
+            parts.append(order[first : min(first + of_task.batch_size, start + length)])
+            start += length
         return np.concatenate(parts)

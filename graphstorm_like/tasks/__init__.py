@@ -16,6 +16,7 @@ from graphstorm_like.tasks.graph_pretraining import GraphPretraining
 from graphstorm_like.tasks.labels import EdgeLabelTask, LabelTask, NodeLabelTask
 from graphstorm_like.tasks.link_prediction import LinkPrediction
 from graphstorm_like.tasks.links_of_relations import LinksOfRelations
+from graphstorm_like.tasks.multi import MultiTask
 from graphstorm_like.tasks.node_classification import NodeClassification
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LabelTask",
     "LinkPrediction",
     "LinksOfRelations",
+    "MultiTask",
     "NodeClassification",
     "NodeClassifier",
     "NodeLabelTask",

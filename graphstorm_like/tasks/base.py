@@ -168,6 +168,23 @@ class Task(nn.Module, ABC):
         """Inputs of the scored edges, where the configuration names some: their widths, and where rows come from."""
         self.scored_sources = dict(sources)
 
+    @property
+    def training_state(self) -> nn.Module | None:
+        """What the task keeps for training beside the head: part of resume points, not of the model; its parameters
+        learn. Default: nothing."""
+        return None
+
+    def shares(self, model: nn.Module) -> None:
+        """Called once before training, on the device: the model whose vectors the task reads. Default: it does not
+        matter."""
+
+    def numbers(self) -> dict[str, float]:
+        """Numbers of the last step for the log. Default: none."""
+        return {}
+
+    def check_validation(self) -> None:
+        """DataError when a training cannot validate, for lack of rows. Default: nothing is lacking."""
+
     def notes(self) -> Iterator[str]:
         """What the user should know about the data before training starts. Default: nothing."""
         return iter(())
@@ -191,6 +208,12 @@ class Task(nn.Module, ABC):
         `predictions`, the rows of nodes that are named."""
         made = self.predictions(vectors, config, follow)
         return replace(made, rows=asked.nodes.get(made.row_type) if isinstance(made.row_type, str) else asked.edges)
+
+    def predicted_tables(
+        self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow, asked: Asked
+    ) -> dict[str, Predictions]:
+        """Tables of predictions by the name of their folder. Default: `asked_predictions` alone."""
+        return {"predictions": self.asked_predictions(vectors, config, follow, asked)}
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors to write beside the embeddings, where the head compares other vectors than these. Default: none."""

@@ -72,13 +72,23 @@ class LabelTask(Task):
             rows = rows_of_split(split)
             # A row without a label is never a seed, whatever the split column says.
             self._rows[split] = rows[labelled[rows]]
-            if not len(self._rows[split]) and not graph.only_scored:
-                raise DataError(
-                    f"{graph.folder}: label '{config.label}' of {owner} must have rows in split {split} "
-                    f"(got none). Look at the label's split in the YAML's graph section"
-                )
+        self._named = f"label '{config.label}' of {owner}"
+        for split in ("train", "test"):
+            self._check_rows(split)
+        self.scored_splits = tuple(split for split in ("valid", "test") if len(self._rows[split]))
         train = self.labels[self._rows["train"]]
         self.target = TARGETS.of(config)(config, schema.classes, train)
+
+    def _check_rows(self, split: str) -> None:
+        if not len(self._rows[split]) and not self.graph.only_scored:
+            raise DataError(
+                f"{self.graph.folder}: {self._named} must have rows in split {split} (got none). Look at the label's "
+                f"split in the YAML's graph section"
+            )
+
+    def check_validation(self) -> None:
+        """See Task."""
+        self._check_rows("valid")
 
     def rows(self, split: str) -> IntArray:
         """See Task. Only labelled rows."""

@@ -9,6 +9,8 @@ from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.inputs.edge_facts import weighed_types
 from graphstorm_like.tasks import task_node_types
+from graphstorm_like.training.optimizers import check_optimizer
+from graphstorm_like.training.start_run import check_start
 from graphstorm_like.training.tracking import check_tracking
 
 
@@ -17,6 +19,8 @@ def check_training(pipeline: Pipeline) -> None:
     MissingExtraError), inputs or types that the graph does not have (DataError)."""
     check_tracking(pipeline.train.track)
     choose_device(pipeline.train.device)
+    check_optimizer(pipeline.train.optimizer)
+    check_start(pipeline.train.start_from)
     assert pipeline.graph.path is not None, "paths are resolved before"
     manifest = read_manifest(pipeline.graph.path)
     task_node_types(pipeline.task, manifest)

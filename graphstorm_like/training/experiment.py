@@ -94,6 +94,7 @@ def assemble(
     model, task = modules["model"], modules["task"]
     assert isinstance(model, LmGnn)
     assert isinstance(task, Task)
+    task.shares(model)
     embeddings = learnable_rows(sources)
     half, share = uses_bfloat16(pipeline.train.precision, device), RankSlice(task.group.rank, task.group.size)
     learner = GraphLearner(
@@ -200,6 +201,8 @@ def build_experiment(
     device = choose_device(pipeline.train.device)
     # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
+    if pipeline.train.evaluate_every is not None:
+        task.check_validation()
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = reading.texts(pipeline, columns, graph, device, reporter)
     with reporter.step("making the model and its tables"):

@@ -112,6 +112,11 @@ class LearnableRows:
         return {t: table for t, table in self.tables.items() if t in batch.input_ids}
 
 
+def with_state(modules: nn.ModuleDict, state: nn.Module | None) -> nn.ModuleDict:
+    """The modules, and what the task keeps for training."""
+    return modules if state is None else nn.ModuleDict({**modules, "task_state": state})
+
+
 @dataclass(frozen=True)
 class GraphLearner:
     """A Learner of a model and a head, on inputs that do not change.
@@ -135,7 +140,7 @@ class GraphLearner:
     @property
     def trained(self) -> nn.Module:
         """See Learner."""
-        return self.modules
+        return with_state(self.modules, self.task.training_state)
 
     @property
     def tables(self) -> Sequence[RankRows]:
@@ -148,7 +153,7 @@ class GraphLearner:
 
     def groups(self) -> list[ParameterGroup]:
         """See Learner."""
-        return module_groups(self.modules, self.train)
+        return module_groups(self.trained, self.train)
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Learner."""
@@ -165,7 +170,7 @@ class GraphLearner:
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Learner."""
-        return {}
+        return self.task.numbers()
 
     def before_validation(self) -> None:
         """See Learner."""

@@ -16,6 +16,7 @@ from graphstorm_like.config.schedule import ScheduleConfig
 from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.ranks.group import Group
+from graphstorm_like.training.optimizers import Groups, build_optimizer
 
 
 def schedule_factor(config: ScheduleConfig, step: int, total: int) -> float:
@@ -57,7 +58,7 @@ def module_groups(modules: nn.Module, config: TrainConfig) -> list[ParameterGrou
 
 
 class Optimizers:
-    """AdamW for the model's parameters, Adam on rows of node embeddings, under one schedule."""
+    """The configured optimizer for the model's parameters, Adam on rows of node embeddings, under one schedule."""
 
     def __init__(
         self, groups: Sequence[ParameterGroup], embeddings: Sequence[NodeEmbeddings], config: TrainConfig
@@ -68,10 +69,8 @@ class Optimizers:
             self.parameters += group.parameters
         self._embedding_lr = config.embedding_lr
         self._rates = [(g.lr, config.schedule if g.schedule is None else g.schedule) for g in groups]
-        # Fused: one pass over weights, gradients and moments instead of ten; it matters for language models.
-        self._dense = torch.optim.AdamW(
-            [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups], fused=True
-        )
+        of_groups: Groups = [{"params": list(g.parameters), "lr": g.lr, "weight_decay": g.weight_decay} for g in groups]
+        self._dense = build_optimizer(config.optimizer, of_groups)
 
     def set_step(self, step: int, total: int) -> float:
         """Set every learning rate for a step; returns that of graph network and head."""

@@ -6,11 +6,11 @@ killed at any moment and started again resumes from the newest resume point and 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +29,7 @@ from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.sampling.on_device import on_device
 from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_folder
+from graphstorm_like.training.ema import Ema
 from graphstorm_like.training.experiment import Experiment
 from graphstorm_like.training.memory_points import memory_folder
 from graphstorm_like.training.optim import Optimizers
@@ -42,7 +43,8 @@ from graphstorm_like.training.tracking import Tracker
 class TrainResult:
     """Result of a run."""
 
-    best: float
+    best: float | None
+    """None: it was not validated."""
     best_epoch: int
     epochs: int
     updates: int
@@ -59,11 +61,15 @@ class Trainer:
         self.config, self.seed = pipeline.train, pipeline.seed
         self.model, self.task, self.device = experiment.model, experiment.task, experiment.device
         self.learner, self.artifacts = experiment.learner, experiment.artifacts
+        if self.config.evaluate_every is not None:
+            self.task.check_validation()
         self.stream = self.learner.objective.stream(self.config.batch_size, self.seed)
         self.batches = self.learner.batches()
         self.ranks = experiment.task.group
         self.tables = list(self.learner.tables)
         self.optimizers = Optimizers(self.learner.groups(), list(self.artifacts.embeddings.values()), self.config)
+        average = self.config.ema
+        self.ema = None if average is None else Ema(self.optimizers.parameters, average.decay)
         self.checkpoints = self._checkpoints(folder / "checkpoints")
         self.state = TrainState()
         self.tracker: Tracker
@@ -103,10 +109,10 @@ class Trainer:
                 self.end_epoch()
             self.checkpoints.finish()
         self.tracker.close()
-        best, best_epoch = self.state.best, self.state.best_epoch
-        assert best is not None
+        best_epoch = self.state.best_epoch
         assert best_epoch is not None
-        return TrainResult(best, best_epoch + 1, self.state.epoch, self.state.updates, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return TrainResult(self.state.best, best_epoch + 1, self.state.epoch, self.state.updates, seconds)
 
     def _epoch_name(self) -> str:
         return f"epoch {self.state.epoch + 1}/{self.config.epochs}"
@@ -118,9 +124,12 @@ class Trainer:
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
-            if self.state.best is not None:
+            if self.state.best_epoch is not None:
                 check_folder(self.folder / BEST)
+            if self.ema is not None:
+                self.ema.load(optimizers.pop("ema"))
             self.optimizers.load_state_dict(optimizers)
+            self.state.finished = self._is_finished()  # there may be more epochs to do than there were
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)
         self.tracker = Tracker(self.folder, self.state.updates, self.ranks.leads_output)
@@ -201,6 +210,8 @@ class Trainer:
         norm = self.optimizers.clip()
         self.check_finite(total, norm)
         self.optimizers.step()
+        if self.ema is not None:
+            self.ema.update(state.updates + 1)
         state.step = group[-1].position.step + 1
         state.updates += 1
         learner_numbers = self.learner.stepped(state.updates)
@@ -252,32 +263,56 @@ class Trainer:
         loss = state.epoch_loss / max(state.epoch_weight, 1e-12)
         seconds = time.monotonic() - self._epoch_started
         text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]"
-        if (state.epoch + 1) % config.evaluate_every == 0 or state.epoch + 1 == config.epochs:
+        last, every = state.epoch + 1 == config.epochs, config.evaluate_every
+        if every is not None and (last or (state.epoch + 1) % every == 0):
             text += ", " + self.validate()
+        elif every is None and last:
+            text += ", " + self._take_last()
         # After validation, which a signal may end: the resumed run would log the epoch again.
         memory = peak_memory(self.device)
         self.tracker.log("epoch", state.updates, epoch=state.epoch, loss=loss, seconds=seconds, **memory)
         state.epoch, state.step, state.epoch_loss, state.epoch_weight = state.epoch + 1, 0, 0.0, 0.0
-        stop = config.early_stop is not None and state.bad_evaluations >= config.early_stop.patience
-        state.finished = stop or state.epoch >= config.epochs
-        if stop and state.epoch < config.epochs:
+        state.finished = self._is_finished()
+        if state.finished and state.epoch < config.epochs:
             text += ", stopping early: no improvement"
         self.reporter.now_and_then(text, always=state.finished or state.epoch == 1)
         self.save()
 
+    def _is_finished(self) -> bool:
+        """Whether all epochs are done, or validation has stopped to improve."""
+        patience = None if self.config.early_stop is None else self.config.early_stop.patience
+        stop = patience is not None and self.state.bad_evaluations >= patience
+        return stop or self.state.epoch >= self.config.epochs
+
+    def _take_last(self) -> str:
+        """Without validation: save the model of the last epoch. Returns a line's part."""
+        self.learner.before_validation()
+        self.state.best_epoch = self.state.epoch
+        with self._averaged():
+            self.save_best({})
+        return "not validated (train.evaluate_every: null): the model is that of this epoch"
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """While the body runs the model has the averaged weights, if there are any."""
+        return contextlib.nullcontext() if self.ema is None else self.ema.applied()
+
     def validate(self) -> str:
         """Score the validation split; save the model when it is the best so far. Returns a line's part."""
-        state = self.state
-        started = time.monotonic()
         self.learner.before_validation()
-        evaluation = self.task.evaluation(self.config.fanouts, self.seed)
         try:
-            # Validation changes nothing that a resume point holds, and may take long. Several ranks finish it: they
-            # could not agree on where to leave it.
-            with prompt() if self.ranks.size == 1 else nullcontext():
-                metrics = self.task.evaluate(self.experiment.embedder(), "valid", evaluation)
+            with self._averaged():
+                return self._validate()
         except Stopped as stopped:
             self._stop(stopped.number)
+
+    def _validate(self) -> str:
+        state = self.state
+        started = time.monotonic()
+        evaluation = self.task.evaluation(self.config.fanouts, self.seed)
+        # Validation changes nothing that a resume point holds, and may take long. Several ranks finish it: they could
+        # not agree on where to leave it.
+        with prompt() if self.ranks.size == 1 else contextlib.nullcontext():
+            metrics = self.task.evaluate(self.experiment.embedder(), "valid", evaluation)
         value = metrics[self.task.select_by]
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
@@ -300,11 +335,15 @@ class Trainer:
 
     def save(self, to_disk: bool = True) -> None:
         """Write a resume point; without `to_disk` in shared memory only."""
-        self.checkpoints.save(self.state, self.learner.trained, self.optimizers.state_dict(), self.tables, to_disk)
+        optimizers = self.optimizers.state_dict()
+        if self.ema is not None:
+            optimizers = {**optimizers, "ema": self.ema.state()}
+        self.checkpoints.save(self.state, self.learner.trained, optimizers, self.tables, to_disk)
 
     def save_best(self, metrics: dict[str, float]) -> None:
         """Write the model as `best/`."""
-        chosen_by: dict[str, Any] = {"split": "valid", "epoch": self.state.epoch + 1, **metrics}
+        split = "valid" if metrics else "none"
+        chosen_by: dict[str, Any] = {"split": split, "epoch": self.state.epoch + 1, **metrics}
         if self.task.protocol:
             chosen_by["protocol"] = dict(self.task.protocol)
         self.artifacts.save(self.folder, self.experiment.pipeline.model_dump(mode="json"), chosen_by)

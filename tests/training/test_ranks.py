@@ -22,6 +22,15 @@ from graphstorm_like.testing.text import tiny_text_model
 pytestmark = pytest.mark.dist
 Make = Callable[..., Pipeline]
 STAGES = ["train", "evaluate", "infer"]
+MULTI: dict[str, Any] = {
+    "type": "multi",
+    "tasks": {
+        "kind": {"type": "node_classification", "node_type": "item", "label": "kind"},
+        "trend": {"type": "edge_classification", "edge_type": "item:similar:item", "label": "trend"},
+        "buys": {"type": "graph_pretraining", "edge_types": ["user:buys:item"], "ranking": {"candidates": 20}},
+    },
+    "weighting": {"type": "excess_risk", "warmup_epochs": 1, "step_size": 0.1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +47,15 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
         text: bool = False,
         method: str = "random-2",
     ) -> Pipeline:
-        data = shop_pipeline(shop[0], folder / output, task)
+        data = shop_pipeline(shop[0], folder / output, "node_classification" if task == "multi" else task)
         partitions = {"method": method.split("-", maxsplit=1)[0], "count": int(method.split("-")[1])}
         data["graph"] |= {"path": str(folder / method), "partitions": partitions}
         data["model"] |= {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}, "input_dropout": 0.0}
         if text:
             data["model"]["text_encoder"] = {"name": str(lm), "max_tokens": 16, "dtype": "float32"}
             data["model"]["inputs"] = {"item": {"text": ["title"]}}
+        if task == "multi":
+            data["task"] = MULTI
         data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"} | (train or {})
         data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0} | data["train"].get("lm", {})}
         pipeline = build_pipeline(data).with_absolute_paths(folder)
@@ -96,6 +107,7 @@ def ranks_of_links(pipeline: Pipeline) -> dict[tuple[str, Any, Any], float]:
         ("link_prediction", [(2, 2)]),
         ("graph_pretraining", [(2, 1)]),
         ("edge_regression", [(1, 2)]),
+        ("multi", [(2, 1)]),
     ],
 )
 def test_the_same_steps_scores_and_exports(made: Make, task: str, layouts: list[tuple[int, int]]) -> None:

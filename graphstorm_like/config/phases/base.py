@@ -83,7 +83,7 @@ class PhaseConfig(Choice, tag="type"):
             changes.get("epochs", train.epochs),
             changes.get("evaluate_every", train.evaluate_every),
         )
-        changes["evaluate_every"] = min(evaluate_every, epochs)
+        changes["evaluate_every"] = None if evaluate_every is None else min(evaluate_every, epochs)
         return train.model_copy(update=changes)
 
     def _usual_settings(self, train: TrainConfig) -> dict[str, Any]:

@@ -34,11 +34,18 @@ class TaskConfig(Choice, tag="type"):
 
     classifies_nodes: ClassVar[bool] = False
     """Whether it predicts classes of the nodes of one type, so that pseudo labels are possible."""
+    may_be_joined: ClassVar[bool] = True
+    """Whether it may be one of several tasks at once."""
 
     @property
     def row_type(self) -> str | EdgeType | None:
         """The node or edge type whose rows are the training examples; None: there are several types."""
         return None
+
+    def labels(self) -> dict[str | EdgeType, list[str]]:
+        """Names of the labels that it learns, by node or edge type. Default: `label`, if it has one."""
+        label = getattr(self, "label", None)
+        return {self.row_type: [label]} if isinstance(label, str) and self.row_type is not None else {}
 
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """Edge types that the task is about; default: none."""
@@ -83,6 +90,10 @@ class TaskConfig(Choice, tag="type"):
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """Problems of the task with this graph; paths begin at the task. Default: none."""
+        return iter(())
+
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """The same, of a training that validates. Default: none."""
         return iter(())
 
 

@@ -54,6 +54,13 @@ class NodeLabelConfig(TaskConfig):
         else:
             yield from _check_label(self, graph.nodes[self.node_type].labels, f"graph.nodes.{self.node_type}")
 
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        if self.node_type in graph.nodes:
+            yield from _check_rows(
+                self, graph.nodes[self.node_type].labels, f"graph.nodes.{self.node_type}", ("valid",)
+            )
+
 
 class EdgeLabelConfig(OneRelationTask):
     """The label is one of the edges of one type, read off both ends' vectors, and off the edge itself with `inputs`."""
@@ -87,6 +94,12 @@ class EdgeLabelConfig(OneRelationTask):
             yield from _check_label(self, edge.labels, graph.edge_key(graph.edges.index(edge)))
             yield from self._check_inputs(edge)
 
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        edge = graph.edge(self.edge_type)
+        if edge is not None:
+            yield from _check_rows(self, edge.labels, graph.edge_key(graph.edges.index(edge)), ("valid",))
+
     def _check_inputs(self, edge: EdgeConfig) -> Iterator[Problem]:
         if self.inputs is None:
             return
@@ -111,8 +124,16 @@ def _check_label(
             f"{labels[task.label].kind})",
         )
     else:
+        yield from _check_rows(task, labels, table, ("train", "test"))
+
+
+def _check_rows(
+    task: NodeLabelConfig | EdgeLabelConfig, labels: Mapping[str, LabelConfig], table: str, parts: Sequence[str]
+) -> Iterator[Problem]:
+    """Some parts of the label's split must have rows."""
+    if task.label in labels:
         key = f"{table}.labels.{task.label}.split"
-        yield from check_split(("label",), "a label", key, labels[task.label].split)
+        yield from check_split(("label",), "a label", key, labels[task.label].split, parts)
 
 
 class ClassLabelConfig(Strict):

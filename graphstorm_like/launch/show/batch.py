@@ -45,7 +45,7 @@ def batch_facts(pipeline: Pipeline, reporter: Reporter) -> dict[str, Any]:
     experiment = build_experiment(pipeline, reporter)
     batches = experiment.learner.batches()
     stream = experiment.learner.objective.stream(pipeline.train.batch_size, pipeline.seed)
-    ids = stream.epoch_order(0)[: pipeline.train.batch_size]
+    ids = stream.step_ids(stream.epoch_order(0), 0)
     position = StreamPosition(0, 0)
     batches.make(ids, position)  # not timed: maps files and fills caches
     steps: list[dict[str, Any]] = []

@@ -18,10 +18,10 @@ from graphstorm_like.sampling.batch import MiniBatch, TextPlace, row_type_of
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream, torch_seed
 from graphstorm_like.sampling.steps import Step
-from graphstorm_like.tasks import Objective
+from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.learner import Computing, LearnableRows
+from graphstorm_like.training.learner import Computing, LearnableRows, with_state
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.optim import ParameterGroup, module_groups
@@ -53,8 +53,19 @@ class LmLearner:
     @property
     def trained(self) -> nn.Module:
         """See Learner."""
-        parts: dict[str, nn.Module] = {**self.modules, "lm": self.language_models}
+        parts: dict[str, nn.Module] = {**self._modules, "lm": self.language_models}
         return nn.ModuleDict(parts if self.mlm is None else {**parts, "mlm": self.mlm})
+
+    @property
+    def _modules(self) -> nn.ModuleDict:
+        """Model and head, and what the task keeps for training."""
+        return with_state(self.modules, self._task.training_state)
+
+    @property
+    def _task(self) -> Task:
+        task = self.modules["task"]
+        assert isinstance(task, Task)
+        return task
 
     @property
     def tables(self) -> Sequence[RankRows]:
@@ -68,7 +79,7 @@ class LmLearner:
     def groups(self) -> list[ParameterGroup]:
         """See Learner."""
         heads = [] if self.mlm is None else module_groups(self.mlm, self.train)
-        return [*module_groups(self.modules, self.train), *self.language_models.groups(), *heads]
+        return [*module_groups(self._modules, self.train), *self.language_models.groups(), *heads]
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Learner. Computed vectors are written back into the tables."""
@@ -126,14 +137,14 @@ class LmLearner:
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Learner."""
-        tables = self.texts.aging()
+        tables, numbers = self.texts.aging(), self._task.numbers()
         if not tables:
             self.at(updates)
-            return {}
+            return numbers
         for table in tables:
             table.stepped(updates, self.refresh_steps)
         totals, counts = zip(*(table.ages_read() for table in tables), strict=True)
-        return {"mean_vector_age": sum(totals) / max(1, sum(counts))}
+        return {"mean_vector_age": sum(totals) / max(1, sum(counts)), **numbers}
 
     def before_validation(self) -> None:
         """See Learner. Rows that the present weights computed are not computed again."""

@@ -13,17 +13,18 @@ from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.plugins import plugin_hashes
 from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.config.train import NEUTRAL_KEYS
+from graphstorm_like.config.train import NEUTRAL_KEYS, StartFromConfig
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.inputs.choose import node_texts
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.phases.base import phase_pipeline
+from graphstorm_like.training.start_run import start_facts
 from graphstorm_like.training.trainer import TrainResult
 
 PHASE_DONE = "phase.json"
-_PLAN_KEYS = {"strategy", "phases"}
+_PLAN_KEYS = {"strategy", "phases", "start_from"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class PlannedPhase:
     fingerprint: str
     folder: Path
     cached: Path
+    start: StartFromConfig | None = None
+    """Another run's weights that it starts from."""
 
     @property
     def last(self) -> bool:
@@ -61,9 +64,11 @@ def phase_plan(pipeline: Pipeline, folder: Path, manifest: GraphManifest) -> lis
     lm = graph = ""
     for i, phase in enumerate(phases):
         facts = _facts(pipeline, phase, manifest, lm, graph)
+        start = pipeline.train.start_from if phase.trains_graph and not graph else None
+        facts |= start_facts(start)
         fingerprint = hash_facts(facts)
         cached = Path(pipeline.cache) / f"phase-{phase.name}-{fingerprint}"
-        planned.append(PlannedPhase(phase, fingerprint, folder if i == len(phases) - 1 else cached, cached))
+        planned.append(PlannedPhase(phase, fingerprint, folder if i == len(phases) - 1 else cached, cached, start))
         lm = fingerprint if phase.trains_lm else lm
         graph = fingerprint if phase.trains_graph else graph
     return planned

@@ -29,6 +29,7 @@ from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment, Reading
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
+from graphstorm_like.training.start import start_from
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import Trainer, TrainResult, describe
@@ -113,13 +114,15 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
 
 def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainResult:
     experiment = phase_of(phase.config).build(handover, reporter)
+    if phase.start is not None:
+        parts = start_from(phase.start, experiment.artifacts)
+        reporter.line(f"starts from {phase.start.run}: {', '.join(parts)}")
     reporter.line(describe(experiment))
     result = Trainer(experiment, phase.folder, reporter).train()
     name = experiment.task.select_by
-    reporter.line(
-        f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
-        f"[{duration(result.seconds)}]"
-    )
+    place = "in epoch" if result.best is not None else "is that of epoch"
+    best = "not validated: the model" if result.best is None else f"best validation {name} {result.best:.4f}"
+    reporter.line(f"{best} {place} {result.best_epoch} of {result.epochs} [{duration(result.seconds)}]")
     if phase.last and experiment.task.group.leads_output:
         _share(phase, result)
     elif experiment.task.group.leads_output:

@@ -1,0 +1,60 @@
+"""Warm start: chosen parts of another run's best model, before the first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from graphstorm_like.config.train import Part, StartFromConfig
+from graphstorm_like.errors import DamagedFileError, TrainingError
+from graphstorm_like.training.artifacts import Artifacts
+from graphstorm_like.training.checkpoint import MODEL_FILE
+from graphstorm_like.training.start_run import best_folder
+
+PREFIXES: dict[Part, str] = {"inputs": "model.inputs.", "gnn": "model.gnn.", "head": "task."}
+"""Of names of weights; embeddings have files of their own."""
+WHERE = "train.start_from"
+
+
+def start_from(config: StartFromConfig, artifacts: Artifacts) -> list[str]:
+    """Load the chosen parts; returns lines about them. TrainingError names weights that do not fit."""
+    folder = best_folder(config)
+    saved = load_file(folder / MODEL_FILE)
+    present = artifacts.modules.state_dict()
+    lines: list[str] = []
+    taken: dict[str, Tensor] = {}
+    for part in config.parts:
+        if part == "embeddings":
+            lines += _load_embeddings(folder, artifacts)
+            continue
+        names = [name for name in present if name.startswith(PREFIXES[part])]
+        there = {name for name in saved if name.startswith(PREFIXES[part])}
+        wrong = [name for name in names if name not in saved or saved[name].shape != present[name].shape]
+        wrong += sorted(there - set(names))
+        if wrong:
+            raise TrainingError(
+                f"{WHERE}.parts: {part} of {folder} must fit this model ({len(wrong)} weights do not, e.g. "
+                f"{', '.join(wrong[:3])}). Leave {part} out, or look at the graph and the model section"
+            )
+        taken |= {name: saved[name] for name in names}
+        lines.append(f"{part}: {len(names)} tensors")
+    with torch.no_grad():
+        artifacts.modules.load_state_dict(taken, strict=False)  # compared above
+    return lines
+
+
+def _load_embeddings(folder: Path, artifacts: Artifacts) -> list[str]:
+    lines = []
+    for node_type, table in artifacts.embeddings.items():
+        try:
+            table.load(folder)
+        except (DamagedFileError, TrainingError) as err:
+            raise TrainingError(
+                f"{WHERE}.parts: embeddings of {node_type} must be of the same nodes ({err}). Leave embeddings out"
+            ) from None
+        lines.append(f"embeddings of {node_type}")
+    artifacts.ranks.barrier("loading weights to start from")
+    return lines
