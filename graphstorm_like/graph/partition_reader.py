@@ -36,6 +36,8 @@ from graphstorm_like.pending import Pending
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 SHARED = "shared:"
+VECTORS = "vectors:"
+"""Beginning of the names of shared tables whose rows are inputs of the model and never change."""
 DEGREES, HIDDEN = "degrees", "hidden"
 """Columns that are in no file: in-degrees of targets in the message graph; which edges are excluded from message
 passing (bool)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,41 @@ from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, N
 from graphstorm_like.pending import Pending
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """found [n]: which of some ids are kept; those that are have the rows `rows[places]`."""
+
+    found: npt.NDArray[np.bool_]
+    rows: npt.NDArray[Any]
+    places: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows that belong at some positions of a result: rows[places], or all of them."""
+
+    at: IntArray
+    rows: npt.NDArray[Any]
+    places: IntArray | None
+
+
+COPIED_ROWS = 512
+"""Rows that are copied at a time: so few stay in the processor's cache between reading and writing."""
+
+
+def _assembled(count: int, pieces: Sequence[_Piece]) -> npt.NDArray[Any]:
+    like = pieces[0].rows
+    result = np.empty((count, *like.shape[1:]), dtype=like.dtype)
+    for piece in pieces:
+        if piece.places is None:
+            result[piece.at] = piece.rows
+            continue
+        for start in range(0, len(piece.at), COPIED_ROWS):
+            some = slice(start, start + COPIED_ROWS)
+            result[piece.at[some]] = piece.rows[piece.places[some]]
+    return result
+
+
 class PartitionedGraph:
     """See Graph.
 
@@ -60,6 +96,8 @@ class PartitionedGraph:
     open_parts: opens the partitions, given the hidden edges.
     """
 
+    here = 0
+    """The number of a partition that this process reads itself."""
     only_scored = False
     """See GraphStore."""
 
@@ -105,28 +143,33 @@ class PartitionedGraph:
 
     def begin_rows(self, column: Column, ids: IntArray) -> Pending[Any]:
         """Start to read some rows of a column; the result waits for them."""
-        if len(self.parts) == 1:
-            return self.parts[0].begin_rows(column, ids)
+        if len(self.parts) == 1 or not len(ids):  # without rows the answer says what the column is like
+            return self.parts[self.here].begin_rows(column, ids)
         positions, starts = self.split(column[0], ids), self.starts(column[0])
-        pending = {
-            p: part.begin_rows(column, ids[at] - starts[p])
-            for p, (part, at) in enumerate(zip(self.parts, positions, strict=True))
-            if len(at) or p == 0
-        }
+        pieces, pending = [], {}
+        for p, part in enumerate(self.parts):
+            at = positions[p]
+            if len(at) and (kept := self.kept(p, column, ids[at])) is not None:
+                pieces.append(_Piece(at[kept.found], kept.rows, kept.places))
+                at = positions[p] = at[~kept.found]
+            if len(at):
+                pending[p] = part.begin_rows(column, ids[at] - starts[p])
 
         def read() -> Any:
             answers = self.answers(pending)
-            order = np.concatenate([positions[p] for p in pending])
-            if isinstance(answers[0], pa.Array):
+            if answers and isinstance(answers[0], pa.Array):
+                order = np.concatenate([positions[p] for p in pending])
                 place_of_id = np.empty(len(order), dtype=np.int64)
                 place_of_id[order] = np.arange(len(order))
                 return pa.concat_arrays(answers).take(pa.array(place_of_id))
-            rows_by_id = np.empty((len(ids), *answers[0].shape[1:]), dtype=answers[0].dtype)
-            for p, rows in zip(pending, answers, strict=True):
-                rows_by_id[positions[p]] = rows
-            return rows_by_id
+            found = [_Piece(positions[p], rows, None) for p, rows in zip(pending, answers, strict=True)]
+            return _assembled(len(ids), [*pieces, *found])
 
         return Pending(read)
+
+    def kept(self, part: int, column: Column, ids: IntArray) -> KeptRows | None:
+        """The rows of a partition that this process need not ask it for; None: there are none of this column."""
+        return None
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """Answers of partitions, in order. Other hosts work on theirs meanwhile."""

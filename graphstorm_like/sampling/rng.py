@@ -22,6 +22,7 @@ PURPOSES: Final = {
     "mask": 9,
     "edges": 10,
     "embedding": 11,
+    "hot rows": 12,
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.remote.encoding import EXACT
 
 SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 """RFC 6598: not public either; pods of some clouds have such addresses."""
@@ -16,7 +17,8 @@ SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """servers: addresses (ip, port) of the servers of each host; empty when there is one host."""
+    """servers: addresses (ip, port) of the servers of each host; empty when there is one host. wire, hot_rows_mb: as
+    the launch section says."""
 
     job: str
     host: int
@@ -25,6 +27,8 @@ class Cluster:
     servers: tuple[tuple[tuple[str, int], ...], ...]
     secret: bytes = field(repr=False)
     timeout_seconds: float = 600.0
+    wire: str = EXACT
+    hot_rows_mb: float = 0.0
 
     @classmethod
     def from_environment(cls, timeout_seconds: float, environment: Mapping[str, str] = os.environ) -> Cluster | None:

@@ -27,6 +27,7 @@ from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
 from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment, Reading
+from graphstorm_like.training.hot_rows import keep_hot_rows
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
@@ -114,7 +115,9 @@ def _alone(phase: PlannedPhase, reporter: Reporter) -> Iterator[None]:
 def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainResult:
     experiment = phase_of(phase.config).build(handover, reporter)
     reporter.line(describe(experiment))
-    result = Trainer(experiment, phase.folder, reporter).train()
+    trainer = Trainer(experiment, phase.folder, reporter)
+    keep_hot_rows(experiment, trainer.stream, reporter.line)
+    result = trainer.train()
     name = experiment.task.select_by
     reporter.line(
         f"best validation {name} {result.best:.4f} in epoch {result.best_epoch} of {result.epochs} "
