@@ -202,6 +202,11 @@ class PartitionedGraph:
             return only
         return np.concatenate([part.column(column) for part in self.parts])
 
+    def once(self, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What `make` gives. Over several hosts, one process of each host makes it, and all of the host share it
+        under its name, which must say what it depends on."""
+        return make()
+
     def _strings(self, column: Column) -> pa.Array:
         columns = [part.column(column) for part in self.parts]
         return columns[0] if len(columns) == 1 else pa.concat_arrays(columns)
@@ -339,3 +344,8 @@ class PartitionedGraph:
         if (reverse := self.manifest.edge(edge_type).reverse) is not None:
             ends[reverse] = (targets, sources)
         return ExcludedEdges(ends)
+
+
+def once_a_host(graph: object, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """See PartitionedGraph.once; graphs of other kinds share nothing."""
+    return graph.once(name, make) if isinstance(graph, PartitionedGraph) else make()

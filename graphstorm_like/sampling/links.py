@@ -131,10 +131,7 @@ class LinkSeeder:
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._true_targets: dict[EdgeType, TrueTargets] = {}
-        for edge_type, rows in train.items():
-            ends = directed_edges(graph, edge_type, rows)
-            self._true_targets[edge_type] = TrueTargets(*ends, self._counts[edge_type[0]])
+        self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.partition_reader import Column, HiddenEdges, Part, Partition
+from graphstorm_like.graph.partition_reader import DEGREES, HIDDEN, Column, HiddenEdges, Part, Partition
 from graphstorm_like.graph.partitioned_graph import KeptRows, PartitionedGraph
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.encoding import may_lose
 from graphstorm_like.graph.remote.hot_rows import HotRows, opened
 from graphstorm_like.graph.remote.part import RemotePart
-from graphstorm_like.graph.remote.server import open_call
+from graphstorm_like.graph.remote.server import graph_mark, open_call
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.graph.store import ExcludedEdges, IntArray, NodeType
+from graphstorm_like.graph.shared import made_once
+from graphstorm_like.graph.store import ExcludedEdges, IntArray, NodeType, type_name
 from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.pending import Pending
 
@@ -69,6 +73,16 @@ class RemoteGraph(PartitionedGraph):
         """See PartitionedGraph."""
         hot = self._hot.get(column)
         return None if hot is None or part == self.here else hot.find(ids)
+
+    def column(self, column: Column) -> npt.NDArray[Any]:
+        """See PartitionedGraph. The processes of a host share one copy of what does not depend on hidden edges."""
+        if column[1] in (DEGREES, HIDDEN) or may_lose(column):
+            return super().column(column)
+        return self.once(f"{type_name(column[0])}:{column[1]}", lambda: PartitionedGraph.column(self, column))
+
+    def once(self, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """See PartitionedGraph."""
+        return made_once(self._cluster.shm, f"once:{graph_mark(self.manifest)}:{name}", make)
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """The other hosts work on their requests while this host works on its own."""
