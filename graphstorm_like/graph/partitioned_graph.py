@@ -262,13 +262,20 @@ class PartitionedGraph:
 
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:
         """(source ids, target ids) of the given edges, or of all, hidden ones included."""
-        columns = ((edge_type, SOURCE_COLUMN), (edge_type, TARGET_COLUMN))
-        if edge_ids is None:
-            source, target = (self.column(c) for c in columns)
-        else:
-            pending = [self.begin_rows(c, edge_ids) for c in columns]  # both before the first wait
-            source, target = (rows.wait() for rows in pending)
+        if edge_ids is not None:
+            return self.begin_edges(edge_type, edge_ids).wait()
+        source, target = (self.column((edge_type, column)) for column in (SOURCE_COLUMN, TARGET_COLUMN))
         return source.astype(np.int64), target.astype(np.int64)
+
+    def begin_edges(self, edge_type: EdgeType, edge_ids: IntArray) -> Pending[tuple[IntArray, IntArray]]:
+        """Start to read the ends of some edges; the result waits for (source ids, target ids)."""
+        pending = [self.begin_rows((edge_type, column), edge_ids) for column in (SOURCE_COLUMN, TARGET_COLUMN)]
+
+        def read() -> tuple[IntArray, IntArray]:
+            source, target = (rows.wait() for rows in pending)
+            return source.astype(np.int64), target.astype(np.int64)
+
+        return Pending(read)
 
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
         """Ids of the edges that belong to a split."""
