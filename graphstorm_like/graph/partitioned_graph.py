@@ -321,15 +321,16 @@ class PartitionedGraph:
         """See GraphStore.sample."""
 
         def hops(requested: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
+            seed = int(rng.integers(2**63))  # of this layer, whatever is asked in it
             if len(self.parts) == 1:
-                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], rng).wait()
-            return self._hops(requested, rng.integers(2**63, size=len(self.parts)).tolist())
+                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], seed).wait()
+            return self._hops(requested, seed)
 
         edge_types = [e.edge_type for e in self.manifest.edges]
         return sample_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude)
 
-    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
-        """One request to each partition; every partition draws from its own seed."""
+    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seed: int) -> list[Hop]:
+        """One request to each partition."""
         positions = [self.split(edge_type[2], ids) for edge_type, ids, _ in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
@@ -337,7 +338,7 @@ class PartitionedGraph:
                 HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
                 for (edge_type, ids, fanout), at in zip(requested, positions, strict=True)
             ]
-            pending[p] = part.begin_hops(requests, seeds[p])
+            pending[p] = part.begin_hops(requests, seed)
         answers = self.answers(pending)
         merged = []
         for i, (edge_type, _, _) in enumerate(requested):

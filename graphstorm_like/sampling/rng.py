@@ -1,4 +1,4 @@
-"""Random streams that depend only on where they are used: (seed, rank, epoch, step, purpose).
+"""Random streams that depend only on where they are used: (seed, purpose, epoch, step).
 
 So a resumed run draws what the uninterrupted one would have drawn, without any state to restore, and the number of
 sampler processes makes no difference.
@@ -27,7 +27,7 @@ PURPOSES: Final = {
 
 
 def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:
-    """A numpy generator for one purpose at one position, e.g. stream(seed, 'neighbors', rank, epoch, step)."""
+    """A numpy generator for one purpose at one position, e.g. stream(seed, 'neighbors', epoch, step)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, PURPOSES[purpose], *position])))
 
 

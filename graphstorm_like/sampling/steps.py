@@ -106,12 +106,15 @@ class EdgeSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses."""
+    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses.
+
+    What is drawn for a node depends on the step and the node, not on the rank: all ranks together sample what a single
+    process would, and a node that several of them meet has the same neighbours on each.
+    """
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
     seed: int
-    rank: int = 0
     exclude_targets: bool = True
     purpose: str = "neighbors"
     """Purpose of the random stream: training and inference draw independently."""
@@ -123,7 +126,7 @@ class SampleNeighbors:
         for edge_type, (source, target) in batch.asked.items() if self.exclude_targets else ():
             ends.update(self.graph.reverse_pairs(edge_type, source.numpy(), target.numpy()).ends)
         exclude = ExcludedEdges(ends) if ends else None
-        rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
+        rng = stream(self.seed, self.purpose, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)
 

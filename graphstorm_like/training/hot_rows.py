@@ -78,7 +78,7 @@ def host_batches(experiment: Experiment, host: int, hosts: int) -> BatchPipeline
     sampling: list[Step] = []
     for step in learner.batches().steps:
         if isinstance(step, SampleNeighbors):
-            sampling.append(replace(step, rank=host, purpose="hot rows"))
+            sampling.append(replace(step, purpose="hot rows"))
     seeder = learner.objective.seeder(experiment.pipeline.seed, RankSlice(host, hosts))
     return BatchPipeline(seeder, sampling) if sampling else None
 

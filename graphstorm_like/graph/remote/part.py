@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.partition_reader import Column, Draw, HopRequest
+from graphstorm_like.graph.partition_reader import Column, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.encoding import EXACT, hop_of, may_lose, narrow, rows_of
 from graphstorm_like.graph.shared import Ragged
@@ -22,9 +22,8 @@ class RemotePart:
     def __init__(self, client: Client, connection: Connection, wire: str = EXACT) -> None:
         self._client, self._connection, self._wire = client, connection, wire
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """See Part. draw: a seed."""
-        assert isinstance(draw, int)
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """See Part."""
         with_rows = [i for i, r in enumerate(requests) if len(r.rows)]
         empty = np.zeros(0, dtype=np.int64)
         no_edges = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
@@ -32,7 +31,7 @@ class RemotePart:
             return Pending(lambda: [no_edges] * len(requests))
         call = {
             "do": "hops",
-            "seed": draw,
+            "seed": seed,
             "of": [[list(requests[i].edge_type), requests[i].fanout] for i in with_rows],
         }
         ticket = self._connection.ask(call, [narrow(requests[i].rows) for i in with_rows])
