@@ -16,9 +16,7 @@ def directed_edges(graph: GraphStore, edge_type: EdgeType, rows: IntArray | None
     return target, source
 
 
-def begin_directed_edges(
-    graph: GraphStore, edge_type: EdgeType, rows: IntArray
-) -> Pending[tuple[IntArray, IntArray]]:
+def begin_directed_edges(graph: GraphStore, edge_type: EdgeType, rows: IntArray) -> Pending[tuple[IntArray, IntArray]]:
     """Start to read the same; reads that start together travel in one message."""
     pending = graph.begin_edges(stored(edge_type), rows)
     return pending.then(lambda ends: ends[::-1]) if is_inverse(edge_type) else pending
