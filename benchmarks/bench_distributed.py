@@ -50,6 +50,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4, help="the first is not counted")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all trainers together (default: cores)")
     parser.add_argument("--tokens", type=int, default=128, help="of a text, at most")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of our runs, one after the other")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of our runs")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds that one command may take")
     return parser.parse_args(arguments)
 
@@ -88,12 +90,12 @@ def our_pipeline(folder: Path, tables: peer_graph.Tables, vectors: np.ndarray, e
     return path
 
 
-def ours(options: argparse.Namespace, pipeline: Path, hosts: int, trainers: int) -> bench_peer.Result:
+def ours(options: argparse.Namespace, pipeline: Path, hosts: int, trainers: int, seed: int) -> bench_peer.Result:
     """Construct, train, evaluate; the second and third over the hosts."""
     folder = bench_peer._fresh(pipeline.parent / f"ours-{hosts}x{trainers}")  # or all would be up to date
     changes = [f"output={folder}", f"graph.partitions={{count: {hosts}, method: metis}}"]
     threads = max(options.threads // (hosts * trainers), 1)
-    launch = [f"launch.threads={threads}"]
+    launch = [f"launch.threads={threads}", f"seed={seed}", *options.set]
     if hosts * trainers > 1:
         launch += [f"launch.hosts={hosts}", f"launch.trainers={trainers}"]
 
@@ -169,17 +171,19 @@ def run_cases(options: argparse.Namespace) -> list[str]:
     pipeline: Path | None = None
     config: Path | None = None
     for side, hosts, trainers in options.cases:
-        name = f"{side}, {hosts} x {trainers}"
-        if side == "ours":
-            pipeline = pipeline or our_pipeline(options.output / "ours", tables, vectors, options.epochs)
-            result = ours(options, pipeline, hosts, trainers)
-        else:
-            config = config or peer_graph.write_peer(options.output / "peer", tables, {"name": "no-op"}, vectors)
-            result = peer(options, config, len(peer_graph.classes(tables["package"])), hosts, trainers)
-        rows.append(row(name, result))
-        print("  ".join(rows[-1]), flush=True)
-        facts: dict[str, Any] = {"settings": result.settings, "epochs": [_plain(e) for e in result.epochs]}
-        (options.output / f"{side}-{hosts}x{trainers}.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        for seed in options.seeds if side == "ours" else [0]:
+            name = f"{side}, {hosts} x {trainers}" + (f", seed {seed}" if len(options.seeds) > 1 else "")
+            if side == "ours":
+                pipeline = pipeline or our_pipeline(options.output / "ours", tables, vectors, options.epochs)
+                result = ours(options, pipeline, hosts, trainers, seed)
+            else:
+                config = config or peer_graph.write_peer(options.output / "peer", tables, {"name": "no-op"}, vectors)
+                result = peer(options, config, len(peer_graph.classes(tables["package"])), hosts, trainers)
+            rows.append(row(name, result))
+            print("  ".join(rows[-1]), flush=True)
+            facts: dict[str, Any] = {"settings": result.settings, "epochs": [_plain(e) for e in result.epochs]}
+            file = options.output / f"{side}-{hosts}x{trainers}-{seed}.json"
+            file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     note = (
         "hosts x trainers. start-up: to the first step. Epoch: mean of all but the first. evaluate: after an epoch, "
         "the peer scores validation and test, ours validation. run: the training command. peak: all processes "

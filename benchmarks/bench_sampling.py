@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -37,10 +38,13 @@ from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.device import choose_device, set_threads
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.partition_reader import VECTORS
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.encoding import may_lose
 from graphstorm_like.graph.remote.graph import RemoteGraph
+from graphstorm_like.graph.remote.hot_rows import fill
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import TARGET_COLUMN, read_manifest
 from graphstorm_like.graph.shared import create_rows
@@ -53,12 +57,25 @@ from graphstorm_like.launch.authority import host_credentials, new_credentials
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, SampleNeighbors, Sources
 from graphstorm_like.tasks import Task, open_graph
 from graphstorm_like.training.experiment import seeded_task
+from graphstorm_like.training.hot_rows import BATCHES as WARM
+from graphstorm_like.training.hot_rows import fixed_columns, needed_rows
 
 ANY, OWN = "any", "own"
 """Whose seeds: of all partitions, or of the trainer's own."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RemoteRows:
+    """How rows of other hosts travel, and how many megabytes of them are kept; see launch.wire, launch.hot_rows_mb."""
+
+    wire: str
+    hot_mb: float
+
+
 RUNS = TypeAdapter(list[Measured])
 _TIMEOUT_S = 60.0
 _PINGS = 1000
@@ -72,7 +89,9 @@ def parse_counts(text: str) -> list[int]:
     return counts
 
 
-def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, batches: int) -> list[Measured]:
+def measure_partitions(
+    pipeline: Pipeline, counts: Sequence[int], method: str, batches: int, rows: RemoteRows
+) -> list[Measured]:
     """One run for one partition, two (any seeds, own seeds) for more; each in a process of its own."""
     from gconstruct.partition import partition_graph
 
@@ -88,7 +107,7 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
                 partition_graph(source, folder, count, method, pipeline.seed)
             there = pipeline.model_copy(update={"graph": pipeline.graph.model_copy(update={"path": str(folder)})})
             command = [sys.executable, __file__, "--worker"]
-            command += [str(batches), str(source)]
+            command += [str(batches), str(source), rows.wire, str(rows.hot_mb)]
             done = subprocess.run(
                 command, input=there.model_dump_json(), capture_output=True, text=True, timeout=3600, check=False
             )
@@ -101,7 +120,9 @@ def measure_partitions(pipeline: Pipeline, counts: Sequence[int], method: str, b
 # -- the measuring process ---------------------------------------------------------------------------------------------
 
 
-def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list[Measured]:
+def measure(
+    pipeline: Pipeline, batches: int, texts: Path | None = None, rows: RemoteRows = RemoteRows("float32", 0.0)
+) -> list[Measured]:
     """Runs over the graph folder as it is partitioned. A first batch opens files and connections and is not counted.
 
     texts: the same graph in another order, whose text vectors are in the cache: they are not what is measured.
@@ -114,7 +135,7 @@ def measure(pipeline: Pipeline, batches: int, texts: Path | None = None) -> list
     if count == 1:
         return [_measure(pipeline, local, sources, "1 partition", None, batches, [])]
     with _servers(local, sources, pipeline.launch.tls) as (cluster, tables, pids):
-        graph = _opened(pipeline, cluster)
+        graph = _opened(pipeline, dataclasses.replace(cluster, wire=rows.wire, hot_rows_mb=rows.hot_mb))
         there = _elsewhere(graph, sources, tables)
         return [
             _measure(pipeline, graph, there, f"{count} partitions, seeds: {whose}", whose, batches, pids)
@@ -168,11 +189,13 @@ def _servers(local: PartitionedGraph, sources: Sources, tls: bool) -> Iterator[t
         for row_type, by_name in sources.items():
             for n, source in by_name.items():
                 if not isinstance(source, GraphFeature):
-                    tables[row_type, n] = f"bench:{n}"
+                    tables[row_type, n] = f"{VECTORS if isinstance(source, CachedText) else ''}bench:{n}"
                     starts = local.starts(row_type)
                     for folder, first, last in zip(folders, starts[:-1], starts[1:], strict=True):
                         rows = source.rows(np.arange(first, last))
-                        made = create_rows(folder, f"{type_name(row_type)}:bench:{n}", rows.shape, rows.dtype.str)
+                        made = create_rows(
+                            folder, f"{type_name(row_type)}:{tables[row_type, n]}", rows.shape, rows.dtype.str
+                        )
                         made[:] = rows
         job, servers = new_credentials(tls), [(("127.0.0.1", 0),)]
         try:
@@ -218,6 +241,10 @@ def _measure(
     seeder = task.seeder(pipeline.seed)
     sampling = SampleNeighbors(graph, pipeline.train.fanouts, pipeline.seed, exclude_targets=task.exclude_targets)
     fetch = FetchFeatures(sources)
+    if isinstance(graph, RemoteGraph) and graph._cluster.hot_rows_mb:
+        before = enumerate(_seeds(pipeline, graph, task, whose, WARM, epoch=1))
+        asked_before = (seeder(ids, StreamPosition(1, step)) for step, ids in before)
+        _keep_hot(graph, sources, asked_before, sampling, graph._cluster.hot_rows_mb)
     seeds = _seeds(pipeline, graph, task, whose, batches + 1)
     asked = [seeder(ids, StreamPosition(0, step)) for step, ids in enumerate(seeds)]
     fetch(sampling(asked[0]))
@@ -261,11 +288,11 @@ def _message_cpu(graph: PartitionedGraph) -> float:
 
 
 def _seeds(
-    pipeline: Pipeline, graph: PartitionedGraph, task: Task, whose: str | None, batches: int
+    pipeline: Pipeline, graph: PartitionedGraph, task: Task, whose: str | None, batches: int, epoch: int = 0
 ) -> Iterator[IntArray]:
     """Rows of the first batches of an epoch, over and over if it is short."""
     stream = task.stream(pipeline.train.batch_size, pipeline.seed)
-    order = stream.epoch_order(0)
+    order = stream.epoch_order(epoch)
     if whose == OWN:
         order = order[graph.split(_row_type(pipeline.task), order)[0]]
     order = np.tile(order, -(-batches * stream.batch_size // len(order)))
@@ -277,6 +304,17 @@ def _row_type(config: TaskConfig) -> RowType:
     if config.row_type is None:
         raise ConfigError("task.type: must be a task on one node or edge type to measure sampling of own seeds")
     return config.row_type
+
+
+def _keep_hot(graph: RemoteGraph, sources: Sources, asked: Iterator[MiniBatch], sampling: Any, mb: float) -> None:
+    """As training does, from other batches than those that are measured."""
+    name, columns = secrets.token_hex(4), {}
+    for node_type, of_type in fixed_columns(sources).items():
+        columns[node_type] = [column for column in of_type if may_lose(column)]  # not learnable embeddings
+    pipeline = BatchPipeline(lambda ids, position: next(asked), [dataclasses.replace(sampling, purpose="hot rows")])
+    needed = needed_rows(graph, pipeline, (np.zeros(0, dtype=np.int64) for _ in range(WARM)), list(columns))
+    fill(graph, graph._cluster.shm, name, columns, needed, mb)
+    graph.use_hot_rows(name, columns)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -376,7 +414,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     if arguments[:1] == ["--worker"]:
         pipeline = Pipeline.model_validate_json(sys.stdin.read())
-        print(RUNS.dump_json(measure(pipeline, int(arguments[1]), Path(arguments[2]))).decode())
+        rows = RemoteRows(arguments[3], float(arguments[4]))
+        print(RUNS.dump_json(measure(pipeline, int(arguments[1]), Path(arguments[2]), rows)).decode())
         return
     from sampling_table import sampling_table
 
@@ -384,9 +423,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--partitions", default="1,2,4", help="numbers of partitions; all but the first have servers")
     parser.add_argument("--method", default="metis", help="how to partition: metis or random")
     parser.add_argument("--batches", type=int, default=30, help="batches to time, after one that is not")
+    parser.add_argument("--wire", default="float32", help="as launch.wire: float32, float16 or int8")
+    parser.add_argument("--hot-rows-mb", type=float, default=0.0, help="as launch.hot_rows_mb")
     options = parser.parse_intermixed_args(arguments)
+    rows = RemoteRows(options.wire, options.hot_rows_mb)
     counts = parse_counts(options.partitions)
-    print("\n".join(sampling_table(measure_partitions(pipeline_of(options), counts, options.method, options.batches))))
+    print(
+        "\n".join(
+            sampling_table(measure_partitions(pipeline_of(options), counts, options.method, options.batches, rows))
+        )
+    )
 
 
 if __name__ == "__main__":

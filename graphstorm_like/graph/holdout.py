@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.draws import mix64
 from graphstorm_like.graph.store import ExcludedEdges, GraphStore, IntArray
 
 MAX_FRACTION = 0.02
@@ -42,14 +43,5 @@ def pair_hash(source: IntArray, target: IntArray, symmetric: bool, seed: int) ->
     """A 64-bit hash of each pair; symmetric: (a, b) and (b, a) have the same hash."""
     if symmetric:
         source, target = np.minimum(source, target), np.maximum(source, target)
-    start = _mix(np.array([seed], dtype=np.uint64))
-    return _mix(_mix(source.astype(np.uint64) ^ start) ^ target.astype(np.uint64))
-
-
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64 (Steele et al., OOPSLA 2014)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: npt.NDArray[np.uint64] = x ^ (x >> np.uint64(31))
-    return mixed
+    start = mix64(np.array([seed], dtype=np.uint64))
+    return mix64(mix64(source.astype(np.uint64) ^ start) ^ target.astype(np.uint64))

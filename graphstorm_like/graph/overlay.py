@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.graph.partition_reader import Column, Draw, HiddenEdges, HopRequest, Part
+from graphstorm_like.graph.draws import NodeDraws
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Part
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.sample import BatchPositions, sample_hop
 from graphstorm_like.graph.schema import GraphManifest, PartitionSchema
@@ -118,11 +119,11 @@ class InEdges:
         self._indptr = np.concatenate([[0], np.cumsum(count), [len(order)]])
         self._sources, self._numbers = sources[order], numbers[order]
 
-    def hop(self, rows: IntArray, fanout: int, rng: np.random.Generator) -> Hop:
+    def hop(self, rows: IntArray, fanout: int, draws: NodeDraws) -> Hop:
         """Up to `fanout` (-1: all) of the edges into each of some rows."""
         at = np.searchsorted(self._targets, rows)
         there = np.append(self._targets, -1)[at] == rows
-        hop = sample_hop(self._indptr, self._sources, np.where(there, at, len(self._targets)), fanout, rng)
+        hop = sample_hop(self._indptr, self._sources, np.where(there, at, len(self._targets)), fanout, draws)
         return Hop(hop.rows, hop.offsets, hop.sources, self._numbers[hop.edge_ids])
 
 
@@ -132,9 +133,9 @@ class NewPart:
     def __init__(self, edges: Mapping[EdgeType, InEdges]) -> None:
         self._edges = edges
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
         """See Part."""
-        hops = [_added_hop(self._edges, request, _generator(draw)) for request in requests]
+        hops = [_added_hop(self._edges, request, seed) for request in requests]
         return Pending(lambda: hops)
 
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
@@ -157,20 +158,16 @@ class WithEdges(NewPart):
         super().__init__(edges)
         self._part = part
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
         """See Part. With a fanout, up to as many of the part's edges, and up to as many of the new ones."""
-        pending, rng = self._part.begin_hops(requests, draw), _generator(draw)
-        added = [_added_hop(self._edges, request, rng) for request in requests]
+        pending = self._part.begin_hops(requests, seed)
+        added = [_added_hop(self._edges, request, seed + 1) for request in requests]  # other draws than the part's
         return Pending(lambda: [both_hops(own, more) for own, more in zip(pending.wait(), added, strict=True)])
 
 
-def _generator(draw: Draw) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(draw)) if isinstance(draw, int) else draw
-
-
-def _added_hop(edges: Mapping[EdgeType, InEdges], request: HopRequest, rng: np.random.Generator) -> Hop:
+def _added_hop(edges: Mapping[EdgeType, InEdges], request: HopRequest, seed: int) -> Hop:
     if request.edge_type in edges:
-        return edges[request.edge_type].hop(request.rows, request.fanout, rng)
+        return edges[request.edge_type].hop(request.rows, request.fanout, NodeDraws(seed, request.edge_type))
     nothing = np.empty(0, dtype=np.int64)
     return Hop(nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.sample import sample_hop
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
@@ -36,14 +37,14 @@ from graphstorm_like.pending import Pending
 
 HIDDEN_SPLITS = (SPLITS.index("valid"), SPLITS.index("test"))
 SHARED = "shared:"
+VECTORS = "vectors:"
+"""Beginning of the names of shared tables whose rows are inputs of the model and never change."""
 DEGREES, HIDDEN = "degrees", "hidden"
 """Columns that are in no file: in-degrees of targets in the message graph; which edges are excluded from message
 passing (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
 """(node or edge type, column): of its Arrow table, DEGREES or HIDDEN, or SHARED + the name of a shared table."""
-Draw: TypeAlias = np.random.Generator | int
-"""A random generator, or the seed of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Part(Protocol):
     """What a graph needs of a partition, on this host or another. `begin_...` starts a read and returns a Pending
     result, so that several partitions work at once. Hops have global source ids; edge ids are rows of the partition."""
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """One hop per request."""
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """One hop per request. seed: of the layer; what is drawn for a node depends on it, the edge type and the node,
+        not on who asks, nor on what else is asked."""
         ...
 
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
@@ -197,16 +199,16 @@ class Partition:
         """See Part."""
         return Pending(lambda: self._shared(column).ragged(rows, values))
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """See Part. Draws are made in the order of the requests."""
-        return Pending(lambda: self._hops(requests, draw))
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """See Part."""
+        return Pending(lambda: self._hops(requests, seed))
 
-    def _hops(self, requests: Sequence[HopRequest], draw: Draw) -> list[Hop]:
-        rng = np.random.Generator(np.random.Philox(draw)) if isinstance(draw, int) else draw
+    def _hops(self, requests: Sequence[HopRequest], seed: int) -> list[Hop]:
         hops = []
         for request in requests:
             indptr, sources, kept = self._messages(request.edge_type)
-            hop = sample_hop(indptr, sources, request.rows, request.fanout, rng)
+            draws = NodeDraws(seed, request.edge_type, self.schema.node_ranges[request.edge_type[2]][0])
+            hop = sample_hop(indptr, sources, request.rows, request.fanout, draws)
             edge_ids = hop.edge_ids if kept is None else kept[hop.edge_ids]
             hops.append(Hop(hop.rows, hop.offsets, hop.sources, edge_ids))
         return hops

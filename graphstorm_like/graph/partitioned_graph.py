@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,41 @@ from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, N
 from graphstorm_like.pending import Pending
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """found [n]: which of some ids are kept; those that are have the rows `rows[places]`."""
+
+    found: npt.NDArray[np.bool_]
+    rows: npt.NDArray[Any]
+    places: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows that belong at some positions of a result: rows[places], or all of them."""
+
+    at: IntArray
+    rows: npt.NDArray[Any]
+    places: IntArray | None
+
+
+COPIED_ROWS = 512
+"""Rows that are copied at a time: so few stay in the processor's cache between reading and writing."""
+
+
+def _assembled(count: int, pieces: Sequence[_Piece]) -> npt.NDArray[Any]:
+    like = pieces[0].rows
+    result = np.empty((count, *like.shape[1:]), dtype=like.dtype)
+    for piece in pieces:
+        if piece.places is None:
+            result[piece.at] = piece.rows
+            continue
+        for start in range(0, len(piece.at), COPIED_ROWS):
+            some = slice(start, start + COPIED_ROWS)
+            result[piece.at[some]] = piece.rows[piece.places[some]]
+    return result
+
+
 class PartitionedGraph:
     """See Graph.
 
@@ -60,6 +96,8 @@ class PartitionedGraph:
     open_parts: opens the partitions, given the hidden edges.
     """
 
+    here = 0
+    """The number of a partition that this process reads itself."""
     only_scored = False
     """See GraphStore."""
 
@@ -105,28 +143,33 @@ class PartitionedGraph:
 
     def begin_rows(self, column: Column, ids: IntArray) -> Pending[Any]:
         """Start to read some rows of a column; the result waits for them."""
-        if len(self.parts) == 1:
-            return self.parts[0].begin_rows(column, ids)
+        if len(self.parts) == 1 or not len(ids):  # without rows the answer says what the column is like
+            return self.parts[self.here].begin_rows(column, ids)
         positions, starts = self.split(column[0], ids), self.starts(column[0])
-        pending = {
-            p: part.begin_rows(column, ids[at] - starts[p])
-            for p, (part, at) in enumerate(zip(self.parts, positions, strict=True))
-            if len(at) or p == 0
-        }
+        pieces, pending = [], {}
+        for p, part in enumerate(self.parts):
+            at = positions[p]
+            if len(at) and (kept := self.kept(p, column, ids[at])) is not None:
+                pieces.append(_Piece(at[kept.found], kept.rows, kept.places))
+                at = positions[p] = at[~kept.found]
+            if len(at):
+                pending[p] = part.begin_rows(column, ids[at] - starts[p])
 
         def read() -> Any:
             answers = self.answers(pending)
-            order = np.concatenate([positions[p] for p in pending])
-            if isinstance(answers[0], pa.Array):
+            if answers and isinstance(answers[0], pa.Array):
+                order = np.concatenate([positions[p] for p in pending])
                 place_of_id = np.empty(len(order), dtype=np.int64)
                 place_of_id[order] = np.arange(len(order))
                 return pa.concat_arrays(answers).take(pa.array(place_of_id))
-            rows_by_id = np.empty((len(ids), *answers[0].shape[1:]), dtype=answers[0].dtype)
-            for p, rows in zip(pending, answers, strict=True):
-                rows_by_id[positions[p]] = rows
-            return rows_by_id
+            found = [_Piece(positions[p], rows, None) for p, rows in zip(pending, answers, strict=True)]
+            return _assembled(len(ids), [*pieces, *found])
 
         return Pending(read)
+
+    def kept(self, part: int, column: Column, ids: IntArray) -> KeptRows | None:
+        """The rows of a partition that this process need not ask it for; None: there are none of this column."""
+        return None
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """Answers of partitions, in order. Other hosts work on theirs meanwhile."""
@@ -158,6 +201,11 @@ class PartitionedGraph:
             only: npt.NDArray[Any] = self.parts[0].column(column)
             return only
         return np.concatenate([part.column(column) for part in self.parts])
+
+    def once(self, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What `make` gives. Over several hosts, one process of each host makes it, and all of the host share it
+        under its name, which must say what it depends on."""
+        return make()
 
     def _strings(self, column: Column) -> pa.Array:
         columns = [part.column(column) for part in self.parts]
@@ -214,13 +262,20 @@ class PartitionedGraph:
 
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:
         """(source ids, target ids) of the given edges, or of all, hidden ones included."""
-        columns = ((edge_type, SOURCE_COLUMN), (edge_type, TARGET_COLUMN))
-        if edge_ids is None:
-            source, target = (self.column(c) for c in columns)
-        else:
-            pending = [self.begin_rows(c, edge_ids) for c in columns]  # both before the first wait
-            source, target = (rows.wait() for rows in pending)
+        if edge_ids is not None:
+            return self.begin_edges(edge_type, edge_ids).wait()
+        source, target = (self.column((edge_type, column)) for column in (SOURCE_COLUMN, TARGET_COLUMN))
         return source.astype(np.int64), target.astype(np.int64)
+
+    def begin_edges(self, edge_type: EdgeType, edge_ids: IntArray) -> Pending[tuple[IntArray, IntArray]]:
+        """Start to read the ends of some edges; the result waits for (source ids, target ids)."""
+        pending = [self.begin_rows((edge_type, column), edge_ids) for column in (SOURCE_COLUMN, TARGET_COLUMN)]
+
+        def read() -> tuple[IntArray, IntArray]:
+            source, target = (rows.wait() for rows in pending)
+            return source.astype(np.int64), target.astype(np.int64)
+
+        return Pending(read)
 
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
         """Ids of the edges that belong to a split."""
@@ -266,15 +321,16 @@ class PartitionedGraph:
         """See GraphStore.sample."""
 
         def hops(requested: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
+            seed = int(rng.integers(2**63))  # of this layer, whatever is asked in it
             if len(self.parts) == 1:
-                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], rng).wait()
-            return self._hops(requested, rng.integers(2**63, size=len(self.parts)).tolist())
+                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], seed).wait()
+            return self._hops(requested, seed)
 
         edge_types = [e.edge_type for e in self.manifest.edges]
         return sample_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude)
 
-    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seeds: Sequence[int]) -> list[Hop]:
-        """One request to each partition; every partition draws from its own seed."""
+    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seed: int) -> list[Hop]:
+        """One request to each partition."""
         positions = [self.split(edge_type[2], ids) for edge_type, ids, _ in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
@@ -282,7 +338,7 @@ class PartitionedGraph:
                 HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
                 for (edge_type, ids, fanout), at in zip(requested, positions, strict=True)
             ]
-            pending[p] = part.begin_hops(requests, seeds[p])
+            pending[p] = part.begin_hops(requests, seed)
         answers = self.answers(pending)
         merged = []
         for i, (edge_type, _, _) in enumerate(requested):
@@ -296,3 +352,8 @@ class PartitionedGraph:
         if (reverse := self.manifest.edge(edge_type).reverse) is not None:
             ends[reverse] = (targets, sources)
         return ExcludedEdges(ends)
+
+
+def once_a_host(graph: object, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """See PartitionedGraph.once; graphs of other kinds share nothing."""
+    return graph.once(name, make) if isinstance(graph, PartitionedGraph) else make()

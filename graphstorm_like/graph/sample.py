@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.store import Block, ExcludedEdges, Hop, IntArray, NodeIds, NodeType, Relation, Subgraph
 
 
 def sample_hop(
-    indptr: IntArray, sources: npt.NDArray[np.integer], targets: IntArray, fanout: int, rng: np.random.Generator
+    indptr: IntArray, sources: npt.NDArray[np.integer], targets: IntArray, fanout: int, draws: NodeDraws
 ) -> Hop:
     """Up to `fanout` distinct in-edges (-1: all) of each of S target ids, from CSC arrays indptr [N+1], sources [E]."""
     start = np.asarray(indptr[targets], dtype=np.int64)
@@ -34,19 +35,21 @@ def sample_hop(
     if fanout > 0:
         large = np.flatnonzero(degree[rows] > fanout)
         if len(large):
-            picks = draw_distinct(degree[rows[large]], fanout, rng)
+            some = rows[large]
+            picks = draw_distinct(degree[some], draws.uniform(targets[some], fanout))
             at = offsets[large][:, None] + np.arange(fanout)
             edge_ids[at] = start[rows[large]][:, None] + picks
     return Hop(rows, offsets, sources[edge_ids].astype(np.int64, copy=False), edge_ids)
 
 
-def draw_distinct(sizes: IntArray, k: int, rng: np.random.Generator) -> IntArray:
-    """[n, k] distinct integers per row, row i uniform over the k-subsets of range(sizes[i]); sizes >= k.
+def draw_distinct(sizes: IntArray, uniform: npt.NDArray[np.float64]) -> IntArray:
+    """[n, k] distinct integers per row, row i uniform over the k-subsets of range(sizes[i]); sizes >= k. uniform:
+    [k, n] random numbers in [0, 1).
 
     R. Floyd's sampling (Bentley & Floyd, CACM 1987), all rows at once.
     """
+    k = len(uniform)
     picks = np.empty((len(sizes), k), dtype=np.int64)
-    uniform = rng.random((k, len(sizes)))
     for j in range(k):
         top = sizes - k + j
         drawn = (uniform[j] * (top + 1)).astype(np.int64)

@@ -8,6 +8,7 @@ their JSON file names the cache's files and the row of each node.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy.typing as npt
 
 from graphstorm_like.arrays import map_array
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import reserve, write_json
+from graphstorm_like.files import exclusive, reserve, write_json
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.ranges import ranges
 
+MAKING_SECONDS = 3600.0
+"""The longest wait for a process that makes a table for all; a dead one's lock is released by the kernel."""
 _REMEDY = "Free shared memory (a container gets more with --shm-size), or set GSL_SHM_ROOT to a folder with room"
 
 
@@ -120,6 +123,44 @@ def create_rows(
             f"{folder}: must have room for {size / 1e9:,.2f} GB of table '{name}' ({err.__cause__}). {_REMEDY}"
         ) from err
     return table.open("r+").values
+
+
+def made_once(folder: Path, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """What `make` gives, [n] or [n, width]: the first process of the host that asks calls it, all of them map one
+    copy, read-only. Where there is no room for that, each process has a copy of its own."""
+    names = {dimensions: f"{name}:{dimensions}d" for dimensions in (1, 2)}
+    if not any(is_there(folder, found) for found in names.values()):
+        with exclusive(_stem(folder, name).with_suffix(".lock"), f"making table '{name}'", MAKING_SECONDS, _nobody):
+            if not any(is_there(folder, found) for found in names.values()):
+                array = make()
+                try:
+                    _write(folder, names[array.ndim], array)
+                except DataError:
+                    return array
+    for dimensions, found in names.items():
+        if is_there(folder, found):
+            rows = np.asarray(find(folder, found).open().values)
+            return rows[:, 0] if dimensions == 1 else rows
+    raise AssertionError("it has just been made")
+
+
+def _write(folder: Path, name: str, array: npt.NDArray[Any]) -> None:
+    """A table of its own, which others find only when it is whole."""
+    file = _stem(folder, name).with_suffix(".rows")
+    rows = array.reshape(len(array), -1) if array.ndim == 2 else array[:, None]
+    table = SharedTable(name, str(file), rows.dtype.str, (rows.shape[0], rows.shape[1]))
+    try:
+        reserve(file, rows.nbytes)
+        if rows.nbytes:
+            table.open("r+").values[:] = rows
+        publish(folder, table)
+    except DataError:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _nobody(_line: str) -> None:
+    """Others make it in a moment: nothing to report."""
 
 
 def publish(folder: Path, table: SharedTable) -> None:

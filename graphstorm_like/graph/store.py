@@ -123,6 +123,10 @@ class GraphStore(Protocol):
         """(source ids, target ids) of the given edges, or of all, hidden ones included."""
         ...
 
+    def begin_edges(self, edge_type: EdgeType, edge_ids: IntArray) -> Pending[tuple[IntArray, IntArray]]:
+        """Start to read the ends of some edges; reads that start together travel in one message."""
+        ...
+
     def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
         """Ids of the edges that belong to a split."""
         ...

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from graphstorm_like.graph.partition_reader import Column
+from graphstorm_like.graph.schema import image_column
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.pending import Pending
 
@@ -18,6 +20,11 @@ class GraphImage:
     graph: Graph
     node_type: NodeType
     name: str
+
+    @property
+    def column(self) -> Column:
+        """See FixedRows."""
+        return (self.node_type, image_column(self.name))
 
     def rows(self, ids: IntArray) -> npt.NDArray[Any]:
         """uint8 [N, H * W * 3], RGB, row by row."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from graphstorm_like.graph.partition_reader import SHARED, Column
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.shared import find
 from graphstorm_like.graph.store import IntArray, RowType, type_name
@@ -74,6 +75,11 @@ class SharedText(TextSource):
     def __init__(self, graph: PartitionedGraph, row_type: RowType, table: str, width: int, weights: str) -> None:
         self._graph, self._row_type, self._table = graph, row_type, table
         self.weights, self.width, self.count = weights, width, int(graph.starts(row_type)[-1])
+
+    @property
+    def column(self) -> Column:
+        """See FixedRows."""
+        return (self._row_type, SHARED + self._table)
 
     def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
         """See FeatureSource."""

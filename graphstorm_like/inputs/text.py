@@ -14,6 +14,7 @@ import torch
 
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.partition_reader import VECTORS
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.schema import text_column
 from graphstorm_like.graph.shared import SharedTable, create_rows, publish
@@ -104,7 +105,7 @@ class _Embedding:
         """Each host embeds the texts of its partition. DataError when their models differ."""
         ranks, what = group(), f"vectors of {type_name(row_type)}.{name}"
         ranks.leader_first(what)
-        table, facts = TABLE_NAMES.new(f"vectors:{name}"), ""
+        table, facts = TABLE_NAMES.new(f"{VECTORS}{name}"), ""
         if ranks.leads_host:
             part = graph.parts[ranks.host]
             own = self._cached(row_type, name, lambda: part.column((row_type, text_column(name))))

@@ -31,6 +31,8 @@ def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -
         "train": pipeline.train.model_dump(mode="json", exclude=NEUTRAL_KEYS | {"start_from"}),
         **start_facts(pipeline.train.start_from),
     }
+    if pipeline.launch.hosts > 1 and pipeline.launch.wire != "float32":
+        facts["wire"] = pipeline.launch.wire
     if plugins := plugin_hashes(pipeline.plugins):
         facts["plugins"] = plugins
     if stage != "train":

@@ -71,7 +71,10 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
         pipeline = pipeline.model_copy(update={"launch": pipeline.launch.model_copy(update={"threads": threads})})
     if pipeline.launch.hosts > 1 and pipeline.train.workers:
         start_fork_server()  # imports while this process opens the graph
-    group = torch_group.start(pipeline.launch.timeout_seconds, pipeline.train.device, Path(pipeline.output))
+    launch = pipeline.launch
+    group = torch_group.start(
+        launch.timeout_seconds, pipeline.train.device, Path(pipeline.output), launch.wire, launch.hot_rows_mb
+    )
     with stop_on_signals([ASK_TO_SAVE]):
         Runner(pipeline, Reporter(quiet, log_only=group.rank != 0), fresh, locked=True).run(stages)
     # A host that ends early would take its servers away from the others. The leaders' work may take hours.

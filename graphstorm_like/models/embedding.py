@@ -122,7 +122,8 @@ class Embedder:
 
     @torch.inference_mode()
     def mini_batch(self, node_type: NodeType, ids: IntArray, fanouts: Sequence[FanoutByType], seed: int) -> Vectors:
-        """Vectors [len(ids), D] of some nodes, over sampled neighbours; a function of ids, fanouts and seed."""
+        """Vectors [len(ids), D] of some nodes, over sampled neighbours; each a function of its node, fanouts and seed,
+        whatever other nodes are asked for, and by which rank."""
         self.model.eval()
         pipeline = BatchPipeline(
             NodeSeeder(node_type, None),
@@ -132,9 +133,9 @@ class Embedder:
             ],
         )
         out = np.empty((len(ids), self.model.hidden), dtype=np.float32)
-        for step, start in enumerate(range(0, len(ids), self.batch_size)):
+        for start in range(0, len(ids), self.batch_size):
             chunk = ids[start : start + self.batch_size]
-            batch = pipeline.make(chunk, StreamPosition(0, step)).to(self.device)
+            batch = pipeline.make(chunk, StreamPosition(0, 0)).to(self.device)
             out[start : start + len(chunk)] = self.model(batch)[node_type].float().cpu().numpy()
             self._tell(f"{node_type} vectors", start + len(chunk), len(ids))
         return out

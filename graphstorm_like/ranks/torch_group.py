@@ -6,6 +6,7 @@ and cluster. Every wait has a timeout, whose error names the rank and what it wa
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -29,6 +30,7 @@ from torch import Tensor
 from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.files import path_inside
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.encoding import EXACT
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 LONG_SECONDS = 7 * 86_400.0
@@ -54,14 +56,22 @@ def cluster() -> Cluster | None:
     return _cluster
 
 
-def start(timeout_seconds: float, device: str = "auto", output: Path | None = None) -> Group:
+def start(
+    timeout_seconds: float,
+    device: str = "auto",
+    output: Path | None = None,
+    wire: str = EXACT,
+    hot_rows_mb: float = 0.0,
+) -> Group:
     """Join the group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR ..., as torchrun sets them).
 
     device: as in `train.device`; ConfigError when this host's trainers would have to share GPUs. output: the folder of
-    results, which all hosts share unless each finds its own there; None: they share it.
+    results, which all hosts share unless each finds its own there; None: they share it. wire, hot_rows_mb: see Cluster.
     """
     global _group, _cluster
     _cluster = Cluster.from_environment(timeout_seconds)
+    if _cluster is not None:
+        _cluster = dataclasses.replace(_cluster, wire=wire, hot_rows_mb=hot_rows_mb)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1:
         cuda = device != "cpu" and torch.cuda.is_available()

@@ -21,9 +21,10 @@ from torch import Tensor
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.graph.directed import directed_edges
+from graphstorm_like.graph.directed import begin_directed_edges
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.pending import wait_for_all
 from graphstorm_like.sampling.batch import CandidatePool, LinkTargets, MiniBatch, RelationLinks, StreamPosition
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
@@ -131,10 +132,7 @@ class LinkSeeder:
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._true_targets: dict[EdgeType, TrueTargets] = {}
-        for edge_type, rows in train.items():
-            ends = directed_edges(graph, edge_type, rows)
-            self._true_targets[edge_type] = TrueTargets(*ends, self._counts[edge_type[0]])
+        self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
@@ -160,13 +158,15 @@ class LinkSeeder:
     def _edges(self, ids: IntArray) -> list[RelationEdges]:
         """The step's edges by relation: the same on every rank, with this rank's block of each relation."""
         relation = np.searchsorted(self._starts, ids, side="right") - 1
-        edges = []
+        rows = {}
         for r in np.unique(relation).tolist():
-            edge_type = self.edge_types[r]
-            rows = self.share.arranged(ids[relation == r] - self._starts[r])
-            first, last = np.searchsorted(self.share.ranks(len(rows)), [self.share.rank, self.share.rank + 1])
-            ends = directed_edges(self.graph, edge_type, rows)
-            edges.append(RelationEdges(edge_type, *ends, slice(int(first), int(last))))
+            rows[self.edge_types[r]] = self.share.arranged(ids[relation == r] - self._starts[r])
+        # All reads start before the first wait: the ends on other hosts come in one answer per host.
+        ends = wait_for_all({e: begin_directed_edges(self.graph, e, of_type) for e, of_type in rows.items()})
+        edges = []
+        for edge_type, (source, target) in ends.items():
+            first, last = np.searchsorted(self.share.ranks(len(source)), [self.share.rank, self.share.rank + 1])
+            edges.append(RelationEdges(edge_type, source, target, slice(int(first), int(last))))
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:

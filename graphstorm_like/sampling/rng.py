@@ -1,4 +1,4 @@
-"""Random streams that depend only on where they are used: (seed, rank, epoch, step, purpose).
+"""Random streams that depend only on where they are used: (seed, purpose, epoch, step).
 
 So a resumed run draws what the uninterrupted one would have drawn, without any state to restore, and the number of
 sampler processes makes no difference.
@@ -22,11 +22,12 @@ PURPOSES: Final = {
     "mask": 9,
     "edges": 10,
     "embedding": 11,
+    "hot rows": 12,
 }
 
 
 def stream(seed: int, purpose: str, *position: int) -> np.random.Generator:
-    """A numpy generator for one purpose at one position, e.g. stream(seed, 'neighbors', rank, epoch, step)."""
+    """A numpy generator for one purpose at one position, e.g. stream(seed, 'neighbors', epoch, step)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, PURPOSES[purpose], *position])))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.partition_reader import Column
+from graphstorm_like.graph.schema import feature_column
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
 from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
@@ -104,12 +106,15 @@ class EdgeSeeder:
 
 @dataclass(frozen=True)
 class SampleNeighbors:
-    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses."""
+    """Layered neighbour sampling around the seeds, without the edges that the step predicts, and their reverses.
+
+    What is drawn for a node depends on the step and the node, not on the rank: all ranks together sample what a single
+    process would, and a node that several of them meet has the same neighbours on each.
+    """
 
     graph: Graph
     fanouts: Sequence[FanoutByType]
     seed: int
-    rank: int = 0
     exclude_targets: bool = True
     purpose: str = "neighbors"
     """Purpose of the random stream: training and inference draw independently."""
@@ -121,7 +126,7 @@ class SampleNeighbors:
         for edge_type, (source, target) in batch.asked.items() if self.exclude_targets else ():
             ends.update(self.graph.reverse_pairs(edge_type, source.numpy(), target.numpy()).ends)
         exclude = ExcludedEdges(ends) if ends else None
-        rng = stream(self.seed, self.purpose, self.rank, batch.position.epoch, batch.position.step)
+        rng = stream(self.seed, self.purpose, batch.position.epoch, batch.position.step)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)
 
@@ -138,6 +143,16 @@ class FeatureSource(Protocol):
         ...
 
 
+@runtime_checkable
+class FixedRows(Protocol):
+    """A FeatureSource that reads a column of the graph whose rows never change."""
+
+    @property
+    def column(self) -> Column:
+        """The column."""
+        ...
+
+
 @dataclass(frozen=True)
 class GraphFeature:
     """A dense feature of the graph folder as a FeatureSource."""
@@ -145,6 +160,11 @@ class GraphFeature:
     graph: Graph
     row_type: RowType
     name: str
+
+    @property
+    def column(self) -> Column:
+        """See FixedRows."""
+        return (self.row_type, feature_column(self.name))
 
     def rows(self, ids: IntArray) -> npt.NDArray[np.float32]:
         """[N, F] rows."""
@@ -161,7 +181,8 @@ Fetch = Pending[dict[str, Tensor]]
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
-    pending = {name: source.begin_rows(ids.numpy()) for name, source in sources.get(row_type, {}).items()}
+    numbers = ids.numpy()
+    pending = {name: source.begin_rows(numbers) for name, source in sources.get(row_type, {}).items()}
     return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in pending.items()})
 
 

@@ -3,10 +3,15 @@ ranking."""
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.graph.store import IntArray
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.graph.directed import directed_edges
+from graphstorm_like.graph.partitioned_graph import once_a_host
+from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges
 
 
@@ -15,12 +20,27 @@ class TrueTargets:
     with many relations, it takes memory by edges, not by nodes."""
 
     def __init__(self, source: IntArray, target: IntArray, num_sources: int) -> None:
-        order = np.argsort(source, kind="stable")
-        self.targets = target[order]
-        self._sources = source[order] if len(source) < num_sources else None
-        self._starts = np.zeros(0, dtype=np.int64)
-        if self._sources is None:
-            self._starts = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=num_sources))])
+        self._take(_packed(source, target, num_sources), num_sources)
+
+    @classmethod
+    def of_edges(cls, graph: Graph, edge_type: EdgeType, rows: IntArray | None = None) -> TrueTargets:
+        """Those of some edges of a graph, or of all; the processes of a host share them."""
+        num_sources = graph.manifest.node(edge_type[0]).count
+
+        def make() -> IntArray:
+            return _packed(*directed_edges(graph, edge_type, rows), num_sources)
+
+        found = cls.__new__(cls)
+        found._take(once_a_host(graph, _name(edge_type, rows), make), num_sources)
+        return found
+
+    def _take(self, packed: IntArray, num_sources: int) -> None:
+        self._sources: IntArray | None = None
+        self._starts = packed[: num_sources + 1]
+        if len(packed) > 2 * num_sources:
+            self.targets = packed[num_sources + 1 :]
+        else:
+            self._sources, self.targets = packed.reshape(2, -1)
 
     def pairs(self, sources: IntArray) -> tuple[IntArray, IntArray]:
         """(row in `sources`, known target) for all known targets of the given sources."""
@@ -47,3 +67,17 @@ class TrueTargets:
         mask = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
         mask[np.repeat(rows, count), order[places]] = True
         return mask
+
+
+def _packed(source: IntArray, target: IntArray, num_sources: int) -> IntArray:
+    """One array, which can be shared as one: the sources, ascending, and their targets; or, where this is longer than
+    2 * num_sources, pointers [num_sources + 1] and the targets."""
+    order = np.argsort(source, kind="stable")
+    if len(source) < num_sources:
+        return np.concatenate([source[order], target[order]])
+    return np.concatenate([[0], np.cumsum(np.bincount(source, minlength=num_sources)), target[order]])
+
+
+def _name(edge_type: EdgeType, rows: IntArray | None) -> str:
+    of_rows = "all" if rows is None else blake2b(np.ascontiguousarray(rows), digest_size=12).hexdigest()
+    return f"known:{edge_name(edge_type)}:{of_rows}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.tasks.ranking import RankingConfig
 from graphstorm_like.graph.directed import directed_edges
+from graphstorm_like.graph.partitioned_graph import once_a_host
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
@@ -144,13 +145,15 @@ class LinkRanker:
     @cached_property
     def known(self) -> TrueTargets:
         """True targets of every source, of any split."""
-        ends = directed_edges(self.graph, self.edge_type)
-        return TrueTargets(*ends, self.graph.manifest.node(self.edge_type[0]).count)
+        return TrueTargets.of_edges(self.graph, self.edge_type)
 
     @cached_property
     def _known_keys(self) -> IntArray:
-        source, target = directed_edges(self.graph, self.edge_type)
-        return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
+        def make() -> IntArray:
+            source, target = directed_edges(self.graph, self.edge_type)
+            return np.sort(source * self.graph.manifest.node(self.edge_type[2]).count + target)
+
+        return once_a_host(self.graph, f"pairs:{edge_name(self.edge_type)}", make)
 
     @torch.inference_mode()
     def queries(self, vectors: Vectors) -> Tensor:

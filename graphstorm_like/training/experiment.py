@@ -119,7 +119,7 @@ def assemble(
 def graph_sampling(graph: Graph, model: LmGnn, task: Task, train: TrainConfig, seed: int) -> SampleNeighbors:
     """Samples the neighbours of training batches. seed: the run's."""
     fanouts = train.fanouts[: model.gnn.num_hops]
-    return SampleNeighbors(graph, fanouts, seed, task.group.rank, exclude_targets=task.exclude_targets)
+    return SampleNeighbors(graph, fanouts, seed, exclude_targets=task.exclude_targets)
 
 
 def learnable_rows(sources: Sources) -> dict[NodeType, NodeEmbeddings]:

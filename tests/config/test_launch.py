@@ -20,7 +20,7 @@ def test_local_unless_said(load: Callable[..., Pipeline], text: str) -> None:
 
 
 def test_each_launcher(load: Callable[..., Pipeline]) -> None:
-    common = "hosts: 2, trainers: 4, servers: 2, max_restarts: 3, timeout_seconds: 30.0"
+    common = "hosts: 2, trainers: 4, servers: 2, max_restarts: 3, timeout_seconds: 30.0, wire: int8, hot_rows_mb: 0"
     for on, more in {
         "local": "port: 4000",
         "ray": "cpus: 2.0, gpus: 1.0, spread: false, address: local",
@@ -29,6 +29,7 @@ def test_each_launcher(load: Callable[..., Pipeline]) -> None:
     }.items():
         launch = load(NODE + f"launch: {{on: {on}, {common}, {more}}}\n", "graph.partitions.count=2").launch
         assert (launch.on, launch.hosts, launch.trainers, launch.servers, launch.max_restarts) == (on, 2, 4, 2, 3)
+        assert (launch.wire, launch.hot_rows_mb) == ("int8", 0)
 
 
 def test_a_partition_a_host(load: Callable[..., Pipeline], problems: Callable[..., list[str]]) -> None:

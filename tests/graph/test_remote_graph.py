@@ -155,6 +155,34 @@ def test_neighbourhoods(hosts: tuple[Path, list[Any]], hide: Any, with_held_out:
         assert_same_blocks(*(g.sample(alone, [mixed], np.random.default_rng(5)) for g in (here, there)))
 
 
+def drawn(made: Subgraph) -> dict[Any, list[int]]:
+    """Edges into each node, by layer, edge type and node."""
+    found = {}
+    for layer, block in enumerate(reversed(made.blocks)):
+        for edge_type, relation in block.relations.items():
+            targets = made.input_ids[edge_type[2]][relation.rows]
+            for i, target in enumerate(targets.tolist()):
+                edges = relation.edge_ids[relation.offsets[i] : relation.offsets[i + 1]]
+                found[layer, edge_type, target] = edges.tolist()
+    return found
+
+
+def test_ranks_sample_together_what_one_process_does(hosts: tuple[Path, list[Any]]) -> None:
+    """A node has the same neighbours on every rank, and in every partition: training is the same on any number."""
+    here, every = graphs(hosts, [LINK])
+    layers, seeds = [FanoutByType(default=k) for k in (2, 1)], np.arange(0, 80, 2)
+    whole = drawn(here.sample({"item": seeds}, layers, np.random.default_rng(4)))
+    together: dict[Any, list[int]] = {}
+    for number, there in enumerate(every):
+        mine = seeds[number :: len(every)]
+        found = drawn(there.sample({"item": mine}, layers, np.random.default_rng(4)))
+        assert found.items() <= whole.items()
+        together |= found
+    assert together == whole
+    other = drawn(here.sample({"item": seeds}, layers, np.random.default_rng(5)))
+    assert sum(whole[key] != other.get(key) for key in whole) > 20
+
+
 def test_hidden_edges_are_in_no_neighbourhood(hosts: tuple[Path, list[Any]]) -> None:
     here, every = graphs(hosts, [LINK], held_out(hosts[0]))
     for there in every:

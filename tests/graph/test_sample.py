@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph import sample
+from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.sample import BatchPositions, draw_distinct, drop_excluded, sample_blocks, sample_hop
 from graphstorm_like.graph.store import ExcludedEdges, Hop
 
@@ -23,6 +24,7 @@ def csc(edges: list[tuple[int, int]], num_targets: int) -> tuple[np.ndarray, np.
     return np.concatenate([[0], np.cumsum(counts)]), np.array([s for s, _ in ordered], dtype=np.int64)
 
 
+LOOP = ("a", "x", "a")
 graphs = st.integers(1, 12).flatmap(
     lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=60))
 )
@@ -34,7 +36,7 @@ def test_hop_draws_distinct_true_edges(graph: tuple, fanout: int, seed: int, dat
     n, edges = graph
     indptr, sources = csc(edges, n)
     targets = np.array(data.draw(st.lists(st.integers(0, n - 1), unique=True, max_size=n)), dtype=np.int64)
-    hop = sample_hop(indptr, sources, targets, fanout, np.random.default_rng(seed))
+    hop = sample_hop(indptr, sources, targets, fanout, NodeDraws(seed, LOOP))
     assert len(set(hop.edge_ids.tolist())) == len(hop.edge_ids)
     assert (sources[hop.edge_ids] == hop.sources).all()
     assert (np.diff(hop.offsets) > 0).all()
@@ -53,7 +55,7 @@ def test_hop_draws_distinct_true_edges(graph: tuple, fanout: int, seed: int, dat
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 8), st.integers(0, 1000))
 def test_draw_distinct(sizes: list[int], k: int, seed: int) -> None:
     sizes_array = np.array(sizes) + k - 1
-    picks = draw_distinct(sizes_array, k, np.random.default_rng(seed))
+    picks = draw_distinct(sizes_array, np.random.default_rng(seed).random((k, len(sizes))))
     assert picks.shape == (len(sizes), k)
     assert (np.diff(picks, axis=1) > 0).all()
     assert (picks >= 0).all()
@@ -62,7 +64,7 @@ def test_draw_distinct(sizes: list[int], k: int, seed: int) -> None:
 
 def test_draw_is_uniform_over_subsets() -> None:
     rounds = 30_000
-    picks = draw_distinct(np.full(rounds, 5), 2, np.random.default_rng(0))
+    picks = draw_distinct(np.full(rounds, 5), NodeDraws(7, LOOP).uniform(np.arange(rounds), 2))
     counts = Counter(map(tuple, picks.tolist()))
     assert len(counts) == 10
     # 3000 expected of each; a standard deviation is 52.
@@ -117,10 +119,9 @@ def test_seeds_must_be_distinct() -> None:
 
 def test_blocks_chain_and_targets_are_a_prefix_of_sources() -> None:
     edges = {("a", "x", "a"): csc([(1, 0), (2, 1), (3, 2)], 4), ("b", "y", "a"): csc([(0, 1), (1, 1)], 4)}
-    rng = np.random.default_rng(0)
 
     def hops(wanted: Sequence[tuple[EdgeType, np.ndarray, int]]) -> list[Hop]:
-        return [sample_hop(*edges[edge_type], targets, fanout, rng) for edge_type, targets, fanout in wanted]
+        return [sample_hop(*edges[of], targets, fanout, NodeDraws(0, of)) for of, targets, fanout in wanted]
 
     counts = {"a": 4, "b": 2}
     all_of = FanoutByType(default=-1)

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph import partition_reader as partition_module
+from graphstorm_like.graph import shared
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition_reader import HiddenEdges, Partition, _plain
-from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, publish
+from graphstorm_like.graph.shared import SharedTable, create_rows, drop, find, is_there, made_once, publish
 from graphstorm_like.ranks import tables as tables_module
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.ranks.names import TableNames
@@ -255,3 +256,31 @@ def test_bounds_cover_all_rows_in_order(sizes: list[int], trainers: int) -> None
     assert shares.min() >= 0
     assert shares.max() - shares.min() <= 1
     assert shares.sum() == starts[-1]
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 1), (4, 3), (0,), (0, 2)])
+def test_made_once(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """The first that asks makes it; all read one copy, of the same form."""
+    wanted, calls = np.arange(np.prod(shape), dtype=np.int16).reshape(shape), []
+
+    def make() -> Any:
+        calls.append(1)
+        return wanted
+
+    for _ in range(3):
+        found = made_once(tmp_path, "labels", make)
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+        assert found.tolist() == wanted.tolist()
+    assert len(calls) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        found[:1] = 3
+
+
+def test_without_room_each_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, size: int) -> None:
+        raise DataError("no room")
+
+    monkeypatch.setattr(shared, "reserve", full)
+    made = [made_once(tmp_path, "labels", lambda: np.arange(3)) for _ in range(2)]
+    assert [m.tolist() for m in made] == [[0, 1, 2]] * 2
+    assert not [p for p in tmp_path.iterdir() if p.suffix != ".lock"]

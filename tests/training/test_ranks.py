@@ -36,7 +36,7 @@ MULTI: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Make:
     """(output, task, changes of `train`, with text?, "method-count" of partitions) -> pipeline over a graph in float32,
-    with all neighbours and no dropout."""
+    without dropout. Neighbours are sampled: what is drawn for a node does not depend on the rank."""
     folder = tmp_path_factory.mktemp("ranks")
     lm = tiny_text_model(folder / "lm")
 
@@ -56,7 +56,7 @@ def made(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> M
             data["model"]["inputs"] = {"item": {"text": ["title"]}}
         if task == "multi":
             data["task"] = MULTI
-        data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"} | (train or {})
+        data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [3, 2], "precision": "float32"} | (train or {})
         data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0} | data["train"].get("lm", {})}
         pipeline = build_pipeline(data).with_absolute_paths(folder)
         build_graph(pipeline.graph)

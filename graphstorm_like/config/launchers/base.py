@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ Port = Annotated[int, Field(ge=1024, le=65_000)]
 
 
 class LaunchConfig(Choice, tag="on", default="local"):
-    """Over how many hosts and processes a run goes, and who starts them. Nothing here changes the results."""
+    """Over how many hosts and processes a run goes, and who starts them. Only `wire` changes results."""
 
     on: str
     hosts: PositiveInt = 1
@@ -35,6 +35,10 @@ class LaunchConfig(Choice, tag="on", default="local"):
     tls: bool = True
     """Whether graph servers and trainers of several hosts talk in mutual TLS, with certificates of the job's own
     authority; false: in a closed network only, where nobody else can read or change what hosts send each other."""
+    wire: Literal["float32", "float16", "int8"] = "float32"
+    """How hosts send each other rows of features and of frozen text vectors; the other two are smaller, and round."""
+    hot_rows_mb: Annotated[float, Field(ge=0)] = 64.0
+    """Megabytes of shared memory on each host for the rows of other hosts that its trainers need most often."""
     port: Port | None = None
     """First of the ports that are used; default: free ones."""
 

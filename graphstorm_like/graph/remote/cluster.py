@@ -10,6 +10,7 @@ from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.encoding import EXACT
 
 SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 """RFC 6598: not public either; pods of some clouds have such addresses."""
@@ -17,7 +18,8 @@ SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """servers: addresses (ip, port) of the servers of each host; empty when there is one host."""
+    """servers: addresses (ip, port) of the servers of each host; empty when there is one host. wire, hot_rows_mb: as
+    the launch section says."""
 
     job: str
     host: int
@@ -26,6 +28,8 @@ class Cluster:
     servers: tuple[tuple[tuple[str, int], ...], ...]
     credentials: Credentials = field(repr=False)
     timeout_seconds: float = 600.0
+    wire: str = EXACT
+    hot_rows_mb: float = 0.0
 
     @classmethod
     def from_environment(cls, timeout_seconds: float, environment: Mapping[str, str] = os.environ) -> Cluster | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.errors import LaunchError
-from graphstorm_like.graph.partition_reader import HiddenEdges, Part, Partition
-from graphstorm_like.graph.partitioned_graph import PartitionedGraph
+from graphstorm_like.graph.partition_reader import DEGREES, HIDDEN, Column, HiddenEdges, Part, Partition
+from graphstorm_like.graph.partitioned_graph import KeptRows, PartitionedGraph
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.encoding import may_lose
+from graphstorm_like.graph.remote.hot_rows import HotRows, opened
 from graphstorm_like.graph.remote.part import RemotePart
-from graphstorm_like.graph.remote.server import open_call
+from graphstorm_like.graph.remote.server import graph_mark, open_call
 from graphstorm_like.graph.schema import read_manifest
-from graphstorm_like.graph.store import ExcludedEdges
+from graphstorm_like.graph.shared import made_once
+from graphstorm_like.graph.store import ExcludedEdges, IntArray, NodeType, type_name
 from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.pending import Pending
 
@@ -32,7 +37,7 @@ class RemoteGraph(PartitionedGraph):
         which_server: int = 0,
     ) -> None:
         path, manifest = Path(folder), read_manifest(folder)
-        self._cluster, self._which = cluster, which_server
+        self._cluster, self._which, self.here = cluster, which_server, cluster.host
         if len(manifest.partitions) != cluster.hosts:
             raise LaunchError(
                 f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
@@ -50,20 +55,55 @@ class RemoteGraph(PartitionedGraph):
             parts: list[Part] = []
             for host in range(cluster.hosts):
                 if host in connections:
-                    parts.append(RemotePart(self.client, connections[host]))
+                    parts.append(RemotePart(self.client, connections[host], cluster.wire))
                 else:
                     parts.append(Partition(path, manifest, host, hidden, cluster.shm))
             return parts
 
         super().__init__(path, manifest, hide, held_out, open_parts)
+        self._hot: dict[Column, HotRows] = {}
+        self._hot_from: tuple[str, dict[NodeType, list[Column]]] | None = None
+
+    def use_hot_rows(self, name: str, columns: Mapping[NodeType, Sequence[Column]]) -> None:
+        """From now on, read what `hot_rows.fill` has kept under a name from this host's shared memory."""
+        self._hot = opened(self._cluster.shm, name, columns)
+        self._hot_from = (name, {node_type: list(of_type) for node_type, of_type in columns.items()})
+
+    def kept(self, part: int, column: Column, ids: IntArray) -> KeptRows | None:
+        """See PartitionedGraph."""
+        hot = self._hot.get(column)
+        return None if hot is None or part == self.here else hot.find(ids)
+
+    def column(self, column: Column) -> npt.NDArray[Any]:
+        """See PartitionedGraph. The processes of a host share one copy of what does not depend on hidden edges."""
+        if column[1] in (DEGREES, HIDDEN) or may_lose(column):
+            return super().column(column)
+        return self.once(f"{type_name(column[0])}:{column[1]}", lambda: PartitionedGraph.column(self, column))
+
+    def once(self, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """See PartitionedGraph."""
+        return made_once(self._cluster.shm, f"once:{graph_mark(self.manifest)}:{name}", make)
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """The other hosts work on their requests while this host works on its own."""
         self.client.flush()
-        host = self._cluster.host
-        own_answer = pending[host].wait() if host in pending else None
-        return [own_answer if p == host else each.wait() for p, each in pending.items()]
+        own_answer = pending[self.here].wait() if self.here in pending else None
+        return [own_answer if p == self.here else each.wait() for p, each in pending.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open their own connections."""
-        return (RemoteGraph, (self.folder, self.hide, self.held_out, self._cluster, self._which))
+        return (_copied, (self.folder, self.hide, self.held_out, self._cluster, self._which, self._hot_from))
+
+
+def _copied(
+    folder: Path,
+    hide: Mapping[EdgeType, str | None],
+    held_out: ExcludedEdges,
+    where: Cluster,
+    which_server: int,
+    hot_from: tuple[str, dict[NodeType, list[Column]]] | None,
+) -> RemoteGraph:
+    graph = RemoteGraph(folder, hide, held_out, where, which_server)
+    if hot_from is not None:
+        graph.use_hot_rows(*hot_from)
+    return graph

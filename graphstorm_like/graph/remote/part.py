@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.partition_reader import Column, Draw, HopRequest
+from graphstorm_like.graph.partition_reader import Column, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
+from graphstorm_like.graph.remote.encoding import EXACT, hop_of, may_lose, narrow, rows_of
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 from graphstorm_like.pending import Pending
@@ -18,12 +19,11 @@ from graphstorm_like.pending import Pending
 class RemotePart:
     """See Part."""
 
-    def __init__(self, client: Client, connection: Connection) -> None:
-        self._client, self._connection = client, connection
+    def __init__(self, client: Client, connection: Connection, wire: str = EXACT) -> None:
+        self._client, self._connection, self._wire = client, connection, wire
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """See Part. draw: a seed."""
-        assert isinstance(draw, int)
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """See Part."""
         with_rows = [i for i, r in enumerate(requests) if len(r.rows)]
         empty = np.zeros(0, dtype=np.int64)
         no_edges = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
@@ -31,28 +31,29 @@ class RemotePart:
             return Pending(lambda: [no_edges] * len(requests))
         call = {
             "do": "hops",
-            "seed": draw,
+            "seed": seed,
             "of": [[list(requests[i].edge_type), requests[i].fanout] for i in with_rows],
         }
-        ticket = self._connection.ask(call, [requests[i].rows for i in with_rows])
+        ticket = self._connection.ask(call, [narrow(requests[i].rows) for i in with_rows])
 
         def receive() -> list[Hop]:
             arrays = self._client.result(ticket)
             hops = [no_edges] * len(requests)
             for n, i in enumerate(with_rows):
-                hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
+                hops[i] = hop_of(arrays[4 * n : 4 * n + 4])
             return hops
 
         return Pending(receive)
 
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """See Part."""
-        ticket = self._connection.ask({"do": "rows", "column": _json(column)}, [rows])
-        return Pending(lambda: self._client.result(ticket)[0])
+        call = {"do": "rows", "column": _json(column), "wire": self._wire if may_lose(column) else EXACT}
+        ticket = self._connection.ask(call, [narrow(rows)])
+        return Pending(lambda: rows_of(self._client.result(ticket)))
 
     def begin_ragged(self, column: Column, rows: IntArray, values: bool) -> Pending[Ragged]:
         """See Part."""
-        ticket = self._connection.ask({"do": "ragged", "column": _json(column), "values": values}, [rows])
+        ticket = self._connection.ask({"do": "ragged", "column": _json(column), "values": values}, [narrow(rows)])
         return Pending(lambda: Ragged(*self._client.result(ticket)))
 
     def column(self, column: Column) -> Any:

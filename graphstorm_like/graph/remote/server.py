@@ -21,6 +21,7 @@ from graphstorm_like.errors import DataError, GslError, LaunchError
 from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.remote.credentials import Credentials
+from graphstorm_like.graph.remote.encoding import EXACT, hop_arrays, row_arrays, wide
 from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_bytes, to_batches
 from graphstorm_like.graph.remote.transport import Service
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -166,13 +167,13 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
     match call["do"]:
         case "hops":
             requests = [
-                HopRequest(tuple(edge_type), rows, fanout)
+                HopRequest(tuple(edge_type), wide(rows), fanout)
                 for (edge_type, fanout), rows in zip(call["of"], arrays, strict=True)
             ]
             hops = partition.begin_hops(requests, int(call["seed"])).wait()
-            return [a for hop in hops for a in (hop.rows, hop.offsets, hop.sources, hop.edge_ids)]
+            return [array for hop in hops for array in hop_arrays(hop)]
         case "rows":
-            return [partition.begin_rows(_column(call), arrays[0]).wait()]
+            return row_arrays(partition.begin_rows(_column(call), arrays[0]).wait(), call.get("wire", EXACT))
         case "ragged":
             ragged = partition.begin_ragged(_column(call), arrays[0], bool(call["values"])).wait()
             return [ragged.item_of_row, ragged.items, ragged.starts, ragged.sizes, ragged.values]

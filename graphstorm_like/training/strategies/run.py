@@ -27,6 +27,7 @@ from graphstorm_like.ranks.torch_group import LONG_SECONDS, group
 from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment, Reading
+from graphstorm_like.training.hot_rows import keep_hot_rows
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.start import start_from
@@ -118,7 +119,9 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         parts = start_from(phase.start, experiment.artifacts)
         reporter.line(f"starts from {phase.start.run}: {', '.join(parts)}")
     reporter.line(describe(experiment))
-    result = Trainer(experiment, phase.folder, reporter).train()
+    trainer = Trainer(experiment, phase.folder, reporter)
+    keep_hot_rows(experiment, trainer.stream, reporter.line)
+    result = trainer.train()
     name = experiment.task.select_by
     place = "in epoch" if result.best is not None else "is that of epoch"
     best = "not validated: the model" if result.best is None else f"best validation {name} {result.best:.4f}"

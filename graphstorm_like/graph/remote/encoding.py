@@ -1,0 +1,109 @@
+"""How numbers are written for the wire: ids in as few bytes as they need, rows of inputs as `launch.wire` says.
+
+float16 and int8 lose something; both take only rows that are inputs of the model and never change (features, vectors of
+frozen language models), never ids, labels, or anything that learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphstorm_like.graph.partition_reader import SHARED, VECTORS, Column
+from graphstorm_like.graph.schema import feature_column
+from graphstorm_like.graph.store import Hop, IntArray
+
+EXACT, HALF, QUARTER = "float32", "float16", "int8"
+"""The choices of `launch.wire`. EXACT: every row as it is stored."""
+_WIDTHS = (np.uint8, np.uint16, np.uint32)
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+_STEPS = 127.0
+"""int8: the largest number of a row is that many steps."""
+_ROWS = 256
+_SMALLEST = 1e-30
+"""int8: rows of smaller numbers become zeros."""
+
+
+def narrow(numbers: IntArray) -> npt.NDArray[Any]:
+    """The same numbers in the smallest unsigned type that holds them; int64 when some are negative."""
+    if not len(numbers):
+        return numbers.astype(np.uint8)
+    least, most = int(numbers.min()), int(numbers.max())
+    for width in _WIDTHS:
+        if least >= 0 and most <= np.iinfo(width).max:
+            return numbers.astype(width)
+    return numbers
+
+
+def wide(numbers: npt.NDArray[Any]) -> IntArray:
+    """What was narrowed, as int64."""
+    return numbers.astype(np.int64, copy=False)
+
+
+def hop_arrays(hop: Hop) -> list[npt.NDArray[Any]]:
+    """A hop for the wire."""
+    return [narrow(a) for a in (hop.rows, np.diff(hop.offsets), hop.sources, hop.edge_ids)]
+
+
+def hop_of(arrays: Sequence[npt.NDArray[Any]]) -> Hop:
+    """The hop that `hop_arrays` has written."""
+    rows, counts, sources, edge_ids = map(wide, arrays)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return Hop(rows, offsets, sources, edge_ids)
+
+
+def may_lose(column: Column) -> bool:
+    """Whether a column's rows are inputs of the model that never change."""
+    return column[1].startswith((feature_column(""), SHARED + VECTORS))
+
+
+def row_arrays(rows: Any, wire: str) -> list[Any]:
+    """Rows for the wire. Only floating-point rows [n, width] wider than asked for are changed.
+
+    float16: rounded to the nearest; numbers beyond its range become the largest. int8: 127 steps up to the largest
+    number of the row, and this number as float32; rows with numbers that are not finite become NaN.
+    """
+    size = {HALF: 2, QUARTER: 1}.get(wire, 0)
+    is_matrix = isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and rows.ndim == 2
+    if not size or not is_matrix or rows.dtype.itemsize <= size:
+        return [rows]
+    kind = np.zeros(0, dtype=rows.dtype)
+    if wire == HALF:
+        halves = np.empty(rows.shape, dtype=np.float16)
+        for some in _pieces(len(rows)):
+            halves[some] = np.clip(rows[some], -_LARGEST_HALF, _LARGEST_HALF)
+        return [halves, kind]
+    steps, largest = np.empty(rows.shape, dtype=np.int8), np.empty(len(rows), dtype=np.float32)
+    for some in _pieces(len(rows)):
+        values = rows[some].astype(np.float32)
+        most = np.maximum(values.max(axis=1, initial=0.0), -values.min(axis=1, initial=0.0)) + 0.0  # not -0
+        finite = np.isfinite(most)
+        values[~finite] = 0.0
+        values *= np.divide(_STEPS, most, out=np.zeros_like(most), where=finite & (most > _SMALLEST))[:, None]
+        steps[some] = np.rint(values, out=values)
+        largest[some] = np.where(finite, most, np.nan)
+    return [steps, largest, kind]
+
+
+def rows_of(arrays: Sequence[Any]) -> Any:
+    """The rows that `row_arrays` has written, in the type in which they are stored."""
+    if len(arrays) == 1:
+        return arrays[0]
+    values, kind = arrays[0], arrays[-1].dtype
+    if len(arrays) == 2:
+        return values.astype(kind)
+    rows, largest = np.empty(values.shape, dtype=kind), arrays[1]
+    for some in _pieces(len(rows)):
+        of_steps = values[some] / np.float32(_STEPS)
+        of_steps *= largest[some, None]
+        rows[some] = of_steps
+    return rows
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Few rows at a time, which stay in the processor's cache from one operation to the next."""
+    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
