@@ -100,12 +100,9 @@ class Answers:
         if isinstance(task, EdgeLabelTask):
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
         kind = self.engine.applied.experiment.pipeline.task.type
-        raise ConfigError(
-            f"predict: a model of {kind} with several tasks or relations is not served. Predictions come from gsl infer, "
-            "embeddings from /embed"
-            if task.predicts
-            else f"predict: {kind} makes no predictions. Ask for embeddings: /embed"
-        )
+        if task.predicts:
+            raise ConfigError(f"predict: {kind} is not served. Its predictions come from gsl infer and gsl apply")
+        raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
 
     def embed(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """embeddings: id and vector of each node."""

@@ -106,7 +106,8 @@ class LabelData:
         """Labels of the training rows [n_train, C] as shares of 1; numbers as their distance from the mean [n, 1]."""
         if self.classes:
             return np.eye(self.classes, dtype=np.float32)[self.train_labels]
-        return (self.train_labels - self.train_labels.mean()).astype(np.float32)[:, None]
+        distances: npt.NDArray[np.float32] = (self.train_labels - self.train_labels.mean()).astype(np.float32)
+        return distances[:, None]
 
     @cached_property
     def prior(self) -> npt.NDArray[np.float64]:
@@ -119,8 +120,10 @@ class LabelData:
         totals, weight = votes[:, :-1], votes[:, -1:]
         if self.classes:
             smooth = totals + 1e-3 * self.prior
-            return smooth / smooth.sum(axis=1, keepdims=True).clip(1e-12)
-        return self.train_labels.mean() + totals[:, 0] / np.maximum(weight[:, 0], 1e-12)
+            shares: Numbers = smooth / smooth.sum(axis=1, keepdims=True).clip(1e-12)
+            return shares
+        numbers: Numbers = self.train_labels.mean() + totals[:, 0] / np.maximum(weight[:, 0], 1e-12)
+        return numbers
 
 
 class LabelBaseline(ABC):

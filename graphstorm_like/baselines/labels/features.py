@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
-from graphstorm_like.baselines.labels.linear import RIDGES, few_classes, spread
+from graphstorm_like.baselines.labels.linear import RIDGES, class_shares, few_classes
 from graphstorm_like.baselines.outcome import Setting
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
@@ -38,5 +39,5 @@ class FeatureLinear(LabelBaseline):
             yield data.settings(
                 f"C {penalty:g}",
                 rows,
-                lambda part, model=model: spread(model.predict_proba(part), model.classes_, data.classes),
+                partial(class_shares, model, data.classes),
             )

@@ -54,6 +54,11 @@ def spread(probabilities: Numbers, known: Numbers, classes: int) -> Numbers:
     return all_classes
 
 
+def class_shares(model: Any, classes: int, rows: Numbers) -> Numbers:
+    """Probabilities [n, C] of all classes, from a classifier of scikit-learn."""
+    return spread(model.predict_proba(rows), model.classes_, classes)
+
+
 def few_classes(data: LabelData) -> str | None:
     """Why a model that tells classes apart cannot be fitted; None: it can."""
     if data.classes and len(np.unique(data.train_labels)) < 2:

@@ -24,8 +24,8 @@ class Majority(LabelBaseline):
         if data.classes:
             yield _constant(data, "most frequent class", data.prior)
             return
-        yield _constant(data, "mean", np.float64(data.train_labels.mean()))
-        yield _constant(data, "median", np.float64(np.median(data.train_labels)))
+        yield _constant(data, "mean", np.asarray(data.train_labels.mean()))
+        yield _constant(data, "median", np.asarray(np.median(data.train_labels)))
 
 
 def _constant(data: LabelData, name: str, answer: Numbers) -> Setting:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
-from graphstorm_like.baselines.labels.linear import few_classes, spread
+from graphstorm_like.baselines.labels.linear import class_shares, few_classes
 from graphstorm_like.baselines.outcome import Setting
 
 MOST_CLASSES, MOST_FEATURES = 100, 2000
@@ -47,5 +48,5 @@ class FeatureTrees(LabelBaseline):
             yield data.settings(
                 name,
                 rows,
-                lambda part, trees=trees: spread(trees.predict_proba(part), trees.classes_, data.classes),
+                partial(class_shares, trees, data.classes),
             )

@@ -58,7 +58,8 @@ class LinkData:
     def popularity(self) -> Rows:
         """log(1 + training edges into each node) [targets], the largest 1."""
         counts = np.log1p(np.bincount(self.targets, minlength=self.shape[1]))
-        return (counts / max(counts.max(), 1e-9)).astype(np.float32)
+        shares: Rows = (counts / max(counts.max(), 1e-9)).astype(np.float32)
+        return shares
 
     def ranked(self, name: str, scorer: Scorer) -> Iterator[Setting]:
         """Settings of a scorer: ties stay, or popularity breaks them."""
@@ -66,7 +67,8 @@ class LinkData:
         def broken(sources: IntArray) -> Rows:
             scores = scorer(sources)
             top = np.maximum(np.abs(scores).max(axis=1, keepdims=True), 1e-9)
-            return scores / top + 1e-3 * self.popularity
+            ordered: Rows = scores / top + 1e-3 * self.popularity
+            return ordered
 
         yield self.setting(name, scorer)
         yield self.setting(f"{name}, ties by popularity", broken)

@@ -122,7 +122,7 @@ def _table(name: str, node_type: NodeType, number: int | None) -> str:
 def _row_bytes(graph: PartitionedGraph, columns: Sequence[Column], one: IntArray) -> int:
     """Bytes of a node's rows in all columns, and of its id."""
     pending = [graph.begin_rows(column, one) for column in columns]
-    return 8 + sum(rows.wait().nbytes for rows in pending)
+    return 8 + sum(int(rows.wait().nbytes) for rows in pending)
 
 
 def _fetch(graph: PartitionedGraph, shm: Path, table: str, column: Column, ids: IntArray) -> None:
