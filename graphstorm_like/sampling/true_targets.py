@@ -79,5 +79,5 @@ def _packed(source: IntArray, target: IntArray, num_sources: int) -> IntArray:
 
 
 def _name(edge_type: EdgeType, rows: IntArray | None) -> str:
-    of_rows = "all" if rows is None else blake2b(np.ascontiguousarray(rows), digest_size=12).hexdigest()
+    of_rows = "all" if rows is None else blake2b(np.ascontiguousarray(rows).data, digest_size=12).hexdigest()
     return f"known:{edge_name(edge_type)}:{of_rows}"
