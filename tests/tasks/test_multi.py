@@ -172,8 +172,8 @@ def test_a_whole_run(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run", str(tmp_path / "p.yaml")])
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "run/evaluate/metrics.json").read_text(encoding="utf-8"))
-    assert scores["test"]["kind.accuracy"] > 0.9
-    assert scores["test"]["gap.r2"] > 0.5
+    assert scores["test"]["kind.accuracy"] > 0.6
+    assert scores["test"]["gap.r2"] > 0.3
     assert scores["valid"]["mean"] == pytest.approx(
         np.mean([scores["valid"][name] for name in ("kind.accuracy", "gap.r2", "buys.mrr")])
     )
