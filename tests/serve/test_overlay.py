@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.overlay import InEdges, both_hops
 from graphstorm_like.graph.store import Hop
 
@@ -43,7 +44,7 @@ def test_all_neighbours(first: list[tuple[int, int]], second: list[tuple[int, in
 
 
 def test_a_fanout_limits_the_neighbours() -> None:
-    hop = in_edges([(i, 1) for i in range(9)], 50).hop(np.array([1, 3]), 4, np.random.default_rng(0))
+    hop = in_edges([(i, 1) for i in range(9)], 50).hop(np.array([1, 3]), 4, NodeDraws(0, ("a", "x", "a")))
     assert hop.rows.tolist() == [0]
     assert len(set(hop.sources.tolist())) == 4
     assert (hop.edge_ids == hop.sources + 50).all()
