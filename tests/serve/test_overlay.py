@@ -30,7 +30,7 @@ def in_edges(edges: list[tuple[int, int]], first: int) -> InEdges:
 @settings(max_examples=60, deadline=None)
 @given(first=EDGES, second=EDGES, rows=st.lists(st.integers(0, 7), unique=True, max_size=8))
 def test_all_neighbours(first: list[tuple[int, int]], second: list[tuple[int, int]], rows: list[int]) -> None:
-    wanted, draws = np.array(rows, dtype=np.int64), np.random.default_rng(0)
+    wanted, draws = np.array(rows, dtype=np.int64), NodeDraws(0, ("a", "x", "a"))
     hops = [in_edges(first, 0).hop(wanted, -1, draws), in_edges(second, 100).hop(wanted, -1, draws)]
     expected: dict[int, list[tuple[int, int]]] = {row: [] for row in rows}
     for start, edges in ((0, first), (100, second)):
