@@ -147,7 +147,7 @@ def made_once(folder: Path, name: str, make: Callable[[], npt.NDArray[Any]]) -> 
 def _write(folder: Path, name: str, array: npt.NDArray[Any]) -> None:
     """A table of its own, which others find only when it is whole."""
     file = _stem(folder, name).with_suffix(".rows")
-    rows = array.reshape(len(array), -1) if array.ndim == 2 else array[:, None]
+    rows = array if array.ndim == 2 else array[:, None]
     table = SharedTable(name, str(file), rows.dtype.str, (rows.shape[0], rows.shape[1]))
     try:
         reserve(file, rows.nbytes)

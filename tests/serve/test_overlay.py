@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.overlay import InEdges, both_hops
 from graphstorm_like.graph.store import Hop
 
@@ -29,8 +30,8 @@ def in_edges(edges: list[tuple[int, int]], first: int) -> InEdges:
 @settings(max_examples=60, deadline=None)
 @given(first=EDGES, second=EDGES, rows=st.lists(st.integers(0, 7), unique=True, max_size=8))
 def test_all_neighbours(first: list[tuple[int, int]], second: list[tuple[int, int]], rows: list[int]) -> None:
-    wanted, rng = np.array(rows, dtype=np.int64), np.random.default_rng(0)
-    hops = [in_edges(first, 0).hop(wanted, -1, rng), in_edges(second, 100).hop(wanted, -1, rng)]
+    wanted, draws = np.array(rows, dtype=np.int64), NodeDraws(0, ("a", "x", "a"))
+    hops = [in_edges(first, 0).hop(wanted, -1, draws), in_edges(second, 100).hop(wanted, -1, draws)]
     expected: dict[int, list[tuple[int, int]]] = {row: [] for row in rows}
     for start, edges in ((0, first), (100, second)):
         for number, (source, target) in enumerate(edges):
@@ -43,7 +44,7 @@ def test_all_neighbours(first: list[tuple[int, int]], second: list[tuple[int, in
 
 
 def test_a_fanout_limits_the_neighbours() -> None:
-    hop = in_edges([(i, 1) for i in range(9)], 50).hop(np.array([1, 3]), 4, np.random.default_rng(0))
+    hop = in_edges([(i, 1) for i in range(9)], 50).hop(np.array([1, 3]), 4, NodeDraws(0, ("a", "x", "a")))
     assert hop.rows.tolist() == [0]
     assert len(set(hop.sources.tolist())) == 4
     assert (hop.edge_ids == hop.sources + 50).all()
