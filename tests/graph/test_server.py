@@ -269,7 +269,7 @@ def test_nobody_can_read_along(folder: Path, tmp_path: Path, middle: Middle) -> 
         part = client(folder, open_middle.address, credentials=PLAIN)
         assert part.begin_rows(SIZE, rows).wait().tolist() == sizes.tolist()
         seen = open_middle.seen["asked"] + open_middle.seen["answered"]
-        assert all(secret in seen for secret in [PLAIN.token.encode(), *secrets[1:]])
+        assert PLAIN.token.encode() in seen
         close([part])
         open_middle.close()
 
