@@ -181,6 +181,7 @@ def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
     for ip, ports in zip(job.addresses, job.ports.servers, strict=False):
         written = f"[{ip}]" if ":" in ip else ip
         servers.append(",".join(f"{written}:{port}" for port in ports))
+    store = {"GSL_STORE": launch.store} if launch.uses_dgl else {}
     return {
         "GSL_JOB": job.name,
         "GSL_HOST": str(host),
@@ -188,6 +189,7 @@ def _environment(launch: LaunchConfig, job: Job, host: int) -> dict[str, str]:
         "GSL_SERVERS": ";".join(servers) if launch.hosts > 1 else "",
         "GSL_SECRET_FILE": job.secret_file(host),
         "GSL_ATTEMPT": str(job.attempt),
+        **store,
     }
 
 

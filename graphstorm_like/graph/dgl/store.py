@@ -1,0 +1,116 @@
+"""A graph whose partitions DGL's servers serve: neighbours are drawn by DGL on every host, this one included; columns
+of this host are read from its files and shared memory, as by the own store, those of other hosts from their servers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.errors import LaunchError
+from graphstorm_like.graph.dgl.client import DglClient, connected
+from graphstorm_like.graph.dgl.message_graph import DglPartition, no_edges, together, view_of
+from graphstorm_like.graph.dgl.server import open_call
+from graphstorm_like.graph.partition_reader import Column, Draw, HiddenEdges, HopRequest, Part
+from graphstorm_like.graph.partitioned_graph import PartitionedGraph
+from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.shared import Ragged
+from graphstorm_like.graph.store import ExcludedEdges, Hop
+from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.pending import Pending
+
+
+class DglGraph(PartitionedGraph):
+    """Partition p belongs to host p. See PartitionedGraph for `hide` and `held_out`."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
+        held_out: ExcludedEdges | None,
+        cluster: Cluster,
+        which_server: int = 0,
+    ) -> None:
+        path, manifest = Path(folder), read_manifest(folder)
+        self._host = cluster.host
+        if len(manifest.partitions) != cluster.hosts:
+            raise LaunchError(
+                f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
+                f"Set graph.partitions.count, or run gsl partition"
+            )
+        verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
+
+        def open_parts(hidden: HiddenEdges) -> list[Part]:
+            self.client, view = connected(cluster, which_server), view_of(manifest, hidden)
+            parts: list[Part] = []
+            for host in range(cluster.hosts):
+                if host == cluster.host:
+                    parts.append(DglPartition(path, manifest, host, hidden, cluster.shm))
+                else:
+                    opened = self.client.ask(host, *open_call(view, hidden))
+                    self.client.result(opened)
+                    parts.append(RemoteDglPart(self.client, host, view))
+            return parts
+
+        super().__init__(path, manifest, hide, held_out, open_parts)
+
+    def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
+        """The other hosts work on their requests while this host works on its own."""
+        self.client.flush()
+        own_answer = pending[self._host].wait() if self._host in pending else None
+        return [own_answer if p == self._host else each.wait() for p, each in pending.items()]
+
+
+class RemoteDglPart:
+    """See Part. view: which of its message graphs."""
+
+    def __init__(self, client: DglClient, host: int, view: str) -> None:
+        self._client, self._host, self._view = client, host, view
+
+    def _ask(self, what: str, arguments: tuple[Any, ...], arrays: Sequence[Any]) -> Pending[list[Any]]:
+        ticket = self._client.ask(self._host, (self._view, what, *arguments), arrays)
+        return Pending(lambda: self._client.result(ticket))
+
+    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
+        """See Part. draw: a seed. Target rows that several edge types share travel once."""
+        assert isinstance(draw, int)
+        groups = [group for group in together(requests) if len(requests[group[0]].rows)]
+        asked, numbers = [], []
+        for which, group in enumerate(groups):
+            numbers += group
+            asked += [(requests[i].edge_type, requests[i].fanout, which) for i in group]
+        if not asked:
+            return Pending(lambda: [no_edges()] * len(requests))
+        pending = self._ask("hops", (draw, tuple(asked)), [requests[group[0]].rows for group in groups])
+
+        def receive() -> list[Hop]:
+            arrays = pending.wait()
+            hops = [no_edges()] * len(requests)
+            for n, i in enumerate(numbers):
+                hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
+            return hops
+
+        return Pending(receive)
+
+    def begin_rows(self, column: Column, rows: Any) -> Pending[Any]:
+        """See Part."""
+        return self._ask("rows", column, [rows]).then(lambda arrays: arrays[0])
+
+    def begin_ragged(self, column: Column, rows: Any, values: bool) -> Pending[Ragged]:
+        """See Part."""
+        return self._ask("ragged", (*column, values), [rows]).then(lambda arrays: Ragged(*arrays))
+
+    def column(self, column: Column) -> Any:
+        """See Part. In pieces, so that no message is too large for the network."""
+        pieces: list[Any] = []
+        start, total = 0, -1
+        while start != total:
+            piece, count = self._ask("column", (*column, start), []).wait()
+            pieces.append(piece)
+            start, total = start + len(piece), int(count)
+        return pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces)
