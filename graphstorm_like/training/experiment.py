@@ -169,6 +169,7 @@ def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
         if ranks is None or ranks.hosts == 1:
             return LocalGraph(folder, hide, held_out)
         if ranks.store == "dgl":
+            group().barrier("meeting at DGL's servers")  # which answer nobody before all are there
             return DglGraph(folder, hide, held_out, ranks, group().local_rank)
         return RemoteGraph(folder, hide, held_out, ranks, group().local_rank)
 

@@ -85,7 +85,7 @@ class Hosts:
             place.mkdir()
         self.answers = [GraphAnswers(folder, host, place) for host, place in enumerate(places)]
         servers = tuple((("127.0.0.1", 20_000 + host),) for host in range(HOSTS))
-        self.clusters = [Cluster("test", h, HOSTS, place, servers, b"", 5.0, "dgl") for h, place in enumerate(places)]
+        self.clusters = [Cluster("test", h, HOSTS, place, servers, b"", 0.5, "dgl") for h, place in enumerate(places)]
 
     def graphs(self, hide: Any = (), held_out: ExcludedEdges | None = None) -> tuple[LocalGraph, list[DglGraph]]:
         """(as one machine sees it, as each host does)"""
@@ -211,7 +211,7 @@ def test_what_fails_at_a_server_is_told(hosts: Hosts) -> None:
     pending = there.begin_gather("item", "size", np.arange(80))
     there.client.flush()
     there.client._rpc._arrived.clear()
-    with pytest.raises(LaunchError, match=r"DGL's server 127.0.0.1:2000\d: must answer within 5 s"):
+    with pytest.raises(LaunchError, match=r"DGL's server 127.0.0.1:2000\d: must answer within 0.5 s"):
         pending.wait()
 
 

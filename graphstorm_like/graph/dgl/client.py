@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import os
-import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from graphstorm_like.errors import DataError, LaunchError
 from graphstorm_like.graph.dgl.rpc import NET, Answer, Call, Question, addresses, packed, prepared, unpack
 from graphstorm_like.graph.dgl.trust import check_addresses, check_packages
 from graphstorm_like.graph.remote.cluster import Cluster
+
+SLICE_MILLISECONDS = 200
 
 
 class Ticket:
@@ -48,26 +51,20 @@ class DglClient:
         self._rpc = self._connect(cluster)
 
     def _connect(self, cluster: Cluster) -> Any:
+        """Join the servers. DGL waits for the other trainers without a limit, and lets no thread of Python run
+        meanwhile: after the timeout faulthandler, which is written in C, shows where, and ends the process."""
         distributed = prepared(cluster)
-        errors: list[Exception] = []
-
-        def work() -> None:
-            try:
-                with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                    distributed.rpc_client.connect_to_server("", 1, net_type=NET)
-            except Exception as err:
-                errors.append(err)
-
-        # DGL waits for the other trainers without a limit.
-        connecting = threading.Thread(target=work, daemon=True, name="connecting to DGL's servers")
-        connecting.start()
-        connecting.join(self._seconds)
-        if connecting.is_alive() or errors:
-            reason = str(errors[0]) if errors else "some trainer or server is not there"
+        faulthandler.dump_traceback_later(self._seconds, exit=True)
+        try:
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                distributed.rpc_client.connect_to_server("", 1, net_type=NET)
+        except distributed.rpc.DistConnectError as err:
             raise LaunchError(
-                f"DGL's servers: must be connected with all trainers within {self._seconds:g} s ({reason}). Look for "
-                f"the log of a process that ended"
-            )
+                f"DGL's servers: must be reachable within {self._seconds:g} s ({err}). Are their hosts and the network "
+                f"up?"
+            ) from None
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         atexit.unregister(distributed.dist_context.exit_client)  # it would wait for the other trainers
         return distributed.rpc
 
@@ -102,8 +99,11 @@ class DglClient:
         return arrays
 
     def _receive(self, waiting: Ticket) -> None:
-        message = self._rpc.recv_rpc_message(int(self._seconds * 1000))
-        if message is None:
+        deadline = time.monotonic() + self._seconds
+        # In slices: no thread and no signal handler of Python runs while DGL waits.
+        while (message := self._rpc.recv_rpc_message(SLICE_MILLISECONDS)) is None:
+            if time.monotonic() < deadline:
+                continue
             raise LaunchError(
                 f"{self._name(waiting)}: must answer within {self._seconds:g} s. Are its host and the network up? "
                 f"Raise launch.timeout_seconds if it is only slow"
