@@ -29,13 +29,13 @@ pytestmark = [
 DGL: dict[str, Any] = {"hosts": 2, "store": "dgl", "dgl": {"trusted_network": True}, "threads": 1}
 
 
-def pipeline(folder: Path, tables: Path, task: str, fanout: int, **launch: Any) -> Path:
+def pipeline(folder: Path, tables: Path, task: str, fanout: int, epochs: int = 3, **launch: Any) -> Path:
     """Without dropout, so that nothing but the neighbours is drawn."""
     data = shop_pipeline(tables, folder / "run", task)
     data["graph"] |= {"partitions": {"count": 2}, "path": str(tables.parent / "graph")}
     data["model"]["gnn"]["dropout"] = data["model"]["input_dropout"] = 0.0
     data["train"] |= {"fanouts": [fanout, fanout], "precision": "float32", "early_stop": None}
-    data["train"] |= {"checkpoint": {"every_steps": 1}, "epochs": 6}
+    data["train"] |= {"checkpoint": {"every_steps": 1}, "epochs": epochs}
     data["launch"] = {"on": "local", "timeout_seconds": 60.0, **launch}
     folder.mkdir(exist_ok=True)
     (folder / "pipeline.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
@@ -63,7 +63,9 @@ def test_all_neighbours_give_what_one_process_gives(tables: Path, tmp_path: Path
     with running([*GSL, "run", str(two)]) as job:
         code, said = job.end()
     assert code == 0, said
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
+    found, expected = losses(tmp_path / "two"), losses(tmp_path / "one")
+    assert found[:8] == pytest.approx(expected[:8], rel=5e-5)
+    assert found == pytest.approx(expected, abs=1e-3)  # Adam makes more of rounding, step by step
     for split, metrics in read_scores(load_pipeline(one)).items():
         assert read_scores(load_pipeline(two))[split] == pytest.approx(metrics, abs=2e-3)
 
@@ -74,7 +76,7 @@ def test_a_killed_server_is_started_again(tables: Path, tmp_path: Path) -> None:
     weights, memory = [], tmp_path / "memory"
     memory.mkdir()
     for name in ("undisturbed", "killed"):
-        file = pipeline(tmp_path / name, tables, "node_classification", 3, **DGL, max_restarts=1)
+        file = pipeline(tmp_path / name, tables, "node_classification", 3, 6, **DGL, max_restarts=1)
         with running([*GSL, "run", str(file)], {"GSL_SHM_ROOT": str(memory)}) as job:
             if name == "killed":
                 job.wait_for(r"epoch 2/")
