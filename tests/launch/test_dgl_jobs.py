@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+from graphstorm_like.bench.jobs import GSL, members, running
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
-from tests.launch.faults import GSL, members, record, running
+from tests.launch.faults import record
 
 pytestmark = [
     pytest.mark.slow,
@@ -111,7 +112,7 @@ def test_on_two_nodes_of_ray(tables: Path, tmp_path: Path) -> None:
         launch(load_pipeline(file, [*changes, "launch.timeout_seconds=120.0"]), ["construct", "train"])
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     assert len(losses(tmp_path)) > 10
     logs = tmp_path / "run" / "logs" / "attempt-0"
     assert {log.name for log in logs.iterdir()} >= {"server-h0-0.log", "server-h1-0.log", "trainer-h1-0.log"}
