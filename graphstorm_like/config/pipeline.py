@@ -354,6 +354,11 @@ def _check_store(launch: LaunchConfig, train: TrainConfig) -> Iterator[Problem]:
             "reaches its ports can read the graph, take a trainer's place, stop the job, and perhaps run code in its "
             "processes. Set it where nobody else reaches the hosts' network, or set launch.store: own",
         )
+    if launch.uses_dgl and launch.wire != "float32":
+        yield (
+            ("launch", "wire"),
+            f"must be float32 with launch.store: dgl, which sends all rows as they are (got {launch.wire})",
+        )
     if launch.uses_dgl and train.workers:
         yield (
             ("train", "workers"),

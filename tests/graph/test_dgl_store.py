@@ -33,8 +33,9 @@ from graphstorm_like.graph.dgl.server import GraphAnswers, serve
 from graphstorm_like.graph.dgl.store import DglGraph
 from graphstorm_like.graph.dgl.trust import check_addresses, check_packages
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest, Partition, hidden_edges
+from graphstorm_like.graph.partition_reader import HopRequest, Partition, hidden_edges
 from graphstorm_like.graph.remote.cluster import Cluster
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.shared import SharedTable, publish
 from graphstorm_like.graph.store import ExcludedEdges, Subgraph
 from graphstorm_like.testing.graphs import shop_pipeline
@@ -45,7 +46,7 @@ needs_dgl = pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="
 pytestmark = [pytest.mark.dgl]
 HOSTS = 3
 ALL = FanoutByType(default=-1)
-NOTHING = HiddenEdges({}, {})
+NOBODY = Credentials("")
 
 
 class Loopback:
@@ -85,7 +86,9 @@ class Hosts:
             place.mkdir()
         self.answers = [GraphAnswers(folder, host, place) for host, place in enumerate(places)]
         servers = tuple((("127.0.0.1", 20_000 + host),) for host in range(HOSTS))
-        self.clusters = [Cluster("test", h, HOSTS, place, servers, b"", 0.5, "dgl") for h, place in enumerate(places)]
+        self.clusters = []
+        for host, place in enumerate(places):
+            self.clusters.append(Cluster("test", host, HOSTS, place, servers, NOBODY, 0.5, store="dgl"))
 
     def graphs(self, hide: Any = (), held_out: ExcludedEdges | None = None) -> tuple[LocalGraph, list[DglGraph]]:
         """(as one machine sees it, as each host does)"""
@@ -209,8 +212,8 @@ def test_what_fails_at_a_server_is_told(hosts: Hosts) -> None:
         there.parts[1].begin_rows(("item", "feature:sise"), np.arange(3)).wait()
     assert len(there.gather("item", "size", np.arange(80))) == 80  # and the next question is answered
     pending = there.begin_gather("item", "size", np.arange(80))
-    there.client.flush()
-    there.client._rpc._arrived.clear()
+    there.questions.flush()
+    there.questions._rpc._arrived.clear()
     with pytest.raises(LaunchError, match=r"DGL's server 127.0.0.1:2000\d: must answer within 0.5 s"):
         pending.wait()
 
@@ -310,11 +313,11 @@ def test_no_block_holds_a_target_edge(hosts: Hosts, fanout: int) -> None:
 def test_a_batch_costs_a_message_a_layer_and_host(hosts: Hosts) -> None:
     _, every = hosts.graphs()
     for there in every:
-        there.client._rpc.questions.clear()
+        there.questions._rpc.questions.clear()
         made = there.sample({"item": np.arange(80)}, [ALL, ALL], np.random.default_rng(0))
         pending = [there.begin_gather("item", name, made.input_ids["item"]) for name in ("size", "colour")]
         assert all(len(rows.wait()) for rows in pending)
-        assert len(there.client._rpc.questions) == 3 * (HOSTS - 1)
+        assert len(there.questions._rpc.questions) == 3 * (HOSTS - 1)
 
 
 # ---------------------------------------------------------------------------------------------------------- what is not
@@ -326,7 +329,7 @@ def test_a_stranger_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         check_addresses(["10.0.0.1", "8.8.8.8"])
     with pytest.raises(LaunchError, match=r"must have IPv4 addresses.*\(got fd00::1\)"):
         check_addresses(["fd00::1"])
-    public = Cluster("test", 0, 2, tmp_path, ((("9.9.9.9", 1),), (("10.0.0.2", 1),)), b"", 5.0, "dgl")
+    public = Cluster("test", 0, 2, tmp_path, ((("9.9.9.9", 1),), (("10.0.0.2", 1),)), NOBODY, 5.0, store="dgl")
     if importlib.util.find_spec("dgl") is not None:
         with pytest.raises(LaunchError, match=r"got 9.9.9.9(.|\n)*neither authenticated nor encrypted"):
             serve(tmp_path, public, 0, 2)
@@ -350,6 +353,6 @@ def test_configurations_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_hosts_are_as_many_as_partitions(shop: tuple[Path, Path], tmp_path: Path) -> None:
-    two = Cluster("test", 0, 2, tmp_path, (), b"", 5.0, "dgl")
+    two = Cluster("test", 0, 2, tmp_path, (), NOBODY, 5.0, store="dgl")
     with pytest.raises(LaunchError, match=r"must have a partition for each of 2 hosts \(got 1\).*gsl partition"):
         store_module.DglGraph(shop[1], (), None, two)

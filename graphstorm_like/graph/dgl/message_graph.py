@@ -19,7 +19,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.files import exclusive, read_object, write_json
 from graphstorm_like.graph.dgl.local_nodes import LocalNodes, joined, starts_of
 from graphstorm_like.graph.dgl.module import require_dgl
-from graphstorm_like.graph.partition_reader import Draw, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.shared import create_rows, find
 from graphstorm_like.graph.store import Hop, IntArray, NodeType
@@ -56,12 +56,11 @@ class DglPartition(Partition):
 
     def __init__(self, folder: Path, manifest: GraphManifest, number: int, hidden: HiddenEdges, shm: Path) -> None:
         super().__init__(folder, manifest, number, hidden, shm)
-        self._place, self._view = shm, view_of(manifest, hidden)
+        self._place, self._view, self._number = shm, view_of(manifest, hidden), number
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """See Part. draw: a seed."""
-        assert isinstance(draw, int)
-        return Pending(lambda: self._message_graph.hops(requests, draw))
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """See Part. But what is drawn for a node depends on what else is asked, and on the partition."""
+        return Pending(lambda: self._message_graph.hops(requests, seed + self._number))
 
     @functools.cached_property
     def _message_graph(self) -> MessageGraph:
@@ -133,9 +132,9 @@ class MessageGraph:
         csc = tuple(torch.from_numpy(tables[name]) for name in ("indptr", "sources", "edges"))
         self._graph = self._dgl.graph(("csc", csc), num_nodes=len(self._node_ids))
 
-    def hops(self, requests: Sequence[HopRequest], draw: int) -> list[Hop]:
+    def hops(self, requests: Sequence[HopRequest], seed: int) -> list[Hop]:
         """One hop per request, drawn by DGL from a seed: the same again from the same one, with as many threads."""
-        self._dgl.seed(draw % SEEDS)
+        self._dgl.seed(seed % SEEDS)
         hops = [no_edges()] * len(requests)
         for chosen in together(requests):
             fanouts = self._torch.zeros(len(self.edge_types), dtype=self._torch.int64)

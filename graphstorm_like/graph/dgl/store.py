@@ -3,67 +3,43 @@ of this host are read from its files and shared memory, as by the own store, tho
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.config.base import EdgeType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.dgl.client import DglClient, connected
 from graphstorm_like.graph.dgl.message_graph import DglPartition, no_edges, together, view_of
 from graphstorm_like.graph.dgl.server import open_call
-from graphstorm_like.graph.partition_reader import Column, Draw, HiddenEdges, HopRequest, Part
-from graphstorm_like.graph.partitioned_graph import PartitionedGraph
-from graphstorm_like.graph.remote.cluster import Cluster
-from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Part
+from graphstorm_like.graph.remote.graph import RemoteGraph
+from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.shared import Ragged
-from graphstorm_like.graph.store import ExcludedEdges, Hop
-from graphstorm_like.graph.verify import verify_graph
+from graphstorm_like.graph.store import Hop
 from graphstorm_like.pending import Pending
 
 
-class DglGraph(PartitionedGraph):
-    """Partition p belongs to host p. See PartitionedGraph for `hide` and `held_out`."""
+class DglGraph(RemoteGraph):
+    """See RemoteGraph, whose other hosts are asked through DGL here."""
 
-    def __init__(
-        self,
-        folder: str | Path,
-        hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
-        held_out: ExcludedEdges | None,
-        cluster: Cluster,
-        which_server: int = 0,
-    ) -> None:
-        path, manifest = Path(folder), read_manifest(folder)
-        self._host = cluster.host
-        if len(manifest.partitions) != cluster.hosts:
-            raise LaunchError(
-                f"{folder}: must have a partition for each of {cluster.hosts} hosts (got {len(manifest.partitions)}). "
-                f"Set graph.partitions.count, or run gsl partition"
-            )
-        verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
+    def _open_parts(self, path: Path, manifest: GraphManifest, hidden: HiddenEdges) -> list[Part]:
+        cluster, view = self._cluster, view_of(manifest, hidden)
+        self.questions = connected(cluster, self._which)
+        self._flush = self.questions.flush
+        parts: list[Part] = []
+        for host in range(cluster.hosts):
+            if host == cluster.host:
+                parts.append(DglPartition(path, manifest, host, hidden, cluster.shm))
+            else:
+                self.questions.result(self.questions.ask(host, *open_call(view, hidden)))
+                parts.append(RemoteDglPart(self.questions, host, view))
+        return parts
 
-        def open_parts(hidden: HiddenEdges) -> list[Part]:
-            self.client, view = connected(cluster, which_server), view_of(manifest, hidden)
-            parts: list[Part] = []
-            for host in range(cluster.hosts):
-                if host == cluster.host:
-                    parts.append(DglPartition(path, manifest, host, hidden, cluster.shm))
-                else:
-                    opened = self.client.ask(host, *open_call(view, hidden))
-                    self.client.result(opened)
-                    parts.append(RemoteDglPart(self.client, host, view))
-            return parts
-
-        super().__init__(path, manifest, hide, held_out, open_parts)
-
-    def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
-        """The other hosts work on their requests while this host works on its own."""
-        self.client.flush()
-        own_answer = pending[self._host].wait() if self._host in pending else None
-        return [own_answer if p == self._host else each.wait() for p, each in pending.items()]
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise LaunchError("launch.store: dgl cannot be read by other processes. Set train.workers: 0")
 
 
 class RemoteDglPart:
@@ -76,9 +52,8 @@ class RemoteDglPart:
         ticket = self._client.ask(self._host, (self._view, what, *arguments), arrays)
         return Pending(lambda: self._client.result(ticket))
 
-    def begin_hops(self, requests: Sequence[HopRequest], draw: Draw) -> Pending[list[Hop]]:
-        """See Part. draw: a seed. Target rows that several edge types share travel once."""
-        assert isinstance(draw, int)
+    def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
+        """See Part. Target rows that several edge types share travel once."""
         groups = [group for group in together(requests) if len(requests[group[0]].rows)]
         asked, numbers = [], []
         for which, group in enumerate(groups):
@@ -86,7 +61,7 @@ class RemoteDglPart:
             asked += [(requests[i].edge_type, requests[i].fanout, which) for i in group]
         if not asked:
             return Pending(lambda: [no_edges()] * len(requests))
-        pending = self._ask("hops", (draw, tuple(asked)), [requests[group[0]].rows for group in groups])
+        pending = self._ask("hops", (seed, tuple(asked)), [requests[group[0]].rows for group in groups])
 
         def receive() -> list[Hop]:
             arrays = pending.wait()
