@@ -1,11 +1,11 @@
 """One and several hosts and trainers of GraphStorm 0.5.1 and of this library, on the same work, on this machine.
 
-    python benchmarks/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2
+    python benchmarks/bench_distributed.py peer:1x1 peer:2x1 ours:1x1 ours:1x2 ours:2x2 dgl:2x2
 
-A case is <side>:<hosts>x<trainers a host>; more hosts than one are simulated, each with a METIS partition. Both sides
-train sections of packages on the same float32 inputs (MiniLM vectors and the size), splits, RGCN and batches (1,024
-rows of all trainers together). Prints a table; inputs, logs and numbers stay in --output. Needs build_tables.py's
-tables, and peer:2x... needs root.
+A case is <side>:<hosts>x<trainers a host>; more hosts than one are simulated, each with a METIS partition; dgl is ours
+with launch.store: dgl. Both sides train sections of packages on the same float32 inputs (MiniLM vectors and the size),
+splits, RGCN and batches (1,024 rows of all trainers together). Prints a table; inputs, logs and numbers stay in
+--output. Needs build_tables.py's tables, and peer:2x... needs root.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ HEAD += ["peak MB", "valid", "test"]
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="GraphStorm beside this library over hosts and trainers.")
-    parser.add_argument("cases", nargs="+", type=case, help="ours:1x1 peer:2x1 ...: side, hosts, trainers a host")
+    help_of_cases = "ours:1x1 dgl:2x1 peer:2x1 ...: side, hosts, trainers a host"
+    parser.add_argument("cases", nargs="+", type=case, help=help_of_cases)
     parser.add_argument("--tables", type=Path, default=bench_peer.DEBIAN / "tables", help="folder of build_tables.py")
     parser.add_argument("--output", type=Path, default=bench_peer.DEBIAN / "runs" / "distributed", help="inputs, logs")
     parser.add_argument("--peer-venv", type=Path, default=bench_peer.DEBIAN / "runs" / ".venv-peer")
@@ -60,8 +61,11 @@ def case(text: str) -> tuple[str, int, int]:
     """'ours:2x1' -> ('ours', 2, 1)"""
     side, _, shape = text.partition(":")
     hosts, _, trainers = shape.partition("x")
-    if side not in ("ours", "peer") or not (hosts.isdigit() and trainers.isdigit() and int(hosts) * int(trainers)):
-        raise argparse.ArgumentTypeError(f"must be like ours:2x1 or peer:1x1 (got '{text}')")
+    known = side in ("ours", "peer", "dgl") and hosts.isdigit() and trainers.isdigit()
+    if not known or int(hosts) * int(trainers) == 0 or (side == "dgl" and hosts == "1"):
+        raise argparse.ArgumentTypeError(
+            f"must be like ours:2x1, peer:1x1, or dgl:2x1 with more hosts than one (got '{text}')"
+        )
     return side, int(hosts), int(trainers)
 
 
@@ -90,14 +94,18 @@ def our_pipeline(folder: Path, tables: peer_graph.Tables, vectors: np.ndarray, e
     return path
 
 
-def ours(options: argparse.Namespace, pipeline: Path, hosts: int, trainers: int, seed: int) -> bench_peer.Result:
+def ours(
+    options: argparse.Namespace, pipeline: Path, side: str, hosts: int, trainers: int, seed: int
+) -> bench_peer.Result:
     """Construct, train, evaluate; the second and third over the hosts."""
-    folder = bench_peer._fresh(pipeline.parent / f"ours-{hosts}x{trainers}")  # or all would be up to date
+    folder = bench_peer._fresh(pipeline.parent / f"{side}-{hosts}x{trainers}")  # or all would be up to date
     changes = [f"output={folder}", f"graph.partitions={{count: {hosts}, method: metis}}"]
     threads = max(options.threads // (hosts * trainers), 1)
     launch = [f"launch.threads={threads}", f"seed={seed}", *options.set]
     if hosts * trainers > 1:
         launch += [f"launch.hosts={hosts}", f"launch.trainers={trainers}"]
+    if side == "dgl":
+        launch += ["launch.store=dgl", "launch.dgl.trusted_network=true"]
 
     def gsl(verb: str, *more: str) -> Run:
         command = [sys.executable, "-m", "graphstorm_like.cli.main", verb, str(pipeline), *changes, *more]
@@ -171,11 +179,11 @@ def run_cases(options: argparse.Namespace) -> list[str]:
     pipeline: Path | None = None
     config: Path | None = None
     for side, hosts, trainers in options.cases:
-        for seed in options.seeds if side == "ours" else [0]:
+        for seed in options.seeds if side != "peer" else [0]:
             name = f"{side}, {hosts} x {trainers}" + (f", seed {seed}" if len(options.seeds) > 1 else "")
-            if side == "ours":
+            if side != "peer":
                 pipeline = pipeline or our_pipeline(options.output / "ours", tables, vectors, options.epochs)
-                result = ours(options, pipeline, hosts, trainers, seed)
+                result = ours(options, pipeline, side, hosts, trainers, seed)
             else:
                 config = config or peer_graph.write_peer(options.output / "peer", tables, {"name": "no-op"}, vectors)
                 result = peer(options, config, len(peer_graph.classes(tables["package"])), hosts, trainers)

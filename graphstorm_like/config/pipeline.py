@@ -346,6 +346,27 @@ def _check_phases(graph: GraphConfig, model: ModelConfig, task: TaskConfig, trai
             yield where, message
 
 
+def _check_store(launch: LaunchConfig, train: TrainConfig) -> Iterator[Problem]:
+    if launch.uses_dgl and not launch.dgl.trusted_network:
+        yield (
+            ("launch", "dgl", "trusted_network"),
+            "must be true for launch.store: dgl. DGL's messages are neither authenticated nor encrypted: whoever "
+            "reaches its ports can read the graph, take a trainer's place, stop the job, and perhaps run code in its "
+            "processes. Set it where nobody else reaches the hosts' network, or set launch.store: own",
+        )
+    if launch.uses_dgl and launch.wire != "float32":
+        yield (
+            ("launch", "wire"),
+            f"must be float32 with launch.store: dgl, which sends all rows as they are (got {launch.wire})",
+        )
+    if launch.uses_dgl and train.workers:
+        yield (
+            ("train", "workers"),
+            f"must be 0 with launch.store: dgl (got {train.workers}): DGL's servers know their clients from the start, "
+            f"and sampler processes come and go. Set it to 0, or set launch.store: own",
+        )
+
+
 def _task_types(graph: GraphConfig, task: TaskConfig) -> tuple[str, ...]:
     """Node types whose vectors a task reads."""
     return task.node_types([edge.edge_type for edge in graph.edges])
@@ -427,5 +448,6 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("task", "infer"), _check_pairs),
     (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
+    (("launch", "train"), _check_store),
     (("model", "train", "launch"), _check_phases_on_hosts),
 ]

@@ -21,6 +21,7 @@ from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.config.yaml_source import Origin
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
+from graphstorm_like.graph.dgl.trust import check_packages
 from graphstorm_like.text.check import download_notice, problems_of_encoder
 from graphstorm_like.training.tracking import missing_trackers
 
@@ -130,6 +131,11 @@ def machine_troubles(pipeline: Pipeline) -> Iterator[Trouble]:
             check_method(pipeline.graph.partitions)
         except GslError as err:
             yield Trouble("graph.partitions.method", str(err))
+    if pipeline.launch.uses_dgl:
+        try:
+            check_packages()
+        except GslError as err:
+            yield Trouble("launch.store", str(err))
 
 
 def _encoders(pipeline: Pipeline) -> Iterator[tuple[str, TextEncoderConfig]]:

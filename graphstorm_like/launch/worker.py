@@ -86,7 +86,6 @@ def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) 
 
 def _serve(pipeline: Pipeline) -> None:
     from graphstorm_like.graph.remote.cluster import Cluster
-    from graphstorm_like.graph.remote.server import GraphServer
 
     keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -94,6 +93,14 @@ def _serve(pipeline: Pipeline) -> None:
     index = int(os.environ.get("GSL_SERVER_INDEX", "0"))
     if where is None or where.host >= len(where.servers) or index >= len(where.servers[where.host]):
         raise LaunchError("environment: must name this server in GSL_SERVERS. Start with gsl run or gsl launch")
+    if pipeline.launch.uses_dgl:
+        from graphstorm_like.graph.dgl.server import serve
+
+        clients = pipeline.launch.hosts * pipeline.launch.trainers
+        serve(stage_folder(pipeline, "construct"), where, index, clients)
+        return
+    from graphstorm_like.graph.remote.server import GraphServer
+
     address = where.servers[where.host][index]
     server = GraphServer(stage_folder(pipeline, "construct"), where.host, where.shm, address, where.credentials)
 

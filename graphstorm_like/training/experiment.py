@@ -18,6 +18,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import TrainConfig
 from graphstorm_like.device import choose_device, uses_bfloat16
+from graphstorm_like.graph.dgl.store import DglGraph
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.schema import GraphManifest
@@ -167,6 +168,9 @@ def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
     ) -> Graph:
         if ranks is None or ranks.hosts == 1:
             return LocalGraph(folder, hide, held_out)
+        if ranks.store == "dgl":
+            group().barrier("meeting at DGL's servers")  # which answer nobody before all are there
+            return DglGraph(folder, hide, held_out, ranks, group().local_rank)
         return RemoteGraph(folder, hide, held_out, ranks, group().local_rank)
 
     return open_task_graph(task, folder, seed, open_one)

@@ -24,7 +24,8 @@ NAMES = [f"pkg{i}" for i in range(12)]
 
 def test_cases() -> None:
     assert bench_distributed.case("ours:2x1") == ("ours", 2, 1)
-    for wrong in ("ours", "theirs:1x1", "ours:0x1", "peer:2x"):
+    assert bench_distributed.case("dgl:2x1") == ("dgl", 2, 1)
+    for wrong in ("ours", "theirs:1x1", "ours:0x1", "peer:2x", "dgl:1x2"):
         with pytest.raises(argparse.ArgumentTypeError, match="must be like ours:2x1"):
             bench_distributed.case(wrong)
 

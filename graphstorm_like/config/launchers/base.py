@@ -7,10 +7,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from graphstorm_like.config.base import PositiveFloat, PositiveInt
+from graphstorm_like.config.base import PositiveFloat, PositiveInt, Strict
 from graphstorm_like.config.choice import Choice
 
 Port = Annotated[int, Field(ge=1024, le=65_000)]
+
+
+class DglStoreConfig(Strict):
+    """Of `launch.store: dgl`."""
+
+    trusted_network: bool = False
+    """Your word that nobody else reaches the hosts' network, which store: dgl needs: DGL neither authenticates nor
+    encrypts its messages, and whoever reaches its ports can read the graph, stop the job, and perhaps run code."""
 
 
 class LaunchConfig(Choice, tag="on", default="local"):
@@ -23,6 +31,11 @@ class LaunchConfig(Choice, tag="on", default="local"):
     """Training processes on each host: one per GPU."""
     servers: PositiveInt = 1
     """Processes on each host that read its partition for the other hosts; none are started for one host."""
+    store: Literal["own", "dgl"] = "own"
+    """What serves the partitions of several hosts. own: this library's servers. dgl: DistDGL 1.1.3's servers and
+    samplers (extra `dgl`, Python 3.11), with launch.dgl.trusted_network. With one host there are no servers."""
+    dgl: DglStoreConfig = DglStoreConfig()
+    """Of store: dgl."""
     threads: PositiveInt | None = None
     """Compute threads of a trainer; default: the host's cores, shared among its trainers."""
     max_restarts: Annotated[int, Field(ge=0)] = 0
@@ -65,6 +78,11 @@ class LaunchConfig(Choice, tag="on", default="local"):
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         """With paths of this machine made absolute. Default: there are none."""
         return self
+
+    @property
+    def uses_dgl(self) -> bool:
+        """Whether DGL's servers serve the partitions."""
+        return self.store == "dgl" and self.hosts > 1
 
     def host_names(self) -> tuple[str, ...]:
         """The hosts' addresses as far as they are known before the job starts, one each, for people to read."""

@@ -26,6 +26,7 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import TEMPORARY, fsync_path, replace_folder
 from graphstorm_like.graph.bfloat16 import from_bits
+from graphstorm_like.graph.dgl.local_nodes import LocalNodes, joined, starts_of
 from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
@@ -172,31 +173,26 @@ class _Export:
         """DGL's graph of a partition: inner nodes by type, then halo nodes by type; edges by type, in our order."""
         import torch
 
-        own = {t: self.graph.starts(t)[p : p + 2].tolist() for t in self.node_types}
+        own: dict[str, tuple[int, int]] = {}
+        for t in self.node_types:
+            start, stop = self.graph.starts(t)[p : p + 2].tolist()
+            own[t] = (start, stop)
         ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
         for edge_type in self.edge_types:
             source, target = part.column((edge_type, SOURCE_COLUMN)), part.column((edge_type, TARGET_COLUMN))
             ends[edge_type] = (source.astype(np.int64), target.astype(np.int64))
-        halo = {}
-        for node_type in self.node_types:
-            sources_of_type = [ends[e][0] for e in self.edge_types if e[0] == node_type]
-            halo[node_type] = _outside(sources_of_type, *own[node_type])
-        inner_starts = _starts([stop - start for start, stop in own.values()])
-        halo_starts = inner_starts[-1] + _starts([len(ids) for ids in halo.values()])
-        number = {t: i for i, t in enumerate(self.node_types)}
+        sources_by_type: dict[str, list[IntArray]] = {t: [] for t in self.node_types}
+        for edge_type in self.edge_types:
+            sources_by_type[edge_type[0]].append(ends[edge_type][0])
+        nodes = LocalNodes(own, sources_by_type)
+        inner_starts, halo_starts, halo = nodes.inner_starts, nodes.halo_starts, nodes.halo
 
-        def local(node_type: str, ids: IntArray) -> IntArray:
-            (start, stop), t = own[node_type], number[node_type]
-            inside = (ids >= start) & (ids < stop)
-            at_halo: IntArray = halo_starts[t] + np.searchsorted(halo[node_type], ids)
-            return np.where(inside, inner_starts[t] + ids - start, at_halo)
-
-        sources = _joined([local(e[0], ends[e][0]) for e in self.edge_types])
-        targets = _joined([local(e[2], ends[e][1]) for e in self.edge_types])
+        sources = joined([nodes.numbers(e[0], ends[e][0]) for e in self.edge_types])
+        targets = joined([nodes.numbers(e[2], ends[e][1]) for e in self.edge_types])
         # Sorted by target, then by edge type, as DGL's typed sampler needs it; edge ids stay in the order of our rows.
         order = np.argsort(targets, kind="stable")
-        num_nodes = int(halo_starts[-1])
-        indptr = _starts(np.bincount(targets, minlength=num_nodes))
+        num_nodes = nodes.count
+        indptr = starts_of(np.bincount(targets, minlength=num_nodes))
         csc = tuple(torch.from_numpy(a) for a in (indptr, sources[order], order))
         graph = self.dgl.graph(("csc", csc), num_nodes=num_nodes)
         assert graph.num_edges() == len(order)
@@ -207,14 +203,12 @@ class _Export:
         homogeneous = [self._homogeneous(t, halo[t]) for t in self.node_types]
         inner_ids = [np.arange(*self.node_map[t][p]) for t in self.node_types]
         inner = np.arange(num_nodes) < inner_starts[-1]
-        graph.ndata[self.dgl.NID] = torch.from_numpy(_joined([*inner_ids, *homogeneous]))
+        graph.ndata[self.dgl.NID] = torch.from_numpy(joined([*inner_ids, *homogeneous]))
         graph.ndata[self.dgl.NTYPE] = torch.from_numpy(of_node.astype(np.int32))
         graph.ndata["inner_node"] = torch.from_numpy(inner.astype(np.uint8))
-        graph.ndata["part_id"] = torch.from_numpy(_joined([np.full(int(inner_starts[-1]), p), *owners]))
+        graph.ndata["part_id"] = torch.from_numpy(joined([np.full(int(inner_starts[-1]), p), *owners]))
         of_edge = np.repeat(np.arange(len(self.edge_types)), [len(ends[e][0]) for e in self.edge_types])
-        graph.edata[self.dgl.EID] = torch.from_numpy(
-            _joined([np.arange(*self.edge_map[e][p]) for e in self.edge_types])
-        )
+        graph.edata[self.dgl.EID] = torch.from_numpy(joined([np.arange(*self.edge_map[e][p]) for e in self.edge_types]))
         graph.edata[self.dgl.ETYPE] = torch.from_numpy(of_edge.astype(np.int32))
         graph.edata["inner_edge"] = torch.ones(graph.num_edges(), dtype=torch.uint8)
         return graph
@@ -245,21 +239,6 @@ class _Export:
 
 
 _FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
-
-
-def _starts(sizes: Any) -> IntArray:
-    """[n + 1]: where each begins when all are laid out one after another."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-
-
-def _joined(arrays: list[Any]) -> IntArray:
-    return np.concatenate([np.zeros(0, np.int64), *(a.astype(np.int64) for a in arrays)])
-
-
-def _outside(ids: list[IntArray], start: int, stop: int) -> IntArray:
-    """Distinct ids that are not in start..stop-1, ascending."""
-    distinct = np.unique(_joined(ids))
-    return distinct[(distinct < start) | (distinct >= stop)]
 
 
 def _without_text(manifest: GraphManifest) -> GraphManifest:

@@ -18,8 +18,8 @@ SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """servers: addresses (ip, port) of the servers of each host; empty when there is one host. wire, hot_rows_mb: as
-    the launch section says."""
+    """servers: addresses (ip, port) of the servers of each host; empty when there is one host. wire, hot_rows_mb,
+    store: as the launch section says."""
 
     job: str
     host: int
@@ -30,6 +30,7 @@ class Cluster:
     timeout_seconds: float = 600.0
     wire: str = EXACT
     hot_rows_mb: float = 0.0
+    store: str = "own"
 
     @classmethod
     def from_environment(cls, timeout_seconds: float, environment: Mapping[str, str] = os.environ) -> Cluster | None:
@@ -52,7 +53,8 @@ class Cluster:
             raise LaunchError("GSL_SECRET_FILE: must hold the host's credentials when there are servers")
         if not 0 <= host < max(len(servers), 1):
             raise LaunchError(f"GSL_HOST: must be one of the {max(len(servers), 1)} hosts of GSL_SERVERS (got {host})")
-        return cls(environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, credentials, timeout_seconds)
+        place = (environment["GSL_JOB"], host, max(len(servers), 1), shm, servers, credentials, timeout_seconds)
+        return cls(*place, store=environment.get("GSL_STORE", "own"))
 
 
 def parse_servers(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:

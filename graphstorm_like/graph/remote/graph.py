@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from graphstorm_like.graph.remote.encoding import may_lose
 from graphstorm_like.graph.remote.hot_rows import HotRows, opened
 from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import graph_mark, open_call
-from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.graph.shared import made_once
 from graphstorm_like.graph.store import ExcludedEdges, IntArray, NodeType, type_name
 from graphstorm_like.graph.verify import verify_graph
@@ -44,25 +45,28 @@ class RemoteGraph(PartitionedGraph):
                 f"Set graph.partitions.count, or run gsl partition"
             )
         verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
-
-        def open_parts(hidden: HiddenEdges) -> list[Part]:
-            connections: dict[int, Connection] = {}
-            for host, servers in enumerate(cluster.servers):
-                if host != cluster.host:
-                    address, hello = servers[which_server % len(servers)], open_call(manifest, host, hidden)
-                    connections[host] = Connection(address, cluster.credentials, hello, cluster.timeout_seconds)
-            self.client = Client(list(connections.values()))
-            parts: list[Part] = []
-            for host in range(cluster.hosts):
-                if host in connections:
-                    parts.append(RemotePart(self.client, connections[host], cluster.wire))
-                else:
-                    parts.append(Partition(path, manifest, host, hidden, cluster.shm))
-            return parts
-
-        super().__init__(path, manifest, hide, held_out, open_parts)
+        self._flush: Callable[[], None]
+        super().__init__(path, manifest, hide, held_out, partial(self._open_parts, path, manifest))
         self._hot: dict[Column, HotRows] = {}
         self._hot_from: tuple[str, dict[NodeType, list[Column]]] | None = None
+
+    def _open_parts(self, path: Path, manifest: GraphManifest, hidden: HiddenEdges) -> list[Part]:
+        """This host's partition from its files, the others' by connections."""
+        cluster = self._cluster
+        connections: dict[int, Connection] = {}
+        for host, servers in enumerate(cluster.servers):
+            if host != cluster.host:
+                address, hello = servers[self._which % len(servers)], open_call(manifest, host, hidden)
+                connections[host] = Connection(address, cluster.credentials, hello, cluster.timeout_seconds)
+        self.client = Client(list(connections.values()))
+        self._flush = self.client.flush
+        parts: list[Part] = []
+        for host in range(cluster.hosts):
+            if host in connections:
+                parts.append(RemotePart(self.client, connections[host], cluster.wire))
+            else:
+                parts.append(Partition(path, manifest, host, hidden, cluster.shm))
+        return parts
 
     def use_hot_rows(self, name: str, columns: Mapping[NodeType, Sequence[Column]]) -> None:
         """From now on, read what `hot_rows.fill` has kept under a name from this host's shared memory."""
@@ -86,7 +90,7 @@ class RemoteGraph(PartitionedGraph):
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """The other hosts work on their requests while this host works on its own."""
-        self.client.flush()
+        self._flush()
         own_answer = pending[self.here].wait() if self.here in pending else None
         return [own_answer if p == self.here else each.wait() for p, each in pending.items()]
 
