@@ -35,13 +35,18 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.bench.campaign import Plan, bench_faults
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.progress import Reporter
+        from graphstorm_like.training.stopping import Stopped, stop_on_signals
 
         if folder is None:
             folder = Path(f"{load_pipeline(pipeline, overrides or ()).output}-faults")
         plan = Plan(
             pipeline, overrides or (), folder.absolute(), minutes, per_minute, epochs, fault or (), timeout, seed
         )
-        result = bench_faults(plan, Reporter(quiet or as_json))
+        try:
+            with stop_on_signals():  # so that mounts and network namespaces are removed
+                result = bench_faults(plan, Reporter(quiet or as_json))
+        except Stopped as stopped:
+            raise typer.Exit(stopped.exit_code) from None
         if as_json:
             print_json(result.as_json())
         else:
