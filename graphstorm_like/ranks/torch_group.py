@@ -29,8 +29,7 @@ from torch import Tensor
 
 from graphstorm_like.errors import ConfigError, LaunchError, LostRankError
 from graphstorm_like.files import path_inside
-from graphstorm_like.graph.remote.cluster import Cluster
-from graphstorm_like.graph.remote.encoding import EXACT
+from graphstorm_like.graph.remote.cluster import EXACT, Cluster
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 
 LONG_SECONDS = 7 * 86_400.0

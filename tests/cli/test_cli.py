@@ -15,9 +15,9 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
 VERBS = [
-    "apply", "cache", "compare", "construct", "convert", "doctor", "evaluate", "export", "host", "import", "index",
-    "infer", "init", "launch", "pack", "partition", "report", "run", "schema", "search", "serve", "show", "stitch",
-    "sweep", "train", "validate", "worker",
+    "apply", "baseline", "bench", "cache", "compare", "construct", "convert", "doctor", "evaluate", "export", "host",
+    "import", "index", "infer", "init", "launch", "pack", "partition", "report", "run", "schema", "search", "secret",
+    "serve", "show", "stitch", "sweep", "train", "validate", "worker",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[2] / "training_scripts" / "knowledge_graph"
 sys.path.insert(0, str(FOLDER))
 
 import compare  # noqa: E402
-import make_tables  # noqa: E402
+import make_triples  # noqa: E402
 
 Triple = tuple[str, str, str]
 
@@ -31,23 +31,23 @@ def follows(triple: Triple, told: set[Triple]) -> bool:
 
 
 def test_test_triples_follow_from_training_by_their_rule_alone() -> None:
-    rows = make_tables.make_triples(size=5).to_pylist()
+    rows = make_triples.make_triples(size=5).to_pylist()
     by_split: dict[str, set[Triple]] = {"train": set(), "valid": set(), "test": set()}
     for row in rows:
         by_split[row["split"]].add((row["head"], row["relation"], row["tail"]))
     assert len(rows) == sum(map(len, by_split.values()))
-    assert {relation for _, relation, _ in by_split["test"]} == {r[-1] for r in make_tables.RULES.values()}
+    assert {relation for _, relation, _ in by_split["test"]} == {r[-1] for r in make_triples.RULES.values()}
     assert all(follows(triple, by_split["train"]) for split in ("valid", "test") for triple in by_split[split])
     told = by_split["train"]
     assert not any((t, r, h) in told for h, r, t in told if r != "married_to")
-    assert make_tables.make_triples(size=5, seed=1) != make_tables.make_triples(size=5)
+    assert make_triples.make_triples(size=5, seed=1) != make_triples.make_triples(size=5)
 
 
 @pytest.mark.slow
 def test_decoders_know_the_rules_that_they_can_express(tmp_path: Path) -> None:
     """DistMult is symmetric, and knows no other rule; TransE knows all but symmetry; ComplEx, with N3, all of these."""
     (tmp_path / "tables").mkdir()
-    pq.write_table(make_tables.make_triples(size=6), tmp_path / "tables" / "triples.parquet")
+    pq.write_table(make_triples.make_triples(size=6), tmp_path / "tables" / "triples.parquet")
     settings = ["train.epochs=150", "train.evaluate_every=150"]
     known = {
         name: compare.of_rules(compare.run(tmp_path, name, settings), "hits@1")

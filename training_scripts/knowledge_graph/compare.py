@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import make_tables
+import make_triples
 import pyarrow.parquet as pq
 
 from graphstorm_like.config import load_pipeline
@@ -38,7 +38,7 @@ DECODERS: dict[str, tuple[str, float]] = {
 def of_rules(test: Mapping[str, float], metric: str) -> dict[str, float]:
     """A metric by rule: of the relation whose triples follow, mean over both ends."""
     found = {}
-    for rule, relations in make_tables.RULES.items():
+    for rule, relations in make_triples.RULES.items():
         sides = (f"entity:{relations[-1]}:entity", f"entity:{relations[-1]}^-1:entity")
         found[rule] = sum(test[f"{metric}/{side}"] for side in sides) / 2
     return found
@@ -72,8 +72,8 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="overrides, e.g. train.epochs=100")
     arguments = parser.parse_args()
     (HERE / "tables").mkdir(exist_ok=True)
-    pq.write_table(make_tables.make_triples(), HERE / "tables" / "triples.parquet")
-    print(f"{'test ' + arguments.metric:<16}" + "".join(f"{rule:>14}" for rule in make_tables.RULES), flush=True)
+    pq.write_table(make_triples.make_triples(), HERE / "tables" / "triples.parquet")
+    print(f"{'test ' + arguments.metric:<16}" + "".join(f"{rule:>14}" for rule in make_triples.RULES), flush=True)
     for name in arguments.decoders:
         scores = of_rules(run(HERE, name, arguments.settings), arguments.metric)
         print(f"{name:<16}" + "".join(f"{value:>14.3f}" for value in scores.values()), flush=True)

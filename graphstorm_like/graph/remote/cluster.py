@@ -10,8 +10,9 @@ from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.remote.credentials import Credentials
-from graphstorm_like.graph.remote.encoding import EXACT
 
+EXACT = "float32"
+"""The choice of `launch.wire` with which every row travels as it is stored."""
 SHARED_ADDRESSES = ipaddress.ip_network("100.64.0.0/10")
 """RFC 6598: not public either; pods of some clouds have such addresses."""
 

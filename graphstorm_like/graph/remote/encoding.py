@@ -16,8 +16,8 @@ from graphstorm_like.graph.partition_reader import SHARED, VECTORS, Column
 from graphstorm_like.graph.schema import feature_column
 from graphstorm_like.graph.store import Hop, IntArray
 
-EXACT, HALF, QUARTER = "float32", "float16", "int8"
-"""The choices of `launch.wire`. EXACT: every row as it is stored."""
+HALF, QUARTER = "float16", "int8"
+"""The other choices of `launch.wire`."""
 _WIDTHS = (np.uint8, np.uint16, np.uint32)
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 _STEPS = 127.0

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from graphstorm_like.graph.partition_reader import Column, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
-from graphstorm_like.graph.remote.encoding import EXACT, hop_of, may_lose, narrow, rows_of
+from graphstorm_like.graph.remote.cluster import EXACT
+from graphstorm_like.graph.remote.encoding import hop_of, may_lose, narrow, rows_of
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 from graphstorm_like.pending import Pending

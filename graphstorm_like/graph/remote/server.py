@@ -19,9 +19,9 @@ from pyarrow import flight
 
 from graphstorm_like.errors import DataError, GslError, LaunchError
 from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
-from graphstorm_like.graph.remote.cluster import check_private
+from graphstorm_like.graph.remote.cluster import EXACT, check_private
 from graphstorm_like.graph.remote.credentials import Credentials
-from graphstorm_like.graph.remote.encoding import EXACT, hop_arrays, row_arrays, wide
+from graphstorm_like.graph.remote.encoding import hop_arrays, row_arrays, wide
 from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_bytes, to_batches
 from graphstorm_like.graph.remote.transport import Service
 from graphstorm_like.graph.schema import GraphManifest, read_manifest

@@ -1,6 +1,6 @@
 """A small knowledge graph with known rules: tables/triples.parquet (head, relation, tail, split).
 
-    python training_scripts/knowledge_graph/make_tables.py
+    python training_scripts/knowledge_graph/make_triples.py
 
 Four rules, each among entities of its own. Every test triple follows from training triples by its rule, and can be
 known in no other way:
