@@ -288,6 +288,7 @@ class _Campaign:
                 self._struck = name, moment, last_update(self.disk / "run")
             elif self._undo is None and last_update(self.disk / "run") > update:
                 self._note(now - moment)
+                self._next_at = max(self._next_at, now + self.interval / 2)  # some steps between slow recoveries
         elif now >= self._next_at:
             self._strike(job)
 

@@ -283,6 +283,7 @@ def test_handlers_are_put_back() -> None:
 SUPERVISOR = """
 import sys
 from pathlib import Path
+from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.supervisor import listening, run_host
 from graphstorm_like.training.stopping import Stopped
 from tests.launch.test_supervisor import DEAF, SERVER, SLEEP, job, process
