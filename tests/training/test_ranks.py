@@ -241,7 +241,7 @@ def test_partitioning_changes_nothing_but_the_order(made: Make, method: str) -> 
     """Whole-batch steps do not depend on the order of rows, so any partitioning has the same loss curve."""
     if method == "metis-2":
         pytest.importorskip("dgl")
-    changes = {"batch_size": 10**6, "epochs": 4}
+    changes = {"batch_size": 10**6, "epochs": 4, "fanouts": [-1, -1]}
 
     def without_embeddings(pipeline: Pipeline) -> Pipeline:
         inputs = {t: {"text": [], "embedding": False} for t in ("item", "user")}
