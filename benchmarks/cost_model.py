@@ -17,7 +17,7 @@ from graphstorm_like.graph.sample import DENSE_NODES
 
 Pair: TypeAlias = tuple[float, float]
 ID = 8
-"""Bytes of an id on the wire, int64."""
+"""Bytes of an id on the wire, at most: smaller ids travel in 1, 2 or 4, which `fit` puts down to the headers."""
 ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, 2 * ID, 2 * ID
 """A row that is asked for; one that has edges (row, offset); an edge (source, id)."""
 

@@ -41,8 +41,8 @@ def test_traffic_is_what_was_counted(runs: list[Measured]) -> None:
         assert 0 < run.traffic.messages[0] <= 2 * (run.partitions - 1) * len(run.batch.layers)
         assert run.traffic.messages[1] == 2 * (run.partitions - 1)
         for said, was, messages in zip(run.remote.wire_bytes, run.traffic.bytes, run.traffic.messages, strict=True):
-            # Headers and padding come on top; arrays of rows without edges end with one offset.
-            assert said < was < said + 4000 * messages
+            # Headers and padding come on top; ids below 256 take a byte of the 8 that are counted.
+            assert said / 8 < was < said + 4000 * messages
     assert runs[2].remote.layers[0].asked == 0  # own seeds
     assert runs[1].remote.layers[0].asked > 0
     assert RUNS.validate_json(RUNS.dump_json(runs)) == runs

@@ -156,11 +156,12 @@ def test_an_exception_on_one_rank_is_what_is_shown(tmp_path: Path) -> None:
     """The other rank loses the connection, and stays silent about it."""
     broken = tmp_path / "broken.py"
     broken.write_text(
-        "import os\n"
+        "import os, time\n"
         "from graphstorm_like.training.trainer import Trainer\n"
         "validate = Trainer.validate\n"
         "def fails(trainer):\n"
         "    if os.environ.get('RANK') == '1':\n"
+        "        time.sleep(2)  # until the other rank waits\n"
         "        raise ValueError('the cause')\n"
         "    return validate(trainer)\n"
         "Trainer.validate = fails\n"
