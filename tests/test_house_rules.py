@@ -348,6 +348,16 @@ def test_sizes(path: Path, name: str, source: str) -> None:
     assert long == {}
 
 
+def test_tests_and_scripts_are_short_too() -> None:
+    long = {}
+    for name in git("ls-files", "--cached", "--others", "--exclude-standard", "*.py"):
+        path = ROOT / name
+        lines = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+        if lines > MAX_MODULE:
+            long[name] = lines
+    assert long == {}
+
+
 @each_module
 def test_module_docstring(path: Path, name: str, source: str) -> None:
     docstring = ast.get_docstring(parsed(source))

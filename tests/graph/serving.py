@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from graphstorm_like.graph.partition_reader import HiddenEdges
+import numpy as np
+
+from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest, Partition
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.credentials import Credentials
@@ -16,10 +20,13 @@ from graphstorm_like.graph.remote.server import GraphServer, open_call
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.authority import host_credentials, new_credentials
 
+from ..gconstruct.partitioning import LINK
+
 JOB = new_credentials(tls=True)
 OTHER_JOB = new_credentials(tls=True)
 PLAIN = Credentials("ab" * 32)
 NOTHING = HiddenEdges({}, {})
+SIZE = ("item", "feature:size")
 
 
 def of_host(host: int, job: Credentials = JOB) -> Credentials:
@@ -70,3 +77,25 @@ def close(parts: Sequence[RemotePart]) -> None:
     """Hang up."""
     for part in parts:
         part._connection.close()
+
+
+def works(folder: Path, part: RemotePart) -> None:
+    """It samples and reads what the files hold."""
+    here = Partition(folder, read_manifest(folder), 0, NOTHING)
+    rows = np.arange(5)
+    request = [HopRequest(LINK, rows, 2)]
+    for one, two in zip(part.begin_hops(request, 3).wait(), here.begin_hops(request, 3).wait(), strict=True):
+        assert (one.sources.tolist(), one.edge_ids.tolist()) == (two.sources.tolist(), two.edge_ids.tolist())
+    assert part.begin_rows(SIZE, rows).wait().tolist() == here.begin_rows(SIZE, rows).wait().tolist()
+
+
+def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+def reach(server: GraphServer) -> socket.socket:
+    """A connection to its port, with nothing said."""
+    return socket.create_connection(server.address, timeout=5)
