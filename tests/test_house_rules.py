@@ -375,6 +375,15 @@ def git(*arguments: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if line]
 
 
+def test_constraints_fit_any_index() -> None:
+    """A local version, as of a CPU build of torch, is on one index only; a package has one line."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [pin for pin in pins if "+" in pin or "@" in pin] == []
+    names = [re.split(r"[<>=~!]", pin, maxsplit=1)[0].lower() for pin in pins]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_no_paths_of_somebodys_machine() -> None:
     pattern = re.compile(r"(?<![\w.\-}])/(?:work|root)/")
     found = []
