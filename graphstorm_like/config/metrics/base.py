@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
-
-from graphstorm_like.config.base import HintedError, KeyedError
-from graphstorm_like.config.choice import Choice, json_choices, members_of
-from graphstorm_like.errors import did_you_mean
+from graphstorm_like.config.base import KeyedError
+from graphstorm_like.config.choice import Choice, members_of
+from graphstorm_like.config.short_form import ShortForm
 
 Measured = Literal["classes", "class sets", "numbers", "ranks"]
 
@@ -34,46 +30,30 @@ class MetricConfig(Choice, tag="type"):
         return self.type
 
 
-class MetricsOf:
-    """Annotation of a field: a metric of what is measured, in its short form or as a mapping."""
+class MetricsOf(ShortForm):
+    """A metric of what is measured."""
+
+    family = MetricConfig
 
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
 
-    def names(self) -> list[str]:
-        """Tags of the metrics that fit."""
-        members = members_of(MetricConfig) or {}
-        return [tag for tag, member in members.items() if self._fits(cast(type[MetricConfig], member))]
+    def fits(self, member: Any) -> bool:
+        """See ShortForm."""
+        fits: bool = member.measures_sets if self.measured == "class sets" else member.measures == self.measured
+        return fits
 
-    def _fits(self, member: type[MetricConfig]) -> bool:
-        return member.measures_sets if self.measured == "class sets" else member.measures == self.measured
+    def settings(self, written: str) -> dict[str, Any]:
+        """See ShortForm: with the metric's first setting behind an @."""
+        tag, _, setting = written.partition("@")
+        self.check_name(tag)
+        return {"type": tag} | (_first_setting(tag, setting) if "@" in written else {})
 
     def check(self, value: Any) -> Any:
-        """The long form of a metric that fits; ValueError lists those that do."""
-        if isinstance(value, MetricConfig):
-            return value
-        if isinstance(value, str):
-            tag, _, setting = value.partition("@")
-            if tag not in self.names():
-                raise HintedError(f"must be {self._listed()}", did_you_mean(tag, self.names()))
-            return {"type": tag} | (_first_setting(tag, setting) if "@" in value else {})
-        if not isinstance(value, dict):
+        """See ShortForm."""
+        if not isinstance(value, str | dict | MetricConfig):
             raise ValueError("must be the name of a metric, or a mapping with the key 'type'")
-        written_tag = value.get("type")
-        if isinstance(written_tag, str) and written_tag not in self.names():
-            hint = did_you_mean(written_tag, self.names())
-            raise KeyedError("type", f"must be {self._listed()} (got {written_tag!r}).{hint}")
-        return value
-
-    def _listed(self) -> str:
-        *names, last = map(repr, self.names())
-        return f"{', '.join(names)} or {last}" if names else last
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.check, handler(source))
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(json_choices(MetricConfig, self.names()))]}
+        return super().check(value)
 
 
 def _first_setting(tag: str, value: str) -> dict[str, int]:
