@@ -1,4 +1,4 @@
-"""Annotations of fields that take some members of a family, by name alone (`huber`) or as a mapping (`{type: huber}`)."""
+"""Fields that take some members of a family, by name alone (`huber`) or as a mapping (`{type: huber}`)."""
 
 from __future__ import annotations
 
