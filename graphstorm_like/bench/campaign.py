@@ -47,7 +47,8 @@ _PATIENCE = 10.0
 @dataclass(frozen=True)
 class Plan:
     """What to do. minutes: how long the undisturbed training takes, about; epochs: of it, instead. names: kinds of
-    faults, by default all. timeout_seconds: the job's timeouts, which decide when something frozen is noticed."""
+    faults, by default all. timeout_seconds: the job's timeouts, which decide when something frozen is noticed. most:
+    how many faults at most."""
 
     yaml: Path
     overrides: Sequence[str]
@@ -58,6 +59,7 @@ class Plan:
     names: Sequence[str] = ()
     timeout_seconds: float = 20.0
     seed: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ class _Campaign:
         self.faults, self.disk, self.memory, self.machine = list(faults), disk, memory, machine
         self.interval, self.rng, self.longest, self.say = 60.0 / plan.per_minute, random.Random(plan.seed), longest, say
         self.strikes: list[Strike] = []
+        self._most = float("inf") if plan.most is None else plan.most
         self._waiting: list[Fault] = []
         self._undo: Undo | None = None
         self._undo_at = self._next_at = float("inf")
@@ -289,7 +292,7 @@ class _Campaign:
             elif self._undo is None and last_update(self.disk / "run") > update:
                 self._note(now - moment)
                 self._next_at = max(self._next_at, now + self.interval / 2)  # some steps between slow recoveries
-        elif now >= self._next_at:
+        elif now >= self._next_at and len(self.strikes) < self._most:
             self._strike(job)
 
     def _strike(self, job: Watched) -> None:

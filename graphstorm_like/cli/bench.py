@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
         fault: Annotated[list[str] | None, typer.Option(help="A kind of fault; may be repeated. Default: all.")] = None,
         timeout: Annotated[float, typer.Option(min=1.0, help="The job's timeouts, in seconds.")] = 20.0,
         seed: Annotated[int, typer.Option(help="Of the order of faults.")] = 0,
+        most: Annotated[int | None, typer.Option(min=1, help="Faults at most; then training ends in peace.")] = None,
         folder: Annotated[
             Path | None, typer.Option("--output", "-o", help="Default: the pipeline's output folder with -faults.")
         ] = None,
@@ -40,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
         if folder is None:
             folder = Path(f"{load_pipeline(pipeline, overrides or ()).output}-faults")
         plan = Plan(
-            pipeline, overrides or (), folder.absolute(), minutes, per_minute, epochs, fault or (), timeout, seed
+            pipeline, overrides or (), folder.absolute(), minutes, per_minute, epochs, fault or (), timeout, seed, most
         )
         try:
             with stop_on_signals():  # so that mounts and network namespaces are removed

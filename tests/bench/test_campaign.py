@@ -65,14 +65,12 @@ def test_a_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign.random.Random, "sample", lambda _self, faults, _count: list(faults))
     overrides = [*TWO_HOSTS, "train.checkpoint.memory_steps=1"]
     plan = Plan(
-        write_shop_pipeline(tmp_path), overrides, tmp_path / "faults", per_minute=12.0, epochs=12, names=names,
-        timeout_seconds=15.0,
+        write_shop_pipeline(tmp_path), overrides, tmp_path / "faults", per_minute=60.0, epochs=24, names=names,
+        timeout_seconds=15.0, most=3,
     )  # fmt: skip
     result = bench_faults(plan, Reporter(quiet=True))
     assert result.equal
-    struck = [strike.fault for strike in result.strikes]
-    assert struck
-    assert struck[:3] == list(names)[::-1][: len(struck)]
+    assert [strike.fault for strike in result.strikes] == list(names)[::-1]
     assert all(strike.recovered is None or strike.recovered > 1.0 for strike in result.strikes)
-    assert 0.0 < result.goodput < 1.0
-    assert result.steps == 60
+    assert result.goodput > 0.0
+    assert result.steps == 120
