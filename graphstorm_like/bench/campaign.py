@@ -22,13 +22,15 @@ from typing import Any
 
 from graphstorm_like.bench.disks import small_disk, why_no_disk
 from graphstorm_like.bench.faults import FAULTS, Fault, Undo, Victim
-from graphstorm_like.bench.jobs import GSL, Watched, running
-from graphstorm_like.bench.netns import LonelyMachine, what_is_missing
+from graphstorm_like.bench.folder import start_folder
+from graphstorm_like.bench.jobs import Watched, running
+from graphstorm_like.bench.netns import LonelyMachine, why_no_machine
 from graphstorm_like.config.load import load_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.files import file_hash
 from graphstorm_like.launch.host import memory_root
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.show.table import table
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import Reporter, duration
@@ -114,8 +116,7 @@ def bench_faults(plan: Plan, reporter: Reporter) -> Result:
     """Construct, train undisturbed, train under faults. Raises ConfigError and LaunchError."""
     pipeline = load_pipeline(plan.yaml, plan.overrides)
     faults, skipped = _choose(pipeline, plan.names)
-    shutil.rmtree(plan.folder, ignore_errors=True)
-    plan.folder.mkdir(parents=True)
+    start_folder(plan.folder)
     with tempfile.TemporaryDirectory(prefix="gsl-bench-", dir=memory_root()) as memory:
         bench = _Bench(plan, pipeline, Path(memory), reporter)
         bench.construct()
@@ -214,8 +215,7 @@ class _Bench:
         if code != 0 or not started:
             raise LaunchError(f"gsl train: must succeed without faults, but said:\n{job.said[-2000:]}")
         self.reporter.line(f"undisturbed: {last_update(output):,} steps in {duration(seconds)}, {epochs} epochs")
-        store = str(getattr(self.pipeline.launch, "store", "own"))
-        return Result(store, last_update(output), seconds)
+        return Result(self.pipeline.launch.store, last_update(output), seconds)
 
     def disturbed(self, epochs: int, faults: Sequence[Fault], result: Result) -> None:
         """The same under faults; fills in the result."""
@@ -225,7 +225,7 @@ class _Bench:
             if not why_no_disk():
                 stack.enter_context(small_disk(disk, str(_ROOM + 4 * self.output_bytes)))
                 stack.enter_context(small_disk(memory, str(_ROOM + 2 * self.memory_bytes)))
-            if not what_is_missing():
+            if not why_no_machine():
                 machine = LonelyMachine()
                 stack.callback(machine.close)
             command = self.command("train", disk / "run", epochs)
@@ -277,6 +277,8 @@ class _Campaign:
             self._finish_undo()
             if code == 0:
                 self._note(None)
+                if not self.strikes:
+                    raise LaunchError("job: must last until a fault, but ended first. Raise --minutes or --epochs")
                 return ended - (started or ended)
             if self._struck is None:
                 raise LaunchError(f"job: must not fail without a fault, but said:\n{job.said[-2000:]}")

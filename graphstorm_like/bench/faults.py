@@ -15,7 +15,7 @@ from pathlib import Path
 from graphstorm_like.bench.deadlock import HOLD_GIL
 from graphstorm_like.bench.disks import fill, why_no_disk
 from graphstorm_like.bench.jobs import Watched, helpers, members, send
-from graphstorm_like.bench.netns import LonelyMachine, what_is_missing, why_no_trouble
+from graphstorm_like.bench.netns import LonelyMachine, why_no_machine, why_no_trouble
 from graphstorm_like.config.pipeline import Pipeline
 
 Undo = Callable[[], None]
@@ -156,7 +156,7 @@ class NetworkGone(Fault):
 
     def why_not(self, pipeline: Pipeline) -> str:
         """See Fault."""
-        return what_is_missing()
+        return why_no_machine()
 
     def strike(self, victim: Victim) -> Undo | None:
         """See Fault."""

@@ -6,7 +6,6 @@ rounding alone. bfloat16 rounds more, and is compared with wider bounds.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from graphstorm_like.bench.jobs import GSL
+from graphstorm_like.bench.folder import start_folder
 from graphstorm_like.config.load import load_pipeline
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import LaunchError, TrainingError
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.show.table import table
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import Reporter
@@ -83,7 +83,7 @@ def bench_gpu(
     if any(setting.device == "cuda" for setting in settings) and (reason := why_no_gpu()):
         raise LaunchError(f"gsl bench gpu: must run on a machine with a GPU ({reason}). Nothing was measured")
     pipeline = load_pipeline(yaml, overrides)
-    shutil.rmtree(folder, ignore_errors=True)
+    start_folder(folder)
     graph = _construct(pipeline, yaml, overrides, folder)
     found: list[Measured] = []
     reference: list[float] = []
@@ -116,9 +116,15 @@ def _changes(pipeline: Pipeline, setting: Setting, output: Path) -> list[str]:
         "train.early_stop=null",
         "train.track.every_steps=1",
         "model.input_dropout=0.0",
+        "train.lm.dropout=0.0",
     ]
-    of_gnn = type(pipeline.model.gnn).model_fields
-    return [*changes, *(f"model.gnn.{key}=0.0" for key in ("dropout", "attention_dropout") if key in of_gnn)]
+    sections: dict[str, Any] = {
+        "model.gnn": pipeline.model.gnn, "train.lm.tune": pipeline.train.lm.tune, "task": pipeline.task
+    }  # fmt: skip
+    for name, section in sections.items():
+        keys = [key for key in ("dropout", "attention_dropout") if getattr(section, key, None)]
+        changes += [f"{name}.{key}=0.0" for key in keys]
+    return changes
 
 
 def _run(verb: str, yaml: Path, changes: Sequence[str]) -> None:

@@ -111,11 +111,12 @@ class Comparison:
                 yield f"clock: host {host} is {offset:+.1f} s beside host 0. Set its time (NTP): logs would mislead"
 
     def _of_network(self, host: int) -> tuple[float, float]:
-        """Medians of rate and latency over a host's pairs: of a slow host all are slow, of the others one."""
+        """Medians of rate and latency over a host's pairs: of a slow host all are slow, of the others at
+        most half."""
         own = [pair for pair in self.pairs if host in (pair.source, pair.target)]
         if not own:
             return 0.0, 0.0
-        return statistics.median(p.rate for p in own), statistics.median(p.microseconds for p in own)
+        return statistics.median_high(p.rate for p in own), statistics.median_low(p.microseconds for p in own)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""

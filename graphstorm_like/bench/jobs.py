@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +14,8 @@ from pathlib import Path
 
 from graphstorm_like.errors import LaunchError
 
-GSL = [sys.executable, "-m", "graphstorm_like.cli.main"]
 PATIENCE = 300.0
 """Seconds that are waited for a line or an end: the machine may be slow."""
-
-
-def hear_signals() -> None:
-    """For `preexec_fn`: what a shell runs in the background ignores some signals, and so do its children."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 class Watched:
@@ -116,11 +108,6 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def descendants(pid: int) -> list[int]:
-    """Processes that a process and those have started."""
-    return [found for child in children(pid) for found in (child, *descendants(child))]
-
-
 def members(launcher: int) -> dict[str, int]:
     """Process ids of a launcher's children by their name: trainer-<rank>, server-<host>."""
     found = {}
@@ -133,23 +120,6 @@ def members(launcher: int) -> dict[str, int]:
             continue
         found[f"trainer-{told['RANK']}" if "RANK" in told else f"server-{told['GSL_HOST']}"] = child
     return found
-
-
-def are_gone(pids: Sequence[int], seconds: float = 60.0) -> bool:
-    """Whether processes end within a time."""
-    deadline = time.monotonic() + seconds
-    while any(_runs(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def helpers(trainer: int) -> list[int]:

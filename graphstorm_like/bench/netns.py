@@ -1,8 +1,4 @@
-"""Hosts as network namespaces of this machine: addresses, cables and a /dev/shm of their own. Needs root.
-
-Each host's cable ends at a switch, a bridge in a namespace of its own. A cable is pulled out of the bridge, so that the
-host's interface stays up, and packets are lost without a word: as when a switch dies.
-"""
+"""A machine with no network but its own, as a network namespace: no other job feels what is done to it. Needs root."""
 
 from __future__ import annotations
 
@@ -12,115 +8,21 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from graphstorm_like.bench.jobs import Watched
 from graphstorm_like.errors import LaunchError
 
 
-def _ip(*arguments: str) -> None:
-    _system("ip", *arguments)
+def ip(*arguments: str) -> None:
+    """The command. Raises LaunchError."""
+    system("ip", *arguments)
 
 
-def _system(*command: str) -> None:
+def system(*command: str) -> None:
+    """A command that must succeed. Raises LaunchError."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LaunchError(f"{' '.join(command)}: must succeed ({done.stderr.strip()})")
-
-
-class Network:
-    """Hosts 0 .. count-1 at one switch."""
-
-    def __init__(self, count: int) -> None:
-        # Names of namespaces are the machine's; interfaces have theirs within a namespace.
-        self._mark = f"gsl-{secrets.token_hex(4)}"
-        self._subnet = f"10.77.{secrets.randbelow(250)}"
-        self._switch = f"{self._mark}-switch"
-        self._made: list[str] = []
-        try:
-            self._make(self._switch)
-            _ip("-n", self._switch, "link", "add", "switch", "type", "bridge", "forward_delay", "0")
-            _ip("-n", self._switch, "link", "set", "switch", "up")
-            for host in range(count):
-                self._add(host)
-        except BaseException:
-            self.close()
-            raise
-
-    def _make(self, name: str) -> None:
-        _ip("netns", "add", name)
-        self._made.append(name)
-        _ip("-n", name, "link", "set", "lo", "up")
-
-    def _add(self, host: int) -> None:
-        name, port = self._name(host), f"port{host}"
-        self._make(name)
-        _ip("link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", port, "netns", self._switch)
-        _ip("-n", name, "addr", "add", f"{self.address(host)}/24", "dev", "eth0")
-        _ip("-n", name, "link", "set", "eth0", "up")
-        _ip("-n", self._switch, "link", "set", port, "up")
-        self.plug(host)
-
-    def _name(self, host: int) -> str:
-        return f"{self._mark}-h{host}"
-
-    def address(self, host: int) -> str:
-        """Of a host."""
-        return f"{self._subnet}.{host + 1}"
-
-    def pull(self, host: int) -> None:
-        """Take a host's cable out of the switch."""
-        _ip("-n", self._switch, "link", "set", f"port{host}", "nomaster")
-
-    def plug(self, host: int) -> None:
-        """Put it back."""
-        _ip("-n", self._switch, "link", "set", f"port{host}", "master", "switch")
-
-    def command(self, host: int, command: Sequence[str]) -> list[str]:
-        """A command as it runs on a host, with a shared memory of its own."""
-        own = 'mount -t tmpfs -o size=256m tmpfs /dev/shm && exec "$@"'
-        return ["ip", "netns", "exec", self._name(host), "unshare", "-m", "sh", "-c", own, "sh", *command]
-
-    def start(self, host: int, command: Sequence[str]) -> Watched:
-        """A command on a host."""
-        return Watched(self.command(host, command))
-
-    def run(self, host: int, command: Sequence[str]) -> str:
-        """What a short command on a host prints."""
-        return subprocess.run(
-            self.command(host, command), capture_output=True, text=True, check=True, timeout=60.0
-        ).stdout
-
-    def close(self) -> None:
-        """Remove all; interfaces go with their namespaces."""
-        while self._made:
-            with contextlib.suppress(LaunchError):
-                _ip("netns", "del", self._made.pop())
-
-
-@contextlib.contextmanager
-def network(count: int) -> Iterator[Network]:
-    """Hosts that are gone afterwards."""
-    made = Network(count)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@functools.cache
-def what_is_missing() -> str:
-    """Why this machine cannot have hosts within itself; '' when it can."""
-    if not all(map(shutil.which, ("ip", "unshare", "mount"))):
-        return "needs ip, unshare and mount"
-    if os.getuid() != 0:
-        return "needs root"
-    try:
-        with network(1) as made:
-            made.run(0, ["true"])
-    except (LaunchError, OSError, subprocess.SubprocessError) as err:
-        return f"needs network namespaces ({err})"
-    return ""
 
 
 class LonelyMachine:
@@ -129,8 +31,12 @@ class LonelyMachine:
 
     def __init__(self) -> None:
         self._name = f"gsl-{secrets.token_hex(4)}"
-        _ip("netns", "add", self._name)
-        _ip("-n", self._name, "link", "set", "lo", "up")
+        ip("netns", "add", self._name)
+        try:
+            self.plug()
+        except LaunchError:
+            self.close()
+            raise
 
     def command(self, command: Sequence[str]) -> list[str]:
         """A command as it runs there."""
@@ -139,36 +45,47 @@ class LonelyMachine:
     def trouble(self, *what: str) -> None:
         """Let packets suffer as tc's netem has it: 'loss', '1%', 'delay', '20ms'. Nothing: no more."""
         if what:
-            _system("tc", "-n", self._name, "qdisc", "replace", "dev", "lo", "root", "netem", *what)
+            system("tc", "-n", self._name, "qdisc", "replace", "dev", "lo", "root", "netem", *what)
         else:
             with contextlib.suppress(LaunchError):  # there was none
-                _system("tc", "-n", self._name, "qdisc", "del", "dev", "lo", "root")
+                system("tc", "-n", self._name, "qdisc", "del", "dev", "lo", "root")
 
     def unplug(self) -> None:
         """Let no packet through."""
-        _ip("-n", self._name, "link", "set", "lo", "down")
+        ip("-n", self._name, "link", "set", "lo", "down")
 
     def plug(self) -> None:
         """Let them through again."""
-        _ip("-n", self._name, "link", "set", "lo", "up")
+        ip("-n", self._name, "link", "set", "lo", "up")
 
     def close(self) -> None:
         """Remove it."""
         with contextlib.suppress(LaunchError):
-            _ip("netns", "del", self._name)
+            ip("netns", "del", self._name)
+
+
+@functools.cache
+def why_no_machine() -> str:
+    """Why this machine cannot have one within itself; '' when it can."""
+    if shutil.which("ip") is None:
+        return "needs ip"
+    if os.getuid() != 0:
+        return "needs root"
+    try:
+        LonelyMachine().close()
+    except (LaunchError, OSError) as err:
+        return f"needs network namespaces ({err})"
+    return ""
 
 
 @functools.cache
 def why_no_trouble() -> str:
-    """Why this machine cannot disturb a network of its own; '' when it can."""
-    if not all(map(shutil.which, ("ip", "tc"))):
-        return "needs ip and tc"
-    if os.getuid() != 0:
-        return "needs root"
-    try:
-        machine = LonelyMachine()
-    except (LaunchError, OSError) as err:
-        return f"needs network namespaces ({err})"
+    """Why this machine cannot lose or delay packets of its own; '' when it can."""
+    if reason := why_no_machine():
+        return reason
+    if shutil.which("tc") is None:
+        return "needs tc"
+    machine = LonelyMachine()
     try:
         machine.trouble("loss", "1%")
     except LaunchError as err:

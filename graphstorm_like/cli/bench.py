@@ -35,11 +35,12 @@ def add_to(app: typer.Typer) -> None:
         """Train twice, undisturbed and under faults: goodput, recovery times, and whether the weights are equal."""
         from graphstorm_like.bench.campaign import Plan, bench_faults
         from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.mirrored.places import localised
         from graphstorm_like.progress import Reporter
         from graphstorm_like.training.stopping import Stopped, stop_on_signals
 
         if folder is None:
-            folder = Path(f"{load_pipeline(pipeline, overrides or ()).output}-faults")
+            folder = Path(f"{localised(load_pipeline(pipeline, overrides or ())).output}-faults")
         plan = Plan(
             pipeline, overrides or (), folder.absolute(), minutes, per_minute, epochs, fault or (), timeout, seed, most
         )
@@ -68,10 +69,11 @@ def add_to(app: typer.Typer) -> None:
         losses differ."""
         from graphstorm_like.bench import gpu as bench_of_gpu
         from graphstorm_like.config import load_pipeline
+        from graphstorm_like.launch.mirrored.places import localised
         from graphstorm_like.progress import Reporter
 
         if folder is None:
-            folder = Path(f"{load_pipeline(pipeline, overrides or ()).output}-gpu")
+            folder = Path(f"{localised(load_pipeline(pipeline, overrides or ())).output}-gpu")
         reporter = Reporter(quiet or as_json)
         found = bench_of_gpu.bench_gpu(pipeline, overrides or (), folder.absolute(), reporter)
         if as_json:

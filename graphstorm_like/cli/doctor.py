@@ -49,10 +49,11 @@ def _compare_hosts(
     from graphstorm_like.config import load_pipeline
     from graphstorm_like.launch.host import host_addresses
     from graphstorm_like.launch.launchers.slurm import slurm_node
+    from graphstorm_like.launch.mirrored.places import localised
 
     if pipeline is None:
         raise typer.BadParameter("--hosts needs a PIPELINE, whose launch: names the hosts")
-    checked = load_pipeline(pipeline, overrides)
+    checked = localised(load_pipeline(pipeline, overrides))
     with stopped_by_hand():
         if from_slurm:
             node = slurm_node()

@@ -168,8 +168,7 @@ class WithEdges(NewPart):
 def _added_hop(edges: Mapping[EdgeType, InEdges], request: HopRequest, seed: int) -> Hop:
     if request.edge_type in edges:
         return edges[request.edge_type].hop(request.rows, request.fanout, NodeDraws(seed, request.edge_type))
-    nothing = np.empty(0, dtype=np.int64)
-    return Hop(nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
+    return Hop.empty()
 
 
 def both_hops(first: Hop, second: Hop) -> Hop:

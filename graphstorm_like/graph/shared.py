@@ -129,17 +129,17 @@ def made_once(folder: Path, name: str, make: Callable[[], npt.NDArray[Any]]) -> 
     """What `make` gives, [n] or [n, width]: the first process of the host that asks calls it, all of them map one
     copy, read-only. Where there is no room for that, each process has a copy of its own."""
     names = {dimensions: f"{name}:{dimensions}d" for dimensions in (1, 2)}
-    if not any(is_there(folder, found) for found in names.values()):
+    if not any(is_there(folder, each) for each in names.values()):
         with exclusive(_stem(folder, name).with_suffix(".lock"), f"making table '{name}'", MAKING_SECONDS, _nobody):
-            if not any(is_there(folder, found) for found in names.values()):
+            if not any(is_there(folder, each) for each in names.values()):
                 array = make()
                 try:
                     _write(folder, names[array.ndim], array)
                 except DataError:
                     return array
-    for dimensions, found in names.items():
-        if is_there(folder, found):
-            rows = np.asarray(find(folder, found).open().values)
+    for dimensions, each in names.items():
+        if is_there(folder, each):
+            rows = np.asarray(find(folder, each).open().values)
             return rows[:, 0] if dimensions == 1 else rows
     raise AssertionError("it has just been made")
 

@@ -51,6 +51,12 @@ class Hop:
     sources: IntArray
     edge_ids: IntArray
 
+    @classmethod
+    def empty(cls) -> Hop:
+        """No edges."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
+
 
 @dataclass(frozen=True, slots=True)
 class ExcludedEdges:

@@ -197,11 +197,12 @@ class Runner:
         self.group.barrier("the checks before training")
         if self.group.leads_output:
             fingerprint = self._fingerprint("train")
+            start = self._going_on(folder, fingerprint)
             aside = self._set_aside(folder, fingerprint)
+            if start is not None:
+                start.rename(folder)
             self._begin("train")
             write_json(folder / FINGERPRINT_FILE, {"fingerprint": fingerprint, **self._length()})
-            if aside is not None and not self.fresh:
-                self._go_on(aside, folder)
             write_json(folder / "pipeline.json", self.pipeline.model_dump(mode="json"))
             write_json(folder / "versions.json", versions(Path(self.pipeline.output)))
         self.group.barrier("the start of training")
@@ -315,21 +316,29 @@ class Runner:
         same = fingerprint_but_for_epochs(self.pipeline, manifest)
         return {} if same is None else {"but_for_epochs": same, "epochs": self.pipeline.train.epochs}
 
-    def _go_on(self, aside: Path, folder: Path) -> None:
-        """When the training that was set aside is this one with fewer epochs, copy its resume points and its best
-        model: training goes on from there, and what it had stays."""
-        earlier, now = read_object(aside / FINGERPRINT_FILE) or {}, self._length()
+    def _going_on(self, folder: Path, fingerprint: str) -> Path | None:
+        """When the training in `folder` is this one with fewer epochs: a folder beside it, to be renamed, with copies
+        of its resume points and its best model, from which training goes on. After a kill it is made anew."""
+        copies = folder.with_name(f".going-on-{folder.name}")
+        if not folder.exists() and folder_fingerprint(copies) == fingerprint and not self.fresh:
+            return copies  # a kill came between two renames
+        shutil.rmtree(copies, ignore_errors=True)
+        earlier, now = read_object(folder / FINGERPRINT_FILE) or {}, self._length()
         same = "but_for_epochs" in now and earlier.get("but_for_epochs") == now["but_for_epochs"]
-        if not same or not earlier["epochs"] < now["epochs"] or not (aside / "checkpoints").is_dir():
-            return
+        has_points = (folder / "checkpoints").is_dir()
+        if self.fresh or not same or not has_points or not earlier["epochs"] < now["epochs"]:
+            return None
+        copies.mkdir()
         for name in (BEST, "checkpoints"):
-            if (aside / name).is_dir():
-                shutil.copytree(aside / name, folder / name)
-        shutil.copyfile(aside / "metrics.jsonl", folder / "metrics.jsonl")
+            if (folder / name).is_dir():
+                shutil.copytree(folder / name, copies / name)
+        shutil.copyfile(folder / "metrics.jsonl", copies / "metrics.jsonl")
+        write_json(copies / FINGERPRINT_FILE, {"fingerprint": fingerprint})
         self.reporter.line(
-            f"{aside.name} is the same training with {earlier['epochs']} epochs instead of {now['epochs']}: going on "
+            f"{folder} is the same training with {earlier['epochs']} epochs instead of {now['epochs']}: going on "
             f"from its last resume point (from zero: --fresh)"
         )
+        return copies
 
     def _undo_set_aside(self, folder: Path, aside: Path) -> None:
         """When a training fails before it has saved anything, restore the one that was set aside."""

@@ -299,8 +299,8 @@ def _wait_for_listener(address: str, port: int, seconds: float) -> None:
         try:
             # The kernel retries at ever longer intervals, too: an attempt is short.
             timeout = min(max(deadline - time.monotonic(), 0.1), TRY_SECONDS)
-            with socket.create_connection((address, port), timeout=timeout) as found:
-                if found.getsockname() != found.getpeername():
+            with socket.create_connection((address, port), timeout=timeout) as connection:
+                if connection.getsockname() != connection.getpeername():
                     return
                 # Nobody listens, and the kernel chose the same port for us: TCP connected to itself.
                 raise ConnectionRefusedError("nobody listens")

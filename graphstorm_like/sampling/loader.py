@@ -149,8 +149,10 @@ def _next(batches: Iterator[MiniBatch], seconds: float) -> MiniBatch | None:
         try:
             return _deaths.next(batches)
         except RuntimeError as err:
-            if not str(err).startswith("DataLoader timed out") or time.monotonic() >= deadline:
+            if not str(err).startswith("DataLoader timed out"):
                 raise
+            if time.monotonic() >= deadline:
+                raise RuntimeError("DataLoader: no batch came") from None
 
 
 def epoch_batches(

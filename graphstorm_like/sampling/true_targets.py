@@ -30,9 +30,9 @@ class TrueTargets:
         def make() -> IntArray:
             return _packed(*directed_edges(graph, edge_type, rows), num_sources)
 
-        found = cls.__new__(cls)
-        found._take(once_a_host(graph, _name(edge_type, rows), make), num_sources)
-        return found
+        known = cls.__new__(cls)
+        known._take(once_a_host(graph, _name(edge_type, rows), make), num_sources)
+        return known
 
     def _take(self, packed: IntArray, num_sources: int) -> None:
         self._sources: IntArray | None = None

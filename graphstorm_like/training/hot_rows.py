@@ -94,9 +94,9 @@ def needed_rows(
             break
         input_ids = batches.make(ids, StreamPosition(0, step)).input_ids
         for node_type in met.keys() & input_ids.keys():
-            found = input_ids[node_type].numpy()
+            ids_of_type = input_ids[node_type].numpy()
             first, last = graph.starts(node_type)[graph.here : graph.here + 2]
-            met[node_type].append(found[(found < first) | (found >= last)])
+            met[node_type].append(ids_of_type[(ids_of_type < first) | (ids_of_type >= last)])
     return {t: np.unique(np.concatenate(of_batches), return_counts=True) for t, of_batches in met.items() if of_batches}
 
 
@@ -104,4 +104,4 @@ def first_seeds(stream: SeedStream) -> Iterator[IntArray]:
     """The rows of an epoch's first steps."""
     order = stream.epoch_order(0)
     for step in range(min(stream.steps, BATCHES)):
-        yield order[step * stream.batch_size : (step + 1) * stream.batch_size]
+        yield stream.step_ids(order, step)

@@ -46,6 +46,11 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="a job of one host has no servers"):
         run("launch.trainers=2", names=("server killed",))
     assert not (tmp_path / "faults").exists()
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "faults" / "mine.txt").write_text("precious")
+    with pytest.raises(LaunchError, match="must be empty, or of an earlier benchmark"):
+        run(*TWO_HOSTS)
+    assert (tmp_path / "faults" / "mine.txt").read_text() == "precious"
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 

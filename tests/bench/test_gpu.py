@@ -10,8 +10,8 @@ import pytest
 
 from graphstorm_like.bench import gpu
 from graphstorm_like.bench.gpu import Measured, Setting, bench_gpu, why_no_gpu
-from graphstorm_like.bench.jobs import GSL
 from graphstorm_like.errors import LaunchError
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 

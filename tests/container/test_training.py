@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from graphstorm_like.bench.jobs import running
-from graphstorm_like.bench.netns import network, what_is_missing
 from graphstorm_like.container.__main__ import main
 from graphstorm_like.container.folders import read_hosts
 from graphstorm_like.container.training import read_order
@@ -22,6 +21,7 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop
 from tests.container.ml import CONTAINER, IN_S3, Machine, local_pipeline, losses_in, shop_yaml
+from tests.launch.netns import network, what_is_missing
 
 BEST = "train/best/model.safetensors"
 PARAMETERS = {"gsl_stages": "construct,train,evaluate,infer", "train.lr": "0.02"}

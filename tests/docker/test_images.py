@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from graphstorm_like.bench.netns import Network
 from graphstorm_like.launch.authority import make_secret_file
+from tests.launch.netns import Network
 
 pytestmark = [pytest.mark.image, pytest.mark.netns]
 

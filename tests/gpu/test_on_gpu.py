@@ -12,8 +12,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from graphstorm_like.bench.jobs import GSL
 from graphstorm_like.config import Pipeline
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import map_tensors
 from graphstorm_like.sampling.loader import epoch_batches

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from graphstorm_like.bench.jobs import GSL, members, running
+from graphstorm_like.bench.jobs import members, running
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop

@@ -14,14 +14,15 @@ import pytest
 
 from graphstorm_like.bench.campaign import last_update
 from graphstorm_like.bench.disks import small_disk, why_no_disk
-from graphstorm_like.bench.jobs import GSL, Watched, are_gone, descendants, helpers, members, running
+from graphstorm_like.bench.jobs import Watched, helpers, members, running
 from graphstorm_like.bench.jobs import send as kill
 from graphstorm_like.config import load_pipeline
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.stages import read_scores
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.stopping import SAVED
 from graphstorm_like.training.tracking import read_metrics
-from tests.launch.faults import record
+from tests.launch.faults import are_gone, descendants, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
 

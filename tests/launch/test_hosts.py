@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graphstorm_like.bench.jobs import GSL, Watched
-from graphstorm_like.bench.netns import Network, network, what_is_missing
+from graphstorm_like.bench.jobs import Watched
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.launch.authority import make_secret_file
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from tests.launch.faults import record
+from tests.launch.netns import Network, network, what_is_missing
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from graphstorm_like.bench.jobs import hear_signals
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, DataError, LaunchError
@@ -41,6 +40,7 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
+from tests.launch.faults import hear_signals
 
 PLAIN = Credentials("ab" * 32)
 TWO = "graph.partitions.count=2"

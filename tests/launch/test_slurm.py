@@ -43,6 +43,7 @@ umask 077
 mkdir -p OUT/run/launch
 SECRET=OUT/run/launch/secret-$SLURM_JOB_ID
 trap 'rm -f "$SECRET"' EXIT
+rm -f "$SECRET"  # of a job that was requeued
 gsl secret "$SECRET"
 umask 022
 

@@ -15,13 +15,13 @@ from typing import Literal
 
 import pytest
 
-from graphstorm_like.bench.jobs import hear_signals
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.process import LOST_RANK, Failure
 from graphstorm_like.launch.processes import Job, Ports, ProcessPlan
 from graphstorm_like.launch.supervisor import Stopping, listening, run_host, run_processes, with_restarts
 from graphstorm_like.training.stopping import SAVED, Stopped
+from tests.launch.faults import hear_signals
 
 SLEEP = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"

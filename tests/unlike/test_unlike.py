@@ -16,12 +16,12 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct.partition import partition_graph
-from graphstorm_like.bench.jobs import GSL
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.pack import pack
 from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.show.graph import show_graph
 from graphstorm_like.launch.show.plan import show_plan

@@ -34,12 +34,6 @@ SEEDS = 2**31
 """DGL's seeds are int32."""
 
 
-def no_edges() -> Hop:
-    """A hop of no edges."""
-    empty = np.zeros(0, dtype=np.int64)
-    return Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
-
-
 def view_of(manifest: GraphManifest, hidden: HiddenEdges) -> str:
     """Name of a graph's message graph: a hash of its files and of the hidden edges."""
     facts = (sorted(manifest.hashes.items()), sorted(hidden.columns.items()))
@@ -135,7 +129,7 @@ class MessageGraph:
     def hops(self, requests: Sequence[HopRequest], seed: int) -> list[Hop]:
         """One hop per request, drawn by DGL from a seed: the same again from the same one, with as many threads."""
         self._dgl.seed(seed % SEEDS)
-        hops = [no_edges()] * len(requests)
+        hops = [Hop.empty()] * len(requests)
         for chosen in together(requests):
             fanouts = self._torch.zeros(len(self.edge_types), dtype=self._torch.int64)
             for i in chosen:

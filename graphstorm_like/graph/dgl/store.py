@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.dgl.client import DglClient, connected
-from graphstorm_like.graph.dgl.message_graph import DglPartition, no_edges, together, view_of
+from graphstorm_like.graph.dgl.message_graph import DglPartition, together, view_of
 from graphstorm_like.graph.dgl.server import open_call
 from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Part
 from graphstorm_like.graph.remote.graph import RemoteGraph
@@ -60,12 +60,12 @@ class RemoteDglPart:
             numbers += group
             asked += [(requests[i].edge_type, requests[i].fanout, which) for i in group]
         if not asked:
-            return Pending(lambda: [no_edges()] * len(requests))
+            return Pending(lambda: [Hop.empty()] * len(requests))
         pending = self._ask("hops", (seed, tuple(asked)), [requests[group[0]].rows for group in groups])
 
         def receive() -> list[Hop]:
             arrays = pending.wait()
-            hops = [no_edges()] * len(requests)
+            hops = [Hop.empty()] * len(requests)
             for n, i in enumerate(numbers):
                 hops[i] = Hop(*arrays[4 * n : 4 * n + 4])
             return hops

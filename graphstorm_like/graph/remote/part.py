@@ -26,8 +26,7 @@ class RemotePart:
     def begin_hops(self, requests: Sequence[HopRequest], seed: int) -> Pending[list[Hop]]:
         """See Part."""
         with_rows = [i for i, r in enumerate(requests) if len(r.rows)]
-        empty = np.zeros(0, dtype=np.int64)
-        no_edges = Hop(empty, np.zeros(1, dtype=np.int64), empty, empty)
+        no_edges = Hop.empty()
         if not with_rows:
             return Pending(lambda: [no_edges] * len(requests))
         call = {

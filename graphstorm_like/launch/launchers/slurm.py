@@ -26,6 +26,7 @@ umask 077
 mkdir -p {folder}
 SECRET={folder}/secret-$SLURM_JOB_ID
 trap 'rm -f "$SECRET"' EXIT
+rm -f "$SECRET"  # of a job that was requeued
 gsl secret "$SECRET"
 umask 022
 
