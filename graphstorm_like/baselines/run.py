@@ -81,11 +81,12 @@ class Comparison:
 
 def run_baselines(pipeline: Pipeline, reporter: Reporter) -> Comparison:
     """Fit, choose and score every simple model of the pipeline's task. ConfigError for a task that has none; DataError
-    without a constructed graph; MissingExtraError without scikit-learn."""
+    without a constructed graph, or validation rows to choose by; MissingExtraError without scikit-learn."""
     check_packages()
     assert pipeline.graph.path is not None, "paths are resolved before"
     graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
     task = build_task(pipeline.task, graph, 2)
+    task.check_validation()
     outcomes = list(_outcomes(task, pipeline, reporter))
     names = [name for outcome in outcomes if outcome.why_not is None for name in outcome.scores["test"]]
     written = read_object(stage_folder(pipeline, "evaluate") / METRICS_FILE)

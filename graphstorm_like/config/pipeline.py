@@ -281,12 +281,12 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
             yield from check_input_names(at, inputs, edges[name])
 
 
-def _check_averages(model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
+def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
     """Averages are made once: of the whole graph, whose edges no task may predict, and of inputs that do not learn."""
     if not model.gnn.averaged_hops:
         return
     at = ("model", "gnn", "type")
-    if not isinstance(task.row_type, str):
+    if task.relations([edge.edge_type for edge in graph.edges]):
         yield at, f"must be another network for {task.type}: the averages would hold the edges to predict"
     if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
         yield at, "must be another network where language models learn with it: the averages are of fixed vectors"
@@ -443,7 +443,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
-    (("model", "task", "train"), _check_averages),
+    (("graph", "model", "task", "train"), _check_averages),
     (("graph", "model", "infer"), _check_infer),
     (("task", "infer"), _check_pairs),
     (("graph", "model", "task", "train"), _check_phases),

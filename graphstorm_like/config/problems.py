@@ -68,6 +68,9 @@ def check_input_names(at: Path, chosen: ChosenInputs, table: NodeConfig | EdgeCo
             yield (*at, "text", i), unknown_name("text", name, table.text)
 
 
+_ROWS_FOR = {"train": "to train on", "valid": "to validate on", "test": "to test on"}
+
+
 def check_split(
     at: Path, what: str, key: str, split: SplitConfig | None, parts: Collection[str] = ("train", "valid", "test")
 ) -> Iterator[Problem]:
@@ -79,4 +82,6 @@ def check_split(
         return
     empty = [f"{key}.{part}" for part in split.empty_parts() if part.partition(":")[0] in parts]
     if empty:
-        yield at, f"must be {what} with rows to train on, to validate on and to test on (got {' and '.join(empty)})"
+        *first, last = (_ROWS_FOR[part] for part in ("train", "valid", "test") if part in parts)
+        rows = f"{', '.join(first)} and {last}" if first else last
+        yield at, f"must be {what} with rows {rows} (got {' and '.join(empty)})"

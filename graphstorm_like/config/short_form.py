@@ -19,8 +19,8 @@ class ShortForm:
     family: ClassVar[type[Choice]]
 
     def fits(self, member: Any) -> bool:
-        """Whether a class of the family may stand here."""
-        raise NotImplementedError
+        """Whether a class of the family may stand here. Default: all."""
+        return True
 
     def names(self) -> list[str]:
         """Tags of the members that fit."""

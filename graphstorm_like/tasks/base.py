@@ -115,6 +115,12 @@ class Task(nn.Module, ABC):
     """Sources of the scored edges' own inputs, by name."""
     relations: tuple[str, ...] = ()
     """Names of edge types: what the rows of the head's `relations` [R, D] belong to, if it has such parameters."""
+
+    @property
+    def named_rows(self) -> dict[str, list[str]]:
+        """What the rows of all of the head's parameters belong to, in order: classes, relations."""
+        return {"relations": list(self.relations)} if self.relations else {}
+
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 

@@ -140,6 +140,11 @@ class LabelTask(Task):
 
         return Predictions(self.row_type, table)
 
+    @property
+    def named_rows(self) -> dict[str, list[str]]:
+        """See Task."""
+        return {"classes": list(self.target.classes)} if self.target.classes else {}
+
     def results(self, config: InferConfig) -> dict[str, Any]:
         """See Task."""
         return {"classes": list(self.target.classes)} if self.target.classes else {}

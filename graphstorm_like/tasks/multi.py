@@ -193,6 +193,11 @@ class MultiTask(Task):
         assert self._reader is not None
         self.tasks[self._reader].read_edges(widths, sources)
 
+    @property
+    def named_rows(self) -> dict[str, list[str]]:
+        """See Task, by task."""
+        return {f"{name}.{kind}": rows for name, task in self.named() for kind, rows in task.named_rows.items()}
+
     def notes(self) -> Iterator[str]:
         """See Task."""
         for name, task in self.named():

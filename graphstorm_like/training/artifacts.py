@@ -21,8 +21,9 @@ from graphstorm_like.training.checkpoint import MODEL_FILE, check_folder, load_w
 BEST = "best"
 LM_FOLDER = "lm"
 """In `best/`: the language models, where training changed them."""
-RELATIONS_FILE = "relations.json"
-"""In `best/`: edge types, in the order of the rows of task.head.relations [R, D] in model.safetensors."""
+ORDER_FILE, RELATIONS_FILE = "order.json", "relations.json"
+"""In `best/`. Order: names of node types, edge types, and what else numbered weights belong to. Relations: edge types,
+in the order of the rows of task.head.relations [R, D] in model.safetensors."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Artifacts:
     """Fingerprint of the language model behind each text input: weights may change while the name stays."""
     relations: Sequence[str]
     """Names of edge types: what the rows of the head's `relations` belong to."""
+    order: Mapping[str, Sequence[str]]
+    """What numbered weights belong to: node_types, edge_types, and the head's rows by their kind."""
     ranks: Group
     save_text_models: Callable[[Path], None] | None = None
     """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
@@ -50,6 +53,7 @@ class Artifacts:
             "config.json": config,
             "text_models.json": self.text_weights,
             "metrics.json": metrics,
+            ORDER_FILE: self.order,
         }
         if self.relations:
             files[RELATIONS_FILE] = self.relations

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from typing_extensions import TypeVar
 
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.tasks import TaskConfig
@@ -113,7 +113,12 @@ def assemble(
     scored: dict[RowType, Mapping[str, FeatureSource]] = {}
     for edge_type in scored_inputs(pipeline.task, graph.manifest):
         scored[edge_type] = task.scored_sources
-    artifacts = Artifacts(modules, embeddings, text_weights(sources, scored), task.relations, task.group)
+    order = {
+        "node_types": list(graph.manifest.nodes),
+        "edge_types": [edge_name(edge.edge_type) for edge in graph.manifest.edges],
+        **task.named_rows,
+    }
+    artifacts = Artifacts(modules, embeddings, text_weights(sources, scored), task.relations, order, task.group)
     return Experiment(pipeline, graph, sources, model, task, learner, artifacts)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -10,7 +12,8 @@ from torch import Tensor
 
 from graphstorm_like.config.train import Part, StartFromConfig
 from graphstorm_like.errors import DamagedFileError, TrainingError
-from graphstorm_like.training.artifacts import Artifacts
+from graphstorm_like.files import read_object
+from graphstorm_like.training.artifacts import ORDER_FILE, Artifacts
 from graphstorm_like.training.checkpoint import MODEL_FILE
 from graphstorm_like.training.start_run import best_folder
 
@@ -24,12 +27,16 @@ def start_from(config: StartFromConfig, artifacts: Artifacts) -> list[str]:
     folder = best_folder(config)
     saved = load_file(folder / MODEL_FILE)
     present = artifacts.modules.state_dict()
+    order = read_object(folder / ORDER_FILE)
     lines: list[str] = []
     taken: dict[str, Tensor] = {}
     for part in config.parts:
         if part == "embeddings":
-            lines += _load_embeddings(folder, artifacts)
+            tables = _load_embeddings(folder, artifacts)
+            _check_something(config, part, len(tables))
+            lines += tables
             continue
+        _check_order(part, folder, order, artifacts.order)
         names = [name for name in present if name.startswith(PREFIXES[part])]
         there = {name for name in saved if name.startswith(PREFIXES[part])}
         wrong = [name for name in names if name not in saved or saved[name].shape != present[name].shape]
@@ -39,11 +46,31 @@ def start_from(config: StartFromConfig, artifacts: Artifacts) -> list[str]:
                 f"{WHERE}.parts: {part} of {folder} must fit this model ({len(wrong)} weights do not, e.g. "
                 f"{', '.join(wrong[:3])}). Leave {part} out, or look at the graph and the model section"
             )
+        _check_something(config, part, len(names))
         taken |= {name: saved[name] for name in names}
         lines.append(f"{part}: {len(names)} tensors")
     with torch.no_grad():
         artifacts.modules.load_state_dict(taken, strict=False)  # compared above
     return lines
+
+
+def _check_order(part: Part, folder: Path, saved: Mapping[str, Any] | None, order: Mapping[str, Sequence[str]]) -> None:
+    """Weights have numbers: those of both models must belong to the same types, relations and classes."""
+    types = {"node_types", "edge_types"}
+    kinds = sorted((order.keys() | (saved or {}).keys()) - types if part == "head" else types)
+    for kind in kinds:
+        here, there = list(order.get(kind, [])), None if saved is None else saved.get(kind, [])
+        if there != here:
+            raise TrainingError(
+                f"{WHERE}.parts: {part} of {folder} must fit this model (its {kind.replace('_', ' ')} are "
+                f"{'not known' if there is None else there}, this model's {here}). Leave {part} out, or give both "
+                f"graphs the same order"
+            )
+
+
+def _check_something(config: StartFromConfig, part: Part, count: int) -> None:
+    if not count and "parts" in config.model_fields_set:
+        raise TrainingError(f"{WHERE}.parts: {part} must be something that this model has (got none). Leave {part} out")
 
 
 def _load_embeddings(folder: Path, artifacts: Artifacts) -> list[str]:

@@ -28,6 +28,7 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
+from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.testing.unlike import UNLIKE, write_unlike
 
 pytest.importorskip("sklearn")
@@ -197,6 +198,16 @@ def test_the_verb(shop: tuple[Path, Path], shop_config: Callable[..., Pipeline],
     answer = json.loads(CliRunner().invoke(app, ["baseline", str(path), "--json"]).output)
     assert answer["model"] == {"test": scores}
     assert {"name", "setting", "seconds", "valid", "test"} <= set(answer["baselines"][0])
+
+
+def test_settings_are_chosen_by_validation_rows(tmp_path: Path) -> None:
+    data = shop_pipeline(write_shop(tmp_path / "tables"), tmp_path / "run")
+    data["graph"]["nodes"]["item"]["labels"]["kind"]["split"] = {"train": 0.8, "valid": 0.0, "test": 0.2}
+    data["train"]["evaluate_every"] = None
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(pipeline.graph)
+    with pytest.raises(DataError, match="kind"):
+        run_baselines(pipeline, QUIET)
 
 
 def test_what_is_missing(shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphstorm_like.config import Pipeline
+from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.inputs import hops as averages
@@ -20,6 +20,7 @@ from graphstorm_like.models.mixture import MixtureProjection
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.steps import GraphFeature
 from graphstorm_like.testing import ranks
+from graphstorm_like.testing.graphs import shop_pipeline
 from graphstorm_like.training.tracking import read_metrics
 
 HOPS = {"gnn": {"type": "hops", "hidden": 16, "layers": 2}}
@@ -106,6 +107,15 @@ def test_processes_take_the_steps_of_one(
 
 def losses(pipeline: Pipeline) -> list[float]:
     return [record["loss"] for record in read_metrics(Path(pipeline.output) / "train") if record["kind"] == "train"]
+
+
+def test_several_tasks_on_nodes_are_none_on_edges(tmp_path: Path) -> None:
+    of_nodes = {"type": "node_classification", "node_type": "item", "label": "kind"}
+    numbers = {"type": "node_regression", "node_type": "item", "label": "rating", "select_by": "r2"}
+    data = shop_pipeline(tmp_path, tmp_path / "run")
+    data["model"] |= HOPS
+    data["task"] = {"type": "multi", "tasks": {"a": of_nodes, "b": numbers}}
+    assert build_pipeline(data)
 
 
 @pytest.mark.parametrize(

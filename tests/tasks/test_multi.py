@@ -143,9 +143,8 @@ def test_resume_is_exact(several: Callable[..., Pipeline], tmp_path: Path, weigh
             r"select_by: must be a task's metric, such as 'kind\.accuracy' \(got 'mean'\): that of gap is better when",
         ),
         (
-            {"tasks": {**TASKS, "links": {"type": "link_prediction", "edge_type": "item:similar:item"}}},
-            r"task\.tasks\.links: must hold out the same edges of 'item:similar:item' as task gap, .* \(got the split "
-            r"of the edges and of label 'gap'\)",
+            {"tasks": {**TASKS, "buys_too": TASKS["buys"]}},
+            r"task\.tasks\.buys_too: must rank other relations than task buys \(got 'user:buys:item' in both\)",
         ),
         (
             {"tasks": {**TASKS, "kind": {**TASKS["kind"], "label": "kin"}}},
@@ -156,6 +155,27 @@ def test_resume_is_exact(several: Callable[..., Pipeline], tmp_path: Path, weigh
 def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     data = shop_pipeline(tmp_path, tmp_path / "run")
     data["task"] = {**MULTI, **changes}
+    with pytest.raises(ConfigError, match=message):
+        build_pipeline(data)
+
+
+DRAWN = {"train": 0.8, "valid": 0.1, "test": 0.1}
+
+
+@pytest.mark.parametrize("excluded", [True, False])
+@pytest.mark.parametrize("split", [{"column": "split"}, {"column": "another"}, DRAWN])
+def test_tasks_on_the_same_edges_hold_out_the_same(tmp_path: Path, split: dict[str, Any], excluded: bool) -> None:
+    """Whatever one task hides; splits that somebody has written into one column are one."""
+    data = shop_pipeline(tmp_path, tmp_path / "run")
+    similar = next(edge for edge in data["graph"]["edges"] if edge["relation"] == "similar")
+    similar["labels"]["gap"]["split"], similar["split"] = split, {"column": "split"}
+    gap = {**TASKS["gap"], "exclude_target_edges": excluded}
+    links = {"type": "link_prediction", "edge_type": "item:similar:item"}
+    data["task"] = {**MULTI, "tasks": {**TASKS, "gap": gap, "links": links}}
+    if split == {"column": "split"}:
+        build_pipeline(data)
+        return
+    message = r"tasks\.links: must hold out the same edges of 'item:similar:item' as task gap \(got the split of"
     with pytest.raises(ConfigError, match=message):
         build_pipeline(data)
 

@@ -97,6 +97,17 @@ def test_excess_risk_by_hand() -> None:
     assert made.weights.tolist() == pytest.approx((2 * grown / grown.sum()).tolist(), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["excess_risk", "group_dro"])
+def test_weights_stay_finite(kind: str) -> None:
+    """A task without gradients at first, and one whose loss or excess grows by a factor that exp cannot hold."""
+    made = weighting(type=kind, step_size=10.0, warmup_epochs=1)
+    made.combine(step([1e-6 * SHARED[0], 0.0 * SHARED[1]], epoch=0), [SHARED])
+    for _ in range(3):
+        made.combine(step([1e3 * SHARED[0], 1e3 * SHARED[1]]), [SHARED])
+    assert made.weights.isfinite().all()
+    assert made.weights.sum().item() == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(("kind", "above"), [("excess_risk", False), ("group_dro", True)])
 def test_a_task_that_cannot_get_better(kind: str, above: bool) -> None:
     """Its loss stays high while its gradients are small: GroupDRO takes it for the one to learn, ExcessMTL does not."""

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from graphstorm_like.config import Pipeline, build_pipeline, load_pipeline
+from graphstorm_like.config.train import StartFromConfig
 from graphstorm_like.errors import ConfigError, DataError, TrainingError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline
@@ -54,7 +55,7 @@ def test_a_split_without_validation_rows_is_a_choice(tmp_path: Path) -> None:
     data = shop_pipeline(tmp_path, tmp_path / "run")
     split = {"train": 0.8, "valid": 0.0, "test": 0.2}
     data["graph"]["nodes"]["item"]["labels"]["kind"]["split"] = split
-    with pytest.raises(ConfigError, match=r"task\.label: must be a label with rows to train on, to validate on"):
+    with pytest.raises(ConfigError, match=r"task\.label: must be a label with rows to validate on \(got"):
         build_pipeline(data)
     data["train"]["evaluate_every"] = None
     assert build_pipeline(data).train.evaluate_every is None
@@ -145,6 +146,24 @@ def test_parts_that_do_not_fit(
     assert config is not None
     with pytest.raises(TrainingError, match=message):
         start_from(config, build_experiment(shop_config(**changes), QUIET).artifacts)
+
+
+def test_numbered_weights_belong_to_the_same_types(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    """Shapes would fit: a file says what the numbers mean."""
+    config = trained(shop_config, tmp_path).train.start_from
+    assert config is not None
+    order = tmp_path / "other/train/best/order.json"
+    said = json.loads(order.read_text(encoding="utf-8"))
+    experiment = build_experiment(shop_config(), QUIET)
+    for part, kind in (("inputs", "node_types"), ("gnn", "edge_types"), ("head", "classes")):
+        order.write_text(json.dumps({**said, kind: said[kind][::-1]}), encoding="utf-8")
+        with pytest.raises(TrainingError, match=rf"start_from\.parts: {part} of .* \(its {kind.replace('_', ' ')} are"):
+            start_from(config.model_copy(update={"parts": [part]}), experiment.artifacts)
+    inputs = {"user": {"embedding": False}, "item": {"embedding": False, "text": []}}
+    nothing = build_experiment(shop_config(model={"inputs": inputs}), QUIET)
+    parts = StartFromConfig(run=config.run, parts=["embeddings"])
+    with pytest.raises(TrainingError, match=r"embeddings must be something that this model has \(got none\)"):
+        start_from(parts, nothing.artifacts)
 
 
 @pytest.mark.slow

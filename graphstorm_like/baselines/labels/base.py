@@ -15,7 +15,7 @@ from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
 from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.graph.schema import SPLITS
-from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
+from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs, scored_inputs
 from graphstorm_like.tasks import LabelTask
 
@@ -138,8 +138,3 @@ class LabelBaseline(ABC):
     @abstractmethod
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """Fitted on the training rows; validation chooses among them."""
-
-
-def graph_of(task: LabelTask) -> Graph:
-    """The graph that a task reads."""
-    return task.graph

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator
-
-from graphstorm_like.config.base import Accepts
 from graphstorm_like.config.choice import Choice
+from graphstorm_like.config.short_form import ShortForm
 
 
 class OptimizerConfig(Choice, tag="type"):
@@ -16,8 +14,10 @@ class OptimizerConfig(Choice, tag="type"):
     type: str
 
 
-def _long_form(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
+class _Short(ShortForm):
+    """An optimizer."""
+
+    family = OptimizerConfig
 
 
-ChosenOptimizer = Annotated[OptimizerConfig, BeforeValidator(_long_form), Accepts("string")]
+ChosenOptimizer = Annotated[OptimizerConfig, _Short()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from graphstorm_like.config.base import Accepts, PositiveFloat, PositiveInt
+from graphstorm_like.config.base import PositiveFloat, PositiveInt
 from graphstorm_like.config.choice import Choice
+from graphstorm_like.config.short_form import ShortForm
 
 Floor = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -31,8 +32,10 @@ class AdaptiveWeightingConfig(TaskWeightingConfig):
     """Steps between two changes of the weights."""
 
 
-def _long_form(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
+class _Short(ShortForm):
+    """A weighting of tasks."""
+
+    family = TaskWeightingConfig
 
 
-ChosenWeighting = Annotated[TaskWeightingConfig, BeforeValidator(_long_form), Accepts("string")]
+ChosenWeighting = Annotated[TaskWeightingConfig, _Short()]

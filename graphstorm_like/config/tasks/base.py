@@ -34,6 +34,8 @@ class TaskConfig(Choice, tag="type"):
 
     classifies_nodes: ClassVar[bool] = False
     """Whether it predicts classes of the nodes of one type, so that pseudo labels are possible."""
+    ranks_links: ClassVar[bool] = False
+    """Whether it ranks the targets of links among candidates."""
     may_be_joined: ClassVar[bool] = True
     """Whether it may be one of several tasks at once."""
 
@@ -72,6 +74,11 @@ class TaskConfig(Choice, tag="type"):
         """Edge types whose validation and test edges are excluded from message passing, with the label whose split says
         which those are; None: the split of the edges themselves. Default: no edge types."""
         return {}
+
+    def learnt_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """Edge types whose own rows it learns and scores, with the label as in `hidden_edges`: the same edge types, and
+        those that pass messages all the same."""
+        return self.hidden_edges(has_split)
 
     def held_out_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, int]:
         """Edge types of which some edges are held out for validation, and at most how many. Default: no edge types."""

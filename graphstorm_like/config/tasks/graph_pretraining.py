@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -44,6 +44,8 @@ class GraphPretrainingConfig(TaskConfig):
     """Tell true edges of many relations from wrong ones: what the language model learns of the graph by (GaLM, Xie et
     al., KDD 2023), before it serves other tasks. Some edges are held out for validation
     and excluded from message passing."""
+
+    ranks_links: ClassVar[bool] = True
 
     type: Literal["graph_pretraining"]
     edge_types: Annotated[

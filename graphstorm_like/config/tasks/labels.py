@@ -82,6 +82,10 @@ class EdgeLabelConfig(OneRelationTask):
         """See TaskConfig."""
         return {self.edge_type: self.label} if self.exclude_target_edges else {}
 
+    def learnt_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """See TaskConfig."""
+        return {self.edge_type: self.label}
+
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """See TaskConfig."""
         return None if self.inputs is None else (self.edge_type, self.inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -34,6 +34,8 @@ def _list_or_all(value: Any) -> Any:
 class LinkPredictionConfig(TaskConfig):
     """Predict the target of an edge of one type, or targets and sources of edges of several types: the facts of a
     knowledge graph."""
+
+    ranks_links: ClassVar[bool] = True
 
     type: Literal["link_prediction"]
     edge_type: EdgeTypeField | None = None
@@ -85,7 +87,8 @@ class LinkPredictionConfig(TaskConfig):
         if self.ends == "both" and not self.head.inverts:
             raise KeyedError("ends", f"must be 'targets' or 'reciprocal' with head.type: {self.head.type} (got 'both')")
         if self.n3 and not self.head.factorizes:
-            raise KeyedError("n3", f"must be 0 with head.type: {self.head.type} (got {self.n3:g}). It is for products")
+            raise KeyedError("n3", f"must be 0 with head.type: {self.head.type} (got {self.n3:g}). It needs a "
+                                   f"head that multiplies three factors: distmult or complex")  # fmt: skip
         return self
 
     @property

@@ -129,29 +129,71 @@ class MultiTaskConfig(TaskConfig):
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig. Besides, what one task excludes from message passing, the others must too."""
-        has_split = {edge.edge_type: edge.split is not None for edge in graph.edges}
-        hidden: dict[EdgeType, tuple[str | None, str]] = {}
         readers: list[str] = []
         for name, task in self.tasks.items():
-            at = ("tasks", name)
-            yield from below(at, task.check(graph))
-            for edge_type, label in task.hidden_edges(has_split).items():
-                known, other = hidden.setdefault(edge_type, (label, name))
-                if known != label:
-                    yield (
-                        at,
-                        f"must hold out the same edges of '{edge_name(edge_type)}' as task {other}, for messages pass "
-                        f"through one graph (got the split of {_whose(label)} and of {_whose(known)})",
-                    )
+            yield from below(("tasks", name), task.check(graph))
             if task.scored_inputs() is not None:
                 readers.append(name)
+        yield from self._check_held_out(graph)
+        yield from self._check_ranked(graph)
         if len(readers) > 1:
             yield ("tasks", readers[1], "inputs"), f"must be left out: task {readers[0]} reads inputs of edges already"
+
+    def _check_held_out(self, graph: GraphConfig) -> Iterator[Problem]:
+        """An edge that is held out for one task may be no training row of another."""
+        has_split = {edge.edge_type: edge.split is not None for edge in graph.edges}
+        learnt: dict[EdgeType, list[tuple[str, str | None, bool]]] = {}
+        for name, task in self.tasks.items():
+            hidden = task.hidden_edges(has_split)
+            for edge_type, label in task.learnt_edges(has_split).items():
+                hides = edge_type in hidden
+                for other, others_label, other_hides in learnt.get(edge_type, []):
+                    if (hides or other_hides) and not _one_split(graph, edge_type, label, others_label):
+                        yield (
+                            ("tasks", name),
+                            f"must hold out the same edges of '{edge_name(edge_type)}' as task {other} (got the split "
+                            f"of {_whose(label)} and of {_whose(others_label)}): tasks share messages and weights. "
+                            f"Give both splits one column",
+                        )
+                        break
+                learnt.setdefault(edge_type, []).append((name, label, hides))
+
+    def _check_ranked(self, graph: GraphConfig) -> Iterator[Problem]:
+        """Ranks are written by relation."""
+        ranked: dict[EdgeType, str] = {}
+        for name, task in self.tasks.items():
+            relations = task.ranked_relations([edge.edge_type for edge in graph.edges]) if task.ranks_links else ()
+            for edge_type in relations:
+                other = ranked.setdefault(edge_type, name)
+                if other != name:
+                    yield (
+                        ("tasks", name),
+                        f"must rank other relations than task {other} (got '{edge_name(edge_type)}' in both). Leave "
+                        f"one out",
+                    )
+                    break
 
     def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         for name, task in self.tasks.items():
             yield from below(("tasks", name), task.check_validation(graph))
+
+
+def _one_split(graph: GraphConfig, edge_type: EdgeType, first: str | None, second: str | None) -> bool:
+    """Whether two splits of an edge type hold out the same edges for certain: they are one, or were written by somebody
+    into the same column or files."""
+    if first == second:
+        return True
+    edge = graph.edge(edge_type)
+    if edge is None:
+        return False
+    splits = []
+    for label in (first, second):
+        split = edge.split if label is None else edge.labels[label].split if label in edge.labels else None
+        if split is None or not split.is_written:
+            return False
+        splits.append(split)
+    return bool(splits[0] == splits[1])
 
 
 def _whose(label: str | None) -> str:

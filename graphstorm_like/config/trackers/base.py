@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BeforeValidator
-
-from graphstorm_like.config.base import Accepts
 from graphstorm_like.config.choice import Choice
+from graphstorm_like.config.short_form import ShortForm
 
 
 class TrackerConfig(Choice, tag="type"):
@@ -28,8 +26,10 @@ class TrackerConfig(Choice, tag="type"):
         return self
 
 
-def _long_form(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
+class _Short(ShortForm):
+    """A tracker."""
+
+    family = TrackerConfig
 
 
-Tracked = Annotated[TrackerConfig, BeforeValidator(_long_form), Accepts("string")]
+Tracked = Annotated[TrackerConfig, _Short()]

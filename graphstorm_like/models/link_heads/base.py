@@ -13,11 +13,13 @@ from types import MappingProxyType
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse, stored
+from graphstorm_like.errors import ConfigError
 from graphstorm_like.registry import Registry
 
 LINK_HEADS: Registry[type[LinkHead]] = Registry("link head", "graphstorm_like.models.link_heads")
@@ -99,6 +101,27 @@ class LinkHead(nn.Module):
         """Vectors [n, D] of the ends of n true edges -> the sum over edges of the cubed moduli of all three factors
         (nuclear 3-norm, Lacroix et al., ICML 2018). Of heads that are products of three factors."""
         raise NotImplementedError
+
+
+def scaled(hidden: Tensor, to_unit_length: bool) -> Tensor:
+    """[..., D], to length 1 if so."""
+    return F.normalize(hidden, dim=-1) if to_unit_length else hidden
+
+
+def check_even(hidden: int, head: str) -> None:
+    """ConfigError when vectors cannot be pairs of real and imaginary parts."""
+    if hidden % 2:
+        raise ConfigError(
+            f"model.gnn.hidden: must be even for task.head.type {head}, whose coordinates are pairs of numbers "
+            f"(got {hidden}). Set model.gnn.hidden={hidden + 1}"
+        )
+
+
+def moduli(coordinates: Tensor) -> Tensor:
+    """Of complex numbers, real parts before imaginary ones: [..., D] -> [..., D / 2]"""
+    # Not hypot, whose gradient at 0 is NaN.
+    lengths: Tensor = torch.linalg.vector_norm(torch.stack(coordinates.chunk(2, dim=-1)), dim=0)
+    return lengths
 
 
 def wide(hidden: Tensor) -> Tensor:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.bilinear import BilinearHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled
 
 
 @LINK_HEADS.register(BilinearHeadConfig)
@@ -43,4 +42,4 @@ class BilinearHead(LinkHead):
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return scaled(hidden, self.normalize)

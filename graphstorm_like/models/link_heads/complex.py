@@ -12,13 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.complex import ComplexHeadConfig
-from graphstorm_like.errors import ConfigError
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, moduli, scaled
 
 
 @LINK_HEADS.register(ComplexHeadConfig)
@@ -29,11 +27,7 @@ class ComplexHead(LinkHead):
 
     def __init__(self, config: ComplexHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
         super().__init__()
-        if hidden % 2:
-            raise ConfigError(
-                f"model.gnn.hidden: must be even for task.head.type complex, whose coordinates are pairs of numbers "
-                f"(got {hidden}). Set model.gnn.hidden={hidden + 1}"
-            )
+        check_even(hidden, "complex")
         self.normalize = config.normalize
         self.index = {t: i for i, t in enumerate(edge_types)}
         shape = (len(edge_types), hidden // 2)
@@ -54,16 +48,9 @@ class ComplexHead(LinkHead):
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return scaled(hidden, self.normalize)
 
     def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         of_ends = moduli(self.target(torch.cat([source, target]), edge_type)).pow(3).sum()
         return of_ends + len(source) * moduli(self.relations[self.row_of(edge_type)[0]]).pow(3).sum()
-
-
-def moduli(coordinates: Tensor) -> Tensor:
-    """[..., D] -> [..., D / 2]"""
-    # Not hypot, whose gradient at 0 is NaN.
-    lengths: Tensor = torch.linalg.vector_norm(torch.stack(coordinates.chunk(2, dim=-1)), dim=0)
-    return lengths

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled
 
 
 @LINK_HEADS.register(DistMultHeadConfig)
@@ -32,12 +31,11 @@ class DistMultHead(LinkHead):
 
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        end = F.normalize(hidden, dim=-1) if self.normalize else hidden
-        return end * self.relations[self.row_of(edge_type)[0]]
+        return self.target(hidden, edge_type) * self.relations[self.row_of(edge_type)[0]]
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
-        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return scaled(hidden, self.normalize)
 
     def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""

@@ -13,13 +13,11 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
-from graphstorm_like.errors import ConfigError
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, wide
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, moduli, scaled, wide
 
 
 @LINK_HEADS.register(RotateHeadConfig)
@@ -31,11 +29,7 @@ class RotateHead(LinkHead):
 
     def __init__(self, config: RotateHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
         super().__init__()
-        if hidden % 2:
-            raise ConfigError(
-                f"model.gnn.hidden: must be even for task.head.type rotate, whose coordinates are pairs of numbers "
-                f"(got {hidden}). Set model.gnn.hidden={hidden + 1}"
-            )
+        check_even(hidden, "rotate")
         self.gamma, self.normalize = config.gamma, config.normalize
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.relations = nn.Parameter(torch.empty(len(edge_types), hidden // 2).uniform_(-math.pi, math.pi))
@@ -55,11 +49,8 @@ class RotateHead(LinkHead):
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """See LinkHead."""
         difference = queries - keys
-        # Not hypot, whose gradient at 0 is NaN.
-        moduli = torch.linalg.vector_norm(torch.stack(difference.chunk(2, dim=-1)), dim=0)
-        scores: Tensor = self.gamma - moduli.sum(dim=-1)
-        return scores
+        return self.gamma - moduli(difference).sum(dim=-1)
 
     def _end(self, hidden: Tensor) -> Tensor:
         hidden = wide(hidden)
-        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return scaled(hidden, self.normalize)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.transe import TransEHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, wide
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled, wide
 
 
 @LINK_HEADS.register(TransEHeadConfig)
@@ -41,7 +40,7 @@ class TransEHead(LinkHead):
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         hidden = wide(hidden)
-        return F.normalize(hidden, dim=-1) if self.normalize else hidden
+        return scaled(hidden, self.normalize)
 
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """See LinkHead."""

@@ -65,6 +65,10 @@ class AdaptiveWeighting(TaskWeighting):
         """The new weights [T], not yet normalised; None: they stay. warm: the warm-up is over; before, only what is
         remembered may change."""
 
+    def grown(self, rates: Tensor) -> Tensor:
+        """Weights times exp(rates [T]), up to a factor: the largest rate counts as 0, so that nothing overflows."""
+        return self.weights * torch.exp(rates - rates.max())
+
     def combine(self, step: StepLosses, shared: Sequence[Tensor]) -> Tensor:
         """See TaskWeighting."""
         if self.reads_gradients and not shared:

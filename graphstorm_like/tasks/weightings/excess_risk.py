@@ -43,4 +43,5 @@ class ExcessRisk(AdaptiveWeighting):
             warmed += 1
         if not warm:
             return None
-        return self.weights * torch.exp(self.settings.step_size * excess / first.clamp(min=1e-12))
+        relative = torch.where(first > 0, excess / first.clamp(min=1e-12), 0.0)  # a task without gradients stays
+        return self.grown(self.settings.step_size * relative)

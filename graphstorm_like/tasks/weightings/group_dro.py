@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from graphstorm_like.config.task_weightings.group_dro import GroupDroConfig
@@ -17,4 +16,4 @@ class GroupDro(AdaptiveWeighting):
 
     def change(self, step: StepLosses, shared: Sequence[Tensor], warm: bool) -> Tensor | None:
         """See AdaptiveWeighting."""
-        return self.weights * torch.exp(self.settings.step_size * step.means) if warm else None
+        return self.grown(self.settings.step_size * step.means) if warm else None
