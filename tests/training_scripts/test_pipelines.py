@@ -18,6 +18,8 @@ from graphstorm_like.progress import Reporter
 
 FOLDER = Path(__file__).parents[2] / "training_scripts" / "debian_packages"
 RELATIONS = ("depends", "pre_depends", "recommends", "suggests", "enhances", "breaks", "replaces", "conflicts")
+RELATIONS += ("recommends_over_time",)
+SHIPPED = ("pipeline", "recommends", "recommends_over_time", "size", "relation_type")
 
 
 def write_tables(folder: Path, packages: int = 300) -> None:
@@ -33,6 +35,9 @@ def write_tables(folder: Path, packages: int = 300) -> None:
         "long": ["the node and edge data of the package"] * packages,
         "section_label": np.array(["libs", "python", "fonts"])[rng.integers(3, size=packages)],
         "section_split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=packages)],
+        "section": np.array(["libs", "python", "fonts"])[rng.integers(3, size=packages)],
+        "log_installed_size": rng.normal(5.0, 2.0, size=packages).astype(np.float32),
+        "size_split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=packages)],
     }
     pq.write_table(pa.table(package), folder / "package.parquet")
 
@@ -41,8 +46,13 @@ def write_tables(folder: Path, packages: int = 300) -> None:
         pq.write_table(pa.table({"source": names[heads], "target": targets, **more}), folder / f"{name}.parquet")
 
     for relation in RELATIONS:
-        more = {"split": splits[rng.choice(3, size=400)]} if relation == "recommends" else {}
+        more = {"split": splits[rng.choice(3, size=400)]} if relation.startswith("recommends") else {}
         write(relation, names[rng.integers(packages, size=400)], **more)
+    kinds = {
+        "label": np.array(["depends", "suggests"])[rng.integers(2, size=400)],
+        "split": splits[rng.choice(3, size=400)],
+    }
+    write("relation_type", names[rng.integers(packages, size=400)], **kinds)
     for relation in ("depends_virtual", "provides"):
         write(relation, np.array([f"virtual{i}" for i in rng.integers(20, size=100)]))
     for relation, kind in (("maintained_by", "someone"), ("hosted_at", "host")):
@@ -51,7 +61,7 @@ def write_tables(folder: Path, packages: int = 300) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pipeline.yaml", "recommends.yaml"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_pipeline_runs(tmp_path: Path, name: str) -> None:
     pytest.importorskip("transformers")
     from graphstorm_like.testing.text import tiny_text_model
@@ -60,7 +70,7 @@ def test_shipped_pipeline_runs(tmp_path: Path, name: str) -> None:
     model = tiny_text_model(tmp_path / "lm")
     changes = [f"graph.base={tmp_path}/tables", f"output={tmp_path}/run", "cache='{output}/cache'", "train.epochs=1"]
     pipeline = load_pipeline(
-        FOLDER / name, [*changes, f"model.text_encoder.name={model}", "model.text_encoder.max_tokens=32"]
+        FOLDER / f"{name}.yaml", [*changes, f"model.text_encoder.name={model}", "model.text_encoder.max_tokens=32"]
     )
     run_pipeline(pipeline, reporter=Reporter(quiet=True))
     assert set(read_scores(pipeline)) == {"valid", "test"}
