@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.deploy.bootstrap import MAX_ROWS, bounds, samples
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
@@ -24,21 +25,27 @@ Ranks = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldRanks:
-    """The ranks [n] of the test links of each relation, in ascending order, and the metrics that are made of them."""
+    """The ranks [n] of the test links of each relation, in ascending order, and the metrics that are made of them.
+
+    average: micro when a metric is the mean over all links, macro when it is the mean over relations of theirs.
+    """
 
     metrics: Sequence[MetricConfig]
     by_relation: Sequence[Ranks]
+    average: str = "macro"
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """By metric, the bounds within which the metric of 95 % of the samples lies: links drawn with replacement
-        within each relation, whose mean is the metric. The same however many processes have ranked the links, since
-        only the ranks count, not their order."""
+        """By metric, the bounds within which the metric of 95 % of the samples lies: links drawn with replacement from
+        all, or within each relation (macro). The same however many processes have ranked the links, since only the
+        ranks count, not their order."""
+        pooled = [np.sort(np.concatenate(self.by_relation))] if self.average == "micro" else self.by_relation
+        parts = [_fewer(ranks) for ranks in pooled]
         measured, found = Metrics(self.metrics), dict[str, list[float]]()
-        for rows_by_relation in samples([len(ranks) for ranks in self.by_relation]):
-            drawn = [ranks[rows] for ranks, rows in zip(self.by_relation, rows_by_relation, strict=True)]
+        for rows_by_part in samples([len(ranks) for ranks in parts]):
+            drawn = [ranks[rows] for ranks, rows in zip(parts, rows_by_part, strict=True)]
             scores = [measured.measure(ranks, np.ones(len(ranks))) for ranks in drawn]
             for name in measured.by_name:
-                found.setdefault(name, []).append(float(np.mean([of_relation[name] for of_relation in scores])))
+                found.setdefault(name, []).append(float(np.mean([of_part[name] for of_part in scores])))
         return bounds(found)
 
 
@@ -49,16 +56,24 @@ def held_ranks(run: FinishedRun) -> HeldRanks | None:
         return None
     relations = [path for path in sorted((folder / RANKS_FOLDER / "test").glob("*")) if path.is_dir()]
     found = [ranks for ranks in map(read_ranks, relations) if len(ranks)]
-    return HeldRanks(getattr(run.pipeline.task, "metrics", ()), found) if found else None
+    task: TaskConfig = run.pipeline.task
+    if not found or not task.ranks_links:
+        return None
+    return HeldRanks(getattr(task, "metrics", ()), found, getattr(task, "average", "macro"))
 
 
 def read_ranks(folder: Path) -> Ranks:
-    """Ranks of a relation's links in ascending order, of all files; of more than MAX_ROWS evenly spaced ones."""
+    """Ranks of a relation's links in ascending order, of all files."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
         return np.empty(0)
     table = pa.concat_tables([pq.read_table(file, columns=["rank"]) for file in files])
     ranks: Ranks = np.sort(table["rank"].to_numpy())
-    if len(ranks) > MAX_ROWS:
-        ranks = ranks[np.linspace(0, len(ranks) - 1, MAX_ROWS).astype(np.int64)]
     return ranks
+
+
+def _fewer(ranks: Ranks) -> Ranks:
+    """Of more than MAX_ROWS, evenly spaced ones."""
+    if len(ranks) <= MAX_ROWS:
+        return ranks
+    return ranks[np.linspace(0, len(ranks) - 1, MAX_ROWS).astype(np.int64)]

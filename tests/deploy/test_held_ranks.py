@@ -9,22 +9,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.metrics.hits import HitsConfig
 from graphstorm_like.config.metrics.mrr import MrrConfig
-from graphstorm_like.deploy.held_ranks import HeldRanks, read_ranks
-from graphstorm_like.launch.stages import read_scores
+from graphstorm_like.deploy.held_ranks import HeldRanks, held_ranks, read_ranks
+from graphstorm_like.deploy.run import FinishedRun
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.progress import Reporter
+from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from tests.deploy.conftest import Packed
 
 METRICS = [MrrConfig(type="mrr"), HitsConfig(type="hits", k=3)]
 
 
-def intervals(*by_relation: list[float]) -> dict[str, tuple[float, float]]:
-    return HeldRanks(METRICS, [np.array(ranks) for ranks in by_relation]).intervals()
+def intervals(*by_relation: list[float], average: str = "macro") -> dict[str, tuple[float, float]]:
+    return HeldRanks(METRICS, [np.array(ranks) for ranks in by_relation], average).intervals()
 
 
 def test_known_answers() -> None:
     assert intervals([2.0] * 9) == {"mrr": (0.5, 0.5), "hits@3": (1.0, 1.0)}
     assert intervals([2.0], [4.0] * 50) == {"mrr": (0.375, 0.375), "hits@3": (0.5, 0.5)}, "the mean of the relations"
+    low, high = intervals([2.0], [4.0] * 50, average="micro")["mrr"]
+    assert low == 0.25 and high < 0.28, "the mean of the links"
     low, high = intervals([1.0, 4.0] * 200)["hits@3"]
     spread = 1.96 * np.sqrt(0.25 / 400)  # of a share of 400 draws
     assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.012)
@@ -52,3 +60,21 @@ def test_cards_of_links_have_them(make_packed: object) -> None:
         low, high = map(float, table[name].split(" to "))
         assert low <= value <= high
         assert low < high
+
+
+def test_they_hold_the_mean_that_is_reported(tmp_path: Path) -> None:
+    """Of links of two relations, one with many links and low scores and one with few and high ones."""
+    data = shop_pipeline(write_shop(tmp_path / "tables", items=80, users=20), tmp_path / "run")
+    data["graph"]["edges"][0]["split"] = {"train": 0.6, "valid": 0.2, "test": 0.2}
+    data["task"] = {"type": "link_prediction", "edge_types": "all", "ranking": {"candidates": 50}}
+    data["train"] |= {"epochs": 1, "track": {}}
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    run_pipeline(pipeline, ["construct", "train", "evaluate"], reporter=Reporter(quiet=True))
+    scores = read_scores(pipeline)["test"]
+    for average in ("micro", "macro"):
+        changed = pipeline.model_copy(update={"task": pipeline.task.model_copy(update={"average": average})})
+        held = held_ranks(FinishedRun(changed, read_manifest(stage_folder(pipeline, "construct"))))
+        assert held is not None and len(held.by_relation) == 2
+        for name, (low, high) in held.intervals().items():
+            assert low <= scores[f"{name}/{average}"] <= high
+            assert low < high

@@ -159,8 +159,9 @@ class Middle:
     def __init__(self, server: GraphServer) -> None:
         self._server = server
         self.seen: dict[str, bytes] = {"asked": b"", "answered": b""}
-        self.spoils = self.loses = False
+        self.spoils = self.loses = self.is_deaf = False
         self._lost: dict[socket.socket, float] = {}
+        self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -169,6 +170,7 @@ class Middle:
         with contextlib.suppress(OSError):
             while True:
                 client, server = self._listener.accept()[0], reach(self._server)
+                self._open += [client, server]
                 threading.Thread(target=self._pass_on, args=(client, server, "asked"), daemon=True).start()
                 threading.Thread(target=self._pass_on, args=(server, client, "answered"), daemon=True).start()
 
@@ -182,7 +184,7 @@ class Middle:
                     self._lost[target] = time.monotonic() + 0.1
                 if source in self._lost and time.monotonic() > self._lost[source]:
                     return
-                if source in self._lost or target in self._lost:
+                if self.is_deaf or source in self._lost or target in self._lost:
                     continue
                 if self.spoils and what == "answered":
                     data[len(data) // 2] ^= 1
@@ -190,6 +192,9 @@ class Middle:
 
     def close(self) -> None:
         self._listener.close()
+        for one in self._open:
+            with contextlib.suppress(OSError):  # one that is closed already
+                one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -238,6 +243,23 @@ def test_a_question_that_is_lost_is_asked_again(folder: Path, middle: Middle, mo
     works(folder, part)
     assert 0.2 <= time.monotonic() - start < 10
     assert not middle.loses
+
+
+def test_a_server_ends_although_a_client_is_away(folder: Path, tmp_path: Path) -> None:
+    """Its connection is open, but nothing comes through: the client never hears that the server ends."""
+    server = GraphServer(folder, 0, tmp_path, ("127.0.0.1", 0), of_host(0))
+    serving_it = threading.Thread(target=server.serve, daemon=True)
+    serving_it.start()
+    middle = Middle(server)
+    part = client(folder, middle.address)
+    works(folder, part)
+    middle.is_deaf = True
+    server.stop()
+    serving_it.join(4)
+    ended = not serving_it.is_alive()
+    middle.close()
+    close([part])
+    assert ended
 
 
 def test_nobody_can_repeat_what_was_said(folder: Path, server: GraphServer, part: RemotePart, middle: Middle) -> None:

@@ -111,6 +111,9 @@ def test_the_report_is_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     yaml, url = write_shop_pipeline(tmp_path), bucket("reported")
     text = yaml.read_text().replace(f"output: {tmp_path / 'run'}", f"output: {url}")
     yaml.write_text(text)
+    log = tmp_path / "one/logs/attempt-0/trainer-h0-0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("what a process said")
     for work in ("one", "two"):
         done = CliRunner().invoke(app, ["run", str(yaml), "train.epochs=1", f"work={tmp_path}/{work}"])
         assert done.exit_code == 0, done.output
@@ -123,7 +126,7 @@ def test_the_report_is_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     done = CliRunner().invoke(app, ["report", str(yaml)])
     assert done.exit_code == 0, done.output
     assert memory.modified(page) > written
-    for name in ("report.json", "evaluate/metrics.json"):
+    for name in ("report.json", "evaluate/metrics.json", "logs/attempt-0/trainer-h0-0.log"):
         assert stored(url, name), name
     with locked(Store(url), print):
         done = CliRunner().invoke(app, ["report", str(yaml)])

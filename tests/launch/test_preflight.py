@@ -134,8 +134,8 @@ def test_a_label_without_validation_rows(verb: list[str], shop_yaml: Path) -> No
 
     change(shop_yaml, edit)
     assert refusal(verb, shop_yaml) == [
-        f"{shop_yaml}:{line_of(shop_yaml, 'label: kind')}: task.label: must be a label with rows to train on, to "
-        "validate on and to test on (got graph.nodes.item.labels.kind.split.valid: 0)"
+        f"{shop_yaml}:{line_of(shop_yaml, 'label: kind')}: task.label: must be a label with rows to validate on "
+        "(got graph.nodes.item.labels.kind.split.valid: 0)"
     ]
 
 

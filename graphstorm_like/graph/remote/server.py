@@ -31,6 +31,8 @@ log = logging.getLogger("gsl.server")
 MAX_VIEWS = 4
 """How many views of the partition, with different hidden edges, are kept; those not asked for longest go first, and are
 opened again by who asks for them."""
+_STOP_SECONDS = 2.0
+"""How long connections may take to end: Flight waits for each client to agree, and one whose network is away cannot."""
 PIECE_BYTES = 1 << 26
 """Bytes of a whole column that one answer holds."""
 
@@ -83,9 +85,12 @@ class GraphServer:
         self.address: tuple[str, int] = (address[0], self._service.port)
 
     def serve(self) -> None:
-        """Wait until `stop` is called from another thread or a signal handler; then end all connections."""
+        """Wait until `stop` is called from another thread or a signal handler; then end all connections, of which those
+        that do not end in time are left."""
         self._stopping.wait()
-        self._service.shutdown()
+        ending = threading.Thread(target=self._service.shutdown, daemon=True, name="end of a graph server")
+        ending.start()
+        ending.join(_STOP_SECONDS)
 
     def stop(self) -> None:
         """End `serve`."""

@@ -118,7 +118,7 @@ class Mirror:
         pull(Target(store, "evaluate"), self.folder / "evaluate")
         facts = {DONE_FILE, MAIN_FILES["infer"]}.__contains__
         pull(Target(store, "infer"), self.folder / "infer", everything if exported else facts)
-        pull_missing(Target(store), self.folder, lambda name: "/" not in name)  # the report
+        pull_missing(Target(store), self.folder)  # reports and logs: what is not here would be taken for removed
 
     def _pull_training(self, store: Store, name: str, wanted: Wanted) -> None:
         """Hosts with folders of their own must begin with the same, which is what all of them can see."""
