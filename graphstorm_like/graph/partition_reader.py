@@ -32,6 +32,7 @@ from graphstorm_like.graph.schema import (
     label_split_column,
 )
 from graphstorm_like.graph.shared import Ragged, SharedRows, find, is_there
+from graphstorm_like.graph.sparse import is_sparse
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
 from graphstorm_like.pending import Pending
 
@@ -254,10 +255,10 @@ class Partition:
 
 
 def _plain(column: pa.Array) -> Any:
-    """Numbers as numpy, fixed-size lists as numpy [n, width], strings unchanged."""
+    """Numbers as numpy, fixed-size lists as numpy [n, width], strings and sparse features unchanged."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
-    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type) or is_sparse(column.type):
         return column
     return column.to_numpy(zero_copy_only=False)
 

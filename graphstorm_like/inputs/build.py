@@ -18,7 +18,7 @@ from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.image_encoders import ImageInputSpec
 from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
-from graphstorm_like.sampling.steps import FeatureSource, GraphFeature
+from graphstorm_like.sampling.steps import FeatureSource, node_feature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 """By node or edge type and name of the input."""
@@ -41,7 +41,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
     averaged: dict[Origin, int] = {}
     for node_type, node in graph.manifest.nodes.items():
         chosen = chosen_inputs(config, graph.manifest, node_type)
-        inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in chosen.features}
+        inputs: dict[str, FeatureSource] = {n: node_feature(graph, node_type, n) for n in chosen.features}
         widths = {n: node.features[n].width for n in chosen.features}
         moments = {}
         for name in chosen.texts:
