@@ -77,7 +77,7 @@ def pipeline(tables: Path, output: Path, words: int) -> dict[str, Any]:
 def measure(form: str, folder: Path, words: int) -> dict[str, Any]:
     """Run one form in this process."""
     gconstruct.features.SPARSE_WIDTH = FORMS[form]  # type: ignore[attr-defined]
-    config = build_pipeline(pipeline(folder, folder / form, words))
+    config = build_pipeline(pipeline(folder, folder / form, words)).with_absolute_paths(folder)
     quiet, clock = Reporter(quiet=True), Clock()
     row: dict[str, Any] = {"form": form}
     run_pipeline(config, ["construct"], reporter=quiet)

@@ -40,6 +40,7 @@ GCONSTRUCT_MAY = (
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
     "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL", "faiss", "lance", "mlflow", "wandb",
+    "torch_geometric",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

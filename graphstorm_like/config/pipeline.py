@@ -269,7 +269,6 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
         kind = f"model.gnn.type: {model.gnn.type}"
         yield ("model", "edge_inputs"), f"means nothing with {kind}, which passes no messages. Remove it"
     edges = _edges_by_name(graph)
-    yield from _check_edge_weight(graph, model, edges)
     for name, inputs in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
         if name not in edges:
@@ -292,11 +291,12 @@ def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, tr
         yield at, "must be another network where language models learn with it: the averages are of fixed vectors"
 
 
-def _check_edge_weight(graph: GraphConfig, model: ModelConfig, edges: dict[str, EdgeConfig]) -> Iterator[Problem]:
-    column = model.gnn.weight_column
-    features = dict.fromkeys(name for edge in edges.values() for name in edge.features)
-    if column is not None and ends_known(graph) and column not in features:
-        yield ("model", "gnn", "edge_weight"), unknown_name("feature of edges", column, features)
+def _check_edge_weights(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
+    features = dict.fromkeys(name for edge in graph.edges for name in edge.features)
+    named = {("model", "gnn", "edge_weight"): model.gnn.weight_column, ("train", "draw_by"): train.draw_by}
+    for key, column in named.items():
+        if column is not None and ends_known(graph) and column not in features:
+            yield key, unknown_name("feature of edges", column, features)
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -364,6 +364,11 @@ def _check_store(launch: LaunchConfig, train: TrainConfig) -> Iterator[Problem]:
             ("train", "workers"),
             f"must be 0 with launch.store: dgl (got {train.workers}): DGL's servers know their clients from the start, "
             f"and sampler processes come and go. Set it to 0, or set launch.store: own",
+        )
+    if launch.uses_dgl and train.draw_by is not None:
+        yield (
+            ("train", "draw_by"),
+            "must be left out with launch.store: dgl, whose sampler draws uniformly. Set launch.store: own",
         )
 
 
@@ -440,6 +445,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), _check_inputs),
     (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
+    (("graph", "model", "train"), _check_edge_weights),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),

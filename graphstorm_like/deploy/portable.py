@@ -16,7 +16,7 @@ from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.folder import PLUGINS
 from graphstorm_like.graph.schema import EdgeTypeSchema, GraphManifest, NodeTypeSchema
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
-from graphstorm_like.inputs.edge_facts import weighed_types
+from graphstorm_like.inputs.edge_facts import types_with_number, weighed_types
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import installed_folder
 
@@ -64,6 +64,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     scored = scored_inputs(task, manifest)
     edge_inputs = chosen_edge_inputs(model, manifest)
     weights = weighed_types(model.gnn, manifest)
+    drawn_by = types_with_number(pipeline.train.draw_by, manifest, "train.draw_by")
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
         if name in keep:
@@ -78,6 +79,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
                 read += [edge_inputs.get(edge.reverse, ([], [])), scored.get(edge.reverse, ([], []))]
             features = [name for of_edge, _ in read for name in of_edge]
             features += [weights[edge.edge_type]] if edge.edge_type in weights else []
+            features += [drawn_by[edge.edge_type]] if edge.edge_type in drawn_by else []
             texts = [name for _, of_edge in read for name in of_edge]
             original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
             edges.append(_reduced(edge, features, texts, task.labels().get(original, [])))

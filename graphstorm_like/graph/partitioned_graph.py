@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ class PartitionedGraph:
     own split.
     held_out: more edges excluded from message passing, by their ends; their reverses are excluded too.
     open_parts: opens the partitions, given the hidden edges.
+    draw_by: feature of edges by which neighbours are drawn; types without it are drawn uniformly.
     """
 
     here = 0
@@ -110,11 +111,14 @@ class PartitionedGraph:
         hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
         held_out: ExcludedEdges | None,
         open_parts: Callable[[HiddenEdges], Sequence[Part]],
+        draw_by: str | None = None,
     ) -> None:
         self.folder, self.manifest = folder, manifest
         self.hide = as_hide(hide)
         self.held_out = ExcludedEdges({}) if held_out is None else held_out
-        self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
+        self.draw_by = draw_by
+        hidden = hidden_edges(manifest, self.hide, self.held_out, folder)
+        self.parts = open_parts(replace(hidden, draw_by=draw_by))
         self._counts = {name: node.count for name, node in manifest.nodes.items()}
         self._numbering = BatchPositions(self._counts)
         self._starts: dict[RowType, IntArray] = {}

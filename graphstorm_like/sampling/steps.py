@@ -205,10 +205,11 @@ def node_feature(graph: Graph, node_type: NodeType, name: str) -> FeatureSource:
 
 
 def as_tensors(rows: FeatureRows) -> Tensor | SparseRows[Tensor]:
-    """The rows of a source as tensors, without a copy."""
+    """The rows of a source as tensors; dense ones without a copy."""
     if not isinstance(rows, SparseRows):
         return torch.from_numpy(rows)
-    offsets, indices, values = map(torch.from_numpy, (rows.offsets, rows.indices, rows.values))
+    # Entries are views of Arrow memory, which tensors must not write to.
+    offsets, indices, values = (torch.from_numpy(np.array(a)) for a in (rows.offsets, rows.indices, rows.values))
     return SparseRows(offsets, indices, values, rows.width)
 
 
