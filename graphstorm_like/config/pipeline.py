@@ -282,13 +282,19 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
 
 def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
     """Averages are made once: of the whole graph, whose edges no task may predict, and of inputs that do not learn."""
-    if not model.gnn.averaged_hops:
-        return
-    at = ("model", "gnn", "type")
-    if task.relations([edge.edge_type for edge in graph.edges]):
-        yield at, f"must be another network for {task.type}: the averages would hold the edges to predict"
-    if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
-        yield at, "must be another network where language models learn with it: the averages are of fixed vectors"
+    asked: dict[tuple[str, ...], str] = {}
+    if model.gnn.averaged_hops:
+        asked["model", "gnn", "type"] = "must be another network"
+    for name, inputs in model.inputs.items():
+        if inputs.neighbors:
+            asked["model", "inputs", name, "neighbors"] = "must be false"
+    for at, rule in asked.items():
+        if task.relations([edge.edge_type for edge in graph.edges]):
+            yield at, f"{rule} for {task.type}: the averages would hold the edges to predict"
+        if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
+            yield at, f"{rule} where language models learn with it: the averages are of fixed vectors"
+        if model.gnn.averaged_hops and len(at) == 4:
+            yield at, f"{rule} with gnn.type: {model.gnn.type}, which averages the inputs of all neighbours"
 
 
 def _check_edge_weights(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:

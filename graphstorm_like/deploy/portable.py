@@ -28,8 +28,8 @@ _OF_ONE_MACHINE = ("sql", "files", "spark", "memory", "like", "add_to", "base", 
 
 def reads_edges(pipeline: Pipeline) -> bool:
     """Whether what training left is a graph network that passes messages; if not, it reads the task's types alone."""
-    gnn = pipeline.model.gnn
-    return last_phase(pipeline).trains_graph and gnn.hops + gnn.averaged_hops > 0
+    model = pipeline.model
+    return last_phase(pipeline).trains_graph and (model.gnn.hops > 0 or model.averages_inputs)
 
 
 def last_phase(pipeline: Pipeline) -> PhaseConfig:
@@ -42,7 +42,7 @@ def read_inputs(pipeline: Pipeline) -> ModelConfig:
     model = pipeline.model
     if last_phase(pipeline).trains_graph:
         return model
-    no_others: dict[str, list[str]] = {"features": [], "image": []}
+    no_others: dict[str, Any] = {"features": [], "image": [], "neighbors": False}
     inputs = {name: model.inputs.get(name, NodeInputConfig()) for name in [*pipeline.graph.nodes, *model.inputs]}
     changed = {name: node_inputs.model_copy(update=no_others) for name, node_inputs in inputs.items()}
     return model.model_copy(update={"inputs": changed, "edge_inputs": {}})
