@@ -18,6 +18,7 @@ from graphstorm_like.graph.schema import (
     TextSchema,
     label_column,
 )
+from graphstorm_like.graph.sparse import is_sparse
 
 _NO_LABELS = {"int32": NO_LABEL, "uint8": NO_CLASSES, "float32": np.nan}
 
@@ -53,7 +54,7 @@ def empty_rows(columns: Mapping[str, np.ndarray | pa.Array], count: int) -> dict
 
 def _empty(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarray | pa.Array:
     if isinstance(values, pa.Array):
-        return pa.array([""], values.type).take(pa.array(np.zeros(count, np.int64)))
+        return pa.array([[] if is_sparse(values.type) else ""], values.type).take(pa.array(np.zeros(count, np.int64)))
     fill: float = 0
     if name.startswith(label_column("")):
         fill = _NO_LABELS[values.dtype.name]

@@ -1,7 +1,7 @@
-"""Columns -> dense features, fitted on all rows of a table, or with the state that was fitted for a graph.
+"""Columns -> features, fitted on all rows of a table, or with the state that was fitted for a graph.
 
-Out: numbers (n, width) as they are stored, and a FeatureSchema whose `fitted` holds the configuration and the state of
-the transform, which give new rows the same feature.
+Out: numbers (n, width) as they are stored, or the column of a sparse feature, and a FeatureSchema whose `fitted` holds
+the configuration and the state of the transform, which give new rows the same feature.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from gconstruct.problems import EXAMPLES
@@ -20,6 +21,7 @@ from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.schema import FeatureSchema
+from graphstorm_like.graph.sparse import SPARSE_WIDTH, SparseRows, column_of
 
 
 def transform_of(config: FeatureConfig) -> Transform[Any, Any, Any]:
@@ -43,10 +45,11 @@ def fitted_feature(config: FeatureConfig, statistics: Any, source: Source) -> Fe
     chosen = config.model_dump(exclude={"dtype"})
     assert not chosen.keys() & state.keys(), f"{type(transform).__name__}: its state has keys of its configuration"
     width = transform.width(statistics, state, source)
-    return FeatureSchema(width=width, dtype=config.dtype, fitted={**chosen, **state})
+    sparse = transform.gives_entries and width >= SPARSE_WIDTH
+    return FeatureSchema(width=width, dtype=config.dtype, sparse=sparse, fitted={**chosen, **state})
 
 
-def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, FeatureSchema] | None:
+def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray | pa.Array, FeatureSchema] | None:
     """Fit a feature on a whole column and apply it to it; None: the source's problems say why not."""
     statistics = fit_feature(config, source)
     schema = None if statistics is None else fitted_feature(config, statistics, source)
@@ -54,8 +57,9 @@ def encode_feature(config: FeatureConfig, source: Source) -> tuple[np.ndarray, F
     return None if schema is None or numbers is None else (numbers, schema)
 
 
-def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
-    """The feature of a graph for other rows, as it is stored: float32, float16, or the bits of bfloat16 (n, width).
+def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | pa.Array | None:
+    """The feature of a graph for other rows, as it is stored: float32, float16, or the bits of bfloat16 (n, width), or
+    the column of a sparse feature.
 
     None: the source's problems say why not. Raises DataError when the graph does not tell how its feature was made.
     """
@@ -63,14 +67,20 @@ def apply_fitted(schema: FeatureSchema, source: Source) -> np.ndarray | None:
     state = {key: value for key, value in schema.fitted.items() if key not in type(config).model_fields}
     transform = transform_of(config)
     values = transform.read(source)
-    numbers = None if values is None else transform.apply(values, state, source)
-    if numbers is None:
+    if values is None:
         return None
-    if numbers.shape[1] != schema.width:
-        rule = f"must give {schema.width} numbers a row, as in the graph (got {numbers.shape[1]})"
+    if schema.sparse:
+        entries = transform.entries(values, state, source)
+        return column_of(entries, config.dtype) if entries is not None and _has_width(entries, schema, source) else None
+    numbers = transform.apply(values, state, source)
+    return _stored(numbers, config, source) if numbers is not None and _has_width(numbers, schema, source) else None
+
+
+def _has_width(rows: np.ndarray | SparseRows, schema: FeatureSchema, source: Source) -> bool:
+    if rows.shape[1] != schema.width:
+        rule = f"must give {schema.width} numbers a row, as in the graph (got {rows.shape[1]})"
         source.refuse_all(rule, "Correct the table, or train on a graph that was constructed of it")
-        return None
-    return _stored(numbers, config, source)
+    return rows.shape[1] == schema.width
 
 
 def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:

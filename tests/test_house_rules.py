@@ -31,7 +31,8 @@ LAYERS = (
 GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
     "graphstorm_like.graph.schema", "graphstorm_like.graph.verify",
-    "graphstorm_like.graph.bfloat16", "graphstorm_like.hashing", "graphstorm_like.mirror",
+    "graphstorm_like.graph.bfloat16", "graphstorm_like.graph.sparse",
+    "graphstorm_like.hashing", "graphstorm_like.mirror",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
 )  # fmt: skip
@@ -39,6 +40,7 @@ GCONSTRUCT_MAY = (
 OPTIONAL = (
     "transformers", "dgl", "pyspark", "ray", "boto3", "s3fs", "tensorboard", "sentence_transformers", "sklearn",
     "pandas", "polars", "duckdb", "sqlalchemy", "numba", "psutil", "peft", "PIL", "faiss", "lance", "mlflow", "wandb",
+    "torch_geometric",
 )  # fmt: skip
 
 MAX_MODULE, MAX_FUNCTION, MAX_DOCSTRING = 500, 100, 12

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings
+from graphstorm_like.graph.sparse import is_sparse, rows_of
 
 _LONG_TEXT = 4096
 """Bytes"""
@@ -29,6 +30,8 @@ def row_hashes(columns: Iterable[pa.Array], count: int) -> np.ndarray:
 def _column_hashes(column: pa.Array) -> np.ndarray:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _text_hashes(column)
+    if is_sparse(column.type):
+        return _entry_hashes(column)
     if pa.types.is_fixed_size_list(column.type):
         values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
     else:
@@ -46,6 +49,15 @@ def _text_hashes(column: pa.Array) -> np.ndarray:
         digest = blake2b(column[int(row)].as_buffer(), digest_size=8).digest()
         hashes[row] = int.from_bytes(digest, "little")
     return hashes
+
+
+def _entry_hashes(column: pa.Array) -> np.ndarray:
+    """uint64 (n) of the entries of each row of a sparse feature."""
+    rows = rows_of(column, 0)
+    values = rows.values.astype(np.float32).view(np.uint32).astype(np.uint64)
+    sums = np.zeros(len(rows.indices) + 1, np.uint64)
+    np.cumsum(_mixed(values << np.uint64(32) | rows.indices.astype(np.uint64)), out=sums[1:])
+    return _mixed(sums[rows.offsets[1:]] - sums[rows.offsets[:-1]])
 
 
 def _byte_hashes(values: np.ndarray) -> np.ndarray:

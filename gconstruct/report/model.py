@@ -54,7 +54,7 @@ class Dimensions(_Model):
 
 
 class FeatureProfile(_Model):
-    """A dense feature."""
+    """A feature."""
 
     width: int
     dtype: str

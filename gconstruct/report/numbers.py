@@ -153,7 +153,7 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
         histogram_rows=rows_in(runs_of_histogram),
         dimensions=moments.dimensions() if width > 1 else None,
         fitted=_fitted(schema) if width == 1 else {},
-        categories=_categories(schema),
+        categories=categories_of(schema),
     )
 
 
@@ -168,7 +168,7 @@ def _fitted(schema: FeatureSchema) -> dict[str, float]:
     return out
 
 
-def _categories(schema: FeatureSchema) -> list[str] | None:
+def categories_of(schema: FeatureSchema) -> list[str] | None:
     """What each dimension stands for; the last one may be for all others."""
     categories = schema.fitted.get("categories")
     if not isinstance(categories, list) or schema.width - len(categories) not in (0, 1):

@@ -27,8 +27,9 @@ from gconstruct.report.model import (
     PartitionProfile,
     TextProfile,
 )
-from gconstruct.report.numbers import feature_profile
-from gconstruct.report.rows import Pieces
+from gconstruct.report.numbers import MIN_SEEN, feature_profile
+from gconstruct.report.rows import Pieces, sample_runs
+from gconstruct.report.sparse import sparse_profile
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
@@ -194,7 +195,11 @@ def _features(table: _Table, schemas: Mapping[str, FeatureSchema]) -> dict[str, 
     total = max(1, sum(schema.width for schema in schemas.values()))
     profiles = {}
     for name, schema in schemas.items():
-        profiles[name] = feature_profile(table.column(feature_column(name)), schema, schema.width / total)
+        column = table.column(feature_column(name))
+        if schema.sparse and len(column):
+            profiles[name] = sparse_profile(column, schema, sample_runs(len(column), MIN_SEEN))
+        else:
+            profiles[name] = feature_profile(column, schema, schema.width / total)
     return profiles
 
 

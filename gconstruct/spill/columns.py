@@ -276,8 +276,31 @@ class _FixedLists(_Column):
         return [self._items.array(length * self.type.list_size)]
 
 
+class _Structs(_Column):
+    """Rows of several columns."""
+
+    def __init__(self, data_type: pa.DataType) -> None:
+        super().__init__(data_type)
+        self._fields = [_column(data_type.field(i).type) for i in range(data_type.num_fields)]
+
+    def _append_values(self, array: pa.Array) -> None:
+        for field, values in zip(self._fields, array.flatten(), strict=True):
+            field.append(values)
+
+    def _own_buffers(self) -> list[GrowingBuffer]:
+        return []
+
+    def _value_buffers(self) -> list[GrowingBuffer]:
+        return [buffer for field in self._fields for buffer in field.buffers()]
+
+    def _children(self, length: int) -> list[pa.Array]:
+        return [field.array(length) for field in self._fields]
+
+
 def _column(data_type: pa.DataType) -> _Column:
     t = pa.types
+    if t.is_struct(data_type):
+        return _Structs(data_type)
     if t.is_fixed_size_list(data_type):
         return _FixedLists(data_type)
     if t.is_large_list(data_type) or t.is_list(data_type):

@@ -4,6 +4,7 @@
     fit(values)             statistics of these rows;  merge(first, second)  statistics of both
     state(statistics, ...)  what is kept, as JSON-able data in graph.json
     apply(values, state)    numbers (n, width) of these rows, with a state of this run or of an earlier one
+    entries(values, state)  the same by those that are not 0, where few are
 
 So new rows get the same features as the rows of the graph: see `features.apply_fitted`. The pieces may be read by
 several processes: values and statistics can be pickled.
@@ -18,6 +19,7 @@ import numpy as np
 
 from gconstruct.values import Source
 from graphstorm_like.config.features.base import FeatureConfig
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.registry import Registry
 
 Config = TypeVar("Config", bound=FeatureConfig)
@@ -30,6 +32,8 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
 
     use: str
     """Which kinds of columns it accepts: a key of kinds.USES"""
+    gives_entries = False
+    """Whether it is an EntryTransform."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -66,6 +70,25 @@ class Transform(ABC, Generic[Config, Values, Statistics]):
     @abstractmethod
     def apply(self, values: Values, state: dict[str, Any], source: Source) -> np.ndarray | None:
         """float32 (n, width), finite."""
+
+    def entries(self, values: Values, state: dict[str, Any], source: Source) -> SparseRows | None:
+        """The same by the numbers that are not 0; of an EntryTransform."""
+        raise NotImplementedError(f"{type(self).__name__} gives whole rows")
+
+
+class EntryTransform(Transform[Config, Values, Statistics]):
+    """A transform whose rows have few numbers that are not 0: wide features of it are stored by these alone."""
+
+    gives_entries = True
+
+    @abstractmethod
+    def entries(self, values: Values, state: dict[str, Any], source: Source) -> SparseRows | None:
+        """The rows, float32."""
+
+    def apply(self, values: Values, state: dict[str, Any], source: Source) -> np.ndarray | None:
+        """See Transform."""
+        rows = self.entries(values, state, source)
+        return None if rows is None else np.asarray(rows)
 
 
 TRANSFORMS: Registry[type[Transform[Any, Any, Any]]] = Registry("feature transform", package="gconstruct.transforms")

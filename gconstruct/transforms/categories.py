@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gconstruct.transforms.base import Transform
+from gconstruct.transforms.base import EntryTransform
 from gconstruct.values import Source
 from graphstorm_like.config.features.multi_hot import MultiHotFeature
 from graphstorm_like.config.features.one_hot import OneHotFeature
+from graphstorm_like.graph.sparse import SparseRows, distinct_cells, of_cells
 
 OTHER = "<other>"
 """The column that rarer categories share."""
@@ -78,7 +79,7 @@ class Frequencies:
         return self.table.take(ranked[:keep])
 
 
-class CategoryTransform(Transform[Config, Categories, Frequencies]):
+class CategoryTransform(EntryTransform[Config, Categories, Frequencies]):
     """Base of one_hot and multi_hot, which differ in how a column is read."""
 
     def fit(self, values: Categories) -> Frequencies:
@@ -99,12 +100,12 @@ class CategoryTransform(Transform[Config, Categories, Frequencies]):
         names = statistics.most_frequent(keep).column("name").to_pylist()
         return {"categories": names, "other": OTHER if len(table) > keep else None}
 
-    def apply(self, values: Categories, state: dict[str, Any], source: Source) -> np.ndarray:
+    def entries(self, values: Categories, state: dict[str, Any], source: Source) -> SparseRows:
         """A category that is not kept goes to the column for others, if there is one, else to none."""
         categories, has_other = pa.array(state["categories"], pa.large_string()), state["other"] is not None
-        out = np.zeros((values.count, max(1, len(categories) + has_other)), np.float32)
+        width = max(1, len(categories) + has_other)
         place = pc.index_in(values.names, value_set=categories)
         columns = pc.fill_null(place, len(categories) if has_other else -1).to_numpy(zero_copy_only=False)[values.codes]
         has_column = columns >= 0
-        out[values.rows[has_column], columns[has_column]] = 1.0
-        return out
+        cells = distinct_cells(values.rows[has_column] * width + columns[has_column])
+        return of_cells(cells, np.ones(len(cells), np.float32), (values.count, width))

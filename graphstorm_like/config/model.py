@@ -27,7 +27,11 @@ class NodeInputConfig(Strict):
     text_encoder: TextEncoderConfig | None = None
     """A language model of this type's own, with weights of its own; default: `model.text_encoder`, which all share."""
     embedding: bool | Literal["auto"] = "auto"
-    """A learnable vector per node. auto: only for types that have neither features nor text nor images."""
+    """A learnable vector per node. auto: only for types that have neither features nor text nor images, and are not
+    built from neighbours."""
+    neighbors: bool = False
+    """Means of the neighbours' features and texts, by each relation into the type, are inputs too: what a type without
+    features is built from. They are made once, before training."""
     activation: Literal["relu", "none"] = "relu"
     """After the sum of all inputs. relu: layer norm and ReLU; none: the sum itself, what decoders of knowledge graphs
     take of learnable vectors (with `gnn: { type: none, layers: 0 }`)."""
@@ -58,6 +62,11 @@ class ModelConfig(Strict):
     """Of the fused inputs of nodes."""
     gnn: GnnConfig = RgcnConfig(type="rgcn")
     """The graph network."""
+
+    @property
+    def averages_inputs(self) -> bool:
+        """Whether any inputs are averages of neighbours' inputs, made before training."""
+        return self.gnn.averaged_hops > 0 or any(inputs.neighbors for inputs in self.inputs.values())
 
     def text_encoders(self) -> dict[str, TextEncoderConfig]:
         """Every language model by its key: SHARED, or the node type that it belongs to."""

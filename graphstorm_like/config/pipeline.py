@@ -269,7 +269,6 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
         kind = f"model.gnn.type: {model.gnn.type}"
         yield ("model", "edge_inputs"), f"means nothing with {kind}, which passes no messages. Remove it"
     edges = _edges_by_name(graph)
-    yield from _check_edge_weight(graph, model, edges)
     for name, inputs in model.edge_inputs.items():
         at = ("model", "edge_inputs", name)
         if name not in edges:
@@ -283,20 +282,27 @@ def _check_edge_inputs(graph: GraphConfig, model: ModelConfig) -> Iterator[Probl
 
 def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, train: TrainConfig) -> Iterator[Problem]:
     """Averages are made once: of the whole graph, whose edges no task may predict, and of inputs that do not learn."""
-    if not model.gnn.averaged_hops:
-        return
-    at = ("model", "gnn", "type")
-    if task.relations([edge.edge_type for edge in graph.edges]):
-        yield at, f"must be another network for {task.type}: the averages would hold the edges to predict"
-    if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
-        yield at, "must be another network where language models learn with it: the averages are of fixed vectors"
+    asked: dict[tuple[str, ...], str] = {}
+    if model.gnn.averaged_hops:
+        asked["model", "gnn", "type"] = "must be another network"
+    for name, inputs in model.inputs.items():
+        if inputs.neighbors:
+            asked["model", "inputs", name, "neighbors"] = "must be false"
+    for at, rule in asked.items():
+        if task.relations([edge.edge_type for edge in graph.edges]):
+            yield at, f"{rule} for {task.type}: the averages would hold the edges to predict"
+        if any(phase.trains_lm and phase.trains_graph for phase in train.phase_list()):
+            yield at, f"{rule} where language models learn with it: the averages are of fixed vectors"
+        if model.gnn.averaged_hops and len(at) == 4:
+            yield at, f"{rule} with gnn.type: {model.gnn.type}, which averages the inputs of all neighbours"
 
 
-def _check_edge_weight(graph: GraphConfig, model: ModelConfig, edges: dict[str, EdgeConfig]) -> Iterator[Problem]:
-    column = model.gnn.weight_column
-    features = dict.fromkeys(name for edge in edges.values() for name in edge.features)
-    if column is not None and ends_known(graph) and column not in features:
-        yield ("model", "gnn", "edge_weight"), unknown_name("feature of edges", column, features)
+def _check_edge_weights(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
+    features = dict.fromkeys(name for edge in graph.edges for name in edge.features)
+    named = {("model", "gnn", "edge_weight"): model.gnn.weight_column, ("train", "draw_by"): train.draw_by}
+    for key, column in named.items():
+        if column is not None and ends_known(graph) and column not in features:
+            yield key, unknown_name("feature of edges", column, features)
 
 
 def _check_text_encoder(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
@@ -364,6 +370,11 @@ def _check_store(launch: LaunchConfig, train: TrainConfig) -> Iterator[Problem]:
             ("train", "workers"),
             f"must be 0 with launch.store: dgl (got {train.workers}): DGL's servers know their clients from the start, "
             f"and sampler processes come and go. Set it to 0, or set launch.store: own",
+        )
+    if launch.uses_dgl and train.draw_by is not None:
+        yield (
+            ("train", "draw_by"),
+            "must be left out with launch.store: dgl, whose sampler draws uniformly. Set launch.store: own",
         )
 
 
@@ -440,6 +451,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), _check_inputs),
     (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
+    (("graph", "model", "train"), _check_edge_weights),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),

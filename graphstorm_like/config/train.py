@@ -129,6 +129,10 @@ class TrainConfig(Strict):
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
     """Neighbours per relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""
+    draw_by: Name | None = None
+    """A feature of edges, one number of at least 0 an edge (`normalize: none` or `min_max`): neighbours are drawn in
+    proportion to it, without replacement, and those of 0 never; edge types without the feature uniformly. A fanout of
+    -1 takes all. null: all are drawn uniformly."""
     optimizer: ChosenOptimizer = AdamWConfig(type="adamw")
     """Of all dense weights: a name, or a mapping with `type` and settings."""
     lr: PositiveFloat = 1e-3

@@ -16,7 +16,7 @@ from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.deploy.folder import PLUGINS
 from graphstorm_like.graph.schema import EdgeTypeSchema, GraphManifest, NodeTypeSchema
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
-from graphstorm_like.inputs.edge_facts import weighed_types
+from graphstorm_like.inputs.edge_facts import types_with_number, weighed_types
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import installed_folder
 
@@ -28,8 +28,8 @@ _OF_ONE_MACHINE = ("sql", "files", "spark", "memory", "like", "add_to", "base", 
 
 def reads_edges(pipeline: Pipeline) -> bool:
     """Whether what training left is a graph network that passes messages; if not, it reads the task's types alone."""
-    gnn = pipeline.model.gnn
-    return last_phase(pipeline).trains_graph and gnn.hops + gnn.averaged_hops > 0
+    model = pipeline.model
+    return last_phase(pipeline).trains_graph and (model.gnn.hops > 0 or model.averages_inputs)
 
 
 def last_phase(pipeline: Pipeline) -> PhaseConfig:
@@ -42,7 +42,7 @@ def read_inputs(pipeline: Pipeline) -> ModelConfig:
     model = pipeline.model
     if last_phase(pipeline).trains_graph:
         return model
-    no_others: dict[str, list[str]] = {"features": [], "image": []}
+    no_others: dict[str, Any] = {"features": [], "image": [], "neighbors": False}
     inputs = {name: model.inputs.get(name, NodeInputConfig()) for name in [*pipeline.graph.nodes, *model.inputs]}
     changed = {name: node_inputs.model_copy(update=no_others) for name, node_inputs in inputs.items()}
     return model.model_copy(update={"inputs": changed, "edge_inputs": {}})
@@ -64,6 +64,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     scored = scored_inputs(task, manifest)
     edge_inputs = chosen_edge_inputs(model, manifest)
     weights = weighed_types(model.gnn, manifest)
+    drawn_by = types_with_number(pipeline.train.draw_by, manifest, "train.draw_by")
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
         if name in keep:
@@ -78,6 +79,7 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
                 read += [edge_inputs.get(edge.reverse, ([], [])), scored.get(edge.reverse, ([], []))]
             features = [name for of_edge, _ in read for name in of_edge]
             features += [weights[edge.edge_type]] if edge.edge_type in weights else []
+            features += [drawn_by[edge.edge_type]] if edge.edge_type in drawn_by else []
             texts = [name for _, of_edge in read for name in of_edge]
             original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
             edges.append(_reduced(edge, features, texts, task.labels().get(original, [])))

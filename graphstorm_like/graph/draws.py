@@ -47,6 +47,14 @@ class NodeDraws:
         drawn *= 2.0**-53
         return drawn
 
+    def of_edges(self, rows: IntArray, places: IntArray) -> npt.NDArray[np.float64]:
+        """[n] numbers in [0, 1), each for an edge: its target row [n], and its place among the edges into it [n]."""
+        key = np.array([(self.seed ^ _key(self.edge_type)) & (2**64 - 1)], dtype=np.uint64)
+        start = mix64(mix64(key) ^ (rows + self.first).astype(np.uint64))
+        drawn = mix64(start + places.astype(np.uint64) * _STEP) >> np.uint64(11)
+        numbers: npt.NDArray[np.float64] = drawn * 2.0**-53
+        return numbers
+
 
 @lru_cache(maxsize=4096)
 def _key(edge_type: EdgeType) -> int:

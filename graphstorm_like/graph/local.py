@@ -15,7 +15,7 @@ from graphstorm_like.graph.verify import verify_graph
 
 
 class LocalGraph(PartitionedGraph):
-    """All partitions of a graph folder on this machine. See PartitionedGraph for `hide` and `held_out`.
+    """All partitions of a graph folder on this machine. See PartitionedGraph for the rest.
 
     DataError names a file that differs from what was written: see verify_graph.
     """
@@ -25,6 +25,7 @@ class LocalGraph(PartitionedGraph):
         folder: str | Path,
         hide: Collection[EdgeType] | Mapping[EdgeType, str | None] = (),
         held_out: ExcludedEdges | None = None,
+        draw_by: str | None = None,
     ) -> None:
         path, manifest = Path(folder), read_manifest(folder)
         verify_graph(path, manifest)
@@ -32,8 +33,8 @@ class LocalGraph(PartitionedGraph):
         def open_parts(hidden: HiddenEdges) -> list[Partition]:
             return [Partition(path, manifest, p, hidden) for p in range(len(manifest.partitions))]
 
-        super().__init__(path, manifest, hide, held_out, open_parts)
+        super().__init__(path, manifest, hide, held_out, open_parts, draw_by)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open the folder themselves instead of copying memory maps."""
-        return (LocalGraph, (self.folder, self.hide, self.held_out))
+        return (LocalGraph, (self.folder, self.hide, self.held_out, self.draw_by))

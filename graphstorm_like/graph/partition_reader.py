@@ -19,8 +19,10 @@ import pyarrow as pa
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.draws import NodeDraws
 from graphstorm_like.graph.sample import sample_hop
+from graphstorm_like.graph.sample_weighted import Weights, sample_weighted
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
     SOURCE_COLUMN,
@@ -28,10 +30,12 @@ from graphstorm_like.graph.schema import (
     SPLITS,
     TARGET_COLUMN,
     GraphManifest,
+    feature_column,
     indptr_file,
     label_split_column,
 )
 from graphstorm_like.graph.shared import Ragged, SharedRows, find, is_there
+from graphstorm_like.graph.sparse import is_sparse
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeType, RowType, type_name
 from graphstorm_like.pending import Pending
 
@@ -84,6 +88,8 @@ class HiddenEdges:
 
     columns: Mapping[EdgeType, str]
     ends: Mapping[EdgeType, tuple[IntArray, IntArray]]
+    draw_by: str | None = None
+    """The feature of edges by which those that pass messages are drawn; None, and for types without it: uniformly."""
 
     def __contains__(self, edge_type: EdgeType) -> bool:
         return edge_type in self.columns or edge_type in self.ends
@@ -124,6 +130,7 @@ class Partition:
         self._columns: dict[RowType, dict[str, pa.Array]] = {}
         self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
+        self._drawn_by: dict[EdgeType, Weights] = {}
         self._building = threading.Lock()
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -208,7 +215,11 @@ class Partition:
         for request in requests:
             indptr, sources, kept = self._messages(request.edge_type)
             draws = NodeDraws(seed, request.edge_type, self.schema.node_ranges[request.edge_type[2]][0])
-            hop = sample_hop(indptr, sources, request.rows, request.fanout, draws)
+            weights = self._weights(request.edge_type) if request.fanout > 0 else None
+            if weights is None:
+                hop = sample_hop(indptr, sources, request.rows, request.fanout, draws)
+            else:
+                hop = sample_weighted(indptr, sources, weights, request.rows, request.fanout, draws)
             edge_ids = hop.edge_ids if kept is None else kept[hop.edge_ids]
             hops.append(Hop(hop.rows, hop.offsets, hop.sources, edge_ids))
         return hops
@@ -234,6 +245,24 @@ class Partition:
         kept_before = np.concatenate([[0], np.cumsum(is_message)])
         return kept_before[indptr], sources[kept], kept
 
+    def _weights(self, edge_type: EdgeType) -> Weights | None:
+        """Weights of the edges that pass messages, by which they are drawn; None: they are drawn uniformly."""
+        name = self.hidden.draw_by
+        if name is None or name not in (features := self.manifest.edge(edge_type).features):
+            return None
+        if edge_type not in self._drawn_by:
+            column = self.column((edge_type, feature_column(name)))[:, 0]
+            weights = from_bits(column) if features[name].dtype == "bfloat16" else column
+            if len(weights) and not weights.min() >= 0.0:
+                raise DataError(
+                    f"{self.folder}, edge type {edge_name(edge_type)}: feature '{name}' must be at least 0 to draw "
+                    f"edges by (got {weights.min():g}). Construct it with normalize: none or min_max, or leave out "
+                    f"train.draw_by"
+                )
+            kept = self._messages(edge_type)[2]
+            self._drawn_by[edge_type] = weights if kept is None else weights[kept]
+        return self._drawn_by[edge_type]
+
     def _hidden(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
         """[E], True for validation, test and held-out edges, and for every edge parallel to one, whatever its split.
 
@@ -254,10 +283,10 @@ class Partition:
 
 
 def _plain(column: pa.Array) -> Any:
-    """Numbers as numpy, fixed-size lists as numpy [n, width], strings unchanged."""
+    """Numbers as numpy, fixed-size lists as numpy [n, width], strings and sparse features unchanged."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
-    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type) or is_sparse(column.type):
         return column
     return column.to_numpy(zero_copy_only=False)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     SPLITS,
     TARGET_COLUMN,
+    FeatureSchema,
     GraphManifest,
     feature_column,
     image_column,
@@ -47,6 +48,7 @@ from graphstorm_like.graph.schema import (
     text_column,
 )
 from graphstorm_like.graph.shared import Ragged
+from graphstorm_like.graph.sparse import SparseRows, rows_of
 from graphstorm_like.graph.store import ExcludedEdges, Hop, IntArray, NodeIds, NodeType, RowType, Subgraph, type_name
 from graphstorm_like.pending import Pending
 
@@ -94,6 +96,7 @@ class PartitionedGraph:
     own split.
     held_out: more edges excluded from message passing, by their ends; their reverses are excluded too.
     open_parts: opens the partitions, given the hidden edges.
+    draw_by: feature of edges by which neighbours are drawn; types without it are drawn uniformly.
     """
 
     here = 0
@@ -108,11 +111,14 @@ class PartitionedGraph:
         hide: Collection[EdgeType] | Mapping[EdgeType, str | None],
         held_out: ExcludedEdges | None,
         open_parts: Callable[[HiddenEdges], Sequence[Part]],
+        draw_by: str | None = None,
     ) -> None:
         self.folder, self.manifest = folder, manifest
         self.hide = as_hide(hide)
         self.held_out = ExcludedEdges({}) if held_out is None else held_out
-        self.parts = open_parts(hidden_edges(manifest, self.hide, self.held_out, folder))
+        self.draw_by = draw_by
+        hidden = hidden_edges(manifest, self.hide, self.held_out, folder)
+        self.parts = open_parts(replace(hidden, draw_by=draw_by))
         self._counts = {name: node.count for name, node in manifest.nodes.items()}
         self._numbering = BatchPositions(self._counts)
         self._starts: dict[RowType, IntArray] = {}
@@ -229,8 +235,11 @@ class PartitionedGraph:
 
     def feature(self, row_type: RowType, name: str) -> npt.NDArray[np.float32]:
         """A whole feature [count, width]; memory-mapped when there is one partition."""
+        schema = self._feature(row_type, name)
+        if schema is not None and schema.sparse:
+            return np.asarray(rows_of(self._strings((row_type, feature_column(name))), schema.width))
         values = self.column((row_type, feature_column(name)))
-        return from_bits(values) if self._is_bfloat16(row_type, name) else values
+        return from_bits(values) if schema is not None and schema.dtype == "bfloat16" else values
 
     def gather(self, row_type: RowType, name: str, ids: IntArray) -> npt.NDArray[np.float32]:
         """Rows [N, width] of a feature, float32 or float16."""
@@ -239,12 +248,22 @@ class PartitionedGraph:
 
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read rows of a feature; the result waits for them [N, width]."""
+        schema = self._feature(row_type, name)
+        if schema is not None and schema.sparse:
+            return self.begin_entries(row_type, name, ids).then(np.asarray)
         pending = self.begin_rows((row_type, feature_column(name)), ids)
-        return pending.then(from_bits) if self._is_bfloat16(row_type, name) else pending
+        return pending.then(from_bits) if schema is not None and schema.dtype == "bfloat16" else pending
 
-    def _is_bfloat16(self, row_type: RowType, name: str) -> bool:
+    def begin_entries(self, row_type: RowType, name: str, ids: IntArray) -> Pending[SparseRows]:
+        """Start to read rows of a sparse feature by their entries; the result waits for them."""
+        schema = self._feature(row_type, name)
+        assert schema is not None
+        width = schema.width
+        return self.begin_rows((row_type, feature_column(name)), ids).then(lambda column: rows_of(column, width))
+
+    def _feature(self, row_type: RowType, name: str) -> FeatureSchema | None:
         of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
-        return name in of_type.features and of_type.features[name].dtype == "bfloat16"
+        return of_type.features.get(name)
 
     def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[Any]:
         """Start to read images of some nodes [N, height * width * 3]; the result waits for them."""

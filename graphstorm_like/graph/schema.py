@@ -42,7 +42,8 @@ NO_CLASSES = 255
 
 
 def feature_column(name: str) -> str:
-    """Arrow column of a feature: fixed-size list of float32, float16, or uint16 (see `graph.bfloat16`)."""
+    """Arrow column of a feature: fixed-size list of float32, float16, or uint16 (see `graph.bfloat16`); of a sparse one
+    lists of entries (see `graph.sparse`)."""
     return f"feature:{name}"
 
 
@@ -83,10 +84,12 @@ RelativePath = Annotated[str, AfterValidator(_check_inside)]
 
 
 class FeatureSchema(_Model):
-    """A dense feature: `width` numbers per row."""
+    """A feature: `width` numbers per row."""
 
     width: int
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    sparse: bool = False
+    """Whether rows are stored by their entries that are not 0."""
     fitted: dict[str, Any] = {}
     """What was fitted to make it (mean, std, categories ...), to transform new rows in the same way."""
 

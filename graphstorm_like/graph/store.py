@@ -19,6 +19,7 @@ from typing_extensions import TypeVar
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.schema import GraphManifest
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.pending import Pending
 
 if TYPE_CHECKING:
@@ -172,6 +173,10 @@ class FeatureStore(Protocol):
     def begin_gather(self, row_type: RowType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.float32]]:
         """Start to read rows of a feature; the result waits for them. Reads that start together travel in one
         message."""
+        ...
+
+    def begin_entries(self, row_type: RowType, name: str, ids: IntArray) -> Pending[SparseRows]:
+        """The same by the entries of a sparse feature."""
         ...
 
     def begin_pixels(self, node_type: NodeType, name: str, ids: IntArray) -> Pending[npt.NDArray[np.uint8]]:

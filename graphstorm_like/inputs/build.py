@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from graphstorm_like.config.base import EdgeType
@@ -18,7 +19,7 @@ from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.image_encoders import ImageInputSpec
 from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
-from graphstorm_like.sampling.steps import FeatureSource, GraphFeature
+from graphstorm_like.sampling.steps import FeatureSource, node_feature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
 """By node or edge type and name of the input."""
@@ -41,7 +42,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
     averaged: dict[Origin, int] = {}
     for node_type, node in graph.manifest.nodes.items():
         chosen = chosen_inputs(config, graph.manifest, node_type)
-        inputs: dict[str, FeatureSource] = {n: GraphFeature(graph, node_type, n) for n in chosen.features}
+        inputs: dict[str, FeatureSource] = {n: node_feature(graph, node_type, n) for n in chosen.features}
         widths = {n: node.features[n].width for n in chosen.features}
         moments = {}
         for name in chosen.texts:
@@ -62,6 +63,8 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, is_plain=is_plain)
     if config.gnn.averaged_hops:
         _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)
+    elif built := [node_type for node_type, inputs in config.inputs.items() if inputs.neighbors]:
+        _add_hops(graph, sources, specs, averaged, 1, built)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
     for edge_type, facts in edge_facts(config.gnn, graph).items():
         of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
@@ -69,11 +72,16 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
 
 
 def _add_hops(
-    graph: Graph, sources: Sources, specs: dict[NodeType, NodeInputSpec], widths: dict[Origin, int], reach: int
+    graph: Graph,
+    sources: Sources,
+    specs: dict[NodeType, NodeInputSpec],
+    widths: dict[Origin, int],
+    reach: int,
+    only: Collection[NodeType] | None = None,
 ) -> None:
-    """Averages of neighbours' features and text vectors, as further inputs of every type."""
+    """Averages of neighbours' features and text vectors, as further inputs of every type, or of some types."""
     of_nodes = {node_type: sources[node_type] for node_type in specs}
-    for node_type, made in hop_inputs(graph, of_nodes, widths, reach).items():
+    for node_type, made in hop_inputs(graph, of_nodes, widths, reach, only).items():
         spec = specs[node_type]
         sources[node_type] |= {name: each.table for name, each in made.items()}
         specs[node_type] = replace(

@@ -33,7 +33,7 @@ def chosen_inputs(config: ModelConfig, manifest: GraphManifest, node_type: NodeT
     images = _names(where, "image", configured.image, node.image)
     embedding = configured.embedding
     if embedding == "auto":
-        embedding = not features and not texts and not images
+        embedding = not features and not texts and not images and not configured.neighbors
     return ChosenInputs(features, texts, images, embedding)
 
 

@@ -69,7 +69,11 @@ class EdgeDegrees:
 
 def weighed_types(config: GnnConfig, manifest: GraphManifest) -> dict[EdgeType, str]:
     """The feature that weighs the edges, of each type that has it. DataError when no type has, or it is no number."""
-    column = config.weight_column
+    return types_with_number(config.weight_column, manifest, "model.gnn.edge_weight")
+
+
+def types_with_number(column: str | None, manifest: GraphManifest, key: str) -> dict[EdgeType, str]:
+    """The feature of edges that `key` names, of each type that has it. DataError as of weighed_types."""
     if column is None:
         return {}
     weighed = {}
@@ -78,11 +82,11 @@ def weighed_types(config: GnnConfig, manifest: GraphManifest) -> dict[EdgeType, 
             if edge.features[column].width != 1:
                 raise DataError(
                     f"graph folder, edge type {edge_name(edge.edge_type)}: feature '{column}' must be one number to "
-                    f"weigh edges (got {edge.features[column].width}). Name another as model.gnn.edge_weight"
+                    f"weigh edges (got {edge.features[column].width}). Name another as {key}"
                 )
             weighed[edge.edge_type] = column
     if not weighed:
-        raise DataError(f"graph folder: must have a feature '{column}' of edges for model.gnn.edge_weight (got none)")
+        raise DataError(f"graph folder: must have a feature '{column}' of edges for {key} (got none)")
     return weighed
 
 

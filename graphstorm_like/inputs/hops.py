@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,17 +66,23 @@ Before = dict[NodeType, dict[Origin, FeatureSource]]
 
 
 def hop_inputs(
-    graph: Graph, sources: Mapping[NodeType, Mapping[str, FeatureSource]], widths: Mapping[Origin, int], reach: int
+    graph: Graph,
+    sources: Mapping[NodeType, Mapping[str, FeatureSource]],
+    widths: Mapping[Origin, int],
+    reach: int,
+    only: Collection[NodeType] | None = None,
 ) -> HopInputs:
-    """Inputs of each node type by name, 'hop<k>:<type>:<input>'. sources: those to average; widths: of each."""
-    made: HopInputs = {node_type: {} for node_type in graph.manifest.nodes}
+    """Inputs of each node type, or of those in `only`, by name, 'hop<k>:<type>:<input>'. sources: those to average;
+    widths: of each."""
+    types = list(graph.manifest.nodes if only is None else only)
+    made: HopInputs = {node_type: {} for node_type in types}
     before: Before = {}
     for node_type in graph.manifest.nodes:
         of_type = sources.get(node_type, {})
         before[node_type] = {(node_type, name): of_type[name] for name in of_type if (node_type, name) in widths}
     for hop in range(1, reach + 1):
         after: Before = {}
-        for node_type in graph.manifest.nodes:
+        for node_type in types:
             after[node_type] = {}
             for origin, found in _one_hop(graph, node_type, before, widths).items():
                 made[node_type][f"hop{hop}:{origin[0]}:{origin[1]}"] = found

@@ -27,7 +27,14 @@ from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream
-from graphstorm_like.sampling.steps import FetchFeatures, NodeSeeder, SampleNeighbors, Sources, fetch_edge_inputs
+from graphstorm_like.sampling.steps import (
+    FetchFeatures,
+    NodeSeeder,
+    SampleNeighbors,
+    Sources,
+    as_tensors,
+    fetch_edge_inputs,
+)
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
@@ -166,7 +173,7 @@ class Embedder:
         """Encoded inputs [n, D] of some nodes."""
         features = {}
         for name, source in self.sources.get(node_type, {}).items():
-            features[name] = torch.from_numpy(source.rows(ids)).to(self.device)
+            features[name] = map_tensors(as_tensors(source.rows(ids)), lambda t: t.to(self.device))
         encoded = self.model.inputs.encode(node_type, torch.from_numpy(ids).to(self.device), features)
         return encoded.float().cpu().numpy()
 

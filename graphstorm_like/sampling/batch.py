@@ -184,8 +184,8 @@ class MiniBatch:
     """From the outermost layer to the one next to the seeds; edge inputs are in their relations."""
     input_ids: dict[NodeType, Tensor] = field(default_factory=dict)
     """[N] node ids; the seeds come first."""
-    features: dict[NodeType, dict[str, Tensor]] = field(default_factory=dict)
-    """[N, F]; cached text vectors are features too, named `text:<name>`."""
+    features: dict[NodeType, dict[str, Any]] = field(default_factory=dict)
+    """[N, F] tensors, or SparseRows of tensors; cached text vectors are features too, named `text:<name>`."""
     texts: dict[TextPlace, dict[str, TrainedTexts]] = field(default_factory=dict)
     """By the same names: texts for a language model in training. Their vectors replace rows of the inputs."""
 

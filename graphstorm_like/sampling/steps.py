@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.partition_reader import Column
 from graphstorm_like.graph.schema import feature_column
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
 from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
@@ -131,14 +132,18 @@ class SampleNeighbors:
         return batch.replace(blocks=blocks, input_ids=input_ids)
 
 
+FeatureRows: TypeAlias = "npt.NDArray[np.floating[Any]] | SparseRows"
+"""[N, F]: dense, or by entries. numpy.asarray makes both dense."""
+
+
 class FeatureSource(Protocol):
     """A source of rows of numbers for the nodes or edges of one type."""
 
-    def rows(self, ids: IntArray) -> npt.NDArray[np.floating[Any]]:
+    def rows(self, ids: IntArray) -> FeatureRows:
         """[N, F] rows."""
         ...
 
-    def begin_rows(self, ids: IntArray) -> Pending[npt.NDArray[np.floating[Any]]]:
+    def begin_rows(self, ids: IntArray) -> Pending[Any]:
         """Start to read [N, F] rows; the result waits for them."""
         ...
 
@@ -175,15 +180,49 @@ class GraphFeature:
         return self.graph.begin_gather(self.row_type, self.name, ids)
 
 
+@dataclass(frozen=True)
+class SparseFeature:
+    """A sparse feature of the nodes of a graph folder as a FeatureSource."""
+
+    graph: Graph
+    node_type: NodeType
+    name: str
+
+    def rows(self, ids: IntArray) -> SparseRows:
+        """[N, F] rows."""
+        return self.begin_rows(ids).wait()
+
+    def begin_rows(self, ids: IntArray) -> Pending[SparseRows]:
+        """See FeatureSource."""
+        return self.graph.begin_entries(self.node_type, self.name, ids)
+
+
+def node_feature(graph: Graph, node_type: NodeType, name: str) -> FeatureSource:
+    """The source of a feature of nodes, as it is stored."""
+    if graph.manifest.node(node_type).features[name].sparse:
+        return SparseFeature(graph, node_type, name)
+    return GraphFeature(graph, node_type, name)
+
+
+def as_tensors(rows: FeatureRows) -> Tensor | SparseRows[Tensor]:
+    """The rows of a source as tensors; dense ones without a copy."""
+    if not isinstance(rows, SparseRows):
+        return torch.from_numpy(rows)
+    # Entries are views of Arrow memory, which tensors must not write to.
+    offsets, indices, values = (torch.from_numpy(np.array(a)) for a in (rows.offsets, rows.indices, rows.values))
+    return SparseRows(offsets, indices, values, rows.width)
+
+
 Sources = Mapping[RowType, Mapping[str, FeatureSource]]
-Fetch = Pending[dict[str, Tensor]]
+Fetch = Pending[dict[str, Any]]
+"""Tensors, or SparseRows of tensors, by name."""
 
 
 def begin_fetch(sources: Sources, row_type: RowType, ids: Tensor) -> Fetch:
     """Start to read rows [N, F], by name, of some nodes or edges of a type."""
     numbers = ids.numpy()
     pending = {name: source.begin_rows(numbers) for name, source in sources.get(row_type, {}).items()}
-    return Pending(lambda: {name: torch.from_numpy(each.wait()) for name, each in pending.items()})
+    return Pending(lambda: {name: as_tensors(each.wait()) for name, each in pending.items()})
 
 
 def begin_edge_inputs(block: Block, sources: Sources) -> Pending[Block]:

@@ -29,6 +29,7 @@ from graphstorm_like.graph.overlay import Ends, Overlay
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.sample import BatchPositions
 from graphstorm_like.graph.schema import feature_column, image_column, text_column
+from graphstorm_like.graph.sparse import rows_of
 from graphstorm_like.graph.store import IntArray, NodeType, RowType, type_name
 from graphstorm_like.inputs.edge_facts import EdgeDegrees, EdgeWeights
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
@@ -359,8 +360,16 @@ class Engine:
             elif name == input_name(IMAGE, short) and image_column(short) in columns:
                 inputs[name] = columns[image_column(short)]
             else:
-                inputs[name] = columns[feature_column(name)]
+                inputs[name] = self._numbers(row_type, name, columns[feature_column(name)])
         return inputs
+
+    def _numbers(self, row_type: RowType, name: str, column: Any) -> Rows:
+        """Rows [n, F] of a feature."""
+        if isinstance(column, np.ndarray):
+            return column
+        manifest = self.graph.manifest
+        features = manifest.node(row_type).features if isinstance(row_type, str) else manifest.edge(row_type).features
+        return np.asarray(rows_of(column, features[name].width))
 
     def _unlearnt(self, row_type: RowType, source: NodeEmbeddings, count: int, where: str) -> Rows:
         """Vectors of nodes that the model has not learnt any of."""

@@ -7,7 +7,7 @@ from graphstorm_like.config.text_encoders.huggingface import language_model
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
-from graphstorm_like.inputs.edge_facts import weighed_types
+from graphstorm_like.inputs.edge_facts import types_with_number, weighed_types
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.optimizers import check_optimizer
 from graphstorm_like.training.start_run import check_start
@@ -28,6 +28,7 @@ def check_training(pipeline: Pipeline) -> None:
         chosen_inputs(pipeline.model, manifest, node_type)
     chosen_edge_inputs(pipeline.model, manifest)
     weighed_types(pipeline.model.gnn, manifest)
+    types_with_number(pipeline.train.draw_by, manifest, "train.draw_by")
     scored_inputs(pipeline.task, manifest)
     encoders = list(pipeline.model.text_encoders().values())
     for phase in pipeline.train.phase_list():

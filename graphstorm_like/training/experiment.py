@@ -162,9 +162,9 @@ def text_hidden(widths: Mapping[NodeType, Mapping[str, int]], otherwise: int) ->
     return distinct.pop() if len(distinct) == 1 else otherwise
 
 
-def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
+def open_graph(task: TaskConfig, folder: str | None, seed: int, draw_by: str | None = None) -> Graph:
     """The graph of a folder without the edges that the task must not see: in this process, or over several hosts. seed:
-    the run's, which decides which edges are held out."""
+    the run's, which decides which edges are held out. draw_by: see PartitionedGraph; not with DGL's store."""
     assert folder is not None, "paths are resolved before"
     ranks = cluster()
 
@@ -172,11 +172,11 @@ def open_graph(task: TaskConfig, folder: str | None, seed: int) -> Graph:
         folder: str | Path, hide: Mapping[EdgeType, str | None], held_out: ExcludedEdges | None = None
     ) -> Graph:
         if ranks is None or ranks.hosts == 1:
-            return LocalGraph(folder, hide, held_out)
+            return LocalGraph(folder, hide, held_out, draw_by)
         if ranks.store == "dgl":
             group().barrier("meeting at DGL's servers")  # which answer nobody before all are there
             return DglGraph(folder, hide, held_out, ranks, group().local_rank)
-        return RemoteGraph(folder, hide, held_out, ranks, group().local_rank)
+        return RemoteGraph(folder, hide, held_out, ranks, group().local_rank, draw_by)
 
     return open_task_graph(task, folder, seed, open_one)
 
@@ -186,7 +186,7 @@ class Reading:
 
     def graph(self, pipeline: Pipeline) -> Graph:
         """The graph as the task may see it."""
-        return open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+        return open_graph(pipeline.task, pipeline.graph.path, pipeline.seed, pipeline.train.draw_by)
 
     def texts(
         self,

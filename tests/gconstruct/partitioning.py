@@ -62,7 +62,11 @@ def random_config(folder: Path, seed: int, items: int | None = None, **options: 
     by = {"column": "split"}
     nodes = {
         "item": item(
-            features={"size": "size", "colour": {"encode": "one_hot", "column": "colour"}},
+            features={
+                "size": "size",
+                "colour": {"encode": "one_hot", "column": "colour"},
+                "wide": {"encode": "hashing", "column": "title", "buckets": 600, "hashes": 2, "signed": True},
+            },
             text={"title": {"columns": "title"}},
             labels={
                 "kind": {"column": "kind", "split": by},

@@ -90,9 +90,13 @@ def test_columns(hosts: tuple[Path, list[Any]]) -> None:
         assert_same(here.text(LINK, "note"), there.text(LINK, "note"))
         for ids in asked:
             assert_same(here.ids_of("item", ids), there.ids_of("item", ids))
-            for name in ("size", "colour"):
+            for name in ("size", "colour", "wide"):
                 assert_same(here.gather("item", name, ids), there.gather("item", name, ids))
-        assert_same(here.feature("item", "colour"), there.feature("item", "colour"))
+            one, two = (graph.begin_entries("item", "wide", ids).wait() for graph in (here, there))
+            for part in ("offsets", "indices", "values"):
+                assert_same(getattr(one, part), getattr(two, part))
+        for name in ("colour", "wide"):
+            assert_same(here.feature("item", name), there.feature("item", name))
         for name, split in itertools.product(("kind", "score"), ("train", "valid", "test")):
             assert_same(here.label("item", name), there.label("item", name))
             assert_same(here.label_rows("item", name, split), there.label_rows("item", name, split))

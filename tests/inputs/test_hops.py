@@ -21,6 +21,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.steps import GraphFeature
 from graphstorm_like.testing import ranks
 from graphstorm_like.testing.graphs import shop_pipeline
+from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.tracking import read_metrics
 
 HOPS = {"gnn": {"type": "hops", "hidden": 16, "layers": 2}}
@@ -58,6 +59,20 @@ def test_averages_are_products_of_matrices(
     want = [dense_mean(graph, e) @ (of_items if e[0] == "item" else of_users) for e in into_items]
     assert second.parts == into_items
     np.testing.assert_allclose(second.table.own, np.stack(want)[:, :, 0].T, atol=1e-5)
+
+
+def test_types_without_features_are_built_from_neighbours(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    """A user gets the mean price and colours of what they bought, and no learnable vector."""
+    inputs = {"item": {"text": []}, "user": {"neighbors": True}}
+    pipeline = shop_config(model={"inputs": inputs}, train={"epochs": 1}, output=str(tmp_path / "run"))
+    found = build_experiment(pipeline, Reporter(quiet=True))
+    assert sorted(found.sources["user"]) == ["hop1:item:colour", "hop1:item:price"]
+    assert sorted(found.sources["item"]) == ["colour", "price"]
+    into = next(e.edge_type for e in found.graph.manifest.edges if e.edge_type[2] == "user")
+    want = dense_mean(found.graph, into) @ found.graph.feature("item", "colour")
+    np.testing.assert_allclose(found.sources["user"]["hop1:item:colour"].rows(np.arange(60)), want, atol=1e-5)
+    run_pipeline(pipeline, ["train", "evaluate"], reporter=Reporter(quiet=True))
+    assert read_scores(pipeline)["test"]["accuracy"] > 0.0
 
 
 def test_a_mixture_is_its_formula() -> None:
@@ -122,6 +137,12 @@ def test_several_tasks_on_nodes_are_none_on_edges(tmp_path: Path) -> None:
     ("task", "changes", "message"),
     [
         ("link_prediction", {}, "gnn.type: must be another network for link_prediction"),
+        (
+            "link_prediction",
+            {"gnn": {"type": "rgcn"}, "inputs": {"user": {"neighbors": True}}},
+            "inputs.user.neighbors: must",
+        ),
+        ("node_classification", {"inputs": {"user": {"neighbors": True}}}, "must be false with gnn.type: hops, which"),
         ("node_classification", {"edge_inputs": {"item:similar:item": {}}}, "means nothing with model.gnn.type: hops"),
     ],
 )

@@ -56,6 +56,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "sage weighed": {"type": "sage", "edge_weight": "weight"},
     "sage max": {"type": "sage", "aggregator": "max"},
     "sage pool": {"type": "sage", "aggregator": "pool"},
+    "transformer": {"type": "transformer", "heads": 2},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "concat": {"type": "rgcn", "jumping": "concat"},
@@ -225,7 +226,30 @@ def sage(layer: Any, block: Block, h: dict[str, Tensor], node_type: str, i: int)
     return layer.merge[("a", "b").index(node_type)](torch.cat([h[node_type][i], around]))
 
 
-FORMULAS = {"gat": attention, "gatv2": attention, "gcn": gcn, "gin": gin, "rgcn": rgcn, "sage": sage}
+def transformer(layer: Any, block: Block, h: dict[str, Tensor], node_type: str, i: int) -> Tensor:
+    """One token and one head at a time."""
+    own, number = h[node_type][i], {"a": 0, "b": 1}
+    query = layer.queries(own + layer.of_types[number[node_type]]).view(2, 2)
+    sequence = [(layer.keys_and_values(own + layer.of_types[number[node_type]]) + layer.of_relations[3])]
+    for edge_type, e, source in edges_into(node_type, i):
+        token = layer.keys_and_values(h[edge_type[0]][source] + layer.of_types[number[edge_type[0]]])
+        extra = 0 if edge_type != RICH else of_edges(layer, block, edge_type)[e]
+        sequence.append(token + layer.of_relations[TYPES.index(edge_type)] + extra)
+    keys, values = (part.view(-1, 2, 2) for part in torch.stack(sequence).chunk(2, dim=1))
+    weights = ((query * keys).sum(2) / 2**0.5).softmax(0)
+    joined = own + layer.output((weights[:, :, None] * values).sum(0).view(-1))
+    return layer.dense(joined)
+
+
+FORMULAS = {
+    "gat": attention,
+    "gatv2": attention,
+    "gcn": gcn,
+    "gin": gin,
+    "rgcn": rgcn,
+    "sage": sage,
+    "transformer": transformer,
+}
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name.partition(" ")[0] in FORMULAS])

@@ -21,6 +21,7 @@ from gconstruct.spill.columns import ColumnsWriter
 from gconstruct.tables.plan import TablePlan
 from gconstruct.tables.read import ROWS_PER_BATCH, stream_table
 from gconstruct.tables.table import Joined, Segment, Table
+from graphstorm_like.graph.sparse import SPARSE_WIDTH
 
 _PEEKED_ROWS = 1 << 10
 _MIN_ROWS = 1 << 8
@@ -126,7 +127,7 @@ def rows_per_batch(plan: TablePlan, size: int) -> int:
 
 def slices(table: Table, state: TableState, pixels: int, memory: int) -> Iterator[tuple[int, Table]]:
     """(first row, rows) of parts of a table whose encoded columns take about `memory` bytes. pixels: bytes a row"""
-    width = pixels + sum(8 * feature.width for feature in state.features.values())
+    width = pixels + sum(8 * (SPARSE_WIDTH if of.sparse else of.width) for of in state.features.values())
     rows = max(1, memory // max(width, 1))
     if rows >= len(table):
         yield 0, table

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,16 @@ from graphstorm_like.graph.dgl.module import require_dgl
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, check_name, tensor_names
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.partition_reader import Partition
-from graphstorm_like.graph.schema import SOURCE_COLUMN, SPLITS, TARGET_COLUMN, GraphManifest
+from graphstorm_like.graph.schema import (
+    SOURCE_COLUMN,
+    SPLITS,
+    TARGET_COLUMN,
+    FeatureSchema,
+    GraphManifest,
+    NodeTypeSchema,
+    feature_column,
+)
+from graphstorm_like.graph.sparse import rows_of
 from graphstorm_like.graph.store import IntArray, RowType, type_name
 
 NAME = "graph"
@@ -127,8 +136,8 @@ class _Export:
             config[f"part-{p}"] = files
             say(f"part {p}: {graph.num_nodes():,} nodes with halo, {graph.num_edges():,} edges")
         sidecar = Sidecar(
-            nodes=_without_text(self.manifest).nodes,
-            edges=_without_text(self.manifest).edges,
+            nodes=_as_exported(self.manifest).nodes,
+            edges=_as_exported(self.manifest).edges,
             tensors=self.names,
             ids=self._write_ids(folder),
             dropped=self.manifest.dropped,
@@ -225,8 +234,12 @@ class _Export:
         import torch
 
         names, prefix, tensors = self.names[type_name(row_type)], type_name(row_type), {}
+        of_type = self.manifest.node(row_type) if isinstance(row_type, str) else self.manifest.edge(row_type)
+        sparse = {feature_column(name): of.width for name, of in of_type.features.items() if of.sparse}
         for column, tensor in names.columns.items():
             values: npt.NDArray[Any] = part.column((row_type, column))
+            if column in sparse:
+                values = np.asarray(rows_of(values, sparse[column]))
             if values.dtype == np.uint16:  # only bfloat16 columns are
                 values = from_bits(values)
             dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
@@ -241,7 +254,14 @@ class _Export:
 _FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
 
 
-def _without_text(manifest: GraphManifest) -> GraphManifest:
-    nodes = {name: node.model_copy(update={"text": {}, "image": {}}) for name, node in manifest.nodes.items()}
-    edges = [edge.model_copy(update={"text": {}}) for edge in manifest.edges]
+def _as_exported(manifest: GraphManifest) -> GraphManifest:
+    """Without texts and images; all features are dense."""
+    nodes: dict[str, NodeTypeSchema] = {}
+    for name, node in manifest.nodes.items():
+        nodes[name] = node.model_copy(update={"text": {}, "image": {}, "features": _dense(node.features)})
+    edges = [edge.model_copy(update={"text": {}, "features": _dense(edge.features)}) for edge in manifest.edges]
     return manifest.model_copy(update={"nodes": nodes, "edges": edges})
+
+
+def _dense(features: Mapping[str, FeatureSchema]) -> dict[str, FeatureSchema]:
+    return {name: feature.model_copy(update={"sparse": False}) for name, feature in features.items()}

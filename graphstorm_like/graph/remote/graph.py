@@ -27,7 +27,7 @@ from graphstorm_like.pending import Pending
 
 
 class RemoteGraph(PartitionedGraph):
-    """Partition p belongs to host p. See PartitionedGraph for `hide` and `held_out`."""
+    """Partition p belongs to host p. See PartitionedGraph for the rest."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class RemoteGraph(PartitionedGraph):
         held_out: ExcludedEdges | None,
         cluster: Cluster,
         which_server: int = 0,
+        draw_by: str | None = None,
     ) -> None:
         path, manifest = Path(folder), read_manifest(folder)
         self._cluster, self._which, self.here = cluster, which_server, cluster.host
@@ -46,7 +47,7 @@ class RemoteGraph(PartitionedGraph):
             )
         verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
         self._flush: Callable[[], None]
-        super().__init__(path, manifest, hide, held_out, partial(self._open_parts, path, manifest))
+        super().__init__(path, manifest, hide, held_out, partial(self._open_parts, path, manifest), draw_by)
         self._hot: dict[Column, HotRows] = {}
         self._hot_from: tuple[str, dict[NodeType, list[Column]]] | None = None
 
@@ -96,7 +97,8 @@ class RemoteGraph(PartitionedGraph):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sampler processes open their own connections."""
-        return (_copied, (self.folder, self.hide, self.held_out, self._cluster, self._which, self._hot_from))
+        facts = (self.folder, self.hide, self.held_out, self._cluster, self._which, self.draw_by, self._hot_from)
+        return (_copied, facts)
 
 
 def _copied(
@@ -105,9 +107,10 @@ def _copied(
     held_out: ExcludedEdges,
     where: Cluster,
     which_server: int,
+    draw_by: str | None,
     hot_from: tuple[str, dict[NodeType, list[Column]]] | None,
 ) -> RemoteGraph:
-    graph = RemoteGraph(folder, hide, held_out, where, which_server)
+    graph = RemoteGraph(folder, hide, held_out, where, which_server, draw_by)
     if hot_from is not None:
         graph.use_hot_rows(*hot_from)
     return graph

@@ -105,7 +105,8 @@ class GraphServer:
                 f"{self.folder}: must be the trainers' graph (its files differ). Copy it to this host again"
             )
         hidden = hidden_from(call, arrays)
-        what = blake2b(repr((call["columns"], call["ends"], [len(a) for a in arrays])).encode(), digest_size=16)
+        facts = (call["columns"], call["ends"], call.get("draw_by"), [len(a) for a in arrays])
+        what = blake2b(repr(facts).encode(), digest_size=16)
         for array in arrays:
             what.update(array)
         name = what.hexdigest()
@@ -157,6 +158,7 @@ def open_call(manifest: GraphManifest, host: int, hidden: HiddenEdges) -> tuple[
         "host": host,
         "columns": columns,
         "ends": [list(t) for t in hidden.ends],
+        "draw_by": hidden.draw_by,
     }
     return call, [end for ends in hidden.ends.values() for end in ends]
 
@@ -164,7 +166,7 @@ def open_call(manifest: GraphManifest, host: int, hidden: HiddenEdges) -> tuple[
 def hidden_from(call: Call, arrays: Arrays) -> HiddenEdges:
     """The hidden edges that `open_call` has written."""
     ends = {tuple(t): (arrays[2 * i], arrays[2 * i + 1]) for i, t in enumerate(call["ends"])}
-    return HiddenEdges({tuple(t): column for t, column in call["columns"]}, ends)
+    return HiddenEdges({tuple(t): column for t, column in call["columns"]}, ends, call.get("draw_by"))
 
 
 def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[Any]:

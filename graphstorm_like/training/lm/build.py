@@ -97,7 +97,7 @@ def build_joint_experiment(pipeline: Pipeline, phase: JointPhase, reporter: Repo
     """Language model and graph network end to end; the table of vectors starts from the embedding cache."""
     seed, device = pipeline.seed, choose_device(pipeline.train.device)
     with reporter.step("opening the graph and checking its files"):
-        graph = open_graph(pipeline.task, pipeline.graph.path, seed)
+        graph = open_graph(pipeline.task, pipeline.graph.path, seed, pipeline.train.draw_by)
     task = seeded_task(pipeline.task, seed, graph, pipeline.model.gnn.hidden)
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)
     vectors = text_vectors(pipeline.model, columns, graph, Path(pipeline.cache), device, reporter)

@@ -37,7 +37,12 @@ FEATURES: dict[str, list[dict[str, Any]]] = {
     ],
     "embedding": [{"vectors": "vectors.parquet", "key": "word", "missing": "zero"}],
     "frequency": [{"column": "word"}, {"column": "word", "value": "share", "max_categories": 2}],
-    "hashing": [{"column": "words", "buckets": 8, "hashes": 2}, {"column": "word", "buckets": 4, "signed": True}],
+    "hashing": [
+        {"column": "words", "buckets": 8, "hashes": 2},
+        {"column": "word", "buckets": 4, "signed": True},
+        {"column": "words", "buckets": 700, "hashes": 2, "signed": True},  # so wide that it is stored by its entries
+        {"column": "word", "buckets": 900, "dtype": "bfloat16"},
+    ],
     "quantile": [{"column": "positive"}, {"column": "number", "to": "normal", "knots": 9, "missing": "median"}],
     "rank_gauss": [{"column": "positive"}, {"column": "number", "knots": 7, "missing": "zero"}],
 }

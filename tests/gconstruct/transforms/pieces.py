@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from gconstruct.features import apply_fitted, encode_feature, fit_feature, fitted_feature, transform_of
 from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.graph.schema import FeatureSchema
+from graphstorm_like.graph.sparse import rows_of
 
 from ..features import source_of
 
@@ -37,7 +38,8 @@ def fitted(values: pa.Array, **options: Any) -> tuple[np.ndarray, FeatureSchema]
     source = source_of(values)
     encoded = encode_feature(config_of(**options), source)
     assert encoded is not None, source.problems.messages
-    return encoded[0], FeatureSchema.model_validate_json(encoded[1].model_dump_json())
+    schema = FeatureSchema.model_validate_json(encoded[1].model_dump_json())
+    return whole_rows(encoded[0], schema), schema
 
 
 def refused(values: pa.Array, **options: Any) -> list[str]:
@@ -52,7 +54,12 @@ def applied(schema: FeatureSchema, values: pa.Array) -> np.ndarray:
     source = source_of(values)
     numbers = apply_fitted(schema, source)
     assert numbers is not None, source.problems.messages
-    return numbers
+    return whole_rows(numbers, schema)
+
+
+def whole_rows(stored: np.ndarray | pa.Array, schema: FeatureSchema) -> np.ndarray:
+    """The rows (n, width), also of a sparse feature."""
+    return np.asarray(rows_of(stored, schema.width)) if schema.sparse else stored
 
 
 def schema_of_pieces(pieces: list[pa.Array], **options: Any) -> FeatureSchema:
