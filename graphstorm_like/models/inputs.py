@@ -51,6 +51,11 @@ class InputProjection(nn.Module):
         self.register_buffer("shift", torch.from_numpy(np.asarray(mean, dtype=np.float32)))
         self.register_buffer("scale", torch.from_numpy(np.asarray(1.0 / np.maximum(deviation, 1e-6), dtype=np.float32)))
 
+    @property
+    def unit(self) -> Tensor:
+        """[F] standard deviations of the entries where they are standardised here, else 1."""
+        return 1.0 / self.get_buffer("scale")
+
     def forward(self, rows: Tensor) -> Tensor:
         """See class."""
         if not torch.is_autocast_enabled(rows.device.type):
@@ -80,6 +85,7 @@ class NodeInput(nn.Module):
                 self.projections.append(InputProjection(spec.widths[name], hidden, spec.moments.get(name)))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
+        self.numbers = [*sorted(spec.widths), *([EMBEDDING] if spec.embedding else [])]
         if not self.names and not self.has_embedding:
             # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
@@ -97,6 +103,14 @@ class NodeInput(nn.Module):
         return dropout(active, self.dropout, self.training)
 
 
+    def unit(self, name: str) -> Tensor:
+        """See InputEncoder."""
+        if name == EMBEDDING:
+            return self.bias.new_ones(())
+        unit: Tensor = self.projections[self.names.index(name)].unit  # type: ignore[assignment]
+        return unit
+
+
 class InputEncoder(nn.Module):
     """A NodeInput per node type."""
 
@@ -104,6 +118,16 @@ class InputEncoder(nn.Module):
         super().__init__()
         self.index = {t: i for i, t in enumerate(specs)}
         self.types = nn.ModuleList(NodeInput(spec, hidden, dropout) for spec in specs.values())
+
+    def numbers(self) -> dict[NodeType, list[str]]:
+        """Names of all inputs but images, by node type."""
+        return {t: self.types[i].numbers for t, i in self.index.items()}  # type: ignore[misc]
+
+    def unit(self, node_type: NodeType, name: str, rows: Tensor) -> Tensor:
+        """What changes of an input's rows [N, F] are measured in, to be multiplied with them: the standard deviations
+        of its entries where it is standardised here, else 1. Not for images."""
+        unit: Tensor = self.types[self.index[node_type]].unit(name)  # type: ignore[operator]
+        return unit
 
     def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """[N, hidden] of nodes of one type."""
