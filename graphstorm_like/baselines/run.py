@@ -24,7 +24,7 @@ from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import read_object
-from graphstorm_like.launch.stages import METRICS_FILE, PROTOCOL
+from graphstorm_like.launch.stages import BESIDE_SCORES, METRICS_FILE
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import LabelTask, LinkPrediction, Task, build_task, open_graph
@@ -90,7 +90,7 @@ def run_baselines(pipeline: Pipeline, reporter: Reporter) -> Comparison:
     outcomes = list(_outcomes(task, pipeline, reporter))
     names = [name for outcome in outcomes if outcome.why_not is None for name in outcome.scores["test"]]
     written = read_object(stage_folder(pipeline, "evaluate") / METRICS_FILE)
-    model = None if written is None else {split: dict(s) for split, s in written.items() if split != PROTOCOL}
+    model = None if written is None else {split: dict(s) for split, s in written.items() if split not in BESIDE_SCORES}
     return Comparison(list(dict.fromkeys(names)), outcomes, model, task.select_by, task.higher_is_better)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from graphstorm_like.config.adversarial import check_adversarial, check_attacks
 from graphstorm_like.config.base import EdgeType, KeyedError, Name, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig
 from graphstorm_like.config.images import check_images
@@ -461,5 +462,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task", "train"), _check_phases),
     (("graph", "launch"), _check_hosts),
     (("launch", "train"), _check_store),
+    (("train",), check_adversarial),
+    (("task", "train", "infer", "launch"), check_attacks),
     (("model", "train", "launch"), _check_phases_on_hosts),
 ]

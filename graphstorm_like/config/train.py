@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.config.base import (
     Accepts,
     EdgeType,
@@ -151,6 +152,9 @@ class TrainConfig(Strict):
     start_from: Annotated[StartFromConfig | None, BeforeValidator(_start_from), Accepts("string")] = None
     """Begin with weights of another run, given by its output folder; null: with random ones. Of several phases, the
     first that trains a graph network begins so."""
+    adversarial: AttackConfig | None = None
+    """Train on changed inputs too, which an attack on the present weights finds; null: no. It costs a forward and a
+    backward pass for each step of the attack, and one of both for what it finds."""
     evaluate_every: PositiveInt | None = 1
     """Epochs between validations; null: never, so that the label needs no validation rows, nothing stops early, and
     the last epoch's model is the result."""
@@ -218,6 +222,9 @@ class InferConfig(Strict):
     """Link prediction of several edge types: a file with questions, of three columns: source, relation, target, of
     which source or target is empty: the `top_k` best are sought. The relation is its name or an edge type's. Default:
     all nodes with all relations."""
+    attacks: list[AttackConfig] = []
+    """`gsl evaluate` scores every split once more under each of these, on inputs or text vectors: one change for each
+    node, by gradients of the loss of the split's rows."""
     batch_size: PositiveInt = 4096
     """Nodes per batch; memory grows with it."""
     fanouts: list[Fanout] | None = None

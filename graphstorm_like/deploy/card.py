@@ -12,6 +12,7 @@ from graphstorm_like.deploy.held_ranks import held_ranks
 from graphstorm_like.deploy.held_scores import HeldRows, held_rows
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
+from graphstorm_like.launch.stages import BESIDE_SCORES
 from graphstorm_like.launch.state import DONE_FILE, stage_folder
 from graphstorm_like.progress import duration
 
@@ -98,7 +99,7 @@ def _split_counts(run: FinishedRun) -> Mapping[str, int]:
 def _scores(scores: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]] | None) -> Iterator[str]:
     """intervals: by metric; None: there are no single test rows to draw from."""
     yield from ("## Scores", "")
-    splits = {split: metrics for split, metrics in scores.items() if split != "protocol"}
+    splits = {split: metrics for split, metrics in scores.items() if split not in BESIDE_SCORES}
     if not splits:
         yield from ("The run was not evaluated.", "")
         return

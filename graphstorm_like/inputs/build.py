@@ -60,7 +60,8 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         sources[node_type] = inputs
         configured = config.inputs.get(node_type)
         is_plain = configured is not None and configured.activation == "none"
-        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, is_plain=is_plain)
+        sparse = [name for name in chosen.features if node.features[name].sparse]
+        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, sparse=sparse, is_plain=is_plain)
     if config.gnn.averaged_hops:
         _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)
     elif built := [node_type for node_type, inputs in config.inputs.items() if inputs.neighbors]:

@@ -97,7 +97,7 @@ class LearningTables:
         if trained is None or not len(trained.at):
             return self._tensor(old)
         distinct, vectors = texts.vectors(place, trained)
-        if not isinstance(table, FreshVectors):
+        if texts.keeps and not isinstance(table, FreshVectors):
             table.put(trained.unique.cpu().numpy(), distinct)
         return replace_rows(self._tensor(old), trained.at, vectors)
 

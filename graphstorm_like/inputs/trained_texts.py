@@ -195,7 +195,7 @@ class FetchTexts:
 
 
 @dataclass
-class _Later:
+class Later:
     """A piece that is encoded again, with an autograd graph, when the gradient of its vectors is known."""
 
     encode: Callable[[], Tensor]
@@ -206,7 +206,7 @@ class TextPass:
     """Forward and backward of a batch's texts, in pieces.
 
     encode: (place, TextBatch) -> vectors [U, D]; normalizes: whether the vectors of a place have length 1. seed_of:
-    number of a piece -> its dropout seed.
+    number of a piece -> its dropout seed. keeps: whether computed vectors are worth keeping in tables.
     """
 
     def __init__(
@@ -215,9 +215,11 @@ class TextPass:
         activation_tokens: int,
         seed_of: Callable[[int], int],
         normalizes: Callable[[TextPlace], bool],
+        keeps: bool = True,
     ) -> None:
+        self.keeps = keeps
         self._encode, self._left, self._seed_of, self._normalizes = encode, activation_tokens, seed_of, normalizes
-        self._later: list[_Later] = []
+        self._later: list[Later] = []
         self._pieces = 0
 
     def vectors(self, place: TextPlace, texts: TrainedTexts) -> tuple[Tensor, Tensor]:
@@ -245,8 +247,12 @@ class TextPass:
         with torch.no_grad():
             vectors = encode()
         vectors.requires_grad_()
-        self._later.append(_Later(encode, vectors))
+        self._later.append(Later(encode, vectors))
         return vectors
+
+    def unfinished(self) -> list[Later]:
+        """The pieces whose graph was not kept."""
+        return list(self._later)
 
     def backward(self) -> None:
         """After the backward pass of the loss: backward through the pieces whose graph was not kept."""

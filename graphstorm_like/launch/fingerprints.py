@@ -16,7 +16,7 @@ from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.start_run import start_facts
 
 # Keys of `infer:` that the scores depend on.
-_SCORED_BY = {"mode", "fanouts"}
+_SCORED_BY = {"mode", "fanouts", "attacks"}
 
 
 def stage_fingerprint(pipeline: Pipeline, stage: str, manifest: GraphManifest) -> str:

@@ -46,11 +46,15 @@ from graphstorm_like.ranks.group import SINGLE_PROCESS
 
 if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
+    from graphstorm_like.tasks import Evaluation
     from graphstorm_like.training.experiment import Experiment
 
 METRICS_FILE = MAIN_FILES["evaluate"]
 PROTOCOL = "protocol"
 """Key in the metrics file, beside the splits: how links were ranked."""
+ATTACKED = "attacked"
+"""Another one: scores of every split by attack."""
+BESIDE_SCORES = (PROTOCOL, ATTACKED)
 
 
 @contextmanager
@@ -231,12 +235,26 @@ class Runner:
         embedder = experiment.embedder(self.reporter, self._vectors)
         scores = {split: experiment.task.evaluate(embedder, split, how) for split in experiment.task.scored_splits}
         keep.share()
-        if self.group.leads_output:
-            protocol = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
-            write_json(folder / METRICS_FILE, {**scores, **protocol})
+        beside: dict[str, Any] = {PROTOCOL: dict(experiment.task.protocol)} if experiment.task.protocol else {}
         for split, metrics in scores.items():
             self.reporter.line(f"{split}: {shown(metrics)}")
+        if config.attacks:
+            beside[ATTACKED] = self._scores_under_attack(experiment, how)
+        if self.group.leads_output:
+            write_json(folder / METRICS_FILE, {**scores, **beside})
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
+
+    def _scores_under_attack(self, experiment: Experiment, how: Evaluation) -> dict[str, dict[str, dict[str, float]]]:
+        """By title of the attack and split."""
+        from graphstorm_like.inference.attacked import Attacked
+
+        scores: dict[str, dict[str, dict[str, float]]] = {}
+        for attack in self.pipeline.infer.attacks:
+            for split in experiment.task.scored_splits:
+                metrics = Attacked(experiment, attack, split).scores(experiment.embedder(), how)
+                scores.setdefault(attack.title, {})[split] = metrics
+                self.reporter.line(f"{split} under {attack.title}: {shown(metrics)}")
+        return scores
 
     def infer(self) -> None:
         """Write embeddings and predictions under the user's ids."""
@@ -391,8 +409,7 @@ def read_scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
     scores = read_object(path)
     if scores is None:
         raise DataError(f"{path}: must hold the scores of an evaluation. Run: gsl evaluate --fresh")
-    scores.pop(PROTOCOL, None)
-    return scores
+    return {split: metrics for split, metrics in scores.items() if split not in BESIDE_SCORES}
 
 
 def versions(folder: Path) -> dict[str, str | None]:

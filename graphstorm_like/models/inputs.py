@@ -3,7 +3,7 @@ projections (the same as a projection of their concatenation), then norm and ReL
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class NodeInputSpec:
     """Inputs that are pixels, by name."""
     parts: Mapping[str, int] = field(default_factory=dict)
     """Inputs whose rows are several parts of one width, which are mixed: how many, by name."""
+    sparse: Collection[str] = ()
+    """Inputs whose rows come as SparseRows."""
     is_plain: bool = False
     """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
 
@@ -51,6 +53,11 @@ class InputProjection(nn.Module):
         mean, deviation = moments if moments is not None else (np.zeros(width), np.ones(width))
         self.register_buffer("shift", torch.from_numpy(np.asarray(mean, dtype=np.float32)))
         self.register_buffer("scale", torch.from_numpy(np.asarray(1.0 / np.maximum(deviation, 1e-6), dtype=np.float32)))
+
+    @property
+    def unit(self) -> Tensor:
+        """[F] standard deviations of the entries where they are standardised here, else 1."""
+        return 1.0 / self.get_buffer("scale")
 
     def forward(self, rows: Tensor | SparseRows[Tensor]) -> Tensor:
         """See class."""
@@ -93,6 +100,8 @@ class NodeInput(nn.Module):
                 self.projections.append(InputProjection(spec.widths[name], hidden, spec.moments.get(name)))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
+        dense = spec.widths.keys() - set(spec.sparse)
+        self.numbers = [*sorted(dense), *([EMBEDDING] if spec.embedding else [])]
         if not self.names and not self.has_embedding:
             # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
@@ -111,6 +120,13 @@ class NodeInput(nn.Module):
         active = total if self.norm is None else F.relu(self.norm(total))
         return dropout(active, self.dropout, self.training)
 
+    def unit(self, name: str) -> Tensor:
+        """See InputEncoder."""
+        if name == EMBEDDING:
+            return self.bias.new_ones(())
+        unit: Tensor = self.projections[self.names.index(name)].unit  # type: ignore[assignment]
+        return unit
+
 
 class InputEncoder(nn.Module):
     """A NodeInput per node type."""
@@ -119,6 +135,16 @@ class InputEncoder(nn.Module):
         super().__init__()
         self.index = {t: i for i, t in enumerate(specs)}
         self.types = nn.ModuleList(NodeInput(spec, hidden, dropout) for spec in specs.values())
+
+    def numbers(self) -> dict[NodeType, list[str]]:
+        """Names of all inputs but images and sparse ones, by node type."""
+        return {t: self.types[i].numbers for t, i in self.index.items()}  # type: ignore[misc]
+
+    def unit(self, node_type: NodeType, name: str, rows: Tensor) -> Tensor:
+        """What changes of an input's rows [N, F] are measured in, to be multiplied with them: the standard deviations
+        of its entries where it is standardised here, else 1. Of the names in `numbers`."""
+        unit: Tensor = self.types[self.index[node_type]].unit(name)  # type: ignore[operator]
+        return unit
 
     def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor | SparseRows[Tensor]]) -> Tensor:
         """[N, hidden] of nodes of one type."""

@@ -18,6 +18,9 @@ from graphstorm_like.sampling.batch import MiniBatch
 class LmGnn(nn.Module):
     """MiniBatch -> hidden vectors [S, D] of the seeds, per node type."""
 
+    reads_only_text = False
+    """Whether features of nodes are no inputs, where they have some."""
+
     def __init__(
         self,
         config: ModelConfig,

@@ -26,6 +26,11 @@ class MixtureProjection(nn.Module):
         scale = torch.from_numpy(np.asarray(1.0 / np.maximum(deviation, 1e-6), dtype=np.float32))
         self.register_buffer("scale", scale.view(parts, -1))
 
+    @property
+    def unit(self) -> Tensor:
+        """[parts * D] standard deviations of the entries."""
+        return 1.0 / self.get_buffer("scale").flatten()
+
     def forward(self, rows: Tensor) -> Tensor:
         """See class."""
         factors = self.mix * self.get_buffer("scale")

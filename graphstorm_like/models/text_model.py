@@ -46,6 +46,14 @@ class TextInputs(nn.Module):
                 parts.append(nn.Linear(width, hidden))
             self.maps.append(nn.Sequential(*parts))
 
+    def numbers(self) -> dict[NodeType, list[str]]:
+        """Names of all inputs, by node type."""
+        return {node_type: self.names[number] for node_type, number in self.index.items()}
+
+    def unit(self, node_type: NodeType, name: str, rows: Tensor) -> Tensor:
+        """[N, 1]: the standard deviation within each vector, by which the norm divides it."""
+        return rows.float().std(dim=-1, keepdim=True)
+
     def encode(self, node_type: NodeType, ids: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """[N, hidden] of nodes of one type."""
         number = self.index[node_type]
@@ -78,6 +86,8 @@ class NoLayers(GraphEncoder):
 
 class TextModel(LmGnn):
     """MiniBatch with text vectors -> vectors [S, hidden] of the seeds. project: map also where widths agree."""
+
+    reads_only_text = True
 
     def __init__(self, widths: Mapping[NodeType, Mapping[str, int]], hidden: int, project: bool = False) -> None:
         nn.Module.__init__(self)

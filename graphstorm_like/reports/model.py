@@ -246,6 +246,8 @@ class RunReport(_Model):
     """By split, by metric"""
     baselines: dict[str, dict[str, dict[str, float]]] = {}
     """By name, by split, by metric: trivial predictions, scored on the same rows by the same metrics"""
+    attacked: dict[str, dict[str, dict[str, float]]] = {}
+    """By attack, by split, by metric: scores on changed inputs (infer.attacks)"""
     protocol: dict[str, Any] = {}
     looked_at: str | None = None
     """The split of all sections below: test, or valid where there is no test; null: no predictions"""

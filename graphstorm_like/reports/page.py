@@ -137,6 +137,8 @@ def _split_scores(report: RunReport, split: str, names: list[str]) -> Html:
     for baseline, by_split in report.baselines.items():
         if split in by_split:
             rows.append([baseline, *(metric(by_split[split].get(name)) for name in names)])
+    for attack, by_split in report.attacked.items():
+        rows.append([f"this run under {attack}", *(metric(by_split.get(split, {}).get(name)) for name in names)])
     count = report.data.rows.get(split)
     title = split_title(split).capitalize() + (f", {wording.count(count, 'row')}" if count else "")
     arrows = [f"{name} {_direction(report, name)}".strip() for name in names]

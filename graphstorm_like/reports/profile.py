@@ -72,6 +72,7 @@ def _facts(folder: RunFolder, command: Sequence[str] | None) -> RunReport:
         finished=_finished(folder),
         data=Data(),
         scores=scores,
+        attacked=folder.attacked(),
         protocol=folder.protocol(),
         curves=[record for record in records if record.loss or record.valid],
         cost={stage: Cost(**asdict(cost)) for stage, cost in folder.cost().items()},

@@ -18,7 +18,7 @@ from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.cost import COST_FILE, StageCost, read_cost
 from graphstorm_like.launch.mirrored.reading import for_reading
-from graphstorm_like.launch.stages import METRICS_FILE, PROTOCOL
+from graphstorm_like.launch.stages import ATTACKED, BESIDE_SCORES, METRICS_FILE, PROTOCOL
 from graphstorm_like.launch.state import DONE_FILE, MAIN_FILES, STAGES
 from graphstorm_like.progress import Reporter
 
@@ -95,7 +95,11 @@ class RunFolder:
     def scores(self) -> dict[str, dict[str, float]]:
         """By split, by metric; empty when the run has not been evaluated."""
         scores = read_object(self.stage("evaluate") / METRICS_FILE) or {}
-        return {split: dict(metrics) for split, metrics in scores.items() if split != PROTOCOL}
+        return {split: dict(metrics) for split, metrics in scores.items() if split not in BESIDE_SCORES}
+
+    def attacked(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Scores under attack: by attack, by split, by metric."""
+        return dict((read_object(self.stage("evaluate") / METRICS_FILE) or {}).get(ATTACKED, {}))
 
     def protocol(self) -> dict[str, Any]:
         """How links were ranked; empty for other tasks."""

@@ -23,6 +23,9 @@ PURPOSES: Final = {
     "edges": 10,
     "embedding": 11,
     "hot rows": 12,
+    "attack": 13,
+    "views": 14,
+    "groups": 15,
 }
 
 

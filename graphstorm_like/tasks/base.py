@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -183,6 +184,10 @@ class Task(nn.Module, ABC):
     def shares(self, model: nn.Module) -> None:
         """Called once before training, on the device: the model whose vectors the task reads. Default: it does not
         matter."""
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """While it is entered, losses leave no trace in what the task keeps for training. Default: they never do."""
+        return nullcontext()
 
     def numbers(self) -> dict[str, float]:
         """Numbers of the last step for the log. Default: none."""

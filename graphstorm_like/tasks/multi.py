@@ -6,6 +6,7 @@ The loss of a step is sum_t w_t L_t, L_t the mean loss of the task's rows in the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +52,7 @@ class MultiTask(Task):
         # In a list, so that it is no part of the module: only resume points hold it.
         self._weighting: list[TaskWeighting] = []
         self._losses: Tensor | None = None
+        self._is_quiet = False
 
     @property
     def tasks(self) -> list[Task]:
@@ -141,10 +143,21 @@ class MultiTask(Task):
         weights = np.maximum(weights, 1e-12)
         own = [total / weight for total, weight in zip(sums, weights.tolist(), strict=True)]
         means = torch.from_numpy(totals / weights).to(own[0])
-        self._losses = means
         assert self._weighting, "`shares` comes first"
         step = StepLosses(own, means, batch.position.epoch, self.group)
+        if self._is_quiet:
+            return self._weighting[0].weighted(step), 1.0 / self.group.size
+        self._losses = means
         return self._weighting[0].combine(step, self._shared), 1.0 / self.group.size
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """See Task. Weights of tasks stay as they are."""
+        self._is_quiet = True
+        try:
+            yield
+        finally:
+            self._is_quiet = False
 
     def numbers(self) -> dict[str, float]:
         """See Task."""

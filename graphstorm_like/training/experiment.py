@@ -41,6 +41,7 @@ from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, SampleNeighbors
 from graphstorm_like.tasks import Task, build_task, task_node_types
 from graphstorm_like.tasks import open_graph as open_task_graph
+from graphstorm_like.training.adversary import input_adversary
 from graphstorm_like.training.artifacts import Artifacts, text_weights
 from graphstorm_like.training.learner import Computing, GraphLearner, LearnableRows, Learner
 
@@ -98,6 +99,7 @@ def assemble(
     task.shares(model)
     embeddings = learnable_rows(sources)
     half, share = uses_bfloat16(pipeline.train.precision, device), RankSlice(task.group.rank, task.group.size)
+    adversary = input_adversary(pipeline.train.adversarial, model, pipeline.seed, share, task.quiet)
     learner = GraphLearner(
         modules,
         model,
@@ -109,6 +111,7 @@ def assemble(
         ],
         pipeline.train,
         Computing(device, half, pipeline.seed, share),
+        adversary,
     )
     scored: dict[RowType, Mapping[str, FeatureSource]] = {}
     for edge_type in scored_inputs(pipeline.task, graph.manifest):

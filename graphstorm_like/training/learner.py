@@ -21,6 +21,7 @@ from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective, Task
+from graphstorm_like.training.adversary import InputAdversary
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 
@@ -64,6 +65,10 @@ class Learner(Protocol):
 
     def before_validation(self) -> None:
         """Bring everything up to date: validation must see what inference will."""
+        ...
+
+    def epoch_note(self) -> str:
+        """A part of the line of an epoch that is over; '' for none."""
         ...
 
 
@@ -112,6 +117,11 @@ class LearnableRows:
         return {t: table for t, table in self.tables.items() if t in batch.input_ids}
 
 
+def plus(vectors: dict[NodeType, Tensor], added: Tensor | None) -> dict[NodeType, Tensor]:
+    """Vectors [S, D] by type with a number added, if there is one."""
+    return vectors if added is None else {node_type: rows + added for node_type, rows in vectors.items()}
+
+
 def with_state(modules: nn.ModuleDict, state: nn.Module | None) -> nn.ModuleDict:
     """The modules, and what the task keeps for training."""
     return modules if state is None else nn.ModuleDict({**modules, "task_state": state})
@@ -131,6 +141,7 @@ class GraphLearner:
     steps: Sequence[Step]
     train: TrainConfig
     computing: Computing
+    adversary: InputAdversary | None = None
 
     @property
     def objective(self) -> Objective:
@@ -157,20 +168,33 @@ class GraphLearner:
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Learner."""
-        torch.manual_seed(self.computing.dropout_seed(batch))
         batch, leaves = self.embeddings.put_into(batch)
-        with self.computing.autocast():
-            loss, count = self.objective.loss(self.model(batch), batch)
-        (loss * batch.weight).backward()  # type: ignore[no-untyped-call]
+        if self.adversary is None:
+            loss, count = self._loss(batch)
+            (loss * batch.weight).backward()  # type: ignore[no-untyped-call]
+            total = loss.item()
+        else:
+            total, count = self.adversary.backward(batch, self._loss, batch.weight)
         self.embeddings.keep_gradients(batch, leaves)
-        return loss.item() * batch.weight, count * batch.weight
+        return total * batch.weight, count * batch.weight
+
+    def _loss(self, batch: MiniBatch, added: Tensor | None = None) -> tuple[Tensor, float]:
+        """(sum of losses, their weight) of a batch with all its features. added: to all vectors of the model."""
+        torch.manual_seed(self.computing.dropout_seed(batch))
+        with self.computing.autocast():
+            return self.objective.loss(plus(self.model(batch), added), batch)
 
     def at(self, updates: int) -> None:
         """See Learner."""
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Learner."""
-        return self.task.numbers()
+        numbers = self.task.numbers()
+        return numbers if self.adversary is None else {**numbers, **self.adversary.cost.numbers}
 
     def before_validation(self) -> None:
         """See Learner."""
+
+    def epoch_note(self) -> str:
+        """See Learner."""
+        return "" if self.adversary is None else self.adversary.cost.note()

@@ -262,7 +262,7 @@ class Trainer:
         state, config = self.state, self.config
         loss = state.epoch_loss / max(state.epoch_weight, 1e-12)
         seconds = time.monotonic() - self._epoch_started
-        text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]"
+        text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]{self.learner.epoch_note()}"
         last, every = state.epoch + 1 == config.epochs, config.evaluate_every
         if every is not None and (last or (state.epoch + 1) % every == 0):
             text += ", " + self.validate()

@@ -31,9 +31,11 @@ from graphstorm_like.inputs.trained_texts import (
 )
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.torch_group import group
+from graphstorm_like.sampling.batch import TextPlace, row_type_of
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, Step
 from graphstorm_like.tasks import Task, task_node_types
+from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.experiment import (
     Experiment,
     assemble,
@@ -48,6 +50,7 @@ from graphstorm_like.training.learner import GraphLearner
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.learner import LmLearner
 from graphstorm_like.training.lm.mlm_term import MlmTerm
+from graphstorm_like.training.lm.token_adversary import token_adversary
 
 LmExperiment: TypeAlias = Experiment[LmLearner]
 
@@ -133,7 +136,11 @@ def _with_learner(
     refresh_steps: int | None = None,
 ) -> LmExperiment:
     """The experiment with language models that learn too."""
-    graph_learner = experiment.learner
+    graph_learner, attack = experiment.learner, experiment.pipeline.train.adversarial
+
+    def encoder_of(place: TextPlace) -> TextEncoder:
+        return lms.of(experiment.pipeline.model.encoder_key(row_type_of(place)))
+
     learner = LmLearner(
         graph_learner.modules,
         graph_learner.model,
@@ -147,6 +154,8 @@ def _with_learner(
         experiment.pipeline.model.encoder_key,
         mlm,
         refresh_steps,
+        graph_learner.adversary,
+        token_adversary(attack, encoder_of, lms.all(), graph_learner.computing, experiment.task.quiet),
     )
     artifacts = replace(experiment.artifacts, save_text_models=lms.save)
     return Experiment(

@@ -78,6 +78,10 @@ class LanguageModels(nn.Module):
         assert isinstance(encoder, TextEncoder)
         return encoder
 
+    def all(self) -> list[TextEncoder]:
+        """All language models."""
+        return [self.of(key) for key in self.index]
+
     def groups(self) -> list[ParameterGroup]:
         """The weights that learn, with a learning rate that falls from layer to layer towards the input."""
         groups: list[ParameterGroup] = []

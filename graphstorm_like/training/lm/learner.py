@@ -21,9 +21,11 @@ from graphstorm_like.sampling.steps import Step
 from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
-from graphstorm_like.training.learner import Computing, LearnableRows, with_state
+from graphstorm_like.training.adversary import InputAdversary
+from graphstorm_like.training.learner import Computing, LearnableRows, plus, with_state
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
+from graphstorm_like.training.lm.token_adversary import Encode, TextSteps, TokenAdversary
 from graphstorm_like.training.optim import ParameterGroup, module_groups
 
 
@@ -49,6 +51,8 @@ class LmLearner:
     mlm: MlmTerm | None = None
     refresh_steps: int | None = None
     """No vector in a table gets older than this many steps; None: vectors age until validation."""
+    adversary: InputAdversary | None = None
+    token_adversary: TokenAdversary | None = None
 
     @property
     def trained(self) -> nn.Module:
@@ -83,31 +87,56 @@ class LmLearner:
 
     def backward(self, batch: MiniBatch) -> tuple[float, float]:
         """See Learner. Computed vectors are written back into the tables."""
-        term, computing = self.mlm, self.computing
+        term = self.mlm
         seeds = batch.weight * sum(len(ids) for ids in batch.seeds.values())
         if term is not None and term.config.task_weight == 0.0:
             return self._mlm_loss(term, batch, seeds), seeds
 
+        factor = batch.weight * (1.0 if term is None else term.config.task_weight)
+        full_batch, leaves = self.embeddings.put_into(batch)
+        if self.token_adversary is None:
+            total, count = self._through_texts(full_batch, factor)
+        else:
+            total, count = self.token_adversary.backward(full_batch, self._loss, factor, self._text_steps(batch))
+        self.embeddings.keep_gradients(batch, leaves)
+        count *= batch.weight
+        return total * factor + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
+
+    def _through_texts(self, batch: MiniBatch, factor: float) -> tuple[float, float]:
+        """Gradients of `factor` times the sum of losses: (the sum, the weight of its losses)."""
+        steps = self._text_steps(batch)
+        texts = steps.new_pass(self.encode, True)
+        with self.computing.autocast():
+            full_batch = self.texts.put_into(batch, texts)
+        if self.adversary is None:
+            loss, count = self._loss(full_batch)
+            (loss * factor).backward()  # type: ignore[no-untyped-call]
+            total = loss.item()
+        else:
+            total, count = self.adversary.backward(full_batch, self._loss, factor)
+        with self.computing.autocast():
+            texts.backward()
+        return total, count
+
+    def _loss(self, batch: MiniBatch, added: Tensor | None = None) -> tuple[Tensor, float]:
+        """(sum of losses, their weight) of a batch with the vectors of its texts. added: to all vectors of the
+        model."""
+        with self.computing.autocast():
+            torch.manual_seed(self.computing.dropout_seed(batch))
+            return self.objective.loss(plus(self.model(batch), added), batch)
+
+    def _text_steps(self, batch: MiniBatch) -> TextSteps:
         def seed_of(piece: int) -> int:
-            return computing.dropout_seed(batch, piece)
+            return self.computing.dropout_seed(batch, piece)
 
         def normalizes(place: TextPlace) -> bool:
             return self._encoder(place).normalize
 
-        texts = TextPass(self.encode, self.language_models.activation_tokens(computing.device), seed_of, normalizes)
-        full_batch, leaves = self.embeddings.put_into(batch)
-        with computing.autocast():
-            full_batch = self.texts.put_into(full_batch, texts)
-            torch.manual_seed(computing.dropout_seed(batch))
-            loss, count = self.objective.loss(self.model(full_batch), full_batch)
-            loss, count = loss * batch.weight, count * batch.weight
-            if term is not None:
-                loss = loss * term.config.task_weight
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.embeddings.keep_gradients(batch, leaves)
-        with computing.autocast():
-            texts.backward()
-        return loss.item() + (0.0 if term is None else self._mlm_loss(term, batch, count)), count
+        def new_pass(encode: Encode, keeps: bool) -> TextPass:
+            activation_tokens = self.language_models.activation_tokens(self.computing.device)
+            return TextPass(encode, activation_tokens, seed_of, normalizes, keeps)
+
+        return TextSteps(self.encode, new_pass, self.texts.put_into, self.computing.autocast)
 
     def encode(self, place: TextPlace, batch: TextBatch) -> Tensor:
         """Vectors [U, D] of texts of nodes or edges."""
@@ -137,7 +166,7 @@ class LmLearner:
 
     def stepped(self, updates: int) -> dict[str, float]:
         """See Learner."""
-        tables, numbers = self.texts.aging(), self._task.numbers()
+        tables, numbers = self.texts.aging(), {**self._task.numbers(), **self._attack_numbers()}
         if not tables:
             self.at(updates)
             return numbers
@@ -145,6 +174,15 @@ class LmLearner:
             table.stepped(updates, self.refresh_steps)
         totals, counts = zip(*(table.ages_read() for table in tables), strict=True)
         return {"mean_vector_age": sum(totals) / max(1, sum(counts)), **numbers}
+
+    def _attack_numbers(self) -> dict[str, float]:
+        adversary = self.adversary or self.token_adversary
+        return {} if adversary is None else adversary.cost.numbers
+
+    def epoch_note(self) -> str:
+        """See Learner."""
+        adversary = self.adversary or self.token_adversary
+        return "" if adversary is None else adversary.cost.note()
 
     def before_validation(self) -> None:
         """See Learner. Rows that the present weights computed are not computed again."""
