@@ -17,7 +17,7 @@ from torch import Tensor
 
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.pending import Pending
-from graphstorm_like.sampling.batch import Messages, MiniBatch, TextPlace, TrainedTexts, link_parts
+from graphstorm_like.sampling.batch import Messages, MiniBatch, TextPlace, TrainedTexts
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.text.batching import TextBatch, collate_rows, text_vectors, token_budget_batches
 from graphstorm_like.text.tokens import Fetched, TextTokens, TokenSource
@@ -93,10 +93,11 @@ class SeedsAndNeighbors:
 
     def _seeds(self, batch: MiniBatch, rng: np.random.Generator) -> dict[TextPlace, IntArray]:
         ranked: dict[TextPlace, IntArray] = {}
+        asked = batch.asked if batch.targets is not None and batch.targets.has_links else {}
         for t, ids in batch.seeds.items():
             order = rng.permutation(len(ids))
             positive = np.zeros(len(ids), dtype=bool)
-            for edge_type, (source, target) in batch.asked.items() if link_parts(batch.targets) else ():
+            for edge_type, (source, target) in asked.items():
                 for end, end_ids in ((0, source), (2, target)):
                     if edge_type[end] == t:
                         positive |= np.isin(ids.numpy(), end_ids.numpy())

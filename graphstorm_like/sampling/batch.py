@@ -6,7 +6,7 @@ Shapes: S seeds, N input nodes of a type, E edges, F feature width, B positive e
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -52,8 +52,13 @@ class Targets:
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:
-        """The relations whose links are told apart from negatives; none for tasks on labels."""
+        """The relations whose links are told apart from negatives, each by itself; none for tasks on labels."""
         return ()
+
+    @property
+    def has_links(self) -> bool:
+        """Whether there are any `links`; this takes no time."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +122,90 @@ class RelationLinks:
 
     def candidates(self, pool: Tensor, dim: int = 0) -> Tensor:
         """Values in the order of the pool [.., pool, ..] -> in the order of the candidates [.., C, ..]."""
-        pieces = [pool.narrow(dim, c.start, c.stop - c.start) for c in self.columns]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+        return sliced(pool, self.columns, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeLinks:
+    """This rank's B edges into one node type, relation by relation, and the candidates that they share.
+
+    edge_types: the relations; counts: how many of the edges are of each. sources [B]: positions in the seeds of an
+    edge's source type. own: their targets in the pool; others: the other candidates; with in_batch, targets of an
+    edge's fellows are negatives too. mask, log_q: see RelationLinks; candidate i is the true target of edge i.
+    """
+
+    edge_types: tuple[EdgeType, ...]
+    counts: tuple[int, ...]
+    sources: Tensor
+    own: slice
+    others: tuple[slice, ...]
+    in_batch: bool
+    mask: Tensor
+    log_q: Tensor | None = None
+
+    @property
+    def columns(self) -> tuple[slice, ...]:
+        """See RelationLinks."""
+        return joined_slices([self.own, *self.others])
+
+    def by_relation(self) -> Iterator[RelationLinks]:
+        """Each relation by itself: its own targets, and then the other candidates in the order of the pool."""
+        order = slice_positions(self.columns)
+        size = int(order.max(initial=-1)) + 1
+        place = np.zeros(size, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        stops = np.cumsum(self.counts).tolist()
+        for edge_type, count, stop in zip(self.edge_types, self.counts, stops, strict=True):
+            own = slice(self.own.start + stop - count, self.own.start + stop)
+            others = (slice(0, own.start), slice(own.stop, size)) if self.in_batch else self.others
+            columns = joined_slices([own, *others])
+            at = torch.from_numpy(place[slice_positions(columns)])
+            log_q = None if self.log_q is None else self.log_q[at]
+            rows = slice(stop - count, stop)
+            yield RelationLinks(edge_type, self.sources[rows], columns, self.mask[rows][:, at], log_q)
+
+
+def joined_slices(slices: Sequence[slice]) -> tuple[slice, ...]:
+    """Slices in their order, without empty ones; adjacent ones are merged, since one slice needs no copy."""
+    joined: list[slice] = [slices[0]]
+    for piece in slices[1:]:
+        if piece.start == joined[-1].stop:
+            joined[-1] = slice(joined[-1].start, piece.stop)
+        elif piece.stop > piece.start:
+            joined.append(piece)
+    return tuple(joined)
+
+
+def slice_positions(slices: Sequence[slice]) -> IntArray:
+    """All positions of some slices, in their order."""
+    return np.concatenate([np.arange(piece.start, piece.stop) for piece in slices])
+
+
+def sliced(values: Tensor, slices: Sequence[slice], dim: int = 0) -> Tensor:
+    """Slices of a tensor along a dimension, concatenated."""
+    pieces = [values.narrow(dim, piece.start, piece.stop - piece.start) for piece in slices]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkTargets(Targets):
-    """Edges of some relations to tell apart from negatives. Relations with the same target type share candidates."""
+    """Edges of some relations to tell apart from negatives. Those with the same target type share candidates."""
 
-    parts: tuple[RelationLinks, ...]
+    groups: tuple[TypeLinks, ...]
     pools: dict[NodeType, CandidatePool]
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:
         """See Targets."""
-        return self.parts
+        found: list[RelationLinks] = []
+        for group in self.groups:
+            found += group.by_relation()
+        return tuple(found)
+
+    @property
+    def has_links(self) -> bool:
+        """See Targets."""
+        return bool(self.groups)
 
 
 def link_parts(targets: Targets | None) -> tuple[RelationLinks, ...]:

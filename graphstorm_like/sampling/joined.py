@@ -69,6 +69,11 @@ class JoinedTargets(Targets):
             found += () if part.targets is None else part.targets.links
         return tuple(found)
 
+    @property
+    def has_links(self) -> bool:
+        """See Targets."""
+        return any(part.targets is not None and part.targets.has_links for part in self.parts)
+
 
 @dataclass(frozen=True)
 class JoinedSeeder:

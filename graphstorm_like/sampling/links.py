@@ -25,11 +25,20 @@ from graphstorm_like.graph.directed import begin_directed_edges
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.pending import wait_for_all
-from graphstorm_like.sampling.batch import CandidatePool, LinkTargets, MiniBatch, RelationLinks, StreamPosition
+from graphstorm_like.sampling.batch import (
+    CandidatePool,
+    LinkTargets,
+    MiniBatch,
+    StreamPosition,
+    TypeLinks,
+    joined_slices,
+    slice_positions,
+)
+from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownTargets, known_pairs
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
-from graphstorm_like.sampling.true_targets import TrueTargets
+from graphstorm_like.sampling.true_targets import TrueTargets, mask_of_pairs
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
@@ -83,25 +92,19 @@ class Candidates:
         """How many vectors each rank computes."""
         return tuple(np.diff([*self.starts[:, 0], len(self.ids)]).tolist())
 
-    def own(self, edge_type: EdgeType) -> slice:
-        """The targets of this rank's edges of a relation."""
-        return self._piece(self.rank, self.edge_types.index(edge_type), 1)
+    @property
+    def own(self) -> slice:
+        """The targets of this rank's edges, relation by relation."""
+        return self._piece(self.rank, 0, len(self.edge_types))
 
     def drawn(self) -> list[slice]:
         """The drawn nodes, by the rank that computes their vectors."""
         return [self._piece(rank, len(self.edge_types), 1) for rank in range(len(self.starts))]
 
-    def columns(self, edge_type: EdgeType, in_batch: bool) -> tuple[slice, ...]:
-        """The candidates of a relation's edges, as slices of the pool, their own targets first."""
-        own = self.own(edge_type)
-        pieces = [slice(0, own.start), slice(own.stop, len(self.ids))] if in_batch else self.drawn()
-        columns = [own]
-        for piece in pieces:
-            if piece.start == columns[-1].stop:
-                columns[-1] = slice(columns[-1].start, piece.stop)  # adjacent slices are merged: one needs no copy
-            elif piece.stop > piece.start:
-                columns.append(piece)
-        return tuple(columns)
+    def others(self, in_batch: bool) -> tuple[slice, ...]:
+        """The candidates of this rank's edges beside their own targets: the rest of the pool, or the drawn nodes."""
+        own = self.own
+        return (slice(0, own.start), slice(own.stop, len(self.ids))) if in_batch else tuple(self.drawn())
 
     def _piece(self, rank: int, first: int, count: int) -> slice:
         bounds = [*self.starts.ravel().tolist(), len(self.ids)]
@@ -134,6 +137,11 @@ class LinkSeeder:
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
+        self._ends: EdgeEnds | None = None
+        self._known: KnownTargets | None = None
+        if len(self.edge_types) > MANY:
+            self._ends = EdgeEnds(graph, self.edge_types)
+            self._known = KnownTargets(self._true_targets, max(self._counts.values()))
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
@@ -148,9 +156,13 @@ class LinkSeeder:
         nodes += [(t, pool.ids[pool.mine]) for t, pool in pools.items()]
         nodes += [(e.edge_type[0], e.source[:1]) for e in edges]  # so that every rank has seeds
         seeds, at = number_nodes(nodes)
-        parts = [self._part(e, sources, pools[e.edge_type[2]]) for e, sources in zip(edges, at, strict=False)]
+        groups = []
+        for node_type, pool in pools.items():
+            into = [i for i, e in enumerate(edges) if e.edge_type[2] == node_type]
+            sources = torch.cat([at[i] for i in into])
+            groups.append(self._group(node_type, [edges[i] for i in into], sources, pool))
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
-        targets = LinkTargets(tuple(parts), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
+        targets = LinkTargets(tuple(groups), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
         return MiniBatch(seeds=ordered_seeds, position=position, targets=targets, asked=asked_edges(edges))
@@ -161,8 +173,11 @@ class LinkSeeder:
         rows = {}
         for r in np.unique(relation).tolist():
             rows[self.edge_types[r]] = self.share.arranged(ids[relation == r] - self._starts[r])
-        # All reads start before the first wait: the ends on other hosts come in one answer per host.
-        ends = wait_for_all({e: begin_directed_edges(self.graph, e, of_type) for e, of_type in rows.items()})
+        if self._ends is not None:
+            ends = self._ends.read(rows)
+        else:
+            # All reads start before the first wait: the ends on other hosts come in one answer per host.
+            ends = wait_for_all({e: begin_directed_edges(self.graph, e, of_type) for e, of_type in rows.items()})
         edges = []
         for edge_type, (source, target) in ends.items():
             first, last = np.searchsorted(self.share.ranks(len(source)), [self.share.rank, self.share.rank + 1])
@@ -179,24 +194,43 @@ class LinkSeeder:
             pools[node_type] = Candidates.of(into, self.share.arranged(drawn), self.share)
         return pools
 
-    def _part(self, edges: RelationEdges, sources: Tensor, pool: Candidates) -> RelationLinks:
-        columns = pool.columns(edges.edge_type, self.config.in_batch)
-        candidates = np.concatenate([pool.ids[piece] for piece in columns])
-        mask = self._mask(edges.edge_type, edges.source[edges.mine], edges.target[edges.mine], candidates)
+    def _group(
+        self, node_type: NodeType, edges: Sequence[RelationEdges], sources: Tensor, pool: Candidates
+    ) -> TypeLinks:
+        others, counts = pool.others(self.config.in_batch), [e.mine.stop - e.mine.start for e in edges]
+        candidates = pool.ids[slice_positions(joined_slices([pool.own, *others]))]
         drawn = sum(piece.stop - piece.start for piece in pool.drawn())
-        log_q = self._log_q(edges.edge_type[2], candidates, drawn)
-        return RelationLinks(edges.edge_type, sources, columns, torch.from_numpy(mask), log_q)
+        return TypeLinks(
+            pool.edge_types,
+            tuple(counts),
+            sources,
+            pool.own,
+            others,
+            self.config.in_batch,
+            torch.from_numpy(self._mask(edges, candidates)),
+            self._log_q(node_type, candidates, drawn),
+        )
 
-    def _mask(
-        self, edge_type: EdgeType, source: IntArray, target: IntArray, candidates: IntArray
-    ) -> npt.NDArray[np.bool_]:
-        """[B, C]: candidate j is another known true target of source i, its own target again, or (mask_source) i
-        itself."""
-        mask = self._true_targets[edge_type].mask(source, candidates, target)
-        if self.mask_source and edge_type[0] == edge_type[2]:
-            mask |= candidates[None, :] == source[:, None]
-        np.fill_diagonal(mask[:, : len(source)], False)
+    def _mask(self, edges: Sequence[RelationEdges], candidates: IntArray) -> npt.NDArray[np.bool_]:
+        """[B, C] of this rank's edges: candidate j is another known true target of source i, its own target again, or
+        (mask_source) i itself."""
+        source = {e.edge_type: e.source[e.mine] for e in edges}
+        rows, targets = self.known_pairs(source)
+        own = np.concatenate([e.target[e.mine] for e in edges])
+        rows, targets = np.concatenate([rows, np.arange(len(own))]), np.concatenate([targets, own])
+        if self.mask_source:
+            same = np.repeat([e[0] == e[2] for e in source], [len(of_relation) for of_relation in source.values()])
+            rows = np.concatenate([rows, np.flatnonzero(same)])
+            targets = np.concatenate([targets, np.concatenate([*source.values()])[same]])
+        mask = mask_of_pairs(rows, targets, len(own), candidates)
+        np.fill_diagonal(mask[:, : len(own)], False)
         return mask
+
+    def known_pairs(self, sources: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
+        """Sources by relation -> (row among all of them, true target) for all of their training edges."""
+        if self._known is not None:
+            return self._known.pairs(sources)
+        return known_pairs(self._true_targets, sources)
 
     def _log_q(self, node_type: NodeType, candidates: IntArray, drawn: int) -> Tensor | None:
         """[C]: see RelationLinks. drawn: how many of the candidates are drawn nodes."""

@@ -51,6 +51,12 @@ class TrueTargets:
         count = end - start
         return np.repeat(np.arange(len(sources)), count), self.targets[ranges(start, count)[0]]
 
+    def all_pairs(self) -> tuple[IntArray, IntArray]:
+        """(source, target) of all edges; sources ascend."""
+        if self._sources is not None:
+            return self._sources, self.targets
+        return np.repeat(np.arange(len(self._starts) - 1), np.diff(self._starts)), self.targets
+
     def mask(self, sources: IntArray, candidates: IntArray, also: IntArray | None = None) -> npt.NDArray[np.bool_]:
         """[B, C]: candidate j is a known target of source i, or also[i].
 
@@ -59,14 +65,19 @@ class TrueTargets:
         rows, targets = self.pairs(sources)
         if also is not None:
             rows, targets = np.concatenate([rows, np.arange(len(sources))]), np.concatenate([targets, also])
-        order = np.argsort(candidates, kind="stable")
-        ordered = candidates[order]
-        first = np.searchsorted(ordered, targets, side="left")
-        count = np.searchsorted(ordered, targets, side="right") - first
-        places, _ = ranges(first, count)
-        mask = np.zeros((len(sources), len(candidates)), dtype=np.bool_)
-        mask[np.repeat(rows, count), order[places]] = True
-        return mask
+        return mask_of_pairs(rows, targets, len(sources), candidates)
+
+
+def mask_of_pairs(rows: IntArray, targets: IntArray, count: int, candidates: IntArray) -> npt.NDArray[np.bool_]:
+    """[count, C]: whether candidate j is one of the targets that are paired with row i. rows, targets [pairs]."""
+    order = np.argsort(candidates, kind="stable")
+    ordered = candidates[order]
+    first = np.searchsorted(ordered, targets, side="left")
+    found = np.searchsorted(ordered, targets, side="right") - first
+    places, _ = ranges(first, found)
+    mask = np.zeros((count, len(candidates)), dtype=np.bool_)
+    mask[np.repeat(rows, found), order[places]] = True
+    return mask
 
 
 def _packed(source: IntArray, target: IntArray, num_sources: int) -> IntArray:

@@ -19,7 +19,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, link_parts
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, sliced
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
@@ -40,29 +40,29 @@ def sum_of_losses(
         node_type: task.group.gather_rows(vectors.get(node_type, no_rows)[pool.mine], pool.sizes, exchange)
         for node_type, pool in sorted(batch.targets.pools.items())
     }
-    # Rows are taken once per node type, not once per relation: with many relations that would be most of the step.
-    of_sources = source_rows(vectors, batch.targets.parts)
-    scores: dict[EdgeType, Tensor] = {}
-    for node_type, pool in pools.items():
-        sources = {e: rows for e, rows in of_sources.items() if e[2] == node_type}
-        scores |= head.scores_of_relations(sources, pool)
     losses, count = [], 0
-    for part in batch.targets.parts:
-        of_candidates = part.candidates(scores[part.edge_type], dim=1)
-        losses.append(loss(of_candidates, part.mask, in_batch, part.log_q))
-        count += len(part.sources)
+    for group in batch.targets.groups:
+        # Once a node type, not once a relation: with many relations the many small steps would be most of the time.
+        sources = source_rows(vectors, group)
+        scores = head.scores_of_relations(sources, pools[group.edge_types[0][2]], group.edge_types, group.counts)
+        losses.append(loss(sliced(scores, group.columns, dim=1), group.mask, in_batch, group.log_q))
+        count += len(group.sources)
     return torch.stack(losses).sum(), float(count)
 
 
-def source_rows(vectors: Mapping[NodeType, Tensor], parts: Sequence[RelationLinks]) -> dict[EdgeType, Tensor]:
-    """Vectors [B, D] of the sources of each relation's edges, from those of the seeds [S, D] by type."""
-    rows: dict[EdgeType, Tensor] = {}
-    for node_type in dict.fromkeys(part.edge_type[0] for part in parts):
-        of_type = [part for part in parts if part.edge_type[0] == node_type]
-        of_sources = vectors[node_type][torch.cat([part.sources for part in of_type])]
-        pieces = torch.split(of_sources, [len(part.sources) for part in of_type])
-        rows.update(zip((part.edge_type for part in of_type), pieces, strict=True))
-    return rows
+def source_rows(vectors: Mapping[NodeType, Tensor], group: TypeLinks) -> Tensor:
+    """Vectors [B, D] of the sources of a group's edges, from those of the seeds [S, D] by type."""
+    types = dict.fromkeys(edge_type[0] for edge_type in group.edge_types)
+    if len(types) == 1:
+        return vectors[next(iter(types))][group.sources]
+    pieces: list[Tensor] = [group.sources] * len(group.edge_types)
+    positions = torch.split(group.sources, list(group.counts))
+    for node_type in types:
+        of_type = [i for i, edge_type in enumerate(group.edge_types) if edge_type[0] == node_type]
+        rows = vectors[node_type][torch.cat([positions[i] for i in of_type])]
+        for i, piece in zip(of_type, torch.split(rows, [group.counts[i] for i in of_type]), strict=True):
+            pieces[i] = piece
+    return torch.cat(pieces)
 
 
 def describe_links(batch: MiniBatch) -> Iterator[str]:

@@ -37,6 +37,7 @@ from graphstorm_like.tasks.links import (
     ranking_protocol,
     self_loop_note,
     self_loops,
+    source_rows,
     sum_of_losses,
 )
 from graphstorm_like.tasks.metrics import Metrics
@@ -105,13 +106,13 @@ class LinksOfRelations(Task):
         """The sum over this rank's edges of `LinkHead.cubes`."""
         assert isinstance(batch.targets, LinkTargets)
         cubes = []
-        for part in batch.targets.parts:
-            source_type, _, target_type = part.edge_type
-            pool, count = batch.targets.pools[target_type], len(part.sources)
-            first = part.columns[0].start - sum(pool.sizes[: self.group.rank])
-            own_targets = pool.mine[first : first + count]
-            ends = vectors[source_type][part.sources], vectors[target_type][own_targets]
-            cubes.append(self.head.cubes(*ends, part.edge_type))
+        for group in batch.targets.groups:
+            node_type = group.edge_types[0][2]
+            pool = batch.targets.pools[node_type]
+            first = group.own.start - sum(pool.sizes[: self.group.rank])
+            targets = vectors[node_type][pool.mine[first : first + len(group.sources)]]
+            sources = source_rows(vectors, group)
+            cubes.append(self.head.cubes(sources, targets, group.edge_types, group.counts))
         return torch.stack(cubes).sum()
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:

@@ -21,9 +21,9 @@ from graphstorm_like.sampling.batch import (
     LinkTargets,
     Messages,
     MiniBatch,
-    RelationLinks,
     StreamPosition,
     TextPlace,
+    TypeLinks,
 )
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
@@ -147,8 +147,8 @@ def test_texts_of_edges_next_to_the_seeds_come_between_seeds_and_neighbours(stor
 
 
 def test_ends_of_links_come_before_negatives(store: TokenStore) -> None:
-    columns = (slice(0, 1), slice(1, 4))
-    links = RelationLinks(("item", "r", "item"), torch.tensor([4]), columns, torch.zeros(1, 4).bool())
+    mask, relations = torch.zeros(1, 4).bool(), (("item", "r", "item"),)
+    links = TypeLinks(relations, (1,), torch.tensor([4]), slice(0, 1), (slice(1, 4),), True, mask)
     targets = LinkTargets((links,), {"item": CandidatePool(torch.tensor([2, 0, 1, 3]), (4,))})
     asked = {("item", "r", "item"): (torch.tensor([4]), torch.tensor([2]))}
     batch = graph_batch(seeds=5, targets=targets).replace(asked=asked)

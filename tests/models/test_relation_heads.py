@@ -45,7 +45,9 @@ def test_complex_is_the_real_part_of_a_product_of_three() -> None:
         head.relations[0] = torch.tensor([1.0, 2.0, 1.0, 0.0])  # 1+i, 2
     # (1+2i)(1+i)(3+i) + i*2*(1-i) = (-1+3i)(3+i) + 2+2i; real parts -3-3 + 2
     assert head.scores(source, target, R).item() == pytest.approx(-4.0)
-    assert head.cubes(source, target, R).item() == pytest.approx(5**1.5 + 1 + 2**1.5 + 8 + 10**1.5 + 2**1.5, rel=1e-5)
+    assert head.cubes(source, target, [R], [len(source)]).item() == pytest.approx(
+        5**1.5 + 1 + 2**1.5 + 8 + 10**1.5 + 2**1.5, rel=1e-5
+    )
     with pytest.raises(ConfigError, match=r"model\.gnn\.hidden: must be even .* \(got 5\)"):
         head_of({"type": "complex"}, width=5)
 
@@ -54,7 +56,7 @@ def test_distmult_s_factors() -> None:
     head = head_of({"type": "distmult", "normalize": False}, width=2)
     with torch.no_grad():
         head.relations[0] = torch.tensor([1.0, -2.0])
-    cubes = head.cubes(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([[-1.0, 0.0], [0.0, 0.0]]), R)
+    cubes = head.cubes(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([[-1.0, 0.0], [0.0, 0.0]]), [R], [2])
     assert cubes.item() == (1 + 1 + 8) + 1 + 2 * (1 + 8)
 
 
@@ -108,10 +110,9 @@ def test_relations_are_compared_at_once_as_each_alone(settings: dict[str, Any]) 
     """Inverses too, whose targets may be mapped in another way."""
     head, target = head_of(settings), torch.randn(6, 4)
     sources = {e: torch.randn(n, 4) for n, e in enumerate((R, inverse_of(R), Q, inverse_of(Q)), start=1)}
-    together = head.scores_of_relations(sources, target)
-    assert set(together) == set(sources)
-    for edge_type, rows in sources.items():
-        torch.testing.assert_close(together[edge_type], head.scores(rows, target, edge_type), atol=1e-5, rtol=1e-5)
+    together = head.scores_of_relations(torch.cat([*sources.values()]), target, list(sources), [1, 2, 3, 4])
+    alone = torch.cat([head.scores(rows, target, edge_type) for edge_type, rows in sources.items()])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
 @each_head

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from graphstorm_like.config.inverses import inverse_of
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
@@ -272,3 +273,25 @@ def test_correction_keeps_popularity(corrected: bool) -> None:
     found = (scores - scores.mean()).detach().numpy()
     want = np.log(popularity) - np.log(popularity).mean() if corrected else np.zeros(5)
     np.testing.assert_allclose(found, want, atol=0.15)
+
+
+@pytest.mark.parametrize("options", [{}, {"in_batch": False, "uniform": 3}])
+@pytest.mark.parametrize("share", [RankSlice(), RankSlice(1, 2)])
+def test_many_relations_make_the_batches_of_few(
+    graph: LocalGraph, monkeypatch: pytest.MonkeyPatch, share: RankSlice, options: dict[str, object]
+) -> None:
+    """Inverses among them; the edges of many are kept together, those of few are read relation by relation."""
+    negatives = UniformNegativesConfig(type="uniform", **options)  # type: ignore[arg-type]
+    train = {e: np.arange(3) for e in (R, Q, inverse_of(R), inverse_of(Q))}
+    ids = np.array([0, 4, 7, 2, 11, 9, 6, 3])
+    batches = []
+    for many in (100, 1):
+        monkeypatch.setattr("graphstorm_like.sampling.links.MANY", many)
+        batches.append(LinkSeeder(graph, train, negatives, 1, share)(ids, START))
+    few, many_batch = batches
+    assert {t: s.tolist() for t, s in few.seeds.items()} == {t: s.tolist() for t, s in many_batch.seeds.items()}
+    for one, other in zip(few.targets.links, many_batch.targets.links, strict=True):  # type: ignore[union-attr]
+        assert (one.edge_type, one.columns) == (other.edge_type, other.columns)
+        assert one.sources.tolist() == other.sources.tolist()
+        assert one.mask.tolist() == other.mask.tolist()
+    assert any(part.mask.any() for part in few.targets.links)  # type: ignore[union-attr]

@@ -31,8 +31,8 @@ from graphstorm_like.sampling.batch import (
     CandidatePool,
     LinkTargets,
     MiniBatch,
-    RelationLinks,
     StreamPosition,
+    TypeLinks,
     link_parts,
 )
 from graphstorm_like.sampling.loader import epoch_batches
@@ -212,13 +212,17 @@ def test_rows_are_gathered_once_a_node_type_and_not_once_a_relation(head: LinkHe
     torch.manual_seed(0)
     seeds, batch_size, width = 50, 4, 8
     pool = torch.randint(seeds, (len(relations) * batch_size + 16,))
-    parts = []
-    for i, edge_type in enumerate(relations):
-        own = slice(i * batch_size, (i + 1) * batch_size)
-        columns = (own, slice(0, own.start), slice(own.stop, len(pool)))
-        mask = torch.zeros(batch_size, len(pool), dtype=torch.bool)
-        parts.append(RelationLinks(edge_type, torch.randint(seeds, (batch_size,)), columns, mask))
-    targets = LinkTargets(tuple(parts), {"n": CandidatePool(pool, (len(pool),))})
+    edges = len(relations) * batch_size
+    group = TypeLinks(
+        tuple(relations),
+        (batch_size,) * len(relations),
+        torch.randint(seeds, (edges,)),
+        slice(0, edges),
+        (slice(edges, len(pool)),),
+        True,
+        torch.zeros(edges, len(pool), dtype=torch.bool),
+    )
+    targets = LinkTargets((group,), {"n": CandidatePool(pool, (len(pool),))})
     batch = MiniBatch({"n": torch.arange(seeds)}, StreamPosition(0, 0), targets)
     vectors = {"n": torch.randn(seeds, width, requires_grad=True)}
     scorer = LINK_HEADS.of(head)(head, width, relations)
@@ -227,14 +231,15 @@ def test_rows_are_gathered_once_a_node_type_and_not_once_a_relation(head: LinkHe
     with Gathers() as gathers:
         total, count = sum_of_losses(task, scorer, loss, vectors, batch, True)  # type: ignore[arg-type]
     assert count == len(relations) * batch_size
-    assert gathers.count == 2
-    assert gathers.numbers == width * (len(pool) + len(relations) * batch_size)
+    weights = int(isinstance(head, DistMultHeadConfig))  # a row of its parameters an edge, at once too
+    assert gathers.count == 2 + weights
+    assert gathers.numbers == width * (len(pool) + (1 + weights) * len(relations) * batch_size)
     one_by_one = [
         loss(
             scorer.scores(vectors["n"][part.sources], part.candidates(vectors["n"][pool]), part.edge_type),
             part.mask,
             True,
         )
-        for part in parts
+        for part in targets.links
     ]
     assert total.item() == pytest.approx(torch.stack(one_by_one).sum().item(), rel=1e-6)

@@ -8,10 +8,11 @@ one; all pairs are then scored block by block, so that memory stays bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,6 +37,10 @@ class LinkHead(nn.Module):
     `target` do."""
     index: Mapping[EdgeType, int] = MappingProxyType({})
     """Rows of `relations`, where there are parameters per relation."""
+    relations: Tensor
+    """[R, D'] parameters of the relations, where there are any."""
+    combines = False
+    """Whether `combine` makes queries of a source and its relation's row: many relations are then mapped at once."""
     is_inner_product = True
     """Whether every score is the inner product of `source` and `target`; if not, `compare` or `pair_scores` is the
     head's own."""
@@ -52,9 +57,15 @@ class LinkHead(nn.Module):
             return self.index[edge_type], False
         return self.index[stored(edge_type)], True
 
+    def combine(self, hidden: Tensor, weights: Tensor, sign: Tensor | float) -> Tensor:
+        """[..., D] of source nodes, rows [..., D'] of `relations` and 1, or -1 for inverses [..., 1] -> queries. Of
+        heads with `combines`."""
+        raise NotImplementedError
+
     def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """[..., D] of source nodes -> [..., D] queries."""
-        raise NotImplementedError
+        row, inverted = self.row_of(edge_type)
+        return self.combine(hidden, self.relations[row], -1.0 if inverted else 1.0)
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """[..., D] of target nodes -> [..., D] keys."""
@@ -80,26 +91,52 @@ class LinkHead(nn.Module):
             return self.compare_all(self.source(source, edge_type), self.target(target, edge_type))
         return in_blocks(lambda rows: self.pair_scores(rows[:, None], target, edge_type), source, target.numel())
 
-    def scores_of_relations(self, sources: Mapping[EdgeType, Tensor], target: Tensor) -> dict[EdgeType, Tensor]:
-        """Vectors [n_r, D] of sources of each relation, [m, D] of targets that they share -> scores [n_r, m] of each.
+    def queries(self, source: Tensor, edge_types: Sequence[EdgeType], counts: Sequence[int]) -> Tensor:
+        """Vectors [n, D] of sources, relation by relation, `counts` of each -> [n, D] queries."""
+        if not self.combines:
+            parts = zip(torch.split(source, list(counts)), edge_types, strict=True)
+            return torch.cat([self.source(rows, edge_type) for rows, edge_type in parts])
+        rows, inverted = zip(*map(self.row_of, edge_types), strict=True)
+        row = torch.from_numpy(np.repeat(rows, counts)).to(source.device)
+        sign = torch.from_numpy(np.repeat(np.where(inverted, -1.0, 1.0), counts)).to(source)
+        return self.combine(source, self.relations[row], sign[:, None])
+
+    def scores_of_relations(
+        self, source: Tensor, target: Tensor, edge_types: Sequence[EdgeType], counts: Sequence[int]
+    ) -> Tensor:
+        """Vectors [n, D] of sources, relation by relation, `counts` of each, [m, D] of targets that they share ->
+        scores [n, m].
 
         Relations whose targets are mapped alike are compared with them at once.
         """
         if not self.targets_alike:
-            return {edge_type: self.scores(rows, target, edge_type) for edge_type, rows in sources.items()}
-        found: dict[EdgeType, Tensor] = {}
+            parts = zip(torch.split(source, list(counts)), edge_types, strict=True)
+            return torch.cat([self.scores(rows, target, edge_type) for rows, edge_type in parts])
+        if not self.ends_differ:
+            return self.compare_all(self.queries(source, edge_types, counts), self.target(target, edge_types[0]))
+        pieces: list[Tensor] = [source[:0]] * len(edge_types)
+        parts = torch.split(source, list(counts))
         for inverse in (False, True):
-            alike = [e for e in sources if (self.ends_differ and is_inverse(e)) == inverse]
-            if not alike:
-                continue
-            queries = [self.source(sources[edge_type], edge_type) for edge_type in alike]
-            compared = self.compare_all(torch.cat(queries), self.target(target, alike[0]))
-            found.update(zip(alike, torch.split(compared, [len(rows) for rows in queries]), strict=True))
-        return found
+            alike = [i for i, e in enumerate(edge_types) if is_inverse(e) == inverse]
+            if alike:
+                rows = torch.cat([parts[i] for i in alike])
+                lengths = [counts[i] for i in alike]
+                queries = self.queries(rows, [edge_types[i] for i in alike], lengths)
+                compared = self.compare_all(queries, self.target(target, edge_types[alike[0]]))
+                for i, piece in zip(alike, torch.split(compared, lengths), strict=True):
+                    pieces[i] = piece
+        return torch.cat(pieces)
 
-    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
-        """Vectors [n, D] of the ends of n true edges -> the sum over edges of the cubed moduli of all three factors
-        (nuclear 3-norm, Lacroix et al., ICML 2018). Of heads that are products of three factors."""
+    def cubes(self, source: Tensor, target: Tensor, edge_types: Sequence[EdgeType], counts: Sequence[int]) -> Tensor:
+        """Vectors [n, D] of the ends of n true edges, relation by relation, `counts` of each -> the sum over edges of
+        the cubed moduli of all three factors (nuclear 3-norm, Lacroix et al., ICML 2018)."""
+        of_ends = self.moduli(self.target(torch.cat([source, target]), edge_types[0])).pow(3).sum()
+        rows = self.relations[[self.row_of(edge_type)[0] for edge_type in edge_types]]
+        of_relations = self.moduli(rows).pow(3).sum(dim=-1)
+        return of_ends + (of_relations * torch.tensor(counts).to(of_relations)).sum()
+
+    def moduli(self, rows: Tensor) -> Tensor:
+        """Sizes of the numbers of vectors [n, D] or of `relations`. Of heads that are products of three factors."""
         raise NotImplementedError
 
 

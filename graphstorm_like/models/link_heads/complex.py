@@ -23,6 +23,7 @@ from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_e
 class ComplexHead(LinkHead):
     """See module. ConfigError when the vectors have an odd width."""
 
+    combines = True
     targets_alike = True
 
     def __init__(self, config: ComplexHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
@@ -35,13 +36,11 @@ class ComplexHead(LinkHead):
         real, imaginary = torch.randn(2, *shape) if is_random else (torch.ones(shape), torch.zeros(shape))
         self.relations = nn.Parameter(torch.cat([real, imaginary], dim=1))
 
-    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
-        """See LinkHead: h * w."""
-        row, conjugates = self.row_of(edge_type)
-        weight_real, weight_imaginary = self.relations[row].chunk(2)
-        if conjugates:
-            weight_imaginary = -weight_imaginary
-        real, imaginary = self.target(hidden, edge_type).chunk(2, dim=-1)
+    def combine(self, hidden: Tensor, weights: Tensor, sign: Tensor | float) -> Tensor:
+        """See LinkHead: h * w, of inverses h * conj(w)."""
+        weight_real, weight_imaginary = weights.chunk(2, dim=-1)
+        weight_imaginary = weight_imaginary * sign
+        real, imaginary = scaled(hidden, self.normalize).chunk(2, dim=-1)
         product_real = real * weight_real - imaginary * weight_imaginary
         product_imaginary = real * weight_imaginary + imaginary * weight_real
         return torch.cat([product_real, product_imaginary], dim=-1)
@@ -50,7 +49,6 @@ class ComplexHead(LinkHead):
         """See LinkHead."""
         return scaled(hidden, self.normalize)
 
-    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+    def moduli(self, rows: Tensor) -> Tensor:
         """See LinkHead."""
-        of_ends = moduli(self.target(torch.cat([source, target]), edge_type)).pow(3).sum()
-        return of_ends + len(source) * moduli(self.relations[self.row_of(edge_type)[0]]).pow(3).sum()
+        return moduli(rows)

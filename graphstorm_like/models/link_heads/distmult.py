@@ -20,6 +20,7 @@ class DistMultHead(LinkHead):
     symmetric, and the inverse of a relation has its weights.
     """
 
+    combines = True
     targets_alike = True
 
     def __init__(self, config: DistMultHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
@@ -29,15 +30,14 @@ class DistMultHead(LinkHead):
         shape = (len(edge_types), hidden)
         self.relations = nn.Parameter(torch.randn(shape) if config.start == "random" else torch.ones(shape))
 
-    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+    def combine(self, hidden: Tensor, weights: Tensor, sign: Tensor | float) -> Tensor:
         """See LinkHead."""
-        return self.target(hidden, edge_type) * self.relations[self.row_of(edge_type)[0]]
+        return scaled(hidden, self.normalize) * weights
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
         return scaled(hidden, self.normalize)
 
-    def cubes(self, source: Tensor, target: Tensor, edge_type: EdgeType) -> Tensor:
+    def moduli(self, rows: Tensor) -> Tensor:
         """See LinkHead."""
-        of_ends = self.target(torch.cat([source, target]), edge_type).abs().pow(3).sum()
-        return of_ends + len(source) * self.relations[self.row_of(edge_type)[0]].abs().pow(3).sum()
+        return rows.abs()

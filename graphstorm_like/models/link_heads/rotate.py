@@ -25,6 +25,7 @@ class RotateHead(LinkHead):
     """See module. ConfigError when the vectors have an odd width."""
 
     is_inner_product = False
+    combines = True
     targets_alike = True
 
     def __init__(self, config: RotateHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
@@ -34,12 +35,10 @@ class RotateHead(LinkHead):
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.relations = nn.Parameter(torch.empty(len(edge_types), hidden // 2).uniform_(-math.pi, math.pi))
 
-    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+    def combine(self, hidden: Tensor, weights: Tensor, sign: Tensor | float) -> Tensor:
         """See LinkHead: the rotated vectors."""
         real, imaginary = self._end(hidden).chunk(2, dim=-1)
-        row, turns_back = self.row_of(edge_type)
-        angles = self.relations[row]
-        cos, sin = angles.cos(), -angles.sin() if turns_back else angles.sin()
+        cos, sin = weights.cos(), weights.sin() * sign
         return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:

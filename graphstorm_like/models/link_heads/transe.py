@@ -22,6 +22,7 @@ class TransEHead(LinkHead):
     """See module."""
 
     is_inner_product = False
+    combines = True
     targets_alike = True
 
     def __init__(self, config: TransEHeadConfig, hidden: int, edge_types: Sequence[EdgeType]) -> None:
@@ -32,10 +33,9 @@ class TransEHead(LinkHead):
         bound = 6 / hidden**0.5
         self.relations = nn.Parameter(torch.empty(len(edge_types), hidden).uniform_(-bound, bound))
 
-    def source(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
+    def combine(self, hidden: Tensor, weights: Tensor, sign: Tensor | float) -> Tensor:
         """See LinkHead: where the relation leads from here."""
-        row, leads_back = self.row_of(edge_type)
-        return self.target(hidden, edge_type) + (-self.relations[row] if leads_back else self.relations[row])
+        return scaled(wide(hidden), self.normalize) + weights * sign
 
     def target(self, hidden: Tensor, edge_type: EdgeType) -> Tensor:
         """See LinkHead."""
