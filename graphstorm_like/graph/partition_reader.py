@@ -193,6 +193,13 @@ class Partition:
             self._shared_rows = {**kept, name: table}
         return table
 
+    def places(self, column: Column, rows: IntArray) -> tuple[npt.NDArray[Any], IntArray] | None:
+        """(stored rows of a column, where among them some of its rows are), to be copied from there; None: strings."""
+        whole = self._shared(column) if column[1].startswith(SHARED) else self.column(column)
+        if isinstance(whole, SharedRows):
+            return whole.values, rows if whole.index is None else whole.index[rows]
+        return None if isinstance(whole, pa.Array) else (whole, rows)
+
     def begin_rows(self, column: Column, rows: IntArray) -> Pending[Any]:
         """See Part."""
 

@@ -75,17 +75,29 @@ COPIED_ROWS = 512
 """Rows that are copied at a time: so few stay in the processor's cache between reading and writing."""
 
 
-def _assembled(count: int, pieces: Sequence[_Piece]) -> npt.NDArray[Any]:
-    like = pieces[0].rows
-    result = np.empty((count, *like.shape[1:]), dtype=like.dtype)
-    for piece in pieces:
+class _Assembled:
+    """A result of `count` rows, put together piece by piece."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._rows: npt.NDArray[Any] | None = None
+
+    def put(self, piece: _Piece) -> None:
+        """Copy the rows of a piece to their places."""
+        if self._rows is None:
+            self._rows = np.empty((self._count, *piece.rows.shape[1:]), dtype=piece.rows.dtype)
         if piece.places is None:
-            result[piece.at] = piece.rows
-            continue
+            self._rows[piece.at] = piece.rows
+            return
         for start in range(0, len(piece.at), COPIED_ROWS):
             some = slice(start, start + COPIED_ROWS)
-            result[piece.at[some]] = piece.rows[piece.places[some]]
-    return result
+            self._rows[piece.at[some]] = piece.rows[piece.places[some]]
+
+    @property
+    def rows(self) -> npt.NDArray[Any]:
+        """The result, once all pieces are there."""
+        assert self._rows is not None
+        return self._rows
 
 
 class PartitionedGraph:
@@ -162,20 +174,28 @@ class PartitionedGraph:
                 pending[p] = part.begin_rows(column, ids[at] - starts[p])
 
         def read() -> Any:
+            result = _Assembled(len(ids))
+            self.send()
+            for piece in pieces:
+                result.put(piece)
             answers = self.answers(pending)
             if answers and isinstance(answers[0], pa.Array):
                 order = np.concatenate([positions[p] for p in pending])
                 place_of_id = np.empty(len(order), dtype=np.int64)
                 place_of_id[order] = np.arange(len(order))
                 return pa.concat_arrays(answers).take(pa.array(place_of_id))
-            found = [_Piece(positions[p], rows, None) for p, rows in zip(pending, answers, strict=True)]
-            return _assembled(len(ids), [*pieces, *found])
+            for p, rows in zip(pending, answers, strict=True):
+                result.put(_Piece(positions[p], rows, None))
+            return result.rows
 
         return Pending(read)
 
     def kept(self, part: int, column: Column, ids: IntArray) -> KeptRows | None:
         """The rows of a partition that this process need not ask it for; None: there are none of this column."""
         return None
+
+    def send(self) -> None:
+        """Send what other hosts are asked for: they work on it while this process copies what it has."""
 
     def answers(self, pending: Mapping[int, Pending[Any]]) -> list[Any]:
         """Answers of partitions, in order. Other hosts work on theirs meanwhile."""
@@ -350,7 +370,11 @@ class PartitionedGraph:
 
     def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seed: int) -> list[Hop]:
         """One request to each partition."""
-        positions = [self.split(edge_type[2], ids) for edge_type, ids, _ in requested]
+        by_type: dict[NodeType, list[IntArray]] = {}
+        for edge_type, ids, _ in requested:  # those with one target type ask for the same nodes
+            if edge_type[2] not in by_type:
+                by_type[edge_type[2]] = self.split(edge_type[2], ids)
+        positions = [by_type[edge_type[2]] for edge_type, _, _ in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
             requests = [

@@ -30,8 +30,6 @@ from graphstorm_like.text.loading import quiet_transformers
 IMPORTED = (
     "torch._dynamo",  # by every optimizer
     "torch.distributed",
-    "torchmetrics.classification",
-    "torchmetrics.regression",
     "pyarrow.parquet",
     "graphstorm_like.graph.remote.server",
     "graphstorm_like.launch.stages",

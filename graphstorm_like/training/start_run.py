@@ -10,6 +10,8 @@ from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import check_saved, read_hashes
 
 MODEL_FILE = "model.safetensors"
+PHASE_DONE = "phase.json"
+"""In the folder of a phase of training that is done."""
 
 
 def best_folder(config: StartFromConfig) -> Path:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
@@ -48,6 +49,7 @@ class RemoteGraph(PartitionedGraph):
         verify_graph(path, manifest, [cluster.host])  # servers check the partitions that they serve
         self._flush: Callable[[], None]
         super().__init__(path, manifest, hide, held_out, partial(self._open_parts, path, manifest), draw_by)
+        self._own = self.parts[self.here]
         self._hot: dict[Column, HotRows] = {}
         self._hot_from: tuple[str, dict[NodeType, list[Column]]] | None = None
 
@@ -75,9 +77,17 @@ class RemoteGraph(PartitionedGraph):
         self._hot_from = (name, {node_type: list(of_type) for node_type, of_type in columns.items()})
 
     def kept(self, part: int, column: Column, ids: IntArray) -> KeptRows | None:
+        """See PartitionedGraph. Rows of this host are copied once, from the memory map to their place in the result."""
+        if part != self.here:
+            hot = self._hot.get(column)
+            return None if hot is None else hot.find(ids)
+        assert isinstance(self._own, Partition)
+        found = self._own.places(column, ids - self.starts(column[0])[part])
+        return None if found is None else KeptRows(np.ones(len(ids), dtype=bool), *found)
+
+    def send(self) -> None:
         """See PartitionedGraph."""
-        hot = self._hot.get(column)
-        return None if hot is None or part == self.here else hot.find(ids)
+        self._flush()
 
     def column(self, column: Column) -> npt.NDArray[Any]:
         """See PartitionedGraph. The processes of a host share one copy of what does not depend on hidden edges."""

@@ -16,7 +16,7 @@ from graphstorm_like.mirror.publish import Target
 from graphstorm_like.mirror.snapshot import Changed, View, is_hidden
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit
-from graphstorm_like.training.strategies.plan import PHASE_DONE
+from graphstorm_like.training.start_run import PHASE_DONE
 
 CHECKPOINTS, STEPS = "checkpoints", "step-*"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphstorm_like.config.metrics.accuracy import AccuracyConfig
 from graphstorm_like.tasks.metrics.base import METRICS
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 
 
@@ -15,6 +16,6 @@ class Accuracy(TorchMetric):
 
     def build(self) -> Any:
         """See TorchMetric."""
-        from torchmetrics.classification import MulticlassAccuracy
-
-        return MulticlassAccuracy(self.facts.classes, average="micro", validate_args=False)
+        return torchmetrics("classification").MulticlassAccuracy(
+            self.facts.classes, average="micro", validate_args=False
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from graphstorm_like.config.metrics.average_precision import AveragePrecisionConfig
 from graphstorm_like.tasks.metrics.base import METRICS
 from graphstorm_like.tasks.metrics.curves import CurveMetric
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 
 
 @METRICS.register(AveragePrecisionConfig)
@@ -17,7 +18,6 @@ class AveragePrecision(CurveMetric):
 
     def build(self) -> Any:
         """See CurveMetric."""
-        from torchmetrics.classification import MulticlassAveragePrecision, MultilabelAveragePrecision
-
-        of_labels: Any = MulticlassAveragePrecision if self.facts.threshold is None else MultilabelAveragePrecision
+        name = "MulticlassAveragePrecision" if self.facts.threshold is None else "MultilabelAveragePrecision"
+        of_labels: Any = getattr(torchmetrics("classification"), name)
         return of_labels(self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False)

@@ -8,6 +8,7 @@ import torch
 
 from graphstorm_like.config.metrics.f1 import F1Config
 from graphstorm_like.tasks.metrics.base import METRICS, Sums
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 
 
@@ -17,14 +18,14 @@ class F1(TorchMetric):
 
     def build(self) -> Any:
         """See TorchMetric."""
-        from torchmetrics.classification import MulticlassF1Score, MultilabelF1Score
-
         average: Any = self.config.type.removesuffix("_f1")
         classes, threshold = self.facts.classes, self.facts.threshold
         if threshold is None:
-            return MulticlassF1Score(classes, average=average, validate_args=False)
+            return torchmetrics("classification").MulticlassF1Score(classes, average=average, validate_args=False)
         average = "none" if average == "macro" else average
-        return MultilabelF1Score(classes, threshold, average=average, validate_args=False)
+        return torchmetrics("classification").MultilabelF1Score(
+            classes, threshold, average=average, validate_args=False
+        )
 
     def value(self, sums: Sums) -> float:
         """See Metric. Of several labels a row, torchmetrics would count classes that are neither labels nor

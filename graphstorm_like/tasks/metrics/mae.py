@@ -6,6 +6,7 @@ from typing import Any
 
 from graphstorm_like.config.metrics.mae import MaeConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 
 
@@ -15,9 +16,7 @@ class Mae(TorchMetric):
 
     def build(self) -> Any:
         """See TorchMetric."""
-        from torchmetrics.regression import MeanAbsoluteError
-
-        return MeanAbsoluteError()
+        return torchmetrics("regression").MeanAbsoluteError()
 
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
         """See Metric. Differences in float64: float32 has 7 digits of large numbers."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 
 _STATES = ("sum_squared_error", "sum_error", "residual", "total")
@@ -26,9 +27,7 @@ class R2(TorchMetric):
 
     def build(self) -> Any:
         """See TorchMetric."""
-        from torchmetrics.regression import R2Score
-
-        return R2Score()
+        return torchmetrics("regression").R2Score()
 
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
         """See Metric."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphstorm_like.config.metrics.rmse import RmseConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 
 
@@ -15,9 +16,7 @@ class Rmse(TorchMetric):
 
     def build(self) -> Any:
         """See TorchMetric."""
-        from torchmetrics.regression import MeanSquaredError
-
-        return MeanSquaredError(squared=False)
+        return torchmetrics("regression").MeanSquaredError(squared=False)
 
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
         """See Metric. Differences in float64: float32 has 7 digits of large numbers."""

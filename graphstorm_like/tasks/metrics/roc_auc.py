@@ -7,6 +7,7 @@ from typing import Any
 from graphstorm_like.config.metrics.roc_auc import RocAucConfig
 from graphstorm_like.tasks.metrics.base import METRICS
 from graphstorm_like.tasks.metrics.curves import CurveMetric
+from graphstorm_like.tasks.metrics.engine import torchmetrics
 
 
 @METRICS.register(RocAucConfig)
@@ -19,7 +20,6 @@ class RocAuc(CurveMetric):
 
     def build(self) -> Any:
         """See CurveMetric."""
-        from torchmetrics.classification import MulticlassAUROC, MultilabelAUROC
-
-        of_labels: Any = MulticlassAUROC if self.facts.threshold is None else MultilabelAUROC
+        name = "MulticlassAUROC" if self.facts.threshold is None else "MultilabelAUROC"
+        of_labels: Any = getattr(torchmetrics("classification"), name)
         return of_labels(self.facts.classes, average="none", thresholds=self.config.thresholds, validate_args=False)

@@ -14,7 +14,7 @@ from graphstorm_like.tasks.metrics.base import Metric, Numbers, Sums
 
 
 class TorchMetric(Metric):
-    """torchmetrics takes 1.5 s to import, so `build` imports it when something is measured."""
+    """`build` makes the metric when something is measured: importing it takes time."""
 
     @abstractmethod
     def build(self) -> Any:

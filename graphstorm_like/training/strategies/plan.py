@@ -20,10 +20,9 @@ from graphstorm_like.inputs.choose import node_texts
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.text.folders import model_files
 from graphstorm_like.training.phases.base import phase_pipeline
-from graphstorm_like.training.start_run import start_facts
+from graphstorm_like.training.start_run import PHASE_DONE, start_facts
 from graphstorm_like.training.trainer import TrainResult
 
-PHASE_DONE = "phase.json"
 _PLAN_KEYS = {"strategy", "phases", "start_from"}
 
 

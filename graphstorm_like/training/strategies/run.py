@@ -31,7 +31,8 @@ from graphstorm_like.training.hot_rows import keep_hot_rows
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.start import start_from
-from graphstorm_like.training.strategies.plan import PHASE_DONE, PlannedPhase, phase_plan
+from graphstorm_like.training.start_run import PHASE_DONE
+from graphstorm_like.training.strategies.plan import PlannedPhase, phase_plan
 from graphstorm_like.training.tracking import METRICS_FILE
 from graphstorm_like.training.trainer import Trainer, TrainResult, describe
 
