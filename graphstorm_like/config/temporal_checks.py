@@ -92,10 +92,8 @@ def _check_kinds(graph: GraphConfig, time: TemporalConfig) -> Iterator[Problem]:
 def check_own_times(graph: GraphConfig, model: ModelConfig, task: TaskConfig, infer: InferConfig) -> Iterator[Problem]:
     """Rows that have points in time of their own."""
     if task.shows_past and not (model.time is not None and model.time.is_own and model.time.strict):
-        yield (
-            ("task", "past_passes"),
-            "must be false unless model.time has at: own and strict: true: edges would see themselves",
-        )
+        message = "must be false unless model.time has at: own and strict: true, for edges would see themselves"
+        yield ("task", "past_passes"), message
     if model.time is None or not model.time.is_own:
         return
     at, row_type = (*_AT, "at"), task.row_type

@@ -67,8 +67,8 @@ def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporte
     found, folder = finished_run(run), Path(target).absolute()
     if found.pipeline.model.time is not None:
         raise ConfigError(
-            f"{found.pipeline.name}: must be a model without model.time to be packed, for packed models see all edges of "
-            f"a graph. Use gsl infer with infer.nodes, and model.time.at"
+            f"{found.pipeline.name}: must be a model without model.time to be packed, for packed models see all "
+            f"edges of a graph. Use gsl infer with infer.nodes, and model.time.at"
         )
     check_target(folder, "-o", "model", MODEL_JSON)
     recover_target(folder)

@@ -56,7 +56,7 @@ def text_column(name: str) -> str:
 
 def always(dtype: Any) -> int | float:
     """In a time column: the time of rows that are always there, before all others."""
-    return -(2**63) if str(dtype) == "int64" else -math.inf
+    return -(2**63) if "int64" in str(dtype) else -math.inf
 
 
 def image_column(name: str) -> str:
