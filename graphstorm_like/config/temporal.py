@@ -35,7 +35,12 @@ Duration = Annotated[str | int | float, BeforeValidator(_duration), Accepts("str
 
 
 def _seed_time(value: Any) -> Any:
-    return value if value in (OWN, END) else time_point(value)
+    if value in (OWN, END):
+        return value
+    try:
+        return time_point(value)
+    except ValueError:
+        raise ValueError("must be own, end, a date such as '2024-01-31', or a number where times are numbers") from None
 
 
 SeedTime = Annotated[str | int | float, BeforeValidator(_seed_time), Accepts("string", "number")]

@@ -20,14 +20,16 @@ _AT = ("model", "time")
 def check_times(graph: GraphConfig) -> Iterator[Problem]:
     """All times of a graph are of one kind."""
     first: tuple[str, str] | None = None
-    tables: list[tuple[Path, TimeConfig | None]] = []
-    tables += [(("graph", "nodes", name), node.time) for name, node in graph.nodes.items()]
-    tables += [(("graph", "edges", i), edge.time) for i, edge in enumerate(graph.edges)]
-    for where, time in tables:
+    tables: list[tuple[Path, str, TimeConfig | None]] = []
+    for name, node in graph.nodes.items():
+        tables.append((("graph", "nodes", name), f"graph.nodes.{name}", node.time))
+    for i, edge in enumerate(graph.edges):
+        tables.append((("graph", "edges", i), graph.edge_key(i), edge.time))
+    for where, key, time in tables:
         if time is None:
             continue
         if first is None:
-            first = (".".join(map(str, where)), time.kind)
+            first = (key, time.kind)
         elif time.kind != first[1]:
             yield (
                 (*where, "time", "unit"),
