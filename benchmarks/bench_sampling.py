@@ -194,6 +194,7 @@ def _servers(local: PartitionedGraph, sources: Sources, tls: bool) -> Iterator[t
                     starts = local.starts(row_type)
                     for folder, first, last in zip(folders, starts[:-1], starts[1:], strict=True):
                         rows = source.rows(np.arange(first, last))
+                        assert isinstance(rows, np.ndarray), "sparse rows are features of the graph"
                         made = create_rows(
                             folder, f"{type_name(row_type)}:{tables[row_type, n]}", rows.shape, rows.dtype.str
                         )

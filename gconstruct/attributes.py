@@ -12,10 +12,13 @@ import pyarrow as pa
 from graphstorm_like.graph.schema import (
     NO_CLASSES,
     NO_LABEL,
+    TIME_COLUMN,
     FeatureSchema,
     ImageSchema,
     LabelSchema,
     TextSchema,
+    TimeSchema,
+    always,
     label_column,
 )
 from graphstorm_like.graph.sparse import is_sparse
@@ -37,6 +40,8 @@ class Attributes:
     """Of the edges' own split, see EdgeTypeSchema"""
     lost_splits: dict[str, int] = field(default_factory=dict)
     """Rows with a split but no label, by label"""
+    time: TimeSchema | None = None
+    """Of a table with a time column"""
 
     def take(self, order: np.ndarray) -> dict[str, np.ndarray | pa.Array]:
         """The columns in another order of rows."""
@@ -47,8 +52,8 @@ class Attributes:
 
 
 def empty_rows(columns: Mapping[str, np.ndarray | pa.Array], count: int) -> dict[str, np.ndarray | pa.Array]:
-    """`count` rows of nodes that only edges name: zero features, black images, no label, no split, empty text. columns:
-    any rows, also none, that show the types"""
+    """`count` rows of nodes that only edges name: zero features, black images, no label, no split, empty text, always
+    there. columns: any rows, also none, that show the types"""
     return {name: _empty(name, values, count) for name, values in columns.items()}
 
 
@@ -58,4 +63,6 @@ def _empty(name: str, values: np.ndarray | pa.Array, count: int) -> np.ndarray |
     fill: float = 0
     if name.startswith(label_column("")):
         fill = _NO_LABELS[values.dtype.name]
+    if name == TIME_COLUMN:
+        fill = always(values.dtype)
     return np.full((count, *values.shape[1:]), fill, values.dtype)

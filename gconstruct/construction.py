@@ -11,7 +11,7 @@ from typing import Any
 from gconstruct.feature_files import feature_files, feature_paths
 from gconstruct.input_record import InputRecord
 from gconstruct.inputs import ID_LIST, InputFile, inputs_of, resolve
-from gconstruct.manifest import current_manifest, whole_manifest, write_manifest
+from gconstruct.manifest import Construction, current_manifest, whole_manifest, write_manifest
 from gconstruct.problems import Problems, TableError, counted
 from gconstruct.report.model import REPORT_HTML
 from gconstruct.report.trace import Follow, Trace
@@ -48,18 +48,18 @@ def build_graph(
     # pyarrow and numpy are imported by the first build, not with this package.
     from gconstruct.assign import check_method
     from gconstruct.build_in_store import build_in_store
+    from gconstruct.edge_times import check_times
     from gconstruct.engines import engine_for
-    from gconstruct.hard_negatives import number_hard_negatives, unnumbered
     from gconstruct.leaks import check_known_leaks, check_leaks
     from gconstruct.opened import GraphFiles
     from gconstruct.partition import write_partitions
-    from gconstruct.structure.add import add_structure, missing_structure
 
     say = progress or (lambda _: None)
     started, trace = time.perf_counter(), Trace(follow)
     if not config.is_built and config.path is not None and "://" in config.path:
         engine = engine_for(config, say)
         if engine.writes_urls:
+            check_times(config, True)
             return build_in_store(config, engine, _mark(config, input_files(config)), trace, say, force)
     path = _target(config)
     if config.is_built:
@@ -81,6 +81,7 @@ def build_graph(
         if config.partitions.count > 1:
             check_method(config.partitions)
         engine = engine_for(config, say)
+        check_times(config, engine.writes_partitions and config.partitions.count > 1)
         with trace.step("read headers"):
             engine.check()
         record, mark = InputRecord.of(files), _mark(config, files)
@@ -89,12 +90,7 @@ def build_graph(
             unpartitioned = folder if is_whole else folder / _WHOLE
             graph = engine.run(unpartitioned, trace)
             del engine  # it holds all ids
-            if unnumbered(config, graph):
-                with trace.step("hard negatives"):
-                    graph = number_hard_negatives(config, unpartitioned, graph, say)
-            if missing_structure(config, graph):
-                with trace.step("features from edges"):
-                    graph = add_structure(config, unpartitioned, graph, say)
+            graph = _completed(config, unpartitioned, graph, trace, say)
             if unpartitioned != folder:
                 with trace.step("partition") as step:
                     step.rows = sum(edge.count for edge in graph.edges)
@@ -119,6 +115,26 @@ def build_graph(
     if config.report:
         _report(path, manifest, trace, say)
     return manifest
+
+
+def _completed(
+    config: GraphConfig, folder: Path, graph: Construction, trace: Trace, say: Callable[[str], None]
+) -> Construction:
+    """What an engine has written, with everything that needs all rows of all tables."""
+    from gconstruct.edge_times import pass_on_times, passes_on_times
+    from gconstruct.hard_negatives import number_hard_negatives, unnumbered
+    from gconstruct.structure.add import add_structure, missing_structure
+
+    if unnumbered(config, graph):
+        with trace.step("hard negatives"):
+            graph = number_hard_negatives(config, folder, graph, say)
+    if missing_structure(config, graph):
+        with trace.step("features from edges"):
+            graph = add_structure(config, folder, graph, say)
+    if passes_on_times(graph):
+        with trace.step("times of edges"):
+            graph = pass_on_times(folder, graph, say)
+    return graph
 
 
 def _report(path: Path, manifest: GraphManifest, trace: Trace, say: Callable[[str], None]) -> None:

@@ -205,6 +205,10 @@ def _differences(table: NodeConfig | EdgeConfig, schema: Schema) -> Iterator[str
         if label.kind != schema.labels[name].kind:
             yield f"labels.{name}.kind: must be {schema.labels[name].kind!r} (got {label.kind!r}),"
         yield from _split_differences(f"labels.{name}.split", label.split, schema.labels[name].fitted_split)
+    had = None if schema.time is None or schema.time.of_nodes else schema.time.kind
+    kind = None if table.time is None else table.time.kind
+    if kind != had:
+        yield f"time: must be {'left out' if had is None else f'a {had}'} (got {kind or 'none'}),"
     if table.split is not None and isinstance(schema, EdgeTypeSchema):
         yield from _split_differences("split", table.split, schema.fitted_split)
     images = _images(schema)

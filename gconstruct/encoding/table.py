@@ -23,6 +23,7 @@ from gconstruct.encoding.images import encode_image
 from gconstruct.encoding.labels import ClassEncoder, LabelEncoder, label_encoder
 from gconstruct.encoding.splits import SplitEncoder, SplitPlace
 from gconstruct.encoding.texts import encode_text
+from gconstruct.encoding.times import encode_time
 from gconstruct.features import apply_fitted, fit_feature, fitted_feature, transform_of
 from gconstruct.problems import Problems
 from gconstruct.splits import HashedIds, split_counts
@@ -33,10 +34,12 @@ from graphstorm_like.graph.schema import (
     NO_CLASSES,
     NO_LABEL,
     SPLIT_COLUMN,
+    TIME_COLUMN,
     FeatureSchema,
     ImageSchema,
     LabelSchema,
     TextSchema,
+    TimeSchema,
     feature_column,
     image_column,
     label_column,
@@ -202,10 +205,18 @@ class TableEncoder:
             pixels = encode_image(image, table.source(image.column, f"{self._key}.image.{name}", problems), self._base)
             if pixels is not None:
                 out.columns[image_column(name)] = pixels
+        self._apply_time(table, out, problems)
         if self._config.hard_negatives is not None:
             # Ids: the positions of nodes are known once all tables are read.
             out.columns[HARD_NEGATIVES_COLUMN] = joined_ids(table, self._config.hard_negatives)
         return out if len(problems) == before else None
+
+    def _apply_time(self, table: TableRows, out: Encoded, problems: Problems) -> None:
+        if self._config.time is not None:
+            source = table.source(self._config.time.column, f"{self._key}.time", problems)
+            times = encode_time(self._config.time, source)
+            if times is not None:
+                out.columns[TIME_COLUMN] = times
 
     def _apply_split(
         self, column: str, table: TableRows, state: TableState, hashed_ids: HashedIds, problems: Problems
@@ -237,7 +248,8 @@ class TableEncoder:
         splits = None if counted.split_counts is None else dict(counted.split_counts)
         lost = {name: rows for name, rows in counted.lost_splits.items() if rows}
         kept = self._kept(SPLIT_COLUMN, state)
-        return Attributes(counted.columns, state.features, text, image, labels, splits, kept, lost)
+        time = None if self._config.time is None else TimeSchema(kind=self._config.time.kind)
+        return Attributes(counted.columns, state.features, text, image, labels, splits, kept, lost, time)
 
     def _kept(self, column: str, state: TableState) -> dict[str, Any]:
         """What graph.json keeps of a split."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gconstruct.encoding.times import time_use
 from gconstruct.features import transform_of
 from gconstruct.splits import split_of
 from graphstorm_like.config.graph import EdgeConfig, NodeConfig, TableConfig
@@ -54,6 +55,8 @@ def _common_needs(key: str, table: NodeConfig | TableConfig) -> list[Need]:
         use = "separated" if label.separator is not None else label.kind
         needs.append(Need(label.column, use, f"{key}.labels.{name}"))
         needs += _split_needs(f"{key}.labels.{name}.split", label.split)
+    if table.time is not None:
+        needs.append(Need(table.time.column, time_use(table.time), f"{key}.time"))
     return needs
 
 

@@ -21,6 +21,7 @@ from graphstorm_like.config.graph import (
     TextConfig,
 )
 from graphstorm_like.config.splits.column import ColumnSplit
+from graphstorm_like.config.times import TimeConfig
 
 
 def describe_folder(folder: Path) -> GraphConfig | None:
@@ -51,7 +52,11 @@ def _attributes(entry: dict[str, Any]) -> dict[str, Any]:
         name: LabelConfig.model_construct(column=name, kind=label["kind"], split=split)
         for name, label in entry["labels"].items()
     }
-    return {"features": features, "text": texts, "labels": labels}
+    time = None
+    if entry.get("time") is not None:
+        unit = "number" if entry["time"]["kind"] == "number" else None
+        time = TimeConfig.model_construct(column="time", unit=unit)
+    return {"features": features, "text": texts, "labels": labels, "time": time}
 
 
 def _edge(entry: dict[str, Any]) -> EdgeConfig:

@@ -20,6 +20,7 @@ from graphstorm_like.config.sizes import MemorySize
 from graphstorm_like.config.spark import SparkConfig
 from graphstorm_like.config.splits import SplitConfig
 from graphstorm_like.config.sql import SqlConfig, refuse_secrets
+from graphstorm_like.config.times import TimeField
 
 
 class TextConfig(Strict):
@@ -111,6 +112,8 @@ class TableConfig(RowsConfig):
     """Texts of a row, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
+    time: TimeField = None
+    """Since when a row is there; a column's name alone is one of dates. null: always."""
 
     @field_validator("features", mode="after")
     @classmethod
@@ -141,6 +144,8 @@ class NodeConfig(Strict):
     """Images of a node, by names of your own."""
     labels: dict[Name, LabelConfig] = {}
     """What is to be predicted, by names of your own."""
+    time: TimeField = None
+    """Since when a row is there; a column's name alone is one of dates. null: always."""
     on_bad_id: Literal["error", "skip"] = "error"
     """What a null or repeated id does: stop with an error, or leave the row out (the first of repeated ones stays)."""
 
@@ -176,7 +181,7 @@ class NodeConfig(Strict):
         if self.has_table and self.id is None:
             raise ValueError("must name the column with its ids, 'id: <column>', when it has files")
         if not self.has_table:
-            without_files = [k for k in ("id", "join", "text", "image", "labels") if getattr(self, k)]
+            without_files = [k for k in ("id", "join", "text", "image", "labels", "time") if getattr(self, k)]
             if any(feature.of_columns for feature in self.features.values()):
                 without_files.insert(1 if self.id else 0, "features")
             if without_files:

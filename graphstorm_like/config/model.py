@@ -9,6 +9,7 @@ from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
 from graphstorm_like.config.gnns.rgcn import RgcnConfig
 from graphstorm_like.config.image_encoders import ImageEncoderConfig
+from graphstorm_like.config.temporal import TemporalConfig
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 
 SHARED = "*"
@@ -62,6 +63,8 @@ class ModelConfig(Strict):
     """Of the fused inputs of nodes."""
     gnn: GnnConfig = RgcnConfig(type="rgcn")
     """The graph network."""
+    time: TemporalConfig | None = None
+    """Neighbours of the past alone; null: all edges count, whenever they were."""
 
     @property
     def averages_inputs(self) -> bool:

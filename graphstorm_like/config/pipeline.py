@@ -23,6 +23,7 @@ from graphstorm_like.config.presets import Quality
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
 from graphstorm_like.config.sql import refuse_secrets
 from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.config.temporal_checks import check_own_times, check_temporal, check_temporal_runs, check_times
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
 from graphstorm_like.errors import ConfigError
 
@@ -457,6 +458,10 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),
     (("graph", "model", "task", "train"), _check_averages),
+    (("graph",), check_times),
+    (("graph", "model"), check_temporal),
+    (("graph", "model", "task", "infer"), check_own_times),
+    (("model", "train", "launch"), check_temporal_runs),
     (("graph", "model", "infer"), _check_infer),
     (("task", "infer"), _check_pairs),
     (("graph", "model", "task", "train"), _check_phases),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import IntArray
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -36,10 +37,12 @@ class NodeDraws:
     edge_type: EdgeType
     first: int = 0
 
-    def uniform(self, rows: IntArray, count: int) -> npt.NDArray[np.float64]:
-        """[count, n] numbers in [0, 1) for each of some target rows [n]."""
+    def uniform(self, rows: IntArray, count: int, bounds: Times | None = None) -> npt.NDArray[np.float64]:
+        """[count, n] numbers in [0, 1) for each of some target rows [n], or of some pairs of a row and a bound [n]."""
         key = np.array([(self.seed ^ _key(self.edge_type)) & (2**64 - 1)], dtype=np.uint64)
         start = mix64(mix64(key) ^ (rows + self.first).astype(np.uint64))
+        if bounds is not None:
+            start = mix64(start ^ np.ascontiguousarray(bounds).view(np.uint64))
         drawn = np.empty((count, len(rows)))
         for i in range(count):
             drawn[i] = mix64(start) >> np.uint64(11)
@@ -52,8 +55,7 @@ class NodeDraws:
         key = np.array([(self.seed ^ _key(self.edge_type)) & (2**64 - 1)], dtype=np.uint64)
         start = mix64(mix64(key) ^ (rows + self.first).astype(np.uint64))
         drawn = mix64(start + places.astype(np.uint64) * _STEP) >> np.uint64(11)
-        numbers: npt.NDArray[np.float64] = drawn * 2.0**-53
-        return numbers
+        return drawn.astype(np.float64) * 2.0**-53
 
 
 @lru_cache(maxsize=4096)

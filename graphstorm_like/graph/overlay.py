@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.graph.draws import NodeDraws
-from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Part
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, Part
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.sample import BatchPositions, sample_hop
 from graphstorm_like.graph.schema import GraphManifest, PartitionSchema
 from graphstorm_like.graph.shared import Ragged
@@ -32,6 +33,8 @@ class Overlay(PartitionedGraph):
     numbering: of batches, with room for the new nodes; one that is shared spares an array as long as the graph's nodes.
     passing: which of a type's new edges [n] pass messages; of types that are left out all do.
     """
+
+    samples_by_time = False
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 partition.
 
 Only the pages that are touched are read from disk. Only the message graphs of edge types whose validation or test edges
-are hidden from training are held in memory. Several threads may use a partition at once.
+are hidden from training are held in memory, and those of which temporal samples are drawn although their tables were
+not sorted by time. Several threads may use a partition at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.draws import NodeDraws
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.sample import sample_hop
+from graphstorm_like.graph.sample_past import TimedMessages, sample_past
 from graphstorm_like.graph.sample_weighted import Weights, sample_weighted
 from graphstorm_like.graph.schema import (
     ID_COLUMN,
@@ -29,6 +32,7 @@ from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     SPLITS,
     TARGET_COLUMN,
+    TIME_COLUMN,
     GraphManifest,
     feature_column,
     indptr_file,
@@ -49,15 +53,6 @@ passing (bool)."""
 
 Column: TypeAlias = tuple[RowType, str]
 """(node or edge type, column): of its Arrow table, DEGREES or HIDDEN, or SHARED + the name of a shared table."""
-
-
-@dataclass(frozen=True, slots=True)
-class HopRequest:
-    """Up to `fanout` (-1: all) in-edges of one type for each of some target rows [S]."""
-
-    edge_type: EdgeType
-    rows: IntArray
-    fanout: int
 
 
 class Part(Protocol):
@@ -131,6 +126,7 @@ class Partition:
         self._shared_rows: dict[str, SharedRows] = {}
         self._csc: dict[EdgeType, tuple[IntArray, npt.NDArray[np.integer], IntArray | None]] = {}
         self._drawn_by: dict[EdgeType, Weights] = {}
+        self._timed: dict[EdgeType, TimedMessages] = {}
         self._building = threading.Lock()
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -220,15 +216,20 @@ class Partition:
     def _hops(self, requests: Sequence[HopRequest], seed: int) -> list[Hop]:
         hops = []
         for request in requests:
-            indptr, sources, kept = self._messages(request.edge_type)
             draws = NodeDraws(seed, request.edge_type, self.schema.node_ranges[request.edge_type[2]][0])
-            weights = self._weights(request.edge_type) if request.fanout > 0 else None
-            if weights is None:
-                hop = sample_hop(indptr, sources, request.rows, request.fanout, draws)
+            if request.bounds is not None:
+                messages = self._in_time(request.edge_type)
+                kept = messages.edge_rows
+                hop = sample_past(messages, request.rows, request.bounds, request.fanout, request.past, draws)
             else:
-                hop = sample_weighted(indptr, sources, weights, request.rows, request.fanout, draws)
+                indptr, sources, kept = self._messages(request.edge_type)
+                weights = self._weights(request.edge_type) if request.fanout > 0 else None
+                if weights is None:
+                    hop = sample_hop(indptr, sources, request.rows, request.fanout, draws)
+                else:
+                    hop = sample_weighted(indptr, sources, weights, request.rows, request.fanout, draws)
             edge_ids = hop.edge_ids if kept is None else kept[hop.edge_ids]
-            hops.append(Hop(hop.rows, hop.offsets, hop.sources, edge_ids))
+            hops.append(Hop(hop.rows, hop.offsets, hop.sources, edge_ids, hop.times))
         return hops
 
     # -- messages ------------------------------------------------------------------------------------------------
@@ -269,6 +270,19 @@ class Partition:
             kept = self._messages(edge_type)[2]
             self._drawn_by[edge_type] = weights if kept is None else weights[kept]
         return self._drawn_by[edge_type]
+
+    def _in_time(self, edge_type: EdgeType) -> TimedMessages:
+        """The message graph with the edges of each target in the order of their times."""
+        if edge_type not in self._timed:
+            indptr, sources, kept = self._messages(edge_type)
+            times = None
+            if self.manifest.edge(edge_type).time is not None:
+                times = self.column((edge_type, TIME_COLUMN))
+                times = times if kept is None else times[kept]
+            with self._building:
+                if edge_type not in self._timed:
+                    self._timed[edge_type] = TimedMessages.of(indptr, sources, kept, times)
+        return self._timed[edge_type]
 
     def _hidden(self, edge_type: EdgeType) -> npt.NDArray[np.bool_]:
         """[E], True for validation, test and held-out edges, and for every edge parallel to one, whatever its split.

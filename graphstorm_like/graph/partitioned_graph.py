@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.bfloat16 import from_bits
 from graphstorm_like.graph.partition_reader import (
     DEGREES,
@@ -25,13 +26,14 @@ from graphstorm_like.graph.partition_reader import (
     SHARED,
     Column,
     HiddenEdges,
-    HopRequest,
     Part,
     as_hide,
     hidden_edges,
     node_ids,
 )
+from graphstorm_like.graph.past import HopRequest, TimeBounds
 from graphstorm_like.graph.sample import BatchPositions, merge_hops, sample_blocks
+from graphstorm_like.graph.sample_past import sample_past_blocks
 from graphstorm_like.graph.schema import (
     HARD_NEGATIVES_COLUMN,
     ID_COLUMN,
@@ -115,6 +117,8 @@ class PartitionedGraph:
     """The number of a partition that this process reads itself."""
     only_scored = False
     """See GraphStore."""
+    samples_by_time = True
+    """Whether its partitions regard bounds."""
 
     def __init__(
         self,
@@ -356,37 +360,59 @@ class PartitionedGraph:
         fanouts: Sequence[FanoutByType],
         rng: np.random.Generator,
         exclude: ExcludedEdges | None = None,
+        bounds: TimeBounds | None = None,
     ) -> Subgraph:
         """See GraphStore.sample."""
 
-        def hops(requested: Sequence[tuple[EdgeType, IntArray, int]]) -> list[Hop]:
+        def hops(requests: Sequence[HopRequest]) -> list[Hop]:
             seed = int(rng.integers(2**63))  # of this layer, whatever is asked in it
             if len(self.parts) == 1:
-                return self.parts[0].begin_hops([HopRequest(*w) for w in requested], seed).wait()
-            return self._hops(requested, seed)
+                return self.parts[0].begin_hops(requests, seed).wait()
+            return self._hops(requests, seed)
 
         edge_types = [e.edge_type for e in self.manifest.edges]
-        return sample_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude)
+        if bounds is not None:
+            self.check_samples_by_time()
+            return sample_past_blocks(edge_types, self._counts, seeds, fanouts, hops, exclude, bounds)
+        return sample_blocks(
+            self._numbering,
+            edge_types,
+            self._counts,
+            seeds,
+            fanouts,
+            lambda requested: hops([HopRequest(*which) for which in requested]),
+            exclude,
+        )
 
-    def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seed: int) -> list[Hop]:
+    def check_samples_by_time(self) -> None:
+        """Raises DataError when temporal samples (`model.time`) would show the future."""
+        if not self.samples_by_time:
+            raise DataError(
+                f"{self.folder}: model.time needs a store whose partitions sample by time (got {type(self).__name__}). "
+                f"Leave out model.time, or train and infer with launch.store: own"
+            )
+
+    def _hops(self, requested: Sequence[HopRequest], seed: int) -> list[Hop]:
         """One request to each partition."""
-        by_type: dict[NodeType, list[IntArray]] = {}
-        for edge_type, ids, _ in requested:  # those with one target type ask for the same nodes
-            if edge_type[2] not in by_type:
-                by_type[edge_type[2]] = self.split(edge_type[2], ids)
-        positions = [by_type[edge_type[2]] for edge_type, _, _ in requested]
+        by_rows: dict[tuple[NodeType, int], list[IntArray]] = {}
+        for request in requested:  # those with one target type may ask for the same nodes, in one array
+            asked = (request.edge_type[2], id(request.rows))
+            if asked not in by_rows:
+                by_rows[asked] = self.split(request.edge_type[2], request.rows)
+        positions = [by_rows[request.edge_type[2], id(request.rows)] for request in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
-            requests = [
-                HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
-                for (edge_type, ids, fanout), at in zip(requested, positions, strict=True)
-            ]
+            requests = []
+            for request, at in zip(requested, positions, strict=True):
+                rows = request.rows[at[p]] - self.starts(request.edge_type[2])[p]
+                of_rows = None if request.bounds is None else request.bounds[at[p]]
+                requests.append(HopRequest(request.edge_type, rows, request.fanout, of_rows, request.past))
             pending[p] = part.begin_hops(requests, seed)
         answers = self.answers(pending)
         merged = []
-        for i, (edge_type, _, _) in enumerate(requested):
+        for i, request in enumerate(requested):
             hops = [hops_of_part[i] for hops_of_part in answers]
-            merged.append(merge_hops(hops, positions[i], self.starts(edge_type)[:-1].tolist()))
+            merged.append(merge_hops(hops, positions[i], self.starts(request.edge_type)[:-1].tolist()))
         return merged
 
     def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:

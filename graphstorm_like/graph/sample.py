@@ -15,6 +15,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.draws import NodeDraws
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Block, ExcludedEdges, Hop, IntArray, NodeIds, NodeType, Relation, Subgraph
 
 
@@ -24,6 +25,14 @@ def sample_hop(
     """Up to `fanout` distinct in-edges (-1: all) of each of S target ids, from CSC arrays indptr [N+1], sources [E]."""
     start = np.asarray(indptr[targets], dtype=np.int64)
     degree = np.asarray(indptr[targets + 1], dtype=np.int64) - start
+    rows, offsets, edge_ids = drawn_edges(start, degree, targets, fanout, draws)
+    return Hop(rows, offsets, sources[edge_ids].astype(np.int64, copy=False), edge_ids)
+
+
+def drawn_edges(
+    start: IntArray, degree: IntArray, targets: IntArray, fanout: int, draws: NodeDraws, bounds: Times | None = None
+) -> tuple[IntArray, IntArray, IntArray]:
+    """(rows, offsets, edge_ids) of a Hop: up to `fanout` of the edges start..start + degree - 1 [S] of each target."""
     take = degree if fanout < 0 else np.minimum(degree, fanout)
     rows = np.flatnonzero(take)
     count = take[rows]
@@ -36,10 +45,11 @@ def sample_hop(
         large = np.flatnonzero(degree[rows] > fanout)
         if len(large):
             some = rows[large]
-            picks = draw_distinct(degree[some], draws.uniform(targets[some], fanout))
+            of_some = None if bounds is None else bounds[some]
+            picks = draw_distinct(degree[some], draws.uniform(targets[some], fanout, of_some))
             at = offsets[large][:, None] + np.arange(fanout)
             edge_ids[at] = start[rows[large]][:, None] + picks
-    return Hop(rows, offsets, sources[edge_ids].astype(np.int64, copy=False), edge_ids)
+    return rows, offsets, edge_ids
 
 
 def draw_distinct(sizes: IntArray, uniform: npt.NDArray[np.float64]) -> IntArray:
@@ -74,7 +84,8 @@ def drop_excluded(hop: Hop, targets: IntArray, ends: tuple[IntArray, IntArray], 
     remaining = np.flatnonzero(count)
     offsets = np.zeros(len(remaining) + 1, dtype=np.int64)
     np.cumsum(count[remaining], out=offsets[1:])
-    return Hop(hop.rows[remaining], offsets, hop.sources[keep], hop.edge_ids[keep])
+    times = None if hop.times is None else hop.times[keep]
+    return Hop(hop.rows[remaining], offsets, hop.sources[keep], hop.edge_ids[keep], times)
 
 
 DENSE_NODES = 1 << 27
@@ -88,8 +99,8 @@ class BatchPositions:
     about ten times slower. Not for concurrent use.
     """
 
-    def __init__(self, counts: Mapping[NodeType, int]) -> None:
-        self._counts = dict(counts)
+    def __init__(self, counts: Mapping[NodeType, int], dense: int = DENSE_NODES) -> None:
+        self._counts, self._dense = dict(counts), dense
         self._position: dict[NodeType, npt.NDArray[np.integer]] = {}
         self._sorted: dict[NodeType, tuple[IntArray, IntArray]] = {}
         """For large types: (ids, ascending; the position of each)."""
@@ -110,7 +121,7 @@ class BatchPositions:
 
     def positions(self, node_type: NodeType, ids: IntArray) -> IntArray:
         """Position of each id; new ids get the next positions."""
-        if self._counts[node_type] > DENSE_NODES:
+        if self._counts[node_type] > self._dense:
             return self._positions_of_sorted(node_type, ids)
         if node_type not in self._position:
             count = self._counts[node_type]
@@ -203,4 +214,6 @@ def merge_hops(hops: Sequence[Hop], positions: Sequence[IntArray], edge_starts: 
     np.cumsum(count[order], out=offsets[1:])
     at = np.repeat(begin[order] - offsets[:-1], count[order])
     at += np.arange(len(at))
-    return Hop(rows[order], offsets, sources[at], edge_ids[at])
+    known = [hop.times for hop in hops if hop.times is not None]
+    times = np.concatenate(known)[at] if known else None  # those who have no times have no edges
+    return Hop(rows[order], offsets, sources[at], edge_ids[at], times)

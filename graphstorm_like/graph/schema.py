@@ -14,6 +14,7 @@ map gives whole columns without a copy.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,8 @@ ID_COLUMN = "id"
 SOURCE_COLUMN = "source"
 TARGET_COLUMN = "target"
 SPLIT_COLUMN = "split"
+TIME_COLUMN = "time"
+"""int64 microseconds since 1970 in UTC, or float64: see `TimeSchema`."""
 HARD_NEGATIVES_COLUMN = "hard_negatives"
 """Fixed-size list of int32 or int64: positions of target nodes, -1 where an edge has fewer."""
 
@@ -50,6 +53,11 @@ def feature_column(name: str) -> str:
 def text_column(name: str) -> str:
     """Arrow column of a text: large_string."""
     return input_name(TEXT, name)
+
+
+def always(dtype: Any) -> int | float:
+    """In a time column: the time of rows that are always there, before all others."""
+    return -(2**63) if "int64" in str(dtype) else -math.inf
 
 
 def image_column(name: str) -> str:
@@ -118,6 +126,14 @@ class LabelSchema(_Model):
     """What was fitted to split its rows (cut points in time, bounds of stratified draws), to split new rows alike."""
 
 
+class TimeSchema(_Model):
+    """A time column. moment: int64 microseconds since 1970 in UTC; number: float64. See `always` for rows without."""
+
+    kind: Literal["moment", "number"]
+    of_nodes: bool = False
+    """Of edges whose table has no time: it is that of their nodes."""
+
+
 class NodeTypeSchema(_Model):
     """One node type."""
 
@@ -127,6 +143,8 @@ class NodeTypeSchema(_Model):
     text: dict[Name, TextSchema] = {}
     image: dict[Name, ImageSchema] = {}
     labels: dict[Name, LabelSchema] = {}
+    time: TimeSchema | None = None
+    """Since when nodes are there; None: always."""
 
 
 def _split_name(value: Any) -> Any:
@@ -146,6 +164,8 @@ class EdgeTypeSchema(_Model):
     labels: dict[Name, LabelSchema] = {}
     split_counts: dict[str, int] | None = None
     """Rows of each split, for link prediction; None: the type has no split."""
+    time: TimeSchema | None = None
+    """Since when edges are there, which is not before their nodes are; None: always."""
     fitted_split: dict[str, Any] = {}
     """As of a label."""
     hard_negatives: int = 0

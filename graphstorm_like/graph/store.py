@@ -18,6 +18,7 @@ from typing_extensions import TypeVar
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.past import TimeBounds, Times
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.pending import Pending
@@ -44,13 +45,15 @@ class Hop:
     """Sampled edges of one type into a list of S target nodes, grouped by target.
 
     M of the targets have edges, E in all. rows [M]: the positions of these targets in the list, ascending; the edges of
-    rows[i] are offsets[i]:offsets[i+1]; sources [E]: node ids of the source type; edge_ids [E].
+    rows[i] are offsets[i]:offsets[i+1]; sources [E]: node ids of the source type; edge_ids [E]; times [E]: of edges
+    with a time, where targets had bounds (`graph.past`).
     """
 
     rows: IntArray
     offsets: IntArray
     sources: IntArray
     edge_ids: IntArray
+    times: Times | None = None
 
     @classmethod
     def empty(cls) -> Hop:
@@ -73,7 +76,8 @@ class ExcludedEdges:
 class Relation(Generic[Array]):
     """One edge type of one GNN layer, like Hop, but `sources` are positions in the block's source nodes.
 
-    inputs: by name, rows [E, F] in the order of edge_ids: the edge inputs of the model.
+    inputs: by name, rows [E, F] in the order of edge_ids: the edge inputs of the model. ages [E]: in a temporal
+    sample, of edges with a time: how long before the bound of its seed each was (`past.ages`).
     """
 
     rows: Array
@@ -81,6 +85,7 @@ class Relation(Generic[Array]):
     sources: Array
     edge_ids: Array
     inputs: dict[str, Tensor] = field(default_factory=dict)
+    ages: npt.NDArray[np.float32] | Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,12 @@ class Block(Generic[Array]):
 
 @dataclass(frozen=True, slots=True)
 class Subgraph:
-    """Blocks from the outermost layer to the one next to the seeds; input_ids: the source nodes of the first block."""
+    """Blocks from the outermost layer to the one next to the seeds; input_ids: the source nodes of the first block;
+    input_bounds: in a temporal sample, the bound of each of these."""
 
     blocks: tuple[Block[IntArray], ...]
     input_ids: NodeIds
+    input_bounds: dict[NodeType, Times] = field(default_factory=dict)
 
 
 class GraphStore(Protocol):
@@ -121,9 +128,11 @@ class GraphStore(Protocol):
         fanouts: Sequence[FanoutByType],
         rng: np.random.Generator,
         exclude: ExcludedEdges | None = None,
+        bounds: TimeBounds | None = None,
     ) -> Subgraph:
         """Layered neighbourhood of distinct seeds: per layer, edge type and node up to `fanout` in-neighbours,
-        drawn without replacement; -1 takes all, 0 none. `fanouts` starts next to the seeds."""
+        drawn without replacement; -1 takes all, 0 none. `fanouts` starts next to the seeds. With bounds only of the
+        past of each seed, see `graph.past`; then the pairs of seed and bound must be distinct."""
         ...
 
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> tuple[IntArray, IntArray]:

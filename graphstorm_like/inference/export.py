@@ -47,6 +47,8 @@ def export(
     if predictions:
         for node_type, ids in task.needed(asked).items():
             needed[node_type] = _both(needed[node_type], ids) if node_type in needed else ids
+    if embedder.clock is not None and config.mode == "layer_wise":
+        reporter.line("vectors are of sampled neighbours, as always with model.time")
     vectors = node_vectors(experiment, needed, embedder)
     with ResultFolder(target, task.group, config.format) as folder:
         for node_type in node_types:
@@ -70,7 +72,7 @@ def export(
             "model": model_id,
             "pipeline": experiment.pipeline.name,
             "task": experiment.pipeline.task.model_dump(mode="json"),
-            "mode": config.mode,
+            "mode": config.mode if embedder.clock is None else "mini_batch",
             "format": config.format,
             **task.results(config),
             **of_predictions,
@@ -90,7 +92,7 @@ def node_vectors(
     positions of the nodes in any case. Of few nodes only these are computed, with what they depend on."""
     config, manifest = experiment.pipeline.infer, experiment.graph.manifest
     few = {t: ids for t, ids in needed.items() if ids is not None and 2 * len(ids) <= manifest.node(t).count}
-    if config.mode == "layer_wise":
+    if config.mode == "layer_wise" and embedder.clock is None:
         return restricted_vectors(embedder, few) if len(few) == len(needed) else embedder.layer_wise(list(needed))
     fanouts, seed = config.fanouts or experiment.pipeline.train.fanouts, experiment.pipeline.seed
     vectors: dict[NodeType, Vectors] = {}

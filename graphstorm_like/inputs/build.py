@@ -61,12 +61,20 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         configured = config.inputs.get(node_type)
         is_plain = configured is not None and configured.activation == "none"
         sparse = [name for name in chosen.features if node.features[name].sparse]
-        specs[node_type] = NodeInputSpec(widths, chosen.embedding, moments, images, sparse=sparse, is_plain=is_plain)
+        encode = None if config.time is None or node.time is None else config.time.encode
+        specs[node_type] = NodeInputSpec(
+            widths, chosen.embedding, moments, images, sparse=sparse, is_plain=is_plain, time=encode
+        )
     if config.gnn.averaged_hops:
         _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)
     elif built := [node_type for node_type, inputs in config.inputs.items() if inputs.neighbors]:
         _add_hops(graph, sources, specs, averaged, 1, built)
     of_edges, edge_specs = edge_sources(config, graph, vectors)
+    if config.time is not None and config.time.encode is not None:
+        for edge in graph.manifest.edges:
+            if edge.time is not None:
+                spec = edge_specs.get(edge.edge_type, EdgeInputSpec({}))
+                edge_specs[edge.edge_type] = replace(spec, time=config.time.encode)
     for edge_type, facts in edge_facts(config.gnn, graph).items():
         of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)

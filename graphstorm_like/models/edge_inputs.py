@@ -14,17 +14,22 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.time_encodings import TimeEncodingConfig
 from graphstorm_like.graph.store import Relation
 from graphstorm_like.models.aggregate import TINY, WEIGHT, edge_shares, segment_means, segment_sums, segment_totals
 from graphstorm_like.models.inputs import FloatArray, InputProjection
+from graphstorm_like.models.time_encodings import TIME_ENCODINGS
+from graphstorm_like.sampling.clock import AGE
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeInputSpec:
-    """The inputs of one edge type: widths by name; moments as in NodeInputSpec."""
+    """The inputs of one edge type: widths by name; moments as in NodeInputSpec; time: how the edges' ages are encoded,
+    where they are an input too."""
 
     widths: Mapping[str, int]
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    time: TimeEncodingConfig | None = None
 
 
 NO_EDGE_INPUTS: Mapping[EdgeType, EdgeInputSpec] = MappingProxyType({})
@@ -38,15 +43,29 @@ class EdgeInputs(nn.Module):
         self.names = {t: sorted(spec.widths) for t, spec in specs.items()}
         self.index = {t: i for i, t in enumerate(specs)}
         self.types = nn.ModuleList()
+        self.times = nn.ModuleDict()
         for edge_type, spec in specs.items():
+            widths = dict(spec.widths)
+            if spec.time is not None:
+                self.times[str(self.index[edge_type])] = TIME_ENCODINGS.of(spec.time)(spec.time)
+                widths[AGE] = spec.time.width
+                self.names[edge_type] = [*self.names[edge_type], AGE]
             names = self.names[edge_type]
             self.types.append(
-                nn.ModuleList(InputProjection(spec.widths[name], hidden, spec.moments.get(name)) for name in names)
+                nn.ModuleList(InputProjection(widths[name], hidden, spec.moments.get(name)) for name in names)
             )
+
+    def rows(self, edge_type: EdgeType, relation: Relation) -> dict[str, Tensor]:
+        """Inputs [E, F] of the edges of a type by name, with their encoded ages where these are inputs."""
+        rows = {name: relation.inputs[name] for name in self.names[edge_type] if name != AGE}
+        if AGE in self.names[edge_type]:
+            assert isinstance(relation.ages, Tensor), "samples of temporal models have them"
+            rows[AGE] = self.times[str(self.index[edge_type])](relation.ages)
+        return rows
 
     def each(self, edge_type: EdgeType, relation: Relation) -> Tensor | None:
         """U_r x_e of each edge [E, hidden]; None for a type without inputs."""
-        return self._project(edge_type, relation.inputs) if edge_type in self.index else None
+        return self._project(edge_type, self.rows(edge_type, relation)) if edge_type in self.index else None
 
     def add_means(self, messages: Tensor, edge_type: EdgeType, relation: Relation) -> Tensor:
         """messages [M, hidden] plus the mean of U_r x_e over the edges of each row, weighed if they have weights."""
@@ -54,7 +73,8 @@ class EdgeInputs(nn.Module):
             return messages
         if WEIGHT in relation.inputs:
             return self.add_sums(messages, edge_type, relation, edge_shares(relation))
-        means = {n: segment_means(relation.inputs[n], relation.offsets) for n in self.names[edge_type]}
+        rows = self.rows(edge_type, relation)
+        means = {n: segment_means(of_edges, relation.offsets) for n, of_edges in rows.items()}
         return messages + self._project(edge_type, means)
 
     def add_sums(self, messages: Tensor, edge_type: EdgeType, relation: Relation, factors: Tensor) -> Tensor:
@@ -64,7 +84,8 @@ class EdgeInputs(nn.Module):
         # As a mean and its weight: only of a mean is the shift of standardised inputs the shift of one edge.
         totals = segment_totals(factors, relation.offsets)
         shares = factors / totals.clamp(min=TINY).repeat_interleave(relation.offsets.diff())
-        means = {n: segment_sums(relation.inputs[n], relation.offsets, shares) for n in self.names[edge_type]}
+        rows = self.rows(edge_type, relation)
+        means = {n: segment_sums(of_edges, relation.offsets, shares) for n, of_edges in rows.items()}
         return messages + self._project(edge_type, means) * totals[:, None].to(messages.dtype)
 
     def _project(self, edge_type: EdgeType, rows: Mapping[str, Tensor]) -> Tensor:

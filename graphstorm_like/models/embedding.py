@@ -19,12 +19,14 @@ import torch
 
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.files import SCRATCH
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.encoders.base import GraphLayer
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.sampling.batch import StreamPosition, map_tensors, torch_subgraph
+from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.loader import BatchPipeline
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.steps import (
@@ -60,7 +62,8 @@ class Embedder:
     graph: the message graph that the model may see. device: where to compute. fanouts: as in training, from the layer
     next to the seeds outwards; layer-wise they only say which edge types take no part. scratch: folder for vectors
     between layers. memo: keeps layer-wise results, for callers that know that the weights do not change. group, shm:
-    the ranks that share the work, each its own nodes, and the host's folder for their tables.
+    the ranks that share the work, each its own nodes, and the host's folder for their tables. clock: of a temporal
+    model, whose vectors are always sampled.
     """
 
     model: LmGnn
@@ -74,12 +77,17 @@ class Embedder:
     memo: dict[NodeType, Vectors] | None = None
     group: Group = SINGLE_PROCESS
     shm: Path | None = None
+    clock: Clock | None = None
 
     @torch.inference_mode()
     def layer_wise(self, node_types: Sequence[NodeType]) -> dict[NodeType, Vectors]:
-        """Vectors [count, D] of all nodes of the given types, over all neighbours."""
+        """Vectors [count, D] of all nodes of the given types, over all neighbours; of a temporal model over sampled
+        ones, for a node's vector differs from one point in time to another."""
         missing = [t for t in node_types if self.memo is None or t not in self.memo]
-        vectors = self._layer_wise(missing) if missing else {}
+        if self.clock is not None:
+            vectors = {t: self.mini_batch_all(t, self.fanouts, self.clock.seed) for t in missing}
+        else:
+            vectors = self._layer_wise(missing) if missing else {}
         if self.memo is None:
             return vectors
         self.memo.update(vectors)
@@ -128,21 +136,27 @@ class Embedder:
         return all_but_unused(self.fanouts[self.model.gnn.num_hops - 1 - layer])
 
     @torch.inference_mode()
-    def mini_batch(self, node_type: NodeType, ids: IntArray, fanouts: Sequence[FanoutByType], seed: int) -> Vectors:
+    def mini_batch(
+        self,
+        node_type: NodeType,
+        ids: IntArray,
+        fanouts: Sequence[FanoutByType],
+        seed: int,
+        times: Times | None = None,
+    ) -> Vectors:
         """Vectors [len(ids), D] of some nodes, over sampled neighbours; each a function of its node, fanouts and seed,
-        whatever other nodes are asked for, and by which rank."""
+        whatever other nodes are asked for, and by which rank. times: as of which each is wanted, if that is not the
+        clock's; pairs of id and time are distinct."""
         self.model.eval()
-        pipeline = BatchPipeline(
-            NodeSeeder(node_type, None),
-            [
-                SampleNeighbors(self.graph, fanouts[: self.model.gnn.num_hops], seed, purpose="inference"),
-                FetchFeatures(self.sources),
-            ],
+        sampling = SampleNeighbors(
+            self.graph, fanouts[: self.model.gnn.num_hops], seed, purpose="inference", clock=self.clock
         )
+        pipeline = BatchPipeline(NodeSeeder(node_type, None), [sampling, FetchFeatures(self.sources)])
         out = np.empty((len(ids), self.model.hidden), dtype=np.float32)
         for start in range(0, len(ids), self.batch_size):
             chunk = ids[start : start + self.batch_size]
-            batch = pipeline.make(chunk, StreamPosition(0, 0)).to(self.device)
+            given = {} if times is None else {node_type: torch.from_numpy(times[start : start + self.batch_size])}
+            batch = pipeline.make(chunk, StreamPosition(0, 0), given).to(self.device)
             out[start : start + len(chunk)] = self.model(batch)[node_type].float().cpu().numpy()
             self._tell(f"{node_type} vectors", start + len(chunk), len(ids))
         return out

@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphstorm_like.config.time_encodings import TimeEncodingConfig
 from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.models.image_encoders import ImageInputSpec, ImageProjection
 from graphstorm_like.models.mixture import MixtureProjection
+from graphstorm_like.models.time_encodings import TIME_ENCODINGS
+from graphstorm_like.sampling.clock import AGE
 
 EMBEDDING = "@embedding"
 """Name of the input that holds rows of a learnable embedding; no feature of the user may have this name."""
@@ -41,6 +44,8 @@ class NodeInputSpec:
     """Inputs whose rows come as SparseRows."""
     is_plain: bool = False
     """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
+    time: TimeEncodingConfig | None = None
+    """How the nodes' ages are encoded, where they are an input."""
 
 
 class InputProjection(nn.Module):
@@ -98,6 +103,11 @@ class NodeInput(nn.Module):
                 self.projections.append(MixtureProjection(spec.parts[name], spec.widths[name], hidden, moments))
             else:
                 self.projections.append(InputProjection(spec.widths[name], hidden, spec.moments.get(name)))
+        if spec.time is not None:
+            self.names.append(AGE)
+            self.projections.append(
+                nn.Sequential(TIME_ENCODINGS.of(spec.time)(spec.time), InputProjection(spec.time.width, hidden, None))
+            )
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
         dense = spec.widths.keys() - set(spec.sparse)

@@ -247,7 +247,7 @@ class MiniBatch:
     """Always heterogeneous: a homogeneous graph has one node type and one edge type."""
 
     seeds: dict[NodeType, Tensor]
-    """[S] distinct node ids."""
+    """[S] distinct node ids; with `seed_times`, distinct pairs of id and time."""
     position: StreamPosition
     targets: Targets | None = None
     asked: dict[EdgeType, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -262,6 +262,8 @@ class MiniBatch:
     """[N, F] tensors, or SparseRows of tensors; cached text vectors are features too, named `text:<name>`."""
     texts: dict[TextPlace, dict[str, TrainedTexts]] = field(default_factory=dict)
     """By the same names: texts for a language model in training. Their vectors replace rows of the inputs."""
+    seed_times: dict[NodeType, Tensor] = field(default_factory=dict)
+    """[S]: points in time of the seeds that have others than their nodes' own (`sampling.clock`)."""
 
     def replace(self, **changes: Any) -> MiniBatch:
         """A copy with some fields changed."""
@@ -322,7 +324,8 @@ def torch_subgraph(subgraph: Subgraph) -> tuple[tuple[Block, ...], dict[NodeType
     def relation(r: Relation[IntArray]) -> Relation:
         arrays = (r.rows, r.offsets, r.sources, r.edge_ids)
         rows, offsets, sources, edge_ids = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
-        return Relation(rows, offsets, sources, edge_ids)
+        ages = None if r.ages is None else torch.from_numpy(r.ages)
+        return Relation(rows, offsets, sources, edge_ids, ages=ages)
 
     blocks = []
     for block in subgraph.blocks:

@@ -22,6 +22,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.graph.directed import begin_directed_edges
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.pending import wait_for_all
@@ -34,6 +35,7 @@ from graphstorm_like.sampling.batch import (
     joined_slices,
     slice_positions,
 )
+from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownTargets, known_pairs
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
@@ -49,12 +51,13 @@ def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntA
 @dataclass(frozen=True, slots=True)
 class RelationEdges:
     """The edges of one relation in a step, of all ranks: source and target ids, and the slice of the edges that belongs
-    to this rank."""
+    to this rank. times: their own points in time, where they have them."""
 
     edge_type: EdgeType
     source: IntArray
     target: IntArray
     mine: slice
+    times: Times | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,19 @@ class Candidates:
     relation, then its share of the drawn nodes.
 
     ids [C]. starts [ranks, relations + 1]: where each of these pieces begins; the last piece holds the drawn nodes.
+    times [C]: the points in time as of which they are seen, where edges have them: each target's is that of its edge.
     """
 
     ids: IntArray
     starts: IntArray
     edge_types: tuple[EdgeType, ...]
     rank: int
+    times: Times | None = None
 
     @staticmethod
-    def of(edges: Sequence[RelationEdges], drawn: IntArray, share: RankSlice) -> Candidates:
+    def of(
+        edges: Sequence[RelationEdges], drawn: IntArray, share: RankSlice, drawn_times: Times | None = None
+    ) -> Candidates:
         """The candidates of relations that lead to one node type."""
         pieces = [*(e.target for e in edges), drawn]
         lengths = [len(piece) for piece in pieces]
@@ -80,7 +87,9 @@ class Candidates:
         order = np.argsort(ranks, kind="stable")
         counts = np.bincount(ranks * len(pieces) + piece_of, minlength=share.size * len(pieces))
         starts = (np.cumsum(counts) - counts).reshape(share.size, len(pieces))
-        return Candidates(np.concatenate(pieces)[order], starts, tuple(e.edge_type for e in edges), share.rank)
+        known = [times for times in (*(e.times for e in edges), drawn_times) if times is not None]
+        times = np.concatenate(known)[order] if known else None
+        return Candidates(np.concatenate(pieces)[order], starts, tuple(e.edge_type for e in edges), share.rank, times)
 
     @property
     def mine(self) -> slice:
@@ -117,7 +126,8 @@ class LinkSeeder:
 
     train: the training edges of each relation; only these count as known true edges, so that nothing leaks about
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
-    mask_source: whether a source is no negative of its own.
+    mask_source: whether a source is no negative of its own. clock: of temporal models. Where edges have points in time
+    of their own, an edge's ends are seen as of its time, and a drawn node as of that of some edge of the step.
     """
 
     def __init__(
@@ -129,7 +139,9 @@ class LinkSeeder:
         share: RankSlice = ALL_ROWS,
         most: int | None = None,
         mask_source: bool = True,
+        clock: Clock | None = None,
     ) -> None:
+        self.clock = clock
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.mask_source = mask_source
         self.edge_types = list(train)
@@ -155,7 +167,10 @@ class LinkSeeder:
         nodes = [(e.edge_type[0], e.source[e.mine]) for e in edges]
         nodes += [(t, pool.ids[pool.mine]) for t, pool in pools.items()]
         nodes += [(e.edge_type[0], e.source[:1]) for e in edges]  # so that every rank has seeds
-        seeds, at = number_nodes(nodes)
+        times = [None if e.times is None else e.times[e.mine] for e in edges]
+        times += [None if pool.times is None else pool.times[pool.mine] for pool in pools.values()]
+        times += [None if e.times is None else e.times[:1] for e in edges]
+        seeds, seed_times, at = number_nodes_in_time(nodes, times)
         groups = []
         for node_type, pool in pools.items():
             into = [i for i, e in enumerate(edges) if e.edge_type[2] == node_type]
@@ -165,7 +180,9 @@ class LinkSeeder:
         targets = LinkTargets(tuple(groups), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
-        return MiniBatch(seeds=ordered_seeds, position=position, targets=targets, asked=asked_edges(edges))
+        return MiniBatch(
+            seeds=ordered_seeds, position=position, targets=targets, asked=asked_edges(edges), seed_times=seed_times
+        )
 
     def _edges(self, ids: IntArray) -> list[RelationEdges]:
         """The step's edges by relation: the same on every rank, with this rank's block of each relation."""
@@ -181,7 +198,8 @@ class LinkSeeder:
         edges = []
         for edge_type, (source, target) in ends.items():
             first, last = np.searchsorted(self.share.ranks(len(source)), [self.share.rank, self.share.rank + 1])
-            edges.append(RelationEdges(edge_type, source, target, slice(int(first), int(last))))
+            times = None if self.clock is None else self.clock.of_edges(edge_type, rows[edge_type])
+            edges.append(RelationEdges(edge_type, source, target, slice(int(first), int(last)), times))
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
@@ -191,7 +209,13 @@ class LinkSeeder:
         for node_type in dict.fromkeys(e.edge_type[2] for e in edges):
             into = [e for e in edges if e.edge_type[2] == node_type]
             drawn = self.negatives.draw(node_type, {e.edge_type: (e.source, e.target) for e in into}, rng)
-            pools[node_type] = Candidates.of(into, self.share.arranged(drawn), self.share)
+            if into[0].times is None:
+                pools[node_type] = Candidates.of(into, self.share.arranged(drawn), self.share)
+                continue
+            # In an order that no rank's share changes, and that has nothing to do with the nodes' numbers.
+            times = np.sort(np.concatenate([e.times for e in into if e.times is not None]))
+            drawn_times = np.resize(rng.permutation(times), len(drawn))
+            pools[node_type] = Candidates.of(into, np.sort(drawn), self.share, drawn_times)
         return pools
 
     def _group(
@@ -308,3 +332,22 @@ def number_nodes(parts: Sequence[tuple[NodeType, IntArray]]) -> tuple[dict[NodeT
         for i, at in zip(of_type, np.split(where, cuts), strict=True):
             positions[i] = torch.from_numpy(at)
     return seeds, positions
+
+
+def number_nodes_in_time(
+    parts: Sequence[tuple[NodeType, IntArray]], times: Sequence[Times | None]
+) -> tuple[dict[NodeType, Tensor], dict[NodeType, Tensor], list[Tensor]]:
+    """As `number_nodes`, by node and point in time: the distinct pairs' ids and times by node type, and the positions.
+    times: of each part, all of them or none."""
+    if any(of_part is None for of_part in times):
+        seeds, positions = number_nodes(parts)
+        return seeds, {}, positions
+    known = [of_part for of_part in times if of_part is not None]
+    distinct = np.unique(np.concatenate(known))
+    count = 1 + max((int(ids.max()) for _, ids in parts if len(ids)), default=0)
+    keys = []
+    for (node_type, ids), of_part in zip(parts, known, strict=True):
+        keys.append((node_type, np.searchsorted(distinct, of_part) * count + ids))
+    numbered, positions = number_nodes(keys)
+    seeds = {t: of_type % count for t, of_type in numbered.items()}
+    return seeds, {t: torch.from_numpy(distinct[(n // count).numpy()]) for t, n in numbered.items()}, positions

@@ -10,17 +10,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from types import FrameType
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.forking import may_fork
-from graphstorm_like.graph.store import IntArray
+from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.parent_death import DieWithParent, die_with_starter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.seeds import SeedStream
@@ -39,9 +40,13 @@ class BatchPipeline:
     seeder: Seeder
     steps: Sequence[Step]
 
-    def make(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """The batch of some ids at a position."""
+    def make(
+        self, ids: IntArray, position: StreamPosition, seed_times: Mapping[NodeType, Tensor] | None = None
+    ) -> MiniBatch:
+        """The batch of some ids at a position. seed_times: instead of those that the seeder gives."""
         batch = self.seeder(ids, position)
+        if seed_times:
+            batch = batch.replace(seed_times=dict(seed_times))
         for step in self.steps:
             batch = step(batch)
         return batch

@@ -18,12 +18,14 @@ from torch import Tensor
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.partition_reader import Column
+from graphstorm_like.graph.past import ages
 from graphstorm_like.graph.schema import feature_column
 from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, ExcludedEdges, Graph, IntArray, NodeType, RowType
 from graphstorm_like.pending import Pending, wait_for_all
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets, StreamPosition, torch_subgraph
-from graphstorm_like.sampling.links import number_nodes
+from graphstorm_like.sampling.clock import AGE, Clock
+from graphstorm_like.sampling.links import number_nodes_in_time
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 
@@ -84,17 +86,19 @@ class EdgeSeeder:
     edge_type: EdgeType
     labels: npt.NDArray[Any]
     share: RankSlice = ALL_ROWS
+    clock: Clock | None = None
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
-        """Edge ids -> distinct end nodes, and the edges' labels."""
+        """Edge ids -> distinct end nodes, and the edges' labels. Ends of edges with points in time of their own are
+        distinct by node and time."""
         ids = self.share.arranged(ids)
         source, target = self.graph.edges(self.edge_type, ids)
         ends = {self.edge_type: (torch.from_numpy(source), torch.from_numpy(target))}
         mine, weight = some_of(self.share, np.arange(len(ids)))
-        seeds, (source_positions, target_positions) = number_nodes(
-            [(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])]
-        )
         edge_ids = ids[mine]
+        times = None if self.clock is None else self.clock.of_edges(self.edge_type, edge_ids)
+        nodes = [(self.edge_type[0], source[mine]), (self.edge_type[2], target[mine])]
+        seeds, seed_times, (source_positions, target_positions) = number_nodes_in_time(nodes, [times, times])
         targets = EdgeTargets(
             self.edge_type,
             source_positions,
@@ -102,7 +106,9 @@ class EdgeSeeder:
             label_tensor(self.labels[edge_ids]),
             torch.from_numpy(edge_ids),
         )
-        return MiniBatch(seeds=seeds, position=position, targets=targets, asked=ends, weight=weight)
+        return MiniBatch(
+            seeds=seeds, position=position, targets=targets, asked=ends, weight=weight, seed_times=seed_times
+        )
 
 
 @dataclass(frozen=True)
@@ -119,17 +125,39 @@ class SampleNeighbors:
     exclude_targets: bool = True
     purpose: str = "neighbors"
     """Purpose of the random stream: training and inference draw independently."""
+    clock: Clock | None = None
+    """Of temporal models: neighbours are of each seed's past alone."""
 
     def __call__(self, batch: MiniBatch) -> MiniBatch:
-        """Adds blocks and input ids."""
+        """Adds blocks and input ids; with a clock the ages of input nodes that have a time, too."""
         seeds = {t: ids.numpy() for t, ids in batch.seeds.items()}
         ends: dict[EdgeType, tuple[IntArray, IntArray]] = {}
         for edge_type, (source, target) in batch.asked.items() if self.exclude_targets else ():
             ends.update(self.graph.reverse_pairs(edge_type, source.numpy(), target.numpy()).ends)
         exclude = ExcludedEdges(ends) if ends else None
         rng = stream(self.seed, self.purpose, batch.position.epoch, batch.position.step)
+        if self.clock is not None:
+            return self._of_the_past(batch, self.clock, seeds, rng, exclude)
         blocks, input_ids = torch_subgraph(self.graph.sample(seeds, self.fanouts, rng, exclude))
         return batch.replace(blocks=blocks, input_ids=input_ids)
+
+    def _of_the_past(
+        self,
+        batch: MiniBatch,
+        clock: Clock,
+        seeds: dict[NodeType, IntArray],
+        rng: np.random.Generator,
+        exclude: ExcludedEdges | None,
+    ) -> MiniBatch:
+        bounds = clock.bounds(seeds, {t: times.numpy() for t, times in batch.seed_times.items()})
+        subgraph = self.graph.sample(seeds, self.fanouts, rng, exclude, bounds)
+        blocks, input_ids = torch_subgraph(subgraph)
+        features = dict(batch.features)
+        for node_type, ids in subgraph.input_ids.items():
+            if node_type in clock.types:
+                age = ages(subgraph.input_bounds[node_type], clock.of_rows(node_type, ids))
+                features[node_type] = {**features.get(node_type, {}), AGE: torch.from_numpy(age)}
+        return batch.replace(blocks=blocks, input_ids=input_ids, features=features)
 
 
 FeatureRows: TypeAlias = "npt.NDArray[np.floating[Any]] | SparseRows"
@@ -257,7 +285,7 @@ class FetchFeatures:
         blocks = [begin_edge_inputs(block, self.sources) for block in batch.blocks]
         scored_ids = {} if batch.targets is None else batch.targets.scored
         pending_scored = {t: begin_fetch({t: self.scored}, t, ids) for t, ids in scored_ids.items()}
-        features = wait_for_all(pending_features)
+        features = {t: {**batch.features.get(t, {}), **f} for t, f in wait_for_all(pending_features).items()}
         targets = batch.targets
         for edge_type, inputs in wait_for_all(pending_scored).items():
             assert targets is not None

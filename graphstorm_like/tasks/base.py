@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType, InferConfig
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions
@@ -28,8 +30,17 @@ TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstor
 """Called with (config, graph, width of the model's vectors)."""
 
 Mode = Literal["layer_wise", "mini_batch"]
-Lookup = Callable[[NodeType, IntArray | None], Vectors]
-"""(node type, ids [n] or None for all) -> vectors [n, D]"""
+
+
+class Lookup(Protocol):
+    """Finds vectors of nodes."""
+
+    def __call__(self, node_type: NodeType, ids: IntArray | None, times: Times | None = None) -> Vectors:
+        """(node type, ids [n] or None for all) -> vectors [n, D]. times [n]: as of which point in time each is wanted,
+        where rows have their own (`Task.clock`); pairs of id and time are distinct."""
+        ...
+
+
 KeepRanks = Callable[[str, EdgeType, IntArray, npt.NDArray[np.float64]], None]
 """Called with (split, edge type, ids [n] of this rank's share of its edges, ranks [n] of their targets)."""
 
@@ -53,7 +64,9 @@ class Evaluation:
         often it is called."""
         vectors_by_type = embedder.layer_wise(node_types) if self.mode == "layer_wise" else {}
 
-        def find(node_type: NodeType, ids: IntArray | None) -> Vectors:
+        def find(node_type: NodeType, ids: IntArray | None, times: Times | None = None) -> Vectors:
+            if ids is not None and times is not None:
+                return embedder.mini_batch(node_type, ids, self.fanouts, self.seed, times)
             if ids is not None and node_type not in vectors_by_type:
                 return embedder.mini_batch(node_type, ids, self.fanouts, self.seed)
             if node_type not in vectors_by_type:
@@ -114,6 +127,8 @@ class Task(nn.Module, ABC):
     """The ranks that train together: they share a step's rows, and a split's when it is scored."""
     scored_sources: Mapping[str, FeatureSource] = {}
     """Sources of the scored edges' own inputs, by name."""
+    clock: Clock | None = None
+    """Of temporal models: the points in time of its rows."""
     relations: tuple[str, ...] = ()
     """Names of edge types: what the rows of the head's `relations` [R, D] belong to, if it has such parameters."""
 

@@ -24,7 +24,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
-from graphstorm_like.sampling.links import number_nodes
+from graphstorm_like.sampling.links import number_nodes_in_time
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
@@ -270,7 +270,7 @@ class EdgeLabelTask(LabelTask):
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
-        return EdgeSeeder(self.graph, self.edge_type, self.labels, share)
+        return EdgeSeeder(self.graph, self.edge_type, self.labels, share, self.clock)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -284,9 +284,14 @@ class EdgeLabelTask(LabelTask):
         """See Task."""
         rows = self.group.mine(rows)
         source, target = self.graph.edges(self.edge_type, rows)
-        nodes, (source_at, target_at) = number_nodes([(self.edge_type[0], source), (self.edge_type[2], target)])
+        times = None if self.clock is None else self.clock.of_edges(self.edge_type, rows)
+        ends = [(self.edge_type[0], source), (self.edge_type[2], target)]
+        nodes, as_of, (source_at, target_at) = number_nodes_in_time(ends, [times, times])
         lookup = how.lookup(embedder, self.node_types)
-        vectors = {node_type: lookup(node_type, ids.numpy()) for node_type, ids in nodes.items()}
+        vectors = {}
+        for node_type, ids in nodes.items():
+            of_type = as_of[node_type].numpy() if node_type in as_of else None
+            vectors[node_type] = lookup(node_type, ids.numpy(), of_type)
         predicted = self.predict(vectors, source_at.numpy(), target_at.numpy(), rows)
         return self.target.metrics(predicted, self.labels[rows], self.group)
 

@@ -99,7 +99,7 @@ class LinkPrediction(Task):
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
-        return LinkSeeder(self.graph, train, self.config.negatives, seed, share)
+        return LinkSeeder(self.graph, train, self.config.negatives, seed, share, clock=self.clock)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""

@@ -15,11 +15,13 @@ from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.tasks.ranking import RankingConfig
 from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.partitioned_graph import once_a_host
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, sliced
+from graphstorm_like.sampling.links import number_nodes_in_time
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
@@ -98,6 +100,13 @@ def self_loop_note(edge_type: EdgeType, loops: int, edges: int) -> str:
     )
 
 
+def _found(find: Lookup, node_type: NodeType, ids: IntArray, times: Times | None) -> tuple[Vectors, IntArray]:
+    """Vectors of the distinct nodes, or pairs of node and time, and the row [n] of each of `ids` among them."""
+    seeds, as_of, (at,) = number_nodes_in_time([(node_type, ids)], [times])
+    of_seeds = as_of[node_type].numpy() if as_of else None
+    return find(node_type, seeds[node_type].numpy(), of_seeds), at.numpy()
+
+
 class LinkRanker:
     """Ranks of edges of one type, or of the inverse of one, among candidates. Other known targets of a source, of any
     split, are excluded from the candidates, and so is the source itself with exclude_source. Computes on the task's
@@ -120,22 +129,26 @@ class LinkRanker:
             return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
-        return self._sampled(find, source, target, group.mine(drawn))
+        clock = self.task.clock
+        times = None if clock is None else clock.of_edges(self.edge_type, group.mine(rows))
+        return self._sampled(find, source, target, group.mine(drawn), times)
 
     def _sampled(
-        self, find: Lookup, source: IntArray, target: IntArray, candidates: IntArray
+        self, find: Lookup, source: IntArray, target: IntArray, candidates: IntArray, times: Times | None
     ) -> npt.NDArray[np.float64]:
+        """times [n]: as of which each edge's ends and candidates are seen; None: there is one time for all."""
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         keys = source[:, None] * num_targets + candidates
         nearest = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
         invalid = self._known_keys[nearest] == keys
         if self.excludes_source:
             invalid |= candidates == source[:, None]
-        sources, source_at = np.unique(source, return_inverse=True)
-        targets, target_at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
+        both = None if times is None else np.concatenate([times, np.repeat(times, candidates.shape[1])])
+        of_sources, source_at = _found(find, self.edge_type[0], source, times)
+        of_targets, target_at = _found(find, self.edge_type[2], np.concatenate([target, candidates.ravel()]), both)
         return sampled_ranks(
-            self.queries(find(self.edge_type[0], sources)[source_at]),
-            self.keys(find(self.edge_type[2], targets)),
+            self.queries(of_sources[source_at]),
+            self.keys(of_targets),
             target_at[: len(target)],
             target_at[len(target) :].reshape(candidates.shape),
             invalid,

@@ -36,6 +36,7 @@ from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.models.text_model import TextModel
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.torch_group import cluster, group
+from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.steps import FeatureSource, FetchFeatures, SampleNeighbors
@@ -86,6 +87,7 @@ class Experiment(Generic[Learner_co]):
             memo,
             self.task.group,
             None if host is None else host.shm,
+            self.task.clock,
         )
 
 
@@ -128,7 +130,7 @@ def assemble(
 def graph_sampling(graph: Graph, model: LmGnn, task: Task, train: TrainConfig, seed: int) -> SampleNeighbors:
     """Samples the neighbours of training batches. seed: the run's."""
     fanouts = train.fanouts[: model.gnn.num_hops]
-    return SampleNeighbors(graph, fanouts, seed, exclude_targets=task.exclude_targets)
+    return SampleNeighbors(graph, fanouts, seed, exclude_targets=task.exclude_targets, clock=task.clock)
 
 
 def learnable_rows(sources: Sources) -> dict[NodeType, NodeEmbeddings]:
@@ -213,6 +215,8 @@ def build_experiment(
     device = choose_device(pipeline.train.device)
     # The task first: problems of labels and splits are reported before hours of embedding.
     task = seeded_task(pipeline.task, pipeline.seed, graph, pipeline.model.gnn.hidden)
+    if pipeline.model.time is not None:
+        task.clock = Clock(pipeline.model.time, graph, pipeline.task.row_type, pipeline.seed)
     if pipeline.train.evaluate_every is not None:
         task.check_validation()
     columns = all_texts(pipeline.model, pipeline.task, graph.manifest)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.credentials import Credentials

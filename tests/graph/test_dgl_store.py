@@ -33,7 +33,8 @@ from graphstorm_like.graph.dgl.server import GraphAnswers, serve
 from graphstorm_like.graph.dgl.store import DglGraph
 from graphstorm_like.graph.dgl.trust import check_addresses, check_packages
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.graph.partition_reader import HopRequest, Partition, hidden_edges
+from graphstorm_like.graph.partition_reader import Partition, hidden_edges
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.shared import SharedTable, publish

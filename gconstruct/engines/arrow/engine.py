@@ -206,6 +206,7 @@ class ArrowEngine:
                 features=rows.attributes.features,
                 text=rows.attributes.text,
                 labels=rows.attributes.labels,
+                time=rows.attributes.time,
                 split_counts=rows.attributes.split_counts,
                 fitted_split=rows.attributes.fitted_split,
                 reverse=other if len(types) > 1 else None,

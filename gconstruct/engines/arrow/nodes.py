@@ -180,6 +180,7 @@ class Nodes:
             text=self.attributes.text,
             image=self.attributes.image,
             labels=self.attributes.labels,
+            time=self.attributes.time,
         )
 
     def _number_created(self) -> None:

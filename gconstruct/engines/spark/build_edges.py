@@ -253,6 +253,7 @@ class EdgeBuild:
             features=attributes.features,
             text=attributes.text,
             labels=attributes.labels,
+            time=attributes.time,
             split_counts=attributes.split_counts,
             fitted_split=attributes.fitted_split,
             hard_negatives=0 if self.config.hard_negatives is None else self.config.hard_negatives.count,

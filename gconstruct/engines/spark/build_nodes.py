@@ -227,6 +227,7 @@ class NodeBuild:
             text=attributes.text,
             image=attributes.image,
             labels=attributes.labels,
+            time=attributes.time,
         )
 
     def index(self, numbering: Numbering) -> Rows:

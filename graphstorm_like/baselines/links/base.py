@@ -15,6 +15,7 @@ from torch import Tensor
 from graphstorm_like.baselines.outcome import Scores, Setting
 from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.ranks.group import SINGLE_PROCESS
@@ -88,7 +89,7 @@ class LinkData:
         ranks = ranker.ranks(self._positions, rows, config.ranking.candidates, self.seed)
         return Metrics(config.metrics).measure(ranks, np.ones(len(ranks)), SINGLE_PROCESS)
 
-    def _positions(self, node_type: NodeType, ids: IntArray | None) -> Rows:
+    def _positions(self, node_type: NodeType, ids: IntArray | None, times: Times | None = None) -> Rows:
         """Instead of vectors of nodes [n, D]: their positions [n, 1]."""
         wanted = np.arange(self._count(node_type)) if ids is None else ids
         return wanted.astype(np.float32)[:, None]

@@ -11,7 +11,8 @@ from graphstorm_like.config.base import Accepts, Fraction, KeyedError
 from graphstorm_like.config.splits.base import PARTS, SplitConfig
 
 
-def _point(value: Any) -> Any:
+def time_point(value: Any) -> Any:
+    """A date, a time or a number, checked."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("must be a date such as '2024-01-31', a time such as '2024-01-31 12:00', or a number")
     if isinstance(value, str):
@@ -22,7 +23,7 @@ def _point(value: Any) -> Any:
     return value
 
 
-TimePoint = Annotated[str | int | float, BeforeValidator(_point), Accepts("string", "number")]
+TimePoint = Annotated[str | int | float, BeforeValidator(time_point), Accepts("string", "number")]
 
 
 class TimeSplit(SplitConfig):

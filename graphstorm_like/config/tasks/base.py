@@ -84,6 +84,16 @@ class TaskConfig(Choice, tag="type"):
         """Edge types of which some edges are held out for validation, and at most how many. Default: no edge types."""
         return {}
 
+    @property
+    def shows_past(self) -> bool:
+        """Whether rows to be scored pass messages to what is later than they are. Default: no."""
+        return False
+
+    def check_own_times(self, predicts: bool) -> Iterator[Problem]:
+        """What is in the way of rows that have points in time of their own (`model.time.at: own`); whole paths.
+        predicts: whether predictions are written. Default: nothing."""
+        return iter(())
+
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """Edge type and inputs of scored edges that the head reads; None: it reads none."""
         return None

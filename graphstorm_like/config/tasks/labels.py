@@ -90,6 +90,12 @@ class EdgeLabelConfig(OneRelationTask):
         """See TaskConfig."""
         return None if self.inputs is None else (self.edge_type, self.inputs)
 
+    def check_own_times(self, predicts: bool) -> Iterator[Problem]:
+        """See TaskConfig. Predictions are made from one vector a node."""
+        if predicts:
+            message = "must be false with model.time.at: own, for vectors of nodes would see what came after an edge"
+            yield ("infer", "predictions"), message
+
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         yield from check_original(graph, self.edge_type, ("edge_type",))

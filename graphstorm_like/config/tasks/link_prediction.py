@@ -64,6 +64,9 @@ class LinkPredictionConfig(TaskConfig):
     """With edge_types: this times the sum of the cubed moduli of both ends' and the relation's numbers is added to an
     edge's loss (N3, Lacroix et al. 2018). For heads that are products of three factors: distmult, complex, best with
     `normalize: false`."""
+    past_passes: bool = False
+    """Whether validation and test edges pass messages once they are past, to seeds of a later time, as they will when
+    the model is used. It takes `model.time` with `at: own` and `strict: true`. false: only training edges do."""
     ranking: RankingConfig = RankingConfig()
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
@@ -96,6 +99,12 @@ class LinkPredictionConfig(TaskConfig):
         """See TaskConfig."""
         return self.edge_type
 
+    def check_own_times(self, predicts: bool) -> Iterator[Problem]:
+        """See TaskConfig. Candidates get a vector for each edge's point in time."""
+        if self.ranking.candidates == "all":
+            message = "must be a number with model.time.at: own, for each edge ranks vectors of its own point in time"
+            yield ("task", "ranking", "candidates"), message
+
     @property
     def asks_relations(self) -> bool:
         """See TaskConfig."""
@@ -112,7 +121,16 @@ class LinkPredictionConfig(TaskConfig):
         relations = self.relations(edge_types)
         return relations if self.ends == "targets" else (*relations, *map(inverse_of, relations))
 
+    @property
+    def shows_past(self) -> bool:
+        """See TaskConfig."""
+        return self.past_passes
+
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
+        """See TaskConfig."""
+        return {} if self.past_passes else self.learnt_edges(has_split)
+
+    def learnt_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
         """See TaskConfig."""
         if self.edge_type is not None:
             return {self.edge_type: None}

@@ -19,7 +19,8 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.files import exclusive, read_object, write_json
 from graphstorm_like.graph.dgl.local_nodes import LocalNodes, joined, starts_of
 from graphstorm_like.graph.dgl.module import require_dgl
-from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import HiddenEdges, Partition
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.shared import create_rows, find
 from graphstorm_like.graph.store import Hop, IntArray, NodeType

@@ -16,7 +16,8 @@ from graphstorm_like.errors import GslError, LaunchError
 from graphstorm_like.graph.dgl.message_graph import DglPartition, view_of
 from graphstorm_like.graph.dgl.rpc import NET, Call, addresses, prepared
 from graphstorm_like.graph.dgl.trust import check_addresses, check_packages
-from graphstorm_like.graph.partition_reader import HiddenEdges, HopRequest
+from graphstorm_like.graph.partition_reader import HiddenEdges
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.cluster import Cluster
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.verify import verify_graph

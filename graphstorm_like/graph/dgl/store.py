@@ -14,7 +14,8 @@ from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.dgl.client import DglClient, connected
 from graphstorm_like.graph.dgl.message_graph import DglPartition, together, view_of
 from graphstorm_like.graph.dgl.server import open_call
-from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Part
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, Part
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.graph import RemoteGraph
 from graphstorm_like.graph.schema import GraphManifest
 from graphstorm_like.graph.shared import Ragged
@@ -24,6 +25,8 @@ from graphstorm_like.pending import Pending
 
 class DglGraph(RemoteGraph):
     """See RemoteGraph, whose other hosts are asked through DGL here."""
+
+    samples_by_time = False
 
     def _open_parts(self, path: Path, manifest: GraphManifest, hidden: HiddenEdges) -> list[Part]:
         cluster, view = self._cluster, view_of(manifest, hidden)

@@ -7,6 +7,7 @@ frozen language models), never ids, labels, or anything that learns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,17 @@ def hop_of(arrays: Sequence[npt.NDArray[Any]]) -> Hop:
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
     return Hop(rows, offsets, sources, edge_ids)
+
+
+def timed_hop_arrays(hop: Hop) -> list[npt.NDArray[Any]]:
+    """A hop of targets with bounds for the wire; without times where edges have none."""
+    return [*hop_arrays(hop), np.zeros(0) if hop.times is None else hop.times]
+
+
+def timed_hop_of(arrays: Sequence[npt.NDArray[Any]]) -> Hop:
+    """The hop that `timed_hop_arrays` has written."""
+    hop = hop_of(arrays[:4])
+    return replace(hop, times=arrays[4]) if len(arrays[4]) else hop
 
 
 def may_lose(column: Column) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.graph.partition_reader import Column, HopRequest
+from graphstorm_like.graph.partition_reader import Column
+from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import EXACT
-from graphstorm_like.graph.remote.encoding import hop_of, may_lose, narrow, rows_of
+from graphstorm_like.graph.remote.encoding import hop_of, may_lose, narrow, rows_of, timed_hop_of
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 from graphstorm_like.pending import Pending
@@ -29,18 +31,20 @@ class RemotePart:
         no_edges = Hop.empty()
         if not with_rows:
             return Pending(lambda: [no_edges] * len(requests))
-        call = {
-            "do": "hops",
-            "seed": seed,
-            "of": [[list(requests[i].edge_type), requests[i].fanout] for i in with_rows],
-        }
-        ticket = self._connection.ask(call, [narrow(requests[i].rows) for i in with_rows])
+        asked = [requests[i] for i in with_rows]
+        arrays: list[Any] = []
+        for request in asked:
+            arrays += [narrow(request.rows)] if request.bounds is None else [narrow(request.rows), request.bounds]
+        ticket = self._connection.ask({"do": "hops", "seed": seed, "of": list(map(_of_request, asked))}, arrays)
 
         def receive() -> list[Hop]:
-            arrays = self._client.result(ticket)
+            received = iter(self._client.result(ticket))
             hops = [no_edges] * len(requests)
-            for n, i in enumerate(with_rows):
-                hops[i] = hop_of(arrays[4 * n : 4 * n + 4])
+            for i, request in zip(with_rows, asked, strict=True):
+                if request.bounds is None:
+                    hops[i] = hop_of(list(islice(received, 4)))
+                else:
+                    hops[i] = timed_hop_of(list(islice(received, 5)))
             return hops
 
         return Pending(receive)
@@ -66,6 +70,14 @@ class RemotePart:
             pieces.append(piece)
             start, total = start + len(piece), int(count)
         return pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces)
+
+
+def _of_request(request: HopRequest) -> list[Any]:
+    """[edge type, fanout], and with bounds what of the past."""
+    written: list[Any] = [list(request.edge_type), request.fanout]
+    if request.bounds is not None:
+        written.append([request.past.latest, request.past.window, request.past.strict])
+    return written
 
 
 def _json(column: Column) -> list[Any]:

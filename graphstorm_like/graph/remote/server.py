@@ -18,10 +18,11 @@ import pyarrow as pa
 from pyarrow import flight
 
 from graphstorm_like.errors import DataError, GslError, LaunchError
-from graphstorm_like.graph.partition_reader import Column, HiddenEdges, HopRequest, Partition
+from graphstorm_like.graph.partition_reader import Column, HiddenEdges, Partition
+from graphstorm_like.graph.past import HopRequest, Past
 from graphstorm_like.graph.remote.cluster import EXACT, check_private
 from graphstorm_like.graph.remote.credentials import Credentials
-from graphstorm_like.graph.remote.encoding import hop_arrays, row_arrays, wide
+from graphstorm_like.graph.remote.encoding import hop_arrays, row_arrays, timed_hop_arrays, wide
 from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_bytes, to_batches
 from graphstorm_like.graph.remote.transport import Service
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -173,12 +174,11 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
     """Arrays of the answer."""
     match call["do"]:
         case "hops":
-            requests = [
-                HopRequest(tuple(edge_type), wide(rows), fanout)
-                for (edge_type, fanout), rows in zip(call["of"], arrays, strict=True)
-            ]
-            hops = partition.begin_hops(requests, int(call["seed"])).wait()
-            return [array for hop in hops for array in hop_arrays(hop)]
+            requests = _hop_requests(call["of"], arrays)
+            answer: list[Any] = []
+            for request, hop in zip(requests, partition.begin_hops(requests, int(call["seed"])).wait(), strict=True):
+                answer += hop_arrays(hop) if request.bounds is None else timed_hop_arrays(hop)
+            return answer
         case "rows":
             return row_arrays(partition.begin_rows(_column(call), arrays[0]).wait(), call.get("wire", EXACT))
         case "ragged":
@@ -190,6 +190,19 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
             return [whole[start : start + rows], np.int64(len(whole))]
         case name:
             raise DataError(f"unknown request '{name}'. Are the versions of both sides the same?")
+
+
+def _hop_requests(written: Sequence[Any], arrays: Arrays) -> list[HopRequest]:
+    """[edge type, fanout] with an array of rows, or [edge type, fanout, past] with two, of rows and of bounds."""
+    left = iter(arrays)
+    requests = []
+    for edge_type, fanout, *past in written:
+        rows = wide(next(left))
+        if past:
+            requests.append(HopRequest(tuple(edge_type), rows, fanout, next(left), Past(*past[0])))
+        else:
+            requests.append(HopRequest(tuple(edge_type), rows, fanout))
+    return requests
 
 
 def _column(call: Call) -> Column:

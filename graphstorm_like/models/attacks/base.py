@@ -46,17 +46,21 @@ def attack_of(config: AttackConfig) -> Attack:
 def steepest(norm: str, gradient: Tensor) -> Tensor:
     """The rows of size 1 along which the loss grows fastest; 0 where the gradient is 0."""
     if norm == "linf":
-        return gradient.sign()
+        signs: Tensor = gradient.sign()
+        return signs
     # Scaled first: the squares of small gradients would be 0.
     scaled = gradient / gradient.abs().amax(dim=-1, keepdim=True).clamp(min=TINY)
-    return scaled / scaled.norm(dim=-1, keepdim=True).clamp(min=TINY)
+    unit: Tensor = scaled / scaled.norm(dim=-1, keepdim=True).clamp(min=TINY)
+    return unit
 
 
 def within(norm: str, change: Tensor, epsilon: float) -> Tensor:
     """The nearest rows that are not larger than epsilon."""
     if norm == "linf":
         return change.clamp(-epsilon, epsilon)
-    return change * (epsilon / change.norm(dim=-1, keepdim=True).clamp(min=TINY)).clamp(max=1.0)
+    shrink = (epsilon / change.norm(dim=-1, keepdim=True).clamp(min=TINY)).clamp(max=1.0)
+    within_size: Tensor = change * shrink
+    return within_size
 
 
 def random_rows(norm: str, like: Tensor, epsilon: float, draw: torch.Generator) -> Tensor:
@@ -68,4 +72,5 @@ def random_rows(norm: str, like: Tensor, epsilon: float, draw: torch.Generator) 
     direction = torch.randn(shape, generator=draw)
     direction = direction / direction.norm(dim=-1, keepdim=True).clamp(min=TINY)
     radius = epsilon * torch.rand((*shape[:-1], 1), generator=draw) ** (1.0 / max(shape[-1], 1))
-    return (direction * radius).to(like.device)
+    of_size: Tensor = direction * radius
+    return of_size.to(like.device)

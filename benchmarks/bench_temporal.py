@@ -1,0 +1,102 @@
+"""What a temporal sample costs beside a plain one, over one generated graph in one partition, and in memory.
+
+Two node types, power-law degrees, times that follow no order in the table (so that the sampler sorts once), or the
+order of the table. Prints CPU milliseconds a batch of each way to draw.
+
+    python benchmarks/bench_temporal.py --nodes 200000 --edges 4000000 --batches 40
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gconstruct import build_graph
+from graphstorm_like.config.graph import GraphConfig
+from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.store import IntArray
+
+SEEDS = 1024
+FANOUTS = [FanoutByType(default=10)] * 2
+
+
+def write_graph(folder: Path, nodes: int, edges: int, in_order: bool, timed: bool) -> Path:
+    """A graph folder of users who buy items."""
+    rng = np.random.default_rng(0)
+    ids = (nodes * rng.random((2, edges)) ** 2).astype(np.int64)
+    times = np.sort(rng.integers(0, 10**6, edges)) if in_order else rng.integers(0, 10**6, edges)
+    table = pa.table({"source": ids[0], "target": ids[1], "at": times.astype(float)})
+    pq.write_table(table, folder / "buys.parquet")
+    edge: dict[str, object] = {"source": "user", "relation": "buys", "target": "item", "files": "buys.parquet"}
+    if timed:
+        edge["time"] = {"column": "at", "unit": "number"}
+    target = folder / ("graph" if timed else "plain")
+    data = {"path": str(target), "base": str(folder), "nodes": {"user": {}, "item": {}}, "edges": [edge]}
+    build_graph(GraphConfig.model_validate(data | {"on_leak": "ignore", "report": False}))
+    return target
+
+
+def cpu_ms(sample: Callable[[IntArray, int], object], nodes: int, batches: int) -> float:
+    """CPU milliseconds a batch, after one that is not counted."""
+    seeds = [np.random.default_rng(step).choice(nodes, SEEDS, replace=False) for step in range(batches + 1)]
+    sample(seeds[0], 0)
+    started = time.process_time()
+    for step, ids in enumerate(seeds[1:], 1):
+        sample(ids, step)
+    return 1000.0 * (time.process_time() - started) / batches
+
+
+def measure(folder: Path, nodes: int, batches: int) -> None:
+    """Print a line for each way to draw."""
+    from graphstorm_like.graph.past import Past, TimeBounds
+
+    graph = LocalGraph(folder)
+    count = graph.manifest.node("item").count
+    bounds = {
+        "one point in time": lambda step: np.full(SEEDS, 9e5),
+        "1,024 points": lambda step: np.random.default_rng(-step % 997).uniform(5e5, 1e6, SEEDS),
+    }
+    for name in bounds:
+        for past in (Past(), Past(latest=True), Past(window=2e5)):
+
+            def sample(ids: IntArray, step: int, past: Past = past, name: str = name) -> None:
+                times = TimeBounds({"item": bounds[name](step)}, past)
+                graph.sample({"item": ids}, FANOUTS, np.random.default_rng(step), None, times)
+
+            kind = "latest" if past.latest else "uniform" if past.window is None else "uniform, window"
+            print(f"{name}, {kind}: {cpu_ms(sample, count, batches):.1f} ms", flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=200_000, help="of each type")
+    parser.add_argument("--edges", type=int, default=4_000_000)
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--in-order", action="store_true", help="the table is sorted by time")
+    parser.add_argument("--plain-only", action="store_true", help="only plain samples, of a graph without times")
+    args = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = write_graph(Path(name), args.nodes, args.edges, args.in_order, not args.plain_only)
+        graph = LocalGraph(folder)
+        count = graph.manifest.node("item").count
+
+        def plain(ids: IntArray, step: int) -> None:
+            graph.sample({"item": ids}, FANOUTS, np.random.default_rng(step))
+
+        print(f"plain: {cpu_ms(plain, count, args.batches):.1f} ms", flush=True)
+        if not args.plain_only:
+            measure(folder, count, args.batches)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
