@@ -55,21 +55,25 @@ def cpu_ms(sample: Callable[[IntArray, int], object], nodes: int, batches: int) 
     return 1000.0 * (time.process_time() - started) / batches
 
 
+Points = Callable[[int], np.ndarray]
+"""Step -> the points in time of its seeds."""
+
+
 def measure(folder: Path, nodes: int, batches: int) -> None:
     """Print a line for each way to draw."""
     from graphstorm_like.graph.past import Past, TimeBounds
 
     graph = LocalGraph(folder)
     count = graph.manifest.node("item").count
-    bounds = {
+    bounds: dict[str, Points] = {
         "one point in time": lambda step: np.full(SEEDS, 9e5),
         "1,024 points": lambda step: np.random.default_rng(-step % 997).uniform(5e5, 1e6, SEEDS),
     }
-    for name in bounds:
+    for name, of_seeds in bounds.items():
         for past in (Past(), Past(latest=True), Past(window=2e5)):
 
-            def sample(ids: IntArray, step: int, past: Past = past, name: str = name) -> None:
-                times = TimeBounds({"item": bounds[name](step)}, past)
+            def sample(ids: IntArray, step: int, past: Past = past, of_seeds: Points = of_seeds) -> None:
+                times = TimeBounds({"item": of_seeds(step)}, past)
                 graph.sample({"item": ids}, FANOUTS, np.random.default_rng(step), None, times)
 
             kind = "latest" if past.latest else "uniform" if past.window is None else "uniform, window"

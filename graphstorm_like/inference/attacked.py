@@ -54,7 +54,7 @@ class ChangedSource:
 class Attacked:
     """The split of an experiment under one attack."""
 
-    def __init__(self, experiment: Experiment[GraphLearner], config: AttackConfig, split: str) -> None:
+    def __init__(self, experiment: Experiment, config: AttackConfig, split: str) -> None:
         """ConfigError when the model reads nothing that the attack changes."""
         self.experiment, self.config, self.split = experiment, config, split
         self.inputs = AttackedInputs(experiment.model, config.on == "text_vectors")
@@ -111,7 +111,9 @@ class Attacked:
         """The split's rows in order, each rank its share of every batch."""
         experiment = self.experiment
         rows, size = experiment.task.rows(self.split), experiment.pipeline.train.batch_size
-        pipeline = experiment.learner.batches()
+        learner = experiment.learner
+        assert isinstance(learner, GraphLearner), "what is scored has its vectors made"
+        pipeline = learner.batches()
         for number, start in enumerate(range(0, len(rows), size)):
             batch = pipeline.make(rows[start : start + size], StreamPosition(0, number))
-            yield without_gradients(experiment.learner.embeddings.put_into(batch.to(experiment.device))[0])
+            yield without_gradients(learner.embeddings.put_into(batch.to(experiment.device))[0])

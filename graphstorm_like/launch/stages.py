@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
     from graphstorm_like.tasks import Evaluation
     from graphstorm_like.training.experiment import Experiment
-    from graphstorm_like.training.learner import GraphLearner
 
 METRICS_FILE = MAIN_FILES["evaluate"]
 PROTOCOL = "protocol"
@@ -101,7 +100,7 @@ class Runner:
     def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False, locked: bool = False) -> None:
         """locked: the process that started this one holds the output folder."""
         self.pipeline, self.reporter, self.fresh, self.locked = pipeline, reporter, fresh, locked
-        self._experiment: Experiment[GraphLearner] | None = None
+        self._experiment: Experiment | None = None
         self._vectors: dict[str, Any] = {}
         """Layer-wise vectors of the best weights: evaluate and infer share them."""
 
@@ -245,9 +244,7 @@ class Runner:
             write_json(folder / METRICS_FILE, {**scores, **beside})
         self._done("evaluate", {"model": model_id(self.pipeline), **scores})
 
-    def _scores_under_attack(
-        self, experiment: Experiment[GraphLearner], how: Evaluation
-    ) -> dict[str, dict[str, dict[str, float]]]:
+    def _scores_under_attack(self, experiment: Experiment, how: Evaluation) -> dict[str, dict[str, dict[str, float]]]:
         """By title of the attack and split."""
         from graphstorm_like.inference.attacked import Attacked
 
@@ -273,7 +270,7 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------------
 
-    def trained(self) -> Experiment[GraphLearner]:
+    def trained(self) -> Experiment:
         """The experiment with the best weights, built once."""
         problem = stage_problem(self.pipeline, "train")
         if problem is not None and problem.damaged:
