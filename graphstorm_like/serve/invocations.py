@@ -205,8 +205,9 @@ async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int) -> 
             if not asked:
                 return Response("\n".join([*lines, ""]), media_type=LINES)
             part, task = asked[0]
-            if isinstance(part, LineError) or task is None:
+            if isinstance(part, LineError):
                 raise part
+            assert task is not None, "a question's"
             answer = await task
             asked.popleft()
             if answer.status_code != 200:

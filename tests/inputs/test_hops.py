@@ -60,6 +60,7 @@ def test_averages_are_products_of_matrices(
     np.testing.assert_allclose(second.table.own, np.stack(want)[:, :, 0].T, atol=1e-5)
 
 
+@pytest.mark.known_answer("gnns/hops")
 def test_a_mixture_is_its_formula() -> None:
     rng = np.random.default_rng(0)
     mean, deviation = rng.normal(size=6), rng.random(6) + 0.5

@@ -177,6 +177,7 @@ def test_a_training_job(yaml_file: Path) -> None:
     assert request["CheckpointConfig"]["S3Uri"] == "s3://bucket/gsl/shop/checkpoints"
 
 
+@pytest.mark.known_answer("launchers/sagemaker")
 def test_a_batch_transform(yaml_file: Path) -> None:
     """The lines of files, in batches, by what serves an endpoint; the graph of the run is fetched by the container."""
     asked = ["launch.job=transform", "launch.transform.input=s3://bucket/questions/today.jsonl"]
