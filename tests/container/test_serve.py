@@ -29,11 +29,11 @@ def test_the_model_is_served_where_sagemaker_asks(tmp_path: Path, monkeypatch: p
     verb, *words = done.stdout.split()
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
     (tmp_path / "model").mkdir()
-    told = command.make_context(verb, words).params
+    told = command.make_context(verb, [*words]).params
     assert (told["model"], told["host"], told["port"]) == (tmp_path / "model", "0.0.0.0", 8080)
     assert told["graph"] == str(tmp_path / "model/graph-data")
     monkeypatch.setenv("GSL_TIMEOUT", "600")
-    assert command.make_context(verb, words).params["seconds"] == 600.0, "what a transform job sets"
+    assert command.make_context(verb, [*words]).params["seconds"] == 600.0, "what a transform job sets"
 
 
 @pytest.mark.slow
