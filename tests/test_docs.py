@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from graphstorm_like.config import build_pipeline
+from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.reference import markdown, undescribed_keys
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.config.yaml_source import parse_yaml
@@ -220,13 +221,12 @@ def yaml_blocks() -> Iterator[Any]:
             yield pytest.param(page, block, id=f"{of_repository(page)}-{number}")
 
 
-@pytest.mark.parametrize(("page", "block"), list(yaml_blocks()))
-def test_yaml_is_valid(page: Path, block: str) -> None:
+@cache
+def pipeline_of(page: Path, block: str) -> Pipeline | StitchConfig:
     """A whole pipeline by itself; a part of one beside the shop's other settings."""
     data = parse_yaml(block, str(page)).data
     if "align" in data:
-        StitchConfig.model_validate(data)
-        return
+        return StitchConfig.model_validate(data)
     whole = {"graph", "task"} <= set(data) and "nodes" in data["graph"]
     shop = yaml.safe_load((SHOP / "classes.yaml").read_text(encoding="utf-8"))
     shop["train"]["lr"] = 3e-3  # PyYAML reads 3e-3 as text
@@ -235,7 +235,12 @@ def test_yaml_is_valid(page: Path, block: str) -> None:
         shop["graph"] = {}
     if "launch" in data:
         shop["graph"]["partitions"] = {"count": data["launch"]["hosts"]}
-    build_pipeline(data if whole else merged(shop, data))
+    return build_pipeline(data if whole else merged(shop, data))
+
+
+@pytest.mark.parametrize(("page", "block"), list(yaml_blocks()))
+def test_yaml_is_valid(page: Path, block: str) -> None:
+    pipeline_of(page, block)
 
 
 # ------------------------------------------------------------------------------------------------------------ links

@@ -15,7 +15,8 @@ from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.metrics import MetricConfig
 
-_HEADS = {"dot_product": "dot"}
+_HEADS = {"dot_product": "dot", "transe_l1": "transe", "transe_l2": "transe"}
+_NORMS = {"transe_l1": "l1", "transe_l2": "l2"}
 _LOSSES = {"contrastive": "info_nce"}
 _METRICS = {"precision_recall": "average_precision", "f1_score": "macro_f1"}
 """Names that differ; all others are looked up as they are."""
@@ -172,14 +173,13 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
         types = [(edge["source"], edge["relation"], edge["target"]) for edge in graph.edges]
     scored = [found for value in listed(pool.take("eval_etype", [])) if (found := edge_type_of(value)) is not None]
     if scored and set(scored) != set(types):
-        pool.near("eval_etype", "what is learnt is what is scored")
-    one = len(types) == 1
-    if one:
-        task: dict[str, Any] = {"type": "link_prediction", "edge_type": edge_name(types[0])}
-        _give_split(types[0], pool, graph)
+        pool.near("eval_etype", "those of train_etype that have a split are scored")
+    task: dict[str, Any] = {"type": "link_prediction"}
+    if len(types) == 1:
+        task["edge_type"] = edge_name(types[0])
     else:
-        pool.near("train_etype", "several edge types: graph_pretraining learns them together, and ranks each")
-        task = {"type": "graph_pretraining", "edge_types": [edge_name(t) for t in types] or "all"}
+        task["edge_types"] = [edge_name(t) for t in types] or "all"
+    _give_splits(types, pool, graph)
     task |= {
         "head": _head(pool),
         "loss": _loss(pool),
@@ -196,9 +196,12 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
     return task
 
 
-def _give_split(edge_type: tuple[str, str, str], pool: Pool, graph: GraphSection | None) -> None:
-    edge = None if graph is None else graph.edge(edge_type)
-    if edge is not None and "split" not in edge:
+def _give_splits(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> None:
+    """Where no edge type has a split, each gets one: else there would be nothing to validate on."""
+    edges = {} if graph is None else {t: edge for t in types if (edge := graph.edge(t)) is not None}
+    if any("split" in edge for edge in edges.values()):
+        return
+    for edge_type, edge in edges.items():
         edge["split"] = dict(DEFAULT_SPLIT)
         pool.notes.near(
             pool.key("train_etype"), f"{edge_name(edge_type)} has no link_prediction label: split 0.8, 0.1, 0.1"
@@ -213,6 +216,8 @@ def _head(pool: Pool) -> dict[str, Any]:
         pool.near("lp_decoder_type", f"{wanted}: became distmult")
         kind = "distmult"
     head: dict[str, Any] = {"type": kind}
+    if wanted in _NORMS:
+        head["norm"] = _NORMS[wanted]
     if "normalize" in known[kind].model_fields:
         head["normalize"] = pool.take("lp_embed_normalizer") == "l2_norm"
     gamma = pool.take("gamma", note=None)

@@ -60,7 +60,7 @@ NO_COUNTERPART: dict[str, str] = {
     "adversarial_temperature": "hard negatives are not weighed; loss info_nce at a low temperature punishes them most",
     "lp_edge_weight_for_loss": "all edges weigh alike",
     "eval_etypes_negative_dstnode": "candidates are all nodes, or drawn uniformly: task.ranking",
-    "report_eval_per_type": "one relation has its own numbers; graph_pretraining reports each",
+    "report_eval_per_type": "each of several relations has its own numbers, mrr/source:relation:target",
     "model_select_etype": "select_by is the mean over relations",
     "alpha": "of losses that are not named",
     "self_loop_init": "initial weights of the self loop are drawn as all others",

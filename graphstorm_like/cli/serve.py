@@ -30,7 +30,9 @@ def add_to(app: typer.Typer) -> None:
         workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
         batch: Annotated[int, typer.Option(min=1, help="Questions that a worker takes at once.")] = 32,
         queue: Annotated[int, typer.Option(min=1, help="Questions that may wait; more get 503.")] = 256,
-        seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="For an answer; later: 504.")] = 30.0,
+        seconds: Annotated[
+            float, typer.Option("--timeout", min=0.1, help="Seconds for an answer; later: 504.", envvar="GSL_TIMEOUT")
+        ] = 30.0,
         unknown: Annotated[
             str, typer.Option(help="New nodes without a learnt vector: refuse, mean or zero.", envvar="GSL_UNKNOWN")
         ] = "refuse",

@@ -1,6 +1,6 @@
 """A processing job that runs `gsl apply`: a packed model and new tables in, results as of `gsl infer` out.
 
-input/model/model.tar.gz (or the folder that it holds)    input/told/new.yaml, ids.*, pairs.*
+input/model/model.tar.gz (or the folder that it holds)    input/told/new.yaml, ids/<file>, pairs/<file>
 input/tables/ of a launch with --upload                   input/graph/, to attach the new rows to
 """
 
@@ -75,8 +75,9 @@ def unpacked(folder: Path, target: Path) -> Path:
 
 
 def told_file(inputs: Path, name: str) -> Path | None:
-    """The file of ids or pairs; None: there is none."""
-    return next(iter(sorted((inputs / "told").glob(f"{name}.*"))), None)
+    """The file of ids or pairs, under the name that says how it is read; None: there is none."""
+    folder = inputs / "told" / name
+    return next(iter(sorted(folder.iterdir())), None) if folder.is_dir() else None
 
 
 def tables_yaml(inputs: Path, work: Path) -> Path:

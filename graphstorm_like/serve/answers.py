@@ -6,15 +6,15 @@ Vectors of all known nodes of the types that a question ranks are computed once,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from graphstorm_like.config.base import edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.search import SearchConfig
 from graphstorm_like.errors import ConfigError, DataError, GslError
 from graphstorm_like.graph.store import IntArray, NodeType
@@ -24,7 +24,8 @@ from graphstorm_like.search.kinds import INDEXES, VectorIndex
 from graphstorm_like.search.vectors import normalised
 from graphstorm_like.serve.engine import Engine, NewRows
 from graphstorm_like.serve.links import Links
-from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, NodeLabelTask
+from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, LinksOfRelations, MultiTask, NodeLabelTask, Task
+from graphstorm_like.tasks.links import LinkRanker
 
 MAX_K = 1000
 SHOWN_NEIGHBOURS = 20
@@ -34,7 +35,8 @@ SHOWN_NEIGHBOURS = 20
 @dataclass(frozen=True)
 class Question:
     """kind: a key of KINDS. node_type: of ids; None: the task's. ids: of known nodes; pairs: of ids of sources and
-    targets. nodes, edges: new ones, lists of rows by type; k: how many are listed."""
+    targets. nodes, edges: new ones, lists of rows by type; task, edge_type: which task and which relation, where the
+    model has several; k: how many are listed."""
 
     kind: str
     node_type: str | None = None
@@ -42,6 +44,8 @@ class Question:
     pairs: Sequence[tuple[Any, Any]] | None = None
     nodes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     edges: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    task: str | None = None
+    edge_type: str | None = None
     k: int = 10
 
     @property
@@ -58,6 +62,8 @@ class Answers:
         self.engine, self._folder, self._search = engine, known, search
         self._known: dict[NodeType, Vectors] = {}
         self._nearest: dict[NodeType, VectorIndex] = {}
+        self._links: dict[LinkRanker, Links] = {}
+        self._edge_lookups: dict[EdgeType, EdgeLookup] = {}
 
     def prepare(self) -> None:
         """Compute what is missing in the folder of known vectors, for the types of the task."""
@@ -88,18 +94,18 @@ class Answers:
 
     def predict(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """predictions: a row a node or edge, in the order of the question."""
-        task = self.engine.task
+        task = self._task(question)
         if isinstance(task, NodeLabelTask):
             names, positions = self._nodes(question, new, task.node_type)
             predicted = task.predict(self._vectors(task.node_type, positions, new))
             return {
                 "predictions": [{"id": name} | row for name, row in zip(names, _rows(task, predicted), strict=True)]
             }
-        if isinstance(task, LinkPrediction):
-            return self._score_pairs(task, question, new)
+        if isinstance(task, LinkPrediction | LinksOfRelations):
+            return self._score_pairs(_ranker(task, question), question, new)
         if isinstance(task, EdgeLabelTask):
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
-        kind = self.engine.applied.experiment.pipeline.task.type
+        kind = question.task or self.engine.applied.experiment.pipeline.task.type
         if task.predicts:
             raise ConfigError(f"predict: {kind} is not served. Its predictions come from gsl infer and gsl apply")
         raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
@@ -131,17 +137,33 @@ class Answers:
         """Of each source: the k targets, known or new, with the highest scores, without those that the graph or the
         question links it to (see infer.known_pairs). exact: whether the vectors of all targets have the question's
         edges in them."""
-        if self._links is None:
-            raise ConfigError("links: needs a model of link_prediction of one edge_type. Ask for predictions: /predict")
-        source, _, target = self._links.task.edge_type
+        task = self._task(question)
+        if not isinstance(task, LinkPrediction | LinksOfRelations):
+            raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
+        ranker = _ranker(task, question)
+        if ranker not in self._links:
+            self._links[ranker] = Links(self.engine, ranker, self._known_vectors, self._search)
+        source, _, target = ranker.edge_type
         names, positions = self._nodes(question, new, source)
-        found, exact = self._links.best(positions, self._vectors(source, positions, new), new, question.k)
+        found, exact = self._links[ranker].best(positions, self._vectors(source, positions, new), new, question.k)
         listed = []
         for name, (rows, scores) in zip(names, found, strict=True):
             listed.append({"source": name, "targets": self._named(target, rows, scores, new)})
-        return {"edge_type": edge_name(self._links.task.edge_type), "links": listed, "exact": exact}
+        return {"edge_type": edge_name(ranker.edge_type), "links": listed, "exact": exact}
 
     # ------------------------------------------------------------------------------------------------------------
+
+    def _task(self, question: Question) -> Task:
+        """The task that a question is about."""
+        task = self.engine.task
+        if not isinstance(task, MultiTask):
+            if question.task is not None:
+                raise ConfigError(f"task: must be left out, for the model has one (got '{question.task}')")
+            return task
+        tasks = dict(task.named())
+        if question.task not in tasks:
+            raise ConfigError(f"task: must be one of the model's, {', '.join(tasks)} (got {question.task or 'none'})")
+        return tasks[question.task]
 
     def _nodes(self, question: Question, new: NewRows | None, node_type: NodeType) -> tuple[list[Any], IntArray]:
         """Names and positions of the nodes that a question is about: known ones by their ids, then new ones."""
@@ -186,25 +208,15 @@ class Answers:
             self._nearest[node_type] = index
         return self._nearest[node_type]
 
-    @cached_property
-    def _links(self) -> Links | None:
-        """None: the task is another one."""
-        task = self.engine.task
-        if not isinstance(task, LinkPrediction):
-            return None
-        return Links(self.engine, task, self._known_vectors, self._search)
-
-    def _score_pairs(self, task: LinkPrediction, question: Question, new: NewRows | None) -> dict[str, Any]:
+    def _score_pairs(self, ranker: LinkRanker, question: Question, new: NewRows | None) -> dict[str, Any]:
         if question.pairs is None:
             raise ConfigError("pairs: must be given, [source, target] each, for a model of link_prediction. See /links")
-        source, _, target = task.edge_type
+        source, _, target = ranker.edge_type
         of_sources = self._ends(source, [pair[0] for pair in question.pairs], new)
         of_targets = self._ends(target, [pair[1] for pair in question.pairs], new)
-        queries, keys = (
-            task.queries(self._vectors(source, of_sources, new)),
-            task.keys(self._vectors(target, of_targets, new)),
-        )
-        scores = task.ranker.pair_scores(queries, keys).tolist()
+        queries = ranker.queries(self._vectors(source, of_sources, new))
+        keys = ranker.keys(self._vectors(target, of_targets, new))
+        scores = ranker.pair_scores(queries, keys).tolist()
         names = self._names(source, of_sources, new), self._names(target, of_targets, new)
         listed = zip(*names, scores, strict=True)
         return {"predictions": [{"source": one, "target": other, "score": score} for one, other, score in listed]}
@@ -234,7 +246,7 @@ class Answers:
         vectors = {node_type: self.engine.vectors(node_type, of_type, new) for node_type, of_type in distinct.items()}
         numbers = self.engine.graph.manifest.edge(task.edge_type).count + np.arange(len(sources))
         at_source, at_target = np.searchsorted(distinct[source], sources), np.searchsorted(distinct[target], targets)
-        with new.scored_inputs(task):
+        with new.scored_inputs(task) if task is self.engine.reader else nullcontext():
             predicted = task.predict(vectors, at_source, at_target, numbers)
         return {"predictions": [dict(row) | made for row, made in zip(rows, _rows(task, predicted), strict=True)]}
 
@@ -247,17 +259,13 @@ class Answers:
         pairs = question.pairs or ()
         of_sources = self.engine.positions(source, [pair[0] for pair in pairs], "pairs")
         of_targets = self.engine.positions(target, [pair[1] for pair in pairs], "pairs")
-        rows = self._edge_lookup.between(of_sources, of_targets, "pairs")
+        if task.edge_type not in self._edge_lookups:
+            self._edge_lookups[task.edge_type] = EdgeLookup(self.engine.graph, task.edge_type)
+        rows = self._edge_lookups[task.edge_type].between(of_sources, of_targets, "pairs")
         at_source, at_target = self.engine.graph.edges(task.edge_type, rows)
         predicted = task.predict({t: self._known_vectors(t) for t in task.node_types}, at_source, at_target, rows)
         keys = pa.table(task.keys(rows)).to_pylist()
         return {"predictions": [key | made for key, made in zip(keys, _rows(task, predicted), strict=True)]}
-
-    @cached_property
-    def _edge_lookup(self) -> EdgeLookup:
-        task = self.engine.task
-        assert isinstance(task, EdgeLabelTask)
-        return EdgeLookup(self.engine.graph, task.edge_type)
 
     def _only_type(self, what: str) -> NodeType:
         types = self.engine.task.node_types
@@ -293,6 +301,18 @@ KINDS: Mapping[str, Callable[[Answers, Question, NewRows | None], dict[str, Any]
     "neighbors": Answers.neighbors,
     "links": Answers.links,
 }
+
+
+def _ranker(task: LinkPrediction | LinksOfRelations, question: Question) -> LinkRanker:
+    """That of the relation that a question is about."""
+    rankers = task.rankers if isinstance(task, LinksOfRelations) else [task.ranker]
+    by_name = {edge_name(ranker.edge_type): ranker for ranker in rankers}
+    if question.edge_type is None and len(rankers) == 1:
+        return rankers[0]
+    if question.edge_type not in by_name:
+        got = question.edge_type or "none"
+        raise ConfigError(f"edge_type: must be one that the model ranks, {', '.join(by_name)} (got {got})")
+    return by_name[question.edge_type]
 
 
 def _tables(question: Question) -> dict[str, dict[Any, pa.Table]]:

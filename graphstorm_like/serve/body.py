@@ -30,6 +30,12 @@ class Body(BaseModel):
         description="New edges by 'source:relation:target': rows with the columns of the training's tables.",
         examples=[{"user:buys:product": [{"user_id": "u1", "sku": "new-1"}]}],
     )
+    task: str | None = Field(None, description="Which of the model's tasks, where it has several.")
+    edge_type: str | None = Field(
+        None,
+        description="Which relation, where the model ranks several: 'source:relation:target'; for its sources "
+        "'target:relation^-1:source'.",
+    )
     k: int = Field(10, ge=1, le=1000, description="How many are listed of each.")
 
     def question(self, kind: str) -> dict[str, Any]:

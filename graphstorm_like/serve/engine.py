@@ -38,7 +38,7 @@ from graphstorm_like.models.embedding import Embedder, Vectors, all_but_unused
 from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.serve.lookup import IdLookup
 from graphstorm_like.serve.sources import Rows, with_new_rows
-from graphstorm_like.tasks import EdgeLabelTask
+from graphstorm_like.tasks import EdgeLabelTask, MultiTask
 
 ROOM = 1 << 16
 """New nodes of a type in one request, at most."""
@@ -107,6 +107,9 @@ class Engine:
         graph = applied.graph
         assert isinstance(graph, PartitionedGraph)
         self.graph, self.task = graph, experiment.task
+        tasks = self.task.tasks if isinstance(self.task, MultiTask) else [self.task]
+        self.reader = next((t for t in tasks if isinstance(t, EdgeLabelTask) and t.scored_sources), None)
+        """The task that reads inputs of the edges that it predicts"""
         self._packed = (read_object(model.folder.path / "pipeline.json") or {})["graph"]
         trained_on = model.folder.facts["trained_on"]
         self._trained_on = {*trained_on["nodes"], *trained_on["edges"]}
@@ -229,8 +232,8 @@ class Engine:
     def load_text_encoders(self) -> None:
         """Load the language models, and encode a text with each: else the first question would wait for that."""
         row_types: list[RowType] = list(self.applied.experiment.sources)
-        if isinstance(self.task, EdgeLabelTask):
-            row_types.append(self.task.edge_type)
+        if self.reader is not None:
+            row_types.append(self.reader.edge_type)
         for row_type in row_types:
             if any(name.startswith(input_name(TEXT, "")) for name in self._sources_of(row_type)):
                 encoder = self.model.text_encoder(row_type, self.applied.experiment.device)
@@ -248,9 +251,9 @@ class Engine:
             new |= {each: inputs for each in (edge_type, reverse) if each is not None}
         sources = with_new_rows(self.applied.experiment.sources, self._counts, new)
         scored: dict[str, Any] = {}
-        if isinstance(self.task, EdgeLabelTask) and self.task.edge_type in new:
-            of_task = {self.task.edge_type: self.task.scored_sources}
-            scored = with_new_rows(of_task, self._counts, new)[self.task.edge_type]
+        if self.reader is not None and self.reader.edge_type in new:
+            of_task = {self.reader.edge_type: self.reader.scored_sources}
+            scored = with_new_rows(of_task, self._counts, new)[self.reader.edge_type]
         return NewRows(request.ids, overlay, sources, scored)
 
     def _passing(self, ends: Mapping[EdgeType, Ends]) -> dict[EdgeType, npt.NDArray[np.bool_]]:
@@ -269,8 +272,8 @@ class Engine:
     def _sources_of(self, row_type: RowType) -> dict[str, Any]:
         """All inputs of a type, those of scored edges included."""
         sources: dict[str, Any] = dict(self.applied.experiment.sources.get(row_type, {}))
-        if isinstance(self.task, EdgeLabelTask) and row_type == self.task.edge_type:
-            sources |= self.task.scored_sources
+        if self.reader is not None and row_type == self.reader.edge_type:
+            sources |= self.reader.scored_sources
         return sources
 
     def _encode(self, tables: Tables, where: str) -> EncodedRows:

@@ -1,8 +1,8 @@
 """SageMaker's contract: POST /invocations, and what a batch transform may ask before (GET /execution-parameters).
 
 JSON: one question. JSON lines: a question a line. CSV: an id a line, of known nodes, or for links and edges a pair; no
-header. Lines are answered by JSON lines in their order, with the ids in them. A line that cannot be answered refuses
-the whole request, and is named.
+header. Each is answered by a line of JSON in its place, with the ids in it. A line that cannot be answered refuses the
+whole request, and is named.
 """
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
@@ -10,7 +10,9 @@ import asyncio
 import csv
 import io
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -23,8 +25,11 @@ JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 TYPES = {JSON: JSON, LINES: LINES, "application/x-ndjson": LINES, CSV: CSV}
 CSV_ROWS = 1000
 """Lines of CSV that make one question."""
+ENDS = ("source", "target")
 PAYLOAD_MB = 6
-"""What a transform job is told to send at once."""
+"""What a transform job is told to send in a request, unless it has been told otherwise."""
+MOST_AT_ONCE = 100 // 8
+"""Requests: SageMaker refuses jobs that send more than 100 MB at once, and a request may have 8."""
 
 Ask = Callable[[str, Body], Awaitable[Any]]
 """(kind, body) -> a response."""
@@ -52,7 +57,7 @@ class LineError(GslError):
 
 def add_invocations(app: Any, ask: Ask, pool: Pool) -> None:
     """Add the routes."""
-    from fastapi import HTTPException, Request, Response
+    from fastapi import HTTPException, Request
     from fastapi.responses import JSONResponse
 
     async def invocations(request: Request) -> Any:
@@ -70,11 +75,9 @@ def add_invocations(app: Any, ask: Ask, pool: Pool) -> None:
         if TYPES[given] == JSON:
             question = _parsed(text)
             return await ask(question.kind, question.body())
+        parts = _of_json(text) if TYPES[given] == LINES else _of_csv(text, _ranks_links(pool))
         try:
-            if TYPES[given] == LINES:
-                questions = [(number, _parsed_line(number, line)) for number, line in _lines(text)]
-                return await _answered(questions, ask, pool, Response)
-            return await _answered(list(_of_csv(text, pool)), ask, pool, Response, spread=True)
+            return await _answered(parts, ask, max(1, min(pool.limits.batch, pool.limits.queue // 2)))
         except LineError as err:
             raise HTTPException(422, err.detail) from None
 
@@ -85,7 +88,8 @@ def add_invocations(app: Any, ask: Ask, pool: Pool) -> None:
             raise HTTPException(422, problems(err)) from None
 
     async def execution_parameters() -> Any:
-        facts = {"MaxConcurrentTransforms": max(pool.limits.workers, 1), "BatchStrategy": "MULTI_RECORD"}
+        at_once = min(max(pool.limits.workers, 1), MOST_AT_ONCE)
+        facts = {"MaxConcurrentTransforms": at_once, "BatchStrategy": "MULTI_RECORD"}
         return JSONResponse({**facts, "MaxPayloadInMB": PAYLOAD_MB})
 
     about = "A question with its kind (default: predict) as JSON, one a line, or known ids as CSV."
@@ -104,80 +108,148 @@ def _accepts(wanted: str, offered: str) -> bool:
     return bool(kinds & {offered, JSON, "application/x-ndjson", "application/*", "*/*"})
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that hold something, with their numbers, from 1. Only the newline ends a line, as SageMaker splits files:
-    texts may hold other separators."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line
+@dataclass(frozen=True)
+class Part:
+    """Lines of a request that make one question. fields: of CSV, those of each line; None: a line of JSON. ranks_links:
+    whether CSV of single ids asks for links."""
 
+    numbers: list[int]
+    fields: list[list[str]] | None = None
+    body: Invocation | None = None
+    ranks_links: bool = False
 
-def _parsed_line(number: int, line: str) -> Invocation:
-    try:
-        return Invocation.model_validate_json(line)
-    except ValidationError as err:
-        raise LineError(number, problems(err)) from None
-
-
-def _of_csv(text: str, pool: Pool) -> Iterator[tuple[int, Invocation]]:
-    """Questions about CSV_ROWS lines each, with the number of their first one."""
-    try:
-        rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), start=1) if row]
-    except csv.Error as err:
-        raise LineError(1, f"must be CSV ({err})") from None
-    width = len(rows[0][1]) if rows else 1
-    for number, row in rows:
-        if len(row) != width or width > 2:
-            raise LineError(number, f"must have an id, or a pair of ids, in all lines alike (got {len(row)} fields)")
-    ranks_links = pool.facts.get("task", {}).get("type") == "link_prediction"
-    for start in range(0, len(rows), CSV_ROWS):
-        part = [row for _, row in rows[start : start + CSV_ROWS]]
-        if width == 2:
-            asked: dict[str, Any] = {"kind": "predict", "pairs": [(row[0], row[1]) for row in part]}
+    def question(self) -> Invocation:
+        """What is asked."""
+        if self.body is not None:
+            return self.body
+        rows = self.fields or []
+        if len(rows[0]) == 2:
+            asked: dict[str, Any] = {"kind": "predict", "pairs": [(row[0], row[1]) for row in rows]}
         else:
-            asked = {"kind": "links" if ranks_links else "predict", "ids": [row[0] for row in part]}
-        yield rows[start][0], Invocation.model_validate(asked)
+            asked = {"kind": "links" if self.ranks_links else "predict", "ids": [row[0] for row in rows]}
+        return Invocation.model_validate(asked)
+
+    def lines(self, answer: Any) -> Iterator[str]:
+        """A line of JSON a line. Parallel edges between a pair of ids share its line."""
+        text = bytes(answer.body).decode()
+        if self.fields is None:
+            yield text
+            return
+        for rows in _of_pairs(json.loads(text)):
+            row = rows[0] if len(rows) == 1 else {key: rows[0][key] for key in ENDS} | {"predictions": rows}
+            yield json.dumps(row, ensure_ascii=False)
+
+    def halves(self) -> "tuple[Part, Part]":
+        """The first and the second half of the lines of CSV."""
+        assert self.fields is not None
+        middle = len(self.numbers) // 2
+        first = replace(self, numbers=self.numbers[:middle], fields=self.fields[:middle])
+        return first, replace(self, numbers=self.numbers[middle:], fields=self.fields[middle:])
 
 
-async def _answered(
-    questions: list[tuple[int, Invocation]], ask: Ask, pool: Pool, response: Any, spread: bool = False
-) -> Any:
+def _ranks_links(pool: Pool) -> bool:
+    return bool(pool.facts.get("task", {}).get("type") == "link_prediction")
+
+
+def _of_json(text: str) -> Iterator[Part | LineError]:
+    """A question a line that holds something; at the end, the first one that is none. Lines are numbered from 1, and
+    only the newline ends one, as SageMaker splits files: texts may hold other separators."""
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield Part([number], body=Invocation.model_validate_json(line))
+        except ValidationError as err:
+            yield LineError(number, problems(err))
+            return
+
+
+def _of_csv(text: str, ranks_links: bool) -> Iterator[Part | LineError]:
+    """A question about CSV_ROWS lines each; at the end, the first line that is wrong."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    numbers: list[int] = []
+    fields: list[list[str]] = []
+    width, wrong = 0, None
+    try:
+        for row in reader:
+            width = width or len(row)
+            if row and (len(row) != width or width > 2):
+                rule = f"must have an id, or a pair of ids, in all lines alike (got {len(row)} fields)"
+                wrong = LineError(reader.line_num, rule)
+                break
+            if row:
+                numbers.append(reader.line_num)
+                fields.append(row)
+            if len(numbers) == CSV_ROWS:
+                yield Part(numbers, fields, ranks_links=ranks_links)
+                numbers, fields = [], []
+    except csv.Error as err:
+        wrong = LineError(reader.line_num, f"must be CSV ({err})")
+    if numbers:
+        yield Part(numbers, fields, ranks_links=ranks_links)
+    if wrong is not None:
+        yield wrong
+
+
+async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int) -> Any:
     """The answers as lines, in the order of the questions; in place of all of them the first one that is an error.
-    spread: an answer has many lines. As many questions are asked at once as a worker takes together."""
-    limit = asyncio.Semaphore(max(1, min(pool.limits.batch, pool.limits.queue // 2)))
+    limit: how many are asked at once, which no more than are parsed."""
+    from fastapi import Response
 
-    async def one(number: int, question: Invocation) -> Any:
-        async with limit:
-            return number, await ask(question.kind, question.body())
-
-    tasks = [asyncio.create_task(one(*question)) for question in questions]
+    asked: deque[tuple[Part | LineError, asyncio.Task[Any] | None]] = deque()
     lines: list[str] = []
     try:
-        for task in tasks:
-            number, answer = await task
+        while True:
+            while len(asked) < limit and (part := next(parts, None)) is not None:
+                asked.append((part, None if isinstance(part, LineError) else asyncio.create_task(_ask(part, ask))))
+            if not asked:
+                return Response("\n".join([*lines, ""]), media_type=LINES)
+            part, task = asked[0]
+            if isinstance(part, LineError):
+                raise part
+            assert task is not None, "a question's"
+            answer = await task
+            asked.popleft()
             if answer.status_code != 200:
-                return _named(number, answer, spread)
-            body = bytes(answer.body).decode()
-            lines += [json.dumps(row, ensure_ascii=False) for row in _rows_of(json.loads(body))] if spread else [body]
+                return await _named(part, answer, ask)
+            lines.extend(part.lines(answer))
     finally:
-        for task in tasks:
-            task.cancel()
-    return response("\n".join([*lines, ""]), media_type=LINES)
+        for _, task in asked:
+            if task is not None:
+                task.cancel()
 
 
-def _rows_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+async def _ask(part: Part, ask: Ask) -> Any:
+    question = part.question()
+    return await ask(question.kind, question.body())
+
+
+def _of_pairs(answer: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The rows of an answer by what was asked: parallel edges, of which the first has the number 0, together."""
     rows = answer.get("predictions", answer.get("links"))
     if rows is None:
         raise ConfigError("CSV: must be answered by predictions or links")
-    return list(rows)
+    found: list[list[dict[str, Any]]] = []
+    for row in rows:
+        if row.get("parallel", 0) == 0:
+            found.append([])
+        found[-1].append(row)
+    return found
 
 
-def _named(number: int, answer: Any, spread: bool) -> Any:
-    """An error with the line that it is about."""
+async def _named(part: Part, answer: Any, ask: Ask) -> Any:
+    """An error with the first line that it is about, found by halving where it is the fault of one of several."""
     from fastapi.responses import JSONResponse
 
+    while len(part.numbers) > 1 and answer.status_code == 422:
+        first, second = part.halves()
+        of_first = await _ask(first, ask)
+        part, answer = (second, await _ask(second, ask)) if of_first.status_code == 200 else (first, of_first)
+    if answer.status_code == 200:
+        return JSONResponse({"error": "the answer has changed while it was made. Ask again"}, 503)
     message = json.loads(bytes(answer.body)).get("error")
-    where = f"lines from {number}" if spread else f"line {number}"
+    numbers = part.numbers
+    where = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
     headers = {key: value for key, value in answer.headers.items() if key.lower() == "retry-after"}
     return JSONResponse({"error": f"{where}: {message}"}, answer.status_code, headers=headers)
 

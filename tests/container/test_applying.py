@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -64,9 +65,17 @@ def test_new_rows_are_scored_as_at_hand(make_packed: Any, tmp_path: Path, monkey
     assert mine["prediction"].equals(wanted["prediction"])
     np.testing.assert_allclose(mine["probability"].to_numpy(), wanted["probability"].to_numpy(), atol=1e-5)
     assert json.loads((left / "manifest.json").read_text())["applied"] == {"attached": True, "unknown": "mean"}
-    (inputs / "told/ids.csv").write_text("id\nnew-1\n")
-    assert main(["processing", "apply", "--quiet", 'unknown="mean"', 'format="csv"']) == 0
-    assert "new-1" in next((left / "predictions").glob("*.csv")).read_text()
+    (inputs / "told/ids").mkdir()
+    asked = inputs / "told/ids/asked"
+    for name, wanted_id in (("asked", "new-1"), ("asked.csv.gz", "new-2")):
+        text = f"{wanted_id}\n" if name == "asked" else f"id\n{wanted_id}\n"
+        asked.unlink(missing_ok=True)
+        asked = asked.with_name(name)
+        asked.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+        shutil.rmtree(left / "predictions")
+        assert main(["processing", "apply", "--quiet", 'unknown="mean"', 'format="csv"']) == 0
+        scored = next((left / "predictions").glob("*.csv")).read_text()
+        assert [name for name in ("new-0", "new-1", "new-2") if name in scored] == [wanted_id]
     assert not list((tmp_path / "processing").glob("gsl-apply-*")), "nothing is left over"
 
 

@@ -21,7 +21,7 @@ from tests.serve.test_server import Server, free_port
 SERVE = Path(__file__).parents[2] / "sagemaker/serve"
 
 
-def test_the_model_is_served_where_sagemaker_asks(tmp_path: Path) -> None:
+def test_the_model_is_served_where_sagemaker_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gsl").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "gsl").chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SM_ROOT": str(tmp_path)}
@@ -29,9 +29,11 @@ def test_the_model_is_served_where_sagemaker_asks(tmp_path: Path) -> None:
     verb, *words = done.stdout.split()
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
     (tmp_path / "model").mkdir()
-    told = command.make_context(verb, words).params
+    told = command.make_context(verb, [*words]).params
     assert (told["model"], told["host"], told["port"]) == (tmp_path / "model", "0.0.0.0", 8080)
     assert told["graph"] == str(tmp_path / "model/graph-data")
+    monkeypatch.setenv("GSL_TIMEOUT", "600")
+    assert command.make_context(verb, [*words]).params["seconds"] == 600.0, "what a transform job sets"
 
 
 @pytest.mark.slow

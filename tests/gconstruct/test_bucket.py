@@ -36,6 +36,7 @@ def test_a_csv_column(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.known_answer("features/bucket")
 def test_buckets_of_equal_width(tmp_path: Path) -> None:
     values, schema = encode(tmp_path, [0, 1, 2, 3, 8], encode="bucket", buckets=4)
     assert schema.fitted["inner_edges"] == [2.0, 4.0, 6.0]

@@ -50,6 +50,7 @@ def test_csv_numbers_may_have_blanks_and_exponents(tmp_path: Path) -> None:
     assert encode_csv(tmp_path, [" 1", "2.5e1 ", "-.5"], **NONE)[0].tolist() == [[1], [25], [-0.5]]
 
 
+@pytest.mark.known_answer("features/numeric")
 def test_standard_is_the_z_score(tmp_path: Path) -> None:
     values, schema = encode(tmp_path, [1.0, 2, 3, 4])
     x = np.array([1.0, 2, 3, 4])
@@ -101,6 +102,7 @@ def test_missing_values_within_a_list(tmp_path: Path) -> None:
     assert values.tolist() == [[1, 4], [3, 4]]
 
 
+@pytest.mark.known_answer("features/one_hot")
 def test_one_hot_orders_by_frequency_then_name(tmp_path: Path) -> None:
     values, schema = encode(tmp_path, ["b", "c", "a", "c", None], encode="one_hot")
     assert schema.fitted["categories"] == ["c", "a", "b"]
@@ -119,6 +121,7 @@ def test_one_hot_of_integers_and_booleans(tmp_path: Path) -> None:
     assert encode(tmp_path, [True, False, True], encode="one_hot")[1].fitted["categories"] == ["true", "false"]
 
 
+@pytest.mark.known_answer("features/multi_hot")
 def test_multi_hot_of_lists(tmp_path: Path) -> None:
     values, schema = encode(tmp_path, [["a", " b "], [], None, ["b", "b", None, ""]], encode="multi_hot")
     assert schema.fitted["categories"] == ["b", "a"]

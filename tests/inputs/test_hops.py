@@ -75,6 +75,7 @@ def test_types_without_features_are_built_from_neighbours(shop_config: Callable[
     assert read_scores(pipeline)["test"]["accuracy"] > 0.0
 
 
+@pytest.mark.known_answer("gnns/hops")
 def test_a_mixture_is_its_formula() -> None:
     rng = np.random.default_rng(0)
     mean, deviation = rng.normal(size=6), rng.random(6) + 0.5

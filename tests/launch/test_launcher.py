@@ -78,6 +78,7 @@ def told(tmp_path: Path) -> dict[str, dict[str, str]]:
     return {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run" / "launch").glob("*-*.json")}
 
 
+@pytest.mark.known_answer("launchers/local")
 def test_from_tables_to_trainers(tmp_path: Path, fake_gsl: None, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline = shop(tmp_path, "launch.trainers=2", "launch.threads=3")
     launch(pipeline, fresh=True)
@@ -158,6 +159,7 @@ def test_other_launchers_say_how_they_are_started(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- gsl host
 
 
+@pytest.mark.known_answer("launchers/external")
 def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
     pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000", TWO)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))

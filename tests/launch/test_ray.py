@@ -90,6 +90,7 @@ def told(tmp_path: Path) -> dict[str, dict[str, str]]:
     return {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run" / "launch").glob("told-*.json")}
 
 
+@pytest.mark.known_answer("launchers/ray")
 def test_two_hosts(nodes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     launch(shop(tmp_path, "launch.trainers=2", "launch.cpus=1.0"), ["train"])
     found = told(tmp_path)

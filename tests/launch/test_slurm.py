@@ -56,6 +56,7 @@ srun --nodes=2 --ntasks-per-node=1 --kill-on-bad-exit=1 \\
 """
 
 
+@pytest.mark.known_answer("launchers/slurm")
 def test_the_script(tmp_path: Path) -> None:
     yaml = write_shop_pipeline(tmp_path)
     script = batch_script(load_pipeline(yaml, CHANGES), yaml, ["launch.on=slurm", "launch.time=a b"], fresh=True)

@@ -68,6 +68,7 @@ def test_relation_means() -> None:
     assert seen == set(pairs)
 
 
+@pytest.mark.known_answer("gnns/rgcn")
 @pytest.mark.parametrize("bases", [None, 2])
 def test_rgcn_is_its_formula(bases: int | None) -> None:
     block, pairs = random_block()
@@ -90,6 +91,7 @@ def test_rgcn_is_its_formula(bases: int | None) -> None:
             torch.testing.assert_close(out[node_type][i], want, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.known_answer("gnns/sage")
 def test_sage_is_its_formula() -> None:
     block, pairs = random_block()
     h = hidden(block)
@@ -115,6 +117,7 @@ def rgat(heads: int = 2, **changes: object) -> Rgat:
     return Rgat(RgatConfig(type="rgat", **{**plain, **changes}), NODE_TYPES, EDGE_TYPES)
 
 
+@pytest.mark.known_answer("gnns/rgat")
 @pytest.mark.parametrize("heads", [1, 2, 3])
 def test_rgat_is_its_formula(heads: int) -> None:
     block, pairs = random_block()
@@ -195,6 +198,7 @@ def test_gradients_reach_every_source_with_an_edge(name: str) -> None:
         assert {i for i in range(block.num_src[node_type]) if h[node_type].grad[i].abs().sum() > 0} == used
 
 
+@pytest.mark.known_answer("gnns/none")
 def test_no_gnn_reads_no_neighbours() -> None:
     gnn = NoGnn(NoGnnConfig(type="none", hidden=D, layers=2, dropout=0), NODE_TYPES, EDGE_TYPES).eval()
     h = torch.randn(5, D)

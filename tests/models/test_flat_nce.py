@@ -45,6 +45,7 @@ def gradient(loss: torch.nn.Module, scores: Tensor, *others: object) -> Tensor:
     return leaf.grad
 
 
+@pytest.mark.known_answer("link_losses/flat_nce")
 def test_known_answer() -> None:
     given, mask = torch.tensor([[1.0, 0.0, 0.5]]), torch.zeros(1, 3, dtype=torch.bool)
     # Over T: 2 against 0 and 1.

@@ -26,6 +26,7 @@ def scores(head: torch.nn.Module, s: Tensor, t: Tensor) -> Tensor:
     return head.source(s, TYPE) @ head.target(t, TYPE).T
 
 
+@pytest.mark.known_answer("link_heads/dot")
 def test_dot_head() -> None:
     s, t = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     plain = DotHead(DotHeadConfig(type="dot", normalize=False), 2, [TYPE])
@@ -50,6 +51,7 @@ def test_edge_head_reads_both_ends_and_their_product() -> None:
     assert deep(s, t).shape == (1, 3)
 
 
+@pytest.mark.known_answer("link_heads/distmult")
 def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
     s, t = torch.randn(3, 4), torch.randn(5, 4)
     head = DistMultHead(DistMultHeadConfig(type="distmult", normalize=False), 4, [TYPE])
@@ -59,6 +61,7 @@ def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
     torch.testing.assert_close(scores(head, s, t), (s * head.relations[0]) @ t.T)
 
 
+@pytest.mark.known_answer("link_losses/info_nce")
 def test_info_nce_known_answer() -> None:
     loss = InfoNce(InfoNceConfig(type="info_nce", temperature=0.5))
     given, mask = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]), torch.zeros(2, 3, dtype=torch.bool)
@@ -70,6 +73,7 @@ def test_info_nce_known_answer() -> None:
     assert loss(given, torch.zeros_like(mask), False).item() == pytest.approx(2 * only_extra, rel=1e-5)
 
 
+@pytest.mark.known_answer("link_losses/cross_entropy")
 def test_cross_entropy_known_answer() -> None:
     loss = CrossEntropy(CrossEntropyConfig(type="cross_entropy"))
     with torch.no_grad():

@@ -82,6 +82,7 @@ def direct(layer: HgtLayer, block: Block, h: dict[str, Tensor], node_type: str, 
     return layer.outputs[NODE_TYPES.index(node_type)](F.gelu(total))
 
 
+@pytest.mark.known_answer("gnns/hgt")
 @pytest.mark.parametrize("heads", [1, 2, 3])
 @pytest.mark.parametrize("specs", [NO_EDGE_INPUTS, SPECS], ids=["plain", "edge_inputs"])
 def test_it_is_its_formula(heads: int, specs: object) -> None:

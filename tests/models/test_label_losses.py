@@ -28,6 +28,9 @@ def loss(**settings: Any) -> LabelLoss:
     return LABEL_LOSSES.of(config)(config)
 
 
+@pytest.mark.known_answer(
+    "label_losses/huber", "label_losses/mae", "label_losses/mse", "label_losses/quantile", "label_losses/shrinkage"
+)
 @pytest.mark.parametrize(
     ("settings", "wanted"),
     [
@@ -49,6 +52,7 @@ def test_numbers_by_hand(settings: dict[str, Any], wanted: float) -> None:
     assert (found.item(), weight) == (pytest.approx(wanted), 3.0)
 
 
+@pytest.mark.known_answer("label_losses/cross_entropy", "label_losses/focal")
 def test_classes_by_hand() -> None:
     p = OUTPUTS.softmax(1)
     of_label = torch.stack([p[0, 0], p[1, 2]])
@@ -63,6 +67,7 @@ def test_classes_by_hand() -> None:
     assert (focal.item(), weight) == (pytest.approx(by_hand.item()), 6.0)
 
 
+@pytest.mark.known_answer("label_losses/bce")
 def test_several_classes_by_hand() -> None:
     q = torch.where(SETS > 0.5, OUTPUTS.sigmoid(), 1 - OUTPUTS.sigmoid())
     bce, weight = loss(type="bce")(OUTPUTS, SETS)

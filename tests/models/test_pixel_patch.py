@@ -32,6 +32,7 @@ def test_a_vector_an_image(layers: int, pool: str) -> None:
     assert model(pixels(0)).shape == (0, 16)
 
 
+@pytest.mark.known_answer("image_encoders/pixel_patch")
 def test_patches_are_squares_of_the_image() -> None:
     image = torch.arange(8 * 12 * 3).remainder(256).to(torch.uint8).view(8, 12, 3)
     patches = encoder().patches(image.view(1, -1))

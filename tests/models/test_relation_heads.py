@@ -38,6 +38,7 @@ def head_of(settings: dict[str, Any], width: int = 4, seed: int = 0) -> LinkHead
     return head
 
 
+@pytest.mark.known_answer("link_heads/complex")
 def test_complex_is_the_real_part_of_a_product_of_three() -> None:
     head = head_of({"type": "complex", "normalize": False})
     source, target = torch.tensor([[1.0, 0.0, 2.0, 1.0]]), torch.tensor([[3.0, 1.0, -1.0, 1.0]])  # 1+2i, i; 3-i, 1+i
@@ -60,6 +61,7 @@ def test_distmult_s_factors() -> None:
     assert cubes.item() == (1 + 1 + 8) + 1 + 2 * (1 + 8)
 
 
+@pytest.mark.known_answer("link_heads/transe")
 @pytest.mark.parametrize(("norm", "want"), [("l1", 9.0 - 7.0), ("l2", 9.0 - 5.0)])
 def test_transe_measures_from_where_the_relation_leads(norm: str, want: float) -> None:
     head = head_of({"type": "transe", "norm": norm}, width=2)
@@ -69,6 +71,7 @@ def test_transe_measures_from_where_the_relation_leads(norm: str, want: float) -
     assert head.scores(source, target, R)[0].tolist() == pytest.approx([9.0, want])
 
 
+@pytest.mark.known_answer("link_heads/bilinear")
 def test_bilinear_weighs_its_bases() -> None:
     head = head_of({"type": "bilinear", "bases": 2, "normalize": False}, width=2)
     with torch.no_grad():
@@ -78,6 +81,7 @@ def test_bilinear_weighs_its_bases() -> None:
     assert head.scores(source, target, R).item() == 2 * (3 + 8) + 10 * 4
 
 
+@pytest.mark.known_answer("link_heads/mlp")
 def test_mlp_known_answer() -> None:
     head = head_of({"type": "mlp"}, width=1)
     with torch.no_grad():
@@ -88,6 +92,7 @@ def test_mlp_known_answer() -> None:
     assert score == pytest.approx(3.0 * torch.tanh(torch.tensor(2.0 - 2.0 + 0.5)).item())
 
 
+@pytest.mark.known_answer("link_heads/two_tower")
 def test_two_towers_map_each_end_by_its_own_network() -> None:
     head = head_of({"type": "two_tower", "normalize": False})
     source, target = torch.randn(3, 4), torch.randn(2, 4)

@@ -33,6 +33,7 @@ def rotate(width: int = 4, **options: object) -> RotateHead:
     return RotateHead(RotateHeadConfig(type="rotate", **options), width, [R, Q])  # type: ignore[arg-type]
 
 
+@pytest.mark.known_answer("link_heads/rotate")
 def test_known_answer() -> None:
     head = rotate(gamma=5.0, normalize=False)
     with torch.no_grad():

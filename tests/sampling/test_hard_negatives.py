@@ -66,6 +66,7 @@ def drawn(per_edge: int, seed: int = 0, uniform: int = 0) -> np.ndarray:
     return negatives.draw("item", step, np.random.default_rng(seed))
 
 
+@pytest.mark.known_answer("negatives/hard")
 def test_each_edge_gets_its_own() -> None:
     for seed in range(20):
         of_last, of_first, of_second = drawn(2, seed).reshape(3, 2).tolist()

@@ -25,6 +25,7 @@ from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_par
 from graphstorm_like.sampling.links import LinkSeeder, log_sampling_ratio
 from graphstorm_like.sampling.negatives import NEGATIVES, Negatives
 from graphstorm_like.sampling.negatives.popularity import PopularityNegatives
+from graphstorm_like.sampling.negatives.uniform import UniformNegatives
 from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.training.experiment import build_experiment
@@ -73,6 +74,7 @@ class _Nodes:
         return self
 
 
+@pytest.mark.known_answer("negatives/popularity")
 @pytest.mark.parametrize("exponent", [0.75, 0.0, 1.0])
 def test_popularity_known_answer(exponent: float) -> None:
     negatives = popularity(exponent)
@@ -89,6 +91,16 @@ def test_log_q_of_the_mixture_known_answer() -> None:
     # 6 targets of the batch and 2 drawn: 6 * .5 + 2 * .7 expected, where uniform drawing of 8 among 4 would bring 2.
     got = log_sampling_ratio(np.array([0.5, 0.0]), 6, 2, 4, np.array([0.7, 0.1]))
     assert got.tolist() == pytest.approx([math.log(4.4 / 2), math.log(0.2 / 2)])
+
+
+@pytest.mark.known_answer("negatives/uniform")
+def test_uniform_known_answer() -> None:
+    """Every node alike, whatever its degree; no correction is asked for that would need other chances."""
+    known = {("a", "r", "b"): TrueTargets(np.zeros(16, dtype=np.int64), np.array([0] * 15 + [3]), 1)}
+    config = UniformNegativesConfig(type="uniform", uniform=40_000)
+    negatives = UniformNegatives(config, _Nodes(4), known)  # type: ignore[arg-type]
+    drawn = negatives.draw("b", {}, np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), np.full(4, 0.25), atol=0.01)
 
 
 @pytest.mark.parametrize("in_batch", [True, False])

@@ -33,6 +33,7 @@ def some_vectors(count: int, width: int = 8, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
 
 
+@pytest.mark.known_answer("search/exact", "search/hnsw", "search/ivf")
 @pytest.mark.parametrize("config", EVERYTHING, ids=lambda config: config.type)
 def test_the_largest_inner_products_come_first(config: SearchConfig) -> None:
     vectors, queries = some_vectors(200), some_vectors(7, seed=1)

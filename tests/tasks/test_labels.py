@@ -93,6 +93,7 @@ def test_target_edges_are_no_messages(shop_config: Callable[..., Pipeline], excl
     assert {tuple(p) for p in np.stack(graph.edges(SIMILAR, free), 1).tolist()} & set(messages)
 
 
+@pytest.mark.known_answer("tasks/edge_classification", "tasks/edge_regression")
 @pytest.mark.parametrize("kind", ["edge_classification", "edge_regression"])
 def test_scores_are_those_of_the_vectors_of_both_ends(shop_config: Callable[..., Pipeline], kind: str) -> None:
     experiment = build_experiment(shop_config(kind, train=ALL_NEIGHBOURS), QUIET)

@@ -71,6 +71,7 @@ def test_the_longest_stream_passes_once_and_the_others_again() -> None:
     assert not np.array_equal(joined.epoch_order(0), order)
 
 
+@pytest.mark.known_answer("tasks/multi")
 def test_each_task_has_the_loss_that_it_has_alone(
     several: Callable[..., Pipeline], shop_config: Callable[..., Pipeline]
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.search.exact import ExactSearchConfig
@@ -19,10 +20,12 @@ from graphstorm_like.deploy.pack import pack
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
+from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.serve.answers import Answers, Question
 from graphstorm_like.serve.engine import Engine
 from graphstorm_like.tasks.targets import ClassesTarget
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
+from graphstorm_like.training.experiment import build_experiment
 
 QUIET = Reporter(quiet=True)
 PREDICTED = np.array([[0.9, 0.1, 0.2], [0.6, 0.7, 0.1], [0.1, 0.1, 0.1]], dtype=np.float32)
@@ -109,6 +112,28 @@ def test_a_run_from_tables_to_a_server(tmp_path: Path) -> None:
     answer = answers.predict(Question("predict", ids=["item-0001"]), None)
     assert answer["predictions"][0]["prediction"] == rows["item-0001"]["prediction"]
     opened.close()
+
+
+@pytest.mark.known_answer("tasks/node_multi_label", "tasks/edge_multi_label")
+@pytest.mark.parametrize("of_edges", [False, True])
+def test_loss_by_hand(tmp_path: Path, of_edges: bool) -> None:
+    """Of the head's outputs for the batch's own rows: binary cross-entropy, the mean over classes, summed over rows."""
+    about = {"edge_type": "item:similar:item"} if of_edges else {"node_type": "item"}
+    task = {"type": "edge_multi_label" if of_edges else "node_multi_label", "label": "tags", **about}
+    pipeline = build_pipeline(tagged(tmp_path, task)).with_absolute_paths(tmp_path)
+    run_pipeline(pipeline, ["construct"], reporter=QUIET)
+    experiment = build_experiment(pipeline, QUIET)
+    made = experiment.task.eval()
+    batch = next(epoch_batches(experiment.learner.batches(), made.stream(8, 0), 0))
+    vectors = {"item": torch.randn(len(batch.seeds["item"]), experiment.model.hidden)}
+    loss, count = made.loss(vectors, batch)
+    ends = [batch.targets.sources, batch.targets.targets] if of_edges else [slice(None)]
+    chances = made.head(*(vectors["item"][at] for at in ends)).sigmoid()
+    labels = batch.targets.labels.float()
+    of_rows = -(labels * chances.log() + (1 - labels) * (1 - chances).log()).mean(dim=1)
+    assert labels.any()
+    assert count == 8
+    torch.testing.assert_close(loss, of_rows.sum())
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ def batch(labels: list[int]) -> MiniBatch:
     return MiniBatch(seeds, StreamPosition(0, 0), NodeTargets("item", torch.tensor(labels)))
 
 
+@pytest.mark.known_answer("tasks/node_classification")
 def test_loss_is_a_sum_and_splits_add_up(shop_config: Callable[..., Pipeline]) -> None:
     task, h = task_of(shop_config), torch.randn(5, 4)
     whole, count = task.loss({"item": h}, batch([0, 1, 2, 1, 0]))

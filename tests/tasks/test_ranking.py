@@ -61,6 +61,7 @@ def test_a_constant_score_gains_nothing() -> None:
     assert rank.tolist() == [51.0]
 
 
+@pytest.mark.known_answer("metrics/hits", "metrics/mrr")
 def test_metrics() -> None:
     found = Metrics(RANKING_METRICS).measure(np.array([1.0, 2.0, 10.5]), np.ones(3))
     assert found == {

@@ -36,11 +36,13 @@ def two_losses() -> list[Tensor]:
     return [3.0 * SHARED[0] + 1.0, 4.0 * SHARED[1] - 2.0]
 
 
+@pytest.mark.known_answer("task_weightings/fixed")
 def test_fixed() -> None:
     made = weighting((1.0, 0.5), type="fixed")
     assert made.combine(step(two_losses()), [SHARED]).item() == pytest.approx(4 + 0.5 * 6)
 
 
+@pytest.mark.known_answer("task_weightings/uncertainty")
 def test_uncertainty() -> None:
     made = weighting((1.0, 2.0), type="uncertainty")
     assert made.combine(step(two_losses()), []).item() == pytest.approx(4 + 2 * 6)
@@ -62,6 +64,7 @@ def test_uncertainty() -> None:
     assert torch.autograd.gradcheck(loss, log_variance)
 
 
+@pytest.mark.known_answer("task_weightings/group_dro")
 def test_group_dro() -> None:
     made = weighting(type="group_dro", step_size=0.1, warmup_epochs=1)
     made.combine(step(two_losses(), epoch=0), [])
@@ -72,6 +75,7 @@ def test_group_dro() -> None:
     assert loss.item() == pytest.approx((made.weights @ torch.tensor([4.0, 6.0])).item())
 
 
+@pytest.mark.known_answer("task_weightings/grad_norm")
 def test_grad_norm_evens_out_the_norms() -> None:
     made = weighting(type="grad_norm", step_size=0.01, warmup_epochs=0, alpha=0.0)
     for _ in range(200):
@@ -84,6 +88,7 @@ def test_grad_norm_evens_out_the_norms() -> None:
     assert once.weights.tolist() == pytest.approx((2 * moved / moved.sum()).tolist())
 
 
+@pytest.mark.known_answer("task_weightings/excess_risk")
 def test_excess_risk_by_hand() -> None:
     made = weighting(type="excess_risk", step_size=0.5, warmup_epochs=1)
     made.combine(step(two_losses(), epoch=0), [SHARED])

@@ -56,8 +56,10 @@ def test_padding_and_company_do_not_change_vectors(family: tuple[str, Path, Path
     assert encoder.is_causal == (name == "llama")
 
 
+@pytest.mark.known_answer("text_encoders/huggingface")
 @torch.no_grad()
 def test_loaded_vectors_equal_plain_transformers(family: tuple[str, Path, Path]) -> None:
+    """`type: huggingface` with the mean of its last layer, or the last token of a decoder."""
     import transformers
 
     name, model, folder = family

@@ -37,6 +37,7 @@ def stepped(steps: int = 1, **settings: Any) -> nn.Linear:
     return layer
 
 
+@pytest.mark.known_answer("optimizers/adamw", "optimizers/sgd", "optimizers/torch")
 @pytest.mark.parametrize(
     ("optimizer", "weight", "bias"),
     [
@@ -58,6 +59,7 @@ def test_momentum() -> None:
     assert stepped(2, optimizer={"type": "sgd", "momentum": 0.5}).bias[0].item() == pytest.approx(1 - 0.1 - 0.15)
 
 
+@pytest.mark.known_answer("optimizers/adafactor")
 def test_adafactor_keeps_rows_and_columns() -> None:
     assert stepped(optimizer="adafactor").weight[0, 0].item() < 1.0
     config = TrainConfig(optimizer={"type": "adafactor"})

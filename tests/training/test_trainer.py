@@ -48,6 +48,7 @@ def test_learns_links(shop_config: Callable[..., Pipeline], tmp_path: Path, head
     assert result.best > max(0.06, 1.3 * before)  # ranks at random: about .025
 
 
+@pytest.mark.known_answer("phases/gnn")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_last_group_of_an_epoch_is_not_lost(
     shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

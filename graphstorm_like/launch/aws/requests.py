@@ -12,7 +12,7 @@ from graphstorm_like.launch.aws.order import OWN, PROCESSING, ROOT, Order
 Request = dict[str, Any]
 CONTAINER = ("python3", "-m", "graphstorm_like.container")
 """The program of every container: see `graphstorm_like.container`."""
-GRAPH_VARIABLE = "GSL_GRAPH"
+GRAPH_VARIABLE, TIMEOUT_VARIABLE = "GSL_GRAPH", "GSL_TIMEOUT"
 """Where `gsl serve` finds its graph: a folder of the container, or a URL."""
 SPARK_PROGRAM = f"{PROCESSING}/input/pipeline/construct.py"
 
@@ -183,9 +183,12 @@ def model(order: Order, name: str, data: str) -> Request:
 
 def serving_environment(order: Order) -> Request:
     """Environment of a container that serves: the configuration's, and where the graph of known nodes is, which the
-    container fetches when it starts."""
+    container fetches when it starts; of a batch transform also how long an answer may take."""
     graph = order.place("checkpoints", "run", "graph") if order.graph is None else order.graph
-    return {GRAPH_VARIABLE: graph, **order.config.environment}
+    told = {GRAPH_VARIABLE: graph}
+    if order.config.job == "transform":
+        told[TIMEOUT_VARIABLE] = str(order.config.transform.timeout)
+    return {**told, **order.config.environment}
 
 
 def endpoint_config(order: Order, name: str, model_name: str) -> Request:

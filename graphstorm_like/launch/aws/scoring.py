@@ -3,7 +3,8 @@
 
 Below `launch.s3`/<run>:
     transform/<job>/    an answer a line, a file for each file of questions
-    apply/<job>/        told/, what the job is told; tables/, with --upload; scored/, the results
+    apply/<job>/        told/, what the job is told: new.yaml, ids/<file>, pairs/<file>; tables/, with --upload;
+                        scored/, the results
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def apply_uploads(order: Order, name: str) -> list[Upload]:
     for key, path in _files(asked).items():
         if not path.is_file():
             raise ConfigError(f"launch.apply.{key}: must be a file of this machine (got '{path}')")
-        uploads.append(Upload(f"{place}/told/{key}{''.join(path.suffixes[-1:])}", path))
+        uploads.append(Upload(f"{place}/told/{key}/{path.name}", path))
     return uploads + table_uploads(new_tables(Path(asked.tables)), order.config.upload, f"{place}/tables")
 
 

@@ -188,11 +188,25 @@ def test_hard_negatives(tmp_path: Path) -> None:
     assert "num_train_hard_negatives" in said(found, "none")
 
 
-def test_links_of_several_types_are_learnt_together(tmp_path: Path) -> None:
-    found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction={"num_negative_edges": 8}))
-    assert pipeline.task.type == "graph_pretraining"
-    assert len(pipeline.task.model_dump()["edge_types"]) == 2
-    assert "train_etype" in said(found, "near")
+@pytest.mark.parametrize(
+    ("decoder", "head"),
+    [
+        ("transe_l1", {"type": "transe", "norm": "l1", "gamma": 12.0}),
+        ("transe_l2", {"type": "transe", "norm": "l2", "gamma": 12.0}),
+        ("rotate", {"type": "rotate", "gamma": 12.0}),
+        ("distmult", {"type": "distmult"}),
+    ],
+)
+def test_links_of_several_types_are_learnt_together(tmp_path: Path, decoder: str, head: dict[str, Any]) -> None:
+    links = {"num_negative_edges": 8, "lp_decoder_type": decoder, "gamma": 12.0}
+    found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))
+    task = pipeline.task.model_dump()
+    assert (task["type"], task["edge_type"], len(task["edge_types"])) == ("link_prediction", None, 2)
+    assert task["negatives"]["popularity_correction"] is False, "uniform ones have none there"
+    assert {key: task["head"][key] for key in head} == head
+    assert not {"train_etype", "lp_decoder_type"} & set(said(found, "none"))
+    assert "lp_decoder_type" not in said(found, "near")
+    assert any(edge.split is not None for edge in pipeline.graph.edges)
 
 
 def test_edge_tasks(tmp_path: Path) -> None:

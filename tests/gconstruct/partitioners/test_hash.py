@@ -27,6 +27,7 @@ def items(folder: Path, **columns: object) -> Path:
     return Path(str(config.path))
 
 
+@pytest.mark.known_answer("partitioners/hash")
 def test_the_partition_is_the_hash_of_the_id(planted: Path) -> None:
     parts = parts_of(planted, 5, "hash", seed=3)
     for node_type in ("item", "tag"):

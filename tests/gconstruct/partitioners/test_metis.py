@@ -21,6 +21,7 @@ from .methods import ITEMS, TAGS
 pytestmark = [pytest.mark.dgl, pytest.mark.skipif(find_spec("dgl") is None, reason="dgl is not installed")]
 
 
+@pytest.mark.known_answer("partitioners/metis")
 def test_the_planted_communities_are_found(planted: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     partition_graph(planted, tmp_path / "metis", 2, "metis")
     assert capfd.readouterr() == ("", "")  # dgl prints, we do not

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gconstruct.partitioners.random import at_random
 
 
+@pytest.mark.known_answer("partitioners/random")
 def test_random_is_balanced_and_drawn_from_the_seed() -> None:
     counts = {"a": 1000, "b": 7, "c": 1, "d": 0}
     made = at_random(counts, 3, 5)

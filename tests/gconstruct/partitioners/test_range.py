@@ -35,6 +35,7 @@ def prices(tmp_path: Path) -> Path:
     return Path(str(config.path))
 
 
+@pytest.mark.known_answer("partitioners/range")
 @pytest.mark.parametrize(
     ("by", "expected"),
     [

@@ -85,6 +85,7 @@ def test_a_node_with_half_of_the_edges_finds_a_place(planted: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------- cut
 
 
+@pytest.mark.known_answer("partitioners/fennel", "partitioners/ldg")
 @each_score
 @pytest.mark.parametrize("reverse", [True, False])
 def test_communities_are_found(method: str, reverse: bool, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def folds(table: pa.Table, count: int, **more: object) -> np.ndarray:
     return np.stack([splits for splits in found if splits is not None])
 
 
+@pytest.mark.known_answer("splits/folds")
 @settings(max_examples=25, deadline=None)
 @given(st.integers(3, 8), st.integers(0, 60), st.booleans())
 def test_every_row_is_tested_once_validated_once_and_trained_on_otherwise(

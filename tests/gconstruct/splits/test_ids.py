@@ -52,6 +52,7 @@ def config_of(folder: Path, lists: dict[str, list[Any]], ending: str = ".txt", *
     return {**{part: write_list(folder, part, ids, ending) for part, ids in lists.items()}, **more}
 
 
+@pytest.mark.known_answer("splits/ids")
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".tsv", ".json", ".jsonl", ".txt", ".gz", ""])
 @pytest.mark.parametrize("cuts", [(), (1, 1, 3)])
 def test_lists_of_nodes_and_of_edges(ending: str, cuts: tuple[int, ...], tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ DAYS = [date(2024, 1, 31), date(2024, 2, 1), None, date(2024, 2, 29), date(2024,
 EAST = timezone(timedelta(hours=2))
 
 
+@pytest.mark.known_answer("splits/time")
 @pytest.mark.parametrize(
     "times",
     [

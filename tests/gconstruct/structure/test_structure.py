@@ -55,6 +55,7 @@ def configured(folder: Path, feature: dict[str, Any], node_type: str = "item", *
     )
 
 
+@pytest.mark.known_answer("features/degree")
 def test_a_number_for_each_edge_type_and_end(tmp_path: Path) -> None:
     """link out, link in, likes in"""
     assert built(tmp_path, PLAIN).tolist() == [[2, 0, 0], [1, 1, 0], [1, 3, 2], [0, 0, 1]]
@@ -115,6 +116,7 @@ def test_partitions(tmp_path: Path) -> None:
     assert by_id == {"a": [2, 0, 0], "b": [1, 1, 0], "c": [1, 3, 2], "d": [0, 0, 1]}
 
 
+@pytest.mark.known_answer("features/page_rank")
 def test_page_rank(tmp_path: Path) -> None:
     options = {"encode": "page_rank", "edges": ["item:link:item"], "both_ways": False, "steps": 200}
     values = np.exp(built(tmp_path, options)[:, 0]) / 6

@@ -21,6 +21,7 @@ PARTS = ["year", "quarter", "month", "week", "day_of_year", "day", "day_of_week"
 PLAIN: dict[str, Any] = {"encode": "date", "cyclic": False, "normalize": "none"}
 
 
+@pytest.mark.known_answer("features/date")
 def test_parts() -> None:
     column = pa.array([datetime(2024, 12, 31, 23, 59), datetime(2023, 1, 1)], pa.timestamp("ns"))
     values = numbers_of(column, **PLAIN, parts=PARTS)

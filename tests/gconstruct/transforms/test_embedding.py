@@ -40,6 +40,7 @@ def parquet_file(folder: Path, ids: list[Any] = IDS, rows: int = 2, **columns: A
     return {"encode": "embedding", "vectors": "v.parquet"}
 
 
+@pytest.mark.known_answer("features/embedding")
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int32"])
 def test_numpy_with_ids(kind: str, tmp_path: Path) -> None:
     values, schema = encode_columns(tmp_path, NODES, **numpy_files(tmp_path, kind))

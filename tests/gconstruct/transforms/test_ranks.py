@@ -21,6 +21,7 @@ def normal(share: float) -> float:
     return NormalDist().inv_cdf(share)
 
 
+@pytest.mark.known_answer("features/rank_gauss")
 def test_ranks_are_spread_like_a_normal_distribution() -> None:
     values = numbers_of(pa.array([30.0, 1e9, 10.0, 20.0]), **RANKS)
     assert values[:, 0] == pytest.approx([normal(s) for s in (5 / 8, 7 / 8, 1 / 8, 3 / 8)])
@@ -40,6 +41,7 @@ def test_epsilon_cuts_the_ends() -> None:
     assert numbers_of(pa.array(np.arange(1000.0)), **RANKS, epsilon=0.01).max() == pytest.approx(normal(0.99))
 
 
+@pytest.mark.known_answer("features/quantile")
 def test_shares() -> None:
     values, schema = fitted(pa.array([3.0, 1.0, 2.0, 2.0, 9.0]), **SHARES)
     assert values[:, 0] == pytest.approx([0.75, 0, 0.375, 0.375, 1])

@@ -13,6 +13,7 @@ from .pieces import applied, assert_pieces_do_not_matter, fitted, numbers_of, re
 words = st.lists(st.none() | st.sampled_from(["a", "b", "c", "dd", "e e"]), max_size=40)
 
 
+@pytest.mark.known_answer("features/hashing")
 def test_a_hash_picks_a_column() -> None:
     column = strings("a", "b", None, "a")
     values, schema = fitted(column, encode="hashing", buckets=64)
@@ -61,6 +62,7 @@ def test_wide_rows_of_categories_share_few_columns_with_others() -> None:
     assert used.max() < 150
 
 
+@pytest.mark.known_answer("features/frequency")
 def test_frequencies() -> None:
     column = strings("a", "b", "a", None, "c", "a")
     values, schema = fitted(column, encode="frequency")

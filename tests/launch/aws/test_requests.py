@@ -106,7 +106,9 @@ def new_tables(tmp_path: Path) -> Path:
 
 
 BATCHES = {
-    "transform": ["launch.transform={input: s3://bucket/questions, batch: single, content: csv, concurrent: 4}"],
+    "transform": [
+        "launch.transform={input: s3://bucket/questions, batch: single, content: csv, concurrent: 4, timeout: 90}"
+    ],
     "apply": [
         "launch.apply={tables: new.yaml, attach: true, unknown: mean, ids: asked.csv, top_k: 5, evaluate: true,"
         " volume: 7}"
@@ -175,6 +177,7 @@ def test_a_training_job(yaml_file: Path) -> None:
     assert request["CheckpointConfig"]["S3Uri"] == "s3://bucket/gsl/shop/checkpoints"
 
 
+@pytest.mark.known_answer("launchers/sagemaker")
 def test_a_batch_transform(yaml_file: Path) -> None:
     """The lines of files, in batches, by what serves an endpoint; the graph of the run is fetched by the container."""
     asked = ["launch.job=transform", "launch.transform.input=s3://bucket/questions/today.jsonl"]
@@ -182,7 +185,9 @@ def test_a_batch_transform(yaml_file: Path) -> None:
     assert operation == "CreateTransformJob"
     assert job["ModelName"] == model["ModelName"]
     assert model["PrimaryContainer"]["ModelDataUrl"].startswith("s3://bucket/gsl/shop/output/")
-    assert model["PrimaryContainer"]["Environment"] == {"GSL_GRAPH": "s3://bucket/gsl/shop/checkpoints/run/graph"}
+    graph = "s3://bucket/gsl/shop/checkpoints/run/graph"
+    assert model["PrimaryContainer"]["Environment"] == {"GSL_GRAPH": graph, "GSL_TIMEOUT": "600"}
+    assert job["ModelClientConfig"]["InvocationsTimeoutInSeconds"] == 600
     assert job["BatchStrategy"] == "MultiRecord"
     read, left = job["TransformInput"], job["TransformOutput"]
     assert read["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/questions/today.jsonl"
@@ -197,7 +202,8 @@ def test_a_batch_transform(yaml_file: Path) -> None:
     assert (job["BatchStrategy"], job["MaxConcurrentTransforms"]) == ("SingleRecord", 4)
     assert job["TransformInput"]["ContentType"] == "text/csv"
     assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://bucket/m/model.tar.gz"
-    assert model["PrimaryContainer"]["Environment"] == {"GSL_GRAPH": "/opt/ml/model/graph-data"}
+    told = {"GSL_GRAPH": "/opt/ml/model/graph-data", "GSL_TIMEOUT": "90"}
+    assert model["PrimaryContainer"]["Environment"] == told
 
 
 def test_a_model_on_new_tables(yaml_file: Path, new_tables: Path) -> None:
@@ -214,7 +220,7 @@ def test_a_model_on_new_tables(yaml_file: Path, new_tables: Path) -> None:
     assert inputs["told"] == f"{place}/told/"
     assert inputs["graph"] == "s3://bucket/gsl/shop/checkpoints/run/graph/"
     assert "tables" not in inputs, "they are in S3, where the job reads them"
-    assert [upload.url for upload in plan.uploads] == [f"{place}/told/new.yaml", f"{place}/told/ids.csv"]
+    assert [upload.url for upload in plan.uploads] == [f"{place}/told/new.yaml", f"{place}/told/ids/asked.csv"]
     assert job["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"] == 7
     assert job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] == f"{place}/scored"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -175,6 +176,7 @@ def test_a_tensor_of_two_names_is_kept_once(tmp_path: Path) -> None:
     assert embeddings[1].any()
 
 
+@pytest.mark.known_answer("tuning/full")
 def test_learning_rates_fall_towards_the_input(encoder: TextEncoder) -> None:
     lms = LanguageModels({"*": encoder}, LmConfig(lr=1.0, layer_decay=0.5))
     lr_of = {id(p): g.lr for g in lms.groups() for p in g.parameters}
@@ -186,6 +188,7 @@ def test_learning_rates_fall_towards_the_input(encoder: TextEncoder) -> None:
     assert decays == {True: 0.01, False: 0.0}
 
 
+@pytest.mark.known_answer("tuning/top")
 def test_top_layers(encoder: TextEncoder) -> None:
     lms = LanguageModels({"*": encoder}, LmConfig(tune=TopTuning(type="top", layers=1)))
     names = learning(encoder.backbone)
@@ -208,6 +211,26 @@ def test_dropout_is_what_was_asked_for(encoder: TextEncoder, store: TokenStore) 
     assert not torch.equal(encoder(batch), encoder(batch))
     encoder.eval()
     assert torch.equal(encoder(batch), encoder(batch))
+
+
+@pytest.mark.known_answer("tuning/lora")
+def test_lora_adds_a_product_of_two_thin_matrices(encoder: TextEncoder) -> None:
+    """W x + alpha / rank B A x (Hu et al. 2022), and the same by one matrix in the model that is saved."""
+    config = LoraTuning(type="lora", rank=2, alpha=6.0, modules=["value"])
+    backbone = copy.deepcopy(encoder.backbone)
+    tuning = TUNINGS.of(config)(config)
+    wrapped = tuning.wrapped(backbone).eval()
+    layers = [m for n, m in wrapped.named_modules() if n.endswith("layer.1.attention.self.value")]
+    (layer,) = layers
+    down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    assert (down.shape[0], up.shape[1], bool(up.any())) == (2, 2, False), "it starts as what it was"
+    with torch.no_grad():
+        up.normal_()
+        x = torch.randn(5, down.shape[1])
+        product = 6.0 / 2 * up @ down
+        torch.testing.assert_close(layer(x), layer.base_layer(x) + x @ product.T)
+        merged = dict(tuning.merged(wrapped).named_parameters())["encoder.layer.1.attention.self.value.weight"]
+        torch.testing.assert_close(merged, layer.base_layer.weight + product)
 
 
 def test_lora_names_are_checked(encoder: TextEncoder) -> None:

@@ -82,6 +82,7 @@ def test_the_mlm_loss_is_a_mean_over_the_tokens_of_all_ranks(
     torch.testing.assert_close(one, alone * ratio, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.known_answer("phases/lm")
 def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline]) -> None:
     pipeline = configured("lm_only", "train.precision=float32", "train.lm.dropout=0.0")
     train(pipeline, "construct")

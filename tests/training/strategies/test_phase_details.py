@@ -78,6 +78,7 @@ def test_gradients_do_not_depend_on_the_memory_for_activations(configured: Calla
             torch.testing.assert_close(grads[name], gradient, atol=1e-5, rtol=1e-3, msg=name)
 
 
+@pytest.mark.known_answer("phases/joint")
 def test_each_part_has_its_learning_rate_over_time(configured: Callable[..., Pipeline]) -> None:
     """In a joint phase: the graph network's from the phase, the language model's from the phase, its warm-up from
     train.lm.schedule."""

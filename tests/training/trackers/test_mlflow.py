@@ -13,6 +13,7 @@ pytest.importorskip("mlflow")
 pytestmark = pytest.mark.slow  # the package takes seconds to import
 
 
+@pytest.mark.known_answer("trackers/mlflow")
 def test_a_resumed_training_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert track(tmp_path, {"type": "mlflow", "uri": str(tmp_path / "shared")}, range(1, 4)) == []
     assert track(tmp_path, {"type": "mlflow", "uri": str(tmp_path / "shared")}, range(3, 5), resume_from=2) == []

@@ -11,6 +11,7 @@ from tests.training.trackers.tracked import track
 pytest.importorskip("tensorboard")
 
 
+@pytest.mark.known_answer("trackers/tensorboard")
 def test_numbers_arrive_and_those_behind_a_resume_point_are_hidden(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

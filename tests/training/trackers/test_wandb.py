@@ -35,6 +35,7 @@ def records(file: Path) -> Iterator[Any]:
         at += 7 + length
 
 
+@pytest.mark.known_answer("trackers/wandb")
 def test_numbers_and_settings_are_in_the_file(tmp_path: Path) -> None:
     assert track(tmp_path, "wandb", range(1, 4)) == []
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")

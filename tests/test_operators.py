@@ -1,0 +1,78 @@
+"""Every operator has a section of the reference, a test with a known answer, and a YAML for people that uses it.
+
+Who adds one writes its docstring, marks the test that verifies it with `@pytest.mark.known_answer("<folder>/<tag>")`,
+and uses it in a YAML of training_scripts/ or of a page in docs/.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from graphstorm_like.config import load_pipeline
+
+from .operators import REFERENCE, known_answers, lacks_documents, names_it, operators, used_in
+from .test_docs import pipeline_of, yaml_blocks
+from .test_house_rules import shipped_pipelines
+
+
+def test_there_are_operators() -> None:
+    """The families are found: else the other tests would say nothing."""
+    found = operators()
+    assert len(found) > 100
+    assert {"gnns/rgcn", "link_heads/transe", "features/one_hot", "launchers/slurm"} <= set(found)
+
+
+def test_the_reference_has_every_operator() -> None:
+    reference = REFERENCE.read_text(encoding="utf-8")
+    lacking = {name: lacks_documents(name, config, reference) for name, config in operators().items()}
+    missing = [f"{name} must have {lack}" for name, lack in lacking.items() if lack is not None]
+    assert missing == []
+
+
+def test_every_operator_has_a_known_answer() -> None:
+    """Expected values that its own code has not made: by hand, from the formula, of another library; of what starts
+    processes or writes elsewhere, what must arrive there."""
+    verified = {name for test in known_answers() for name in test.operators}
+    missing = [
+        f'{name} must have a test with a known answer. Mark it: @pytest.mark.known_answer("{name}")'
+        for name in operators()
+        if name not in verified
+    ]
+    assert missing == []
+
+
+def test_marks_are_of_tests_that_verify() -> None:
+    """Of operators that there are, in a module that names them, with something that is compared."""
+    known, wrong = operators(), []
+    for test in known_answers():
+        if not test.compares:
+            wrong.append(f"{test.where} must assert something")
+        for name in test.operators:
+            if name not in known:
+                wrong.append(f"{test.where} must name an operator (got '{name}')")
+            elif not names_it(test.source, name, known[name]):
+                wrong.append(f"{test.where} must be about {name}: its module names neither its class nor its tag")
+    assert wrong == []
+
+
+def test_every_operator_is_used_in_a_yaml() -> None:
+    """By name, in a pipeline of training_scripts/ or a block of a page, which are validated here."""
+    used: set[str] = set()
+    for path in shipped_pipelines():
+        used.update(used_in(load_pipeline(path)))
+    for block in yaml_blocks():
+        used.update(used_in(pipeline_of(*block.values)))
+    missing = [
+        f"{name} must be used in a YAML of training_scripts/ or of a page in docs/"
+        for name in operators()
+        if name not in used
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [('config = RgcnConfig(type="x")', True), ('{"type": "rgcn"}', True), ("gnn: rgcn", True), ("rgcn_2", False)],
+)
+def test_the_name_of_an_operator_is_a_word(source: str, named: bool) -> None:
+    assert names_it(source, "gnns/rgcn", operators()["gnns/rgcn"]) is named
