@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import gconstruct.features
+from gconstruct.leaks.rowhash import row_hashes
 from gconstruct.report.numbers import feature_profile
 from gconstruct.report.rows import Pieces
 from gconstruct.report.sparse import sparse_profile
@@ -23,8 +25,10 @@ from graphstorm_like.graph.schema import FeatureSchema, feature_column
 from graphstorm_like.graph.sparse import SparseRows, column_of, distinct_cells, of_cells, rows_of, sparse_type
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.inputs import InputProjection, sparse_product
+from graphstorm_like.pending import Pending
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.steps import SparseFeature, as_tensors, node_feature
+from graphstorm_like.serve.sources import WithNewRows
 from graphstorm_like.testing import ranks
 from graphstorm_like.training.tracking import read_metrics
 
@@ -93,6 +97,21 @@ def test_the_report_is_that_of_dense_rows() -> None:
         assert getattr(found.dimensions, name) == pytest.approx(values)
     assert (found.median, found.constant, found.rows_seen) == (want.median, want.constant, want.rows_seen)
     assert found.histogram == want.histogram
+
+
+def test_new_rows_of_a_server_stand_after_sparse_ones() -> None:
+    known: Any = SimpleNamespace(begin_rows=lambda ids: Pending(lambda: entries(ROWS[ids])))
+    source = WithNewRows(known, 4, np.full((2, 4), 7, np.float32))
+    np.testing.assert_array_equal(source.rows(np.array([5, 0, 3])), [[7, 7, 7, 7], ROWS[0], ROWS[3]])
+    assert isinstance(source.rows(np.array([0, 3])), SparseRows)
+
+
+def test_equal_rows_have_equal_hashes() -> None:
+    hashes = row_hashes([column_of(entries(ROWS[[0, 1, 0, 2, 1]]), "float32")], 5)
+    assert hashes[0] == hashes[2]
+    assert hashes[1] == hashes[4]
+    assert len({*hashes.tolist()}) == 3
+    assert row_hashes([column_of(entries(2 * ROWS[:1]), "float32")], 1)[0] != hashes[0]
 
 
 def configured(make: Callable[..., Pipeline], output: Path, hosts: int = 1) -> Pipeline:
