@@ -352,16 +352,16 @@ class PartitionedGraph:
     def _hops(self, requested: Sequence[tuple[EdgeType, IntArray, int]], seed: int) -> list[Hop]:
         """One request to each partition."""
         by_type: dict[NodeType, list[IntArray]] = {}
+        rows_of: dict[NodeType, list[IntArray]] = {}
         for edge_type, ids, _ in requested:  # those with one target type ask for the same nodes
-            if edge_type[2] not in by_type:
-                by_type[edge_type[2]] = self.split(edge_type[2], ids)
+            if (target := edge_type[2]) not in by_type:
+                by_type[target] = self.split(target, ids)
+                firsts = self.starts(target)[:-1]
+                rows_of[target] = [ids[at] - first for at, first in zip(by_type[target], firsts, strict=True)]
         positions = [by_type[edge_type[2]] for edge_type, _, _ in requested]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
-            requests = [
-                HopRequest(edge_type, ids[at[p]] - self.starts(edge_type[2])[p], fanout)
-                for (edge_type, ids, fanout), at in zip(requested, positions, strict=True)
-            ]
+            requests = [HopRequest(edge_type, rows_of[edge_type[2]][p], fanout) for edge_type, _, fanout in requested]
             pending[p] = part.begin_hops(requests, seed)
         answers = self.answers(pending)
         merged = []

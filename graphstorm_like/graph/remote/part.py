@@ -11,7 +11,7 @@ import pyarrow as pa
 from graphstorm_like.graph.partition_reader import Column, HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import EXACT
-from graphstorm_like.graph.remote.encoding import hop_of, may_lose, narrow, rows_of
+from graphstorm_like.graph.remote.encoding import hops_of, may_lose, narrow, rows_of
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 from graphstorm_like.pending import Pending
@@ -29,18 +29,19 @@ class RemotePart:
         no_edges = Hop.empty()
         if not with_rows:
             return Pending(lambda: [no_edges] * len(requests))
-        call = {
-            "do": "hops",
-            "seed": seed,
-            "of": [[list(requests[i].edge_type), requests[i].fanout] for i in with_rows],
-        }
-        ticket = self._connection.ask(call, [narrow(requests[i].rows) for i in with_rows])
+        distinct = {id(requests[i].rows): requests[i].rows for i in with_rows}
+        place_of = {key: place for place, key in enumerate(distinct)}
+        asked = []
+        for i in with_rows:
+            edge_type, rows = requests[i].edge_type, requests[i].rows
+            asked.append([list(edge_type), requests[i].fanout, place_of[id(rows)]])
+        call = {"do": "hops", "seed": seed, "of": asked}
+        ticket = self._connection.ask(call, [narrow(rows) for rows in distinct.values()])
 
         def receive() -> list[Hop]:
-            arrays = self._client.result(ticket)
             hops = [no_edges] * len(requests)
-            for n, i in enumerate(with_rows):
-                hops[i] = hop_of(arrays[4 * n : 4 * n + 4])
+            for i, hop in zip(with_rows, hops_of(self._client.result(ticket)), strict=True):
+                hops[i] = hop
             return hops
 
         return Pending(receive)

@@ -166,12 +166,11 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
     """Arrays of the answer."""
     match call["do"]:
         case "hops":
-            requests = [
-                HopRequest(tuple(edge_type), wide(rows), fanout)
-                for (edge_type, fanout), rows in zip(call["of"], arrays, strict=True)
-            ]
-            hops = partition.begin_hops(requests, int(call["seed"])).wait()
-            return [array for hop in hops for array in hop_arrays(hop)]
+            targets = [wide(rows) for rows in arrays]
+            requests = []
+            for edge_type, fanout, which in call["of"]:  # edge types into the same nodes share their array
+                requests.append(HopRequest(tuple(edge_type), targets[which], fanout))
+            return hop_arrays(partition.begin_hops(requests, int(call["seed"])).wait())
         case "rows":
             return row_arrays(partition.begin_rows(_column(call), arrays[0]).wait(), call.get("wire", EXACT))
         case "ragged":
