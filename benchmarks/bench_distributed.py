@@ -50,6 +50,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, default=4, help="the first is not counted")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all trainers together (default: cores)")
+    parser.add_argument("--packages", type=int, help="how many, by hash of their names (default: all)")
     parser.add_argument("--tokens", type=int, default=128, help="of a text, at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of our runs, one after the other")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of our runs")
@@ -172,9 +173,14 @@ def row(name: str, result: bench_peer.Result) -> list[str]:
 
 def run_cases(options: argparse.Namespace) -> list[str]:
     """Lines of the table, each printed when it is known."""
-    tables = peer_graph.restrict(peer_graph.read_tables(options.tables), _names(options))
+    names = _names(options)
+    tables = peer_graph.restrict(peer_graph.read_tables(options.tables), names)
     options.output.mkdir(parents=True, exist_ok=True)
     vectors = inputs(options, tables)
+    if options.packages is not None:
+        chosen = set(peer_graph.choose_packages(names, options.packages))
+        vectors = vectors[[name in chosen for name in names]]
+        tables = peer_graph.restrict(tables, chosen)
     rows = []
     pipeline: Path | None = None
     config: Path | None = None

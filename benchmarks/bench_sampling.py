@@ -366,10 +366,12 @@ def counts(graph: PartitionedGraph, batch: MiniBatch, row_bytes: Mapping[str, Se
     layers: list[list[Layer]] = [[], []]
     for block in reversed(batch.blocks):
         asked, found, edges = np.zeros((3, 2))
+        for node_type in {edge.edge_type[2] for edge in graph.manifest.edges} & block.num_dst.keys():
+            targets = block.num_dst[node_type]
+            asked += (targets, away[node_type][:targets].sum())
         for edge in graph.manifest.edges:
             targets = block.num_dst.get(edge.edge_type[2], 0)
             here = away[edge.edge_type[2]][:targets] if targets else np.zeros(0, dtype=bool)
-            asked += (targets, here.sum())
             if (relation := block.relations.get(edge.edge_type)) is not None:
                 rows = here[relation.rows.numpy()]
                 found += (len(rows), rows.sum())

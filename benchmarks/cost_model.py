@@ -16,17 +16,20 @@ from measure import table
 from graphstorm_like.graph.sample import DENSE_NODES
 
 Pair: TypeAlias = tuple[float, float]
-ID = 8
-"""Bytes of an id on the wire, at most: smaller ids travel in 1, 2 or 4, which `fit` puts down to the headers."""
-ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, 2 * ID, 2 * ID
-"""A row that is asked for; one that has edges (row, offset); an edge (source, id)."""
+ID = 4
+"""Bytes of an id on the wire, below 2^32: smaller ones travel in 1 or 2, which `fit` puts down to the headers."""
+ASKED_BYTES, FOUND_BYTES, EDGE_BYTES = ID, ID + 1, 2 * ID
+"""A node whose edges are asked for; one that has edges of a type (row, how many); an edge (source, id)."""
+KEPT_ID, LABEL, SPLIT = 8, 4, 1
+"""Bytes in memory of an id, a label, the number of a split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer of a batch, or the part of it that other hosts answer.
 
-    asked: pairs of (target node, edge type) whose edges are wanted; found: those that have any; edges: sampled ones.
+    asked: target nodes whose edges are wanted; found: pairs of (target node, edge type) that have any; edges: sampled
+    ones.
     """
 
     asked: float
@@ -72,7 +75,7 @@ def tree_batch(seeds: float, fanouts: Sequence[int], edge_types: int, row_bytes:
     nodes, layers = float(seeds), []
     for fanout in fanouts:
         edges = nodes * edge_types * fanout
-        layers.append(Layer(nodes * edge_types, nodes * edge_types, edges))
+        layers.append(Layer(nodes, nodes * edge_types, edges))
         nodes += edges
     return Batch(tuple(layers), nodes, nodes, nodes * row_bytes)
 
@@ -251,6 +254,8 @@ class Prediction:
     """All CPU seconds of a host over its cores."""
     partition_bytes: float
     trainer_bytes: float
+    shared_bytes: float
+    """Of a host, for all its trainers."""
 
     @property
     def fastest_s(self) -> float:
@@ -282,6 +287,7 @@ def predict(scene: Scene, costs: Costs) -> Prediction:
         steps * trainers * (client + scene.model_s + server) / scene.cores,
         partition_bytes(scene),
         trainer_bytes(scene),
+        shared_bytes(scene),
     )
 
 
@@ -293,10 +299,16 @@ def partition_bytes(scene: Scene) -> float:
 
 
 def trainer_bytes(scene: Scene) -> float:
-    """What every process that samples holds whatever the number of hosts: a position a node (of up to DENSE_NODES),
-    labels and splits of all nodes, and all training nodes twice (ids, and their order in the epoch)."""
+    """What every process that samples holds whatever the number of hosts: a position a node (of up to DENSE_NODES), and
+    the order of all training nodes in the epoch."""
     position = 4 if scene.nodes <= DENSE_NODES else 0
-    return scene.nodes * (position + 4 + 1) + scene.train_nodes * 2 * ID
+    return scene.nodes * position + scene.train_nodes * KEPT_ID
+
+
+def shared_bytes(scene: Scene) -> float:
+    """What the trainers of a host share, whatever the number of hosts: labels and splits of all nodes, ids of all
+    training nodes."""
+    return scene.nodes * (LABEL + SPLIT) + scene.train_nodes * KEPT_ID
 
 
 # -- what the command line prints -----------------------------------------------------------------------------------
@@ -320,7 +332,7 @@ CUT = 0.3
 def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:
     """Predictions for graphs of a billion and a hundred billion edges, seeds of any host and of the own one."""
     head = ["edges", "hosts", "seeds", "steps", "MB a batch", "messages", "network s", "servers s", "trainer s"]
-    head += ["host cpu s", "epoch s", "partition GB", "trainer GB"]
+    head += ["host cpu s", "epoch s", "partition GB", "trainer GB", "shared GB"]
     rows = []
     for edges in (1e9, 1e11):
         nodes = edges / 100
@@ -340,6 +352,7 @@ def scaling_table(costs: Costs = MEASURED) -> Iterator[str]:
                         f"{said.fastest_s:,.0f} - {said.slowest_s:,.0f}",
                         f"{said.partition_bytes / 1e9:.1f}",
                         f"{said.trainer_bytes / 1e9:.1f}",
+                        f"{said.shared_bytes / 1e9:.1f}",
                     ]
                 )
     yield from table(head, rows)

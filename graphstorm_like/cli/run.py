@@ -98,7 +98,6 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
     from graphstorm_like.launch.summary import summary
-    from graphstorm_like.reports.write import report_of_run
 
     checked, origin = load_with_origin(pipeline, overrides or ())
     local = localised(checked)
@@ -111,6 +110,8 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
         return
     arguments = [str(pipeline), *(overrides or ())]
     if checked.report:
+        from graphstorm_like.reports.write import report_of_run  # imports torch, which a launcher does without
+
         warn = partial(typer.echo, err=True)
         report_of_run(Path(local.output), ["gsl", "run", *arguments], warn)
         publish_loose(checked, warn)

@@ -167,7 +167,8 @@ class TrainConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it computes; auto: a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """bfloat16: autocast of the GNN's matrix products; auto: where the hardware computes in it."""
+    """bfloat16: autocast of the GNN's matrix products, on a CPU of its inputs' alone; auto: where the hardware computes
+    in it."""
     timeout_seconds: PositiveFloat = 600.0
     """The longest wait for one batch before the run stops with a message."""
 

@@ -31,7 +31,7 @@ from graphstorm_like.graph.partition_reader import (
     hidden_edges,
     node_ids,
 )
-from graphstorm_like.graph.past import HopRequest, TimeBounds
+from graphstorm_like.graph.past import HopRequest, TimeBounds, Times
 from graphstorm_like.graph.sample import BatchPositions, merge_hops, sample_blocks
 from graphstorm_like.graph.sample_past import sample_past_blocks
 from graphstorm_like.graph.schema import (
@@ -394,25 +394,29 @@ class PartitionedGraph:
 
     def _hops(self, requested: Sequence[HopRequest], seed: int) -> list[Hop]:
         """One request to each partition."""
-        by_rows: dict[tuple[NodeType, int], list[IntArray]] = {}
-        for request in requested:  # those with one target type may ask for the same nodes, in one array
-            asked = (request.edge_type[2], id(request.rows))
-            if asked not in by_rows:
-                by_rows[asked] = self.split(request.edge_type[2], request.rows)
-        positions = [by_rows[request.edge_type[2], id(request.rows)] for request in requested]
+        # Edge types into the same nodes share an array of them: it is cut once, and sent once.
+        cuts: dict[int, tuple[list[IntArray], list[IntArray]]] = {}
+        bounds_of: dict[int, list[Times]] = {}
+        for request in requested:
+            if id(request.rows) not in cuts:
+                target = request.edge_type[2]
+                positions = self.split(target, request.rows)
+                rows = [request.rows[at] - self.starts(target)[p] for p, at in enumerate(positions)]
+                cuts[id(request.rows)] = positions, rows
+            if request.bounds is not None and id(request.bounds) not in bounds_of:
+                bounds_of[id(request.bounds)] = [request.bounds[at] for at in cuts[id(request.rows)][0]]
         pending: dict[int, Pending[list[Hop]]] = {}
         for p, part in enumerate(self.parts):
             requests = []
-            for request, at in zip(requested, positions, strict=True):
-                rows = request.rows[at[p]] - self.starts(request.edge_type[2])[p]
-                of_rows = None if request.bounds is None else request.bounds[at[p]]
-                requests.append(HopRequest(request.edge_type, rows, request.fanout, of_rows, request.past))
+            for request in requested:
+                bounds = None if request.bounds is None else bounds_of[id(request.bounds)][p]
+                requests.append(replace(request, rows=cuts[id(request.rows)][1][p], bounds=bounds))
             pending[p] = part.begin_hops(requests, seed)
         answers = self.answers(pending)
         merged = []
         for i, request in enumerate(requested):
             hops = [hops_of_part[i] for hops_of_part in answers]
-            merged.append(merge_hops(hops, positions[i], self.starts(request.edge_type)[:-1].tolist()))
+            merged.append(merge_hops(hops, cuts[id(request.rows)][0], self.starts(request.edge_type)[:-1].tolist()))
         return merged
 
     def reverse_pairs(self, edge_type: EdgeType, sources: IntArray, targets: IntArray) -> ExcludedEdges:

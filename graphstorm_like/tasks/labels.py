@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError, unknown
+from graphstorm_like.graph.partitioned_graph import once_a_host
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.models.embedding import Embedder, Vectors
@@ -66,12 +67,16 @@ class LabelTask(Task):
                 f"(got {schema.kind}). Run: gsl construct"
             )
         self.labels = read_labels()
-        labelled = has_label(self.labels)
-        self._rows: dict[str, IntArray] = {}
-        for split in SPLITS[1:]:
+
+        def labelled_rows(split: str) -> IntArray:
             rows = rows_of_split(split)
             # A row without a label is never a seed, whatever the split column says.
-            self._rows[split] = rows[labelled[rows]]
+            return rows[has_label(self.labels[rows])]
+
+        self._rows: dict[str, IntArray] = {}
+        for split in SPLITS[1:]:
+            name = f"{owner}:{config.label} in {split}"
+            self._rows[split] = once_a_host(graph, name, partial(labelled_rows, split))
         self._named = f"label '{config.label}' of {owner}"
         for split in ("train", "test"):
             self._check_rows(split)

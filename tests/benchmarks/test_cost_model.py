@@ -29,7 +29,7 @@ COSTS = Costs(
 def test_tree() -> None:
     # 2 seeds: 2 types * 3 edges each = 12 edges, 14 nodes; these: 14 * 2 * 5 = 140 edges, 154 nodes.
     batch = tree_batch(2, [3, 5], edge_types=2, row_bytes=100)
-    assert batch == Batch((Layer(4, 4, 12), Layer(28, 28, 140)), 154, 154, 15_400)
+    assert batch == Batch((Layer(2, 4, 12), Layer(14, 28, 140)), 154, 154, 15_400)
     assert batch.edges == 152
 
 
@@ -42,11 +42,11 @@ def test_shares() -> None:
 
 def test_traffic() -> None:
     remote = elsewhere(tree_batch(2, [3, 5], 2, 100), [0.5, 0.5, 0.5])
-    # Half of: asked 32 * 8, found 32 * 16, edges 152 * 16; half of 154 rows of 8 + 100 bytes.
+    # Half of: asked 16 * 4, found 32 * 5, edges 152 * 8; half of 154 rows of 4 + 100 bytes.
     of = traffic(remote, partitions=3, edge_types=2, header=(10, 20))
     assert of.messages == (8, 4)  # two other hosts, a question and an answer; two layers
     assert of.calls == (16, 4)
-    assert of.bytes == (1600 + 160, 8316 + 80)
+    assert of.bytes == (720 + 160, 8008 + 80)
     assert traffic(elsewhere(remote, [0, 0, 0]), 1, 2).bytes == (0, 0)
     assert traffic(elsewhere(remote, [0, 1, 1]), 3, 2).messages == (4, 4)  # the first layer asks nobody
 
@@ -103,9 +103,12 @@ def test_scene() -> None:
     assert said.fastest_s == said.network_s
     assert said.slowest_s == said.network_s + said.server_s + said.trainer_s
     assert said.partition_bytes == (10_000 * 8 + 1000 * (16 + 100)) / 2
-    assert said.trainer_bytes == 1000 * 9 + 800 * 16
+    assert said.trainer_bytes == 1000 * 4 + 800 * 8
+    assert said.shared_bytes == 1000 * 5 + 800 * 8
     more = predict(dataclasses.replace(scene, hosts=4), COSTS)
-    assert (more.steps, more.trainer_bytes) == (50, said.trainer_bytes)  # no less to hold on more hosts
+    assert more.steps == 50
+    # No less to hold on more hosts.
+    assert (more.trainer_bytes, more.shared_bytes) == (said.trainer_bytes, said.shared_bytes)
 
 
 def test_table_of_predictions() -> None:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as some
 from graphstorm_like.graph.partition_reader import SHARED
 from graphstorm_like.graph.remote.encoding import (
     hop_arrays,
-    hop_of,
+    hops_of,
     may_lose,
     narrow,
     row_arrays,
@@ -40,12 +40,14 @@ def test_ids_take_as_few_bytes_as_they_need(most: int, size: int) -> None:
 
 def test_hops_come_back() -> None:
     hop = Hop(np.array([1, 4]), np.array([0, 2, 3]), np.array([70_000, 5, 2**40]), np.array([0, 1, 9]))
-    arrays = hop_arrays(hop)
-    assert [a.itemsize for a in arrays] == [1, 1, 8, 1]
-    back = hop_of(arrays)
-    for name in ("rows", "offsets", "sources", "edge_ids"):
-        assert getattr(back, name).dtype == np.int64
-        assert getattr(back, name).tolist() == getattr(hop, name).tolist()
+    one = Hop(np.array([0]), np.array([0, 1]), np.array([3]), np.array([300]))
+    hops = [hop, Hop.empty(), one]
+    arrays = hop_arrays(hops)
+    assert [a.itemsize for a in arrays] == [1, 1, 1, 8, 2]
+    for back, sent in zip(hops_of(arrays), hops, strict=True):
+        for name in ("rows", "offsets", "sources", "edge_ids"):
+            assert getattr(back, name).dtype == np.int64
+            assert getattr(back, name).tolist() == getattr(sent, name).tolist()
 
 
 @given(some.arrays(np.float32, SHAPES))

@@ -123,6 +123,7 @@ def test_edges(hosts: tuple[Path, list[Any]]) -> None:
             for split in ("train", "valid", "test"):
                 assert_same(here.edge_rows(edge_type, split), there.edge_rows(edge_type, split))
                 assert_same(*(g.edge_label_rows(edge_type, "gap", split) for g in (here, there)))
+                assert not there.edge_rows(edge_type, split).flags.writeable  # one copy a host, in its shared memory
     assert len(here.hidden_rows(LINK)) > 0
 
 

@@ -20,6 +20,7 @@ from graphstorm_like.launch.process import GSL
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
+from graphstorm_like.testing.text import tiny_text_model
 from tests.launch.faults import record
 
 pytestmark = [
@@ -70,6 +71,27 @@ def test_all_neighbours_give_what_one_process_gives(tables: Path, tmp_path: Path
     assert found == pytest.approx(expected, abs=1e-3)  # Adam makes more of rounding, step by step
     for split, metrics in read_scores(load_pipeline(one)).items():
         assert read_scores(load_pipeline(two))[split] == pytest.approx(metrics, abs=2e-3)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "finetune_then_gnn"])
+def test_strategies_that_tune_a_language_model(tables: Path, tmp_path: Path, strategy: str) -> None:
+    """As with the own store: tokens, the table of vectors in training and its exchange go over DGL's servers."""
+    lm, found = tiny_text_model(tmp_path / "lm"), []
+    for store, changes in (("own", {"hosts": 2, "threads": 1}), ("dgl", DGL)):
+        file = pipeline(tmp_path / store, tables, "node_classification", -1, **changes)
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data["model"]["text_encoder"] = {"name": str(lm), "max_tokens": 16, "dtype": "float32"}
+        data["model"]["inputs"] = {"item": {"text": ["title"]}}
+        data["train"] |= {"strategy": strategy, "lm": {"dropout": 0.0}, "checkpoint": {}}
+        file.write_text(yaml.safe_dump(data), encoding="utf-8")
+        with running([*GSL, "run", str(file)]) as job:
+            code, said = job.end()
+        assert code == 0, said
+        found.append((losses(tmp_path / store), read_scores(load_pipeline(file))))
+    (own, own_scores), (dgl, dgl_scores) = found
+    assert dgl[:4] == pytest.approx(own[:4], rel=5e-5)
+    assert dgl == pytest.approx(own, abs=5e-3)
+    assert dgl_scores["test"] == pytest.approx(own_scores["test"], abs=2e-2)
 
 
 def test_a_killed_server_is_started_again(tables: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ frozen language models), never ids, labels, or anything that learns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,28 +43,31 @@ def wide(numbers: npt.NDArray[Any]) -> IntArray:
     return numbers.astype(np.int64, copy=False)
 
 
-def hop_arrays(hop: Hop) -> list[npt.NDArray[Any]]:
-    """A hop for the wire."""
-    return [narrow(a) for a in (hop.rows, np.diff(hop.offsets), hop.sources, hop.edge_ids)]
+def hop_arrays(hops: Sequence[Hop]) -> list[npt.NDArray[Any]]:
+    """Hops for the wire, one behind the other in five arrays: each array of a message costs some 20 us on both sides,
+    and there are as many hops as edge types. Then the times of the hops that have them."""
+    timed = [hop.times for hop in hops if hop.times is not None]
+    facts = [(len(hop.rows), len(hop.sources), hop.times is not None) for hop in hops]
+    counts = [np.diff(hop.offsets) for hop in hops]
+    parts = ([hop.rows for hop in hops], counts, [hop.sources for hop in hops], [hop.edge_ids for hop in hops])
+    sizes = np.array(facts, dtype=np.int64).reshape(-1)
+    return [narrow(sizes), *(narrow(np.concatenate(part)) for part in parts), *timed]
 
 
-def hop_of(arrays: Sequence[npt.NDArray[Any]]) -> Hop:
-    """The hop that `hop_arrays` has written."""
-    rows, counts, sources, edge_ids = map(wide, arrays)
-    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return Hop(rows, offsets, sources, edge_ids)
-
-
-def timed_hop_arrays(hop: Hop) -> list[npt.NDArray[Any]]:
-    """A hop of targets with bounds for the wire; without times where edges have none."""
-    return [*hop_arrays(hop), np.zeros(0) if hop.times is None else hop.times]
-
-
-def timed_hop_of(arrays: Sequence[npt.NDArray[Any]]) -> Hop:
-    """The hop that `timed_hop_arrays` has written."""
-    hop = hop_of(arrays[:4])
-    return replace(hop, times=arrays[4]) if len(arrays[4]) else hop
+def hops_of(arrays: Sequence[npt.NDArray[Any]]) -> list[Hop]:
+    """The hops that `hop_arrays` has written."""
+    sizes, rows, counts, sources, edge_ids = map(wide, arrays[:5])
+    timed = iter(arrays[5:])
+    edges_before = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=edges_before[1:])
+    hops, row, edge = [], 0, 0
+    for with_edges, edges, has_times in sizes.reshape(-1, 3).tolist():
+        last_row, last_edge = row + with_edges, edge + edges
+        offsets = edges_before[row : last_row + 1] - edge
+        times = next(timed) if has_times else None
+        hops.append(Hop(rows[row:last_row], offsets, sources[edge:last_edge], edge_ids[edge:last_edge], times))
+        row, edge = last_row, last_edge
+    return hops
 
 
 def may_lose(column: Column) -> bool:

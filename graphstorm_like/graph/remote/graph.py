@@ -95,6 +95,11 @@ class RemoteGraph(PartitionedGraph):
             return super().column(column)
         return self.once(f"{type_name(column[0])}:{column[1]}", lambda: PartitionedGraph.column(self, column))
 
+    def edge_rows(self, edge_type: EdgeType, split: str) -> IntArray:
+        """See GraphStore. One copy a host."""
+        name = f"{type_name(edge_type)}:in {split}"
+        return self.once(name, lambda: PartitionedGraph.edge_rows(self, edge_type, split))
+
     def once(self, name: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """See PartitionedGraph."""
         return made_once(self._cluster.shm, f"once:{graph_mark(self.manifest)}:{name}", make)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from graphstorm_like.graph.partition_reader import Column
 from graphstorm_like.graph.past import HopRequest
 from graphstorm_like.graph.remote.client import Client, Connection
 from graphstorm_like.graph.remote.cluster import EXACT
-from graphstorm_like.graph.remote.encoding import hop_of, may_lose, narrow, rows_of, timed_hop_of
+from graphstorm_like.graph.remote.encoding import hops_of, may_lose, narrow, rows_of
 from graphstorm_like.graph.shared import Ragged
 from graphstorm_like.graph.store import Hop, IntArray
 from graphstorm_like.pending import Pending
@@ -32,19 +31,16 @@ class RemotePart:
         if not with_rows:
             return Pending(lambda: [no_edges] * len(requests))
         asked = [requests[i] for i in with_rows]
-        arrays: list[Any] = []
-        for request in asked:
-            arrays += [narrow(request.rows)] if request.bounds is None else [narrow(request.rows), request.bounds]
-        ticket = self._connection.ask({"do": "hops", "seed": seed, "of": list(map(_of_request, asked))}, arrays)
+        rows = {id(request.rows): request.rows for request in asked}
+        bounds = {id(request.bounds): request.bounds for request in asked if request.bounds is not None}
+        place_of = {key: place for place, key in enumerate([*rows, *bounds])}
+        call = {"do": "hops", "seed": seed, "of": [_of_request(request, place_of) for request in asked]}
+        ticket = self._connection.ask(call, [*map(narrow, rows.values()), *bounds.values()])
 
         def receive() -> list[Hop]:
-            received = iter(self._client.result(ticket))
             hops = [no_edges] * len(requests)
-            for i, request in zip(with_rows, asked, strict=True):
-                if request.bounds is None:
-                    hops[i] = hop_of(list(islice(received, 4)))
-                else:
-                    hops[i] = timed_hop_of(list(islice(received, 5)))
+            for i, hop in zip(with_rows, hops_of(self._client.result(ticket)), strict=True):
+                hops[i] = hop
             return hops
 
         return Pending(receive)
@@ -72,11 +68,11 @@ class RemotePart:
         return pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces)
 
 
-def _of_request(request: HopRequest) -> list[Any]:
-    """[edge type, fanout], and with bounds what of the past."""
-    written: list[Any] = [list(request.edge_type), request.fanout]
+def _of_request(request: HopRequest, place_of: Mapping[int, int]) -> list[Any]:
+    """[edge type, fanout, which array are its rows], and with bounds which are these, and what of the past."""
+    written: list[Any] = [list(request.edge_type), request.fanout, place_of[id(request.rows)]]
     if request.bounds is not None:
-        written.append([request.past.latest, request.past.window, request.past.strict])
+        written += [place_of[id(request.bounds)], [request.past.latest, request.past.window, request.past.strict]]
     return written
 
 

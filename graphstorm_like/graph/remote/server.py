@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from graphstorm_like.graph.partition_reader import Column, HiddenEdges, Partitio
 from graphstorm_like.graph.past import HopRequest, Past
 from graphstorm_like.graph.remote.cluster import EXACT, check_private
 from graphstorm_like.graph.remote.credentials import Credentials
-from graphstorm_like.graph.remote.encoding import hop_arrays, row_arrays, timed_hop_arrays, wide
+from graphstorm_like.graph.remote.encoding import hop_arrays, row_arrays, wide
 from graphstorm_like.graph.remote.messages import Arrays, Call, Message, from_bytes, to_batches
 from graphstorm_like.graph.remote.transport import Service
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -174,11 +175,8 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
     """Arrays of the answer."""
     match call["do"]:
         case "hops":
-            requests = _hop_requests(call["of"], arrays)
-            answer: list[Any] = []
-            for request, hop in zip(requests, partition.begin_hops(requests, int(call["seed"])).wait(), strict=True):
-                answer += hop_arrays(hop) if request.bounds is None else timed_hop_arrays(hop)
-            return answer
+            requests = [_hop_request(written, arrays) for written in call["of"]]
+            return hop_arrays(partition.begin_hops(requests, int(call["seed"])).wait())
         case "rows":
             return row_arrays(partition.begin_rows(_column(call), arrays[0]).wait(), call.get("wire", EXACT))
         case "ragged":
@@ -192,17 +190,14 @@ def answer_call(partition: Partition, call: Call, arrays: Arrays) -> Sequence[An
             raise DataError(f"unknown request '{name}'. Are the versions of both sides the same?")
 
 
-def _hop_requests(written: Sequence[Any], arrays: Arrays) -> list[HopRequest]:
-    """[edge type, fanout] with an array of rows, or [edge type, fanout, past] with two, of rows and of bounds."""
-    left = iter(arrays)
-    requests = []
-    for edge_type, fanout, *past in written:
-        rows = wide(next(left))
-        if past:
-            requests.append(HopRequest(tuple(edge_type), rows, fanout, next(left), Past(*past[0])))
-        else:
-            requests.append(HopRequest(tuple(edge_type), rows, fanout))
-    return requests
+def _hop_request(written: Sequence[Any], arrays: Arrays) -> HopRequest:
+    """[edge type, fanout, array of the rows], and with bounds their array and what of the past."""
+    edge_type, fanout, rows, *of_past = written  # edge types into the same nodes share their arrays
+    request = HopRequest(tuple(edge_type), wide(arrays[rows]), fanout)
+    if not of_past:
+        return request
+    bounds, past = of_past
+    return replace(request, bounds=arrays[bounds], past=Past(*past))
 
 
 def _column(call: Call) -> Column:
