@@ -96,11 +96,13 @@ class EdgeTargets(Targets):
 class CandidatePool:
     """Candidates of one node type in a step, from all ranks: their vectors [C, D] are gathered, rank after rank.
 
-    mine [C of this rank]: positions in the seeds. sizes: how many candidates each rank contributes.
+    mine [C of this rank]: positions in the seeds. sizes: how many candidates each rank contributes. ids [C]: node ids
+    of all of them, where a queue keeps them.
     """
 
     mine: Tensor
     sizes: tuple[int, ...]
+    ids: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

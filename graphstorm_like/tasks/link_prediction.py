@@ -29,13 +29,13 @@ from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.labels import nodes_of_ends
+from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
     ranking_protocol,
     self_loop_note,
     self_loops,
-    sum_of_losses,
 )
 from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
@@ -52,7 +52,7 @@ def link_prediction(config: LinkPredictionConfig, graph: Graph, hidden: int) -> 
     return kind(config, graph, hidden)
 
 
-class LinkPrediction(Task):
+class LinkPrediction(LinkTask):
     """One edge type; head and loss by name; ranking metrics."""
 
     def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
@@ -73,6 +73,7 @@ class LinkPrediction(Task):
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
+        self.begin_links([self.edge_type], hidden)
         self.ranker = LinkRanker(self, graph, self.edge_type, self.head, config.ranking.exclude_source)
         self.protocol = ranking_protocol(config.ranking, [self.edge_type])
         self._metrics = Metrics(config.metrics)
@@ -99,11 +100,15 @@ class LinkPrediction(Task):
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
-        return LinkSeeder(self.graph, train, self.config.negatives, seed, share)
+        return self.with_seeder(LinkSeeder(self.graph, train, self.config.negatives, seed, share))
+
+    def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
+        """See LinkTask."""
+        return self.ranker
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
+        return self.links_loss(vectors, batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""

@@ -23,15 +23,23 @@ from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, li
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
+from graphstorm_like.tasks.more_negatives import MoreNegatives
 from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
 
 
 def sum_of_losses(
-    task: Task, head: LinkHead, loss: LinkLoss, vectors: dict[NodeType, Tensor], batch: MiniBatch, in_batch: bool
+    task: Task,
+    head: LinkHead,
+    loss: LinkLoss,
+    vectors: dict[NodeType, Tensor],
+    batch: MiniBatch,
+    in_batch: bool,
+    more: MoreNegatives | None = None,
 ) -> tuple[Tensor, float]:
     """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
 
-    Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
+    Candidates of all ranks take part, with gradients into the vectors on the ranks that made them. more: other
+    negatives.
     """
     assert isinstance(batch.targets, LinkTargets)
     no_rows = next(iter(vectors.values()))[:0]  # for types of which only other ranks have vectors
@@ -44,9 +52,16 @@ def sum_of_losses(
     for group in batch.targets.groups:
         # Once a node type, not once a relation: with many relations the many small steps would be most of the time.
         sources = source_rows(vectors, group)
-        scores = head.scores_of_relations(sources, pools[group.edge_types[0][2]], group.edge_types, group.counts)
-        losses.append(loss(sliced(scores, group.columns, dim=1), group.mask, in_batch, group.log_q))
+        pool = pools[group.edge_types[0][2]]
+        keys = pool if more is None else more.vectors(group.edge_types[0][2], pool)
+        of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
+        scores, mask = sliced(of_all, group.columns, dim=1), group.mask
+        if more is not None and more.any:
+            scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
+        losses.append(loss(scores, mask, in_batch, group.log_q))
         count += len(group.sources)
+    if more is not None and task.training:
+        more.push(pools, batch.targets)
     return torch.stack(losses).sum(), float(count)
 
 
