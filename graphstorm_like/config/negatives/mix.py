@@ -5,18 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from graphstorm_like.config.base import EdgeType, KeyedError, PositiveInt, Strict
+from graphstorm_like.config.choice import json_choices, members_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.negatives.base import NegativesConfig
 from graphstorm_like.config.problems import Problem, below
+
+MIX = "mix"
+
+
+class _SingleKind:
+    """Annotation of a field: negatives that are no mix."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_not_a_mix, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        tags = [tag for tag in members_of(NegativesConfig) or {} if tag != MIX]
+        return handler(json_choices(NegativesConfig, tags))
+
+
+def _not_a_mix(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("type") == MIX:
+        raise KeyedError("type", f"must be a kind of its own (got '{MIX}')")
+    return value
 
 
 class MixPartConfig(Strict):
     """One kind of negatives in a mix."""
 
-    negatives: NegativesConfig
+    negatives: Annotated[NegativesConfig, _SingleKind()]
     """How they are drawn; how many, `share` says."""
     share: Annotated[float, Field(gt=0.0)]
     """Of the mix, in proportion to the shares of the others that take part in an epoch."""
@@ -30,8 +52,6 @@ class MixPartConfig(Strict):
         of_mix = set(NegativesConfig.model_fields) - {"type"}
         for key in sorted(of_mix & self.negatives.model_fields_set):
             raise KeyedError("negatives", f"must leave {key} to the mix (got {getattr(self.negatives, key)!r})")
-        if self.negatives.type == "mix":
-            raise KeyedError("negatives", "must be a kind of its own (got 'mix')")
         if self.full_epoch is not None and self.full_epoch < self.from_epoch:
             raise KeyedError("full_epoch", f"must be at least from_epoch: {self.from_epoch} (got {self.full_epoch})")
         return self
