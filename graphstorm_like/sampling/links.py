@@ -117,7 +117,7 @@ class LinkSeeder:
 
     train: the training edges of each relation; only these count as known true edges, so that nothing leaks about
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
-    mask_source: whether a source is no negative of its own.
+    mask_source: whether a source is no negative of its own. keep_ids: whether pools have the ids of their candidates.
     """
 
     def __init__(
@@ -129,7 +129,9 @@ class LinkSeeder:
         share: RankSlice = ALL_ROWS,
         most: int | None = None,
         mask_source: bool = True,
+        keep_ids: bool = False,
     ) -> None:
+        self.keep_ids = keep_ids or negatives.queue > 0
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.mask_source = mask_source
         self.edge_types = list(train)
@@ -164,7 +166,7 @@ class LinkSeeder:
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
         candidates = {}
         for (node_type, pool), mine in of_pools:
-            ids = torch.from_numpy(pool.ids) if self.config.queue else None
+            ids = torch.from_numpy(pool.ids) if self.keep_ids else None
             candidates[node_type] = CandidatePool(mine, pool.sizes, ids)
         targets = LinkTargets(tuple(groups), candidates)
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))

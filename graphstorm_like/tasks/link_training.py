@@ -21,6 +21,7 @@ from graphstorm_like.sampling.negatives.mined_model import MinedByModel
 from graphstorm_like.tasks.base import Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives
+from graphstorm_like.tasks.pair_terms import PairTerm
 
 
 class LinkTask(Task):
@@ -33,6 +34,7 @@ class LinkTask(Task):
 
     def begin_links(self, edge_types: Sequence[EdgeType], hidden: int) -> None:
         """Relations, inverses included, whose targets are learnt; width of the vectors."""
+        self.pairs: PairTerm | None = None
         # In a list: what a task keeps for training is no part of the model.
         self._more = [MoreNegatives(self.config.negatives, edge_types, hidden)]
 
@@ -48,7 +50,8 @@ class LinkTask(Task):
     def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See `sum_of_losses`."""
         in_batch = self.config.negatives.in_batch
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, self._more[0])
+        more = self._more[0]
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs)
 
     def _mined(self) -> list[MinedByModel]:
         seeder = self._more[0].seeder

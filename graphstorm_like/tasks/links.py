@@ -19,11 +19,12 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, sliced
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, slice_positions, sliced
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
-from graphstorm_like.tasks.more_negatives import MoreNegatives
+from graphstorm_like.tasks.more_negatives import MoreNegatives, source_ids, target_ids
+from graphstorm_like.tasks.pair_terms import PairTerm
 from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
 
 
@@ -35,11 +36,12 @@ def sum_of_losses(
     batch: MiniBatch,
     in_batch: bool,
     more: MoreNegatives | None = None,
+    pairs: PairTerm | None = None,
 ) -> tuple[Tensor, float]:
     """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them. more: other
-    negatives.
+    negatives. pairs: what the graph between both ends adds to scores.
     """
     assert isinstance(batch.targets, LinkTargets)
     no_rows = next(iter(vectors.values()))[:0]  # for types of which only other ranks have vectors
@@ -56,6 +58,10 @@ def sum_of_losses(
         keys = pool if more is None else more.vectors(group.edge_types[0][2], pool)
         of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
         scores, mask = sliced(of_all, group.columns, dim=1), group.mask
+        if pairs is not None:
+            ids = batch.targets.pools[group.edge_types[0][2]].candidate_ids[slice_positions(group.columns)]
+            sources_of = source_ids(group, batch)[group.edge_types[0]]
+            scores = scores + pairs(sources_of, ids, target_ids(group, batch)).to(scores)
         if more is not None and more.any:
             scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
         losses.append(loss(scores, mask, in_batch, group.log_q))
@@ -120,6 +126,8 @@ class LinkRanker:
 
     def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead, exclude_source: bool) -> None:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
+        self.pairs: PairTerm | None = None
+        """What is added to the scores of `scores` and `pair_scores`, which know vectors alone."""
         self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
     def ranks(
@@ -132,7 +140,8 @@ class LinkRanker:
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
-            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores)
+            more = None if self.pairs is None else self.more
+            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
         return self._sampled(find, source, target, group.mine(drawn))
@@ -146,6 +155,14 @@ class LinkRanker:
         invalid = self._known_keys[nearest] == keys
         if self.excludes_source:
             invalid |= candidates == source[:, None]
+        ends = np.concatenate([target[:, None], candidates], axis=1)
+        pairs = self.pairs
+
+        @torch.inference_mode()
+        def more(part: slice) -> Tensor:
+            assert pairs is not None
+            return pairs.of_pairs(source[part], ends[part])
+
         sources, source_at = np.unique(source, return_inverse=True)
         targets, target_at = np.unique(np.concatenate([target, candidates.ravel()]), return_inverse=True)
         return sampled_ranks(
@@ -155,7 +172,14 @@ class LinkRanker:
             target_at[len(target) :].reshape(candidates.shape),
             invalid,
             self.pair_scores,
+            None if pairs is None else more,
         )
+
+    @torch.inference_mode()
+    def more(self, sources: IntArray) -> Tensor:
+        """What the graph between both ends adds to the scores of all targets of some sources [n, targets]."""
+        assert self.pairs is not None, "asked only where there is a term of pairs"
+        return self.pairs(sources, None)
 
     @cached_property
     def known(self) -> TrueTargets:

@@ -78,8 +78,8 @@ class MoreNegatives:
     ) -> tuple[Tensor, Tensor]:
         """Scores and mask [B, C] of the candidates -> with more columns. sources [B, D]: vectors; queued [B, Q]: scores
         of the queue, which may be empty."""
-        ids = _source_ids(group, batch)
-        own = _target_ids(group, batch)
+        ids = source_ids(group, batch)
+        own = target_ids(group, batch)
         columns, masks = [scores, queued], [group.mask]
         if (queue := self.queues.get(group.edge_types[0][2])) is not None:
             masks.append(self._mask(ids, own, queue.get_buffer("ids").cpu().numpy()).to(scores.device))
@@ -113,14 +113,14 @@ class MoreNegatives:
                 queue.push(pools[node_type].detach(), pool.ids)
 
 
-def _source_ids(group: TypeLinks, batch: MiniBatch) -> dict[EdgeType, IntArray]:
+def source_ids(group: TypeLinks, batch: MiniBatch) -> dict[EdgeType, IntArray]:
     """Node ids of the sources of a group's edges by relation."""
     positions = torch.split(group.sources, list(group.counts))
     pairs = zip(group.edge_types, positions, strict=True)
     return {edge_type: batch.seeds[edge_type[0]][at].cpu().numpy() for edge_type, at in pairs}
 
 
-def _target_ids(group: TypeLinks, batch: MiniBatch) -> IntArray:
+def target_ids(group: TypeLinks, batch: MiniBatch) -> IntArray:
     """Node ids [B] of the true targets of a group's edges: the pool's first of this rank."""
     assert isinstance(batch.targets, LinkTargets)
     node_type = group.edge_types[0][2]
