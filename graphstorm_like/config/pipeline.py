@@ -410,6 +410,8 @@ def _check_pairs(task: TaskConfig, infer: InferConfig) -> Iterator[Problem]:
         yield ("infer", "queries"), "must be left out without task.edge_types. It is for links of several edge types"
     if infer.queries is not None and infer.pairs is not None:
         yield ("infer", "queries"), "must be left out with infer.pairs. Ask for both one after the other"
+    if task.reads_pairs and not infer.search.is_exact:
+        yield ("infer", "search"), "must be exact with task.pairs: no index knows the graph between two nodes"
     if task.asks_relations and not infer.search.is_exact:
         yield ("infer", "search"), "must be exact with task.edge_types, whose relations compare vectors in other ways"
 

@@ -100,6 +100,8 @@ def check_own_times(graph: GraphConfig, model: ModelConfig, task: TaskConfig, in
     if task.shows_past and not (model.time is not None and model.time.is_own and model.time.strict):
         message = "must be false unless model.time has at: own and strict: true, for edges would see themselves"
         yield ("task", "past_passes"), message
+    if model.time is not None and task.reads_pairs:
+        yield ("task", "pairs"), "must be left out with model.time: it counts edges of the future too"
     if model.time is None or not model.time.is_own:
         return
     at, row_type = (*_AT, "at"), task.row_type

@@ -96,11 +96,20 @@ class EdgeTargets(Targets):
 class CandidatePool:
     """Candidates of one node type in a step, from all ranks: their vectors [C, D] are gathered, rank after rank.
 
-    mine [C of this rank]: positions in the seeds. sizes: how many candidates each rank contributes.
+    mine [C of this rank]: positions in the seeds. sizes: how many candidates each rank contributes. ids [C]: node ids
+    of all of them, where something reads them.
     """
 
     mine: Tensor
     sizes: tuple[int, ...]
+    ids: Tensor | None = None
+
+    @property
+    def candidate_ids(self) -> IntArray:
+        """`ids`, where they are kept."""
+        assert self.ids is not None, "kept where something reads them"
+        ids: IntArray = self.ids.cpu().numpy()
+        return ids
 
 
 @dataclass(frozen=True, slots=True)

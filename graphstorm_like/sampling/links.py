@@ -128,6 +128,7 @@ class LinkSeeder:
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
     mask_source: whether a source is no negative of its own. clock: of temporal models. Where edges have points in time
     of their own, an edge's ends are seen as of its time, and a drawn node as of that of some edge of the step.
+    mask_source: whether a source is no negative of its own. keep_ids: whether pools have the ids of their candidates.
     """
 
     def __init__(
@@ -140,8 +141,10 @@ class LinkSeeder:
         most: int | None = None,
         mask_source: bool = True,
         clock: Clock | None = None,
+        keep_ids: bool = False,
     ) -> None:
         self.clock = clock
+        self.keep_ids = keep_ids or negatives.queue > 0
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.mask_source = mask_source
         self.edge_types = list(train)
@@ -177,7 +180,11 @@ class LinkSeeder:
             sources = torch.cat([at[i] for i in into])
             groups.append(self._group(node_type, [edges[i] for i in into], sources, pool))
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
-        targets = LinkTargets(tuple(groups), {t: CandidatePool(mine, pool.sizes) for (t, pool), mine in of_pools})
+        candidates = {}
+        for (node_type, pool), mine in of_pools:
+            kept_ids = torch.from_numpy(pool.ids) if self.keep_ids else None
+            candidates[node_type] = CandidatePool(mine, pool.sizes, kept_ids)
+        targets = LinkTargets(tuple(groups), candidates)
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
         return MiniBatch(
@@ -205,6 +212,7 @@ class LinkSeeder:
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
         """The candidates of each target type; negatives are drawn in the order of the types."""
         rng = stream(self.seed, "negatives", 0, position.epoch, position.step)
+        self.negatives.at(position)
         pools = {}
         for node_type in dict.fromkeys(e.edge_type[2] for e in edges):
             into = [e for e in edges if e.edge_type[2] == node_type]
@@ -239,16 +247,20 @@ class LinkSeeder:
         """[B, C] of this rank's edges: candidate j is another known true target of source i, its own target again, or
         (mask_source) i itself."""
         source = {e.edge_type: e.source[e.mine] for e in edges}
-        rows, targets = self.known_pairs(source)
         own = np.concatenate([e.target[e.mine] for e in edges])
+        mask = self.mask(source, own, candidates)
+        np.fill_diagonal(mask[:, : len(own)], False)
+        return mask
+
+    def mask(self, source: Mapping[EdgeType, IntArray], own: IntArray, candidates: IntArray) -> npt.NDArray[np.bool_]:
+        """[B, C] of edges by relation with these sources and true targets: the same of any candidates."""
+        rows, targets = self.known_pairs(source)
         rows, targets = np.concatenate([rows, np.arange(len(own))]), np.concatenate([targets, own])
         if self.mask_source:
             same = np.repeat([e[0] == e[2] for e in source], [len(of_relation) for of_relation in source.values()])
             rows = np.concatenate([rows, np.flatnonzero(same)])
             targets = np.concatenate([targets, np.concatenate([*source.values()])[same]])
-        mask = mask_of_pairs(rows, targets, len(own), candidates)
-        np.fill_diagonal(mask[:, : len(own)], False)
-        return mask
+        return mask_of_pairs(rows, targets, len(own), candidates)
 
     def known_pairs(self, sources: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
         """Sources by relation -> (row among all of them, true target) for all of their training edges."""

@@ -166,15 +166,16 @@ def epoch_batches(
     epoch: int,
     *,
     first_step: int = 0,
+    end_step: int | None = None,
     workers: int = 0,
     timeout_seconds: float = 600.0,
 ) -> Iterator[MiniBatch]:
-    """The batches of an epoch from `first_step` on, in order.
+    """The batches of an epoch from `first_step` on, in order, up to `end_step` (None: all).
 
     Raises LaunchError when a sampler process dies or a batch takes longer than `timeout_seconds`.
     """
     steps = _Steps(pipeline, stream, epoch)
-    order = range(first_step, len(steps))
+    order = range(first_step, len(steps) if end_step is None else end_step)
     if workers == 0:
         yield from (steps[step] for step in order)
         return

@@ -104,6 +104,11 @@ class Engine:
         self.model, self.applied, self._unknown = model, applied, unknown
         self.is_exact = max_neighbours is None
         experiment = applied.experiment
+        if experiment.pipeline.task.reads_pairs:
+            raise ConfigError(
+                "task.pairs: must be left out of a model that is served: answers do not read the graph between two "
+                "nodes. Its predictions come from gsl infer and gsl apply"
+            )
         graph = applied.graph
         assert isinstance(graph, PartitionedGraph)
         self.graph, self.task = graph, experiment.task

@@ -196,6 +196,23 @@ class Task(nn.Module, ABC):
         learn. Default: nothing."""
         return None
 
+    @property
+    def refresh_steps(self) -> int | None:
+        """After how many optimizer steps the task makes something anew of the model in training, for batches to come.
+        Default, None: it makes nothing."""
+        return None
+
+    def must_refresh(self, updates: int) -> bool:
+        """Whether what it made is older than step `updates` may have. Only called with `refresh_steps`, as the next
+        two."""
+        return False
+
+    def refresh(self, embedder: Embedder, updates: int) -> None:
+        """Make it anew, on all ranks together; part of `training_state`."""
+
+    def take_up(self) -> None:
+        """Make batches with what is there, made now or read from a resume point."""
+
     def shares(self, model: nn.Module) -> None:
         """Called once before training, on the device: the model whose vectors the task reads. Default: it does not
         matter."""

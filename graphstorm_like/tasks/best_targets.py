@@ -66,6 +66,8 @@ class BestTargets:
     def _best(self, ids: IntArray) -> tuple[IntArray, Vectors]:
         """([n, k] targets, [n, k] scores) of n sources."""
         scores = self.ranker.scores(self.ranker.queries(self.vectors[ids]), self.keys)
+        if self.ranker.pairs is not None:
+            scores = scores + self.ranker.more(ids)
         for true_targets in self.excluded:
             rows, targets = true_targets.pairs(ids)
             scores[torch.from_numpy(rows), torch.from_numpy(targets)] = float("-inf")

@@ -24,20 +24,20 @@ from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
 from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream
-from graphstorm_like.tasks.base import TASKS, Evaluation, Task
+from graphstorm_like.tasks.base import TASKS, Evaluation
+from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
     ranking_protocol,
     self_loop_note,
     self_loops,
-    sum_of_losses,
 )
 from graphstorm_like.tasks.metrics import Metrics
 
 
 @TASKS.register(GraphPretrainingConfig)
-class GraphPretraining(Task):
+class GraphPretraining(LinkTask):
     """Several edge types; one head with parameters per relation; ranking metrics, averaged over relations.
 
     Where a relation has no split, the edges that the graph hides are held out to be scored.
@@ -68,6 +68,7 @@ class GraphPretraining(Task):
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, self.edge_types)
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
+        self.begin_links(self.edge_types, hidden)
         exclude = config.ranking.exclude_source
         self.rankers = {e: LinkRanker(self, graph, e, self.head, exclude) for e in self.edge_types}
         self.protocol = ranking_protocol(config.ranking, self.edge_types)
@@ -100,13 +101,16 @@ class GraphPretraining(Task):
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: held-out edges stay unseen."""
-        return LinkSeeder(
-            self.graph, self._rows["train"], self.config.negatives, seed, share, self.config.max_edges_per_relation
-        )
+        most = self.config.max_edges_per_relation
+        return self.with_seeder(LinkSeeder(self.graph, self._rows["train"], self.config.negatives, seed, share, most))
+
+    def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
+        """See LinkTask."""
+        return self.rankers[edge_type]
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
+        return self.links_loss(vectors, batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -29,17 +30,18 @@ from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
 from graphstorm_like.tasks.labels import nodes_of_ends
+from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
     ranking_protocol,
     self_loop_note,
     self_loops,
-    sum_of_losses,
 )
 from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows
+from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 """Folders of vectors as the head compares them."""
@@ -52,7 +54,7 @@ def link_prediction(config: LinkPredictionConfig, graph: Graph, hidden: int) -> 
     return kind(config, graph, hidden)
 
 
-class LinkPrediction(Task):
+class LinkPrediction(LinkTask):
     """One edge type; head and loss by name; ranking metrics."""
 
     def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
@@ -73,7 +75,11 @@ class LinkPrediction(Task):
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
+        self.begin_links([self.edge_type], hidden)
         self.ranker = LinkRanker(self, graph, self.edge_type, self.head, config.ranking.exclude_source)
+        if config.pairs is not None:
+            self.pairs = PAIR_TERMS.of(config.pairs)(config.pairs, graph, self.edge_type)
+            self.ranker.pairs = self.pairs
         self.protocol = ranking_protocol(config.ranking, [self.edge_type])
         self._metrics = Metrics(config.metrics)
 
@@ -99,11 +105,17 @@ class LinkPrediction(Task):
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
-        return LinkSeeder(self.graph, train, self.config.negatives, seed, share, clock=self.clock)
+        keep_ids = self.pairs is not None
+        seeder = LinkSeeder(self.graph, train, self.config.negatives, seed, share, clock=self.clock, keep_ids=keep_ids)
+        return self.with_seeder(seeder)
+
+    def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
+        """See LinkTask."""
+        return self.ranker
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, self.config.negatives.in_batch)
+        return self.links_loss(vectors, batch)
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
@@ -176,11 +188,15 @@ class LinkPrediction(Task):
             of_sources, of_targets = sources[part], targets[part]
             queries = self.ranker.queries(vectors[source_type][of_sources])
             keys = self.ranker.keys(vectors[target_type][of_targets])
+            scores = self.ranker.pair_scores(queries, keys)
+            if self.pairs is not None:
+                with torch.inference_mode():
+                    scores = scores + self.pairs.of_pairs(of_sources, of_targets[:, None])[:, 0]
             return pa.table(
                 {
                     "source": self.graph.ids_of(source_type, of_sources),
                     "target": self.graph.ids_of(target_type, of_targets),
-                    "score": self.ranker.pair_scores(queries, keys).cpu().numpy(),
+                    "score": scores.cpu().numpy(),
                 }
             )
 
@@ -189,7 +205,7 @@ class LinkPrediction(Task):
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index
         can search them."""
-        if self.head.plain_similarity is not None or not self.head.is_inner_product:
+        if self.head.plain_similarity is not None or not self.head.is_inner_product or self.pairs is not None:
             return ()
         source, _, target = self.edge_type
         return (
@@ -201,6 +217,9 @@ class LinkPrediction(Task):
         """search: which vectors to search with, of sources and among targets, and how they are compared."""
         similarity = self.head.plain_similarity
         source, _, target = self.edge_type
+        if self.pairs is not None:
+            note = "scores also read the graph between both ends: only the predictions hold what is ranked best"
+            return {"search": {"vectors": None, "note": note}, "known_pairs": config.known_pairs}
         if not self.head.is_inner_product:
             note = "the head's scores are not inner products: only the predictions hold what it ranks best"
             return {"search": {"vectors": None, "note": note}, "known_pairs": config.known_pairs}

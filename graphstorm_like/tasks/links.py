@@ -20,20 +20,30 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.losses import LinkLoss
-from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, sliced
+from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, slice_positions, sliced
 from graphstorm_like.sampling.links import number_nodes_in_time
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
+from graphstorm_like.tasks.more_negatives import MoreNegatives, source_ids, target_ids
+from graphstorm_like.tasks.pair_terms import PairTerm
 from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
 
 
 def sum_of_losses(
-    task: Task, head: LinkHead, loss: LinkLoss, vectors: dict[NodeType, Tensor], batch: MiniBatch, in_batch: bool
+    task: Task,
+    head: LinkHead,
+    loss: LinkLoss,
+    vectors: dict[NodeType, Tensor],
+    batch: MiniBatch,
+    in_batch: bool,
+    more: MoreNegatives | None = None,
+    pairs: PairTerm | None = None,
 ) -> tuple[Tensor, float]:
     """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
 
-    Candidates of all ranks take part, with gradients into the vectors on the ranks that made them.
+    Candidates of all ranks take part, with gradients into the vectors on the ranks that made them. more: other
+    negatives. pairs: what the graph between both ends adds to scores.
     """
     assert isinstance(batch.targets, LinkTargets)
     no_rows = next(iter(vectors.values()))[:0]  # for types of which only other ranks have vectors
@@ -46,9 +56,20 @@ def sum_of_losses(
     for group in batch.targets.groups:
         # Once a node type, not once a relation: with many relations the many small steps would be most of the time.
         sources = source_rows(vectors, group)
-        scores = head.scores_of_relations(sources, pools[group.edge_types[0][2]], group.edge_types, group.counts)
-        losses.append(loss(sliced(scores, group.columns, dim=1), group.mask, in_batch, group.log_q))
+        pool = pools[group.edge_types[0][2]]
+        keys = pool if more is None else more.vectors(group.edge_types[0][2], pool)
+        of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
+        scores, mask = sliced(of_all, group.columns, dim=1), group.mask
+        if pairs is not None:
+            ids = batch.targets.pools[group.edge_types[0][2]].candidate_ids[slice_positions(group.columns)]
+            sources_of = source_ids(group, batch)[group.edge_types[0]]
+            scores = scores + pairs(sources_of, ids, target_ids(group, batch)).to(scores)
+        if more is not None and more.any:
+            scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
+        losses.append(loss(scores, mask, in_batch, group.log_q))
         count += len(group.sources)
+    if more is not None and task.training:
+        more.push(pools, batch.targets)
     return torch.stack(losses).sum(), float(count)
 
 
@@ -114,6 +135,8 @@ class LinkRanker:
 
     def __init__(self, task: Task, graph: Graph, edge_type: EdgeType, head: LinkHead, exclude_source: bool) -> None:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
+        self.pairs: PairTerm | None = None
+        """What is added to the scores of `scores` and `pair_scores`, which know vectors alone."""
         self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
     def ranks(
@@ -126,7 +149,8 @@ class LinkRanker:
         if candidates == "all":
             queries = self.queries(find(self.edge_type[0], None)[source])
             keys = self.keys(find(self.edge_type[2], None))
-            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores)
+            more = None if self.pairs is None else self.more
+            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
         clock = self.task.clock
@@ -146,6 +170,14 @@ class LinkRanker:
         both = None if times is None else np.concatenate([times, np.repeat(times, candidates.shape[1])])
         of_sources, source_at = _found(find, self.edge_type[0], source, times)
         of_targets, target_at = _found(find, self.edge_type[2], np.concatenate([target, candidates.ravel()]), both)
+        ends = np.concatenate([target[:, None], candidates], axis=1)
+        pairs = self.pairs
+
+        @torch.inference_mode()
+        def more(part: slice) -> Tensor:
+            assert pairs is not None
+            return pairs.of_pairs(source[part], ends[part])
+
         return sampled_ranks(
             self.queries(of_sources[source_at]),
             self.keys(of_targets),
@@ -153,7 +185,15 @@ class LinkRanker:
             target_at[len(target) :].reshape(candidates.shape),
             invalid,
             self.pair_scores,
+            None if pairs is None else more,
         )
+
+    @torch.inference_mode()
+    def more(self, sources: IntArray) -> Tensor:
+        """What the graph between both ends adds to the scores of all targets of some sources [n, targets]."""
+        assert self.pairs is not None, "asked only where there is a term of pairs"
+        terms: Tensor = self.pairs(sources, None)
+        return terms
 
     @cached_property
     def known(self) -> TrueTargets:

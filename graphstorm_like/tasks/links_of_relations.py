@@ -29,8 +29,9 @@ from graphstorm_like.sampling.batch import LinkTargets, MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.tasks.answers import Answers, Questions, TripleScores
-from graphstorm_like.tasks.base import Evaluation, Task
+from graphstorm_like.tasks.base import Evaluation
 from graphstorm_like.tasks.graph_pretraining import relation_rows
+from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
     describe_links,
@@ -38,7 +39,6 @@ from graphstorm_like.tasks.links import (
     self_loop_note,
     self_loops,
     source_rows,
-    sum_of_losses,
 )
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Triples
@@ -47,7 +47,7 @@ SPLITS = ("train", "valid", "test")
 Ranks = npt.NDArray[np.float64]
 
 
-class LinksOfRelations(Task):
+class LinksOfRelations(LinkTask):
     """See module. `edge_types`: the relations; `directed`: those whose targets are ranked, inverses after them."""
 
     def __init__(self, config: LinkPredictionConfig, graph: Graph, hidden: int) -> None:
@@ -72,6 +72,7 @@ class LinksOfRelations(Task):
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, with_parameters)
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
+        self.begin_links(self.directed, hidden)
         exclude = config.ranking.exclude_source
         self.rankers = [LinkRanker(self, graph, e, self.head, exclude) for e in self.directed]
         self.protocol = {
@@ -84,7 +85,8 @@ class LinksOfRelations(Task):
     @property
     def node_types(self) -> tuple[NodeType, ...]:
         """See Task."""
-        return self.config.node_types(self.edge_types)
+        node_types: tuple[NodeType, ...] = self.config.node_types(self.edge_types)
+        return node_types
 
     def rows(self, split: str) -> IntArray:
         """Numbers of edges, as `edge_starts` counts them through the relations: with `ends`, each of them twice."""
@@ -94,12 +96,17 @@ class LinksOfRelations(Task):
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true ends come from training edges only. A source is a negative where it is ranked as a candidate."""
         exclude = self.config.ranking.exclude_source
-        return LinkSeeder(self.graph, self._rows["train"], self.config.negatives, seed, share, mask_source=exclude)
+        train = self._rows["train"]
+        return self.with_seeder(LinkSeeder(self.graph, train, self.config.negatives, seed, share, mask_source=exclude))
+
+    def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
+        """See LinkTask."""
+        return self.rankers[self.directed.index(edge_type)]
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task; with dropout of the vectors and N3."""
         dropped = {t: dropout(rows, self.config.dropout, self.training) for t, rows in vectors.items()}
-        loss, count = sum_of_losses(self, self.head, self.link_loss, dropped, batch, self.config.negatives.in_batch)
+        loss, count = self.links_loss(dropped, batch)
         return (loss + self.config.n3 * self._cubes(dropped, batch) if self.config.n3 else loss), count
 
     def _cubes(self, vectors: Mapping[NodeType, Tensor], batch: MiniBatch) -> Tensor:

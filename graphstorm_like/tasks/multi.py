@@ -5,6 +5,7 @@ The loss of a step is sum_t w_t L_t, L_t the mean loss of the task's rows in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -98,7 +99,31 @@ class MultiTask(Task):
     @property
     def training_state(self) -> nn.Module | None:
         """See Task."""
-        return self._weighting[0] if self._weighting else None
+        if not self._weighting:
+            return None
+        kept = {_key(name): task.training_state for name, task in self.named() if task.training_state is not None}
+        return nn.ModuleDict({"weighting": self._weighting[0], **kept}) if kept else self._weighting[0]
+
+    @property
+    def refresh_steps(self) -> int | None:
+        """See Task: so that it is time for each task at some of them."""
+        steps = [task.refresh_steps for task in self.tasks if task.refresh_steps is not None]
+        return math.gcd(*steps) if steps else None
+
+    def must_refresh(self, updates: int) -> bool:
+        """See Task."""
+        return any(task.must_refresh(updates) for task in self.tasks)
+
+    def refresh(self, embedder: Embedder, updates: int) -> None:
+        """See Task."""
+        for task in self.tasks:
+            if task.must_refresh(updates):
+                task.refresh(embedder, updates)
+
+    def take_up(self) -> None:
+        """See Task."""
+        for task in self.tasks:
+            task.take_up()
 
     @property
     def _starts(self) -> list[int]:

@@ -39,13 +39,17 @@ def full_ranks(
     known: TrueTargets,
     exclude_self: bool,
     score: Scores = products,
+    more: Callable[[IntArray], Tensor] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Filtered rank of each of B true targets among all N candidates. queries [B, D], keys [N, D]."""
+    """Filtered rank of each of B true targets among all N candidates. queries [B, D], keys [N, D]. more: source ids
+    [n] -> [n, N], added to their scores."""
     ranks = np.empty(len(sources))
     chunk = max(1, 40_000_000 // max(1, len(keys)))
     for start in range(0, len(sources), chunk):
         stop = min(start + chunk, len(sources))
         scores = score(queries[start:stop], keys)
+        if more is not None:
+            scores = scores + more(sources[start:stop])
         true = torch.from_numpy(targets[start:stop]).to(scores.device)
         best = scores.gather(1, true[:, None]).clone()
         rows, known_targets = known.pairs(sources[start:stop])
@@ -64,8 +68,10 @@ def sampled_ranks(
     candidates: IntArray,
     invalid: npt.NDArray[np.bool_],
     score: Scores = pair_products,
+    more: Callable[[slice], Tensor] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Rank of each true target among its own candidates. true [B] and candidates [B, C] are rows of keys."""
+    """Rank of each true target among its own candidates. true [B] and candidates [B, C] are rows of keys. more: rows
+    of the edges -> [n, 1 + C], added to the scores of the true target and its candidates."""
     ranks = np.empty(len(true))
     for start in range(0, len(true), 1024):
         part = slice(start, start + 1024)
@@ -73,6 +79,8 @@ def sampled_ranks(
         # differently: equal vectors must score equal to the last bit.
         columns = torch.from_numpy(np.concatenate([true[part, None], candidates[part]], axis=1))
         scores = score(queries[part, None], keys[columns])
+        if more is not None:
+            scores = scores + more(part)
         excluded = torch.from_numpy(invalid[part]).to(scores.device)
         ranks[part] = _rank(scores[:, 1:].masked_fill(excluded, float("-inf")), scores[:, :1])
     return ranks

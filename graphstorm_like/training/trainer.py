@@ -146,19 +146,37 @@ class Trainer:
     def groups(self) -> Iterator[list[MiniBatch]]:
         """The rest of this epoch's batches, on the device, as many at a time as an optimizer step accumulates."""
         group: list[MiniBatch] = []
-        batches = epoch_batches(
-            self.batches,
-            self.stream,
-            self.state.epoch,
-            first_step=self.state.step,
-            workers=self.config.workers,
-            timeout_seconds=self.config.timeout_seconds,
-        )
-        for batch in on_device(batches, self.device):
-            group.append(batch)
-            if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
-                yield group
-                group = []
+        first = self.state.step
+        while first < self.stream.steps:
+            end = self._refreshed_until(first)
+            batches = epoch_batches(
+                self.batches,
+                self.stream,
+                self.state.epoch,
+                first_step=first,
+                end_step=end,
+                workers=self.config.workers,
+                timeout_seconds=self.config.timeout_seconds,
+            )
+            for batch in on_device(batches, self.device):
+                group.append(batch)
+                if len(group) == self.config.accumulate or batch.position.step == self.stream.steps - 1:
+                    yield group
+                    group = []
+            first = end
+
+    def _refreshed_until(self, first: int) -> int:
+        """Refresh what the task makes of the model, if it is time; the step at which it is time again, or the end of
+        the epoch. Batches are made in advance, so none may be made across a refresh."""
+        every = self.task.refresh_steps
+        if every is None:
+            return self.stream.steps
+        updates = self.state.updates
+        if self.task.must_refresh(updates):
+            self.learner.before_validation()
+            self.task.refresh(self.experiment.embedder(), updates)
+        self.task.take_up()
+        return min(self.stream.steps, first + (every - updates % every) * self.config.accumulate)
 
     def _groups_until_stopped(self) -> Iterator[list[MiniBatch]]:
         """`groups`, with a check for signals between two updates, when no update is half done."""

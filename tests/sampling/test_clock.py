@@ -17,7 +17,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.past import DAY, Past, ages
 from graphstorm_like.graph.schema import TIME_COLUMN
-from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, StreamPosition
+from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, StreamPosition, link_parts
 from graphstorm_like.sampling.clock import AGE, Clock
 from graphstorm_like.sampling.links import LinkSeeder, number_nodes_in_time
 from graphstorm_like.sampling.seeds import RankSlice
@@ -118,7 +118,7 @@ def test_ranks_see_candidates_as_of_the_same_times(graph: LocalGraph) -> None:
     whole, batch = candidates(graph, RankSlice(0, 1))
     parts = [candidates(graph, RankSlice(rank, 3))[0] for rank in range(3)]
     assert sorted(whole) == sorted(parts[0] + parts[1] + parts[2])
-    [links] = batch.targets.parts  # type: ignore[union-attr]
+    [links] = link_parts(batch.targets)
     rows = np.arange(5, 45)
     source, target = graph.edges(BUYS, rows)
     assert batch.seeds["user"][links.sources].tolist() == source.tolist()

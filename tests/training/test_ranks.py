@@ -252,3 +252,21 @@ def test_partitioning_changes_nothing_but_the_order(made: Make, method: str) -> 
     many = alone(without_embeddings(made(f"order-{method}", "node_classification", changes, method=method)))
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
     assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_queues_and_mined_negatives_on_ranks(made: Make) -> None:
+    """Lists by words, neighbours, walks and the model, a queue, and the source itself: over two hosts as in one
+    process."""
+    mined = ["mined_text", "mined_resource_allocation", "mined_page_rank"]
+    parts: list[dict[str, Any]] = [{"share": 1, "negatives": {"type": kind, "candidates": 10}} for kind in mined]
+    parts.append({"share": 1, "from_epoch": 2, "negatives": {"type": "mined_model", "refresh_steps": 4}})
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "link_prediction").model_dump(mode="json")
+        data["task"]["negatives"] = {"type": "mix", "count": 32, "queue": 90, "self_negative": True, "parts": parts}
+        return build_pipeline(data)
+
+    one, many = alone(pipeline("mined-alone")), together(pipeline("mined-many"), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-4)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-3)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from graphstorm_like.config.base import EdgeType, KeyedError, PositiveInt
+from graphstorm_like.config.base import EdgeType, PositiveInt
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.negatives.base import NegativesConfig
 from graphstorm_like.config.problems import Problem
@@ -16,20 +16,18 @@ from graphstorm_like.config.problems import Problem
 class HardNegativesConfig(NegativesConfig):
     """Wrong targets that the table of edges gives: `graph.edges[].hard_negatives`. The edges of a batch share them."""
 
+    chances_known: ClassVar[bool] = False
+
     type: Literal["hard"]
     per_edge: PositiveInt = 1
     """This many are drawn of each edge's; nodes drawn uniformly take the place of those that an edge lacks."""
     uniform: Annotated[int, Field(ge=0)] = 0
     """This many targets drawn uniformly besides, shared by the batch."""
 
-    @model_validator(mode="after")
-    def _no_correction(self) -> HardNegativesConfig:
-        if self.popularity_correction:
-            raise KeyedError("popularity_correction", "must be false: nobody knows how often hard negatives are drawn")
-        return self
-
     def check(self, graph: GraphConfig, edge_types: Iterable[EdgeType]) -> Iterator[Problem]:
         """One of the relations must have hard negatives."""
+        edge_types = list(edge_types)
+        yield from super().check(graph, edge_types)
         edges = [edge for edge_type in edge_types if (edge := graph.edge(edge_type)) is not None]
         if edges and not any(edge.hard_negatives for edge in edges):
             number = graph.edges.index(edges[0])

@@ -59,6 +59,11 @@ class TaskConfig(Choice, tag="type"):
         return self.relations(edge_types)
 
     @property
+    def reads_pairs(self) -> bool:
+        """Whether scores also read the graph between two nodes, which no vector and no index of vectors holds."""
+        return False
+
+    @property
     def asks_relations(self) -> bool:
         """Whether questions to it name a relation: triples, of which one end may be sought."""
         return False

@@ -17,6 +17,7 @@ from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.pair_terms import PairTermConfig
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
 from graphstorm_like.config.tasks.base import TaskConfig
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
@@ -54,6 +55,9 @@ class LinkPredictionConfig(TaskConfig):
     macro: the mean over relations of their means, so that each counts alike."""
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     """How a pair of vectors is scored."""
+    pairs: PairTermConfig | None = None
+    """With edge_type: what is added to the score of a pair from the graph between its ends, beside any head. The model
+    must then have the whole graph in each process."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
@@ -87,6 +91,10 @@ class LinkPredictionConfig(TaskConfig):
                 if getattr(self, key) != default:
                     raise KeyedError(key, f"must be left out with edge_type (got {getattr(self, key)!r}). It is for "
                                           f"edge_types, of which there may be one")  # fmt: skip
+        if self.pairs is not None and self.edge_types is not None:
+            raise KeyedError("pairs", "must be left out with edge_types. It is for edge_type")
+        if self.pairs is not None and (self.negatives.queue or self.negatives.self_negative):
+            raise KeyedError("pairs", "must be left out with negatives.queue or negatives.self_negative")
         if self.ends == "both" and not self.head.inverts:
             raise KeyedError("ends", f"must be 'targets' or 'reciprocal' with head.type: {self.head.type} (got 'both')")
         if self.n3 and not self.head.factorizes:
@@ -104,6 +112,11 @@ class LinkPredictionConfig(TaskConfig):
         if self.ranking.candidates == "all":
             message = "must be a number with model.time.at: own, for each edge ranks vectors of its own point in time"
             yield ("task", "ranking", "candidates"), message
+
+    @property
+    def reads_pairs(self) -> bool:
+        """See TaskConfig."""
+        return self.pairs is not None
 
     @property
     def asks_relations(self) -> bool:

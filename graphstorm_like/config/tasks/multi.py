@@ -100,6 +100,11 @@ class MultiTaskConfig(TaskConfig):
                 found[row_type] = [*found.get(row_type, []), *names]
         return found
 
+    @property
+    def reads_pairs(self) -> bool:
+        """See TaskConfig."""
+        return any(task.reads_pairs for task in self.tasks.values())
+
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """See TaskConfig."""
         return tuple(dict.fromkeys(e for task in self.tasks.values() for e in task.relations(edge_types)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.registry import Registry
+from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 NEGATIVES: Registry[type[Negatives]] = Registry("negatives", "graphstorm_like.sampling.negatives")
@@ -36,6 +37,24 @@ class Negatives:
         True targets need not be left out: each relation masks its own.
         """
         raise NotImplementedError
+
+    def draw_some(
+        self,
+        count: int,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """`count` of what `draw` gives, for a mix; none where it gives none. Drawn anew where it gives fewer."""
+        drawn = self.draw(node_type, edges, rng)
+        return rng.choice(drawn, size=count, replace=len(drawn) < count) if len(drawn) else drawn
+
+    def at(self, position: StreamPosition) -> None:
+        """A step begins. Default: draws are the same in every epoch."""
+
+    def kinds(self) -> Iterator[Negatives]:
+        """This one, or those that it mixes."""
+        yield self
 
     def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
         """[n] probability that one draw gives each of some nodes; None: all nodes of the type are equally likely.

@@ -69,12 +69,12 @@ class HardNegatives(Negatives):
             drawn = rng.integers(count, size=(len(source), self.config.per_edge))
             if edge_type in self._edges:
                 given = self.graph.hard_negatives(edge_type, self._edges[edge_type].find(source, target))
-                drawn = _some(given, drawn, rng)
+                drawn = some_of_each(given, drawn, rng)
             parts.append(drawn.reshape(-1))
         return np.concatenate(parts)
 
 
-def _some(given: IntArray, instead: IntArray, rng: np.random.Generator) -> IntArray:
+def some_of_each(given: IntArray, instead: IntArray, rng: np.random.Generator) -> IntArray:
     """[N, k] different ones of each row of `given` [N, K], where -1 is none; `instead` [N, k] where there are fewer."""
     order: npt.NDArray[np.float64] = np.where(given >= 0, rng.random(given.shape), np.inf)
     places = np.argsort(order, axis=1)[:, : instead.shape[1]]

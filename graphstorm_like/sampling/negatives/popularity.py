@@ -41,8 +41,18 @@ class PopularityNegatives(Negatives):
         rng: np.random.Generator,
     ) -> IntArray:
         """See Negatives."""
+        return self.draw_some(self.count, node_type, edges, rng)
+
+    def draw_some(
+        self,
+        count: int,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
         up_to = self._up_to[node_type]
-        at = rng.random(self.count) * up_to[-1]
+        at = rng.random(count) * up_to[-1]
         drawn: IntArray = np.searchsorted(up_to, at, side="right") - 1
         return drawn
 

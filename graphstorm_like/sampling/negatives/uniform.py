@@ -30,4 +30,14 @@ class UniformNegatives(Negatives):
         rng: np.random.Generator,
     ) -> IntArray:
         """See Negatives."""
-        return rng.integers(self._nodes[node_type], size=self.count)
+        return self.draw_some(self.count, node_type, edges, rng)
+
+    def draw_some(
+        self,
+        count: int,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
+        return rng.integers(self._nodes[node_type], size=count)

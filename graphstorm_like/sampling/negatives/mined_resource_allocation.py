@@ -1,0 +1,44 @@
+"""Negatives with many common neighbours: score(s, t) = sum over common neighbours x of 1 / degree(x) (resource
+allocation, Zhou, Lu and Zhang, Eur. Phys. J. B 2009), over all relations of the training graph as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.negatives.mined_resource_allocation import MinedResourceAllocationConfig
+from graphstorm_like.graph.store import Graph, IntArray
+from graphstorm_like.sampling.negatives.base import NEGATIVES
+from graphstorm_like.sampling.negatives.mined import MinedNegatives, ScoreBlock, Scores
+from graphstorm_like.sampling.negatives.paths import Neighbors, summed
+from graphstorm_like.sampling.true_targets import TrueTargets
+
+
+@NEGATIVES.register(MinedResourceAllocationConfig)
+class MinedByResourceAllocation(MinedNegatives):
+    """See module."""
+
+    def __init__(
+        self, config: MinedResourceAllocationConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]
+    ) -> None:
+        super().__init__(config, graph, true_targets)
+        neighbors = Neighbors.of(graph, config.most_neighbors)
+        self.mine_once(graph, lambda edge_type: allocation(neighbors, edge_type, self.num_targets[edge_type]))
+
+
+def allocation(neighbors: Neighbors, edge_type: EdgeType, num_targets: int) -> ScoreBlock:
+    """Scores of all targets of a relation."""
+    first, targets = neighbors.first[edge_type[0]], neighbors.columns(edge_type[2], num_targets)
+
+    def scores(sources: IntArray) -> Scores:
+        at = np.arange(len(sources))
+        rows, between, mass = neighbors.table.steps(at, sources + first, np.ones(len(sources)))
+        rows, ends, mass = neighbors.table.steps(rows, between, mass / neighbors.degrees[between])
+        of_type = (ends >= targets.start) & (ends < targets.stop)
+        shape = (len(sources), num_targets)
+        return summed(rows[of_type], ends[of_type] - targets.start, mass[of_type], shape).astype(np.float32)
+
+    return scores

@@ -1,0 +1,109 @@
+"""What the tasks on links have in common in training: the loss, and what of it goes on from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.models.embedding import Embedder
+from graphstorm_like.models.link_heads import LinkHead
+from graphstorm_like.models.losses import LinkLoss
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.sampling.links import LinkSeeder
+from graphstorm_like.sampling.negatives.mined import ScoreBlock, Scores
+from graphstorm_like.sampling.negatives.mined_model import MinedByModel
+from graphstorm_like.tasks.base import Task
+from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
+from graphstorm_like.tasks.more_negatives import MoreNegatives
+from graphstorm_like.tasks.pair_terms import PairTerm
+
+
+class LinkTask(Task):
+    """A task that tells true edges from wrong ones. Subclasses set `config` (with `negatives`), `head`, `link_loss`,
+    and call `begin_links`."""
+
+    config: Any
+    head: LinkHead
+    link_loss: LinkLoss
+
+    def begin_links(self, edge_types: Sequence[EdgeType], hidden: int) -> None:
+        """Relations, inverses included, whose targets are learnt; width of the vectors."""
+        self.pairs: PairTerm | None = None
+        # In a list: what a task keeps for training is no part of the model.
+        self._more = [MoreNegatives(self.config.negatives, edge_types, hidden)]
+
+    def with_seeder(self, seeder: LinkSeeder) -> LinkSeeder:
+        """The seeder, which also knows what negatives beside a batch's own are true."""
+        self._more[0].seeder = seeder
+        return seeder
+
+    def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
+        """Scores the targets of a relation."""
+        raise NotImplementedError
+
+    def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See `sum_of_losses`."""
+        in_batch = self.config.negatives.in_batch
+        more = self._more[0]
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs)
+
+    def _mined(self) -> list[MinedByModel]:
+        seeder = self._more[0].seeder
+        return [] if seeder is None else [kind for kind in seeder.negatives.kinds() if isinstance(kind, MinedByModel)]
+
+    @property
+    def training_state(self) -> nn.Module | None:
+        """See Task: queues, and lists of negatives that the model has mined."""
+        self._more[0].to(self.device)
+        kept: dict[str, nn.Module] = {}
+        for number, queue in enumerate(self._more[0].queues.values()):
+            kept[f"queue{number}"] = queue
+        for number, mined in enumerate(self._mined()):
+            kept[f"mined{number}"] = mined.kept
+        return nn.ModuleDict(kept) if kept else None
+
+    @property
+    def refresh_steps(self) -> int | None:
+        """See Task."""
+        steps = [mined.refresh_steps for mined in self._mined()]
+        return int(np.gcd.reduce(steps)) if steps else None
+
+    def must_refresh(self, updates: int) -> bool:
+        """See Task."""
+        return any(mined.is_due(updates) for mined in self._mined())
+
+    def refresh(self, embedder: Embedder, updates: int) -> None:
+        """See Task: mine with the vectors of all nodes. Each rank does its share of the sources."""
+        due = [mined for mined in self._mined() if mined.is_due(updates)]
+        relations = [edge_type for mined in due for edge_type in mined.sources]
+        types = list(dict.fromkeys(t for e in relations for t in (e[0], e[2])))
+        vectors = embedder.layer_wise(types)
+        for mined in due:
+            lists = {}
+            for edge_type, sources in mined.sources.items():
+                scores = self._model_scores(edge_type, vectors)
+                own = mined.mined(edge_type, self.group.mine(sources), scores, positive=False)
+                of_all = self.group.gather(torch.from_numpy(own).to(self.device), "mined negatives")
+                lists[edge_type] = of_all.cpu().numpy()
+            mined.keep(lists, updates)
+
+    def _model_scores(self, edge_type: EdgeType, vectors: Mapping[NodeType, Any]) -> ScoreBlock:
+        ranker = self.ranker_of(edge_type)
+        keys, of_sources = ranker.keys(vectors[edge_type[2]]), vectors[edge_type[0]]
+
+        def scores(sources: IntArray) -> Scores:
+            found: Scores = ranker.scores(ranker.queries(of_sources[sources]), keys).cpu().numpy()
+            return found
+
+        return scores
+
+    def take_up(self) -> None:
+        """See Task."""
+        for mined in self._mined():
+            mined.take_up()

@@ -1,0 +1,195 @@
+"""Queues of earlier candidates, sources as targets of their own, and lists that the model mines: known answers, the
+same over ranks, exact resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from graphstorm_like.config import Pipeline
+from graphstorm_like.config.link_heads.dot import DotHeadConfig
+from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.models.link_heads.dot import DotHead
+from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
+from graphstorm_like.sampling.batch import StreamPosition
+from graphstorm_like.sampling.links import LinkSeeder
+from graphstorm_like.sampling.negatives.mined_model import MinedByModel
+from graphstorm_like.sampling.seeds import RankSlice
+from graphstorm_like.tasks.link_training import LinkTask
+from graphstorm_like.tasks.links import sum_of_losses
+from graphstorm_like.tasks.more_negatives import MoreNegatives, Queue
+from graphstorm_like.training.experiment import build_experiment
+
+from ..training.test_resume import Stopped, assert_same_run, train
+
+SIMILAR = ("item", "similar", "item")
+MINED = {"type": "mined_model", "refresh_steps": 2, "candidates": 5, "below": 0.95}
+
+
+def test_a_queue_keeps_the_newest() -> None:
+    queue = Queue(5, 1)
+    queue.push(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 2]))
+    assert sorted(queue.ids.tolist()) == [-1, -1, -1, 1, 2]
+    queue.push(torch.tensor([[3.0], [4.0], [5.0]]), torch.tensor([3, 4, 5]))
+    assert sorted(queue.ids[:3].tolist()) == [3, 4, 5]
+    queue.push(torch.tensor([[6.0]]), torch.tensor([6]))
+    assert queue.ids[0] == 6
+    assert queue.vectors[:, 0].tolist() == queue.ids.tolist()
+    assert len(set(queue.ids.tolist()) & {1, 2}) == 1
+    # What of a step does not fit does not depend on its order.
+    one, other = Queue(3, 1), Queue(3, 1)
+    ids = torch.arange(10, 20)
+    one.push(ids[:, None].float(), ids)
+    other.push(ids.flip(0)[:, None].float(), ids.flip(0))
+    assert one.ids.tolist() == other.ids.tolist()
+
+
+def steps(
+    graph: LocalGraph, share: RankSlice, group_of: Callable[[Any], Group], table: torch.Tensor, count: int = 3
+) -> list[torch.Tensor]:
+    """Losses of some steps with a queue and self-negatives."""
+    train_rows = {SIMILAR: graph.edge_rows(SIMILAR, "train")}
+    config = UniformNegativesConfig(type="uniform", uniform=6, queue=40, self_negative=True)
+    more = MoreNegatives(config, [SIMILAR], table.shape[1])
+    more.seeder = seeder = LinkSeeder(graph, train_rows, config, 1, share)
+    head, loss = DotHead(DotHeadConfig(type="dot"), 4, [SIMILAR]), InfoNce(InfoNceConfig(type="info_nce"))
+    losses = []
+    for step in range(count):
+        ids = train_rows[SIMILAR][step * 12 : step * 12 + 12]
+        batch = seeder(ids, StreamPosition(0, step))
+        vectors = {"item": table[batch.seeds["item"]]}
+        task = SimpleNamespace(group=group_of(batch), training=True)
+        losses.append(sum_of_losses(task, head, loss, vectors, batch, True, more)[0])  # type: ignore[arg-type]
+    return losses
+
+
+def test_queue_and_self_known_answer(shop: tuple[Path, Path]) -> None:
+    """In a loop: the candidates of the steps before, and the source, with weight and without their known targets."""
+    graph, table = LocalGraph(shop[1]), torch.randn(240, 4, generator=torch.Generator().manual_seed(0))
+    found = steps(graph, RankSlice(), lambda _: SINGLE_PROCESS, table)
+    rows = graph.edge_rows(SIMILAR, "train")
+    known = set(zip(*(end.tolist() for end in graph.edges(SIMILAR, rows)), strict=True))
+    config = UniformNegativesConfig(type="uniform", uniform=6, queue=40)
+    seeder = LinkSeeder(graph, {SIMILAR: rows}, config, 1)
+    unit = torch.nn.functional.normalize(table, dim=1)
+    queue: list[int] = []
+    for step, got in enumerate(found):
+        batch = seeder(rows[step * 12 : step * 12 + 12], StreamPosition(0, step))
+        pool = batch.targets.pools["item"].ids.tolist()  # type: ignore[union-attr]
+        source, target = (end.tolist() for end in graph.edges(SIMILAR, rows[step * 12 : step * 12 + 12]))
+        want = 0.0
+        for s, t in zip(source, target, strict=True):
+            others = [c for c in [*pool, *queue] if c not in (s, t) and (s, c) not in known]
+            others += [s] * ((s, s) not in known)
+            logits = unit[[t, *others]] @ unit[s] / InfoNceConfig(type="info_nce").temperature
+            want += (torch.logsumexp(logits, 0) - logits[0]).item()
+        assert got.item() == pytest.approx(want, rel=1e-5)
+        queue = [*pool, *queue]
+        assert len(queue) <= 40 or step == 2
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_together_lose_what_one_process_loses(shop: tuple[Path, Path], size: int) -> None:
+    graph = LocalGraph(shop[1])
+    table = torch.randn(240, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    alone = steps(graph, RankSlice(), lambda _: SINGLE_PROCESS, table)
+
+    def group_of(batch: Any) -> Group:
+        return _Whole(table, batch)
+
+    together = [steps(graph, RankSlice(rank, size), group_of, table) for rank in range(size)]
+    for step, want in enumerate(alone):
+        got = torch.stack([of_rank[step] for of_rank in together]).sum()
+        assert got.item() == pytest.approx(want.item(), rel=1e-5)
+    wanted = torch.autograd.grad(torch.stack(alone).sum(), table)[0]
+    got = torch.autograd.grad(torch.stack([torch.stack(of_rank).sum() for of_rank in together]).sum(), table)[0]
+    torch.testing.assert_close(got, wanted)
+
+
+class _Whole(Group):
+    """A rank whose group has the vectors of all candidates."""
+
+    def __init__(self, table: torch.Tensor, batch: Any) -> None:
+        self._rows = table[batch.targets.pools["item"].ids]
+
+    def gather_rows(self, rows: torch.Tensor, sizes: tuple[int, ...], what: str) -> torch.Tensor:
+        """See Group."""
+        assert sum(sizes) == len(self._rows)
+        return self._rows
+
+
+def test_the_model_mines_what_it_scores_best(shop_config: Callable[..., Pipeline]) -> None:
+    experiment = build_experiment(shop_config("link_prediction", task={"negatives": MINED}), Reporter(quiet=True))
+    task = experiment.task
+    assert isinstance(task, LinkTask)
+    experiment.learner.batches()
+    assert (task.refresh_steps, task.must_refresh(0)) == (2, True)
+    task.refresh(experiment.embedder(), 1)
+    assert [task.must_refresh(updates) for updates in range(4)] == [False, False, True, True]
+    task.take_up()
+    (mined,) = task._mined()
+    vectors = torch.from_numpy(np.asarray(experiment.embedder().layer_wise(["item"])["item"]))
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    graph = experiment.graph
+    source, target = graph.edges(SIMILAR, graph.edge_rows(SIMILAR, "train"))
+    for row in (0, 17):
+        s = int(mined.sources[SIMILAR][row])
+        own = target[source == s]
+        scores = (unit @ unit[s]).numpy()
+        limit = scores[own].max() - 0.05 * abs(scores[own].max())
+        scores[[s, *own]] = -np.inf
+        scores[scores >= limit] = -np.inf
+        assert mined.lists[SIMILAR][row].tolist() == np.argsort(-scores)[:5].tolist()
+    assert isinstance(mined, MinedByModel)
+
+
+QUEUED = {"type": "uniform", "uniform": 8, "queue": 100, "self_negative": True}
+MIX = {
+    "type": "mix",
+    "count": 16,
+    "queue": 50,
+    "parts": [{"share": 1, "negatives": {"type": "uniform"}}, {"share": 1, "from_epoch": 2, "negatives": MINED}],
+}
+
+
+@pytest.mark.parametrize(
+    ("negatives", "workers"), [(QUEUED, 0), ({**MINED, "refresh_steps": 3}, 0), (MIX, 1)], ids=["queue", "model", "mix"]
+)
+def test_resume_is_exact(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, negatives: dict[str, Any], workers: int
+) -> None:
+    """Also in the middle between two refreshes, with batches of two steps and sampler processes."""
+    changes = {"epochs": 2, "batch_size": 100, "accumulate": 2, "workers": workers}
+    changes |= {"checkpoint": {"every_steps": 1, "keep": 1}}
+    pipeline = shop_config("link_prediction", task={"negatives": negatives}, train=changes)
+    train(pipeline, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(pipeline, tmp_path / "cut", stop_at=4)
+    train(pipeline, tmp_path / "cut")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    # Queues and lists are in resume points alone.
+    assert not any("queue" in name or "mined" in name for name in load_file(tmp_path / "cut/best/model.safetensors"))
+    point = sorted((tmp_path / "cut/checkpoints").glob("step-*"))[-1]
+    assert any("queue" in name or "mined" in name for name in load_file(point / "model.safetensors"))
+    lines = (tmp_path / "cut/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[-1])["kind"] in ("epoch", "valid")
+
+
+def test_self_negatives_need_ends_of_one_type(shop_config: Callable[..., Pipeline]) -> None:
+    task = {"type": "graph_pretraining", "edge_types": ["user:buys:item"]}
+    negatives = {"self_negative": True, "popularity_correction": False}
+    with pytest.raises(ConfigError, match=r"self_negative: must be false where no relation has both ends of one node"):
+        shop_config("graph_pretraining", task={**task, "negatives": negatives})

@@ -1,0 +1,185 @@
+"""Typed common neighbours beside a decoder: known answers, no row tells of itself, ranks and predictions use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.progress import Reporter
+from graphstorm_like.ranks.group import SINGLE_PROCESS
+from graphstorm_like.tasks import Evaluation, LinkPrediction
+from graphstorm_like.tasks.outputs import Asked
+from graphstorm_like.tasks.pair_terms.common_neighbors import CommonNeighbors
+from graphstorm_like.training.experiment import build_experiment
+
+R, Q = ("a", "r", "a"), ("a", "q", "b")
+EDGES = {R: [(0, 1), (1, 2), (0, 3), (3, 2), (4, 2)], Q: [(0, 0), (2, 0), (4, 1), (2, 1)]}
+
+
+def small_graph(folder: Path, partitions: int = 1) -> LocalGraph:
+    """a0..a4, b0, b1 and EDGES; a4 -r-> a2 is a test edge."""
+    for name, count in (("a", 5), ("b", 2)):
+        pq.write_table(pa.table({"id": list(range(count))}), folder / f"{name}.parquet")
+    for edge_type, edges in EDGES.items():
+        split = ["test" if edge == (4, 2) else "valid" if edge == (3, 2) else "train" for edge in edges]
+        table = pa.table({"source": [s for s, _ in edges], "target": [t for _, t in edges], "split": split})
+        pq.write_table(table, folder / f"{edge_type[1]}.parquet")
+    edges = []
+    for source, relation, target in (R, Q):
+        edges.append({"source": source, "relation": relation, "target": target, "files": f"{relation}.parquet"})
+    edges[0]["split"] = {"column": "split"}
+    data = {
+        "graph": {
+            "path": str(folder / f"g{partitions}"),
+            "base": str(folder),
+            "nodes": {t: {"files": f"{t}.parquet", "id": "id"} for t in "ab"},
+            "edges": edges,
+            "partitions": {"method": "random", "count": partitions},
+        },
+        "task": {"type": "link_prediction", "edge_type": "a:r:a"},
+    }
+    build_graph(build_pipeline(data).graph)
+    return LocalGraph(folder / f"g{partitions}", {R: None})
+
+
+def numbers(graph: LocalGraph, node_type: str) -> dict[int, int]:
+    """Our number of each id."""
+    return {int(name): i for i, name in enumerate(graph.ids(node_type).to_pylist())}
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_known_answer(tmp_path: Path, partitions: int) -> None:
+    """Shown: 0-1, 1-2, 0-3 of r; 0-b0, 2-b0, 4-b1, 2-b1 of q. Between 0 and 2: over a1 (r, r), degree 2; over b0 (q,
+    then q back), degree 2. Between 4 and 2: over b1."""
+    graph = small_graph(tmp_path, partitions)
+    a = numbers(graph, "a")
+    term = CommonNeighbors(CommonNeighborsConfig(type="common_neighbors", kinds=20), graph, R)
+    assert term.get_buffer("codes").tolist() == [-1] * 20  # no path connects the ends of a training edge
+    ways = term.ways
+    order = [edge.edge_type for edge in graph.manifest.edges if not edge.is_reverse]
+    r, q = 2 * order.index(R), 2 * order.index(Q)
+    term.get_buffer("codes")[:3] = torch.tensor([r * ways + r, q * ways + q + 1, r * ways + r + 1])
+    with torch.no_grad():
+        term.weights[:3] = torch.tensor([1.0, 10.0, 100.0])
+    sources = np.array([a[0], a[4], a[3]])
+    got = term(sources, None).detach().numpy()
+    want = np.zeros((3, 5))
+    half = np.log1p(0.5)
+    want[0, a[2]] = half * 1.0 + half * 10.0
+    want[1, a[2]] = half * 10.0
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    repeated = np.array([a[2], a[0], a[2]])
+    np.testing.assert_allclose(term(sources, repeated).detach(), want[:, repeated], atol=1e-6)
+    pairs = np.array([[a[2], a[1]], [a[2], a[2]], [a[0], a[4]]])
+    np.testing.assert_allclose(term.of_pairs(sources, pairs).detach(), np.take_along_axis(want, pairs, 1), atol=1e-6)
+    # The row about the edge 0 -> 1 has no path over it: that to 2 is left with b0.
+    got = term(np.array([a[0], a[0]]), None, np.array([a[1], a[3]])).detach().numpy()
+    np.testing.assert_allclose(got[0, a[2]], half * 10.0, atol=1e-6)
+    np.testing.assert_allclose(got[1], want[0], atol=1e-6)
+
+
+def test_an_edge_does_not_tell_of_itself(shop: tuple[Path, Path]) -> None:
+    """The term of a pair is the same in a graph without its edge: of training edges, which are in the graph."""
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    term = CommonNeighbors(CommonNeighborsConfig(type="common_neighbors", kinds=30), graph, edge_type)
+    assert (term.get_buffer("codes") >= 0).sum() > 1
+    with torch.no_grad():
+        term.weights.copy_(torch.arange(1.0, 31.0))
+    rows = graph.edge_rows(edge_type, "train")[:6]
+    sources, targets = graph.edges(edge_type, rows)
+    with_it = term(sources, None, targets).detach()
+    for i, row in enumerate(rows.tolist()):
+        hidden = LocalGraph(shop[1], {edge_type: None})
+        before = hidden.hidden_rows
+
+        def without(e: tuple[str, str, str], row: int = row, before: Callable[..., np.ndarray] = before) -> np.ndarray:
+            return np.append(before(e), row) if e == edge_type else before(e)
+
+        hidden.hidden_rows = without  # type: ignore[method-assign]
+        other = CommonNeighbors(CommonNeighborsConfig(type="common_neighbors", kinds=30), hidden, edge_type)
+        other.load_state_dict(term.state_dict())
+        alone = other(sources[[i]], None).detach()
+        torch.testing.assert_close(with_it[i, targets[i]], alone[0, targets[i]])
+        # Others too; degrees of nodes in between may count the edge where another relation has no part in it.
+        assert torch.equal(with_it[i] == 0, alone[0] == 0)
+
+
+def test_gradients_of_weights(shop: tuple[Path, Path]) -> None:
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    term = CommonNeighbors(CommonNeighborsConfig(type="common_neighbors", kinds=4), graph, edge_type).double()
+    sources = np.arange(5)
+
+    def scores(weights: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(term, {"weights": weights}, (sources, None))
+
+    assert torch.autograd.gradcheck(scores, (torch.randn(4, dtype=torch.float64, requires_grad=True),))
+
+
+PAIRS = {"type": "common_neighbors", "kinds": 4}
+
+
+@pytest.mark.parametrize("candidates", ["all", 30])
+def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], candidates: object) -> None:
+    config = shop_config("link_prediction", task={"pairs": PAIRS, "ranking": {"candidates": candidates}})
+    experiment = build_experiment(config, Reporter(quiet=True))
+    task = experiment.task
+    assert isinstance(task, LinkPrediction)
+    assert task.pairs is not None
+    how = Evaluation("layer_wise", (), 0)
+    before = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
+    with torch.no_grad():
+        task.pairs.weights.fill_(100.0)  # type: ignore[operator,union-attr]
+    after = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
+    assert after != before
+    vectors = experiment.embedder().layer_wise(["item"])
+    predicted = task.predictions(vectors, config.infer, lambda *_: None)
+    table = predicted.table(slice(0, 3)).to_pydict()
+    ids = {name: i for i, name in enumerate(experiment.graph.ids("item").to_pylist())}
+    sources, targets = (np.array([ids[name] for name in table[end]]) for end in ("source", "target"))
+    asked = task.asked_predictions(vectors, config.infer, lambda *_: None, Asked(pairs=(sources, targets)))
+    again = asked.table(slice(0, len(sources))).to_pydict()
+    np.testing.assert_allclose(again["score"], table["score"], rtol=1e-4)
+    assert max(table["score"]) > 2.0  # more than a cosine
+    assert task.group is SINGLE_PROCESS
+    assert task.end_vectors() == ()
+
+
+def test_weights_learn(shop_config: Callable[..., Pipeline]) -> None:
+    experiment = build_experiment(shop_config("link_prediction", task={"pairs": PAIRS}), Reporter(quiet=True))
+    pipeline = experiment.learner.batches()
+    stream = experiment.task.stream(64, 0)
+    from graphstorm_like.sampling.batch import StreamPosition
+
+    batch = pipeline.make(stream.step_ids(stream.epoch_order(0), 0), StreamPosition(0, 0))
+    experiment.learner.backward(batch)
+    assert experiment.task.pairs.weights.grad.abs().sum() > 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"pairs": PAIRS, "negatives": {"queue": 4}}, r"pairs: must be left out with negatives\.queue"),
+        ({"pairs": PAIRS, "edge_type": None, "edge_types": "all"}, r"pairs: must be left out with edge_types"),
+    ],
+)
+def test_what_is_refused(shop_config: Callable[..., Pipeline], task: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        shop_config("link_prediction", task=task)
+
+
+def test_no_index_knows_them(shop_config: Callable[..., Pipeline]) -> None:
+    with pytest.raises(ConfigError, match=r"infer\.search: must be exact with task\.pairs"):
+        shop_config("link_prediction", task={"pairs": PAIRS}, infer={"search": {"type": "ivf"}})
