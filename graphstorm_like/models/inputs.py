@@ -102,7 +102,6 @@ class NodeInput(nn.Module):
         active = total if self.norm is None else F.relu(self.norm(total))
         return dropout(active, self.dropout, self.training)
 
-
     def unit(self, name: str) -> Tensor:
         """See InputEncoder."""
         if name == EMBEDDING:

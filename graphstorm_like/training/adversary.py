@@ -25,7 +25,7 @@ from graphstorm_like.sampling.rng import torch_seed
 from graphstorm_like.sampling.seeds import RankSlice
 
 LossOf = Callable[[MiniBatch, Tensor | None], tuple[Tensor, float]]
-"""(batch, what is added to all vectors of the model) -> (sum of losses, their weight), with the dropout of the batch."""
+"""(batch, what is added to all vectors of the model) -> (sum of losses, their weight), with the batch's dropout."""
 
 
 class Watch:

@@ -1,0 +1,264 @@
+"""Small studies of objectives on generated graphs, each with its control: python benchmarks/study_objectives.py NAME.
+
+preference    few labels and biased soft scores: comparisons within groups beside other ways to use the scores
+adversarial   scores with and without attacks after training with and without them, and what a step costs
+Prints one line a setting, mean and standard deviation over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from gconstruct import build_graph
+from graphstorm_like.config import build_pipeline
+from graphstorm_like.config.attacks import AttackConfig
+from graphstorm_like.config.attacks.fgm import FgmConfig
+from graphstorm_like.config.attacks.pgd import PgdConfig
+from graphstorm_like.inference.attacked import Attacked
+from graphstorm_like.progress import Reporter
+from graphstorm_like.tasks import Evaluation
+from graphstorm_like.training.experiment import build_experiment
+from graphstorm_like.training.trainer import Trainer
+
+SPLIT = {"train": 1.0, "valid": 0.0, "test": 0.0}
+Numbers = dict[str, float]
+QUIET = Reporter(quiet=True)
+
+
+class Study(Trainer):
+    """A training that leaves no files: the model of the last epoch is in memory."""
+
+    def save(self, to_disk: bool = True) -> None:
+        """Nothing."""
+
+    def save_best(self, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+
+def run(data: dict[str, Any], folder: Path, attacks: Sequence[AttackConfig] = ()) -> Numbers:
+    """Metrics of the test split, the accuracy under attacks by their title, and the milliseconds of a step."""
+    pipeline = build_pipeline(data).with_absolute_paths(folder)
+    if not (folder / "run/graph").exists():
+        build_graph(pipeline.graph)
+    experiment = build_experiment(pipeline, QUIET)
+    trainer = Study(experiment, folder / "run/train", QUIET)
+    started = time.process_time()
+    result = trainer.train()
+    milliseconds = 1e3 * (time.process_time() - started) / result.updates
+    how = Evaluation("layer_wise", pipeline.train.fanouts, pipeline.seed)
+    scores = experiment.task.evaluate(experiment.embedder(), "test", how)
+    for attack in attacks:
+        scores[attack.title] = Attacked(experiment, attack, "test").scores(experiment.embedder(), how)["accuracy"]
+    return {**scores, "CPU ms a step": milliseconds}
+
+
+def table(rows: Iterator[tuple[str, Callable[[int], Numbers]]], seeds: int) -> None:
+    """Print a line a setting."""
+    for name, measure in rows:
+        found = [measure(seed) for seed in range(seeds)]
+        cells = []
+        for key in found[0]:
+            values = [of_seed[key] for of_seed in found]
+            cells.append(f"{key} {np.mean(values):.3f} ± {np.std(values):.3f}")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------- preference
+
+
+def write_sessions(folder: Path, bias: float, gold: int, seed: int) -> None:
+    """200 sessions of 8 for training, and 200 more for the test. The class follows from x; z is common to a session.
+    Scores are of the true logit, moved by bias * z, with noise. `guess`: the class that the score says, or the label
+    where there is one; `mixed`: groups as large as sessions, across them."""
+    rng = np.random.default_rng([seed, int(10 * bias)])
+    sessions, members = 400, 8
+    session = np.repeat(np.arange(sessions), members)
+    z = rng.normal(size=(sessions, 2))[session]
+    x = rng.normal(size=(len(session), 8))
+    logit = 2.0 * (x @ rng.normal(size=8)) / np.sqrt(8.0) * 1.5
+    shift = bias * z[:, 0] + rng.normal(scale=0.5, size=len(session))
+    score = 1.0 / (1.0 + np.exp(-(logit + shift)))
+    is_yes = rng.random(len(session)) < 1.0 / (1.0 + np.exp(-4.0 * logit))
+    labelled = rng.choice(sessions // 2 * members, gold, replace=False)
+    is_train = np.isin(np.arange(len(session)), labelled)
+    split = np.where(session >= sessions // 2, "test", np.where(is_train, "train", None))
+    names = np.array(["no", "yes"])
+    guess = np.where(is_train | (session >= sessions // 2), names[is_yes.astype(int)], names[(score > 0.5).astype(int)])
+    seen = session < sessions // 2
+    mixed = rng.permutation(len(session)) // members
+    columns: dict[str, Any] = {
+        "id": [f"u{i}" for i in range(len(session))],
+        "kind": names[is_yes.astype(int)],
+        "guess": guess,
+        "guess_split": np.where(seen, "train", "test"),
+        "split": split,
+        "yes": np.where(seen, score, np.nan),
+        "session": [f"s{s}" for s in session],
+        "mixed": [f"m{m}" for m in mixed],
+    }
+    for number in range(8):
+        columns[f"x{number}"] = x[:, number]
+    columns["z0"], columns["z1"] = z[:, 0], z[:, 1]
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}
+    pq.write_table(pa.table(arrays), folder / "utterance.parquet")
+
+
+def preference_run(bias: float, gold: int, how: str, seed: int) -> Numbers:
+    """Test accuracy, of whole sessions that training has not seen."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sessions(folder / "tables", bias, gold, seed)
+        labels: dict[str, Any] = {
+            "kind": {"column": "kind", "split": {"column": "split"}},
+            "guess": {"column": "guess", "split": {"column": "guess_split"}},
+            "yes": {"column": "yes", "kind": "number", "split": SPLIT},
+            "session": {"column": "session", "split": SPLIT},
+            "mixed": {"column": "mixed", "split": SPLIT},
+        }
+        features = {f"x{number}": f"x{number}" for number in range(8)} | {"z0": "z0", "z1": "z1"}
+        node = {"files": "utterance.parquet", "id": "id", "features": features, "labels": labels}
+        edge = {"source": "utterance", "relation": "in", "target": "session", "files": "utterance.parquet"}
+        edge |= {"source_id": "id", "target_id": "session"}
+        task: dict[str, Any] = {"type": "node_classification", "node_type": "utterance", "label": "kind"}
+        if how == "scores as labels":
+            task["label"] = "guess"
+        if how.startswith("pairs"):
+            scores = {"scores": {"yes": ["yes"]}, "group_by": "mixed" if how.endswith("across") else "session"}
+            task |= {"type": "node_preference", **scores}
+        epochs = 100 if how == "labels alone" else 10
+        train = {"epochs": epochs, "batch_size": 128, "lr": 0.02, "evaluate_every": None, "early_stop": None}
+        data = {
+            "output": str(folder / "run"),
+            "seed": seed,
+            "graph": {"base": str(folder / "tables"), "nodes": {"utterance": node, "session": None}, "edges": [edge]},
+            "model": {"gnn": {"type": "none", "layers": 0, "hidden": 16}},
+            "task": task,
+            "train": train,
+        }
+        data["graph"]["report"] = False
+        return {"accuracy": run(data, folder)["accuracy"]}
+
+
+def preference(seeds: int) -> None:
+    """Rows by bias and number of labels."""
+
+    def rows() -> Iterator[tuple[str, Callable[[int], Numbers]]]:
+        for gold in (20, 100):
+            for bias in (0.0, 1.0, 3.0):
+                for how in ("labels alone", "scores as labels", "pairs across", "pairs within"):
+
+                    def measure(seed: int, bias: float = bias, gold: int = gold, how: str = how) -> Numbers:
+                        return preference_run(bias, gold, how, seed)
+
+                    yield f"{gold} labels, bias {bias:g}, {how}", measure
+
+    table(rows(), seeds)
+
+
+# ------------------------------------------------------------------------------------------------------ adversarial
+
+
+def write_sparse(folder: Path, seed: int, nodes: int = 2000, width: int = 60) -> None:
+    """Sparse coding: x = M z + noise with 4 of 60 entries of z not 0; the class is the sign of a sum over z. Edges lead
+    to nodes of the same class four times in five."""
+    rng = np.random.default_rng(seed)
+    z = np.zeros((nodes, width))
+    for row in z:
+        row[rng.choice(width, 4, replace=False)] = rng.choice([-1.0, 1.0], 4)
+    mixing = np.linalg.qr(rng.normal(size=(width, width)))[0]
+    x = z @ mixing.T + 0.05 * rng.normal(size=(nodes, width))
+    kind = (z @ rng.normal(size=width) > 0).astype(int)
+    columns: dict[str, Any] = {"id": [f"n{i}" for i in range(nodes)], "kind": np.array(["a", "b"])[kind]}
+    for number in range(width):
+        columns[f"x{number}"] = x[:, number]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "node.parquet")
+    source, target = rng.integers(nodes, size=5 * nodes), rng.integers(nodes, size=5 * nodes)
+    kept = (kind[source] == kind[target]) | (rng.random(len(source)) < 0.25)
+    ends = [[f"n{i}" for i in end[kept]] for end in (source, target)]
+    pq.write_table(pa.table({"source": ends[0], "target": ends[1]}), folder / "link.parquet")
+
+
+ATTACKS = (
+    FgmConfig(type="fgm", epsilon=0.2),
+    FgmConfig(type="fgm", epsilon=0.5),
+    PgdConfig(type="pgd", epsilon=0.5, steps=7),
+    FgmConfig(type="fgm", epsilon=0.05, norm="linf"),
+)
+
+
+TRAIN = {"epochs": 15, "batch_size": 128, "lr": 0.005, "early_stop": None, "evaluate_every": None}
+
+
+def adversarial_run(gnn: str, adversarial: dict[str, Any] | None, seed: int) -> Numbers:
+    """Test accuracy without and with attacks, and the seconds of training."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sparse(folder / "tables", seed)
+        columns = [f"x{number}" for number in range(60)]
+        label = {"column": "kind", "split": {"train": 0.4, "valid": 0.1, "test": 0.5}}
+        feature = {"x": {"columns": columns, "normalize": "none"}}
+        node = {"files": "node.parquet", "id": "id", "features": feature, "labels": {"kind": label}}
+        edge = {"source": "node", "relation": "link", "target": "node", "files": "link.parquet"}
+        edge |= {"source_id": "source", "target_id": "target"}
+        network: dict[str, Any] = {"type": "none", "layers": 0} if gnn == "none" else {"type": gnn, "layers": 1}
+        data = {
+            "output": str(folder / "run"),
+            "seed": seed,
+            "graph": {"base": str(folder / "tables"), "nodes": {"node": node}, "edges": [edge], "report": False},
+            "model": {"gnn": {**network, "hidden": 64}},
+            "task": {"type": "node_classification", "node_type": "node", "label": "kind", "head_layers": 2},
+            "train": {**TRAIN, "adversarial": adversarial},
+        }
+        scores = run(data, folder, ATTACKS)
+        attacked = {attack.title: scores[attack.title] for attack in ATTACKS}
+        return {"clean": scores["accuracy"], **attacked, "CPU ms a step": scores["CPU ms a step"]}
+
+
+def adversarial(seeds: int) -> None:
+    """Rows by model and training."""
+    ways: dict[str, dict[str, Any] | None] = {
+        "no attacks": None,
+        "attacks of size 1e-6 (control)": {"type": "fgm", "epsilon": 1e-6},
+        "fgm .5": {"type": "fgm", "epsilon": 0.5},
+        "pgd .5, 3 steps, attacked alone": {"type": "pgd", "epsilon": 0.5, "steps": 3, "weight": 1.0},
+    }
+
+    def rows() -> Iterator[tuple[str, Callable[[int], Numbers]]]:
+        for gnn in ("none", "sage"):
+            for how, settings in ways.items():
+
+                def measure(seed: int, gnn: str = gnn, settings: dict[str, Any] | None = settings) -> Numbers:
+                    return adversarial_run(gnn, settings, seed)
+
+                yield f"{gnn}, trained with {how}", measure
+
+    table(rows(), seeds)
+
+
+STUDIES = {"preference": preference, "adversarial": adversarial}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    STUDIES[arguments.study](arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
