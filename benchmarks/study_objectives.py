@@ -2,12 +2,15 @@
 
 preference    few labels and biased soft scores: comparisons within groups beside other ways to use the scores
 adversarial   scores with and without attacks after training with and without them, and what a step costs
+contrastive   FlatNCE beside InfoNCE by size of a batch, precision and temperature, on two generated views
+weightings    several tasks of which one has wrong labels: weightings on a generated table and a shared network
 Prints one line a setting, mean and standard deviation over seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +21,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+import torch.nn.functional as F
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
 from gconstruct import build_graph
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.config.attacks.fgm import FgmConfig
 from graphstorm_like.config.attacks.pgd import PgdConfig
+from graphstorm_like.config.link_losses import LinkLossConfig
+from graphstorm_like.config.task_weightings import TaskWeightingConfig
 from graphstorm_like.inference.attacked import Attacked
+from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks import Evaluation
+from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses
 from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.trainer import Trainer
 
@@ -247,7 +257,148 @@ def adversarial(seeds: int) -> None:
     table(rows(), seeds)
 
 
-STUDIES = {"preference": preference, "adversarial": adversarial}
+# ------------------------------------------------------------------------------------------------------- weightings
+
+TASKS, CLASSES, WIDTH, HIDDEN = 4, 10, 20, 24
+
+
+class Shared(nn.Module):
+    """A shared network of two layers and a head a task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
+        self.heads = nn.ModuleList(nn.Linear(HIDDEN, CLASSES) for _ in range(TASKS))
+
+    def forward(self, rows: Tensor) -> list[Tensor]:
+        """Outputs [B, C] of each task."""
+        hidden = self.trunk(rows)
+        return [head(hidden) for head in self.heads]
+
+
+def weighting_of(name: str, step_size: float) -> TaskWeightingConfig:
+    """The configuration of a weighting of tasks."""
+    settings: dict[str, Any] = {"type": name}
+    if name in ("excess_risk", "group_dro"):
+        settings |= {"step_size": step_size, "warmup_epochs": 3}
+    return TypeAdapter(TaskWeightingConfig).validate_python(settings)
+
+
+def weighting_run(name: str, step_size: float, noise: float, batch: int, seed: int) -> Numbers:
+    """Test accuracy of the task with wrong labels and of the others, and the former's share of the weights, in the mean
+    of the last epoch and its least. Four functions of one hidden layer, which tasks share in part, give ten classes."""
+    rng = np.random.default_rng([seed, 7])
+    torch.manual_seed(seed)
+    rows = rng.normal(size=(4500, WIDTH)).astype(np.float32)
+    common = np.tanh(rows @ rng.normal(size=(WIDTH, 32)) / 3.0)
+    labels = np.stack([(common @ rng.normal(size=(32, CLASSES))).argmax(axis=1) for _ in range(TASKS)])
+    train = labels[:, :1500].copy()
+    wrong = rng.random(1500) < noise
+    train[0, wrong] = rng.integers(CLASSES, size=int(wrong.sum()))
+    inputs, goals = torch.from_numpy(rows), torch.from_numpy(train)
+    model, config = Shared(), weighting_of(name, step_size)
+    shared = list(model.trunk.parameters())
+    made = WEIGHTINGS.of(config)(config, torch.ones(TASKS), sum(parameter.numel() for parameter in shared))
+    learnt = [*model.parameters(), *made.parameters()]
+    optimizer = torch.optim.Adam(learnt, lr=2e-3)
+    seen: list[float] = []
+    epochs = 60 if batch < 1500 else 720
+    for epoch in range(epochs):
+        seen = [] if batch < 1500 else seen[-12:]
+        for part in torch.from_numpy(rng.permutation(1500)).split(batch):
+            outputs = model(inputs[part])
+            losses = [F.cross_entropy(out, goals[task, part]) for task, out in enumerate(outputs)]
+            step = StepLosses(losses, torch.stack(losses).detach(), epoch if batch < 1500 else epoch // 12)
+            optimizer.zero_grad()
+            made.combine(step, shared).backward()
+            optimizer.step()
+            seen.append(float(made.weights[0] / made.weights.sum()))
+    with torch.no_grad():
+        predicted = torch.stack(model(inputs[1500:])).argmax(dim=2).numpy()
+    right = (predicted == labels[:, 1500:]).mean(axis=1)
+    return {"noisy task": right[0], "other tasks": right[1:].mean(), "weight of the noisy": float(np.mean(seen))}
+
+
+def weightings(seeds: int) -> None:
+    """Rows by size of a batch, weighting and noise."""
+    ways = [("fixed", 0.0), ("uncertainty", 0.0), ("group_dro", 3e-3), ("excess_risk", 3e-3), ("excess_risk", 1e-2)]
+
+    def rows() -> Iterator[tuple[str, Callable[[int], Numbers]]]:
+        for batch in (125, 1500):
+            for noise in (0.0, 0.4, 0.8):
+                for name, step_size in ways:
+
+                    def measure(
+                        seed: int, batch: int = batch, noise: float = noise, name: str = name, size: float = step_size
+                    ) -> Numbers:
+                        return weighting_run(name, size, noise, batch, seed)
+
+                    rate = f" {step_size:g}" if step_size else ""
+                    yield f"batch {batch}, noise {noise:g}, {name}{rate}", measure
+
+    table(rows(), seeds)
+
+
+# ---------------------------------------------------------------------------------------------------- contrastive loss
+
+
+def contrastive_run(name: str, noise: float, batch: int, bfloat16: bool, temperature: float, seed: int) -> Numbers:
+    """MRR among 500 of held-out pairs of two noisy views, encoded by a network of two layers, with in-batch negatives.
+    gradient: its norm at the end over that at the start, before it is clipped."""
+    torch.manual_seed(seed)
+    latent = torch.randn(6500, 16)
+    views = [latent @ torch.randn(16, 48) / 4.0 + noise * torch.randn(6500, 48) for _ in range(2)]
+    encoders = [nn.Sequential(nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 32)) for _ in range(2)]
+    learnt = [parameter for encoder in encoders for parameter in encoder.parameters()]
+    optimizer = torch.optim.Adam(learnt, lr=2e-3)
+    config = TypeAdapter(LinkLossConfig).validate_python({"type": name, "temperature": temperature})
+    loss_of = LINK_LOSSES.of(config)(config)
+    mask = torch.zeros(batch, batch, dtype=torch.bool)
+    norms: list[float] = []
+    for _ in range({16: 1500, 128: 500, 1024: 120}[batch]):
+        rows = torch.randint(6000, (batch,))
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            source, target = (
+                F.normalize(encoder(view[rows]), dim=1) for encoder, view in zip(encoders, views, strict=True)
+            )
+            scores = source @ target.T
+        loss = loss_of(scores, mask, True) / batch
+        loss.backward()
+        norms.append(float(nn.utils.clip_grad_norm_(learnt, 1.0)))
+        optimizer.step()
+    with torch.no_grad():
+        ends = [F.normalize(encoder(view[6000:]), dim=1) for encoder, view in zip(encoders, views, strict=True)]
+        scores = ends[0] @ ends[1].T
+    ranks = (scores >= scores.diagonal()[:, None]).sum(dim=1).float()
+    return {"mrr": float((1.0 / ranks).mean()), "gradient": float(np.mean(norms[-20:]) / np.mean(norms[:20]))}
+
+
+def contrastive(seeds: int) -> None:
+    """Rows by noise, size of a batch, precision, temperature and loss."""
+
+    def rows() -> Iterator[tuple[str, Callable[[int], Numbers]]]:
+        for noise, batches in ((0.1, (16, 128, 1024)), (1.0, (128,))):
+            for batch, bfloat16, temperature, name in itertools.product(
+                batches, (False, True), (0.05, 0.1, 0.5), ("info_nce", "flat_nce")
+            ):
+
+                def measure(
+                    seed: int, noise: float = noise, batch: int = batch, half: bool = bfloat16, t: float = temperature,
+                    name: str = name,
+                ) -> Numbers:  # fmt: skip
+                    return contrastive_run(name, noise, batch, half, t, seed)
+
+                precision = "bfloat16" if bfloat16 else "float32"
+                yield (
+                    f"noise {noise:g}, batch {batch}, {precision}, T {temperature:g}, {name}",
+                    measure,
+                )
+
+    table(rows(), seeds)
+
+
+STUDIES = {"contrastive": contrastive, "preference": preference, "adversarial": adversarial, "weightings": weightings}
 
 
 def main() -> None:

@@ -37,9 +37,7 @@ def test_the_loss_is_the_missing_part_of_the_margin() -> None:
     adaptive = IntraGroupPairwise(None, 0.05)
     torch.testing.assert_close(adaptive(probabilities, scores, first, second), torch.tensor([0.4]))
     torch.testing.assert_close(adaptive(probabilities, scores, second, first), torch.tensor([0.4]))
-    torch.testing.assert_close(
-        IntraGroupPairwise(0.3, 0.05)(probabilities, scores, first, second), torch.tensor([0.2])
-    )
+    torch.testing.assert_close(IntraGroupPairwise(0.3, 0.05)(probabilities, scores, first, second), torch.tensor([0.2]))
     shifted = scores + torch.tensor([0.1, -0.05])  # what a group has in common
     torch.testing.assert_close(adaptive(probabilities, shifted, first, second), torch.tensor([0.4]))
 
@@ -193,7 +191,9 @@ def test_what_the_task_needs(biased: Pipeline, shop_config: Make) -> None:
     def changed(**task: Any) -> Pipeline:
         return build_pipeline(settings | {"task": settings["task"] | task})
 
-    with pytest.raises(ConfigError, match=r"task\.scores\.yes: must be a label of kind number \(got 'kind' of kind cla"):
+    with pytest.raises(
+        ConfigError, match=r"task\.scores\.yes: must be a label of kind number \(got 'kind' of kind cla"
+    ):
         changed(scores={"yes": ["kind"]})
     with pytest.raises(ConfigError, match=r"task\.group_by: unknown label 'sesion'.*Did you mean 'session'"):
         changed(group_by="sesion")

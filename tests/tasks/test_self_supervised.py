@@ -121,7 +121,9 @@ def test_weights_for_another_task(shop_config: Make, tmp_path: Path, name: str) 
     """The loss falls; a run that was interrupted ends with the same bits; its inputs and layers start a classifier."""
 
     def run(folder: str, stop: bool = False) -> Trainer:
-        trainer = Trainer(build_experiment(config_of(shop_config, name, batch_size=64), QUIET), tmp_path / folder, QUIET)
+        trainer = Trainer(
+            build_experiment(config_of(shop_config, name, batch_size=64), QUIET), tmp_path / folder, QUIET
+        )
         save = trainer.save
 
         def saved(to_disk: bool = True) -> None:
