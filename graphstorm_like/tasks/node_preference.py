@@ -132,12 +132,18 @@ class NodePreference(NodeClassification):
         rows = rows[~np.isnan(given[rows]).any(axis=1)]
         if not len(rows):
             return
-        best = np.array(self._columns)[given[rows].argmax(axis=1)]
-        line = f"scores agree with {100 * float((best == self.labels[rows]).mean()):.0f} % of the training labels"
+        line = f"scores agree with {100 * self._agreement(given[rows], self.labels[rows]):.0f} % of the training labels"
         share = self._share_between_groups(given, rows)
         if share is not None:
             line += f"; {100 * share:.0f} % of their error is common to a group, which comparisons within it remove"
         yield line
+
+    def _agreement(self, given: Scores, labels: IntArray) -> float:
+        """The part of labels [n] that is the class of the highest score; of one class alone, on the score's side."""
+        columns = np.array(self._columns)
+        if len(columns) == 1:
+            return float(((given[:, 0] > 0.5) == (labels == columns[0])).mean())
+        return float((columns[given.argmax(axis=1)] == labels).mean())
 
     def _share_between_groups(self, given: Scores, rows: IntArray) -> float | None:
         """Of the variance of scores minus labels of labelled nodes, what lies between groups with two of them or more:
