@@ -114,7 +114,7 @@ def pipeline(folder: Path, bias: float, **task: Any) -> Pipeline:
         "graph": {"base": str(folder / "tables"), "nodes": {"utterance": node, "session": None}, "edges": [edge]},
         "model": {"gnn": {"type": "none", "layers": 0, "hidden": 8}},
         "task": chosen | {"group_by": "utterance:in:session"} | task,
-        "train": {"epochs": 20, "batch_size": 128, "lr": 0.03, "early_stop": None},
+        "train": {"epochs": 10, "batch_size": 128, "lr": 0.03, "early_stop": None, "evaluate_every": None},
     }
     made = build_pipeline(data).with_absolute_paths(folder)
     build_graph(made.graph)
