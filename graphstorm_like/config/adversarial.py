@@ -35,7 +35,7 @@ def check_adversarial(train: TrainConfig) -> Iterator[Problem]:
 def check_attacks(task: TaskConfig, train: TrainConfig, infer: InferConfig, launch: LaunchConfig) -> Iterator[Problem]:
     """Attacks in evaluation change rows that do not change otherwise, of one task, on one host."""
     if infer.attacks and not task.may_be_joined:
-        yield ("infer", "attacks"), f"must be left out with task.type: {task.type}: attack its tasks one by one"
+        yield ("infer", "attacks"), f"must be left out with task.type: {task.type}. Attack one label or relation"
     if infer.attacks and launch.hosts > 1:
         yield ("infer", "attacks"), f"must be left out with launch.hosts: {launch.hosts}: evaluate on one host"
     for number, attack in enumerate(infer.attacks):

@@ -178,6 +178,14 @@ class Task(nn.Module, ABC):
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """(sum of the losses of the batch's rows, their total weight)."""
 
+    def views(self, batch: MiniBatch) -> tuple[MiniBatch, ...]:
+        """What the model reads in training. Default: the batch as it is."""
+        return (batch,)
+
+    def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
+        """`loss`, from the vectors of each view."""
+        return self.loss(vectors[0], batch)
+
     @abstractmethod
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """Metrics of a split."""

@@ -56,15 +56,8 @@ class GraphPretraining(LinkTask):
         for edge_type in self.edge_types:
             for split, rows in relation_rows(graph, edge_type).items():
                 self._rows[split][edge_type] = rows
-        for split, purpose in (("train", "learn from"), ("valid", "validate on")):
-            if not any(len(rows) for rows in self._rows[split].values()) and not graph.only_scored:
-                raise DataError(
-                    f"{graph.folder}: the edge types of graph_pretraining must have edges to {purpose} (got none in "
-                    f"{', '.join(map(edge_name, self.edge_types))}). Give one a split, or take relations of 50 edges "
-                    f"or more"
-                )
-        if not any(len(rows) for rows in self._rows["test"].values()):
-            self.scored_splits = ("valid",)
+        self._check_rows("train", "learn from")
+        self.scored_splits = tuple(split for split in ("valid", "test") if self._has_rows(split))
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, self.edge_types)
         self.relations = tuple(map(edge_name, self.head.index))
         self.link_loss = LINK_LOSSES.of(config.loss)(config.loss)
@@ -73,6 +66,21 @@ class GraphPretraining(LinkTask):
         self.rankers = {e: LinkRanker(self, graph, e, self.head, exclude) for e in self.edge_types}
         self.protocol = ranking_protocol(config.ranking, self.edge_types)
         self._metrics = Metrics(config.metrics)
+
+    def _has_rows(self, split: str) -> bool:
+        return any(len(rows) for rows in self._rows[split].values())
+
+    def _check_rows(self, split: str, purpose: str) -> None:
+        if not self._has_rows(split) and not self.graph.only_scored:
+            raise DataError(
+                f"{self.graph.folder}: the edge types of graph_pretraining must have edges to {purpose} (got none in "
+                f"{', '.join(map(edge_name, self.edge_types))}). Give one a split, or take relations of 50 edges "
+                f"or more"
+            )
+
+    def check_validation(self) -> None:
+        """See Task."""
+        self._check_rows("valid", "validate on")
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:

@@ -65,11 +65,9 @@ class LinkPrediction(LinkTask):
         assert config.edge_type is not None
         self.edge_type: EdgeType = config.edge_type
         self._rows = {split: graph.edge_rows(self.edge_type, split) for split in ("train", "valid", "test")}
-        for split, rows in self._rows.items():
-            if not len(rows) and not graph.only_scored:
-                raise DataError(
-                    f"{graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got none)"
-                )
+        for split in ("train", "test"):
+            self._check_rows(split)
+        self.scored_splits = tuple(split for split in ("valid", "test") if len(self._rows[split]))
         if not graph.only_scored:
             self._refuse_self_loops()
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, [self.edge_type])
@@ -83,8 +81,19 @@ class LinkPrediction(LinkTask):
         self.protocol = ranking_protocol(config.ranking, [self.edge_type])
         self._metrics = Metrics(config.metrics)
 
+    def _check_rows(self, split: str) -> None:
+        if not len(self._rows[split]) and not self.graph.only_scored:
+            raise DataError(
+                f"{self.graph.folder}: edge type {edge_name(self.edge_type)} must have edges in split {split} (got "
+                f"none)"
+            )
+
+    def check_validation(self) -> None:
+        """See Task."""
+        self._check_rows("valid")
+
     def _refuse_self_loops(self) -> None:
-        for split in ("valid", "test"):
+        for split in self.scored_splits:
             rows = self._rows[split]
             if self_loops(self.graph, self.edge_type, rows) == len(rows):
                 raise DataError(

@@ -63,11 +63,9 @@ class LinksOfRelations(LinkTask):
         self._rows: dict[str, dict[EdgeType, IntArray]] = {}
         for split in SPLITS:
             self._rows[split] = {e: of_relation[stored(e)][split] for e in self.directed}
-            if not any(len(rows) for rows in self._rows[split].values()) and not graph.only_scored:
-                raise DataError(
-                    f"{graph.folder}: task.edge_types must have edges in split {split} (got none in "
-                    f"{', '.join(map(edge_name, self.edge_types))}). Look at graph.edges[].split"
-                )
+        for split in ("train", "test"):
+            self._check_rows(split)
+        self.scored_splits = tuple(split for split in ("valid", "test") if self._has_rows(split))
         with_parameters = self.directed if config.ends == "reciprocal" else self.edge_types
         self.head = LINK_HEADS.of(config.head)(config.head, hidden, with_parameters)
         self.relations = tuple(map(edge_name, self.head.index))
@@ -81,6 +79,20 @@ class LinksOfRelations(LinkTask):
             "average": config.average,
         }
         self._metrics = Metrics(config.metrics)
+
+    def _has_rows(self, split: str) -> bool:
+        return any(len(rows) for rows in self._rows[split].values())
+
+    def _check_rows(self, split: str) -> None:
+        if not self._has_rows(split) and not self.graph.only_scored:
+            raise DataError(
+                f"{self.graph.folder}: task.edge_types must have edges in split {split} (got none in "
+                f"{', '.join(map(edge_name, self.edge_types))}). Look at graph.edges[].split"
+            )
+
+    def check_validation(self) -> None:
+        """See Task."""
+        self._check_rows("valid")
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:

@@ -122,6 +122,15 @@ def plus(vectors: dict[NodeType, Tensor], added: Tensor | None) -> dict[NodeType
     return vectors if added is None else {node_type: rows + added for node_type, rows in vectors.items()}
 
 
+def loss_of(
+    objective: Objective, task: Task, model: LmGnn, batch: MiniBatch, added: Tensor | None
+) -> tuple[Tensor, float]:
+    """(sum of losses, their weight) of a batch with all its features. added: to all vectors of the model."""
+    if objective is not task:
+        return objective.loss(plus(model(batch), added), batch)
+    return task.loss_of_views([plus(model(view), added) for view in task.views(batch)], batch)
+
+
 def with_state(modules: nn.ModuleDict, state: nn.Module | None) -> nn.ModuleDict:
     """The modules, and what the task keeps for training."""
     return modules if state is None else nn.ModuleDict({**modules, "task_state": state})
@@ -182,7 +191,7 @@ class GraphLearner:
         """(sum of losses, their weight) of a batch with all its features. added: to all vectors of the model."""
         torch.manual_seed(self.computing.dropout_seed(batch))
         with self.computing.autocast():
-            return self.objective.loss(plus(self.model(batch), added), batch)
+            return loss_of(self.objective, self.task, self.model, batch, added)
 
     def at(self, updates: int) -> None:
         """See Learner."""

@@ -52,8 +52,11 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.allclose(one[n], other[n], atol=1e-6) for n in one)
+def close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], part: float = 1e-5) -> bool:
+    """Up to a part of the largest number of each tensor."""
+    assert one.keys() == other.keys()
+    sizes = {name: float(rows.abs().max()) for name, rows in one.items()}
+    return all(float((other[n] - rows).abs().max()) <= part * sizes[n] + 1e-6 for n, rows in one.items())
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +128,10 @@ def test_with_a_language_model(shop_config: Callable[..., Pipeline], lm: Path, t
         tables.append(experiment.learner.texts.aging()[0].rows(np.arange(20)))
     plain, tiny, tiny_in_pieces, strong, strong_in_pieces = found
     assert close(plain, tiny)
-    assert close(plain, tiny_in_pieces)
-    assert not close(plain, strong)
-    assert close(strong, strong_in_pieces)
+    # Pieces of other sizes sum in another order.
+    assert close(plain, tiny_in_pieces, 1e-3)
+    assert not close(plain, strong, 1e-2)
+    assert close(strong, strong_in_pieces, 1e-3)
     for table in tables[1:]:
         np.testing.assert_allclose(table, tables[0], atol=1e-3)
 

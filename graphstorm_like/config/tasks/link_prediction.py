@@ -167,7 +167,8 @@ class LinkPredictionConfig(TaskConfig):
             fix = f". Add {graph.edge_key(graph.edges.index(edge))}.split" if edge.has_table else ""
             yield at, f"must be an edge type with a split (got '{edge_name(edge_type)}'){fix}"
         elif edge is not None:
-            yield from check_split(at, "an edge type", f"{graph.edge_key(graph.edges.index(edge))}.split", edge.split)
+            key = f"{graph.edge_key(graph.edges.index(edge))}.split"
+            yield from check_split(at, "an edge type", key, edge.split, ("train", "test"))
 
     def _check_several(self, graph: GraphConfig) -> Iterator[Problem]:
         listed = self.edge_types if isinstance(self.edge_types, list) else []
@@ -183,4 +184,14 @@ class LinkPredictionConfig(TaskConfig):
             yield ("edge_types",), f"must have an edge type with a split at least (got none){fix}"
         for edge in known:
             key = f"{graph.edge_key(graph.edges.index(edge))}.split"
-            yield from check_split(("edge_types",), "edge types", key, edge.split)
+            yield from check_split(("edge_types",), "edge types", key, edge.split, ("train", "test"))
+
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        listed = self.edge_types if isinstance(self.edge_types, list) else []
+        chosen = listed if self.edge_type is None else [self.edge_type]
+        at: Path = ("edge_types",) if self.edge_type is None else ("edge_type",)
+        what = "edge types" if self.edge_type is None else "an edge type"
+        for number, edge in enumerate(graph.edges):
+            if not chosen or edge.edge_type in chosen:
+                yield from check_split(at, what, f"{graph.edge_key(number)}.split", edge.split, ("valid",))

@@ -22,7 +22,7 @@ from graphstorm_like.tasks import Objective, Task
 from graphstorm_like.text.batching import TextBatch
 from graphstorm_like.text.encoder import TextEncoder
 from graphstorm_like.training.adversary import InputAdversary
-from graphstorm_like.training.learner import Computing, LearnableRows, plus, with_state
+from graphstorm_like.training.learner import Computing, LearnableRows, loss_of, with_state
 from graphstorm_like.training.lm.language_models import LanguageModels
 from graphstorm_like.training.lm.mlm_term import MlmTerm
 from graphstorm_like.training.lm.token_adversary import Encode, TextSteps, TokenAdversary
@@ -123,7 +123,7 @@ class LmLearner:
         model."""
         with self.computing.autocast():
             torch.manual_seed(self.computing.dropout_seed(batch))
-            return self.objective.loss(plus(self.model(batch), added), batch)
+            return loss_of(self.objective, self._task, self.model, batch, added)
 
     def _text_steps(self, batch: MiniBatch) -> TextSteps:
         def seed_of(piece: int) -> int:

@@ -1,0 +1,90 @@
+"""Masked features (GraphMAE, Hou et al., KDD 2022): a linear decoder finds a node's features x from its vector z.
+
+cosine: loss_i = (1 - cos(x_i, W z_i))^gamma;   mse: loss_i = mean over columns of (x_i - W z_i)^2
+
+x: all features of the type, standardised by the mean and deviation of up to 8,192 nodes. Only masked nodes count; their
+inputs are the means of the batch's inputs, text vectors and learnable embeddings too, so that nothing of them is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphstorm_like.config.tasks.feature_reconstruction import FeatureReconstructionConfig
+from graphstorm_like.errors import DataError
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.sampling.batch import MiniBatch
+from graphstorm_like.tasks.base import TASKS
+from graphstorm_like.tasks.self_supervised import SelfSupervised
+
+SAMPLE = 8192
+
+
+@TASKS.register(FeatureReconstructionConfig)
+class FeatureReconstruction(SelfSupervised):
+    """See module."""
+
+    def __init__(self, config: FeatureReconstructionConfig, graph: Graph, hidden: int) -> None:
+        super().__init__(config, graph)
+        self.config = config
+        self.names = {node_type: list(graph.manifest.node(node_type).features) for node_type in self.types}
+        self.decoders = nn.ModuleList()
+        for number, node_type in enumerate(self.types):
+            if not self.names[node_type]:
+                raise DataError(f"{graph.folder}: node type {node_type} must have features to find again (got none)")
+            count = graph.manifest.node(node_type).count
+            rows = self._features(node_type, np.unique(np.linspace(0, max(count - 1, 0), SAMPLE).astype(np.int64)))
+            self.register_buffer(f"mean{number}", rows.mean(dim=0))
+            self.register_buffer(f"deviation{number}", rows.std(dim=0).clamp(min=1e-6))
+            self.decoders.append(nn.Linear(hidden, rows.shape[1]))
+
+    def _features(self, node_type: NodeType, ids: IntArray) -> Tensor:
+        found = [self.graph.gather(node_type, name, ids).astype(np.float32) for name in self.names[node_type]]
+        return torch.from_numpy(np.concatenate(found, axis=1))
+
+    def _masked(self, batch: MiniBatch) -> dict[NodeType, Tensor]:
+        """Positions [m] of the masked among the seeds, by type: at least one."""
+        draw = self.draw(batch)
+        chosen = {}
+        for node_type, ids in batch.seeds.items():
+            count = max(1, round(self.config.mask * len(ids)))
+            chosen[node_type] = torch.randperm(len(ids), generator=draw)[:count].sort().values
+        return chosen
+
+    def views(self, batch: MiniBatch) -> tuple[MiniBatch, ...]:
+        """See Task: one, in which some seeds are masked. Seeds come first among the input nodes."""
+        features = {t: dict(by_name) for t, by_name in batch.features.items()}
+        for node_type, at in self._masked(batch).items():
+            for name, rows in features.get(node_type, {}).items():
+                mean = rows.float().mean(dim=0).to(rows.dtype)
+                places = at.to(rows.device)
+                features[node_type][name] = rows.index_copy(0, places, mean.expand(len(places), -1).contiguous())
+        return (batch.replace(features=features),)
+
+    def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See Task. The weight is the number of masked nodes."""
+        total, count = torch.zeros((), device=self.device), 0
+        for node_type, at in self._masked(batch).items():
+            number = self.types.index(node_type)
+            ids = batch.seeds[node_type].cpu()[at].numpy()
+            raw = self._features(node_type, ids).to(self.device)
+            goal = (raw - self.get_buffer(f"mean{number}")) / self.get_buffer(f"deviation{number}")
+            found = self.decoders[number](vectors[node_type][at.to(self.device)]).float()
+            total, count = total + self._distance(found, goal).sum(), count + len(at)
+        return total, float(count)
+
+    def _distance(self, found: Tensor, goal: Tensor) -> Tensor:
+        """[m]"""
+        if self.config.loss == "mse":
+            return (found - goal).square().mean(dim=1)
+        # Above 0: the slope of a power below 1 would be infinite there.
+        return (1.0 - F.cosine_similarity(found, goal, dim=1)).clamp(min=1e-6) ** self.config.gamma
+
+    def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
+        """See Task."""
+        return self.loss(vectors[0], batch)

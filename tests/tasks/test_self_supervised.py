@@ -1,0 +1,161 @@
+"""Learning from the graph alone: known answers, that nothing of a masked node is left, resume, warm start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.store import Block, Relation
+from graphstorm_like.progress import Reporter
+from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
+from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction
+from graphstorm_like.tasks.graph_contrast import contrast, without_columns, without_edges
+from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.start import start_from
+from graphstorm_like.training.trainer import Trainer
+
+QUIET = Reporter(quiet=True)
+Make = Callable[..., Pipeline]
+TASKS: dict[str, dict[str, Any]] = {
+    "reconstruct": {"type": "feature_reconstruction", "of_types": ["item"]},
+    "mse": {"type": "feature_reconstruction", "of_types": ["item"], "loss": "mse", "mask": 0.3},
+    "contrast": {"type": "graph_contrast", "of_types": ["item", "user"]},
+}
+
+
+def config_of(make: Make, name: str, **train: Any) -> Pipeline:
+    data = make().model_dump(mode="json", exclude_unset=True)
+    data["train"] |= {"evaluate_every": None, "epochs": 2} | train
+    return build_pipeline(data | {"task": TASKS[name]})
+
+
+def batch_of(experiment: Experiment) -> MiniBatch:
+    stream = experiment.task.stream(64, 0)
+    made = experiment.learner.batches().make(stream.step_ids(stream.epoch_order(0), 0), StreamPosition(0, 0))
+    return experiment.learner.embeddings.put_into(made)[0]
+
+
+def test_contrast_of_two_nodes() -> None:
+    """Equal views of two orthogonal nodes at temperature 1: of e (the pair), 1 (the other in the other view) and 1 (in
+    its own)."""
+    views = torch.eye(2) * 3.0
+    answer = 2 * (math.log(math.e + 2.0) - 1.0)
+    torch.testing.assert_close(contrast(views, views, 1.0), torch.tensor(answer))
+    draw = torch.Generator().manual_seed(0)
+    rows = [torch.randn(4, 3, generator=draw, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(lambda u, v: contrast(u, v, 0.5), tuple(rows))
+
+
+def test_dropped_edges_leave_whole_rows() -> None:
+    """Row 7 has the edges 0, 1; row 9 the edge 2."""
+    edges = torch.tensor([5, 6, 4])
+    relation = Relation(torch.tensor([7, 9]), torch.tensor([0, 2, 3]), torch.tensor([1, 0, 2]), edges, {"w": edges})
+    block = Block({"a": 10}, {"a": 10}, {("a", "r", "a"): relation})
+    seen: set[tuple[int, ...]] = set()
+    for seed in range(40):
+        left = without_edges(block, 0.5, torch.Generator().manual_seed(seed)).relations.get(("a", "r", "a"))
+        if left is None:
+            seen.add(())
+            continue
+        assert torch.equal(left.inputs["w"], left.edge_ids)
+        owner = {5: 7, 6: 7, 4: 9}
+        rows = torch.repeat_interleave(left.rows, left.offsets.diff())
+        assert [owner[edge] for edge in left.edge_ids.tolist()] == rows.tolist()
+        assert bool((left.offsets.diff() > 0).all())
+        seen.add(tuple(left.edge_ids.tolist()))
+    assert len(seen) == 8
+    kept = without_columns(torch.ones(3, 100), 0.3, torch.Generator().manual_seed(0))
+    assert torch.equal(kept[0], kept[2])
+    assert 55 < int(kept[0].sum()) < 85
+
+
+def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
+    """Its inputs are those of any other masked node, and its vector does not depend on its features."""
+    experiment = build_experiment(config_of(shop_config, "reconstruct"), QUIET)
+    task, batch = experiment.task, batch_of(experiment)
+    assert isinstance(task, FeatureReconstruction)
+    (at,) = task._masked(batch).values()
+    assert len(at) == round(0.5 * len(batch.seeds["item"]))
+    (view,) = task.views(batch)
+    for name, rows in view.features["item"].items():
+        torch.testing.assert_close(rows[at], rows[at[:1]].expand(len(at), -1))
+        others = np.setdiff1d(np.arange(len(rows)), at.numpy())
+        assert torch.equal(rows[others], batch.features["item"][name][others])
+    changed = {name: rows.clone() for name, rows in batch.features["item"].items()}
+    one, two = at[0], at[1]
+    for rows in changed.values():
+        swapped = rows[[two.item(), one.item()]].clone()
+        with torch.no_grad():
+            rows[one], rows[two] = swapped[0], swapped[1]
+    (other,) = task.views(batch.replace(features={**batch.features, "item": changed}))
+    assert all(torch.allclose(rows, other.features["item"][name]) for name, rows in view.features["item"].items())
+
+
+def test_the_distance_of_features(shop_config: Make) -> None:
+    goal = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+    found = torch.tensor([[6.0, 8.0], [0.0, 1.0]])
+    cosine = build_experiment(config_of(shop_config, "reconstruct"), QUIET).task
+    squares = build_experiment(config_of(shop_config, "mse"), QUIET).task
+    assert isinstance(cosine, FeatureReconstruction)
+    assert isinstance(squares, FeatureReconstruction)
+    torch.testing.assert_close(cosine._distance(found, goal), torch.tensor([0.0, 1.0]), atol=1e-6, rtol=0.0)
+    torch.testing.assert_close(squares._distance(found, goal), torch.tensor([12.5, 1.0]))
+    draw = torch.Generator().manual_seed(0)
+    leaf = torch.randn(3, 4, generator=draw, dtype=torch.float64, requires_grad=True)
+    aim = torch.randn(3, 4, generator=draw, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda rows: cosine._distance(rows, aim), (leaf,))
+    assert torch.allclose(1 - F.cosine_similarity(leaf, aim), cosine._distance(leaf, aim).sqrt())
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "contrast"])
+def test_weights_for_another_task(shop_config: Make, tmp_path: Path, name: str) -> None:
+    """The loss falls; a run that was interrupted ends with the same bits; its inputs and layers start a classifier."""
+
+    def run(folder: str, stop: bool = False) -> Trainer:
+        trainer = Trainer(
+            build_experiment(config_of(shop_config, name, batch_size=64), QUIET), tmp_path / folder, QUIET
+        )
+        save = trainer.save
+
+        def saved(to_disk: bool = True) -> None:
+            save(to_disk)
+            if stop:
+                raise KeyboardInterrupt
+
+        trainer.save = saved  # type: ignore[method-assign]
+        trainer.train()
+        return trainer
+
+    with pytest.raises(KeyboardInterrupt):
+        run("run/train", stop=True)
+    resumed, whole = run("run/train"), run("whole/train")
+    weights = resumed.learner.trained.state_dict()
+    assert all(torch.equal(rows, weights[key]) for key, rows in whole.learner.trained.state_dict().items())
+    lines = (tmp_path / "whole/train/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in lines if '"kind": "epoch"' in line]
+    assert losses[1] < losses[0]
+    settings = {"start_from": {"run": str(tmp_path / "run"), "parts": ["inputs", "gnn"]}}
+    classifier = build_experiment(shop_config(train=settings), QUIET)
+    assert classifier.pipeline.train.start_from is not None
+    start_from(classifier.pipeline.train.start_from, classifier.artifacts)
+    started = classifier.learner.trained.state_dict()
+    assert all(torch.equal(started[key], rows) for key, rows in weights.items() if key.startswith("model."))
+
+
+def test_what_these_tasks_need(shop_config: Make) -> None:
+    data = config_of(shop_config, "contrast").model_dump(mode="json", exclude_unset=True)
+    with pytest.raises(ConfigError, match=r"task\.type: must be trained without validation"):
+        build_pipeline(data | {"train": data["train"] | {"evaluate_every": 1}})
+    with pytest.raises(ConfigError, match=r"task\.of_types\[1\]: unknown node type 'usr'"):
+        build_pipeline(data | {"task": TASKS["contrast"] | {"of_types": ["item", "usr"]}})
+    with pytest.raises(ConfigError, match=r"task\.of_types\[0\]: must stand|must be a list|at least 1"):
+        build_pipeline(data | {"task": TASKS["contrast"] | {"of_types": []}})

@@ -1,0 +1,154 @@
+"""Labels of sets: readouts against plain loops, members, that only members are read, a label that is learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.models.readout import Readout
+from graphstorm_like.progress import Reporter
+from graphstorm_like.sampling.batch import StreamPosition
+from graphstorm_like.sampling.seeds import RankSlice
+from graphstorm_like.sampling.sets import Members, SetSeeder, SetTargets
+from graphstorm_like.tasks import build_task
+from graphstorm_like.tasks.sets import SetLabelTask
+
+SETS = torch.tensor([0, 2, 0, 2, 2])
+HOW = ["mean", "sum", "max", "attention"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_readouts_are_those_of_plain_loops(how: str) -> None:
+    """Set 1 is empty."""
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, 3, generator=draw, dtype=torch.float64, requires_grad=True)
+    readout = Readout(how, 3).double()
+    read = readout(rows, SETS, 3)
+    for number, at in ((0, [0, 2]), (2, [1, 3, 4])):
+        own = rows[at]
+        expected = {"mean": own.mean(0), "sum": own.sum(0), "max": own.amax(0)}.get(how)
+        if readout.gate is not None:
+            expected = (readout.gate(own).softmax(0) * own).sum(0)
+        assert expected is not None
+        torch.testing.assert_close(read[number], expected, atol=1e-6, rtol=1e-6)
+    assert not read[1].any()
+    order = torch.tensor([3, 0, 4, 2, 1])
+    torch.testing.assert_close(readout(rows[order], SETS[order], 3), read)
+    if how != "attention":  # whose softmax is in float32
+        assert torch.autograd.gradcheck(lambda leaf: readout(leaf, SETS, 3), (rows,))
+
+
+def made(folder: Path, **task: Any) -> Pipeline:
+    """300 baskets of 1 to 9 of 120 items. A basket is dear when its dearest item is; its own number says nothing."""
+    rng = np.random.default_rng(0)
+    dear = rng.random(120) < 0.12
+    baskets = [rng.choice(120, rng.integers(1, 10), replace=False) for _ in range(300)]
+    tables = folder / "tables"
+    tables.mkdir(parents=True, exist_ok=True)
+    noise = rng.normal(size=120)
+    item = {"id": [f"i{i}" for i in range(120)], "price": dear + 0.1 * noise, "noise": noise}
+    pq.write_table(pa.table(item), tables / "item.parquet")
+    names = [f"b{b}" for b in range(300)]
+    kinds = ["dear" if dear[basket].any() else "cheap" for basket in baskets]
+    pq.write_table(pa.table({"id": names, "kind": kinds, "size": rng.normal(size=300)}), tables / "basket.parquet")
+    ends = [(f"i{i}", names[b]) for b, basket in enumerate(baskets) for i in basket]
+    pq.write_table(pa.table({"s": [s for s, _ in ends], "t": [t for _, t in ends]}), tables / "in.parquet")
+    label = {"kind": {"column": "kind", "split": {"train": 0.5, "valid": 0.2, "test": 0.3}}}
+    nodes = {
+        "item": {"files": "item.parquet", "id": "id", "features": {"price": "price", "noise": "noise"}},
+        "basket": {"files": "basket.parquet", "id": "id", "features": {"size": "size"}, "labels": label},
+    }
+    edge = {"source": "item", "relation": "in", "target": "basket", "files": "in.parquet"}
+    chosen = {"type": "set_classification", "node_type": "basket", "label": "kind", "members": "item:in:basket"}
+    data = {
+        "output": str(folder / "run"),
+        "graph": {"base": str(tables), "nodes": nodes, "edges": [edge | {"source_id": "s", "target_id": "t"}]},
+        "model": {"gnn": {"type": "none", "layers": 0, "hidden": 8}},
+        "task": chosen | {"readout": "max"} | task,
+        "train": {"epochs": 20, "batch_size": 50, "lr": 0.03, "evaluate_every": 10},
+    }
+    return build_pipeline(data).with_absolute_paths(folder)
+
+
+@pytest.fixture(scope="module")
+def baskets(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    pipeline = made(tmp_path_factory.mktemp("baskets"))
+    build_graph(pipeline.graph)
+    return pipeline
+
+
+def test_members_of_sets(baskets: Pipeline) -> None:
+    assert baskets.graph.path is not None
+    graph = LocalGraph(baskets.graph.path)
+    members = Members.read(graph, ("item", "in", "basket"), "basket")
+    source, target = graph.edges(("item", "in", "basket"))
+    ids, sets = members.of(np.array([7, 3, 7]))
+    for number, basket in enumerate((7, 3, 7)):
+        assert sorted(ids[sets == number].tolist()) == sorted(source[target == basket].tolist())
+    assert [len(part) for part in members.of(np.zeros(0, dtype=np.int64))] == [0, 0]
+
+
+def test_ranks_share_sets_and_large_ones_are_drawn(baskets: Pipeline) -> None:
+    assert baskets.graph.path is not None
+    task = build_task(baskets.task, LocalGraph(baskets.graph.path), 8)
+    assert isinstance(task, SetLabelTask)
+    vectors = torch.randn(120, 8, generator=torch.Generator().manual_seed(0))
+    rows = task.rows("train")[:11]
+
+    def total(size: int) -> float:
+        found = 0.0
+        for rank in range(size):
+            batch = task.seeder(0, RankSlice(rank, size))(rows, StreamPosition(0, 0))
+            found += task.loss({"item": vectors[batch.seeds["item"]]}, batch)[0].item() * batch.weight
+        return found
+
+    assert total(3) == pytest.approx(total(1), rel=1e-5)
+    few = SetSeeder("item", task.members, task.labels, 2, 0)
+    drawn = []
+    for epoch in (0, 0, 1):
+        targets = few(rows, StreamPosition(epoch, 0)).targets
+        assert isinstance(targets, SetTargets)
+        assert int(targets.sets.bincount().max()) == 2
+        drawn.append(targets.members.tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("readout", ["max", "attention"])
+def test_a_set_is_known_by_its_members(baskets: Pipeline, tmp_path: Path, readout: str) -> None:
+    """From training to predictions, which are a row a set."""
+    changed = baskets.model_dump(mode="json", exclude_unset=True)
+    changed["task"]["readout"] = readout
+    changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
+    pipeline = build_pipeline(changed)
+    run_pipeline(pipeline, ["train", "evaluate", "infer"], reporter=Reporter(quiet=True))
+    predictions = pq.read_table(tmp_path / "run/infer/predictions").to_pydict()
+    assert len(predictions["id"]) == 300
+    rows = [row for row, split in enumerate(predictions["split"]) if split == "test"]
+    right = [predictions["prediction"][row] == predictions["label"][row] for row in rows]
+    assert np.mean(right) > 0.95
+
+
+def test_what_sets_need(baskets: Pipeline) -> None:
+    data = baskets.model_dump(mode="json", exclude_unset=True)
+
+    def changed(**task: Any) -> Pipeline:
+        return build_pipeline(data | {"task": data["task"] | task})
+
+    with pytest.raises(ConfigError, match=r"task\.members"):
+        changed(members="item:of:basket")
+    with pytest.raises(ConfigError, match=r"task\.members: must have 'item' at one end and another"):
+        changed(node_type="item", members="basket:in:basket")
+    with pytest.raises(ConfigError, match=r"strategy"):
+        build_pipeline(data | {"train": {"strategy": "glem"}})
+    assert changed(readout="mean").task.node_types([]) == ("item",)
