@@ -107,6 +107,35 @@ class CappedSeedStream(SeedStream):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSeedStream(SeedStream):
+    """A SeedStream that goes through groups of ids in order: `epochs` on each, and on the last all that follow. An
+    epoch is as long as one over the largest group; smaller ones are passed several times, each time in a new order.
+
+    groups: sizes of the groups, which follow each other in `ids`.
+    """
+
+    groups: tuple[int, ...] = ()
+    epochs: int = 1
+
+    @property
+    def size(self) -> int:
+        """Ids per epoch."""
+        return max(self.groups)
+
+    def epoch_order(self, epoch: int) -> IntArray:
+        """The ids of an epoch, in order."""
+        number = min(epoch // self.epochs, len(self.groups) - 1)
+        start, count = sum(self.groups[:number]), self.groups[number]
+        of_group, parts = self.ids[start : start + count], []
+        for again in range(-(-self.size // count)):
+            order = of_group.copy()
+            if self.shuffle:
+                stream(self.seed, "shuffle", epoch, again).shuffle(order)
+            parts.append(order)
+        return np.concatenate(parts)[: self.size]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinedSeedStream(SeedStream):
     """Several streams side by side: a step takes a batch of each. An epoch is one pass over the stream with the most
     steps; the others pass as often as that takes, in a new order each time, and their batches are full.
