@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +26,7 @@ from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import IntArray
 
+Times = npt.NDArray[np.float64]
 SEEDS = 1024
 FANOUTS = [FanoutByType(default=10)] * 2
 
@@ -57,7 +59,7 @@ def cpu_ms(sample: Callable[[IntArray, int], object], nodes: int, batches: int) 
 
 def measure(folder: Path, nodes: int, batches: int) -> None:
     """Print a line for each way to draw."""
-    from graphstorm_like.graph.past import Past, TimeBounds
+    from graphstorm_like.graph.past import Past, TimeBounds  # versions before them have plain samples alone
 
     graph = LocalGraph(folder)
     count = graph.manifest.node("item").count
@@ -68,7 +70,9 @@ def measure(folder: Path, nodes: int, batches: int) -> None:
     for name, of_seeds in bounds.items():
         for past in (Past(), Past(latest=True), Past(window=2e5)):
 
-            def sample(ids: IntArray, step: int, past: Past = past, of_seeds: Callable = of_seeds) -> None:
+            def sample(
+                ids: IntArray, step: int, past: Past = past, of_seeds: Callable[[int], Times] = of_seeds
+            ) -> None:
                 times = TimeBounds({"item": of_seeds(step)}, past)
                 graph.sample({"item": ids}, FANOUTS, np.random.default_rng(step), None, times)
 

@@ -33,12 +33,12 @@ def test_labels_are_what_comes_and_nothing_else(tmp_path: Path) -> None:
     make_tables.make_tables(tmp_path, 0.5, products=30)
     at = {row["id"]: row["at"] for row in forecasts.read(tmp_path, "review")}
     of = {row["source"]: row["target"] for row in forecasts.read(tmp_path, "of")}
-    wanted: dict[tuple[object, float], set[object]] = {}
+    wanted: dict[tuple[str, float], set[str]] = {}
     for pair in forecasts.read(tmp_path, "mentions"):
-        wanted.setdefault((of[pair["source"]], float(int(at[pair["source"]]))), set()).add(pair["target"])  # type: ignore[call-overload]
+        wanted.setdefault((of[pair["source"]], float(int(at[pair["source"]]))), set()).add(pair["target"])
     rows = forecasts.read(tmp_path, "forecast")
     assert len(rows) > 60
-    assert all(set(row["aspects"]) == wanted[row["product"], row["at"]] for row in rows)  # type: ignore[call-overload, index]
+    assert all(set(row["aspects"]) == wanted[row["product"], row["at"]] for row in rows)
     assert {row["at"] for row in rows} == {1.0, 2.0, 3.0, 4.0, 5.0, 6.0}
 
 

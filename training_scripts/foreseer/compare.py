@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
+from typing import Any
 
 import make_tables
 import numpy as np
@@ -36,9 +36,9 @@ Table = dict[str, np.ndarray]
 """Scores [rows, aspects] by method; `wanted` are the true ones."""
 
 
-def read(folder: Path, name: str) -> list[dict[str, object]]:
+def read(folder: Path, name: str) -> list[dict[str, Any]]:
     """Rows of a table."""
-    rows: list[dict[str, object]] = pq.read_table(folder / f"{name}.parquet").to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(folder / f"{name}.parquet").to_pylist()
     return rows
 
 
@@ -50,8 +50,8 @@ def counts(folder: Path) -> tuple[list[str], Table, np.ndarray]:
         {r["source"]: r["target"] for r in read(folder, "of")},
     )
     aspect = {f"a{i}": i for i in range(make_tables.ASPECTS)}
-    own: dict[object, np.ndarray] = {}
-    past: dict[object, int] = {}
+    own: dict[str, np.ndarray] = {}
+    past: dict[str, int] = {}
     for review, product in owner.items():
         past[product] = past.get(product, 0) + (at[review] < TEST)
     for pair in read(folder, "mentions"):
@@ -69,7 +69,7 @@ def counts(folder: Path) -> tuple[list[str], Table, np.ndarray]:
     for i, row in enumerate(rows):
         wanted[i, [aspect[name] for name in row["aspects"]]] = 1
 
-    def scored(of: dict[object, np.ndarray]) -> np.ndarray:
+    def scored(of: dict[str, np.ndarray]) -> np.ndarray:
         """Shares of the aspects, with the prior as two more mentions."""
         seen = np.stack([of.get(row["product"], np.zeros(len(aspect))) for row in rows])
         shares: np.ndarray = (seen + 2 * prior) / (seen.sum(1, keepdims=True) + 2)
@@ -135,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

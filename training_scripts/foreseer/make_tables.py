@@ -14,6 +14,7 @@ these reviews speak of. All that a forecast may read is earlier.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def make_tables(folder: Path, drift: float, products: int = 400, seed: int = 0) 
                 text = " ".join(rng.permutation(words))
                 reviews.append((f"r{len(reviews)}", f"p{product}", at, text, sorted(set(told.tolist()))))
 
-    def write(name: str, **columns: list[object]) -> None:
+    def write(name: str, **columns: Sequence[object]) -> None:
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
     ids, owners, times, texts, told_of = map(list, zip(*reviews, strict=True))
