@@ -23,17 +23,24 @@ QUIET = Reporter(quiet=True)
 
 
 def test_groups_come_one_after_another() -> None:
-    stream = SnapshotSeedStream(np.arange(10, 20), 4, 0, groups=(2, 5, 3), epochs=2)
-    assert (stream.size, stream.steps) == (5, 2)
-    epochs = [stream.epoch_order(epoch).tolist() for epoch in range(7)]
-    assert [sorted(set(order)) for order in epochs] == [[10, 11]] * 2 + [list(range(12, 17))] * 2 + [[17, 18, 19]] * 3
-    assert all(len(order) == 5 for order in epochs)
+    stream = SnapshotSeedStream(np.arange(10, 20), 2, 0, groups=(2, 5, 3), epochs=2)
+    assert (stream.size, stream.steps) == (5, 3)
+
+    def steps(epoch: int) -> list[list[int]]:
+        order = stream.epoch_order(epoch)
+        return [stream.step_ids(order, step).tolist() for step in range(stream.steps)]
+
+    epochs = list(map(steps, range(7)))
+    for epoch, wanted in enumerate([[10, 11]] * 2 + [list(range(12, 17))] * 2 + [[17, 18, 19]] * 3):
+        assert sorted(set(sum(epochs[epoch], []))) == wanted
+        assert all(ids and len(set(ids)) == len(ids) for ids in epochs[epoch])
     assert epochs[4] != epochs[5]
-    # A row comes again only once all of its group have come.
-    assert sorted(epochs[0][:2]) == sorted(epochs[0][2:4]) == [10, 11]
-    assert sorted(epochs[4][:3]) == [17, 18, 19]
-    still = SnapshotSeedStream(np.arange(4), 4, 0, shuffle=False, groups=(3, 1), epochs=1)
-    assert [still.epoch_order(epoch).tolist() for epoch in range(2)] == [[0, 1, 2], [3, 3, 3]]
+    # A row comes again only once all of its group have come, and in another step.
+    assert [sorted(ids) for ids in epochs[0]] == [[10, 11]] * 3
+    assert sorted(epochs[2][0] + epochs[2][1] + epochs[2][2]) == list(range(12, 17))
+    assert [len(ids) for ids in epochs[4]] == [2, 1, 2]
+    still = SnapshotSeedStream(np.arange(4), 2, 0, shuffle=False, groups=(3, 1), epochs=1)
+    assert [still.epoch_order(epoch).tolist() for epoch in range(2)] == [[0, 1, 2, -1], [3, -1, 3, -1]]
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +70,11 @@ def test_rows_by_their_times(folder: Path) -> None:
     first, day = times_of(experiment.graph, "item", rows).min(), 86_400_000_000
     for epoch in range(12):
         number = min(epoch // 2, 4)
-        times = times_of(experiment.graph, "item", stream.epoch_order(epoch))
+        order = stream.epoch_order(epoch)
+        times = times_of(experiment.graph, "item", order[order >= 0])
         assert ((times - first) // (10 * day) == number).all()
     last = build_experiment(pipeline(folder, {"width": "10d", "latest": 1}), QUIET).task.stream(16, 0)
-    assert sorted(last.ids.tolist()) == sorted(set(stream.epoch_order(10).tolist()))
+    assert sorted(last.ids.tolist()) == sorted(set(stream.epoch_order(10).tolist()) - {-1})
     assert type(build_experiment(pipeline(folder, None), QUIET).task.stream(16, 0)) is SeedStream
 
 

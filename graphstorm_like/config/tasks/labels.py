@@ -43,6 +43,11 @@ class NodeLabelConfig(TaskConfig):
     """Learn from the rows in the order of their times; null: from all of them at once."""
 
     @property
+    def goes_in_order(self) -> bool:
+        """See TaskConfig."""
+        return self.snapshots is not None
+
+    @property
     def row_type(self) -> str:
         """See TaskConfig."""
         return self.node_type
