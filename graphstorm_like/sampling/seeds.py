@@ -112,8 +112,8 @@ class SnapshotSeedStream(SeedStream):
     epoch has as many steps as one over the largest group; smaller ones are passed several times, each time in a new
     order, and no step lies in two passes.
 
-    groups: sizes of the groups, which follow each other in `ids`. Where a pass does not fill its last step, the order of
-    an epoch has gaps (-1).
+    groups: sizes of the groups, which follow each other in `ids`. Where a pass does not fill its last step, the order
+    of an epoch has gaps (-1).
     """
 
     groups: tuple[int, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_groups_come_one_after_another() -> None:
 
     epochs = list(map(steps, range(7)))
     for epoch, wanted in enumerate([[10, 11]] * 2 + [list(range(12, 17))] * 2 + [[17, 18, 19]] * 3):
-        assert sorted(set(sum(epochs[epoch], []))) == wanted
+        assert sorted(set(itertools.chain.from_iterable(epochs[epoch]))) == wanted
         assert all(ids and len(set(ids)) == len(ids) for ids in epochs[epoch])
     assert epochs[4] != epochs[5]
     # A row comes again only once all of its group have come, and in another step.
