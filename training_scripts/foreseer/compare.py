@@ -49,7 +49,7 @@ def counts(folder: Path) -> tuple[list[str], Table, np.ndarray]:
         {r["id"]: r["at"] for r in read(folder, "review")},
         {r["source"]: r["target"] for r in read(folder, "of")},
     )
-    aspect = {f"a{i}": i for i in range(make_tables.ASPECTS)}
+    aspect = {f"a{i}": i for i in range(len(make_tables.ASPECTS))}
     own: dict[str, np.ndarray] = {}
     past: dict[str, int] = {}
     for review, product in owner.items():
@@ -91,11 +91,11 @@ def model_scores(tables: Path, output: Path, settings: list[str], ids: list[str]
     pipeline = load_pipeline(HERE / "forecast.yaml", [*overrides, *settings])
     run_pipeline(pipeline, ["construct", "train", "infer"], reporter=Reporter(quiet=True))
     predicted = pq.read_table(output / "infer" / "predictions")
-    classes = predicted.schema.metadata[b"classes"].decode().split("\n")
     row_of = {name: i for i, name in enumerate(predicted["id"].to_pylist())}
-    probabilities = np.array(predicted["probabilities"].to_pylist())[[row_of[name] for name in ids]]
-    scores = np.zeros((len(ids), make_tables.ASPECTS))
-    scores[:, [int(name[1:]) for name in classes]] = probabilities
+    probabilities = predicted["probabilities"].combine_chunks()
+    scores = np.zeros((len(ids), len(make_tables.ASPECTS)))
+    for field in probabilities.type:
+        scores[:, int(field.name[1:])] = probabilities.field(field.name).to_numpy()[[row_of[name] for name in ids]]
     return scores
 
 
@@ -108,8 +108,8 @@ def auprc(wanted: np.ndarray, scores: np.ndarray, chosen: np.ndarray | None = No
 def main() -> None:
     parser = argparse.ArgumentParser(description="One snapshot after another, beside all at once.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--drifts", type=float, nargs="+", default=[0.5, 0.0])
-    parser.add_argument("--products", type=int, default=400)
+    parser.add_argument("--drifts", type=float, nargs="+", default=[0.4, 0.0])
+    parser.add_argument("--products", type=int, default=300)
     parser.add_argument("--out", type=Path, default=HERE / "runs" / "compare")
     parser.add_argument("settings", nargs="*", help="KEY=VALUE for all models")
     options = parser.parse_args()
@@ -123,7 +123,7 @@ def main() -> None:
                 output = folder / name.replace(",", "").replace(" ", "-")
                 table[name] = model_scores(folder, output, [*changes, f"seed={seed}", *options.settings], ids)
             wanted, cold = table.pop("wanted"), past <= 2
-            rare = np.argsort(wanted.sum(0))[: make_tables.ASPECTS // 2]
+            rare = np.argsort(wanted.sum(0))[: len(make_tables.ASPECTS) // 2]
             for name, scores in table.items():
                 row = (auprc(wanted, scores), auprc(wanted[cold], scores[cold]), auprc(wanted, scores, rare))
                 found.setdefault(name, []).append(row)

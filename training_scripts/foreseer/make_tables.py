@@ -1,9 +1,9 @@
 """A generated market of products, reviews, aspects and similar products over seven windows of time.
 
-    python training_scripts/foreseer/make_tables.py --drift 0.5 --out training_scripts/foreseer/tables
+    python training_scripts/foreseer/make_tables.py --drift 0.4 --out training_scripts/foreseer/tables
 
-A product belongs to one of 12 hidden categories. Each category has a profile, how often its reviews speak of each of
-40 aspects, with Zipf weights; from a window to the next a share `drift` of it is drawn anew (0: it stays as it is). A
+A product belongs to one of 8 hidden categories. Each category has a profile, how often its reviews speak of each of 30
+aspects, with Zipf weights; from a window to the next a share `drift` of it is drawn anew (0: it stays as it is). A
 review holds words of its category, of its aspects and noise. Products are born over time; 85 % of similar products are
 of one category. Time is counted in windows: what happens in window w has a time in [w, w + 1).
 
@@ -21,21 +21,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-CATEGORIES, ASPECTS, WINDOWS = 12, 40, 7
-SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
-
-
-def word(rng: np.random.Generator) -> str:
-    """A made-up word."""
-    return "".join(rng.choice(SYLLABLES, size=3))
+WINDOWS = 7
+ASPECTS = (
+    "battery life", "screen brightness", "customer service", "delivery time", "sound quality", "build quality",
+    "easy assembly", "strange smell", "bright colour", "soft fabric", "wrong size", "low price", "loud noise",
+    "water resistance", "sharp edges", "missing parts", "user manual", "heavy weight", "gift wrapping", "zip broke",
+    "camera focus", "fast charging", "sweet taste", "skin irritation", "loose handle", "wireless connection",
+    "software update", "warranty claim", "energy use", "fresh ingredients",
+)  # fmt: skip
+CATEGORIES = (
+    "phone tablet display", "sofa chair table", "jacket trousers shirt", "oven kettle toaster", "drill hammer saw",
+    "shampoo lotion soap", "puzzle doll train", "coffee biscuit honey",
+)  # fmt: skip
+NOISE = (
+    "really", "bought", "week", "friend", "again", "maybe", "morning", "expected", "thing", "family", "shop", "nice",
+    "bad", "good", "never", "always", "people", "used", "month", "found",
+)  # fmt: skip
 
 
 def profiles(rng: np.random.Generator, drift: float) -> np.ndarray:
     """[WINDOWS, CATEGORIES, ASPECTS]: sums to 1 over aspects. Each category speaks of few aspects."""
-    zipf = 1.0 / np.arange(1, ASPECTS + 1) ** 0.7
+    zipf = 1.0 / np.arange(1, len(ASPECTS) + 1) ** 0.7
 
     def drawn() -> np.ndarray:
-        weights = rng.gamma(0.15, size=(CATEGORIES, ASPECTS)) * zipf
+        weights = rng.gamma(0.15, size=(len(CATEGORIES), len(ASPECTS))) * zipf
         share: np.ndarray = weights / weights.sum(1, keepdims=True)
         return share
 
@@ -46,23 +55,20 @@ def profiles(rng: np.random.Generator, drift: float) -> np.ndarray:
     return np.stack(found)
 
 
-def make_tables(folder: Path, drift: float, products: int = 400, seed: int = 0) -> None:
+def make_tables(folder: Path, drift: float, products: int = 300, seed: int = 0) -> None:
     """Write product, aspect, review, of, mentions, similar and forecast as Parquet files into `folder`."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    category = rng.integers(CATEGORIES, size=products)
+    category = rng.integers(len(CATEGORIES), size=products)
     born = np.where(rng.random(products) < 0.4, 0, rng.integers(0, WINDOWS, size=products))
-    aspects = [f"{word(rng)} {word(rng)}" for _ in range(ASPECTS)]
-    of_category = [[word(rng) for _ in range(6)] for _ in range(CATEGORIES)]
-    noise = [word(rng) for _ in range(60)]
     share = profiles(np.random.default_rng([seed, 1]), drift)
     reviews: list[tuple[str, str, float, str, list[int]]] = []
     for product in range(products):
         for window in range(born[product], WINDOWS):
-            for _ in range(rng.poisson(1.2)):
-                told = rng.choice(ASPECTS, size=2, p=share[window, category[product]])
-                words = [*rng.choice(of_category[category[product]], 2), *rng.choice(noise, 4)]
-                words += [text for a in set(told.tolist()) for text in aspects[a].split()]
+            for _ in range(rng.poisson(1.5)):
+                told = rng.choice(len(ASPECTS), size=2, p=share[window, category[product]])
+                words = [rng.choice(CATEGORIES[category[product]].split()), *rng.choice(NOISE, 3)]
+                words += [ASPECTS[a] for a in sorted(set(told.tolist()))]
                 at = window + rng.random()
                 text = " ".join(rng.permutation(words))
                 reviews.append((f"r{len(reviews)}", f"p{product}", at, text, sorted(set(told.tolist()))))
@@ -72,7 +78,7 @@ def make_tables(folder: Path, drift: float, products: int = 400, seed: int = 0) 
 
     ids, owners, times, texts, told_of = map(list, zip(*reviews, strict=True))
     write("product", id=[f"p{i}" for i in range(products)], born=born.astype(float).tolist())
-    write("aspect", id=[f"a{i}" for i in range(ASPECTS)], text=aspects)
+    write("aspect", id=[f"a{i}" for i in range(len(ASPECTS))], text=ASPECTS)
     write("review", id=ids, at=times, text=texts)
     write("of", source=ids, target=owners)
     pairs = [(r, f"a{a}") for r, told in zip(ids, told_of, strict=True) for a in told]
@@ -92,9 +98,9 @@ def make_tables(folder: Path, drift: float, products: int = 400, seed: int = 0) 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Generate the tables of the recipe.")
-    parser.add_argument("--drift", type=float, default=0.5)
+    parser.add_argument("--drift", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--products", type=int, default=400)
+    parser.add_argument("--products", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tables")
     options = parser.parse_args()
     make_tables(options.out, options.drift, options.products, options.seed)
