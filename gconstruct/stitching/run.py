@@ -37,6 +37,7 @@ from graphstorm_like.graph.schema import (
     SPLIT_COLUMN,
     SPLITS,
     TARGET_COLUMN,
+    TIME_COLUMN,
     EdgeTypeSchema,
     GraphManifest,
     PartitionSchema,
@@ -410,14 +411,14 @@ class Stitching:
         for node_type, (corpus_type, rows) in self._rows.items():
             node = self._corpus.manifest.nodes[corpus_type]
             graph.nodes[node_type] = node.model_copy(update={"count": len(rows), "labels": {}})
-            write(node_files[node_type], _inputs(self._corpus.nodes(corpus_type), rows, ID_COLUMN))
+            write(node_files[node_type], _inputs(self._corpus.nodes(corpus_type), rows, ID_COLUMN, TIME_COLUMN))
         for edge in application.edges:
             graph.edges.append(edge)
             write(edge_files[edge.edge_type], _columns(self._application.edges(edge.edge_type)))
             write(indptr_file(edge_files[edge.edge_type]), _columns(self._application.indptr(edge.edge_type)))
         for added in self._added:
             edge = self._corpus.manifest.edges[added.number]
-            attributes = Attributes(columns=_inputs(self._corpus.edges(edge.edge_type), added.rows))
+            attributes = Attributes(columns=_inputs(self._corpus.edges(edge.edge_type), added.rows, TIME_COLUMN))
             ways = ((added.source, added.target), (added.target, added.source))
             for name, (source, target) in zip(added.names, ways, strict=False):
                 counts = self._counts[name[0]], self._counts[name[2]]
@@ -430,6 +431,7 @@ class Stitching:
                         count=len(source),
                         features=edge.features,
                         text=edge.text,
+                        time=edge.time,
                         reverse=added.edge_type if name != added.edge_type else added.reverse,
                         is_reverse=name != added.edge_type,
                     )

@@ -2,8 +2,8 @@
 partition.
 
 Only the pages that are touched are read from disk. Only the message graphs of edge types whose validation or test edges
-are hidden from training are held in memory, and those of which temporal samples are drawn although their tables were
-not sorted by time. Several threads may use a partition at once.
+are hidden from training are held in memory, and those of which temporal samples are drawn: edges stand by target and
+source in the files, not by time. Several threads may use a partition at once.
 """
 
 from __future__ import annotations

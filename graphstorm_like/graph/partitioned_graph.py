@@ -373,7 +373,7 @@ class PartitionedGraph:
         edge_types = [e.edge_type for e in self.manifest.edges]
         if bounds is not None:
             self.check_samples_by_time()
-            return sample_past_blocks(edge_types, self._counts, seeds, fanouts, hops, exclude, bounds)
+            return sample_past_blocks(self._numbering, edge_types, self._counts, seeds, fanouts, hops, exclude, bounds)
         return sample_blocks(
             self._numbering,
             edge_types,

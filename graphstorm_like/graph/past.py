@@ -118,7 +118,7 @@ def _places(times: Times, low: IntArray, high: IntArray, bounds: Times, after_eq
 
 def in_time_order(indptr: IntArray, times: Times) -> IntArray | None:
     """An order [E] of the edges in which those of each target ascend in time, and equal times keep their order; None:
-    they stand so already, as those of a table that is sorted by time do."""
+    they stand so already."""
     falls = np.flatnonzero(times[1:] < times[:-1]) + 1
     if not len(np.setdiff1d(falls, indptr, assume_unique=False)):
         return None

@@ -62,8 +62,7 @@ class Clock:
 
     def of_rows(self, row_type: RowType, ids: IntArray) -> Times:
         """[n]: the times of nodes or edges."""
-        times: Times = self.graph.begin_rows((row_type, TIME_COLUMN), ids).wait()
-        return times
+        return times_of(self.graph, row_type, ids)
 
     def of_nodes(self, node_type: NodeType, ids: IntArray) -> Times:
         """[n]: the bounds of nodes that come without any."""
@@ -79,6 +78,13 @@ class Clock:
         """For a sample. given: the bounds of types whose seeds come with them."""
         of_seeds = {t: given[t] if t in given else self.of_nodes(t, ids) for t, ids in seeds.items()}
         return TimeBounds(of_seeds, self._past, self._by_edge_type)
+
+
+def times_of(graph: Graph, row_type: RowType, ids: IntArray) -> Times:
+    """[n]: the times of nodes or edges of a type that has them."""
+    assert isinstance(graph, PartitionedGraph), "all stores are"
+    times: Times = graph.begin_rows((row_type, TIME_COLUMN), ids).wait()
+    return times
 
 
 def timed_types(manifest: GraphManifest) -> dict[RowType, str]:

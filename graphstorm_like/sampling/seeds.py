@@ -107,6 +107,44 @@ class CappedSeedStream(SeedStream):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSeedStream(SeedStream):
+    """A SeedStream that goes through groups of ids in order: `epochs` on each, and on the last all that follow. An
+    epoch has as many steps as one over the largest group; smaller ones are passed several times, each time in a new
+    order, and no step lies in two passes.
+
+    groups: sizes of the groups, which follow each other in `ids`. Where a pass does not fill its last step, the order
+    of an epoch has gaps (-1).
+    """
+
+    groups: tuple[int, ...] = ()
+    epochs: int = 1
+
+    @property
+    def size(self) -> int:
+        """Ids per epoch of the largest group."""
+        return max(self.groups)
+
+    def step_ids(self, order: IntArray, step: int) -> IntArray:
+        """The ids of a step, without gaps."""
+        ids = SeedStream.step_ids(self, order, step)
+        return ids[ids >= 0]
+
+    def epoch_order(self, epoch: int) -> IntArray:
+        """The ids of an epoch, in order."""
+        number = min(epoch // self.epochs, len(self.groups) - 1)
+        start, count = sum(self.groups[:number]), self.groups[number]
+        of_pass = -(-count // self.batch_size)  # steps
+        parts = []
+        for again in range(-(-self.steps // of_pass)):
+            order = np.full(of_pass * self.batch_size, -1, dtype=np.int64)
+            order[:count] = self.ids[start : start + count]
+            if self.shuffle:
+                stream(self.seed, "shuffle", epoch, again).shuffle(order[:count])
+            parts.append(order)
+        return np.concatenate(parts)[: self.steps * self.batch_size]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinedSeedStream(SeedStream):
     """Several streams side by side: a step takes a batch of each. An epoch is one pass over the stream with the most
     steps; the others pass as often as that takes, in a new order each time, and their batches are full.

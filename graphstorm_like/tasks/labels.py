@@ -17,16 +17,18 @@ from torch import Tensor, nn
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
+from graphstorm_like.config.temporal import microseconds
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.partitioned_graph import once_a_host
-from graphstorm_like.graph.schema import SPLITS, LabelSchema
+from graphstorm_like.graph.schema import SPLITS, LabelSchema, always
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
+from graphstorm_like.sampling.clock import times_of
 from graphstorm_like.sampling.links import number_nodes_in_time
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, SnapshotSeedStream
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Rows, row_ids
@@ -193,6 +195,23 @@ class NodeLabelTask(LabelTask):
     def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
         """See Task."""
         return {self.node_type: asked.nodes.get(self.node_type)}
+
+    def stream(self, batch_size: int, seed: int) -> SeedStream:
+        """See Task."""
+        rows, config = self.rows("train"), self.config.snapshots
+        if config is None:
+            return super().stream(batch_size, seed)
+        row_type, width = self.node_type, config.width
+        times = times_of(self.graph, row_type, rows)
+        if not len(rows) or (times == always(times.dtype)).any():
+            raise DataError(f"{self.graph.folder}: {self._named}: training rows must have times for task.snapshots")
+        number = ((times - times.min()) // (microseconds(width) if isinstance(width, str) else width)).astype(np.int64)
+        found, counts = np.unique(number, return_counts=True)
+        first = 0 if config.latest is None else max(len(found) - config.latest, 0)
+        ordered = rows[np.argsort(number, kind="stable")][counts[:first].sum() :]
+        return SnapshotSeedStream(
+            ordered, batch_size, seed, groups=tuple(counts[first:].tolist()), epochs=config.epochs
+        )
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """See Task."""

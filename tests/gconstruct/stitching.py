@@ -44,7 +44,8 @@ def application(folder: Path, edges: list[tuple[str, str, str]] = APPLICATION, i
 
 
 def corpus(folder: Path, depends: Pairs = DEPENDS, keeps: Pairs = KEEPS, ids: str = "spabcqr", **names: Any) -> Path:
-    """Packages with two features, a text (t-<id>) and a label; edges with a weight; maintainers without a table."""
+    """Packages with two features, a text (t-<id>) and a label; edges with a weight; maintainers without a table. timed:
+    packages are there since `u`."""
     folder.mkdir()
     number = [float(ord(i)) for i in ids]
     labels = {"label": ["l"] * len(ids), "split": ["train"] * len(ids)}
@@ -60,6 +61,8 @@ def corpus(folder: Path, depends: Pairs = DEPENDS, keeps: Pairs = KEEPS, ids: st
         "text": {"name": {"columns": "name"}},
         "labels": {"label": {"column": "label", "split": {"column": "split"}}},
     }  # fmt: skip
+    if names.get("timed"):
+        package["time"] = {"column": "u", "unit": "number"}
     depends_edge = {
         "source": "package", "relation": "depends", "target": "package", "files": "depends.parquet",
         "features": {"weight": {"column": "weight", "normalize": "none"}}, "split": {"column": "split"},

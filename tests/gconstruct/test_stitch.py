@@ -46,6 +46,17 @@ def test_one_hop(both: Path) -> None:
     assert added(both / OUT) == ONE_HOP
 
 
+def test_times_come_along(tmp_path: Path) -> None:
+    application(tmp_path / "app")
+    corpus(tmp_path / "corpus", timed=True)
+    stitch(config(tmp_path))
+    graph = LocalGraph(tmp_path / OUT)
+    assert graph.column(("corpus_package", "time")).tolist() == [float(ord("p")), float(ord("q"))]
+    edge_type = ("corpus_package", "corpus_depends", "item")
+    assert graph.column((edge_type, "time")).tolist() == [float(ord("q"))]  # q -> b: not before q
+    assert graph.manifest.edge(("item", "link", "item")).time is None
+
+
 def test_two_hops(both: Path) -> None:
     stitch(config(both, hops=2))
     assert ids(both / OUT)["corpus_package"] == ["p", "q", "r"]

@@ -130,7 +130,7 @@ def test_uniform_draws_differ_by_bound_and_cover_the_past() -> None:
 
 
 def test_order_in_time() -> None:
-    """Only tables that are not sorted by time cost memory."""
+    """Edges that stand right are not copied."""
     assert in_time_order(INDPTR, TIMES) is None
     assert in_time_order(np.array([0]), TIMES[:0]) is None
     mixed = np.array([7, 3, 1, 3, 9, 8, 2])
@@ -155,7 +155,7 @@ def test_ages() -> None:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """One graph in one partition and in three. Its tables are not sorted by time."""
+    """One graph in one partition and in three."""
     folder = tmp_path_factory.mktemp("timed")
     config = timed_graph(write_timed_shop(folder / "tables", items=30, users=12, purchases=300))
     build_graph(GraphConfig.model_validate({**config, "path": str(folder / "in-1")}))

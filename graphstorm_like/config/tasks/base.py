@@ -90,6 +90,11 @@ class TaskConfig(Choice, tag="type"):
         return {}
 
     @property
+    def goes_in_order(self) -> bool:
+        """Whether training rows come in an order of their own, so that no other task can be learnt beside it."""
+        return False
+
+    @property
     def shows_past(self) -> bool:
         """Whether rows to be scored pass messages to what is later than they are. Default: no."""
         return False

@@ -22,6 +22,8 @@ from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.config.metrics.rmse import RmseConfig
 from graphstorm_like.config.problems import Problem, check_input_names, check_original, check_split, unknown_name
 from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig
+from graphstorm_like.config.tasks.snapshots import SnapshotsConfig
+from graphstorm_like.config.times import TimeConfig
 
 ClassWeights = Literal["none", "balanced"] | dict[str, PositiveFloat]
 
@@ -37,6 +39,13 @@ class NodeLabelConfig(TaskConfig):
     """Which of the node type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 1
     """1: a linear head; more: an MLP."""
+    snapshots: SnapshotsConfig | None = None
+    """Learn from the rows in the order of their times; null: from all of them at once."""
+
+    @property
+    def goes_in_order(self) -> bool:
+        """See TaskConfig."""
+        return self.snapshots is not None
 
     @property
     def row_type(self) -> str:
@@ -53,6 +62,16 @@ class NodeLabelConfig(TaskConfig):
             yield ("node_type",), unknown_name("node type", self.node_type, graph.nodes)
         else:
             yield from _check_label(self, graph.nodes[self.node_type].labels, f"graph.nodes.{self.node_type}")
+            yield from self._check_snapshots(graph.nodes[self.node_type].time)
+
+    def _check_snapshots(self, time: TimeConfig | None) -> Iterator[Problem]:
+        if self.snapshots is None:
+            return
+        if time is None:
+            yield ("snapshots",), f"must be left out: graph.nodes.{self.node_type} has no time"
+        elif isinstance(self.snapshots.width, str) == (time.kind == "number"):
+            rule = "a number, as the graph's times are" if time.kind == "number" else "a time such as 30d"
+            yield ("snapshots", "width"), f"must be {rule} (got {self.snapshots.width!r})"
 
     def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""

@@ -137,6 +137,8 @@ class MultiTaskConfig(TaskConfig):
         readers: list[str] = []
         for name, task in self.tasks.items():
             yield from below(("tasks", name), task.check(graph))
+            if task.goes_in_order:
+                yield ("tasks", name, "snapshots"), "must be left out: rows of several tasks come side by side"
             if task.scored_inputs() is not None:
                 readers.append(name)
         yield from self._check_held_out(graph)

@@ -100,11 +100,12 @@ class CommonNeighbors(PairTerm):
             place, end, kind = place[good], end[good] - at, kind[good]
             kinds = self.ways * self.ways
             keys, inverse = np.unique((row[place] * width + end) * kinds + kind, return_inverse=True)
-            sums = np.bincount(inverse, weights=1.0 / self._degrees[between[place]], minlength=len(keys))
-            sums = sums.astype(np.float64, copy=False)
-            found.append((keys // kinds // width, keys // kinds % width, keys % kinds, sums))
-        row, end, kind, sums = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return row, end, kind, sums
+            shares = 1.0 / self._degrees[between[place]]
+            sums = np.bincount(inverse, weights=shares, minlength=len(keys)).astype(np.float64)
+            pair = keys // kinds
+            found.append((pair // width, pair % width, keys % kinds, sums))
+        row_of, end_of, kind_of, sums_of = zip(*found, strict=True)
+        return np.concatenate(row_of), np.concatenate(end_of), np.concatenate(kind_of), np.concatenate(sums_of)
 
     def _most_connecting(self, sources: IntArray, targets: IntArray) -> IntArray:
         row, end, kind, _ = self.counts(sources, targets, None)

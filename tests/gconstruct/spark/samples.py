@@ -120,7 +120,7 @@ def graph(suffix: str = "parquet", **options: Any) -> dict[str, Any]:
         "nodes": {"item": {"files": f"item-*.{suffix}", "id": "id", **attributes}, "tag": None},
         "edges": [
             {"source": "item", "relation": "link", "target": "item", "files": f"link-*.{suffix}", **attributes}
-            | {"split": SPLIT},
+            | {"split": SPLIT, "time": {"column": "day", "missing": "first"}},
             {"source": "item", "relation": "has", "target": "tag", "files": f"tag-*.{suffix}", "reverse": "of"},
         ],
         **options,
