@@ -140,7 +140,7 @@ def test_batches_of_a_transform_job(server: Server, packed: Packed) -> None:
     bad = "\n".join(json.dumps({"ids": [name]}) for name in (*ids[:3], "nobody"))
     for body, content_type, status, message in (
         (bad, "application/jsonlines", 422, "line 4: ids: ids must be of known nodes of type item (got nobody)"),
-        ('{"ids": ["a"]}\n{"idz": 1}', "application/jsonlines", 422, '"line": 2'),
+        (json.dumps({"ids": ids[:1]}) + '\n{"idz": 1}', "application/jsonlines", 422, '"line": 2'),
         (f"{ids[0]}\nid,and,more\n", "text/csv", 422, "line 2: must have an id, or a pair of ids"),
         ("nobody", "text/csv", 422, "line 1: ids: ids must be of known nodes"),
     ):
