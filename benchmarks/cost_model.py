@@ -314,16 +314,17 @@ def shared_bytes(scene: Scene) -> float:
 # -- what the command line prints -----------------------------------------------------------------------------------
 
 MEASURED = Costs(
-    edge=9.4e-8,
-    input_byte=1.7e-10,
-    spread=(6.0e-8, 2.9e-10),
-    client_byte=(3.3e-9, 8.6e-10),
-    message=3.4e-5,
-    server_byte=(2.2e-9, 8.4e-10),
-    server_call=(4.3e-5, 3.2e-4),
+    edge=1.6e-7,
+    input_byte=2.2e-10,
+    spread=(8.6e-8, 1.1e-10),
+    client_byte=(4.0e-9, 9.9e-10),
+    message=4.8e-4,
+    server_byte=(0.0, 6.7e-10),
+    server_call=(1.2e-4, 1.4e-3),
     header=(81.0, 424.0),
 )
-"""2026-11-24, a core of an EPYC (Zen 5) on a busy machine: all five runs of docs/benchmarks/scaling.md."""
+"""2026-11-26, a core of an EPYC (Zen 5) at a load of 6 to 8, which makes all of it some 1.5 times dearer: runs over one
+and two partitions of docs/benchmarks/scaling.md. header: of 2026-11-24."""
 
 CUT = 0.3
 """RankSlice of edges between METIS partitions. Debian packages: .12 with 2, .17 with 4; here it is an assumption."""

@@ -73,7 +73,7 @@ def test_all_neighbours_give_what_one_process_gives(tables: Path, tmp_path: Path
         assert read_scores(load_pipeline(two))[split] == pytest.approx(metrics, abs=2e-3)
 
 
-@pytest.mark.parametrize("strategy", ["joint", "finetune_then_gnn"])
+@pytest.mark.parametrize("strategy", ["joint"])
 def test_strategies_that_tune_a_language_model(tables: Path, tmp_path: Path, strategy: str) -> None:
     """As with the own store: tokens, the table of vectors in training and its exchange go over DGL's servers."""
     lm, found = tiny_text_model(tmp_path / "lm"), []
