@@ -15,8 +15,10 @@ import cProfile
 import pstats
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bench_gnn import drive
@@ -33,10 +35,11 @@ from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.trainer import Trainer
 
 
-def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> np.ndarray:
+def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> npt.NDArray[np.int64]:
     """`size` numbers below `count`, the i-th in proportion to (i + 1) ** -exponent."""
     up_to = np.cumsum(np.arange(1, count + 1) ** -exponent)
-    return np.searchsorted(up_to, rng.random(size) * up_to[-1])
+    drawn: npt.NDArray[np.int64] = np.searchsorted(up_to, rng.random(size) * up_to[-1])
+    return drawn
 
 
 def make_triples(triples: int, relations: int, entities: int, seed: int = 0) -> pa.Table:
@@ -51,7 +54,7 @@ def make_triples(triples: int, relations: int, entities: int, seed: int = 0) -> 
 
 def pipeline_on(folder: Path, relations: int, overrides: Sequence[str]) -> Pipeline:
     """Link prediction over all relations of the triples of a folder, at width 128."""
-    edge = {"source": "entity", "target": "entity", "files": "triples.parquet", "source_id": "head"}
+    edge: dict[str, Any] = {"source": "entity", "target": "entity", "files": "triples.parquet", "source_id": "head"}
     edge |= {"target_id": "tail", "relation_column": "relation", "split": {"column": "split"}}
     edge["relations"] = [f"relation-{i}" for i in range(relations)]
     negatives = {"in_batch": False, "uniform": 512}

@@ -166,8 +166,8 @@ class LinkSeeder:
         of_pools = zip(pools.items(), at[len(edges) :], strict=False)
         candidates = {}
         for (node_type, pool), mine in of_pools:
-            ids = torch.from_numpy(pool.ids) if self.keep_ids else None
-            candidates[node_type] = CandidatePool(mine, pool.sizes, ids)
+            kept = torch.from_numpy(pool.ids) if self.keep_ids else None
+            candidates[node_type] = CandidatePool(mine, pool.sizes, kept)
         targets = LinkTargets(tuple(groups), candidates)
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}

@@ -179,7 +179,8 @@ class LinkRanker:
     def more(self, sources: IntArray) -> Tensor:
         """What the graph between both ends adds to the scores of all targets of some sources [n, targets]."""
         assert self.pairs is not None, "asked only where there is a term of pairs"
-        return self.pairs(sources, None)
+        added: Tensor = self.pairs(sources, None)
+        return added
 
     @cached_property
     def known(self) -> TrueTargets:

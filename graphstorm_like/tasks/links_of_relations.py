@@ -85,7 +85,8 @@ class LinksOfRelations(LinkTask):
     @property
     def node_types(self) -> tuple[NodeType, ...]:
         """See Task."""
-        return self.config.node_types(self.edge_types)
+        types: tuple[NodeType, ...] = self.config.node_types(self.edge_types)
+        return types
 
     def rows(self, split: str) -> IntArray:
         """Numbers of edges, as `edge_starts` counts them through the relations: with `ends`, each of them twice."""

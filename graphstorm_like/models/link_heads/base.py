@@ -110,8 +110,8 @@ class LinkHead(nn.Module):
         Relations whose targets are mapped alike are compared with them at once.
         """
         if not self.targets_alike:
-            parts = zip(torch.split(source, list(counts)), edge_types, strict=True)
-            return torch.cat([self.scores(rows, target, edge_type) for rows, edge_type in parts])
+            of_relations = zip(torch.split(source, list(counts)), edge_types, strict=True)
+            return torch.cat([self.scores(rows, target, edge_type) for rows, edge_type in of_relations])
         if not self.ends_differ:
             return self.compare_all(self.queries(source, edge_types, counts), self.target(target, edge_types[0]))
         pieces: list[Tensor] = [source[:0]] * len(edge_types)

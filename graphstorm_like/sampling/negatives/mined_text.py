@@ -63,13 +63,15 @@ def word_table(texts: list[str], most_texts: int) -> Table:
             rows.append(row)
             words.append(numbers.setdefault(word, len(numbers)))
             counts.append(count)
-    row, word = np.array(rows, dtype=np.int64), np.array(words, dtype=np.int64)
-    frequency = np.bincount(word, minlength=len(numbers))
-    weight = (1.0 + np.log(np.array(counts, dtype=np.float64))) * (np.log((1 + len(texts)) / (1 + frequency[word])) + 1)
-    lengths = np.sqrt(np.bincount(row, weights=weight**2, minlength=len(texts)))
-    weight /= np.maximum(lengths[row], 1e-12)
-    keep = frequency[word] <= most_texts
-    return Table.of(row[keep], word[keep], weight[keep], len(texts))
+    text_of, word_of = np.array(rows, dtype=np.int64), np.array(words, dtype=np.int64)
+    frequency = np.bincount(word_of, minlength=len(numbers))
+    weight = (1.0 + np.log(np.array(counts, dtype=np.float64))) * (
+        np.log((1 + len(texts)) / (1 + frequency[word_of])) + 1
+    )
+    lengths = np.sqrt(np.bincount(text_of, weights=weight**2, minlength=len(texts)))
+    weight /= np.maximum(lengths[text_of], 1e-12)
+    keep = frequency[word_of] <= most_texts
+    return Table.of(text_of[keep], word_of[keep], weight[keep], len(texts))
 
 
 def cosines(words: Table, num_targets: int) -> ScoreBlock:

@@ -46,7 +46,7 @@ class MixNegatives(Negatives):
         """How many of each kind an epoch's steps draw."""
         weights = np.array([part.weight(epoch) for part in self.config.parts])
         wanted = self.config.count * weights / weights.sum()
-        counts = np.floor(wanted).astype(np.int64)
+        counts: IntArray = np.floor(wanted).astype(np.int64)
         largest = np.argsort(counts - wanted, kind="stable")[: self.config.count - int(counts.sum())]
         counts[largest] += 1
         return counts

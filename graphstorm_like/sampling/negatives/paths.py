@@ -41,7 +41,7 @@ class Table:
 def summed(rows: IntArray, columns: IntArray, mass: Numbers, shape: tuple[int, int]) -> Numbers:
     """Dense [shape], the sum of the masses at each place."""
     flat = np.bincount(rows * shape[1] + columns, weights=mass, minlength=shape[0] * shape[1])
-    return flat.reshape(shape)
+    return flat.astype(np.float64, copy=False).reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,9 @@ class CommonNeighbors(PairTerm):
             place, end, kind = place[good], end[good] - at, kind[good]
             kinds = self.ways * self.ways
             keys, inverse = np.unique((row[place] * width + end) * kinds + kind, return_inverse=True)
-            sums = np.bincount(inverse, weights=1.0 / self._degrees[between[place]], minlength=len(keys))
+            sums = np.bincount(inverse, weights=1.0 / self._degrees[between[place]], minlength=len(keys)).astype(
+                np.float64
+            )
             found.append((keys // kinds // width, keys // kinds % width, keys % kinds, sums))
         row, end, kind, sums = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return row, end, kind, sums
