@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bench_gnn import drive
@@ -34,10 +35,10 @@ from graphstorm_like.training.experiment import build_experiment
 from graphstorm_like.training.trainer import Trainer
 
 
-def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> np.ndarray:
+def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> npt.NDArray[np.int64]:
     """`size` numbers below `count`, the i-th in proportion to (i + 1) ** -exponent."""
     up_to = np.cumsum(np.arange(1, count + 1) ** -exponent)
-    drawn: np.ndarray = np.searchsorted(up_to, rng.random(size) * up_to[-1])
+    drawn: npt.NDArray[np.int64] = np.searchsorted(up_to, rng.random(size) * up_to[-1])
     return drawn
 
 
