@@ -80,7 +80,7 @@ def _has_width(rows: np.ndarray | SparseRows, schema: FeatureSchema, source: Sou
     if rows.shape[1] != schema.width:
         rule = f"must give {schema.width} numbers a row, as in the graph (got {rows.shape[1]})"
         source.refuse_all(rule, "Correct the table, or train on a graph that was constructed of it")
-    return rows.shape[1] == schema.width
+    return bool(rows.shape[1] == schema.width)
 
 
 def _config_of(schema: FeatureSchema, source: Source) -> FeatureConfig:
