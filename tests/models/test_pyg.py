@@ -83,7 +83,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 def test_edge_inputs_reach_the_convolution() -> None:
     block, h = small_block("rgcn")
-    gnn = network(ATTENTION)
+    gnn = network(CONVS["TransformerConv"])  # inputs are part of its messages
     before = gnn([block], h)["a"]
     block.relations[RICH].inputs["stars"] += 1.0
     changed = (gnn([block], h)["a"] - before).abs().sum(1) > 1e-9
