@@ -101,7 +101,9 @@ def write_sessions(folder: Path, bias: float, gold: int, seed: int) -> None:
     is_yes = rng.random(len(session)) < 1.0 / (1.0 + np.exp(-4.0 * logit))
     labelled = rng.choice(sessions // 2 * members, gold, replace=False)
     is_train = np.isin(np.arange(len(session)), labelled)
-    split = np.where(session >= sessions // 2, "test", np.where(is_train, "train", None))
+    split = np.full(len(session), None, dtype=object)
+    split[is_train] = "train"
+    split[session >= sessions // 2] = "test"
     names = np.array(["no", "yes"])
     guess = np.where(is_train | (session >= sessions // 2), names[is_yes.astype(int)], names[(score > 0.5).astype(int)])
     seen = session < sessions // 2
@@ -148,15 +150,15 @@ def preference_run(bias: float, gold: int, how: str, seed: int) -> Numbers:
             task |= {"type": "node_preference", **scores}
         epochs = 100 if how == "labels alone" else 10
         train = {"epochs": epochs, "batch_size": 128, "lr": 0.02, "evaluate_every": None, "early_stop": None}
+        nodes = {"utterance": node, "session": None}
         data = {
             "output": str(folder / "run"),
             "seed": seed,
-            "graph": {"base": str(folder / "tables"), "nodes": {"utterance": node, "session": None}, "edges": [edge]},
+            "graph": {"base": str(folder / "tables"), "nodes": nodes, "edges": [edge], "report": False},
             "model": {"gnn": {"type": "none", "layers": 0, "hidden": 16}},
             "task": task,
             "train": train,
         }
-        data["graph"]["report"] = False
         return {"accuracy": run(data, folder)["accuracy"]}
 
 
@@ -305,12 +307,12 @@ def weighting_run(name: str, step_size: float, noise: float, batch: int, seed: i
     epochs = 40 if batch < 1500 else 480
     for epoch in range(epochs):
         seen = [] if batch < 1500 else seen[-12:]
-        for part in torch.from_numpy(rng.permutation(1500)).split(batch):
+        for part in torch.split(torch.from_numpy(rng.permutation(1500)), batch):
             outputs = model(inputs[part])
             losses = [F.cross_entropy(out, goals[task, part]) for task, out in enumerate(outputs)]
             step = StepLosses(losses, torch.stack(losses).detach(), epoch if batch < 1500 else epoch // 12)
             optimizer.zero_grad()
-            made.combine(step, shared).backward()
+            torch.autograd.backward(made.combine(step, shared))
             optimizer.step()
             seen.append(float(made.weights[0] / made.weights.sum()))
     with torch.no_grad():

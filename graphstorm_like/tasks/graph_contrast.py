@@ -55,8 +55,8 @@ class GraphContrast(SelfSupervised):
         first, second = vectors
         total, count = torch.zeros((), device=self.device), 0
         for node_type, ids in batch.seeds.items():
-            projected = [self.projection(view[node_type]).float() for view in (first, second)]
-            total, count = total + contrast(*projected, self.config.temperature), count + len(ids)
+            one, two = (self.projection(view[node_type]).float() for view in (first, second))
+            total, count = total + contrast(one, two, self.config.temperature), count + len(ids)
         return total, float(count)
 
 

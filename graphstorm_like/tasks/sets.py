@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.tasks.sets import SetLabelConfig
+from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.readout import Readout
@@ -64,7 +65,11 @@ class SetLabelTask(NodeLabelTask):
 
     def predict_rows(self, vectors: Mapping[NodeType, Vectors], part: Rows) -> Vectors:
         """See LabelTask."""
-        return self._of_sets(row_ids(part), lambda node_type, ids: vectors[node_type][ids])
+
+        def find(node_type: NodeType, ids: IntArray | None, times: Times | None = None) -> Vectors:
+            return vectors[node_type][slice(None) if ids is None else ids]
+
+        return self._of_sets(row_ids(part), find)
 
     @torch.inference_mode()
     def _of_sets(self, sets: IntArray, find: Lookup) -> Vectors:
