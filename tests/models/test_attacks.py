@@ -29,6 +29,7 @@ def slope(changes: list[Tensor]) -> list[Tensor]:
     ("norm", "answer"),
     [("l2", [[0.3, -0.4], [0.0, 0.0], [0.0, 0.0]]), ("linf", [[0.5, -0.5], [0.0, 0.0], [0.5, 0.0]])],
 )
+@pytest.mark.known_answer("attacks/fgm")
 def test_fgm_of_a_linear_loss(norm: Any, answer: list[list[float]]) -> None:
     """The exact maximum, and nothing where there is no gradient, or for l2 hardly one."""
     (change,) = attack_of(FgmConfig(type="fgm", norm=norm, epsilon=0.5)).find([G], slope, drawn())
@@ -36,6 +37,7 @@ def test_fgm_of_a_linear_loss(norm: Any, answer: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.known_answer("attacks/pgd")
 def test_pgd_finds_the_maximum_of_a_concave_loss(norm: Any) -> None:
     """-|x - a|^2 within epsilon: a where it is inside, else the nearest point."""
     goal = torch.tensor([[0.1, 0.05], [3.0, 4.0]])

@@ -47,6 +47,7 @@ def network(settings: dict[str, Any], inputs: bool = True, **others: Any) -> Gra
 
 
 @pytest.mark.parametrize("combine", ["sum", "mean"])
+@pytest.mark.known_answer("gnns/pyg")
 def test_a_layer_is_its_formula(combine: str) -> None:
     """SAGEConv: W_1 mean_j h_j + W_2 h_i of each relation with an edge into i."""
     block, h = small_block("rgcn")

@@ -30,6 +30,7 @@ def encoding(**settings: Any) -> TimeEncoding:
     return TIME_ENCODINGS.of(made)(made).double()
 
 
+@pytest.mark.known_answer("time_encodings/cosine")
 def test_cosines_by_hand() -> None:
     """Periods 100, 10 and 1; then with phases."""
     found = encoding(type="cosine")
@@ -41,6 +42,7 @@ def test_cosines_by_hand() -> None:
     torch.testing.assert_close(found(ages[:1])[0], torch.tensor([-1.0, 1.0, 0.0]).double(), atol=1e-6, rtol=0)
 
 
+@pytest.mark.known_answer("time_encodings/time2vec")
 def test_time2vec_by_hand() -> None:
     """A line through 1 at the longest period, and sines of periods 100 and 1."""
     found = encoding(type="time2vec")

@@ -57,6 +57,7 @@ def dense_neighbors(graph: LocalGraph) -> np.ndarray:
     return dense
 
 
+@pytest.mark.known_answer("negatives/mined_resource_allocation")
 def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     dense, items = dense_neighbors(graph), graph.manifest.node("item").count
     degrees = dense.sum(axis=1)
@@ -74,6 +75,7 @@ def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     )
 
 
+@pytest.mark.known_answer("negatives/mined_page_rank")
 def test_page_rank_known_answer(graph: LocalGraph) -> None:
     dense, items = dense_neighbors(graph), graph.manifest.node("item").count
     step = dense / np.maximum(dense.sum(axis=1), 1)[:, None]
@@ -86,6 +88,7 @@ def test_page_rank_known_answer(graph: LocalGraph) -> None:
     np.testing.assert_allclose(got, want[[3, 100], :items], atol=1e-4)
 
 
+@pytest.mark.known_answer("negatives/mined_text")
 def test_words_known_answer() -> None:
     texts = ["red lamp red", "blue lamp", "red chair", "green table"]
     words = ["red", "lamp", "blue", "chair", "green", "table"]
@@ -164,6 +167,7 @@ MIX: dict[str, Any] = {
 }
 
 
+@pytest.mark.known_answer("negatives/mix")
 def test_a_mix_follows_its_schedule(graph: LocalGraph) -> None:
     negatives = made(graph, MIX)
     by_epoch = [negatives.counts(epoch).tolist() for epoch in range(4)]  # type: ignore[attr-defined]

@@ -131,6 +131,7 @@ class _Whole(Group):
         return self._rows
 
 
+@pytest.mark.known_answer("negatives/mined_model")
 def test_the_model_mines_what_it_scores_best(shop_config: Callable[..., Pipeline]) -> None:
     experiment = build_experiment(shop_config("link_prediction", task={"negatives": MINED}), Reporter(quiet=True))
     task = experiment.task

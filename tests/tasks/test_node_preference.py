@@ -29,6 +29,7 @@ from graphstorm_like.training.trainer import Trainer
 Make = Callable[..., Pipeline]
 
 
+@pytest.mark.known_answer("tasks/node_preference")
 def test_the_loss_is_the_missing_part_of_the_margin() -> None:
     """Scores .9 and .4, probabilities .6 and .5: a margin of .5, of which .1 is there. A gap below min_gap is none."""
     scores = torch.tensor([[0.9, 0.10], [0.4, 0.12]])

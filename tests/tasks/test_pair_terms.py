@@ -59,6 +59,7 @@ def numbers(graph: LocalGraph, node_type: str) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.known_answer("pair_terms/common_neighbors")
 def test_known_answer(tmp_path: Path, partitions: int) -> None:
     """Shown: 0-1, 1-2, 0-3 of r; 0-b0, 2-b0, 4-b1, 2-b1 of q. Between 0 and 2: over a1 (r, r), degree 2; over b0 (q,
     then q back), degree 2. Between 4 and 2: over b1."""

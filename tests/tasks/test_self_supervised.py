@@ -44,6 +44,7 @@ def batch_of(experiment: Experiment) -> MiniBatch:
     return experiment.learner.embeddings.put_into(made)[0]
 
 
+@pytest.mark.known_answer("tasks/graph_contrast")
 def test_contrast_of_two_nodes() -> None:
     """Equal views of two orthogonal nodes at temperature 1: of e (the pair), 1 (the other in the other view) and 1 (in
     its own)."""
@@ -100,6 +101,7 @@ def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
     assert all(torch.allclose(rows, other.features["item"][name]) for name, rows in view.features["item"].items())
 
 
+@pytest.mark.known_answer("tasks/feature_reconstruction")
 def test_the_distance_of_features(shop_config: Make) -> None:
     goal = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
     found = torch.tensor([[6.0, 8.0], [0.0, 1.0]])

@@ -15,7 +15,7 @@ from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.readout import Readout
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
@@ -49,8 +49,14 @@ def test_readouts_are_those_of_plain_loops(how: str) -> None:
         assert torch.autograd.gradcheck(lambda leaf: readout(leaf, SETS, 3), (rows,))
 
 
+def _kinds(dear: Any) -> list[str]:
+    has = [("dear", dear.any()), ("cheap", not dear.all())]
+    return [kind for kind, is_there in has if is_there]
+
+
 def made(folder: Path, **task: Any) -> Pipeline:
-    """300 baskets of 1 to 9 of 120 items. A basket is dear when its dearest item is; its own number says nothing."""
+    """300 baskets of 1 to 9 of 120 items. A basket is dear when its dearest item is; `most` is the highest price in it,
+    `has` says which kinds of items it has. Its own number says nothing."""
     rng = np.random.default_rng(0)
     dear = rng.random(120) < 0.12
     baskets = [rng.choice(120, rng.integers(1, 10), replace=False) for _ in range(300)]
@@ -61,10 +67,19 @@ def made(folder: Path, **task: Any) -> Pipeline:
     pq.write_table(pa.table(item), tables / "item.parquet")
     names = [f"b{b}" for b in range(300)]
     kinds = ["dear" if dear[basket].any() else "cheap" for basket in baskets]
-    pq.write_table(pa.table({"id": names, "kind": kinds, "size": rng.normal(size=300)}), tables / "basket.parquet")
+    price = dear + 0.1 * noise
+    basket_columns = {"id": names, "kind": kinds, "size": rng.normal(size=300)}
+    basket_columns["most"] = [price[basket].max() for basket in baskets]
+    basket_columns["has"] = [_kinds(dear[basket]) for basket in baskets]
+    pq.write_table(pa.table(basket_columns), tables / "basket.parquet")
     ends = [(f"i{i}", names[b]) for b, basket in enumerate(baskets) for i in basket]
     pq.write_table(pa.table({"s": [s for s, _ in ends], "t": [t for _, t in ends]}), tables / "in.parquet")
-    label = {"kind": {"column": "kind", "split": {"train": 0.5, "valid": 0.2, "test": 0.3}}}
+    split = {"train": 0.5, "valid": 0.2, "test": 0.3}
+    label = {
+        "kind": {"column": "kind", "split": split},
+        "most": {"column": "most", "kind": "number", "split": split},
+        "has": {"column": "has", "kind": "classes", "split": split},
+    }
     nodes = {
         "item": {"files": "item.parquet", "id": "id", "features": {"price": "price", "noise": "noise"}},
         "basket": {"files": "basket.parquet", "id": "id", "features": {"size": "size"}, "labels": label},
@@ -125,6 +140,7 @@ def test_ranks_share_sets_and_large_ones_are_drawn(baskets: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("readout", ["max", "attention"])
+@pytest.mark.known_answer("tasks/set_classification")
 def test_a_set_is_known_by_its_members(baskets: Pipeline, tmp_path: Path, readout: str) -> None:
     """From training to predictions, which are a row a set."""
     changed = baskets.model_dump(mode="json", exclude_unset=True)
@@ -137,6 +153,28 @@ def test_a_set_is_known_by_its_members(baskets: Pipeline, tmp_path: Path, readou
     rows = [row for row, split in enumerate(predictions["split"]) if split == "test"]
     right = [predictions["prediction"][row] == predictions["label"][row] for row in rows]
     assert np.mean(right) > 0.95
+
+
+@pytest.mark.known_answer("tasks/set_regression", "tasks/set_multi_label")
+@pytest.mark.parametrize(
+    ("task", "least"),
+    [
+        ({"type": "set_regression", "label": "most", "readout": "max"}, {"r2": 0.9}),
+        ({"type": "set_multi_label", "label": "has", "readout": "max"}, {"micro_f1": 0.95}),
+    ],
+)
+def test_numbers_and_several_classes_of_sets(
+    baskets: Pipeline, tmp_path: Path, task: dict[str, Any], least: dict[str, float]
+) -> None:
+    """Known by how the baskets were made; linear models of the basket's own number find nothing."""
+    changed = baskets.model_dump(mode="json", exclude_unset=True)
+    changed["task"] = {"node_type": "basket", "members": "item:in:basket", **task}
+    changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
+    pipeline = build_pipeline(changed)
+    run_pipeline(pipeline, ["train", "evaluate", "infer"], reporter=Reporter(quiet=True))
+    scores = read_scores(pipeline)["test"]
+    assert {name: scores[name] > value for name, value in least.items()} == dict.fromkeys(least, True), scores
+    assert pq.read_table(tmp_path / "run/infer/predictions").num_rows == 300
 
 
 def test_what_sets_need(baskets: Pipeline) -> None:

@@ -22,7 +22,6 @@ import debian_tables  # noqa: E402
 from debian_control import homepage_host, long_text, read_packages, version_key  # noqa: E402
 from debian_lists import AptLists, AptSource, TablesError, choose_source  # noqa: E402
 from debian_relations import Target, link_split, parse_relation, split_of, split_share  # noqa: E402
-from recommends_over_time import forecast_edges  # noqa: E402
 
 PACKAGES = """\
 Package: app
@@ -487,21 +486,3 @@ def test_help_runs_as_a_script() -> None:
         [sys.executable, SCRIPTS / "build_tables.py", "--help"], capture_output=True, text=True, check=True, timeout=60
     )
     assert "--keyring" in done.stdout
-
-
-def test_what_is_new_between_known_packages_is_forecast() -> None:
-    """Old edges train; new ones are held out, a source package's together; those of new packages are left out."""
-    packages = pa.table({"name": ["a", "b", "c", "d"], "source": ["s", "s", "t", "u"]})
-    older = pa.table({"source": ["a", "b"], "target": ["b", "c"]})
-    newer = pa.table(
-        {
-            "source": ["a", "c", "b", "a", "new", "d"],
-            "target": ["b", "a", "a", "c", "a", "new"],
-            "alternative": [0, 0, 0, 0, 0, 0],
-        }
-    )
-    edges = forecast_edges(older, newer, packages)
-    rows = list(zip(*(edges[name].to_pylist() for name in ("source", "target", "split")), strict=True))
-    of_source = {source: "valid" if split_share("tv|", source) < 0.3 else "test" for source in "st"}
-    assert rows[:2] == [("a", "b", "train"), ("b", "c", "train")]
-    assert rows[2:] == [("a", "c", of_source["s"]), ("b", "a", of_source["s"]), ("c", "a", of_source["t"])]
