@@ -16,12 +16,12 @@ FOLDER = Path(__file__).parents[2] / "training_scripts" / "foreseer"
 sys.path.insert(0, str(FOLDER))
 
 import compare as forecasts  # noqa: E402
-import make_tables  # noqa: E402
+import make_market  # noqa: E402
 
 
 def test_drift_can_be_switched_off() -> None:
     rng = np.random.default_rng
-    still, moving = make_tables.profiles(rng(0), 0.0), make_tables.profiles(rng(0), 0.5)
+    still, moving = make_market.profiles(rng(0), 0.0), make_market.profiles(rng(0), 0.5)
     np.testing.assert_array_equal(still, np.broadcast_to(still[0], still.shape))
     np.testing.assert_array_equal(still[0], moving[0])
     np.testing.assert_allclose(moving.sum(2), 1.0)
@@ -30,7 +30,7 @@ def test_drift_can_be_switched_off() -> None:
 
 
 def test_labels_are_what_comes_and_nothing_else(tmp_path: Path) -> None:
-    make_tables.make_tables(tmp_path, 0.5, products=30)
+    make_market.make_market(tmp_path, 0.5, products=30)
     at = {row["id"]: row["at"] for row in forecasts.read(tmp_path, "review")}
     of = {row["source"]: row["target"] for row in forecasts.read(tmp_path, "of")}
     wanted: dict[tuple[str, float], set[str]] = {}

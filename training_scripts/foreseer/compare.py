@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import make_tables
+import make_market
 import numpy as np
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
@@ -31,7 +31,7 @@ MODELS: dict[str, list[str]] = {
     "one after another": [],
     "one after another, not balanced": ["task.class_weights=none"],
 }
-TEST = float(make_tables.WINDOWS - 1)
+TEST = float(make_market.WINDOWS - 1)
 Table = dict[str, np.ndarray]
 """Scores [rows, aspects] by method; `wanted` are the true ones."""
 
@@ -49,7 +49,7 @@ def counts(folder: Path) -> tuple[list[str], Table, np.ndarray]:
         {r["id"]: r["at"] for r in read(folder, "review")},
         {r["source"]: r["target"] for r in read(folder, "of")},
     )
-    aspect = {f"a{i}": i for i in range(len(make_tables.ASPECTS))}
+    aspect = {f"a{i}": i for i in range(len(make_market.ASPECTS))}
     own: dict[str, np.ndarray] = {}
     past: dict[str, int] = {}
     for review, product in owner.items():
@@ -93,7 +93,7 @@ def model_scores(tables: Path, output: Path, settings: list[str], ids: list[str]
     predicted = pq.read_table(output / "infer" / "predictions")
     row_of = {name: i for i, name in enumerate(predicted["id"].to_pylist())}
     probabilities = predicted["probabilities"].combine_chunks()
-    scores = np.zeros((len(ids), len(make_tables.ASPECTS)))
+    scores = np.zeros((len(ids), len(make_market.ASPECTS)))
     for field in probabilities.type:
         scores[:, int(field.name[1:])] = probabilities.field(field.name).to_numpy()[[row_of[name] for name in ids]]
     return scores
@@ -117,13 +117,13 @@ def main() -> None:
         found: dict[str, list[tuple[float, float, float]]] = {}
         for seed in options.seeds:
             folder = options.out / f"drift-{drift:g}-{seed}"
-            make_tables.make_tables(folder, drift, options.products, seed)
+            make_market.make_market(folder, drift, options.products, seed)
             ids, table, past = counts(folder)
             for name, changes in MODELS.items():
                 output = folder / name.replace(",", "").replace(" ", "-")
                 table[name] = model_scores(folder, output, [*changes, f"seed={seed}", *options.settings], ids)
             wanted, cold = table.pop("wanted"), past <= 2
-            rare = np.argsort(wanted.sum(0))[: len(make_tables.ASPECTS) // 2]
+            rare = np.argsort(wanted.sum(0))[: len(make_market.ASPECTS) // 2]
             for name, scores in table.items():
                 row = (auprc(wanted, scores), auprc(wanted[cold], scores[cold]), auprc(wanted, scores, rare))
                 found.setdefault(name, []).append(row)

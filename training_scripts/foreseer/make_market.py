@@ -1,6 +1,6 @@
 """A generated market of products, reviews, aspects and similar products over seven windows of time.
 
-    python training_scripts/foreseer/make_tables.py --drift 0.4 --out training_scripts/foreseer/tables
+    python training_scripts/foreseer/make_market.py --drift 0.4 --out training_scripts/foreseer/tables
 
 A product belongs to one of 8 hidden categories. Each category has a profile, how often its reviews speak of each of 30
 aspects, with Zipf weights; from a window to the next a share `drift` of it is drawn anew (0: it stays as it is). A
@@ -55,7 +55,7 @@ def profiles(rng: np.random.Generator, drift: float) -> np.ndarray:
     return np.stack(found)
 
 
-def make_tables(folder: Path, drift: float, products: int = 300, seed: int = 0) -> None:
+def make_market(folder: Path, drift: float, products: int = 300, seed: int = 0) -> None:
     """Write product, aspect, review, of, mentions, similar and forecast as Parquet files into `folder`."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,4 +103,4 @@ if __name__ == "__main__":
     parser.add_argument("--products", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tables")
     options = parser.parse_args()
-    make_tables(options.out, options.drift, options.products, options.seed)
+    make_market(options.out, options.drift, options.products, options.seed)
