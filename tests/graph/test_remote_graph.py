@@ -37,7 +37,7 @@ from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeed
 from ..gconstruct.partitioning import LINK, LINK_REV, random_graph
 from .serving import clusters
 
-HOSTS = (2, 7)
+HOSTS = (2, pytest.param(7, marks=pytest.mark.slow))
 """Seven: some have no user."""
 Both = tuple[LocalGraph, list[RemoteGraph]]
 

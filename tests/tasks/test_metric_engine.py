@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from graphstorm_like.testing.forked import Program, run_programs
 
 ALONE = """
@@ -25,6 +27,7 @@ print(whole.classification.MulticlassAccuracy(3).num_classes, whole.functional.a
 """
 
 
+@pytest.mark.slow
 def test_without_the_rest_of_torchmetrics(tmp_path: Path) -> None:
     """Who imports torchmetrics itself afterwards gets all of it."""
     said = tmp_path / "said"
