@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -129,14 +130,19 @@ def made_once(folder: Path, name: str, make: Callable[[], npt.NDArray[Any]]) -> 
     """What `make` gives, [n] or [n, width]: the first process of the host that asks calls it, all of them map one
     copy, read-only. Where there is no room for that, each process has a copy of its own."""
     names = {dimensions: f"{name}:{dimensions}d" for dimensions in (1, 2)}
-    if not any(is_there(folder, each) for each in names.values()):
-        with exclusive(_stem(folder, name).with_suffix(".lock"), f"making table '{name}'", MAKING_SECONDS, _nobody):
-            if not any(is_there(folder, each) for each in names.values()):
-                array = make()
-                try:
-                    _write(folder, names[array.ndim], array)
-                except DataError:
-                    return array
+    with ExitStack() as held:
+        if not any(is_there(folder, each) for each in names.values()):
+            lock = _stem(folder, name).with_suffix(".lock")
+            try:
+                held.enter_context(exclusive(lock, f"making table '{name}'", MAKING_SECONDS, _nobody))
+            except OSError:
+                return make()
+        if not any(is_there(folder, each) for each in names.values()):
+            array = make()
+            try:
+                _write(folder, names[array.ndim], array)
+            except DataError:
+                return array
     for dimensions, each in names.items():
         if is_there(folder, each):
             rows = np.asarray(find(folder, each).open().values)

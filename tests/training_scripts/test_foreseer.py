@@ -15,7 +15,7 @@ from graphstorm_like.testing.text import tiny_text_model
 FOLDER = Path(__file__).parents[2] / "training_scripts" / "foreseer"
 sys.path.insert(0, str(FOLDER))
 
-import compare as forecasts  # noqa: E402
+import compare_snapshots as forecasts  # noqa: E402
 import make_market  # noqa: E402
 
 
@@ -54,7 +54,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     model = tiny_text_model(tmp_path / "lm")
     settings = [f"model.text_encoder.name={model}", "model.gnn.hidden=8", "train.epochs=4", "train.evaluate_every=4"]
     few = ["--products", "25", "--seeds", "0", "--drifts", "0.5", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", ["compare.py", *few, *settings, "task.snapshots={width: 1, epochs: 1}"])
+    monkeypatch.setattr(sys, "argv", ["compare_snapshots.py", *few, *settings, "task.snapshots={width: 1, epochs: 1}"])
     monkeypatch.setattr(forecasts, "MODELS", {"one after another": []})
     forecasts.main()
     table = capsys.readouterr().out

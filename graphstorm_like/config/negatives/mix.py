@@ -49,9 +49,10 @@ class MixPartConfig(Strict):
 
     @model_validator(mode="after")
     def _how_they_are_drawn_alone(self) -> MixPartConfig:
-        of_mix = set(NegativesConfig.model_fields) - {"type"}
-        for key in sorted(of_mix & self.negatives.model_fields_set):
-            raise KeyedError("negatives", f"must leave {key} to the mix (got {getattr(self.negatives, key)!r})")
+        for key, field in sorted(NegativesConfig.model_fields.items()):
+            value = getattr(self.negatives, key)
+            if key != "type" and value != field.default:
+                raise KeyedError("negatives", f"must leave {key} to the mix (got {value!r})")
         if self.full_epoch is not None and self.full_epoch < self.from_epoch:
             raise KeyedError("full_epoch", f"must be at least from_epoch: {self.from_epoch} (got {self.full_epoch})")
         return self

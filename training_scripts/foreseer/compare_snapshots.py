@@ -1,6 +1,6 @@
 """Is it worth training on one snapshot after another? With drift of the aspects and, as a control, without.
 
-    python training_scripts/foreseer/compare.py --seeds 0 1 2
+    python training_scripts/foreseer/compare_snapshots.py --seeds 0 1 2
 
 For each drift and seed a market is generated; its last window is forecast by counting, and by the graph model trained
 on all snapshots at once, on the last one alone, and on one after another. Macro AUPRC over the aspects that the window
