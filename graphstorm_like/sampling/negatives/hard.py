@@ -65,7 +65,9 @@ class HardNegatives(Negatives):
         """See Negatives."""
         count = self._counts[node_type]
         parts = [rng.integers(count, size=self.config.uniform)]
-        for edge_type, (source, target) in edges.items():
+        for edge_type, (sources, targets) in edges.items():
+            order = np.lexsort((targets, sources))  # ranks have the edges of a step in orders of their own
+            source, target = sources[order], targets[order]
             drawn = rng.integers(count, size=(len(source), self.config.per_edge))
             if edge_type in self._edges:
                 given = self.graph.hard_negatives(edge_type, self._edges[edge_type].find(source, target))

@@ -75,7 +75,8 @@ class MinedNegatives(Negatives):
         """See Negatives."""
         count = self._counts[node_type]
         parts = [rng.integers(count, size=self.config.uniform)]
-        for edge_type, (source, _) in edges.items():
+        for edge_type, (source, target) in edges.items():
+            source = source[np.lexsort((target, source))]  # ranks have the edges of a step in orders of their own
             drawn = rng.integers(count, size=(len(source), self.config.per_edge))
             if edge_type in self.lists:
                 given = self.lists[edge_type][np.searchsorted(self.sources[edge_type], source)]
