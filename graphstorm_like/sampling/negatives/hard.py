@@ -72,7 +72,9 @@ class HardNegatives(Negatives):
             if edge_type in self._edges:
                 given = self.graph.hard_negatives(edge_type, self._edges[edge_type].find(source, target))
                 drawn = some_of_each(given, drawn, rng)
-            parts.append(drawn.reshape(-1))
+            of_edges = np.empty_like(drawn)
+            of_edges[order] = drawn
+            parts.append(of_edges.reshape(-1))
         return np.concatenate(parts)
 
 
