@@ -71,7 +71,7 @@ def pipeline_on(folder: Path, relations: int, overrides: Sequence[str]) -> Pipel
     }
     for override in overrides:
         apply_override(data, override)
-    return build_pipeline(data)
+    return build_pipeline(data).with_absolute_paths(folder)
 
 
 def measure(pipeline: Pipeline, epochs: int) -> list[str]:

@@ -18,9 +18,8 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.negatives.mined import MinedNegativesConfig
 from graphstorm_like.graph.partitioned_graph import once_a_host
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.negatives.base import Negatives
-from graphstorm_like.sampling.negatives.hard import some_of_each
+from graphstorm_like.graph.store import Graph, IntArray
+from graphstorm_like.sampling.negatives.listed import ListedNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 Scores: TypeAlias = npt.NDArray[np.float32]
@@ -31,16 +30,16 @@ BLOCK = 16_000_000
 """Scores that are held at once."""
 
 
-class MinedNegatives(Negatives):
+class MinedNegatives(ListedNegatives):
     """See module. `sources`: by relation, the sources that have training edges, ascending; `lists`: by relation, [n, K]
     targets of each, -1 where there are fewer."""
 
     def __init__(
         self, config: MinedNegativesConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]
     ) -> None:
-        self.config, self.true_targets = config, true_targets
+        super().__init__(config, graph, true_targets)
+        self.true_targets = true_targets
         self.num_targets = {e: graph.manifest.node(e[2]).count for e in true_targets}
-        self._counts = {e[2]: count for e, count in self.num_targets.items()}
         self.sources = {e: np.unique(true.all_pairs()[0]) for e, true in true_targets.items()}
         self.lists: dict[EdgeType, IntArray] = {}
 
@@ -66,23 +65,11 @@ class MinedNegatives(Negatives):
             lists.append(best_wrong(scores(block), rows, known, own, self.config, positive))
         return np.concatenate(lists)
 
-    def draw(
-        self,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
-        count = self._counts[node_type]
-        parts = [rng.integers(count, size=self.config.uniform)]
-        for edge_type, (source, target) in edges.items():
-            source = source[np.lexsort((target, source))]  # ranks have the edges of a step in orders of their own
-            drawn = rng.integers(count, size=(len(source), self.config.per_edge))
-            if edge_type in self.lists:
-                given = self.lists[edge_type][np.searchsorted(self.sources[edge_type], source)]
-                drawn = some_of_each(given, drawn, rng)
-            parts.append(drawn.reshape(-1))
-        return np.concatenate(parts)
+    def given(self, edge_type: EdgeType, source: IntArray, target: IntArray) -> IntArray | None:
+        """See ListedNegatives."""
+        if edge_type not in self.lists:
+            return None
+        return self.lists[edge_type][np.searchsorted(self.sources[edge_type], source)]
 
 
 def best_wrong(
