@@ -98,8 +98,10 @@ class Runner:
     """Runs stages of one pipeline. The experiment is built once and shared between them."""
 
     def __init__(self, pipeline: Pipeline, reporter: Reporter, fresh: bool = False, locked: bool = False) -> None:
-        """locked: the process that started this one holds the output folder."""
-        self.pipeline, self.reporter, self.fresh, self.locked = pipeline, reporter, fresh, locked
+        """Folders of a pipeline that was made from Python start at the working directory. locked: the process that
+        started this one holds the output folder."""
+        self.pipeline = pipeline.with_absolute_paths(Path.cwd())
+        self.reporter, self.fresh, self.locked = reporter, fresh, locked
         self._experiment: Experiment | None = None
         self._vectors: dict[str, Any] = {}
         """Layer-wise vectors of the best weights: evaluate and infer share them."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from graphstorm_like.config import load_pipeline
+from graphstorm_like.config import build_pipeline, load_pipeline
 from graphstorm_like.errors import ConfigError, TrainingError
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.fingerprints import stage_fingerprint
@@ -20,7 +20,7 @@ from graphstorm_like.launch.show.plan import show_plan
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.launch.state import is_done
 from graphstorm_like.progress import Reporter
-from graphstorm_like.testing.graphs import write_shop_pipeline
+from graphstorm_like.testing.graphs import shop_pipeline, write_shop_pipeline
 
 
 class Lines(Reporter):
@@ -272,3 +272,16 @@ def test_weights_that_were_deleted_are_named(tmp_path: Path) -> None:
     (tmp_path / "run" / "train" / "best" / "model.safetensors").unlink()
     with pytest.raises(TrainingError, match=r"model.safetensors: is missing, though training is finished\. .*--fresh"):
         run_pipeline(pipeline, ["evaluate"], reporter=Lines())
+
+
+def test_a_pipeline_from_python_starts_at_the_working_directory(
+    shop: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = shop_pipeline(shop[0], tmp_path / "run", "node_classification") | {"output": "run"}
+    data["graph"]["path"] = str(shop[1])
+    data["train"] = data["train"] | {"epochs": 1}
+    pipeline = build_pipeline(data)
+    run_pipeline(pipeline, ["train", "evaluate"], reporter=Reporter(quiet=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert set(read_scores(pipeline)) == {"valid", "test"}
