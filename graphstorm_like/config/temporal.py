@@ -58,7 +58,8 @@ class TemporalConfig(Strict):
     pick: Literal["uniform", "latest"] = "uniform"
     """Which of the neighbours of the past are taken, of more than the fanout: any, or the most recent."""
     window: Duration | None = None
-    """No edge is older than this, e.g. 30d; where times are numbers, a number. null: all of the past."""
+    """No edge is older than this, e.g. 30d; where times are numbers, a number. null: all of the past. Edges without a
+    time in a type that has times (`missing: first`) are older than any window."""
     windows: dict[str, Duration | None] = {}
     """Other windows by edge type, 'source:relation:target', reverse types under their own names."""
     strict: bool = False

@@ -77,6 +77,21 @@ def check_temporal(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
         if inputs.neighbors:
             at = ("model", "inputs", name, "neighbors")
             yield at, "must be false with model.time: averages of all neighbours hold those of the future"
+    if time.at != END:
+        yield from _check_structure(graph, model)
+
+
+def _check_structure(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
+    """Features that are made of all edges know those of the future; at the end of time there is none."""
+    for name, node in graph.nodes.items():
+        chosen = model.inputs[name].features if name in model.inputs else None
+        for feature, config in node.features.items():
+            if not config.of_columns and (chosen is None or feature in chosen):
+                rule = f"must not name '{feature}' with model.time: {config.encode} counts edges of the future too"
+                yield (
+                    ("model", "inputs", name, "features"),
+                    f"{rule}. List the others, or set model.time.at: end",
+                )
 
 
 def _check_kinds(graph: GraphConfig, time: TemporalConfig) -> Iterator[Problem]:
@@ -110,6 +125,8 @@ def check_own_times(graph: GraphConfig, model: ModelConfig, task: TaskConfig, in
     elif isinstance(row_type, str):
         if row_type in graph.nodes and graph.nodes[row_type].time is None:
             yield at, f"must be end or a point in time (got own): graph.nodes.{row_type} has no time"
+        else:
+            yield from task.check_own_times(infer.predictions)
     elif row_type in graph.edge_types() and row_type not in timed_edges(graph):
         yield at, f"must be end or a point in time (got own): {edge_name(row_type)} has no time"
     else:

@@ -22,7 +22,8 @@ class TimeConfig(Strict):
     """Of a column of numbers: days, seconds ... since 1970-01-01; number: numbers in a unit of their own, e.g. steps of
     a simulation. All times of a graph are of one kind, points in time or numbers."""
     missing: Literal["error", "first"] = "error"
-    """What a null stands for: an error, or before all times, so that the row is always there."""
+    """What a null stands for: an error, or before all times, so that the row is always there, and
+    older than any window."""
 
     @property
     def kind(self) -> Literal["moment", "number"]:

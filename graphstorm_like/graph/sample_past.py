@@ -82,12 +82,13 @@ def sample_past_blocks(
     for fanout in fanouts:
         num_dst = {t: n for t, n in numbering.size.items() if n}
         which, targets = _split_keys(numbering, counts)
+        bounds_of = {t: distinct[of_type] for t, of_type in which.items()}  # relations into a type share their array
         requests = []
         for edge_type in edge_types:
             target_type = edge_type[2]
             if target_type in targets and (most := fanout.of(edge_type)):
-                at = distinct[which[target_type]]
-                requests.append(HopRequest(edge_type, targets[target_type], most, at, bounds.of(edge_type)))
+                past = bounds.of(edge_type)
+                requests.append(HopRequest(edge_type, targets[target_type], most, bounds_of[target_type], past))
         relations: dict[EdgeType, Relation[IntArray]] = {}
         for request, hop in zip(requests, hops(requests), strict=True):
             source_type, _, target_type = edge_type = request.edge_type

@@ -53,10 +53,14 @@ class Clock:
 
     @cached_property
     def common(self) -> Any:
-        """The point in time of seeds that have none of their own: the one that is given, or the graph's latest."""
+        """The point in time of seeds that have none of their own: the one that is given, or the graph's latest; with
+        `strict` just after that, so that the latest edges are there too."""
         if self.config.at == END or self.config.is_own:
             columns = (self.graph.column((row_type, TIME_COLUMN)) for row_type in self.types)
-            return max((times.max() for times in columns if len(times)), default=0)
+            latest = max((times.max() for times in columns if len(times)), default=self.dtype.type(0))
+            if not self.config.strict:
+                return latest
+            return latest + 1 if self.dtype.kind == "i" else np.nextafter(latest, np.inf)
         at = self.config.at
         return round(in_order(at) * 1_000_000) if isinstance(at, str) else float(at)
 

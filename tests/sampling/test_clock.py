@@ -65,6 +65,14 @@ def test_whose_time_counts(graph: LocalGraph) -> None:
     assert own.of_edges(BUYS, ids) is None
 
 
+def test_the_latest_edges_are_there_at_the_end_of_time(graph: LocalGraph) -> None:
+    """`strict` leaves out what is of a seed's own time, not what is of the graph's last moment."""
+    latest = graph.column((BUYS, TIME_COLUMN)).max()
+    assert clock(graph, strict=True).common > latest
+    assert clock(graph, BUYS, strict=True).common > latest
+    assert clock(graph).common == max(graph.column((t, TIME_COLUMN)).max() for t in ("item", BUYS))
+
+
 def test_a_given_point_and_windows(graph: LocalGraph) -> None:
     moments = graph.column((BUYS, TIME_COLUMN)).dtype == np.int64
     at, window = ("1970-01-03", "2d") if moments else (2, 3.5)

@@ -62,7 +62,7 @@ def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     dense, items = dense_neighbors(graph), graph.manifest.node("item").count
     degrees = dense.sum(axis=1)
     want = (dense / np.maximum(degrees, 1)[None, :]) @ dense
-    neighbors = Neighbors.of(graph, 1000)
+    neighbors = Neighbors.of(graph, 1000, {})
     assert len(graph.hidden_rows(SIMILAR)) > 0
     sources = np.array([3, 100, 7])
     np.testing.assert_allclose(allocation(neighbors, SIMILAR, items)(sources), want[sources, :items], rtol=1e-5)
@@ -71,8 +71,19 @@ def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     few = np.where(degrees <= 9, 1.0, 0.0)
     want = (dense * few / np.maximum(degrees, 1)[None, :]) @ dense * few[:, None]
     np.testing.assert_allclose(
-        allocation(Neighbors.of(graph, 9), SIMILAR, items)(sources), want[sources, :items], rtol=1e-5
+        allocation(Neighbors.of(graph, 9, {}), SIMILAR, items)(sources), want[sources, :items], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("kind", ["mined_resource_allocation", "mined_page_rank"])
+def test_held_out_edges_that_pass_messages_do_not_lead_to_negatives(
+    graph: LocalGraph, shop: tuple[Path, Path], kind: str
+) -> None:
+    """As with `task.past_passes`: the lists are those of the graph that hides them."""
+    hides, shows = made(graph, {"type": kind}), made(LocalGraph(shop[1]), {"type": kind})
+    assert isinstance(hides, MinedNegatives)
+    assert isinstance(shows, MinedNegatives)
+    np.testing.assert_array_equal(shows.lists[SIMILAR], hides.lists[SIMILAR])
 
 
 @pytest.mark.known_answer("negatives/mined_page_rank")
@@ -84,7 +95,7 @@ def test_page_rank_known_answer(graph: LocalGraph) -> None:
     for _ in range(4):
         want += reached
         reached = 0.85 * reached @ step
-    got = walks(Neighbors.of(graph, 1000), SIMILAR, items, config)(np.array([3, 100]))
+    got = walks(Neighbors.of(graph, 1000, {}), SIMILAR, items, config)(np.array([3, 100]))
     np.testing.assert_allclose(got, want[[3, 100], :items], atol=1e-4)
 
 

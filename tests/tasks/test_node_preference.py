@@ -201,4 +201,6 @@ def test_what_the_task_needs(biased: Pipeline, shop_config: Make) -> None:
         changed(group_by="yes")
     with pytest.raises(ConfigError, match=r"task\.group_by: unknown edge type 'utterance:of:session'"):
         changed(group_by="utterance:of:session")
+    with pytest.raises(ConfigError, match=r"task\.snapshots: must be left out: steps are made of groups"):
+        changed(snapshots={"width": 1})
     assert biased.task.classifies_nodes

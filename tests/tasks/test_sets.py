@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,11 @@ def test_what_sets_need(baskets: Pipeline) -> None:
         changed(members="item:of:basket")
     with pytest.raises(ConfigError, match=r"task\.members: must have 'item' at one end and another"):
         changed(node_type="item", members="basket:in:basket")
+    timed = json.loads(json.dumps(data)) | {"model": data["model"] | {"gnn": {"type": "sage"}, "time": {"at": "own"}}}
+    for name in ("item", "basket"):
+        timed["graph"]["nodes"][name]["time"] = "at"
+    with pytest.raises(ConfigError, match=r"model\.time\.at: must be end .* sets are read off members"):
+        build_pipeline(timed)
     with pytest.raises(ConfigError, match=r"strategy"):
         build_pipeline(data | {"train": {"strategy": "glem"}})
     assert changed(readout="mean").task.node_types([]) == ("item",)

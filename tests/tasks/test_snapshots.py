@@ -88,6 +88,14 @@ def test_resumed_is_uninterrupted(folder: Path, tmp_path: Path) -> None:
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_pseudo_labels_are_of_all_times(folder: Path) -> None:
+    data = timed_pipeline(folder / "tables", folder / "run", "node_classification", at="end")
+    data["task"]["snapshots"] = {"width": "10d"}
+    data["train"]["strategy"] = "glem"
+    with pytest.raises(ConfigError, match=r"must be another strategy than glem with task\.snapshots"):
+        build_pipeline(data)
+
+
 @pytest.mark.parametrize(
     ("width", "time", "said"),
     [

@@ -26,4 +26,6 @@ class PseudoPhase(TextPhaseConfig):
         """See PhaseConfig."""
         if not around.task.classifies_nodes:
             yield f"must be another strategy than glem for {around.task.type}: pseudo labels are classes of nodes"
+        if around.task.goes_in_order:
+            yield "must be another strategy than glem with task.snapshots: pseudo labels are of all times"
         yield from super().check(around)

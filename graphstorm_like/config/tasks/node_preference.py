@@ -42,6 +42,8 @@ class NodePreferenceConfig(ClassLabelConfig, NodeLabelConfig):
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         yield from super().check(graph)
+        if self.snapshots is not None:
+            yield ("snapshots",), "must be left out: steps are made of groups, of all times"
         if self.node_type not in graph.nodes:
             return
         labels = graph.nodes[self.node_type].labels

@@ -32,6 +32,11 @@ class SetLabelConfig(NodeLabelConfig):
         """See TaskConfig."""
         return (self.member_type,)
 
+    def check_own_times(self, predicts: bool) -> Iterator[Problem]:
+        """See TaskConfig."""
+        at = ("model", "time", "at")
+        yield at, f"must be end or a point in time with task.type: {self.type} (got own): sets are read off members"
+
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         yield from super().check(graph)

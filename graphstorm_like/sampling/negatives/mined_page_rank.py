@@ -29,7 +29,7 @@ class MinedByPageRank(MinedNegatives):
 
     def __init__(self, config: MinedPageRankConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]) -> None:
         super().__init__(config, graph, true_targets)
-        neighbors = Neighbors.of(graph, config.most_neighbors)
+        neighbors = Neighbors.of(graph, config.most_neighbors, true_targets)
         self.mine_once(graph, lambda edge_type: walks(neighbors, edge_type, self.num_targets[edge_type], config))
 
 

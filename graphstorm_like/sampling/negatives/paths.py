@@ -11,6 +11,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.ranges import ranges
+from graphstorm_like.sampling.true_targets import TrueTargets
 
 Numbers = npt.NDArray[np.float64]
 
@@ -55,8 +56,9 @@ class Neighbors:
     degrees: IntArray
 
     @staticmethod
-    def of(graph: Graph, most: int) -> Neighbors:
-        """Of a graph; several edges between two nodes are one."""
+    def of(graph: Graph, most: int, learnt: Mapping[EdgeType, TrueTargets]) -> Neighbors:
+        """Of a graph; several edges between two nodes are one. learnt: the training edges of the relations that are
+        learnt; no others of these count, for messages may pass held-out ones once they are past."""
         first: dict[NodeType, int] = {}
         total = 0
         for name, node in graph.manifest.nodes.items():
@@ -65,7 +67,9 @@ class Neighbors:
         pairs = [np.empty((2, 0), dtype=np.int64)]
         for edge in graph.manifest.edges:
             if not edge.is_reverse:
-                pairs.append(_shown(graph, edge.edge_type, first))
+                ends = learnt[edge.edge_type].all_pairs() if edge.edge_type in learnt else _shown(graph, edge.edge_type)
+                starts = first[edge.edge_type[0]], first[edge.edge_type[2]]
+                pairs.append(np.stack([ends[0] + starts[0], ends[1] + starts[1]]))
         one, other = np.concatenate(pairs, axis=1)
         keys = np.unique(np.concatenate([one * total + other, other * total + one]))
         rows, columns = keys // total, keys % total
@@ -79,8 +83,9 @@ class Neighbors:
         return slice(self.first[node_type], self.first[node_type] + count)
 
 
-def _shown(graph: Graph, edge_type: EdgeType, first: Mapping[NodeType, int]) -> IntArray:
+def _shown(graph: Graph, edge_type: EdgeType) -> tuple[IntArray, IntArray]:
+    """(source, target) of the edges that pass messages."""
     source, target = graph.edges(edge_type)
     shown = np.ones(len(source), dtype=bool)
     shown[graph.hidden_rows(edge_type)] = False
-    return np.stack([source[shown] + first[edge_type[0]], target[shown] + first[edge_type[2]]])
+    return source[shown], target[shown]
