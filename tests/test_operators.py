@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphstorm_like.config import load_pipeline
+from graphstorm_like.config import Pipeline, build_pipeline, load_pipeline
 
 from .operators import REFERENCE, known_answers, lacks_documents, names_it, operators, used_in
 from .test_docs import pipeline_of, yaml_blocks
@@ -68,6 +68,16 @@ def test_every_operator_is_used_in_a_yaml() -> None:
         if name not in used
     ]
     assert missing == []
+
+
+def test_what_is_saved_of_a_configuration_is_read_again() -> None:
+    """Defaults are written out then, and no rule may take them for something that the user has said."""
+    pipelines = [load_pipeline(path) for path in shipped_pipelines()]
+    pipelines += [pipeline_of(*block.values) for block in yaml_blocks()]
+    read = [pipeline for pipeline in pipelines if isinstance(pipeline, Pipeline)]
+    assert len(read) > 50
+    for pipeline in read:
+        assert build_pipeline(pipeline.model_dump(mode="json")) == pipeline
 
 
 @pytest.mark.parametrize(

@@ -50,5 +50,5 @@ def check_attacks(task: TaskConfig, train: TrainConfig, infer: InferConfig, laun
                 f"must be text_vectors with strategy {train.strategy}, whose last phase has no graph network (got "
                 f"'inputs')",
             )
-        if "weight" in attack.model_fields_set:
+        if attack.weight != type(attack).model_fields["weight"].default:
             yield ("infer", "attacks", number, "weight"), "means nothing here: it is for train.adversarial. Remove it"

@@ -176,6 +176,9 @@ class TrainConfig(Strict):
     def _steps(self) -> TrainConfig:
         if self.evaluate_every is None and "early_stop" in self.model_fields_set and self.early_stop is not None:
             raise KeyedError("early_stop", "must be null with evaluate_every: null, for there is nothing to stop by")
+        if self.evaluate_every is None:
+            # Frozen: this bypasses assignment. What is saved of this must be readable again.
+            object.__setattr__(self, "early_stop", None)
         if self.evaluate_every is not None and self.evaluate_every > self.epochs:
             raise KeyedError(
                 "evaluate_every", f"must be at most train.epochs, {self.epochs} (got {self.evaluate_every})"

@@ -52,6 +52,8 @@ def read_types(pipeline: Pipeline, manifest: GraphManifest) -> list[str]:
     """Names of the node and edge types that a graph must have for the model to be applied to it."""
     of_task = [*task_node_types(pipeline.task, manifest)]
     of_task += [edge_name(edge_type) for edge_type in pipeline.task.relations(manifest.original_edge_types())]
+    for edge_type in pipeline.task.read_edges:
+        of_task += [edge_type[0], edge_name(edge_type), edge_type[2]]
     return [*manifest.nodes, *manifest.edge_names()] if reads_edges(pipeline) else of_task
 
 
@@ -61,6 +63,10 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     keep = {*read_types(pipeline, manifest)}
     if last_phase(pipeline).trains_graph:  # its weights are numbered by all node types
         keep |= {*manifest.nodes}
+    for edge in manifest.edges:  # types without a table get their ids from edges, and need one to be there
+        ends = {edge.edge_type[0], edge.edge_type[2]} & keep
+        if any(_has_no_table(pipeline, node_type) for node_type in ends):
+            keep |= {edge_name(edge.edge_type), edge.edge_type[0], edge.edge_type[2]}
     scored = scored_inputs(task, manifest)
     edge_inputs = chosen_edge_inputs(model, manifest)
     weights = weighed_types(model.gnn, manifest)
@@ -84,6 +90,11 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
             original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
             edges.append(_reduced(edge, features, texts, task.labels().get(original, [])))
     return GraphManifest(fingerprint=manifest.fingerprint, nodes=nodes, edges=edges, partitions=[], hashes={})
+
+
+def _has_no_table(pipeline: Pipeline, node_type: str) -> bool:
+    node = pipeline.graph.nodes.get(node_type)
+    return node is not None and not node.files and node.sql is None
 
 
 def _reduced(schema: Any, features: Iterable[str], texts: Iterable[str], labels: Collection[str]) -> Any:

@@ -95,7 +95,7 @@ class Answers:
     def predict(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """predictions: a row a node or edge, in the order of the question."""
         task = self._task(question)
-        if isinstance(task, NodeLabelTask):
+        if isinstance(task, NodeLabelTask) and task.node_types == (task.node_type,):  # not of sets, read off others
             names, positions = self._nodes(question, new, task.node_type)
             predicted = task.predict(self._vectors(task.node_type, positions, new))
             return {

@@ -3,12 +3,14 @@
 cosine: loss_i = (1 - cos(x_i, W z_i))^gamma;   mse: loss_i = mean over columns of (x_i - W z_i)^2
 
 x: all features of the type, standardised by the mean and deviation of up to 8,192 nodes. Only masked nodes count; their
-inputs are the means of the batch's inputs, text vectors and learnable embeddings too, so that nothing of them is left.
+inputs are the means of the batch's inputs, text vectors and learnable embeddings too, so that nothing of them is left;
+of sparse inputs they have no entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.feature_reconstruction import FeatureReconstructionConfig
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks.base import TASKS
@@ -38,9 +41,11 @@ class FeatureReconstruction(SelfSupervised):
             if not self.names[node_type]:
                 raise DataError(f"{graph.folder}: node type {node_type} must have features to find again (got none)")
             count = graph.manifest.node(node_type).count
+            if not count:
+                raise DataError(f"{graph.folder}: node type {node_type} must have nodes to learn from (got none)")
             rows = self._features(node_type, np.unique(np.linspace(0, max(count - 1, 0), SAMPLE).astype(np.int64)))
             self.register_buffer(f"mean{number}", rows.mean(dim=0))
-            self.register_buffer(f"deviation{number}", rows.std(dim=0).clamp(min=1e-6))
+            self.register_buffer(f"deviation{number}", rows.std(dim=0, unbiased=False).clamp(min=1e-6))
             self.decoders.append(nn.Linear(hidden, rows.shape[1]))
 
     def _features(self, node_type: NodeType, ids: IntArray) -> Tensor:
@@ -61,6 +66,9 @@ class FeatureReconstruction(SelfSupervised):
         features = {t: dict(by_name) for t, by_name in batch.features.items()}
         for node_type, at in self._masked(batch).items():
             for name, rows in features.get(node_type, {}).items():
+                if isinstance(rows, SparseRows):
+                    features[node_type][name] = without_rows(rows, at)
+                    continue
                 mean = rows.float().mean(dim=0).to(rows.dtype)
                 places = at.to(rows.device)
                 features[node_type][name] = rows.index_copy(0, places, mean.expand(len(places), -1).contiguous())
@@ -88,3 +96,11 @@ class FeatureReconstruction(SelfSupervised):
     def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
         return self.loss(vectors[0], batch)
+
+
+def without_rows(rows: SparseRows[Tensor], masked: Tensor) -> SparseRows[Tensor]:
+    """Rows [N, F] of which some have zeros alone. masked: their positions."""
+    is_kept = torch.ones(len(rows), dtype=torch.bool, device=rows.values.device)
+    is_kept[masked.to(is_kept.device)] = False
+    of_entries = is_kept.repeat_interleave(rows.offsets.diff())
+    return replace(rows, values=rows.values * of_entries.to(rows.values.dtype))

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.graph_contrast import GraphContrastConfig
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, Graph, NodeType, Relation
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks.base import TASKS
@@ -73,9 +74,14 @@ def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return (losses[0] + losses[1]) / 2.0
 
 
-def without_columns(rows: Tensor, part: float, draw: torch.Generator) -> Tensor:
+def without_columns(
+    rows: Tensor | SparseRows[Tensor], part: float, draw: torch.Generator
+) -> Tensor | SparseRows[Tensor]:
     """Rows [N, F] with a part of the columns at 0, the same for all."""
     kept = torch.rand(rows.shape[1], generator=draw) >= part
+    if isinstance(rows, SparseRows):
+        values = rows.values * kept.to(rows.values.device, rows.values.dtype)[rows.indices.long()]
+        return replace(rows, values=values)
     return rows * kept.to(rows.device, rows.dtype)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,16 @@ class LinkTask(Task):
         in_batch = self.config.negatives.in_batch
         more = self._more[0]
         return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """See Task: nothing enters the queues."""
+        more = self._more[0]
+        more.is_quiet = True
+        try:
+            yield
+        finally:
+            more.is_quiet = False
 
     def _mined(self) -> list[MinedByModel]:
         seeder = self._more[0].seeder

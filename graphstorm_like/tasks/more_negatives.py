@@ -51,6 +51,7 @@ class MoreNegatives:
         for edge_type in edge_types if config.queue else ():
             self.queues.setdefault(edge_type[2], Queue(config.queue, width))
         self.seeder: LinkSeeder | None = None
+        self.is_quiet = False
 
     @property
     def any(self) -> bool:
@@ -105,7 +106,9 @@ class MoreNegatives:
         return torch.from_numpy(masked[:, None])
 
     def push(self, pools: Mapping[NodeType, Tensor], targets: LinkTargets) -> None:
-        """Keep a step's candidates."""
+        """Keep a step's candidates, unless `is_quiet`."""
+        if self.is_quiet:
+            return
         for node_type, queue in self.queues.items():
             pool: CandidatePool | None = targets.pools.get(node_type)
             if pool is not None:

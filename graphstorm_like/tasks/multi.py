@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -179,10 +179,11 @@ class MultiTask(Task):
     def quiet(self) -> Iterator[None]:
         """See Task. Weights of tasks stay as they are."""
         self._is_quiet = True
-        try:
+        with ExitStack() as quiet_tasks:
+            quiet_tasks.callback(setattr, self, "_is_quiet", False)
+            for task in self.tasks:
+                quiet_tasks.enter_context(task.quiet())
             yield
-        finally:
-            self._is_quiet = False
 
     def numbers(self) -> dict[str, float]:
         """See Task."""

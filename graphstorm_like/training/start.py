@@ -61,10 +61,13 @@ def _check_order(part: Part, folder: Path, saved: Mapping[str, Any] | None, orde
     for kind in kinds:
         here, there = list(order.get(kind, [])), None if saved is None else saved.get(kind, [])
         if there != here:
+            remedy = "give both graphs the same order"
+            if part == "head":
+                remedy = "start from a run of this task and these classes"
             raise TrainingError(
                 f"{WHERE}.parts: {part} of {folder} must fit this model (its {kind.replace('_', ' ')} are "
-                f"{'not known' if there is None else there}, this model's {here}). Leave {part} out, or give both "
-                f"graphs the same order"
+                f"{'not known' if there is None else there}, this model's {here}). Leave {part} out of {WHERE}.parts, "
+                f"or {remedy}"
             )
 
 

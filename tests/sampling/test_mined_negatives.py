@@ -75,6 +75,17 @@ def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     )
 
 
+def test_a_source_without_training_edges_has_no_list(graph: LocalGraph) -> None:
+    mined = made(graph, {"type": "mined_resource_allocation", "candidates": 3})
+    assert isinstance(mined, MinedNegatives)
+    known = mined.sources[SIMILAR]
+    strangers = np.array([np.setdiff1d(np.arange(known.max()), known)[0], known.max() + 1])
+    given = mined.given(SIMILAR, np.concatenate([known[:1], strangers]), np.zeros(3, dtype=np.int64))
+    assert given is not None
+    assert given[0].tolist() == mined.lists[SIMILAR][0].tolist()
+    assert (given[1:] == -1).all()
+
+
 @pytest.mark.parametrize("kind", ["mined_resource_allocation", "mined_page_rank"])
 def test_held_out_edges_that_pass_messages_do_not_lead_to_negatives(
     graph: LocalGraph, shop: tuple[Path, Path], kind: str

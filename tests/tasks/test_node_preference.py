@@ -14,8 +14,10 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.deploy.pack import pack
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.models.preference import IntraGroupPairwise
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
@@ -183,6 +185,19 @@ def test_a_bias_of_groups_does_not_reach_the_model(biased: Pipeline, tmp_path: P
     labels_alone = accuracy(biased.model_copy(update={"task": mixed}), tmp_path / "labels")
     assert within > 0.9
     assert within > labels_alone + 0.02
+
+
+@pytest.mark.parametrize("by_edges", [True, False])
+def test_it_is_packed(biased: Pipeline, tmp_path: Path, by_edges: bool) -> None:
+    """With the labels and edges that its configuration names, also where the model reads no edges."""
+    changed = biased.model_dump(mode="json", exclude_unset=True)
+    if not by_edges:
+        changed["task"]["group_by"] = "session"
+    changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
+    changed["train"] |= {"epochs": 1}
+    made = build_pipeline(changed)
+    run_pipeline(made, ["train"], reporter=Reporter(quiet=True))
+    assert pack(made.output, tmp_path / "model").is_dir()
 
 
 def test_what_the_task_needs(biased: Pipeline, shop_config: Make) -> None:

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
 
+import gconstruct.features
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.errors import ConfigError
+from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, Relation
+from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction
+from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction, without_rows
 from graphstorm_like.tasks.graph_contrast import contrast, without_columns, without_edges
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.start import start_from
@@ -80,7 +86,7 @@ def test_dropped_edges_leave_whole_rows() -> None:
 
 
 def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
-    """Its inputs are those of any other masked node, and its vector does not depend on its features."""
+    """Its inputs are those of any other masked node, and depend on its features only through the batch's mean."""
     experiment = build_experiment(config_of(shop_config, "reconstruct"), QUIET)
     task, batch = experiment.task, batch_of(experiment)
     assert isinstance(task, FeatureReconstruction)
@@ -99,6 +105,55 @@ def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
             rows[one], rows[two] = swapped[0], swapped[1]
     (other,) = task.views(batch.replace(features={**batch.features, "item": changed}))
     assert all(torch.allclose(rows, other.features["item"][name]) for name, rows in view.features["item"].items())
+
+
+def test_sparse_inputs_lose_entries() -> None:
+    """Rows of a masked node have none; dropped columns have none in any row."""
+    dense = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 3.0, 4.0]])
+    offsets, indices = torch.tensor([0, 2, 2, 4]), torch.tensor([0, 2, 1, 2])
+    rows = SparseRows(offsets, indices, torch.tensor([1.0, 2.0, 3.0, 4.0]), 3)
+    without = dense.clone()
+    without[0] = 0.0
+    assert np.asarray(without_rows(rows, torch.tensor([0, 1]))).tolist() == without.tolist()
+    for seed in range(5):
+        want = without_columns(dense, 0.5, torch.Generator().manual_seed(seed))
+        found = without_columns(rows, 0.5, torch.Generator().manual_seed(seed))
+        assert np.asarray(found).tolist() == np.asarray(want).tolist()
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "contrast"])
+def test_runs_on_sparse_inputs(
+    shop: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """And on a node type with one node, whose features do not vary."""
+    monkeypatch.setattr(gconstruct.features, "SPARSE_WIDTH", 2)
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    items = [f"i{number}" for number in range(30)]
+    kinds = [f"k{number % 7}" for number in range(30)]
+    pq.write_table(pa.table({"id": items, "kind": kinds}), tables / "item.parquet")
+    pq.write_table(pa.table({"id": ["only"], "size": [3.0]}), tables / "shop.parquet")
+    pq.write_table(pa.table({"source": items, "target": ["only"] * 30}), tables / "in.parquet")
+    nodes = {
+        "item": {"files": "item.parquet", "id": "id", "features": {"kind": {"column": "kind", "encode": "one_hot"}}},
+        "shop": {"files": "shop.parquet", "id": "id", "features": {"size": "size"}},
+    }
+    task = {"type": {"reconstruct": "feature_reconstruction", "contrast": "graph_contrast"}[name]}
+    data = {
+        "output": str(tmp_path / "run"),
+        "graph": {
+            "base": str(tables),
+            "nodes": nodes,
+            "edges": [{"source": "item", "relation": "in", "target": "shop", "files": "in.parquet"}],
+        },
+        "model": {"gnn": {"type": "sage", "hidden": 8}},
+        "task": task | {"of_types": ["item", "shop"]},
+        "train": {"epochs": 2, "batch_size": 16, "evaluate_every": None},
+    }
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    run_pipeline(pipeline, ["construct", "train", "infer"], reporter=QUIET)
+    assert LocalGraph(tmp_path / "run/graph").manifest.node("item").features["kind"].sparse
+    assert pq.read_table(tmp_path / "run/infer/embeddings/shop").num_rows == 1
 
 
 @pytest.mark.known_answer("tasks/feature_reconstruction")

@@ -14,7 +14,8 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.deploy.pack import pack
+from graphstorm_like.errors import ConfigError, GslError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.readout import Readout
@@ -24,6 +25,8 @@ from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.sampling.sets import Members, SetSeeder, SetTargets
 from graphstorm_like.tasks import build_task
 from graphstorm_like.tasks.sets import SetLabelTask
+from tests.deploy.conftest import Packed
+from tests.serve.test_engine import answers_of, only
 
 SETS = torch.tensor([0, 2, 0, 2, 2])
 HOW = ["mean", "sum", "max", "attention"]
@@ -176,6 +179,20 @@ def test_numbers_and_several_classes_of_sets(
     scores = read_scores(pipeline)["test"]
     assert {name: scores[name] > value for name, value in least.items()} == dict.fromkeys(least, True), scores
     assert pq.read_table(tmp_path / "run/infer/predictions").num_rows == 300
+
+
+def test_sets_are_not_served(baskets: Pipeline, tmp_path: Path) -> None:
+    """The vector of a set's own node says nothing of it. Packing reads the saved configuration of the run again."""
+    changed = baskets.model_dump(mode="json", exclude_unset=True)
+    changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
+    changed["train"] |= {"epochs": 1, "evaluate_every": None}
+    changed["infer"] = {"attacks": [{"type": "fgm"}]}
+    pipeline = build_pipeline(changed)
+    run_pipeline(pipeline, ["train", "infer"], reporter=Reporter(quiet=True))
+    answers = answers_of(Packed(pipeline, pack(pipeline.output, tmp_path / "model")), tmp_path)
+    with pytest.raises(GslError, match=r"set_classification is not served\. Its predictions come from gsl infer"):
+        only(answers, kind="predict", ids=["b0"])
+    answers.engine.applied.close()
 
 
 def test_what_sets_need(baskets: Pipeline) -> None:

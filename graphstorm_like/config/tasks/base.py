@@ -45,12 +45,17 @@ class TaskConfig(Choice, tag="type"):
         return None
 
     def labels(self) -> dict[str | EdgeType, list[str]]:
-        """Names of the labels that it learns, by node or edge type. Default: `label`, if it has one."""
+        """Names of the labels that it reads, by node or edge type. Default: `label`, if it has one."""
         label = getattr(self, "label", None)
         return {self.row_type: [label]} if isinstance(label, str) and self.row_type is not None else {}
 
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """Edge types that the task is about; default: none."""
+        return ()
+
+    @property
+    def read_edges(self) -> tuple[EdgeType, ...]:
+        """Edge types that it reads to know what belongs together, without learning them. Default: none."""
         return ()
 
     def ranked_relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:

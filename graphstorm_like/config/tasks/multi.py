@@ -109,6 +109,11 @@ class MultiTaskConfig(TaskConfig):
         """See TaskConfig."""
         return tuple(dict.fromkeys(e for task in self.tasks.values() for e in task.relations(edge_types)))
 
+    @property
+    def read_edges(self) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return tuple(dict.fromkeys(e for task in self.tasks.values() for e in task.read_edges))
+
     def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
         """See TaskConfig."""
         return tuple(dict.fromkeys(t for task in self.tasks.values() for t in task.node_types(edge_types)))

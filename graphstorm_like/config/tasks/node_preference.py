@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from graphstorm_like.config.base import Name, NonNegativeFloat, PositiveFloat
+from graphstorm_like.config.base import EdgeType, Name, NonNegativeFloat, PositiveFloat
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.problems import Problem, unknown_name
 from graphstorm_like.config.tasks.labels import ClassLabelConfig, NodeLabelConfig
@@ -38,6 +38,19 @@ class NodePreferenceConfig(ClassLabelConfig, NodeLabelConfig):
     """Of the loss of pairs, beside that of labels."""
     most_members: Annotated[int, Field(ge=2)] = 16
     """Members of a group that a step compares, at most; others come in other epochs."""
+
+    def labels(self) -> dict[str | EdgeType, list[str]]:
+        """See TaskConfig."""
+        names = [self.label, *(name for of_class in self.scores.values() for name in of_class)]
+        return {self.node_type: names if ":" in self.group_by else [*names, self.group_by]}
+
+    @property
+    def read_edges(self) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        if ":" not in self.group_by:
+            return ()
+        source, relation, target = self.group_by.split(":")
+        return ((source, relation, target),)
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""

@@ -28,6 +28,11 @@ class SetLabelConfig(NodeLabelConfig):
         source, _, target = self.members
         return target if source == self.node_type else source
 
+    @property
+    def read_edges(self) -> tuple[EdgeType, ...]:
+        """See TaskConfig."""
+        return (self.members,)
+
     def node_types(self, edge_types: Sequence[EdgeType]) -> tuple[str, ...]:
         """See TaskConfig."""
         return (self.member_type,)

@@ -69,7 +69,11 @@ class MinedNegatives(ListedNegatives):
         """See ListedNegatives."""
         if edge_type not in self.lists:
             return None
-        return self.lists[edge_type][np.searchsorted(self.sources[edge_type], source)]
+        known = self.sources[edge_type]
+        places = np.minimum(np.searchsorted(known, source), len(known) - 1)
+        has_list = known[places] == source  # not so of sources without training edges, which attacks ask for
+        given: IntArray = np.where(has_list[:, None], self.lists[edge_type][places], -1)
+        return given
 
 
 def best_wrong(
