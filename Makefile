@@ -74,4 +74,5 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 clean: ## The environment and all results of the examples
-	rm -rf $(VENV) $(SHOP)/runs $(DEBIAN)/runs $(DEBIAN)/tables
+	rm -rf $(VENV) $(SHOP)/runs $(DEBIAN)/runs $(DEBIAN)/tables $(DEBIAN)/tables_before
+	rm -rf training_scripts/foreseer/runs training_scripts/foreseer/tables

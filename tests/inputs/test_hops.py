@@ -72,7 +72,7 @@ def test_types_without_features_are_built_from_neighbours(shop_config: Callable[
     want = dense_mean(found.graph, into) @ found.graph.feature("item", "colour")
     np.testing.assert_allclose(found.sources["user"]["hop1:item:colour"].rows(np.arange(60)), want, atol=1e-5)
     run_pipeline(pipeline, ["train", "evaluate"], reporter=Reporter(quiet=True))
-    assert read_scores(pipeline)["test"]["accuracy"] > 0.0
+    assert set(read_scores(pipeline)) == {"valid", "test"}
 
 
 @pytest.mark.known_answer("gnns/hops")

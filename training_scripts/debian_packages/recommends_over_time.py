@@ -1,6 +1,6 @@
 """What packages recommend in a later release and did not in an older one: the links that are forecast.
 
-    python training_scripts/debian_packages/recommends_over_time.py --before tables_before --after tables
+    python training_scripts/debian_packages/recommends_over_time.py
 
 Training edges are all of the older release. Validation and test edges are those of the later release that are not in
 the older one, between packages that the older one has; a package's new edges are in one split, by a hash of its source
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]  # fmt: skip
     for path in needed:
         if not path.exists():
-            print(f"error: {path}: must exist. Build it with build_tables.py --suite RELEASE --output", file=sys.stderr)
+            print(
+                f"error: {path}: must exist. Build it with build_tables.py --suite RELEASE --output FOLDER",
+                file=sys.stderr,
+            )
             return 1
     packages, older, newer = (pq.read_table(path) for path in needed)
     edges = forecast_edges(older, newer, packages)

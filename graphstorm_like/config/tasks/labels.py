@@ -112,7 +112,9 @@ class EdgeLabelConfig(OneRelationTask):
     def check_own_times(self, predicts: bool) -> Iterator[Problem]:
         """See TaskConfig. Predictions are made from one vector a node."""
         if predicts:
-            message = "must be false with model.time.at: own, for vectors of nodes would see what came after an edge"
+            message = (
+                "must be false with model.time.at: own, because vectors of nodes would see what came after an edge"
+            )
             yield ("infer", "predictions"), message
 
     def check(self, graph: GraphConfig) -> Iterator[Problem]:

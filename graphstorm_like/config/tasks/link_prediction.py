@@ -110,7 +110,8 @@ class LinkPredictionConfig(TaskConfig):
     def check_own_times(self, predicts: bool) -> Iterator[Problem]:
         """See TaskConfig. Candidates get a vector for each edge's point in time."""
         if self.ranking.candidates == "all":
-            message = "must be a number with model.time.at: own, for each edge ranks vectors of its own point in time"
+            reason = "because each edge is ranked among vectors of its own point in time"
+            message = f"must be a number with model.time.at: own, {reason}"
             yield ("task", "ranking", "candidates"), message
 
     @property
