@@ -16,6 +16,7 @@ import fsspec
 import pytest
 from typer.testing import CliRunner
 
+from gconstruct.report.html import tag
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, StoreError
@@ -33,6 +34,7 @@ from graphstorm_like.mirror.manifest import read_publication
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Watcher
 from graphstorm_like.progress import Reporter
+from graphstorm_like.reports import page
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.testing.text import tiny_text_model
 
@@ -121,11 +123,11 @@ def test_the_report_is_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
         first = stored(url, "report.html")
         assert first == (tmp_path / "one/report.html").read_bytes() == (tmp_path / work / "report.html").read_bytes()
     assert not list((tmp_path / "two").rglob("*.parquet"))
-    memory, page = fsspec.filesystem("memory"), url.removeprefix("memory:/") + "/report.html"
-    written = memory.modified(page)
+    # Pages may differ in nothing but the time that it took to make them, and equal ones are not sent again.
+    monkeypatch.setattr(page, "_footer", lambda report: tag("footer", "made anew"))
     done = CliRunner().invoke(app, ["report", str(yaml)])
     assert done.exit_code == 0, done.output
-    assert memory.modified(page) > written
+    assert b"made anew" in stored(url, "report.html")
     for name in ("report.json", "evaluate/metrics.json", "logs/attempt-0/trainer-h0-0.log"):
         assert stored(url, name), name
     with locked(Store(url), print):
