@@ -69,6 +69,8 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
     stops = pool.take("use_early_stop", False)
     if stops:
         train["early_stop"] = {"patience": int(pool.take("early_stop_rounds", rounds or 3))}
+        if burn_in := int(pool.take("early_stop_burnin_rounds", 0, note="in epochs") or 0):
+            train["early_stop"]["burn_in"] = burn_in
     elif rounds is not None:
         pool.near("early_stop_rounds", "without use_early_stop it does nothing")
     train.setdefault("early_stop", None)

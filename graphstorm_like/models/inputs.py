@@ -1,5 +1,6 @@
 """All inputs of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
-projections (the same as a projection of their concatenation), then norm and ReLU unless it is plain, then dropout."""
+projections (the same as a projection of their concatenation), then norm and ReLU unless it is plain, then further dense
+layers if there are any, then dropout."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ class NodeInputSpec:
     """Inputs whose rows come as SparseRows."""
     is_plain: bool = False
     """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
+    layers: int = 0
+    """Dense layers with ReLU after that."""
     time: TimeEncodingConfig | None = None
     """How the nodes' ages are encoded, where they are an input."""
 
@@ -116,6 +119,7 @@ class NodeInput(nn.Module):
             # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
         self.norm = None if spec.is_plain else nn.LayerNorm(hidden)
+        self.further = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(spec.layers))
         self.dropout = dropout
 
     def forward(self, ids: Tensor, features: Mapping[str, Tensor | SparseRows[Tensor]]) -> Tensor:
@@ -128,6 +132,8 @@ class NodeInput(nn.Module):
         for name, projection in zip(self.names, self.projections, strict=True):
             total = total + projection(features[name])
         active = total if self.norm is None else F.relu(self.norm(total))
+        for layer in self.further:
+            active = F.relu(layer(active))
         return dropout(active, self.dropout, self.training)
 
     def unit(self, name: str) -> Tensor:

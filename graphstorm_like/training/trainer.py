@@ -334,10 +334,11 @@ class Trainer:
         value = metrics[self.task.select_by]
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
-        margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
+        early_stop = self.config.early_stop
+        margin, burn_in = (0.0, 0) if early_stop is None else (early_stop.min_delta, early_stop.burn_in)
         if self._beats(value, state.to_beat, margin):
             state.to_beat, state.bad_evaluations = value, 0
-        else:
+        elif state.epoch >= burn_in:
             state.bad_evaluations += 1
         better = self._beats(value, state.best)
         if better:

@@ -41,6 +41,20 @@ def test_rows_of_an_embedding_enter_as_they_are() -> None:
     torch.testing.assert_close(out, torch.relu(encoder.norm(rows + encoder.bias)))
 
 
+def test_further_layers_are_an_mlp_on_the_sum() -> None:
+    spec = NodeInputSpec({"price": 2}, False, layers=2)
+    encoder = NodeInput(spec, 4, 0.0)
+    rows = torch.randn(5, 2)
+    sums = torch.relu(encoder.norm(rows @ encoder.projections[0].weight.T + encoder.bias))
+    first, second = encoder.further
+    wanted = torch.relu(torch.relu(sums @ first.weight.T + first.bias) @ second.weight.T + second.bias)
+    found = encoder(torch.arange(5), {"price": rows})
+    torch.testing.assert_close(found, wanted)
+    found.sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+    assert not any("further" in name for name in NodeInput(NodeInputSpec({"price": 2}, False), 4, 0.0).state_dict())
+
+
 def test_a_type_with_nothing_has_one_vector() -> None:
     encoder = InputEncoder({"a": NodeInputSpec({}, False)}, 4, 0.0)
     out = encoder({"a": torch.arange(3)}, {})["a"]
