@@ -131,15 +131,17 @@ def _edge_head(task: dict[str, Any], pool: Pool) -> None:
     layers = pool.take("num_ffn_layers_in_decoder")
     if layers is not None and int(layers) > 0:
         task["head_layers"] = min(int(layers) + 1, 4)
-    decoder = pool.take("decoder_type", note=None)
-    bases = pool.take("num_decoder_basis", 2, note=None)
+    bases = pool.take("num_decoder_basis", note=None)
+    decoder = pool.take("decoder_type", None if bases is None else "DenseBiDecoder", note=None)
     if decoder == "DenseBiDecoder":
-        task |= {"head_layers": 1, "bases": int(bases)}
-        pool.notes.same(pool.key("decoder_type"))
-        pool.notes.same(pool.key("num_decoder_basis"))
+        task |= {"head_layers": 1, "bases": int(bases or 2)}
+        for name in ("decoder_type", "num_decoder_basis"):
+            if name in pool:
+                pool.notes.same(pool.key(name))
+        bases = None
     elif decoder is not None:
         pool.near("decoder_type", "an MLP on both ends' vectors and their product")
-    if "num_decoder_basis" in pool and decoder != "DenseBiDecoder":
+    if bases is not None:
         pool.none("num_decoder_basis", "of decoder_type DenseBiDecoder alone")
     features: list[str] = []
     for text in listed(pool.take("decoder_edge_feat", [])):

@@ -78,8 +78,9 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
         pool.near("early_stop_strategy", "patience: so many validations without a better number")
     if pool.take("no_validation", False):
         train |= {"evaluate_every": None, "early_stop": None}
-    if "eval_frequency" in pool:
-        pool.near("eval_frequency", "validation comes every train.evaluate_every epochs, not steps")
+    every = int(pool.take("eval_frequency", 0, note="besides, at the end of each epoch") or 0)
+    if every > 0 and train.get("evaluate_every", 1) is not None:
+        train["evaluate_steps"] = every
 
 
 def _saving(train: dict[str, Any], pool: Pool) -> None:

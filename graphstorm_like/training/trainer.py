@@ -103,6 +103,7 @@ class Trainer:
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
                 with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
+                    self._validate_within()
                     self._last_update = self._step_began = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
@@ -252,8 +253,20 @@ class Trainer:
             )
             self._stragglers.compare(step_name)
         if state.step < self.stream.steps:  # the end of an epoch has its own
+            self._validate_within()
             self._save_if_due()
         self._step_began = time.monotonic()
+
+    def _validate_within(self) -> None:
+        """Validate in the middle of an epoch, if it is time and not done yet."""
+        state, every = self.state, self.config.evaluate_steps
+        if every is None or self.config.evaluate_every is None:
+            return
+        is_due = 0 < state.step < self.stream.steps and state.updates % every == 0
+        if is_due and state.validated != state.updates:
+            text = self.validate()
+            self.reporter.now_and_then(f"{self._epoch_name()}, update {state.updates:,}: {text}")
+            self._last_update = time.monotonic()
 
     def _save_if_due(self) -> None:
         config, memory = self.config.checkpoint, self.checkpoints.memory
@@ -340,6 +353,7 @@ class Trainer:
             state.to_beat, state.bad_evaluations = value, 0
         elif state.epoch >= burn_in:
             state.bad_evaluations += 1
+        state.validated = state.updates
         better = self._beats(value, state.best)
         if better:
             state.best, state.best_epoch = value, state.epoch

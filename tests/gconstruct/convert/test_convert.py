@@ -110,7 +110,7 @@ def test_training(tmp_path: Path) -> None:
     assert (pipeline.infer.mode, pipeline.infer.batch_size) == ("layer_wise", 512)
     assert pipeline.task.model_dump()["select_by"] == "roc_auc"
     assert {"backend", "ip_config", "part_config", "num_classes", "eval_metric"} <= set(said(found, "none"))
-    assert "eval_frequency" in said(found, "near")
+    assert pipeline.train.evaluate_steps == 500
     assert "# - gsf.basic.backend" in found.text
 
 
