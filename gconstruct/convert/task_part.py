@@ -185,7 +185,8 @@ def _metric(name: str, measures: str) -> MetricConfig | None:
     at = re.fullmatch(r"(hit|fscore|precision_at_recall|recall_at_precision)(?:_at)?_([\d.]+)", name)
     settings: dict[str, Any] = {"type": _METRICS.get(name, name)}
     if at is not None:
-        ours = {"hit": "hits", "fscore": "f_beta"}.get(at[1], at[1])
+        hits = "hits" if measures == "ranks" else "precision_at_k"
+        ours = {"hit": hits, "fscore": "f_beta"}.get(at[1], at[1])
         number = int(at[2]) if at[1] == "hit" else float(at[2])
         settings = {"type": ours, _METRICS_AT[at[1]]: number}
     member = (members_of(MetricConfig) or {}).get(settings["type"])

@@ -109,7 +109,9 @@ def test_training(tmp_path: Path) -> None:
     assert (train.checkpoint.keep, [tracker.type for tracker in train.track.trackers]) == (3, ["tensorboard"])
     assert (pipeline.infer.mode, pipeline.infer.batch_size) == ("layer_wise", 512)
     assert pipeline.task.model_dump()["select_by"] == "roc_auc"
-    assert {"backend", "ip_config", "part_config", "num_classes", "eval_metric"} <= set(said(found, "none"))
+    metrics = [metric.name for metric in pipeline.task.metrics]  # type: ignore[attr-defined]
+    assert metrics == ["roc_auc", "accuracy", "precision_at_k@5"]
+    assert {"backend", "ip_config", "part_config", "num_classes"} <= set(said(found, "none"))
     assert pipeline.train.evaluate_steps == 500
     assert "# - gsf.basic.backend" in found.text
 

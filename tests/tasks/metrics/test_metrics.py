@@ -25,6 +25,13 @@ CLASSES, ROWS = 4, 300
 QUIET = Reporter(quiet=True)
 
 
+def among_best(scores: Numbers, has: Numbers, k: int) -> float:
+    """The share of the k best that has it; of equal scores at the end of these, each counts the same part."""
+    last = np.sort(scores)[-k]
+    above, equal = scores > last, scores == last
+    return float((has[above].sum() + has[equal].mean() * (k - above.sum())) / k)
+
+
 def config_of(given: dict[str, object]) -> MetricConfig:
     return TypeAdapter(MetricConfig).validate_python(given)
 
@@ -53,6 +60,7 @@ CASES = [
     *(({"type": name, "of_class": "c", "thresholds": 201}, classes) for name in ("roc_auc", "average_precision")),
     *(({"type": name, "least": 0.6}, classes) for name in ("recall_at_precision", "precision_at_recall")),
     *(({"type": "f_beta", "beta": 2.0, "of_class": name}, classes) for name in (None, "b")),
+    ({"type": "precision_at_k", "k": 30, "thresholds": 201}, classes),
     *(({"type": name}, numbers) for name in ("rmse", "mae", "mse", "r2")),
     *(({"type": name}, classes) for name in ("macro_precision", "macro_recall", "calibration_error")),
     ({"type": "top_k", "k": 2}, classes),
@@ -100,6 +108,7 @@ def test_every_metric_has_a_case() -> None:
     "metrics/mae",
     "metrics/micro_f1",
     "metrics/mse",
+    "metrics/precision_at_k",
     "metrics/precision_at_recall",
     "metrics/r2",
     "metrics/recall_at_precision",
@@ -131,6 +140,8 @@ def test_numbers_are_those_of_scikit_learn() -> None:
     wanted["average_precision:c"] = sk.average_precision_score(one_hot[:, 2], predicted[:, 2])
     wanted["f_beta@2"] = sk.fbeta_score(labels, likeliest, beta=2, average="macro")
     wanted["f_beta@2:b"] = sk.fbeta_score(labels == 1, likeliest == 1, beta=2)
+    # Rows with one probability, a hundredth, count in proportion where the 30th is among them.
+    wanted["precision_at_k@30"] = np.mean([among_best(predicted[:, c], labels == c, 30) for c in range(CLASSES)])
     curves = [sk.precision_recall_curve(one_hot[:, c], predicted[:, c])[:2] for c in range(CLASSES)]
     wanted["recall_at_precision@0.6"] = np.mean([max(r[p >= 0.6]) for p, r in curves])
     wanted["precision_at_recall@0.6"] = np.mean([max(p[r >= 0.6]) for p, r in curves])
@@ -181,6 +192,9 @@ def test_metrics_of_one_class_and_of_class_sets() -> None:
         "f_beta@2:yes": 5 * 1 / (2 + 4 * 2),  # above .5: two are found, one of them right
         "f_beta@0.5": 1.25 * 1 / (2 + 0.25 * 2),
     }
+    given.append({"type": "precision_at_k", "k": 3, "of_class": "yes"})
+    given.append({"type": "precision_at_k", "k": 9, "of_class": "yes"})
+    wanted |= {"precision_at_k@3:yes": 2 / 3, "precision_at_k@9:yes": 2 / 4}
     of_sets = LabelFacts(classes=1, threshold=0.5, names=["yes"])
     assert Metrics([config_of(one) for one in given], of_sets).measure(scores, has) == pytest.approx(wanted)
     of_classes = LabelFacts(classes=2, names=["no", "yes"])
