@@ -74,8 +74,9 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
     elif rounds is not None:
         pool.near("early_stop_rounds", "without use_early_stop it does nothing")
     train.setdefault("early_stop", None)
-    if "early_stop_strategy" in pool:
-        pool.near("early_stop_strategy", "patience: so many validations without a better number")
+    strategy = str(pool.take("early_stop_strategy", "average_increase" if stops else ""))
+    if stops and strategy.startswith("average"):
+        train["early_stop"]["rule"] = "mean"
     if pool.take("no_validation", False):
         train |= {"evaluate_every": None, "early_stop": None}
     every = int(pool.take("eval_frequency", 0, note="besides, at the end of each epoch") or 0)

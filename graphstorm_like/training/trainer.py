@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.schedule import EarlyStopConfig
 from graphstorm_like.device import peak_memory
 from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
@@ -347,12 +348,7 @@ class Trainer:
         value = metrics[self.task.select_by]
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
-        early_stop = self.config.early_stop
-        margin, burn_in = (0.0, 0) if early_stop is None else (early_stop.min_delta, early_stop.burn_in)
-        if self._beats(value, state.to_beat, margin):
-            state.to_beat, state.bad_evaluations = value, 0
-        elif state.epoch >= burn_in:
-            state.bad_evaluations += 1
+        self._count(value)
         state.validated = state.updates
         better = self._beats(value, state.best)
         if better:
@@ -360,6 +356,19 @@ class Trainer:
             self.save_best(metrics)
         mark = " (best)" if better else ""
         return f"valid {shown(metrics)}{mark} [{duration(seconds)}]"
+
+    def _count(self, value: float) -> None:
+        """What early stopping remembers of a score."""
+        state, config = self.state, self.config.early_stop or EarlyStopConfig()
+        if config.rule == "mean":
+            if state.epoch >= config.burn_in:
+                mean = float(np.mean(state.recent)) if len(state.recent) == config.patience else None
+                state.bad_evaluations = 0 if self._beats(value, mean, config.min_delta) else config.patience
+                state.recent = [*state.recent, value][-config.patience :]
+        elif self._beats(value, state.to_beat, config.min_delta):
+            state.to_beat, state.bad_evaluations = value, 0
+        elif state.epoch >= config.burn_in:
+            state.bad_evaluations += 1
 
     def _beats(self, value: float, other: float | None, margin: float = 0.0) -> bool:
         """Whether a score is better than another one by more than a margin; any is better than none or NaN."""

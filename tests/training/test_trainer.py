@@ -196,6 +196,18 @@ def test_the_first_epochs_need_not_count_towards_patience(
         assert trainer.train().epochs == epochs
 
 
+def test_stopping_by_the_mean_of_the_scores_before(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """9 is the lowest for long, but every score beats the mean of the two before it until 6.5 does not beat 6.4."""
+    early_stop = {"patience": 2, "rule": "mean", "burn_in": 1}
+    trainer = trainer_of(shop_config("node_regression", train={"epochs": 9, "early_stop": early_stop}), tmp_path)
+    scores = iter([{"rmse": score} for score in (3.0, 9.0, 8.0, 7.0, 5.8, 6.5, 1.0)])
+    monkeypatch.setattr(trainer.task, "evaluate", lambda *_: next(scores))
+    result = trainer.train()
+    assert (result.epochs, result.best, trainer.state.recent) == (6, 3.0, [5.8, 6.5])
+
+
 def test_an_epoch_tells_its_own_time_and_that_of_validation(
     shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -356,7 +356,7 @@ def test_what_came_later(tmp_path: Path) -> None:
     assert "of_class" in said(found, "none")["eval_metric"]
     early_stop = pipeline.train.early_stop
     assert early_stop is not None
-    assert (early_stop.patience, early_stop.burn_in) == (4, 6)
+    assert (early_stop.patience, early_stop.burn_in, early_stop.rule) == (4, 6, "mean")
     assert {name: inputs.layers for name, inputs in pipeline.model.inputs.items()} == dict.fromkeys(
         ("reader", "book", "author"), 2
     )
