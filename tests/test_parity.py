@@ -48,12 +48,17 @@ def named(ours: str) -> list[str]:
     return re.findall(r"`([^`]*)`", ours)
 
 
+@cache
+def verbs() -> frozenset[str]:
+    """Of gsl."""
+    return frozenset(getattr(get_command(app), "commands", ()))
+
+
 def problem(code: str) -> str | None:
     """What is wrong with a key or command that a row names."""
-    commands: dict[str, object] = getattr(get_command(app), "commands")  # noqa: B009  # of a group
     if code.startswith("gsl "):
         verb = code.split()[1]
-        return None if verb in commands else f"gsl has no verb {verb}"
+        return None if verb in verbs() else f"gsl has no verb {verb}"
     if code.startswith("--") or code[0].isupper() or code.startswith("name: "):
         return None
     return None if code in known_keys() else f"no key {code}"

@@ -16,8 +16,8 @@ from graphstorm_like.errors import ConfigError
 
 WITHOUT_TASK = ("reconstruct_node_feat", "reconstruct_edge_feat")
 RECONSTRUCTED = (
-    "task.type: feature_reconstruction learns from features of nodes, as a run of its own that others start from "
-    "(train.start_from)"
+    "task.type: feature_reconstruction and edge_feature_reconstruction learn from features, as runs of their own that "
+    "others start from (train.start_from)"
 )
 """Of reconstruct_node_feat and reconstruct_edge_feat."""
 

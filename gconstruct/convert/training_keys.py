@@ -68,6 +68,6 @@ NO_COUNTERPART: dict[str, str] = {
     "textual_data_path": "the student learns on the texts of the graph's own nodes",
     "task_weight": "of several tasks alone",
     "reconstruct_nfeat_name": "task.type: feature_reconstruction learns from all features of a type",
-    "reconstruct_efeat_name": "no task predicts features of edges; a number of theirs may be a label",
+    "reconstruct_efeat_name": "task.type: edge_feature_reconstruction; a number may also be a label",
 }
 """Key -> why it has none."""
