@@ -40,6 +40,8 @@ class NodeInputConfig(Strict):
     take of learnable vectors (with `gnn: { type: none, layers: 0 }`)."""
     layers: Annotated[int, Field(ge=0, le=8)] = 0
     """Dense layers with ReLU after that (NGNN: Song et al. 2021): an MLP on the inputs, before any neighbour counts."""
+    own_layers: Annotated[int, Field(ge=0, le=8)] = 0
+    """Hidden layers of each feature, text or image by itself, before the sum: an MLP each."""
 
 
 class EdgeInputConfig(Strict):

@@ -69,6 +69,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
             sparse=sparse,
             is_plain=configured.activation == "none",
             layers=configured.layers,
+            own_layers=configured.own_layers,
             time=encode,
         )
     if config.gnn.averaged_hops:

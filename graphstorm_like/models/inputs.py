@@ -47,6 +47,8 @@ class NodeInputSpec:
     """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
     layers: int = 0
     """Dense layers with ReLU after that."""
+    own_layers: int = 0
+    """Hidden layers of each input by itself, before the sum."""
     time: TimeEncodingConfig | None = None
     """How the nodes' ages are encoded, where they are an input."""
 
@@ -111,6 +113,7 @@ class NodeInput(nn.Module):
             self.projections.append(
                 nn.Sequential(TIME_ENCODINGS.of(spec.time)(spec.time), InputProjection(spec.time.width, hidden, None))
             )
+        self.own = nn.ModuleList(_hidden_layers(spec.own_layers, hidden) for _ in self.names)
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
         dense = spec.widths.keys() - set(spec.sparse)
@@ -129,8 +132,8 @@ class NodeInput(nn.Module):
             embedded = features[EMBEDDING]
             assert isinstance(embedded, Tensor)
             total = total + embedded
-        for name, projection in zip(self.names, self.projections, strict=True):
-            total = total + projection(features[name])
+        for name, projection, own in zip(self.names, self.projections, self.own, strict=True):
+            total = total + own(projection(features[name]))
         active = total if self.norm is None else F.relu(self.norm(total))
         for layer in self.further:
             active = F.relu(layer(active))
@@ -142,6 +145,14 @@ class NodeInput(nn.Module):
             return self.bias.new_ones(())
         unit: Tensor = self.projections[self.names.index(name)].unit  # type: ignore[assignment]
         return unit
+
+
+def _hidden_layers(count: int, hidden: int) -> nn.Sequential:
+    """After a projection [N, hidden]: as often ReLU and a linear map. None: the projection itself."""
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        layers += [nn.ReLU(), nn.Linear(hidden, hidden)]
+    return nn.Sequential(*layers)
 
 
 class InputEncoder(nn.Module):
