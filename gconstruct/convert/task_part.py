@@ -219,6 +219,8 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
     }
     count = pool.take("num_negative_edges_eval")
     task["ranking"] = {"candidates": int(count)} if count is not None else {}
+    if _fixed_candidates(types, pool, graph):
+        task["ranking"] = {"candidates": "given"}
     if not task["ranking"]:
         del task["ranking"]
     if pool.take("exclude_training_targets", True) is False:
@@ -293,6 +295,28 @@ def _negatives(pool: Pool) -> dict[str, Any]:
             name, f"{sampler}: drawn uniformly and shared by the batch{', and its other targets' if in_batch else ''}"
         )
     return {"in_batch": in_batch, "uniform": count}
+
+
+def _fixed_candidates(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> bool:
+    """`eval_etypes_negative_dstnode`, as `_hard_negatives`; an edge type has one such column, which training may need."""
+    used = False
+    for text in listed(pool.take("eval_etypes_negative_dstnode", [], note=None)):
+        owner, colon, name = str(text).rpartition(":")
+        for edge_type in types:
+            edge = None if graph is None else graph.edge(edge_type)
+            if edge is None or graph is None or (colon and edge_type_of(owner) != edge_type):
+                continue
+            column = graph.hard_negatives.get(edge_name(edge_type), {}).get(name)
+            if column is not None and edge.get("hard_negatives", column) == column:
+                edge["hard_negatives"] = column
+                used = True
+    if used:
+        pool.notes.same(pool.key("eval_etypes_negative_dstnode"))
+    elif "eval_etypes_negative_dstnode" in pool:
+        pool.none(
+            "eval_etypes_negative_dstnode", "the graph's construction has no such column, or training has another"
+        )
+    return used
 
 
 def _hard_negatives(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> dict[str, Any]:

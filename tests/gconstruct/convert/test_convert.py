@@ -184,6 +184,15 @@ def test_hard_negatives(tmp_path: Path) -> None:
     }  # fmt: skip
     negatives = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()["negatives"]
     assert (negatives["type"], negatives["per_edge"], negatives["uniform"]) == ("hard", 3, 16)
+    links["eval_etypes_negative_dstnode"] = ["reader,lends,book:wrong"]
+    for given in (links, {key: value for key, value in links.items() if not key.startswith("train_etypes")}):
+        _, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=given))
+        assert pipeline.task.model_dump()["ranking"]["candidates"] == "given"
+        assert pipeline.graph.edges[0].hard_negatives is not None
+    links["eval_etypes_negative_dstnode"] = ["reader,lends,book:other"]
+    assert "eval_etypes_negative_dstnode" in said(
+        converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[0], "none"
+    )
     links["train_etypes_negative_dstnode"] = ["reader,lends,book:other"]
     found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))
     assert pipeline.task.model_dump()["negatives"]["type"] == "uniform"
