@@ -298,24 +298,25 @@ def _negatives(pool: Pool) -> dict[str, Any]:
 
 
 def _fixed_candidates(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> bool:
-    """`eval_etypes_negative_dstnode`, as `_hard_negatives`; an edge type has one such column, which training may need."""
-    used = False
-    for text in listed(pool.take("eval_etypes_negative_dstnode", [], note=None)):
-        owner, colon, name = str(text).rpartition(":")
+    """`eval_etypes_negative_dstnode`, as `_hard_negatives`: an edge type has one such column, which training may need,
+    and all that are scored must have one."""
+    name, used = "eval_etypes_negative_dstnode", False
+    for text in listed(pool.take(name, [], note=None)):
+        owner, colon, column = str(text).rpartition(":")
         for edge_type in types:
             edge = None if graph is None else graph.edge(edge_type)
             if edge is None or graph is None or (colon and edge_type_of(owner) != edge_type):
                 continue
-            column = graph.hard_negatives.get(edge_name(edge_type), {}).get(name)
-            if column is not None and edge.get("hard_negatives", column) == column:
-                edge["hard_negatives"] = column
+            given = graph.hard_negatives.get(edge_name(edge_type), {}).get(column)
+            if given is not None and edge.get("hard_negatives", given) == given:
+                edge["hard_negatives"] = given
                 used = True
+    edges = [] if graph is None else [edge for t in types if (edge := graph.edge(t)) is not None and "split" in edge]
+    used = used and all("hard_negatives" in edge for edge in edges)
     if used:
-        pool.notes.same(pool.key("eval_etypes_negative_dstnode"))
-    elif "eval_etypes_negative_dstnode" in pool:
-        pool.none(
-            "eval_etypes_negative_dstnode", "the graph's construction has no such column, or training has another"
-        )
+        pool.notes.same(pool.key(name))
+    elif name in pool:
+        pool.none(name, "the graph's construction has no such column for each edge type, or training has another")
     return used
 
 
