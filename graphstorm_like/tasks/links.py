@@ -147,8 +147,8 @@ class LinkRanker:
     def ranks(
         self, find: Lookup, rows: IntArray, candidates: int | Literal["all", "given"], seed: int
     ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or
-        those 'given' with each edge, or the number of random ones, which do not depend on the number of ranks."""
+        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' of the target type, 'given', or
+        the number of random ones, which do not depend on the number of ranks."""
         group = self.task.group
         source, target = directed_edges(self.graph, self.edge_type, group.mine(rows))
         if candidates == "all":

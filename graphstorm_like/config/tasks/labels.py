@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, PositiveInt, Strict, edge_name
+from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, Strict, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig
 from graphstorm_like.config.label_losses import LabelLossConfig, LossOf
 from graphstorm_like.config.label_losses.base import LabelKind
@@ -90,7 +90,7 @@ class EdgeLabelConfig(OneRelationTask):
     """Which of the edge type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
     """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
-    bases: PositiveInt | None = None
+    bases: Annotated[int, Field(ge=1)] | None = None
     """The head reads h_s' W_b h_t instead, of so many matrices W_b that the outputs share (with `head_layers: 1` the
     bilinear decoder of GC-MC, van den Berg et al. 2017); null: not."""
     inputs: ScoredEdgeInputs | None = None
