@@ -94,7 +94,7 @@ def write_graph(folder: Path, seed: int) -> None:
     """Nodes with features and classes, 20 of each class for training, and links: four in five within a class."""
     rng = np.random.default_rng([seed, 20])
     kind = rng.integers(CLASSES, size=NODES)
-    x = rng.normal(size=(NODES, WIDTH)) + 0.25 * rng.normal(size=(CLASSES, WIDTH))[kind]
+    x = rng.normal(size=(NODES, WIDTH)) + 0.15 * rng.normal(size=(CLASSES, WIDTH))[kind]
     split = np.full(NODES, None, dtype=object)
     order = rng.permutation(NODES)
     for of_class in range(CLASSES):
