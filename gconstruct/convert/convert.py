@@ -11,12 +11,14 @@ from typing import Any
 from gconstruct.convert.from_gconstruct import is_gconstruct, read_gconstruct
 from gconstruct.convert.from_gsprocessing import is_gsprocessing, read_gsprocessing
 from gconstruct.convert.model_part import convert_model
-from gconstruct.convert.notes import Note, Notes
+from gconstruct.convert.notes import Note, Notes, Section
 from gconstruct.convert.render import render
+from gconstruct.convert.several_tasks import convert_tasks, single_tasks
 from gconstruct.convert.tables import GraphSection, graph_section
 from gconstruct.convert.task_part import convert_task, task_of_graph
 from gconstruct.convert.train_part import convert_train
-from gconstruct.convert.training import Pool, Training, choose_task, is_training, name_reverses, read_training
+from gconstruct.convert.training import Pool, Training, choose_tasks, is_training, name_reverses, read_training
+from gconstruct.convert.training_keys import NO_COUNTERPART
 from gconstruct.guess.names import as_name
 from graphstorm_like.config.load import build_pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
@@ -46,10 +48,10 @@ def _count(notes: Sequence[Note], outcome: str) -> int:
     return len({note.key for note in notes if note.outcome == outcome})
 
 
-def convert(files: Sequence[str | Path], output: str | Path, task: int = 1) -> Converted:
+def convert(files: Sequence[str | Path], output: str | Path, task: int | None = None) -> Converted:
     """Convert a JSON of graph construction (either form), a training YAML, or both.
 
-    output: where the YAML will stand; nothing is written. task: which of several tasks, from 1.
+    output: where the YAML will stand; nothing is written. task: which of several tasks, from 1; None: all together.
 
     Raises ConfigError when a file is of no known form, or when what came of it is no valid pipeline.
     """
@@ -59,11 +61,11 @@ def convert(files: Sequence[str | Path], output: str | Path, task: int = 1) -> C
     if training is None:
         assert graph is not None
         training = read_training({"gsf": {}}, notes)
-        sections = _training_sections(training, graph, None)
+        sections = _training_sections(training, graph, [])
         pipeline |= {"graph": _graph(graph), "model": sections["model"], "task": task_of_graph(graph)}
         pipeline["model"].pop("gnn", None)
     else:
-        chosen = choose_task(training, task)
+        chosen = choose_tasks(training, task)
         sections = _training_sections(training, graph, chosen)
         pipeline |= {"graph": {"path": DGL_GRAPH} if graph is None else _graph(graph), **sections}
     _fit_together(pipeline, graph, notes)
@@ -113,25 +115,31 @@ def _graph(graph: GraphSection) -> dict[str, Any]:
 
 
 def _training_sections(
-    training: Training, graph: GraphSection | None, chosen: tuple[str, Any] | None
+    training: Training, graph: GraphSection | None, chosen: Sequence[tuple[str, Section]]
 ) -> dict[str, dict[str, Any]]:
     """model, task, train, infer. A task's own keys go before general ones."""
-    if chosen is not None:
-        training.pool = Pool([chosen[1], *training.pool.sections], training.pool.notes)
+    general = training.pool
+    if chosen:
+        training.pool = Pool([*(section for _, section in chosen), *general.sections], general.notes)
     if graph is not None:
         name_reverses(graph, training.pool)
     elif "reverse_edge_types_map" in training.pool:
         training.pool.near("reverse_edge_types_map", "gsl import --reverse names the reverses of a graph folder")
     convert_model(training, graph)
-    if chosen is not None:
-        training.ours["task"] = convert_task(chosen[0], training.pool, graph)
+    if len(chosen) > 1:
+        training.ours["task"] = convert_tasks(chosen, general, graph)
+        training.pool = general
+    elif chosen:
+        training.ours["task"] = convert_task(chosen[0][0], training.pool, graph)
     elif graph is not None:
         training.ours["task"] = task_of_graph(graph)
     else:
         training.ours["task"] = {"type": "graph_pretraining", "edge_types": "all"}
     if training.pool.sections:
         convert_train(training)
-    training.pool.close()
+    for _, section in chosen[1:]:
+        section.close(NO_COUNTERPART)
+    Pool([*(section for _, section in chosen[:1]), *general.sections], general.notes).close()
     return training.ours
 
 
@@ -144,16 +152,25 @@ def _fit_together(pipeline: dict[str, Any], graph: GraphSection | None, notes: N
             del section[key]
     if graph is None:
         return
-    task = pipeline["task"]
-    owner = task.get("node_type")
-    if owner is not None and owner in graph.nodes and task["label"] not in graph.nodes[owner].get("labels", {}):
-        _other_label(pipeline, graph, notes)
+    for task in single_tasks(pipeline["task"]):
+        owner = task.get("node_type")
+        if owner is not None and owner in graph.nodes and task["label"] not in graph.nodes[owner].get("labels", {}):
+            _other_label(task, graph, notes)
+    if any(task["type"] in ("link_prediction", "graph_pretraining") for task in single_tasks(pipeline["task"])):
+        _without_means(pipeline, notes)
     _without_text(pipeline, graph, notes)
 
 
-def _other_label(pipeline: dict[str, Any], graph: GraphSection, notes: Notes) -> None:
+def _without_means(pipeline: dict[str, Any], notes: Notes) -> None:
+    """Links: means of neighbours would hold the answers."""
+    for node_type, inputs in pipeline.get("model", {}).get("inputs", {}).items():
+        if inputs.pop("neighbors", False):
+            said = f"{node_type}: a vector that learns for each node, for means of neighbours would know the links"
+            notes.near("construct_feat_ntype", said)
+
+
+def _other_label(task: dict[str, Any], graph: GraphSection, notes: Notes) -> None:
     """The construction has no such label: one that it has."""
-    task = pipeline["task"]
     labels = graph.nodes[task["node_type"]].get("labels", {})
     if labels:
         notes.near("label_field", f"the graph has no label {task['label']}: became {next(iter(labels))}")

@@ -9,6 +9,12 @@ from gconstruct.convert.training import Pool, Training, edge_type_of, listed
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.gnns import GnnConfig
 
+_OF_TYPES = (
+    "node_feat_name", "edge_feat_name", "use_node_embeddings", "num_ffn_layers_in_input", "construct_feat_ntype"
+)  # fmt: skip
+"""Keys that ours has by type."""
+_BUILT = "means of the neighbours' features and texts, made before training, whatever the network"
+
 
 def convert_model(training: Training, graph: GraphSection | None) -> None:
     """Fill the sections `model` and, as far as language models are concerned, `train`."""
@@ -20,7 +26,7 @@ def convert_model(training: Training, graph: GraphSection | None) -> None:
         _edge_inputs(model, pool, graph)
         _fill_encoder(model, graph)
         return
-    for name in ("node_feat_name", "edge_feat_name", "use_node_embeddings"):
+    for name in _OF_TYPES:
         if name in pool and pool.take(name):
             pool.none(name, "needs the graph's types: give the JSON of its construction too. All inputs are read")
 
@@ -56,8 +62,6 @@ def _gnn(model: dict[str, Any], pool: Pool, graph: GraphSection | None) -> None:
     if further := int(pool.take("num_ffn_layers_in_gnn", 0, note=None)):
         gnn["feed_forward"] = further
         pool.notes.same(pool.key("num_ffn_layers_in_gnn"))
-    if pool.take("num_ffn_layers_in_input", 0, note=None):
-        pool.none("num_ffn_layers_in_input", "no further layers there")
     model["gnn"] = gnn
 
 
@@ -142,6 +146,12 @@ def _node_inputs(model: dict[str, Any], pool: Pool, graph: GraphSection) -> None
     if wanted or everywhere:
         for owner, entry in graph.nodes.items():
             _choose_inputs(model, pool, owner, entry, wanted.get(owner, everywhere))
+    layers = int(pool.take("num_ffn_layers_in_input", 0) or 0)
+    for owner in graph.nodes if layers else ():
+        model.setdefault("inputs", {}).setdefault(owner, {})["layers"] = layers
+    for owner in listed(pool.take("construct_feat_ntype", [], note=_BUILT)):
+        if owner in graph.nodes:
+            model.setdefault("inputs", {}).setdefault(owner, {})["neighbors"] = True
     if pool.take("use_node_embeddings"):
         for owner, entry in graph.nodes.items():
             if entry.get("features") or entry.get("text"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from gconstruct.convert.parts import DEFAULT_SPLIT
 from gconstruct.convert.tables import GraphSection, labels_of, set_label_kind
 from gconstruct.convert.training import Pool, edge_type_of, listed
@@ -18,7 +20,14 @@ from graphstorm_like.config.metrics import MetricConfig
 _HEADS = {"dot_product": "dot", "transe_l1": "transe", "transe_l2": "transe"}
 _NORMS = {"transe_l1": "l1", "transe_l2": "l2"}
 _LOSSES = {"contrastive": "info_nce"}
-_METRICS = {"precision_recall": "average_precision", "f1_score": "macro_f1"}
+_METRICS = {
+    "precision_recall": "average_precision",
+    "f1_score": "macro_f1",
+    "precision": "macro_precision",
+    "recall": "macro_recall",
+}
+_METRICS_AT = {"hit": "k", "fscore": "beta", "precision_at_recall": "least", "recall_at_precision": "least"}
+"""What follows `_at_` or the last `_`, by the name before it."""
 """Names that differ; all others are looked up as they are."""
 _TASK_OF_KIND = {"class": "classification", "classes": "multi_label", "number": "regression"}
 
@@ -122,8 +131,18 @@ def _edge_head(task: dict[str, Any], pool: Pool) -> None:
     layers = pool.take("num_ffn_layers_in_decoder")
     if layers is not None and int(layers) > 0:
         task["head_layers"] = min(int(layers) + 1, 4)
-    if "decoder_type" in pool:
+    bases = pool.take("num_decoder_basis", note=None)
+    decoder = pool.take("decoder_type", None if bases is None else "DenseBiDecoder", note=None)
+    if decoder == "DenseBiDecoder":
+        task |= {"head_layers": 1, "bases": int(bases or 2)}
+        for name in ("decoder_type", "num_decoder_basis"):
+            if name in pool:
+                pool.notes.same(pool.key(name))
+        bases = None
+    elif decoder is not None:
         pool.near("decoder_type", "an MLP on both ends' vectors and their product")
+    if bases is not None:
+        pool.none("num_decoder_basis", "of decoder_type DenseBiDecoder alone")
     features: list[str] = []
     for text in listed(pool.take("decoder_edge_feat", [])):
         names = str(text).rpartition(":")[2]
@@ -143,25 +162,38 @@ def _edge_head(task: dict[str, Any], pool: Pool) -> None:
 
 def _metrics(task: dict[str, Any], pool: Pool, measures: str) -> None:
     """Metrics with a counterpart; the first of them selects the model."""
-    found: list[str] = []
+    found: dict[str, Any] = {}
     for value in listed(pool.take("eval_metric", [], note=None)):
-        name = _metric(str(value), measures)
-        if name is None:
-            pool.notes.none(pool.key("eval_metric"), f"{value}: there is no such metric of {measures}")
-        elif name not in found:
-            pool.notes.same(pool.key("eval_metric"))
-            found.append(name)
+        metric = _metric(str(value), measures)
+        if metric is None:
+            reason = _PER_CLASS if str(value).startswith("per_class") else f"there is no such metric of {measures}"
+            pool.notes.none(pool.key("eval_metric"), f"{value}: {reason}")
+            continue
+        pool.notes.same(pool.key("eval_metric"))
+        settings = metric.model_dump(mode="json", exclude_defaults=True)
+        is_short = all(not isinstance(value, float) or value.is_integer() for value in settings.values())
+        found.setdefault(metric.name, metric.name if is_short else settings)
     if found:
-        task |= {"metrics": found, "select_by": found[0]}
+        task |= {"metrics": list(found.values()), "select_by": next(iter(found))}
 
 
-def _metric(name: str, measures: str) -> str | None:
-    """Our name of a metric."""
-    at = re.fullmatch(r"hit_at_(\d+)", name)
-    ours = f"hits@{at[1]}" if at else _METRICS.get(name, name)
-    member = (members_of(MetricConfig) or {}).get(ours.partition("@")[0])
-    fits = getattr(member, "measures_sets", False) if measures == "class sets" else None
-    return ours if fits or getattr(member, "measures", "") == measures else None
+_PER_CLASS = "the report has F1 of every class; { type: roc_auc, of_class: name } or f_beta is of one"
+
+
+def _metric(name: str, measures: str) -> MetricConfig | None:
+    """Our metric; None: there is none of what is measured."""
+    at = re.fullmatch(r"(hit|fscore|precision_at_recall|recall_at_precision)(?:_at)?_([\d.]+)", name)
+    settings: dict[str, Any] = {"type": _METRICS.get(name, name)}
+    if at is not None:
+        hits = "hits" if measures == "ranks" else "precision_at_k"
+        ours = {"hit": hits, "fscore": "f_beta"}.get(at[1], at[1])
+        number = int(at[2]) if at[1] == "hit" else float(at[2])
+        settings = {"type": ours, _METRICS_AT[at[1]]: number}
+    member = (members_of(MetricConfig) or {}).get(settings["type"])
+    fits = getattr(member, "measures", "") == measures
+    if measures == "class sets":
+        fits = getattr(member, "measures_sets", False)
+    return TypeAdapter(MetricConfig).validate_python(settings) if fits else None
 
 
 # ---------------------------------------------------------------------------------------------------- link prediction
@@ -187,6 +219,8 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
     }
     count = pool.take("num_negative_edges_eval")
     task["ranking"] = {"candidates": int(count)} if count is not None else {}
+    if _fixed_candidates(types, pool, graph):
+        task["ranking"] = {"candidates": "given"}
     if not task["ranking"]:
         del task["ranking"]
     if pool.take("exclude_training_targets", True) is False:
@@ -231,6 +265,10 @@ def _head(pool: Pool) -> dict[str, Any]:
 
 def _loss(pool: Pool) -> dict[str, Any]:
     wanted = str(pool.take("lp_loss_func", "cross_entropy"))
+    if "adversarial_temperature" in pool and wanted != "cross_entropy":
+        pool.none("adversarial_temperature", "of loss cross_entropy alone")
+    elif "adversarial_temperature" in pool:
+        return {"type": "self_adversarial", "sharpness": float(pool.take("adversarial_temperature"))}
     known = members_of(LinkLossConfig) or {}
     kind = _LOSSES.get(wanted, wanted)
     if kind not in known:
@@ -257,6 +295,29 @@ def _negatives(pool: Pool) -> dict[str, Any]:
             name, f"{sampler}: drawn uniformly and shared by the batch{', and its other targets' if in_batch else ''}"
         )
     return {"in_batch": in_batch, "uniform": count}
+
+
+def _fixed_candidates(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> bool:
+    """`eval_etypes_negative_dstnode`, as `_hard_negatives`: an edge type has one such column, which training may need,
+    and all that are scored must have one."""
+    name, used = "eval_etypes_negative_dstnode", False
+    for text in listed(pool.take(name, [], note=None)):
+        owner, colon, column = str(text).rpartition(":")
+        for edge_type in types:
+            edge = None if graph is None else graph.edge(edge_type)
+            if edge is None or graph is None or (colon and edge_type_of(owner) != edge_type):
+                continue
+            given = graph.hard_negatives.get(edge_name(edge_type), {}).get(column)
+            if given is not None and edge.get("hard_negatives", given) == given:
+                edge["hard_negatives"] = given
+                used = True
+    edges = [] if graph is None else [edge for t in types if (edge := graph.edge(t)) is not None and "split" in edge]
+    used = used and all("hard_negatives" in edge for edge in edges)
+    if used:
+        pool.notes.same(pool.key(name))
+    elif name in pool:
+        pool.none(name, "the graph's construction has no such column for each edge type, or training has another")
+    return used
 
 
 def _hard_negatives(types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None) -> dict[str, Any]:

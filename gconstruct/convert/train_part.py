@@ -69,15 +69,19 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
     stops = pool.take("use_early_stop", False)
     if stops:
         train["early_stop"] = {"patience": int(pool.take("early_stop_rounds", rounds or 3))}
+        if burn_in := int(pool.take("early_stop_burnin_rounds", 0, note="in epochs") or 0):
+            train["early_stop"]["burn_in"] = burn_in
     elif rounds is not None:
         pool.near("early_stop_rounds", "without use_early_stop it does nothing")
     train.setdefault("early_stop", None)
-    if "early_stop_strategy" in pool:
-        pool.near("early_stop_strategy", "patience: so many validations without a better number")
+    strategy = str(pool.take("early_stop_strategy", "average_increase" if stops else ""))
+    if stops and strategy.startswith("average"):
+        train["early_stop"]["rule"] = "mean"
     if pool.take("no_validation", False):
         train |= {"evaluate_every": None, "early_stop": None}
-    if "eval_frequency" in pool:
-        pool.near("eval_frequency", "validation comes every train.evaluate_every epochs, not steps")
+    every = int(pool.take("eval_frequency", 0, note="besides, at the end of each epoch") or 0)
+    if every > 0 and train.get("evaluate_every", 1) is not None:
+        train["evaluate_steps"] = every
 
 
 def _saving(train: dict[str, Any], pool: Pool) -> None:

@@ -15,6 +15,11 @@ from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.errors import ConfigError
 
 WITHOUT_TASK = ("reconstruct_node_feat", "reconstruct_edge_feat")
+RECONSTRUCTED = (
+    "task.type: feature_reconstruction and edge_feature_reconstruction learn from features, as runs of their own that "
+    "others start from (train.start_from)"
+)
+"""Of reconstruct_node_feat and reconstruct_edge_feat."""
 
 
 class Pool:
@@ -83,7 +88,7 @@ def read_training(data: Any, notes: Notes) -> Training:
             tasks.append((name, gsf.section(name)))
         elif name in WITHOUT_TASK:
             gsf.take(name, note=None)
-            notes.none(gsf.path(name), "no task predicts features")
+            notes.none(gsf.path(name), RECONSTRUCTED)
         elif isinstance(value, Mapping):
             general.append(gsf.section(name))
         else:
@@ -112,24 +117,24 @@ def _multi_task(gsf: Section, notes: Notes) -> list[tuple[str, Section]]:
                 tasks.append((name, item.section(name)))
             else:
                 item.take(name, note=None)
-                notes.none(item.path(name), "no task predicts features")
+                notes.none(item.path(name), RECONSTRUCTED)
     return tasks
 
 
-def choose_task(training: Training, number: int) -> tuple[str, Section] | None:
-    """One of the tasks, from 1; the others are noted. None when there are none.
+def choose_tasks(training: Training, number: int | None) -> list[tuple[str, Section]]:
+    """One of the tasks, from 1, or all of them; the others are noted.
 
     Raises ConfigError when there is no task of this number.
     """
-    if not training.tasks:
-        return None
+    if not training.tasks or number is None:
+        return training.tasks
     if not 1 <= number <= len(training.tasks):
         raise ConfigError(f"--task: must be from 1 to {len(training.tasks)}, one of the YAML's tasks (got {number})")
     for other, (kind, section) in enumerate(training.tasks, 1):
         if other != number:
-            said = f"{kind}: one pipeline is one task; make another one of it with --task {other}"
+            said = f"{kind}: left out; all tasks together: without --task, this one alone: --task {other}"
             section.notes.none(section.key, said)
-    return training.tasks[number - 1]
+    return [training.tasks[number - 1]]
 
 
 def edge_type_of(text: Any) -> tuple[str, str, str] | None:

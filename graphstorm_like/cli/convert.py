@@ -26,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
     def convert(
         files: Files,
         output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("pipeline.yaml"),
-        task: Annotated[int, typer.Option(help="Which task of a YAML with several, from 1.")] = 1,
+        task: Annotated[
+            int | None, typer.Option(help="Which task of a YAML with several, from 1; default: all together.")
+        ] = None,
         force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
         quiet: Quiet = False,
     ) -> None:

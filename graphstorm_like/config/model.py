@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from graphstorm_like.config.base import Name, Strict
 from graphstorm_like.config.gnns import Dropout, GnnConfig
@@ -36,6 +38,10 @@ class NodeInputConfig(Strict):
     activation: Literal["relu", "none"] = "relu"
     """After the sum of all inputs. relu: layer norm and ReLU; none: the sum itself, what decoders of knowledge graphs
     take of learnable vectors (with `gnn: { type: none, layers: 0 }`)."""
+    layers: Annotated[int, Field(ge=0, le=8)] = 0
+    """Dense layers with ReLU after that (NGNN: Song et al. 2021): an MLP on the inputs, before any neighbour counts."""
+    own_layers: Annotated[int, Field(ge=0, le=8)] = 0
+    """Hidden layers of each feature, text or image by itself, before the sum: an MLP each."""
 
 
 class EdgeInputConfig(Strict):

@@ -27,3 +27,8 @@ class EarlyStopConfig(Strict):
     """Evaluations without a better validation number, after which training stops."""
     min_delta: NonNegativeFloat = 0.0
     """What counts as better: an improvement of more than this."""
+    burn_in: Annotated[int, Field(ge=0)] = 0
+    """Evaluations within the first so many epochs do not count towards `patience`."""
+    rule: Literal["best", "mean"] = "best"
+    """best: as above. mean: stop at an evaluation that is no better than the mean of the `patience` evaluations before
+    it, which a single lucky one does not decide."""

@@ -158,6 +158,9 @@ class TrainConfig(Strict):
     evaluate_every: PositiveInt | None = 1
     """Epochs between validations; null: never, so that the label needs no validation rows, nothing stops early, and
     the last epoch's model is the result."""
+    evaluate_steps: PositiveInt | None = None
+    """Also validate after so many optimizer steps, in the middle of epochs that take long: each counts as an evaluation
+    of early_stop, which ends training between epochs. null: only at their ends."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig()
     """When to stop; null: never early."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -176,6 +179,8 @@ class TrainConfig(Strict):
     def _steps(self) -> TrainConfig:
         if self.evaluate_every is None and "early_stop" in self.model_fields_set and self.early_stop is not None:
             raise KeyedError("early_stop", "must be null with evaluate_every: null, for there is nothing to stop by")
+        if self.evaluate_every is None and self.evaluate_steps is not None:
+            raise KeyedError("evaluate_steps", "must be null with evaluate_every: null, where nothing is validated")
         if self.evaluate_every is None:
             # Frozen: this bypasses assignment. What is saved of this must be readable again.
             object.__setattr__(self, "early_stop", None)

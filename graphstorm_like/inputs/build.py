@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.model import ModelConfig
+from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
 from graphstorm_like.inputs.edge_facts import edge_facts
@@ -58,12 +58,19 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
             inputs[EMBEDDING] = NodeEmbeddings(graph, node_type, config.gnn.hidden, seed)
         averaged |= {(node_type, name): width for name, width in widths.items()}
         sources[node_type] = inputs
-        configured = config.inputs.get(node_type)
-        is_plain = configured is not None and configured.activation == "none"
+        configured = config.inputs.get(node_type, NodeInputConfig())
         sparse = [name for name in chosen.features if node.features[name].sparse]
         encode = None if config.time is None or node.time is None else config.time.encode
         specs[node_type] = NodeInputSpec(
-            widths, chosen.embedding, moments, images, sparse=sparse, is_plain=is_plain, time=encode
+            widths,
+            chosen.embedding,
+            moments,
+            images,
+            sparse=sparse,
+            is_plain=configured.activation == "none",
+            layers=configured.layers,
+            own_layers=configured.own_layers,
+            time=encode,
         )
     if config.gnn.averaged_hops:
         _add_hops(graph, sources, specs, averaged, config.gnn.averaged_hops)

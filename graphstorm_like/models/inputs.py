@@ -1,5 +1,6 @@
 """All inputs of a node -> one vector: text vectors, features, images, a learnable embedding, fused by a sum of
-projections (the same as a projection of their concatenation), then norm and ReLU unless it is plain, then dropout."""
+projections (the same as a projection of their concatenation), then norm and ReLU unless it is plain, then further dense
+layers if there are any, then dropout."""
 
 from __future__ import annotations
 
@@ -44,6 +45,10 @@ class NodeInputSpec:
     """Inputs whose rows come as SparseRows."""
     is_plain: bool = False
     """Whether the sum of all inputs is taken as it is, without norm and ReLU."""
+    layers: int = 0
+    """Dense layers with ReLU after that."""
+    own_layers: int = 0
+    """Hidden layers of each input by itself, before the sum."""
     time: TimeEncodingConfig | None = None
     """How the nodes' ages are encoded, where they are an input."""
 
@@ -108,6 +113,7 @@ class NodeInput(nn.Module):
             self.projections.append(
                 nn.Sequential(TIME_ENCODINGS.of(spec.time)(spec.time), InputProjection(spec.time.width, hidden, None))
             )
+        self.own = nn.ModuleList(_hidden_layers(spec.own_layers, hidden) for _ in self.names)
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.has_embedding = spec.embedding
         dense = spec.widths.keys() - set(spec.sparse)
@@ -116,6 +122,7 @@ class NodeInput(nn.Module):
             # All nodes of the type start equal; only the graph distinguishes them.
             nn.init.normal_(self.bias, std=hidden**-0.5)
         self.norm = None if spec.is_plain else nn.LayerNorm(hidden)
+        self.further = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(spec.layers))
         self.dropout = dropout
 
     def forward(self, ids: Tensor, features: Mapping[str, Tensor | SparseRows[Tensor]]) -> Tensor:
@@ -125,9 +132,11 @@ class NodeInput(nn.Module):
             embedded = features[EMBEDDING]
             assert isinstance(embedded, Tensor)
             total = total + embedded
-        for name, projection in zip(self.names, self.projections, strict=True):
-            total = total + projection(features[name])
+        for name, projection, own in zip(self.names, self.projections, self.own, strict=True):
+            total = total + own(projection(features[name]))
         active = total if self.norm is None else F.relu(self.norm(total))
+        for layer in self.further:
+            active = F.relu(layer(active))
         return dropout(active, self.dropout, self.training)
 
     def unit(self, name: str) -> Tensor:
@@ -136,6 +145,14 @@ class NodeInput(nn.Module):
             return self.bias.new_ones(())
         unit: Tensor = self.projections[self.names.index(name)].unit  # type: ignore[assignment]
         return unit
+
+
+def _hidden_layers(count: int, hidden: int) -> nn.Sequential:
+    """After a projection [N, hidden]: as often ReLU and a linear map. None: the projection itself."""
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        layers += [nn.ReLU(), nn.Linear(hidden, hidden)]
+    return nn.Sequential(*layers)
 
 
 class InputEncoder(nn.Module):

@@ -39,7 +39,7 @@ class Scorer:
         self.select_by = getattr(pipeline.task, "select_by", None)
         self.counts_rows = getattr(pipeline.task, "average", "macro") == "micro"
         self.train, self.classes = train, classes
-        facts = LabelFacts(classes=len(classes))
+        facts = LabelFacts(classes=len(classes), names=classes)
         if train is not None and not classes and len(train):
             spread = float(train.astype(np.float64).std())
             facts = LabelFacts(center=float(train.astype(np.float64).mean()), spread=spread or 1.0)

@@ -274,7 +274,8 @@ class EdgeLabelTask(LabelTask):
             lambda: graph.edge_label(config.edge_type, config.label),
             lambda split: graph.edge_label_rows(config.edge_type, config.label, split),
         )
-        self.head: EdgeHead = EdgeHead(hidden, self.target.width, config.head_layers, config.inputs is not None)
+        own = config.inputs is not None
+        self.head: EdgeHead = EdgeHead(hidden, self.target.width, config.head_layers, own, config.bases)
 
     def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
         """See Task."""

@@ -128,6 +128,11 @@ def _found(find: Lookup, node_type: NodeType, ids: IntArray, times: Times | None
     return find(node_type, seeds[node_type].numpy(), of_seeds), at.numpy()
 
 
+def _drawn(seed: int, count: int, shape: tuple[int, int]) -> IntArray:
+    """Candidates [n, K] of `count` nodes: the same in every run, and for any number of ranks."""
+    return stream(seed, "ranking").integers(count, size=shape)
+
+
 class LinkRanker:
     """Ranks of edges of one type, or of the inverse of one, among candidates. Other known targets of a source, of any
     split, are excluded from the candidates, and so is the source itself with exclude_source. Computes on the task's
@@ -140,9 +145,9 @@ class LinkRanker:
         self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
     def ranks(
-        self, find: Lookup, rows: IntArray, candidates: int | Literal["all"], seed: int
+        self, find: Lookup, rows: IntArray, candidates: int | Literal["all", "given"], seed: int
     ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' nodes of the target type, or
+        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' of the target type, 'given', or
         the number of random ones, which do not depend on the number of ranks."""
         group = self.task.group
         source, target = directed_edges(self.graph, self.edge_type, group.mine(rows))
@@ -152,7 +157,7 @@ class LinkRanker:
             more = None if self.pairs is None else self.more
             return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
-        drawn = stream(seed, "ranking").integers(num_targets, size=(len(rows), candidates))
+        drawn = self._given(rows) if candidates == "given" else _drawn(seed, num_targets, (len(rows), candidates))
         clock = self.task.clock
         times = None if clock is None else clock.of_edges(self.edge_type, group.mine(rows))
         return self._sampled(find, source, target, group.mine(drawn), times)
@@ -194,6 +199,13 @@ class LinkRanker:
         assert self.pairs is not None, "asked only where there is a term of pairs"
         terms: Tensor = self.pairs(sources, None)
         return terms
+
+    def _given(self, rows: IntArray) -> IntArray:
+        """[n, K] wrong targets that the table gives edges. Where an edge has fewer stands its own target, which is
+        known to be true and so does not compete."""
+        given = self.graph.hard_negatives(self.edge_type, rows)
+        _, target = directed_edges(self.graph, self.edge_type, rows)
+        return np.where(given < 0, target[:, None], given)
 
     @cached_property
     def known(self) -> TrueTargets:

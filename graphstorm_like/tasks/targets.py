@@ -93,7 +93,7 @@ class ClassTarget(LabelTarget):
     def __init__(self, config: ClassLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
         self.config, self.classes, self.width = config, list(classes), len(classes)
-        self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes)))
+        self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes), names=classes))
         self._loss = LABEL_LOSSES.of(config.loss)(config.loss)
 
         def balanced() -> npt.NDArray[Any]:
@@ -142,7 +142,8 @@ class ClassesTarget(LabelTarget):
     def __init__(self, config: ClassesLabelConfig, classes: Sequence[str], train: Labels) -> None:
         super().__init__()
         self.config, self.classes, self.width = config, list(classes), len(classes)
-        self._metrics = Metrics(config.metrics, LabelFacts(classes=len(classes), threshold=config.threshold))
+        facts = LabelFacts(classes=len(classes), threshold=config.threshold, names=classes)
+        self._metrics = Metrics(config.metrics, facts)
         self._loss = LABEL_LOSSES.of(config.loss)(config.loss)
 
         def balanced() -> npt.NDArray[Any]:

@@ -56,6 +56,10 @@ class TrainState:
     to_beat: float | None = None
     """The score that the next evaluation must beat by `early_stop.min_delta`, or it counts as a bad one."""
     bad_evaluations: int = 0
+    recent: list[float] = dataclasses.field(default_factory=list)
+    """The last scores, of `early_stop.rule: mean`."""
+    validated: int = 0
+    """`updates` at the last validation: one that a signal ended is done again."""
     finished: bool = False
     epoch_loss: float = 0.0
     """Sum of losses and weights of the running epoch."""

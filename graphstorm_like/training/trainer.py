@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.schedule import EarlyStopConfig
 from graphstorm_like.device import peak_memory
 from graphstorm_like.errors import LaunchError, TrainingError
 from graphstorm_like.files import recover
@@ -103,6 +104,7 @@ class Trainer:
             while not self.state.finished:
                 self._epoch_started = time.monotonic()
                 with self.reporter.meter(self._epoch_name(), self.stream.steps, ends=False) as meter:
+                    self._validate_within()
                     self._last_update = self._step_began = time.monotonic()
                     for group in self._groups_until_stopped():
                         self.update(group, meter)
@@ -252,8 +254,20 @@ class Trainer:
             )
             self._stragglers.compare(step_name)
         if state.step < self.stream.steps:  # the end of an epoch has its own
+            self._validate_within()
             self._save_if_due()
         self._step_began = time.monotonic()
+
+    def _validate_within(self) -> None:
+        """Validate in the middle of an epoch, if it is time and not done yet."""
+        state, every = self.state, self.config.evaluate_steps
+        if every is None or self.config.evaluate_every is None:
+            return
+        is_due = 0 < state.step < self.stream.steps and state.updates % every == 0
+        if is_due and state.validated != state.updates:
+            text = self.validate()
+            self.reporter.now_and_then(f"{self._epoch_name()}, update {state.updates:,}: {text}")
+            self._last_update = time.monotonic()
 
     def _save_if_due(self) -> None:
         config, memory = self.config.checkpoint, self.checkpoints.memory
@@ -334,17 +348,27 @@ class Trainer:
         value = metrics[self.task.select_by]
         seconds = time.monotonic() - started
         self.tracker.log("valid", state.updates, epoch=state.epoch, seconds=seconds, **metrics)
-        margin = 0.0 if self.config.early_stop is None else self.config.early_stop.min_delta
-        if self._beats(value, state.to_beat, margin):
-            state.to_beat, state.bad_evaluations = value, 0
-        else:
-            state.bad_evaluations += 1
+        self._count(value)
+        state.validated = state.updates
         better = self._beats(value, state.best)
         if better:
             state.best, state.best_epoch = value, state.epoch
             self.save_best(metrics)
         mark = " (best)" if better else ""
         return f"valid {shown(metrics)}{mark} [{duration(seconds)}]"
+
+    def _count(self, value: float) -> None:
+        """What early stopping remembers of a score."""
+        state, config = self.state, self.config.early_stop or EarlyStopConfig()
+        if config.rule == "mean":
+            if state.epoch >= config.burn_in:
+                mean = float(np.mean(state.recent)) if len(state.recent) == config.patience else None
+                state.bad_evaluations = 0 if self._beats(value, mean, config.min_delta) else config.patience
+                state.recent = [*state.recent, value][-config.patience :]
+        elif self._beats(value, state.to_beat, config.min_delta):
+            state.to_beat, state.bad_evaluations = value, 0
+        elif state.epoch >= config.burn_in:
+            state.bad_evaluations += 1
 
     def _beats(self, value: float, other: float | None, margin: float = 0.0) -> bool:
         """Whether a score is better than another one by more than a margin; any is better than none or NaN."""

@@ -6,20 +6,33 @@ import math
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
+from graphstorm_like.config.link_losses import LinkLossConfig
+from graphstorm_like.config.link_losses.bpr import BprConfig
 from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_losses.margin import MarginConfig
+from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.models.link_heads.distmult import DistMultHead
 from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses import LINK_LOSSES
+from graphstorm_like.models.losses.bpr import Bpr
 from graphstorm_like.models.losses.cross_entropy import CrossEntropy
 from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.losses.margin import Margin
+from graphstorm_like.models.losses.self_adversarial import SelfAdversarial
 
 TYPE = ("a", "r", "b")
+
+
+def soft(x: float) -> float:
+    """log(1 + exp(x))"""
+    return math.log1p(math.exp(x))
 
 
 def scores(head: torch.nn.Module, s: Tensor, t: Tensor) -> Tensor:
@@ -51,6 +64,24 @@ def test_edge_head_reads_both_ends_and_their_product() -> None:
     assert deep(s, t).shape == (1, 3)
 
 
+def test_bilinear_edge_head() -> None:
+    """By hand: outputs are weighted sums of h_s' W_b h_t; with inputs of the edges beside them."""
+    head = EdgeHead(2, 3, layers=1, bases=2)
+    s, t = torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([[3.0, 0.0], [1.0, 1.0]])
+    with torch.no_grad():
+        head.bases[0] = torch.eye(2)
+        head.bases[1] = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    products = torch.tensor([[3.0, -6.0], [1.0, -1.0]])
+    linear = head.stack[0]
+    torch.testing.assert_close(head(s, t), products @ linear.weight.T + linear.bias)
+    head(s, t).sum().backward()
+    assert head.bases.grad is not None
+    assert not torch.equal(head(s, t), head(t, s))
+    beside = EdgeHead(2, 3, layers=2, own=True, bases=2)
+    beside.reads({"stars": 1})
+    assert beside(s, t, {"stars": torch.ones(2, 1)}).shape == (2, 3)
+
+
 @pytest.mark.known_answer("link_heads/distmult")
 def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
     s, t = torch.randn(3, 4), torch.randn(5, 4)
@@ -80,13 +111,79 @@ def test_cross_entropy_known_answer() -> None:
         loss.scale.fill_(1.0)
     given, mask = torch.tensor([[2.0, -1.0], [0.5, 1.0]]), torch.zeros(2, 2, dtype=torch.bool)
 
-    def soft(x: float) -> float:
-        return math.log1p(math.exp(x))
-
     want = soft(-2) + soft(-1) + soft(-1) + soft(0.5)
     assert loss(given, mask, True).item() == pytest.approx(want, rel=1e-5)
     mask[1, 0] = True
     assert loss(given, mask, True).item() == pytest.approx(want - soft(0.5), rel=1e-5)
+
+
+@pytest.mark.known_answer("link_losses/bpr", "link_losses/margin", "link_losses/self_adversarial")
+def test_losses_of_comparisons_known_answers() -> None:
+    """Row 0 has negatives at -1 and 0.5, row 1 at 0.5 (masked later) and 1.5."""
+    given, mask = torch.tensor([[2.0, -1.0, 0.5], [0.5, 1.0, 1.5]]), torch.zeros(2, 3, dtype=torch.bool)
+    bpr = Bpr(BprConfig(type="bpr", temperature=0.5))
+    want = (soft(-6) + soft(-3)) / 2 + (soft(-1) + soft(1)) / 2
+    assert bpr(given, mask, True).item() == pytest.approx(want, rel=1e-5)
+    margin = Margin(MarginConfig(type="margin", margin=1.0))
+    assert margin(given, mask, True).item() == pytest.approx((0 + 0) / 2 + (0.5 + 1.5) / 2, rel=1e-5)
+    adversarial = SelfAdversarial(SelfAdversarialConfig(type="self_adversarial", sharpness=2.0))
+    with torch.no_grad():
+        adversarial.scale.fill_(1.0)
+    first = [math.exp(2 * score) for score in (-1.0, 0.5)]
+    second = [math.exp(2 * score) for score in (0.5, 1.5)]
+    want = soft(-2) + (first[0] * soft(-1) + first[1] * soft(0.5)) / sum(first)
+    want += soft(-1) + (second[0] * soft(0.5) + second[1] * soft(1.5)) / sum(second)
+    assert adversarial(given, mask, True).item() == pytest.approx(want, rel=1e-5)
+    mask[1, 0] = True
+    assert bpr(given, mask, True).item() == pytest.approx((soft(-6) + soft(-3)) / 2 + soft(1), rel=1e-5)
+    assert margin(given, mask, False).item() == pytest.approx(0 + 1.5, rel=1e-5)  # the drawn one alone
+    # The weights are no path of gradients: with one negative a row they are 1 whatever the score is.
+    given.requires_grad_()
+    adversarial(given, mask, False).backward()
+    assert given.grad is not None
+    torch.testing.assert_close(given.grad[:, 2], torch.sigmoid(given[:, 2]).detach())
+
+
+@pytest.mark.parametrize("name", ["bpr", "margin", "self_adversarial"])
+def test_losses_of_comparisons(name: str) -> None:
+    """The correction for frequent targets, and rows without negatives."""
+    config = TypeAdapter(LinkLossConfig).validate_python({"type": name})
+    torch.manual_seed(0)
+    loss, mask = LINK_LOSSES.of(config)(config), torch.rand(4, 6) < 0.2
+    mask.fill_diagonal_(False)
+    mask[1] = torch.arange(6) != 1
+    scores, log_q = torch.randn(4, 6), torch.randn(6)
+    found = loss(scores, mask, True)
+    assert torch.isfinite(found)
+    alone = loss(scores[1:2, 1:2], mask[1:2, 1:2], True)
+    rest = loss(scores[[0, 2, 3]][:, [0, 2, 3, 1, 4, 5]], mask[[0, 2, 3]][:, [0, 2, 3, 1, 4, 5]], True)
+    torch.testing.assert_close(found, alone + rest)
+    # Scale 1 and temperature 1: subtracting log q from scores or within the loss is the same.
+    for key in ("temperature", "scale"):
+        if isinstance(getattr(loss, key, None), float):
+            setattr(loss, key, 1.0)
+    if name == "self_adversarial":
+        torch.nn.init.ones_(loss.scale)
+    torch.testing.assert_close(loss(scores, mask, True, log_q), loss(scores - log_q, mask, True), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bpr", "self_adversarial"])
+def test_gradients_of_losses_of_comparisons(name: str) -> None:
+    """Against differences, in float32: the weights of self_adversarial are held fixed."""
+    config = TypeAdapter(LinkLossConfig).validate_python(
+        {"type": name} | ({"temperature": 1.0} if name == "bpr" else {})
+    )
+    loss = LINK_LOSSES.of(config)(config)
+    scores, mask = torch.tensor([[0.3, -0.2], [0.1, 0.4]]), torch.zeros(2, 2, dtype=torch.bool)
+    leaf = scores.clone().requires_grad_()
+    loss(leaf, mask, True).backward()
+    assert leaf.grad is not None
+    for row in range(2):  # of one negative a row, whose weight is 1
+        for column in range(2):
+            step = torch.zeros(2, 2)
+            step[row, column] = 1e-2
+            difference = (loss(scores + step, mask, True) - loss(scores - step, mask, True)).item() / 2e-2
+            assert leaf.grad[row, column].item() == pytest.approx(difference, rel=2e-2, abs=2e-4)
 
 
 def test_log_q_known_answers() -> None:
@@ -104,11 +201,9 @@ def test_log_q_known_answers() -> None:
     assert corrected.item() == pytest.approx(binary(given - log_q, mask, True).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["info_nce", "cross_entropy"])
+@pytest.mark.parametrize("name", ["info_nce", "cross_entropy", "bpr", "self_adversarial", "margin"])
 def test_masked_pairs_get_no_gradient(name: str) -> None:
-    config = {"info_nce": InfoNceConfig(type="info_nce"), "cross_entropy": CrossEntropyConfig(type="cross_entropy")}[
-        name
-    ]
+    config = TypeAdapter(LinkLossConfig).validate_python({"type": name})
     # Small, for a softmax that rounds to 1 has no gradient either.
     given = (0.1 * torch.randn(3, 5)).requires_grad_()
     mask = torch.zeros(3, 5, dtype=torch.bool)

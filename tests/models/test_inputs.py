@@ -41,6 +41,37 @@ def test_rows_of_an_embedding_enter_as_they_are() -> None:
     torch.testing.assert_close(out, torch.relu(encoder.norm(rows + encoder.bias)))
 
 
+def test_further_layers_are_an_mlp_on_the_sum() -> None:
+    spec = NodeInputSpec({"price": 2}, False, layers=2)
+    encoder = NodeInput(spec, 4, 0.0)
+    rows = torch.randn(5, 2)
+    sums = torch.relu(encoder.norm(rows @ encoder.projections[0].weight.T + encoder.bias))
+    first, second = encoder.further
+    wanted = torch.relu(torch.relu(sums @ first.weight.T + first.bias) @ second.weight.T + second.bias)
+    found = encoder(torch.arange(5), {"price": rows})
+    torch.testing.assert_close(found, wanted)
+    found.sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+    assert not any("further" in name for name in NodeInput(NodeInputSpec({"price": 2}, False), 4, 0.0).state_dict())
+
+
+def test_each_input_may_have_an_mlp_of_its_own() -> None:
+    encoder = NodeInput(NodeInputSpec({"a": 2, "b": 3}, False, is_plain=True, own_layers=1), 4, 0.0)
+    rows = {"a": torch.randn(5, 2), "b": torch.randn(5, 3)}
+    wanted = encoder.bias
+    for name, projection, own in zip("ab", encoder.projections, encoder.own, strict=True):
+        hidden = torch.relu(rows[name] @ projection.weight.T)
+        wanted = wanted + hidden @ own[1].weight.T + own[1].bias
+    found = encoder(torch.arange(5), rows)
+    torch.testing.assert_close(found, wanted)
+    found.sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+    plain = NodeInput(NodeInputSpec({"a": 2}, False), 4, 0.0)
+    assert set(plain.state_dict()) == {
+        "bias", "norm.weight", "norm.bias", "projections.0.weight", "projections.0.shift", "projections.0.scale"
+    }  # fmt: skip
+
+
 def test_a_type_with_nothing_has_one_vector() -> None:
     encoder = InputEncoder({"a": NodeInputSpec({}, False)}, 4, 0.0)
     out = encoder({"a": torch.arange(3)}, {})["a"]

@@ -137,3 +137,49 @@ def test_training_on_the_shop(shop_config: Callable[..., Pipeline], tmp_path: Pa
         assert isinstance(part.targets, LinkTargets)
         both.append(part.seeds["item"][part.targets.pools["item"].mine].tolist())
     assert sorted(both[0]) == sorted(both[1] + both[2])
+
+
+def test_edges_are_ranked_among_the_candidates_that_are_given(
+    shop_config: Callable[..., Pipeline], tmp_path: Path
+) -> None:
+    """Two wrong targets each, of which those that are other true targets, or the source, do not compete; of edges
+    without candidates every model is right."""
+    from gconstruct import build_graph
+    from graphstorm_like.progress import Reporter
+    from graphstorm_like.tasks import Evaluation
+    from graphstorm_like.training.experiment import build_experiment
+
+    data = with_hard_negatives(shop_config, tmp_path)
+    table = pq.read_table(tmp_path / "similar.parquet")
+    wrong = [None if row % 3 == 0 else given for row, given in enumerate(table.column("wrong").to_pylist())]
+    pq.write_table(table.drop(["wrong"]).append_column("wrong", pa.array(wrong)), tmp_path / "similar.parquet")
+    data["task"] |= {"negatives": {"uniform": 4}, "ranking": {"candidates": "given"}, "metrics": ["mrr", "hits@1"]}
+    pipeline = build_pipeline(data)
+    build_graph(pipeline.graph)
+    experiment = build_experiment(pipeline, Reporter(quiet=True))
+    task, graph = experiment.task, experiment.graph
+    found = task.evaluate(experiment.embedder(), "test", Evaluation("layer_wise", (), 0))
+    vectors = experiment.embedder().layer_wise(["item"])["item"]
+    scores = task.queries(vectors) @ task.keys(vectors).T  # type: ignore[attr-defined]
+    source, target = graph.edges(("item", "similar", "item"))
+    known = set(zip(source.tolist(), target.tolist(), strict=True))
+    ranks, empty = [], 0
+    for row in task.rows("test").tolist():
+        s, t = int(source[row]), int(target[row])
+        given = graph.hard_negatives(("item", "similar", "item"), np.array([row]))[0].tolist()
+        others = [c for c in given if c >= 0 and c != s and (s, c) not in known]
+        empty += not others
+        better = [float(scores[s, c] > scores[s, t]) + 0.5 * float(scores[s, c] == scores[s, t]) for c in others]
+        ranks.append(1 + sum(better))
+    assert 0 < empty < len(ranks)
+    assert found["mrr"] == pytest.approx(float(np.mean(1 / np.array(ranks))), rel=1e-4)
+    assert found["hits@1"] == pytest.approx(float(np.mean(np.array(ranks) <= 1)))
+    assert task.protocol["candidates"] == "given"
+
+
+def test_given_candidates_must_be_there(shop_config: Callable[..., Pipeline]) -> None:
+    with pytest.raises(ConfigError, match=r"candidates: must be all or a number, or graph.edges\[1\].hard_negatives"):
+        shop_config("link_prediction", task={"ranking": {"candidates": "given"}})
+    both = {"edge_type": None, "edge_types": "all", "ends": "both", "head": {"type": "distmult"}}
+    with pytest.raises(ConfigError, match=r"ends: must be 'targets' with ranking.candidates: given"):
+        shop_config("link_prediction", task={**both, "ranking": {"candidates": "given"}})

@@ -150,6 +150,26 @@ def test_sigterm_writes_a_resume_point(
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_validation_within_epochs_resumes_too(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at a step, and asked to stop while it validates in the middle of an epoch."""
+    changes = {"epochs": 3, "batch_size": 8, "evaluate_steps": 2, "checkpoint": {"every_steps": 2}}
+    config = shop_config("node_regression", train=changes)
+    train(config, tmp_path / "whole")
+    found = [(kind, update) for kind, update, _ in losses(tmp_path / "whole")]
+    validated = [update for kind, update in found if kind == "valid"]
+    ends = [update for kind, update in found if kind == "epoch"]
+    assert set(validated) == {*range(2, ends[-1], 2), *ends}
+    assert len(validated) == len(set(validated)) > 3, "an epoch's end is validated once"
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "broken", 3)
+    with pytest.raises(stopping.Stopped):
+        train_until_signal(config, tmp_path / "broken", monkeypatch, "evaluate", 1)
+    train(config, tmp_path / "broken")
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
 def test_a_signal_outside_of_training_ends_at_once() -> None:
     with pytest.raises(stopping.Stopped), stop_on_signals():
         os.kill(os.getpid(), signal.SIGHUP)

@@ -183,6 +183,31 @@ def test_min_delta_is_about_stopping_not_about_saving(shop_config: Callable[...,
     assert result.best == max(found) > found[0]
 
 
+def test_the_first_epochs_need_not_count_towards_patience(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six scores the first is the best: without burn-in the third ends the run, with it the sixth."""
+    for burn_in, epochs in ((0, 3), (4, 6)):
+        early_stop = {"patience": 2, "burn_in": burn_in}
+        config = shop_config("node_regression", train={"epochs": 9, "early_stop": early_stop})
+        trainer = trainer_of(config, tmp_path / str(burn_in))
+        scores = iter([{"rmse": float(score)} for score in range(1, 10)])
+        monkeypatch.setattr(trainer.task, "evaluate", lambda *_, scores=scores: next(scores))
+        assert trainer.train().epochs == epochs
+
+
+def test_stopping_by_the_mean_of_the_scores_before(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """9 is the lowest for long, but every score beats the mean of the two before it until 6.5 does not beat 6.4."""
+    early_stop = {"patience": 2, "rule": "mean", "burn_in": 1}
+    trainer = trainer_of(shop_config("node_regression", train={"epochs": 9, "early_stop": early_stop}), tmp_path)
+    scores = iter([{"rmse": score} for score in (3.0, 9.0, 8.0, 7.0, 5.8, 6.5, 1.0)])
+    monkeypatch.setattr(trainer.task, "evaluate", lambda *_: next(scores))
+    result = trainer.train()
+    assert (result.epochs, result.best, trainer.state.recent) == (6, 3.0, [5.8, 6.5])
+
+
 def test_an_epoch_tells_its_own_time_and_that_of_validation(
     shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

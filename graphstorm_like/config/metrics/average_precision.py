@@ -6,11 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from graphstorm_like.config.metrics.base import Measured, MetricConfig
+from graphstorm_like.config.metrics.base import Measured
+from graphstorm_like.config.metrics.of_class import OfClassConfig
 
 
-class AveragePrecisionConfig(MetricConfig):
-    """Average precision of each class against the rest, the mean over classes."""
+class AveragePrecisionConfig(OfClassConfig):
+    """Average precision of each class against the rest, the mean over classes, or of one class."""
 
     measures: ClassVar[Measured] = "classes"
     measures_sets: ClassVar[bool] = True

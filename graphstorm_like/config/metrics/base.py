@@ -58,7 +58,8 @@ class MetricsOf(ShortForm):
 
 def _first_setting(tag: str, value: str) -> dict[str, int]:
     members = members_of(MetricConfig) or {}
-    settings = [name for name in members[tag].model_fields if name != "type"]
+    own = members[tag].__annotations__  # before those that several metrics share
+    settings = [name for name in members[tag].model_fields if name != "type" and name in own]
     if not settings:
         raise ValueError(f"must be {tag!r}, which has no settings")
     if not value.isdecimal():

@@ -6,11 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from graphstorm_like.config.metrics.base import Measured, MetricConfig
+from graphstorm_like.config.metrics.base import Measured
+from graphstorm_like.config.metrics.of_class import OfClassConfig
 
 
-class RocAucConfig(MetricConfig):
-    """Area under the ROC curve of each class against the rest, the mean over classes."""
+class RocAucConfig(OfClassConfig):
+    """Area under the ROC curve of each class against the rest, the mean over classes, or of one class."""
 
     measures: ClassVar[Measured] = "classes"
     measures_sets: ClassVar[bool] = True

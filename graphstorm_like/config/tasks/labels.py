@@ -90,6 +90,9 @@ class EdgeLabelConfig(OneRelationTask):
     """Which of the edge type's labels."""
     head_layers: Annotated[int, Field(ge=1, le=4)] = 2
     """Layers of the head on [h_s, h_t, h_s * h_t]; 1: linear."""
+    bases: Annotated[int, Field(ge=1)] | None = None
+    """The head reads h_s' W_b h_t instead, of so many matrices W_b that the outputs share (with `head_layers: 1` the
+    bilinear decoder of GC-MC, van den Berg et al. 2017); null: not."""
     inputs: ScoredEdgeInputs | None = None
     """Features and texts of the scored edges that the head reads too; where language models learn, from these texts
     as well. null: none. (`model.edge_inputs` is about messages.)"""

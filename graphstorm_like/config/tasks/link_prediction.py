@@ -100,6 +100,8 @@ class LinkPredictionConfig(TaskConfig):
         if self.n3 and not self.head.factorizes:
             raise KeyedError("n3", f"must be 0 with head.type: {self.head.type} (got {self.n3:g}). It needs a "
                                    f"head that multiplies three factors: distmult or complex")  # fmt: skip
+        if self.ranking.candidates == "given" and self.ends != "targets":
+            raise KeyedError("ends", f"must be 'targets' with ranking.candidates: given (got {self.ends!r})")
         return self
 
     @property
@@ -158,6 +160,7 @@ class LinkPredictionConfig(TaskConfig):
             yield from self._check_several(graph)
         relations = self.relations([edge.edge_type for edge in graph.edges])
         yield from below(("negatives",), self.negatives.check(graph, relations))
+        yield from below(("ranking",), self.ranking.check(graph, relations))
 
     def _check_one(self, graph: GraphConfig, edge_type: EdgeType) -> Iterator[Problem]:
         at = ("edge_type",)

@@ -11,15 +11,19 @@ from graphstorm_like.modality import TEXT, split_input_name
 
 
 class EdgeHead(nn.Module):
-    """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t]: s -> t and t -> s differ.
+    """[B, D] of sources and of targets -> [B, outputs], from [h_s, h_t, h_s * h_t], or with bases from h_s' W_b h_t, a
+    number each: s -> t and t -> s differ.
 
     own: whether a vector [B, D] of the edges' own inputs is read too; `reads` names these inputs.
     """
 
-    def __init__(self, hidden: int, outputs: int, layers: int = 2, own: bool = False) -> None:
+    def __init__(self, hidden: int, outputs: int, layers: int = 2, own: bool = False, bases: int | None = None) -> None:
         super().__init__()
         self.hidden = hidden
-        widths = [(4 if own else 3) * hidden, *[hidden] * (layers - 1)]
+        # Of a deviation that keeps the numbers of vectors with entries of 1 at 1.
+        self.bases = None if bases is None else nn.Parameter(torch.randn(bases, hidden, hidden) / hidden)
+        of_ends = 3 * hidden if bases is None else bases
+        widths = [of_ends + own * hidden, *[hidden] * (layers - 1)]
         stack: list[nn.Module] = []
         for width in widths[:-1]:
             stack += [nn.Linear(width, hidden), nn.ReLU()]
@@ -37,6 +41,8 @@ class EdgeHead(nn.Module):
     def forward(self, source: Tensor, target: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:
         """See class. inputs: rows [B, F] by name."""
         parts = [source, target, source * target]
+        if self.bases is not None:
+            parts = [torch.einsum("bi,kij,bj->bk", source, self.bases, target)]
         if self.names:
             assert inputs is not None
             named = zip(self.names, self.own, strict=True)

@@ -30,3 +30,16 @@ def ignored(mask: Tensor, in_batch: bool) -> Tensor:
     out[:, :rows] = True
     out[:, :rows].fill_diagonal_(False)
     return out
+
+
+def negatives(mask: Tensor, in_batch: bool) -> Tensor:
+    """[B, B + K] pairs that are negatives."""
+    found = ~ignored(mask, in_batch)
+    found.diagonal().fill_(False)
+    return found
+
+
+def mean_over_negatives(terms: Tensor, mask: Tensor, in_batch: bool) -> Tensor:
+    """[B, B + K] terms of pairs -> [B] their means over each row's negatives; 0 of a row without any."""
+    is_negative = negatives(mask, in_batch)
+    return terms.masked_fill(~is_negative, 0.0).sum(dim=1) / is_negative.sum(dim=1).clamp(min=1)

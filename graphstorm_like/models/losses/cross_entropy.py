@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives
 
 
 @LINK_LOSSES.register(CrossEntropyConfig)
@@ -30,8 +30,5 @@ class CrossEntropy(LinkLoss):
         logits = scores.float() * self.scale + self.bias
         if log_q is not None:
             logits = logits - log_q
-        negative = ~ignored(mask, in_batch)
-        negative.diagonal().fill_(False)
         positives = F.softplus(-logits.diagonal()).sum()
-        per_row = (F.softplus(logits) * negative).sum(dim=1) / negative.sum(dim=1).clamp(min=1)
-        return positives + per_row.sum()
+        return positives + mean_over_negatives(F.softplus(logits), mask, in_batch).sum()

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.metrics import MetricConfig
+from graphstorm_like.errors import ConfigError, did_you_mean
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 
@@ -27,13 +28,25 @@ Sums = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
-    """What a metric may know about the labels: the number of classes; the probability above which a row is predicted to
-    have a class, where it may have several (None: it has one); mean and deviation of the numbers to train on."""
+    """What a metric may know about the labels: the number of classes, and their names; the probability above which a
+    row is predicted to have a class, where it may have several (None: it has one); mean and deviation of the numbers
+    to train on."""
 
     classes: int = 0
     threshold: float | None = None
     center: float = 0.0
     spread: float = 1.0
+    names: Sequence[str] = ()
+
+    def position(self, name: str) -> int:
+        """Of a class. Raises ConfigError when there is none of this name."""
+        if name not in self.names:
+            listed = ", ".join(self.names[:20])
+            raise ConfigError(
+                f"task.metrics: of_class must be a class of the label, {listed} (got {name!r})."
+                f"{did_you_mean(name, self.names)}"
+            )
+        return list(self.names).index(name)
 
 
 class Metric(ABC):

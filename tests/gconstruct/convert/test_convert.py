@@ -24,7 +24,7 @@ BOOKS = {
 }
 
 
-def converted(folder: Path, *files: dict[str, Any], task: int = 1) -> tuple[Converted, Pipeline]:
+def converted(folder: Path, *files: dict[str, Any], task: int | None = None) -> tuple[Converted, Pipeline]:
     """The first mapping of a pair is JSON, one with `gsf` YAML."""
     paths = []
     for number, data in enumerate(files):
@@ -109,8 +109,10 @@ def test_training(tmp_path: Path) -> None:
     assert (train.checkpoint.keep, [tracker.type for tracker in train.track.trackers]) == (3, ["tensorboard"])
     assert (pipeline.infer.mode, pipeline.infer.batch_size) == ("layer_wise", 512)
     assert pipeline.task.model_dump()["select_by"] == "roc_auc"
-    assert {"backend", "ip_config", "part_config", "num_classes", "eval_metric"} <= set(said(found, "none"))
-    assert "eval_frequency" in said(found, "near")
+    metrics = [metric.name for metric in pipeline.task.metrics]  # type: ignore[attr-defined]
+    assert metrics == ["roc_auc", "accuracy", "precision_at_k@5"]
+    assert {"backend", "ip_config", "part_config", "num_classes"} <= set(said(found, "none"))
+    assert pipeline.train.evaluate_steps == 500
     assert "# - gsf.basic.backend" in found.text
 
 
@@ -182,6 +184,15 @@ def test_hard_negatives(tmp_path: Path) -> None:
     }  # fmt: skip
     negatives = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()["negatives"]
     assert (negatives["type"], negatives["per_edge"], negatives["uniform"]) == ("hard", 3, 16)
+    links["eval_etypes_negative_dstnode"] = ["reader,lends,book:wrong"]
+    for given in (links, {key: value for key, value in links.items() if not key.startswith("train_etypes")}):
+        _, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=given))
+        assert pipeline.task.model_dump()["ranking"]["candidates"] == "given"
+        assert pipeline.graph.edges[0].hard_negatives is not None
+    links["eval_etypes_negative_dstnode"] = ["reader,lends,book:other"]
+    assert "eval_etypes_negative_dstnode" in said(
+        converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[0], "none"
+    )
     links["train_etypes_negative_dstnode"] = ["reader,lends,book:other"]
     found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))
     assert pipeline.task.model_dump()["negatives"]["type"] == "uniform"
@@ -289,12 +300,79 @@ def test_one_of_several_tasks(tmp_path: Path) -> None:
         {"reconstruct_node_feat": {"reconstruct_nfeat_name": "pages", "target_ntype": "book"}},
     ]
     data = training(multi_task_learning=tasks)
-    first, second = converted(tmp_path, GCONSTRUCT, data), converted(tmp_path, GCONSTRUCT, data, task=2)
+    first, second = converted(tmp_path, GCONSTRUCT, data, task=1), converted(tmp_path, GCONSTRUCT, data, task=2)
     assert (first[1].task.type, first[1].train.batch_size) == ("node_classification", 16)
     assert (second[1].task.type, second[1].train.batch_size) == ("link_prediction", 64)
     assert "--task 2" in "\n".join(first[0].report())
     with pytest.raises(ConfigError, match="--task: must be from 1 to 2"):
         converted(tmp_path, GCONSTRUCT, data, task=3)
+
+
+def test_several_tasks_together(tmp_path: Path) -> None:
+    links = {
+        "train_etype": ["reader,lends,book"],
+        "task_weight": 0.5,
+        "batch_size": 64,
+        "lp_decoder_type": "dot_product",
+    }
+    price = {"target_ntype": "book", "label_field": "price", "eval_metric": ["mse", "mae"], "task_weight": 2.0}
+    tasks = [
+        {"node_classification": {**BOOKS, "batch_size": 16}},
+        {"node_regression": price},
+        {"link_prediction": links},
+        {"reconstruct_node_feat": {"reconstruct_nfeat_name": "pages", "target_ntype": "book"}},
+    ]
+    found, pipeline = converted(tmp_path, GCONSTRUCT, training(multi_task_learning=tasks))
+    several = pipeline.task.model_dump()
+    assert {name: task["type"] for name, task in several["tasks"].items()} == {
+        "genre": "node_classification",
+        "price": "node_regression",
+        "links": "link_prediction",
+    }
+    assert (several["batch_sizes"], several["weights"]) == ({"genre": 16, "links": 64}, {"price": 2.0, "links": 0.5})
+    assert [metric["type"] for metric in several["tasks"]["price"]["metrics"]] == ["mse", "mae"]
+    assert several["select_by"] == "genre.roc_auc", "their mean would mix directions"
+    assert pipeline.train.batch_size == 256
+    assert not {"task_weight", "batch_size", "train_etype", "label_field"} & set(said(found, "none"))
+    assert "feature_reconstruction" in said(found, "none")["reconstruct_node_feat"]
+    two = training(multi_task_learning=[tasks[0], tasks[2]])
+    assert converted(tmp_path, GCONSTRUCT, two)[1].task.model_dump()["select_by"] == "mean"
+
+
+def test_what_came_later(tmp_path: Path) -> None:
+    """Losses, metrics and layers that this library did not have at first."""
+    links = {
+        "train_etype": ["reader,lends,book"], "lp_loss_func": "bpr", "num_negative_edges": 4,
+        "eval_metric": ["hit_at_3"],
+    }  # fmt: skip
+    bpr = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()
+    assert (bpr["loss"], bpr["select_by"]) == ({"type": "bpr", "temperature": 1.0}, "hits@3")
+    links |= {"lp_loss_func": "cross_entropy", "adversarial_temperature": 2.0}
+    built = training(link_prediction=links)
+    built["gsf"]["gnn"] |= {"construct_feat_ntype": ["author"]}
+    found, pipeline = converted(tmp_path, GCONSTRUCT, built)
+    adversarial = pipeline.task.model_dump()
+    assert not any(inputs.neighbors for inputs in pipeline.model.inputs.values())
+    assert "construct_feat_ntype" in said(found, "near")
+    assert adversarial["loss"] == {"type": "self_adversarial", "sharpness": 2.0}
+    metrics = ["fscore_at_2", "recall_at_precision_0.8", "precision_at_recall_0.5", "precision", "per_class_f1_score"]
+    hyperparam = {"lr": 0.1, "use_early_stop": True, "early_stop_rounds": 4, "early_stop_burnin_rounds": 6}
+    data = training(node_classification={**BOOKS, "eval_metric": metrics}, hyperparam=hyperparam)
+    data["gsf"]["gnn"] |= {"num_ffn_layers_in_input": 2, "construct_feat_ntype": ["author"]}
+    found, pipeline = converted(tmp_path, GCONSTRUCT, data)
+    names = [metric.name for metric in pipeline.task.metrics]  # type: ignore[attr-defined]
+    assert names == ["f_beta@2", "recall_at_precision@0.8", "precision_at_recall@0.5", "macro_precision"]
+    assert "of_class" in said(found, "none")["eval_metric"]
+    early_stop = pipeline.train.early_stop
+    assert early_stop is not None
+    assert (early_stop.patience, early_stop.burn_in, early_stop.rule) == (4, 6, "mean")
+    assert {name: inputs.layers for name, inputs in pipeline.model.inputs.items()} == dict.fromkeys(
+        ("reader", "book", "author"), 2
+    )
+    assert [name for name, inputs in pipeline.model.inputs.items() if inputs.neighbors] == ["author"]
+    stars = {"target_etype": ["reader,lends,book"], "label_field": "stars", "decoder_type": "DenseBiDecoder"}
+    dense = converted(tmp_path, GCONSTRUCT, training(edge_classification=stars))[1].task.model_dump()
+    assert (dense["bases"], dense["head_layers"]) == (2, 1)
 
 
 def test_training_alone_starts_from_a_graph_folder(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ CLASSES, ROWS = 4, 300
 QUIET = Reporter(quiet=True)
 
 
+def among_best(scores: Numbers, has: Numbers, k: int) -> float:
+    """The share of the k best that has it; of equal scores at the end of these, each counts the same part."""
+    last = np.sort(scores)[-k]
+    above, equal = scores > last, scores == last
+    return float((has[above].sum() + has[equal].mean() * (k - above.sum())) / k)
+
+
 def config_of(given: dict[str, object]) -> MetricConfig:
     return TypeAdapter(MetricConfig).validate_python(given)
 
@@ -50,14 +57,18 @@ def ranks() -> tuple[Numbers, Numbers]:
 CASES = [
     *(({"type": name}, classes) for name in ("accuracy", "macro_f1", "micro_f1", "weighted_f1")),
     *(({"type": name, "thresholds": 201}, classes) for name in ("roc_auc", "average_precision")),
-    *(({"type": name}, numbers) for name in ("rmse", "mae", "r2")),
+    *(({"type": name, "of_class": "c", "thresholds": 201}, classes) for name in ("roc_auc", "average_precision")),
+    *(({"type": name, "least": 0.6}, classes) for name in ("recall_at_precision", "precision_at_recall")),
+    *(({"type": "f_beta", "beta": 2.0, "of_class": name}, classes) for name in (None, "b")),
+    ({"type": "precision_at_k", "k": 30, "thresholds": 201}, classes),
+    *(({"type": name}, numbers) for name in ("rmse", "mae", "mse", "r2")),
     *(({"type": name}, classes) for name in ("macro_precision", "macro_recall", "calibration_error")),
     ({"type": "top_k", "k": 2}, classes),
     ({"type": "mrr"}, ranks),
     ({"type": "ndcg", "k": 7}, ranks),
     ({"type": "hits", "k": 5}, ranks),
 ]
-FACTS = LabelFacts(classes=CLASSES, center=50.0, spread=4.0)
+FACTS = LabelFacts(classes=CLASSES, center=50.0, spread=4.0, names=["a", "b", "c", "d"])
 
 
 class OneOfSeveral(Group):
@@ -90,12 +101,17 @@ def test_every_metric_has_a_case() -> None:
 @pytest.mark.known_answer(
     "metrics/accuracy",
     "metrics/average_precision",
+    "metrics/f_beta",
     "metrics/macro_f1",
     "metrics/macro_precision",
     "metrics/macro_recall",
     "metrics/mae",
     "metrics/micro_f1",
+    "metrics/mse",
+    "metrics/precision_at_k",
+    "metrics/precision_at_recall",
     "metrics/r2",
+    "metrics/recall_at_precision",
     "metrics/rmse",
     "metrics/roc_auc",
     "metrics/top_k",
@@ -120,6 +136,15 @@ def test_numbers_are_those_of_scikit_learn() -> None:
     wanted["average_precision"] = np.mean(
         [sk.average_precision_score(one_hot[:, c], predicted[:, c]) for c in range(CLASSES)]
     )
+    wanted["roc_auc:c"] = sk.roc_auc_score(one_hot[:, 2], predicted[:, 2])
+    wanted["average_precision:c"] = sk.average_precision_score(one_hot[:, 2], predicted[:, 2])
+    wanted["f_beta@2"] = sk.fbeta_score(labels, likeliest, beta=2, average="macro")
+    wanted["f_beta@2:b"] = sk.fbeta_score(labels == 1, likeliest == 1, beta=2)
+    # Rows with one probability, a hundredth, count in proportion where the 30th is among them.
+    wanted["precision_at_k@30"] = np.mean([among_best(predicted[:, c], labels == c, 30) for c in range(CLASSES)])
+    curves = [sk.precision_recall_curve(one_hot[:, c], predicted[:, c])[:2] for c in range(CLASSES)]
+    wanted["recall_at_precision@0.6"] = np.mean([max(r[p >= 0.6]) for p, r in curves])
+    wanted["precision_at_recall@0.6"] = np.mean([max(p[r >= 0.6]) for p, r in curves])
     assert found == pytest.approx(wanted, abs=1e-6)
     predicted, labels = numbers()
     found = Metrics([config_of(given) for given, rows in CASES if rows is numbers], FACTS).measure(predicted, labels)
@@ -128,6 +153,7 @@ def test_numbers_are_those_of_scikit_learn() -> None:
         {
             "rmse": np.sqrt(np.mean(errors**2)),
             "mae": np.mean(np.abs(errors)),
+            "mse": np.mean(errors**2),
             "r2": sk.r2_score(labels.astype(np.float64), predicted.astype(np.float64)),
         },
         rel=1e-9,
@@ -147,6 +173,40 @@ def test_small_metrics() -> None:
     # bins of .0667: .9 and .8 and .7 and .65 are alone in theirs
     error = (abs(1 - 0.9) + abs(0 - 0.8) + abs(1 - 0.7) + abs(0 - 0.65)) / 4
     assert found == pytest.approx({"macro_precision": 0.5, "macro_recall": 0.5, "calibration_error": error})
+
+
+def test_metrics_of_one_class_and_of_class_sets() -> None:
+    """By hand: four rows with scores .9, .6, .4, .2 for 'yes', of which the first and third have it."""
+    scores, has = np.array([[0.9], [0.6], [0.4], [0.2]]), np.array([[1], [0], [1], [0]])
+    given: list[dict[str, object]] = [
+        {"type": "recall_at_precision", "least": 0.7, "of_class": "yes"},
+        {"type": "recall_at_precision", "least": 0.6, "of_class": "yes"},
+        {"type": "precision_at_recall", "least": 1.0, "of_class": "yes"},
+        {"type": "f_beta", "beta": 2.0, "of_class": "yes"},
+        {"type": "f_beta", "beta": 0.5},
+    ]
+    wanted = {
+        "recall_at_precision@0.7:yes": 1 / 2,
+        "recall_at_precision@0.6:yes": 1.0,
+        "precision_at_recall@1:yes": 2 / 3,
+        "f_beta@2:yes": 5 * 1 / (2 + 4 * 2),  # above .5: two are found, one of them right
+        "f_beta@0.5": 1.25 * 1 / (2 + 0.25 * 2),
+    }
+    given.append({"type": "precision_at_k", "k": 3, "of_class": "yes"})
+    given.append({"type": "precision_at_k", "k": 9, "of_class": "yes"})
+    wanted |= {"precision_at_k@3:yes": 2 / 3, "precision_at_k@9:yes": 2 / 4}
+    of_sets = LabelFacts(classes=1, threshold=0.5, names=["yes"])
+    assert Metrics([config_of(one) for one in given], of_sets).measure(scores, has) == pytest.approx(wanted)
+    of_classes = LabelFacts(classes=2, names=["no", "yes"])
+    both = Metrics([config_of(one) for one in given[:4]], of_classes)
+    found = both.measure(np.concatenate([1 - scores, scores], axis=1), has[:, 0])
+    assert found == pytest.approx({name: wanted[name] for name in list(wanted)[:4]})
+    nothing = Metrics([config_of({"type": "recall_at_precision", "least": 0.9, "of_class": "yes"})], of_classes)
+    assert nothing.measure(np.array([[0.4, 0.6], [0.8, 0.2]]), np.array([0, 1])) == {"recall_at_precision@0.9:yes": 0.0}
+    with pytest.raises(
+        ConfigError, match=r"of_class must be a class of the label, no, yes \(got 'yess'\). Did you mean"
+    ):
+        Metrics([config_of({"type": "roc_auc", "of_class": "yess"})], of_classes)
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision"])

@@ -1,0 +1,29 @@
+"""Margin ranking loss (Bordes et al., NeurIPS 2013): negatives at least a margin below the true target.
+
+loss_i = mean_{j negative of i} max(0, margin - s_ii + s_ij),   with s_ij - log q_j where q is given.
+
+What is already ranked well has no gradient: training ends by itself, and most of many random negatives teach nothing.
+A row without negatives adds nothing.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphstorm_like.config.link_losses.margin import MarginConfig
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives
+
+
+@LINK_LOSSES.register(MarginConfig)
+class Margin(LinkLoss):
+    """See module."""
+
+    def __init__(self, config: MarginConfig) -> None:
+        super().__init__()
+        self.margin = config.margin
+
+    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+        """See LinkLoss."""
+        raised = scores.float() if log_q is None else scores.float() - log_q
+        return mean_over_negatives(F.relu(self.margin + raised - raised.diagonal()[:, None]), mask, in_batch).sum()
