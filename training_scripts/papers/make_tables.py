@@ -33,7 +33,6 @@ METHODS = {
     "theory": "a model of, bounds for, a proof about, reasoning on",
 }
 VAGUE = "a new question, some old problems, what remains open, a puzzling case, recent findings, a second look"
-KINDS = ("course", "survey", "newsletter")  # lists of one field, of one topic, of anything
 FIRST_DAY = datetime.date(2024, 1, 1)
 
 
@@ -52,7 +51,7 @@ class Library:
         self.author_method = rng.integers(2, size=self.authors)
         self.h_index = rng.gamma(2.0, 6.0, size=self.authors).astype(int)
         self.popularity = rng.permutation(1.0 / np.arange(1, papers + 1) ** 0.6)
-        own = rng.random(papers) < 0.7  # venues 0, 6, 12 ... are of the first field, and so on
+        own = rng.random(papers) < 0.5  # venues 0, 6, 12 ... are of the first field, and so on
         of_field = self.topic // 4 + 6 * rng.integers(6, size=papers)
         self.venue = np.where(own, of_field, rng.integers(self.venues, size=papers))
         self.wrote = [self._authors_of(rng, topic) for topic in self.topic]
@@ -82,11 +81,11 @@ class Library:
 
     def _authors_of(self, rng: np.random.Generator, topic: int) -> list[int]:
         own = np.flatnonzero(self.author_topic == topic)
-        pool = own if len(own) and rng.random() < 0.85 else np.arange(self.authors)
+        pool = own if len(own) and rng.random() < 0.7 else np.arange(self.authors)
         return rng.permutation(pool)[: rng.integers(1, 4)].tolist()
 
     def _cited_by(self, rng: np.random.Generator, paper: int) -> list[tuple[int, int]]:
-        cited = {self.near(rng, self.topic[paper], 0.6, 0.15, self.year[paper]) for _ in range(rng.poisson(5))}
+        cited = {self.near(rng, self.topic[paper], 0.45, 0.15, self.year[paper]) for _ in range(rng.poisson(5))}
         return [(paper, other) for other in sorted(cited - {paper})]
 
     # ---------------------------------------------------------------------------------------------------- tables
@@ -151,24 +150,20 @@ class Library:
         """Stars: reviewers are strict or mild, and like papers of their own field."""
         rng, count = self.draws(3), 2 * self.papers
         reviewer = rng.integers(self.authors, size=count)
-        paper = np.array([self.near(rng, self.author_topic[r], 0.25, 0.3) for r in reviewer])
+        paper = np.array([self.near(rng, self.author_topic[r], 0.4, 0.2) for r in reviewer])
         same = self.author_topic[reviewer] // 4 == self.topic[paper] // 4
         stars = 2.2 + 1.6 * same + rng.normal(0, 0.4, self.authors)[reviewer] + rng.normal(0, 0.4, count)
         names = [f"A-{r:04d}" for r in reviewer]
         return pa.table({"author_id": names, "paper_id": self.paper_id[paper], "stars": stars.clip(1, 5).round(1)})
 
     def list_tables(self) -> tuple[pa.Table, pa.Table]:
-        """Reading lists of a kind, and the papers in them."""
+        """Reading lists of a theme, and the papers in them: a half is of its field, the others of any."""
         rng, count = self.draws(4), max(60, self.papers // 3)
-        kinds, rows = rng.integers(len(KINDS), size=count), []
-        for place, kind in enumerate(kinds):
-            topic, (topic_share, field_share) = (
-                rng.integers(len(self.words)),
-                [(0.0, 0.9), (0.9, 0.0), (0.0, 0.0)][kind],
-            )
-            papers = {self.near(rng, topic, topic_share, field_share) for _ in range(rng.integers(6, 13))}
+        themes, rows = rng.integers(len(FIELDS), size=count), []
+        for place, theme in enumerate(themes):
+            papers = {self.near(rng, 4 * theme, 0.0, 0.4) for _ in range(rng.integers(6, 13))}
             rows += [(500 + 7 * place, self.paper_id[paper]) for paper in sorted(papers)]
-        lists = {"list_id": 500 + 7 * np.arange(count), "kind": np.array(KINDS)[kinds]}
+        lists = {"list_id": 500 + 7 * np.arange(count), "theme": np.array(list(FIELDS))[themes]}
         return pa.table(lists), pa.table({"list_id": [a for a, _ in rows], "paper_id": [b for _, b in rows]})
 
     def reads_table(self) -> pa.Table:
