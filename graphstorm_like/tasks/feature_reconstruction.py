@@ -69,9 +69,9 @@ class FeatureReconstruction(SelfSupervised):
                 if isinstance(rows, SparseRows):
                     features[node_type][name] = without_rows(rows, at)
                     continue
-                mean = rows.float().mean(dim=0).to(rows.dtype)
-                places = at.to(rows.device)
-                features[node_type][name] = rows.index_copy(0, places, mean.expand(len(places), -1).contiguous())
+                masked = rows.clone()  # not index_copy, which autocast on CPUs refuses for float16: text vectors
+                masked[at.to(rows.device)] = rows.float().mean(dim=0).to(rows.dtype)
+                features[node_type][name] = masked
         return (batch.replace(features=features),)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:

@@ -107,6 +107,22 @@ def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
     assert all(torch.allclose(rows, other.features["item"][name]) for name, rows in view.features["item"].items())
 
 
+def test_text_vectors_are_masked_under_autocast(shop_config: Make) -> None:
+    """They are float16, which is not what CPUs compute in."""
+    experiment = build_experiment(config_of(shop_config, "reconstruct"), QUIET)
+    task, batch = experiment.task, batch_of(experiment)
+    vectors = torch.arange(len(next(iter(batch.features["item"].values())))).half()[:, None].requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (view,) = task.views(batch.replace(features={**batch.features, "item": {"text": vectors}}))
+    rows = view.features["item"]["text"]
+    left = rows == vectors
+    assert rows.dtype == torch.float16
+    assert 0 < int(left.sum()) < len(rows)
+    torch.testing.assert_close(rows[~left], vectors.float().mean().half().expand(int((~left).sum())))
+    rows.sum().backward()
+    assert vectors.grad is not None
+
+
 def test_sparse_inputs_lose_entries() -> None:
     """Rows of a masked node have none; dropped columns have none in any row."""
     dense = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 3.0, 4.0]])
