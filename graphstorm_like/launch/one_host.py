@@ -44,18 +44,12 @@ def run_one_host(
 
     addresses: private IP addresses of all hosts; mark: tells apart the jobs on one machine, by default a hash of the
     output folder. The graph must already exist. Where output is a URL each host works in folders of its own, and the
-    first one's are kept equal with the store. Where all share a folder the first host makes the report, as `gsl run`
-    does. Raises LaunchError and StoreError, or Stopped.
+    first one's are kept equal with the store. Raises LaunchError and StoreError, or Stopped.
     """
     apart = pipeline.launch.hosts > 1 and places_of(pipeline).output is not None
     names = [stage for stage in check_stages(stages) if stage != "construct"]
-    reporter = Reporter(quiet)
-    with mirrored(pipeline, names, reporter, fresh, index, apart) as local:
+    with mirrored(pipeline, names, Reporter(quiet), fresh, index, apart) as local:
         _run_one_host(local, index, addresses, secret_file, names, mark, fresh, quiet, apart)
-        if index == 0 and local.report and not apart:  # apart, a host has its own partition of the graph alone
-            from graphstorm_like.reports.write import report_of_run  # imports torch, which a launcher does without
-
-            report_of_run(Path(local.output), None, reporter.line)
 
 
 def _run_one_host(
