@@ -14,6 +14,7 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.link_heads import LinkHead
+from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
@@ -36,6 +37,7 @@ class LinkTask(Task):
     def begin_links(self, edge_types: Sequence[EdgeType], hidden: int) -> None:
         """Relations, inverses included, whose targets are learnt; width of the vectors."""
         self.pairs: PairTerm | None = None
+        self.own_inputs: LinkInputs | None = None
         # In a list: what a task keeps for training is no part of the model.
         self._more = [MoreNegatives(self.config.negatives, edge_types, hidden)]
 
@@ -51,8 +53,8 @@ class LinkTask(Task):
     def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See `sum_of_losses`."""
         in_batch = self.config.negatives.in_batch
-        more = self._more[0]
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs)
+        more, own = self._more[0], self.own_inputs
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs, own)
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
