@@ -190,6 +190,7 @@ class LinkPrediction(LinkTask):
 
     def notes(self) -> Iterator[str]:
         """See Task."""
+        yield from super().notes()
         rows = np.concatenate([self._rows["valid"], self._rows["test"]])
         if loops := self_loops(self.graph, self.edge_type, rows):
             yield self_loop_note(self.edge_type, loops, len(rows))

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
+from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.negatives.mined import ScoreBlock, Scores
 from graphstorm_like.sampling.negatives.mined_model import MinedByModel
 from graphstorm_like.tasks.base import Task
@@ -27,10 +28,11 @@ from graphstorm_like.tasks.pair_terms import PairTerm
 
 
 class LinkTask(Task):
-    """A task that tells true edges from wrong ones. Subclasses set `config` (with `negatives`), `head`, `link_loss`,
-    and call `begin_links`."""
+    """A task that tells true edges from wrong ones. Subclasses set `config` (with `negatives`), `graph`, `head`,
+    `link_loss`, and call `begin_links`."""
 
     config: Any
+    graph: Graph
     head: LinkHead
     link_loss: LinkLoss
 
@@ -45,6 +47,10 @@ class LinkTask(Task):
         """The seeder, which also knows what negatives beside a batch's own are true."""
         self._more[0].seeder = seeder
         return seeder
+
+    def notes(self) -> Iterator[str]:
+        """See Task: of negatives."""
+        return NEGATIVES.of(self.config.negatives).notes(self.config.negatives, self.graph)
 
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """Scores the targets of a relation."""
