@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_hosts_compute_their_own_nodes(graphs: dict[int, LocalGraph], ranks: int
 def test_any_number_of_ranks_draws_the_same(graphs: dict[int, LocalGraph]) -> None:
     together = sorted(drawn_by_rank(graphs[3], OWN, 1)[0])
     for ranks in (1, 2, 3):
-        assert sorted(sum(drawn_by_rank(graphs[3], OWN, ranks), [])) == together
+        assert sorted(itertools.chain(*drawn_by_rank(graphs[3], OWN, ranks))) == together
 
 
 def test_true_targets_are_masked_and_mixes_draw_them(graphs: dict[int, LocalGraph]) -> None:

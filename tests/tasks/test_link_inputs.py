@@ -136,7 +136,7 @@ def test_training_reads_training_edges_alone(shop_config: Callable[..., Pipeline
     task.scored_sources["weight"] = Noting()  # type: ignore[index]
     pipeline, stream = experiment.learner.batches(), task.stream(64, 0)
     order = stream.epoch_order(0)
-    for step in range(stream.steps_per_epoch):
+    for step in range(stream.steps):
         pipeline.make(stream.step_ids(order, step), StreamPosition(0, step))
     assert set(read) == set(task.rows("train").tolist())
 

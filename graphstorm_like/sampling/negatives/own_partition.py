@@ -1,8 +1,8 @@
 """Negatives of which each host computes those of its own partitions (as `localuniform` of GraphStorm does).
 
-Of `count` nodes partition p of the P that have any of the type gives those with numbers from ceil(count * p / P) to
-ceil(count * (p + 1) / P), drawn evenly from its own. Ranks take a step's drawn nodes in ascending blocks, and ids ascend
-through the partitions: the blocks end where partitions do, if each host has as many of them, none without such nodes.
+Of `count` nodes partition p of the P that have any of the type gives ceil(count * (p + 1) / P) - ceil(count * p / P),
+drawn evenly from its own. Ranks take a step's drawn nodes in ascending blocks, and ids ascend through the partitions:
+the blocks end where partitions do, if each host has as many of them, and none is without such nodes.
 
 Draws depend on the partitions of the graph, and not on how many ranks there are. All ranks share the vectors, so that
 an edge is compared with the negatives of all partitions.
