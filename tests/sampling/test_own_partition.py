@@ -151,7 +151,7 @@ def test_true_targets_are_masked_and_mixes_draw_them(graphs: dict[int, LocalGrap
 def test_the_correction_knows_their_chances(graphs: dict[int, LocalGraph]) -> None:
     graph = graphs[3]
     train = {SIMILAR: graph.edge_rows(SIMILAR, "train")}
-    config = OwnPartitionNegativesConfig(type="own_partition", count=30, popularity_correction=True, in_batch=False)
+    config = OwnPartitionNegativesConfig(type="own_partition", count=31, popularity_correction=True, in_batch=False)
     (links,) = link_parts(LinkSeeder(graph, train, config, 1)(train[SIMILAR][:5], StreamPosition(0, 0)).targets)
     assert links.log_q is not None
     assert torch.isfinite(links.log_q).all()

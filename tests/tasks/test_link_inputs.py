@@ -219,7 +219,7 @@ def hinted(folder: Path, inputs: object) -> Pipeline:
         },
         "model": {"gnn": {"type": "none", "hidden": 16}},
         "task": task,
-        "train": {"epochs": 25, "batch_size": 64, "lr": 0.02, "fanouts": []},
+        "train": {"epochs": 25, "batch_size": 64, "lr": 0.02},
     }
     return build_pipeline(data)
 

@@ -39,12 +39,6 @@ class Table:
         return np.repeat(rows, count), self.columns[entries], np.repeat(mass, count) * self.weights[entries]
 
 
-def summed(rows: IntArray, columns: IntArray, mass: Numbers, shape: tuple[int, int]) -> Numbers:
-    """Dense [shape], the sum of the masses at each place."""
-    flat = np.bincount(rows * shape[1] + columns, weights=mass, minlength=shape[0] * shape[1])
-    return flat.astype(np.float64, copy=False).reshape(shape)
-
-
 @dataclass(frozen=True)
 class Neighbors:
     """All relations of the training graph as one undirected graph over all nodes, without the edges that message
