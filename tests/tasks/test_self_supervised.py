@@ -35,6 +35,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "reconstruct": {"type": "feature_reconstruction", "of_types": ["item"]},
     "mse": {"type": "feature_reconstruction", "of_types": ["item"], "loss": "mse", "mask": 0.3},
     "contrast": {"type": "graph_contrast", "of_types": ["item", "user"]},
+    "edges": {"type": "edge_feature_reconstruction", "edge_types": ["item:similar:item"]},
 }
 
 
@@ -173,7 +174,7 @@ def test_the_distance_of_features(shop_config: Make) -> None:
     assert torch.allclose(1 - F.cosine_similarity(leaf, aim), cosine._distance(leaf, aim).sqrt())
 
 
-@pytest.mark.parametrize("name", ["reconstruct", "contrast"])
+@pytest.mark.parametrize("name", ["reconstruct", "contrast", "edges"])
 def test_weights_for_another_task(shop_config: Make, tmp_path: Path, name: str) -> None:
     """The loss falls; a run that was interrupted ends with the same bits; its inputs and layers start a classifier."""
 
