@@ -111,7 +111,7 @@ def test_differences_are_learnt(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": list(range(80)), "size": size}), tmp_path / "a.parquet")
     edges = []
     for relation, sign in (("r", 1.0), ("q", -1.0)):
-        source, target = rng.integers(80, size=(2, 400))
+        source, target = rng.integers(80, size=(2, 300))
         gap = sign * (size[target] - size[source])
         table = pa.table({"source": source, "target": target, "gap": gap})
         pq.write_table(table, tmp_path / f"{relation}.parquet")
@@ -126,7 +126,7 @@ def test_differences_are_learnt(tmp_path: Path) -> None:
         },
         "model": {"gnn": {"type": "none", "hidden": 16}},
         "task": {"type": "edge_feature_reconstruction", "edge_types": ["a:r:a", "a:q:a"]},
-        "train": {"epochs": 12, "batch_size": 64, "lr": 0.02, "evaluate_every": None},
+        "train": {"epochs": 10, "batch_size": 64, "lr": 0.02, "evaluate_every": None},
     }
     run_pipeline(build_pipeline(data), ["construct", "train", "infer"], reporter=QUIET)
     lines = map(json.loads, (tmp_path / "run/train/metrics.jsonl").read_text().splitlines())

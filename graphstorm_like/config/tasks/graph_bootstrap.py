@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from graphstorm_like.config.base import PositiveInt
-from graphstorm_like.config.tasks.graph_contrast import Parts
-from graphstorm_like.config.tasks.self_supervised import SelfSupervisedConfig
+from graphstorm_like.config.tasks.self_supervised import Parts, SelfSupervisedConfig
 
 
 class GraphBootstrapConfig(SelfSupervisedConfig):

@@ -12,6 +12,9 @@ from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.problems import Problem, unknown_name
 from graphstorm_like.config.tasks.base import TaskConfig
 
+Parts = Annotated[list[Annotated[float, Field(ge=0.0, lt=1.0)]], Field(min_length=2, max_length=2)]
+"""What each of two views lacks."""
+
 
 class UnscoredConfig(TaskConfig):
     """Learns from the graph alone: weights for `train.start_from`, and embeddings."""

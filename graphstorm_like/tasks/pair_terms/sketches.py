@@ -9,10 +9,6 @@ b_1(t) = |N_1(t)| - a_11 - a_21          b_2(t) = |N_2(t)| - a_11 - a_21 - a_12 
 
 as estimated from sketches (`surroundings`), none below 0: term(s, t) = v' SiLU(W log(1 + features) + c). v starts at
 0: at first there is the decoder alone.
-
-In the row of a training edge (s, t) both surroundings are without this edge, which the paper bounds by leaving b_1 out:
-else N_2(s) would hold all neighbours of t in training and not when it is used. They are made anew from the sketches of
-the neighbours. An edge of another relation, or from t to s, stays. Other candidates are compared with the same N(s).
 """
 
 from __future__ import annotations
@@ -58,7 +54,13 @@ class OwnPairs:
 
 @PAIR_TERMS.register(SketchesConfig)
 class Sketches(PairTerm):
-    """See module."""
+    """See module.
+
+    In the row of a training edge (s, t) both surroundings are without this edge, whose trace the paper bounds by
+    leaving b_1 out: else N_2(s) would hold all neighbours of t in training, and not when it is used. They are made anew
+    from the sketches of the neighbours. An edge of another relation, or from t to s, stays. Other candidates of the row
+    are compared with the same N(s).
+    """
 
     def __init__(self, config: SketchesConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
