@@ -202,6 +202,19 @@ class LinkTargets(Targets):
 
     groups: tuple[TypeLinks, ...]
     pools: dict[NodeType, CandidatePool]
+    ids: dict[EdgeType, Tensor] = field(default_factory=dict)
+    """Ids [B] of the edges, in the order of their group's sources, where the head reads their own inputs."""
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    """[B, F]: see EdgeTargets."""
+
+    @property
+    def scored(self) -> Mapping[EdgeType, Tensor]:
+        """See Targets."""
+        return self.ids
+
+    def with_inputs(self, edge_type: EdgeType, inputs: Mapping[str, Tensor]) -> LinkTargets:
+        """See Targets."""
+        return dataclasses.replace(self, inputs={**self.inputs, **inputs})
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:

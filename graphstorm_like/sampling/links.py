@@ -51,12 +51,13 @@ def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntA
 @dataclass(frozen=True, slots=True)
 class RelationEdges:
     """The edges of one relation in a step, of all ranks: source and target ids, and the slice of the edges that belongs
-    to this rank. times: their own points in time, where they have them."""
+    to this rank. ids: their numbers. times: their own points in time, where they have them."""
 
     edge_type: EdgeType
     source: IntArray
     target: IntArray
     mine: slice
+    ids: IntArray
     times: Times | None = None
 
 
@@ -128,7 +129,7 @@ class LinkSeeder:
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
     mask_source: whether a source is no negative of its own. clock: of temporal models. Where edges have points in time
     of their own, an edge's ends are seen as of its time, and a drawn node as of that of some edge of the step.
-    mask_source: whether a source is no negative of its own. keep_ids: whether pools have the ids of their candidates.
+    keep_ids: whether pools have the ids of their candidates. keep_edges: whether targets have the ids of the edges.
     """
 
     def __init__(
@@ -142,8 +143,9 @@ class LinkSeeder:
         mask_source: bool = True,
         clock: Clock | None = None,
         keep_ids: bool = False,
+        keep_edges: bool = False,
     ) -> None:
-        self.clock = clock
+        self.clock, self.keep_edges = clock, keep_edges
         self.keep_ids = keep_ids or negatives.queue > 0
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.mask_source = mask_source
@@ -184,7 +186,8 @@ class LinkSeeder:
         for (node_type, pool), mine in of_pools:
             kept_ids = torch.from_numpy(pool.ids) if self.keep_ids else None
             candidates[node_type] = CandidatePool(mine, pool.sizes, kept_ids)
-        targets = LinkTargets(tuple(groups), candidates)
+        own = {e.edge_type: torch.from_numpy(e.ids[e.mine]) for e in edges if self.keep_edges}
+        targets = LinkTargets(tuple(groups), candidates, own)
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
         return MiniBatch(
@@ -206,7 +209,8 @@ class LinkSeeder:
         for edge_type, (source, target) in ends.items():
             first, last = np.searchsorted(self.share.ranks(len(source)), [self.share.rank, self.share.rank + 1])
             times = None if self.clock is None else self.clock.of_edges(edge_type, rows[edge_type])
-            edges.append(RelationEdges(edge_type, source, target, slice(int(first), int(last)), times))
+            mine = slice(int(first), int(last))
+            edges.append(RelationEdges(edge_type, source, target, mine, rows[edge_type], times))
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:

@@ -109,6 +109,11 @@ class Engine:
                 "task.pairs: must be left out of a model that is served: answers do not read the graph between two "
                 "nodes. Its predictions come from gsl infer and gsl apply"
             )
+        if experiment.pipeline.task.reads_linked_edges:
+            raise ConfigError(
+                "task.inputs: must be left out of a model of links that is served: answers do not read the edge "
+                "between two nodes. Its predictions come from gsl infer and gsl apply"
+            )
         graph = applied.graph
         assert isinstance(graph, PartitionedGraph)
         self.graph, self.task = graph, experiment.task

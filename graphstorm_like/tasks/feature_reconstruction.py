@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -88,14 +89,20 @@ class FeatureReconstruction(SelfSupervised):
 
     def _distance(self, found: Tensor, goal: Tensor) -> Tensor:
         """[m]"""
-        if self.config.loss == "mse":
-            return (found - goal).square().mean(dim=1)
-        # Above 0: the slope of a power below 1 would be infinite there.
-        return (1.0 - F.cosine_similarity(found, goal, dim=1)).clamp(min=1e-6) ** self.config.gamma
+        return distances(found, goal, self.config.loss, self.config.gamma)
 
     def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
         return self.loss(vectors[0], batch)
+
+
+def distances(found: Tensor, goal: Tensor, loss: Literal["cosine", "mse"], gamma: float) -> Tensor:
+    """Losses [m] of rows [m, F]; see module."""
+    if loss == "mse":
+        return (found - goal).square().mean(dim=1)
+    # Above 0: the slope of a power below 1 would be infinite there.
+    lost: Tensor = (1.0 - F.cosine_similarity(found, goal, dim=1)).clamp(min=1e-6) ** gamma
+    return lost
 
 
 def without_rows(rows: SparseRows[Tensor], masked: Tensor) -> SparseRows[Tensor]:

@@ -177,6 +177,7 @@ class LinksOfRelations(LinkTask):
 
     def notes(self) -> Iterator[str]:
         """See Task."""
+        yield from super().notes()
         for edge_type in self.edge_types:
             rows = np.concatenate([self._rows[split][edge_type] for split in ("valid", "test")])
             if loops := self_loops(self.graph, edge_type, rows):

@@ -270,3 +270,40 @@ def test_queues_and_mined_negatives_on_ranks(made: Make) -> None:
     one, many = alone(pipeline("mined-alone")), together(pipeline("mined-many"), 2, 1)
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-4)
     assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_inputs_of_links_and_negatives_of_own_partitions_on_ranks(made: Make) -> None:
+    """Over two hosts as in one process: losses, scores, and scores of all edges."""
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "link_prediction").model_dump(mode="json")
+        data["task"]["negatives"] = {"type": "own_partition", "count": 30, "popularity_correction": True}
+        data["task"]["inputs"] = {"features": ["weight"]}
+        return build_pipeline(data)
+
+    one, many = alone(pipeline("inputs-alone")), together(pipeline("inputs-many"), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    rows = []
+    for made_by in (one, many):
+        table = pq.read_table(Path(made_by.output) / "infer" / "predictions").to_pylist()
+        rows.append({(row["source"], row["target"], row["parallel"]): row["score"] for row in table})
+    assert rows[1] == pytest.approx(rows[0], abs=1e-4)
+    assert len(rows[0]) == pq.read_table(Path(one.graph.base or "") / "similar.parquet").num_rows
+
+
+@pytest.mark.slow
+def test_edge_features_to_find_on_ranks(made: Make) -> None:
+    """Each rank has its own edges of a step; together they learn what one process does."""
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "graph_pretraining").model_dump(mode="json")
+        data["task"] = {"type": "edge_feature_reconstruction", "edge_types": ["item:similar:item"]}
+        data["train"]["evaluate_every"] = None
+        return build_pipeline(data)
+
+    one, many = pipeline("found-alone"), pipeline("found-many")
+    run_pipeline(one, ["train"], reporter=Reporter(quiet=True))
+    ranks.run_stages(many, ["train"], 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict, edge_name
 from graphstorm_like.config.choice import Choice
-from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.problems import Problem
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.config.problems import Problem, check_input_names
 
 
 class ScoredEdgeInputs(Strict):
@@ -21,6 +21,16 @@ class ScoredEdgeInputs(Strict):
     """Features that the head reads; default: all."""
     text: list[Name] | None = None
     """Texts that the head reads; default: all."""
+
+
+def check_scored_inputs(inputs: ScoredEdgeInputs, edge: EdgeConfig) -> Iterator[Problem]:
+    """`inputs` must name what the edges have; paths begin at the task."""
+    yield from check_input_names(("inputs",), inputs, edge)
+    features = edge.features if inputs.features is None else inputs.features
+    text = edge.text if inputs.text is None else inputs.text
+    if not features and not text:
+        name = edge_name(edge.edge_type)
+        yield ("inputs",), f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
 
 
 class TaskConfig(Choice, tag="type"):
@@ -66,6 +76,11 @@ class TaskConfig(Choice, tag="type"):
     @property
     def reads_pairs(self) -> bool:
         """Whether scores also read the graph between two nodes, which no vector and no index of vectors holds."""
+        return False
+
+    @property
+    def reads_linked_edges(self) -> bool:
+        """Whether scores of links also read the edge between two nodes, so that only edges have a score."""
         return False
 
     @property

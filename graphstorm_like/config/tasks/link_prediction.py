@@ -19,7 +19,7 @@ from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.pair_terms import PairTermConfig
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
-from graphstorm_like.config.tasks.base import TaskConfig
+from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig, check_scored_inputs
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 ALL = "all"
@@ -58,6 +58,10 @@ class LinkPredictionConfig(TaskConfig):
     pairs: PairTermConfig | None = None
     """With edge_type: what is added to the score of a pair from the graph between its ends, beside any head. The model
     must then have the whole graph in each process."""
+    inputs: ScoredEdgeInputs | None = None
+    """With edge_type: features and texts of the edge itself that scores read too, such as what a query said or what a
+    purchase cost; wrong targets get those of the edge that they corrupt. Predictions are then of edges that are there:
+    other pairs have no such inputs. Nothing that tells which target it is may be among them. null: none."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
@@ -95,6 +99,8 @@ class LinkPredictionConfig(TaskConfig):
             raise KeyedError("pairs", "must be left out with edge_types. It is for edge_type")
         if self.pairs is not None and (self.negatives.queue or self.negatives.self_negative):
             raise KeyedError("pairs", "must be left out with negatives.queue or negatives.self_negative")
+        if self.inputs is not None:
+            self._check_inputs_alone()
         if self.ends == "both" and not self.head.inverts:
             raise KeyedError("ends", f"must be 'targets' or 'reciprocal' with head.type: {self.head.type} (got 'both')")
         if self.n3 and not self.head.factorizes:
@@ -103,6 +109,16 @@ class LinkPredictionConfig(TaskConfig):
         if self.ranking.candidates == "given" and self.ends != "targets":
             raise KeyedError("ends", f"must be 'targets' with ranking.candidates: given (got {self.ends!r})")
         return self
+
+    def _check_inputs_alone(self) -> None:
+        """What cannot be had where scores read the edge itself."""
+        if self.edge_types is not None:
+            raise KeyedError("inputs", "must be left out with edge_types. It is for edge_type")
+        if self.negatives.self_negative:
+            raise KeyedError("inputs", "must be left out with negatives.self_negative")
+        if self.negatives.asks_model:
+            raise KeyedError("inputs", "must be left out with negatives of type mined_model, whose lists are of "
+                                       "sources, not of edges")  # fmt: skip
 
     @property
     def row_type(self) -> EdgeType | None:
@@ -115,6 +131,20 @@ class LinkPredictionConfig(TaskConfig):
             reason = "because each edge is ranked among vectors of its own point in time"
             message = f"must be a number with model.time.at: own, {reason}"
             yield ("task", "ranking", "candidates"), message
+        if predicts and self.inputs is not None:
+            reason = "because vectors of nodes would see what came after an edge"
+            yield ("infer", "predictions"), f"must be false with task.inputs and model.time.at: own, {reason}"
+
+    def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
+        """See TaskConfig."""
+        if self.inputs is None or self.edge_type is None:
+            return None
+        return self.edge_type, self.inputs
+
+    @property
+    def reads_linked_edges(self) -> bool:
+        """See TaskConfig."""
+        return self.inputs is not None
 
     @property
     def reads_pairs(self) -> bool:
@@ -173,6 +203,8 @@ class LinkPredictionConfig(TaskConfig):
         elif edge is not None:
             key = f"{graph.edge_key(graph.edges.index(edge))}.split"
             yield from check_split(at, "an edge type", key, edge.split, ("train", "test"))
+        if edge is not None and self.inputs is not None:
+            yield from check_scored_inputs(self.inputs, edge)
 
     def _check_several(self, graph: GraphConfig) -> Iterator[Problem]:
         listed = self.edge_types if isinstance(self.edge_types, list) else []

@@ -105,6 +105,11 @@ class MultiTaskConfig(TaskConfig):
         """See TaskConfig."""
         return any(task.reads_pairs for task in self.tasks.values())
 
+    @property
+    def reads_linked_edges(self) -> bool:
+        """See TaskConfig."""
+        return any(task.reads_linked_edges for task in self.tasks.values())
+
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """See TaskConfig."""
         return tuple(dict.fromkeys(e for task in self.tasks.values() for e in task.relations(edge_types)))
