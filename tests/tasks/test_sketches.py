@@ -159,6 +159,8 @@ def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.M
     torch.testing.assert_close(term.of_pairs(sources, pairs).detach(), whole.gather(1, torch.from_numpy(pairs)))
     monkeypatch.setattr("graphstorm_like.models.link_heads.base.BLOCK", 500)
     torch.testing.assert_close(term(sources, None).detach(), whole)
+    nothing = np.empty(0, dtype=np.int64)  # a rank without edges in a step
+    assert term(nothing, candidates, nothing).shape == (0, 5)
     assert torch.equal(Sketches(CONFIG, term.graph, SIMILAR)(sources, candidates), torch.zeros(4, 5))  # at first
 
 

@@ -122,7 +122,7 @@ class Sketches(PairTerm):
             of_rows = near.of(part)
             equal = [indexes[j].equal(of_rows.hops[i]) for i, j in HOPS]
             sizes = np.repeat(others.sizes[None], len(part), axis=0)
-            if own is not None:
+            if own is not None and len(part):
                 own.put(part[0], part[-1], equal, sizes)
             return self._terms(equal, of_rows.sizes[:, None], sizes)
 
