@@ -67,7 +67,7 @@ def test_loaded_vectors_equal_plain_transformers(family: tuple[str, Path, Path])
 
     name, model, folder = family
     encoder = TextEncoder.load(model, dtype="float32")
-    config = HuggingFaceConfig(type="huggingface", name=str(model), dtype="float32")
+    config = HuggingFaceConfig(type="huggingface", name=str(model), max_tokens=POSITIONS, dtype="float32")
     vectors = TEXT_ENCODERS.of(config)(config, torch.device("cpu")).vectors(pa.array(TEXTS[:2], pa.large_string()))
     plain = transformers.AutoModel.from_pretrained(model).eval()
     if plain.config.is_encoder_decoder:

@@ -276,7 +276,7 @@ def attacked(
     made: Make, name: str, attack: dict[str, Any], gnn: dict[str, Any] | None = None, **train: Any
 ) -> Pipeline:
     data = made(name, "node_classification", {"adversarial": attack, **train}).model_dump(mode="json")
-    data["model"]["gnn"] |= gnn or {}
+    data["model"]["gnn"] = gnn or data["model"]["gnn"]
     return build_pipeline(data)
 
 
@@ -285,7 +285,7 @@ def attacked(
 def test_attacks_on_ranks(made: Make, attack: dict[str, Any]) -> None:
     """A rank attacks the rows of its own batch: where each is in one batch alone, without neighbours, ranks find the
     changes that one process finds."""
-    name, alone_with_itself = attack["type"], {"type": "none", "layers": 1}
+    name, alone_with_itself = attack["type"], {"type": "none", "layers": 1, "hidden": 16, "dropout": 0.0}
     one = alone(attacked(made, f"{name}-alone", attack, alone_with_itself))
     many = together(attacked(made, f"{name}-many", attack, alone_with_itself), 2, 1)
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
