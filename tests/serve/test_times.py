@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_tables_are_seen_as_of_their_end_and_what_is_later_is_not_served(
     """Tables that end on a day, and all of them asked as of that day."""
     tables = Path(str(packed_in_time.pipeline.graph.base))
     item, buys = (pq.read_table(tables / f"{name}.parquet") for name in ("item", "buys"))
-    early = buys.filter(pc.less_equal(buys["day"], pa.scalar(np.datetime64(DAY)).cast(buys["day"].type)))
+    early = buys.filter(pc.less_equal(buys["day"], pa.scalar(date.fromisoformat(DAY), buys["day"].type)))
     assert 0 < early.num_rows < buys.num_rows
     model = Model.load(packed_in_time.folder)
     applied = model.predict({"nodes": {"item": item}, "edges": {("user", "buys", "item"): early}})
