@@ -181,7 +181,8 @@ def few_tables(tables: Path, folder: Path, seed: int) -> None:
     label = np.array(package["section_label"].to_pylist(), dtype=object)
     split = np.array(package["section_split"].to_pylist(), dtype=object)
     order = np.random.default_rng([seed, 21]).permutation(np.flatnonzero(split == "train"))
-    few = np.where(split == "train", None, split)
+    few = split.copy()
+    few[order] = None
     for section in sorted(set(label[order])):
         few[order[label[order] == section][:LABELS]] = "train"
     pq.write_table(package.append_column("few_split", pa.array(few, pa.string())), folder / "package.parquet")
