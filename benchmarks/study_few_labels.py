@@ -84,7 +84,13 @@ GENERATED: dict[str, tuple[Change, Change, float]] = {
     "gcn, weight decay 1": ({}, {"weight_decay": 1.0}, 0.0),
     "gcn, all of it": ({"norm": "none", "residual": False, "dropout": 0.6}, {"weight_decay": 1.0}, 0.3),
     "gcn, all of it, norm layer": ({"residual": False, "dropout": 0.6}, {"weight_decay": 1.0}, 0.3),
-    "rgcn, dropout .6, inputs .3, weight decay 1": ({"type": "rgcn", "dropout": 0.6}, {"weight_decay": 1.0}, 0.3),
+    "gcn, residual false, dropout .6, inputs .3": ({"residual": False, "dropout": 0.6}, {}, 0.3),
+    "gcn, residual false, three layers": ({"residual": False, "layers": 3}, {"fanouts": [-1, -1, -1]}, 0.0),
+    "rgcn, the defaults": ({"type": "rgcn"}, {}, 0.0),
+    "rgcn, residual false": ({"type": "rgcn", "residual": False}, {}, 0.0),
+    "gatv2, the defaults": ({"type": "gatv2"}, {}, 0.0),
+    "gatv2, residual false": ({"type": "gatv2", "residual": False}, {}, 0.0),
+    "hops, the defaults": ({"type": "hops"}, {}, 0.0),
     "hops, dropout .6, inputs .3, weight decay 1": ({"type": "hops", "dropout": 0.6}, {"weight_decay": 1.0}, 0.3),
 }
 """By name: changes of the graph network, changes of the training, dropout of inputs"""
@@ -181,7 +187,8 @@ def few_tables(tables: Path, folder: Path, seed: int) -> None:
     label = np.array(package["section_label"].to_pylist(), dtype=object)
     split = np.array(package["section_split"].to_pylist(), dtype=object)
     order = np.random.default_rng([seed, 21]).permutation(np.flatnonzero(split == "train"))
-    few = np.where(split == "train", None, split)
+    few = split.copy()
+    few[order] = None
     for section in sorted(set(label[order])):
         few[order[label[order] == section][:LABELS]] = "train"
     pq.write_table(package.append_column("few_split", pa.array(few, pa.string())), folder / "package.parquet")

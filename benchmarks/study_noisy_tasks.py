@@ -11,6 +11,7 @@ deviation over seeds; weight: the noisy task's share in the mean of the last epo
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ def rows(noises: list[float]) -> Iterator[tuple[str, Callable[[int], Numbers]]]:
     """Settings, by noise and weighting."""
     for noise in noises:
         for way in WAYS:
-            yield f"{noise:.0%} wrong | {way}", lambda seed, way=way, noise=noise: measure(way, noise, seed)
+            yield f"{noise:.0%} wrong | {way}", functools.partial(measure, way, noise)
 
 
 def main() -> None:
