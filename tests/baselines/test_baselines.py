@@ -31,6 +31,7 @@ from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
+from graphstorm_like.testing.times import timed_pipeline, write_timed_shop
 from graphstorm_like.testing.unlike import UNLIKE, write_unlike
 
 pytest.importorskip("sklearn")
@@ -128,6 +129,20 @@ def test_links(shop_config: Callable[..., Pipeline]) -> None:
     assert mrr["common neighbours"] > 2 * mrr["popularity"]
     sampled = shop_config("link_prediction", task={"ranking": {"candidates": 20}})
     assert on_test(run_baselines(sampled, QUIET), "mrr")["common neighbours"] > mrr["common neighbours"]
+
+
+def test_links_that_become_past_are_no_answers(tmp_path: Path) -> None:
+    """A task may show its test edges to what is later than they are. Simple models do not look at times: for them these
+    edges would be the answers."""
+    data = timed_pipeline(write_timed_shop(tmp_path / "tables"), tmp_path / "run", at="own", strict=True)
+    data["task"]["past_passes"] = True
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(pipeline.graph)
+    shown = on_test(run_baselines(pipeline, QUIET), "mrr")
+    data["task"]["past_passes"] = False
+    hidden = on_test(run_baselines(build_pipeline(data).with_absolute_paths(tmp_path), QUIET), "mrr")
+    assert shown == hidden
+    assert max(shown.values()) < 0.5
 
 
 # ------------------------------------------------------------------------------------------------ small graphs
@@ -257,4 +272,11 @@ def test_what_is_missing(shop_config: Callable[..., Pipeline], monkeypatch: pyte
         run_baselines(nowhere, QUIET)
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'graphstorm-like\[baseline\]'"):
+        run_baselines(pipeline, QUIET)
+
+
+def test_links_of_several_relations_have_none(shop_config: Callable[..., Pipeline]) -> None:
+    """The message names what is in the way: not the task's type."""
+    pipeline = shop_config("link_prediction", task={"edge_type": None, "edge_types": "all"})
+    with pytest.raises(ConfigError, match=r"with edge_type, .*\(got link_prediction with edge_types\)"):
         run_baselines(pipeline, QUIET)
