@@ -22,16 +22,17 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.launch.stages import Runner
 from graphstorm_like.ranks import torch_group
 from graphstorm_like.progress import Reporter
-pipeline = Pipeline.model_validate_json(Path(sys.argv[1]).read_text())
 torch_group.start(60.0)
 try:
-    Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[2].split(","))
+    for file in sys.argv[2:]:
+        pipeline = Pipeline.model_validate_json(Path(file).read_text())
+        Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[1].split(","))
 finally:
     torch_group.stop()
 sys.stdout.flush()
 os._exit(0)  # torch's threads do not always survive the interpreter's end
 """
-"""Program of a trainer. Arguments: pipeline file, stages."""
+"""Program of a trainer. Arguments: stages, and pipeline files, one after the other."""
 
 SERVE = """
 import sys
@@ -133,11 +134,26 @@ def run_ranks(
     return outputs
 
 
-def run_stages(pipeline: Pipeline, stages: Sequence[str], hosts: int, trainers: int, store: str = "own") -> list[str]:
-    """Run stages of a pipeline on several ranks; returns their outputs, in the order of ranks. store: launch.store."""
-    assert pipeline.graph.path is not None
-    file = Path(pipeline.output) / "pipeline.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(pipeline.model_dump(mode="json")), encoding="utf-8")
-    facts = [str(file), ",".join(stages)]
-    return run_ranks(RUN_STAGES, facts, hosts, trainers, Path(pipeline.graph.path), store=store)
+def run_stages(pipeline: Pipeline, stages: Sequence[str], hosts: int, trainers: int) -> list[str]:
+    """Run stages of a pipeline on several ranks; returns their outputs, in the order of ranks."""
+    return run_pipelines([pipeline], stages, hosts, trainers)
+
+
+def run_pipelines(
+    pipelines: Sequence[Pipeline],
+    stages: Sequence[str],
+    hosts: int,
+    trainers: int,
+    store: str = "own",
+    timeout: float = 120.0,
+) -> list[str]:
+    """The same for several pipelines over one graph, one after the other in the same processes. store: launch.store."""
+    graph = pipelines[0].graph.path
+    assert graph is not None
+    files = []
+    for pipeline in pipelines:
+        file = Path(pipeline.output) / "pipeline.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(pipeline.model_dump(mode="json")), encoding="utf-8")
+        files.append(str(file))
+    return run_ranks(RUN_STAGES, [",".join(stages), *files], hosts, trainers, Path(graph), timeout, store)

@@ -1,5 +1,5 @@
 """Every kind of task, phase and strategy over two hosts whose partitions DGL's servers serve: with all neighbours the
-losses and scores of one process, or a refusal by name before anything is started.
+losses and scores that the own store's servers give, or a refusal by name before anything is started.
 
 Which kinds there are is read from where the configuration finds them: a new one fails here until it is tried.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.strategies import complete_strategies
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.launch.stages import run_pipeline
-from graphstorm_like.progress import Reporter
 from graphstorm_like.testing import ranks
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.testing.text import tiny_text_model
@@ -35,7 +32,7 @@ pytestmark = [pytest.mark.dgl]
 needs_dgl = pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="needs dgl")
 DGL: dict[str, Any] = {"hosts": 2, "store": "dgl", "dgl": {"trusted_network": True}}
 STAGES = ["train", "evaluate", "infer"]
-Make = Callable[..., Pipeline]
+RUNS_SECONDS = 280.0
 
 OF_ITEM, OF_PAIR = {"node_type": "item"}, {"edge_type": "item:similar:item"}
 OF_USER = {"node_type": "user", "members": "user:buys:item"}
@@ -108,43 +105,61 @@ def write_tables(folder: Path) -> Path:
     return folder
 
 
+def cases() -> dict[str, dict[str, Any]]:
+    """By name: a task, and what else is set."""
+    tasks = {name: {"type": name} | task for name, task in JOINED.items()}
+    found = {"all that may be joined": {"type": "multi", "tasks": tasks, "select_by": "node_classification.accuracy"}}
+    found |= {name: {"type": name} | task for name, task in ALONE.items()}
+    found |= LINKS
+    made: dict[str, dict[str, Any]] = {}
+    for name, task in found.items():
+        made[name] = {"task": task, "train": {"evaluate_every": None} if name in ALONE else {}}
+    made["all phases"] = {"strategy": "custom", "phases": PHASES}
+    return made | {strategy: {"strategy": strategy} for strategy in complete_strategies()}
+
+
+CASES = cases()
+
+
+def configured(folder: Path, name: str, store: str) -> Pipeline:
+    """The pipeline of a case, in which all neighbours are taken."""
+    case, strategies = dict(CASES[name]), "strategy" in CASES[name]
+    data = shop_pipeline(folder / "tables", folder / store / name, text_model=str(folder / "lm"))
+    split = {"train": 0.6, "valid": 0.2, "test": 0.2}
+    many, number = {"column": "tags", "kind": "classes", "split": split}, {"kind": "number", "split": split}
+    nodes, (buys, similar) = data["graph"]["nodes"], data["graph"]["edges"]
+    nodes["item"]["labels"] |= {"tags": many, "liked": number | {"column": "liked"}}
+    nodes["item"]["labels"]["colour"] = {"column": "colour", "split": split}
+    labels = {"kind": {"column": "kind", "split": split}, "spent": number | {"column": "spent"}, "tags": many}
+    nodes["user"] = {"files": "user.parquet", "id": "id", "labels": labels}
+    buys["split"], similar["labels"]["tags"] = split, many | {"split": {"column": "split"}}
+    data["graph"] |= {"path": str(folder / "graph"), "partitions": {"count": 2, "method": "random"}}
+    data["cache"] = str(folder / store / "cache")
+    data["model"]["gnn"] |= {"dropout": 0.0}
+    data["model"]["inputs"] = {"item": {"text": ["title"] if strategies else [], "embedding": not strategies}}
+    data["task"] = case.pop("task", data["task"])
+    data["train"] = {"epochs": 1, "batch_size": 64, "fanouts": [-1, -1], "track": {"every_steps": 1}}
+    data["train"] |= case.pop("train", {}) | case | {"lm": {"epochs": 1}}
+    data["launch"] = DGL | {"store": store}
+    return build_pipeline(data).with_absolute_paths(folder)
+
+
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """(task, changes of `train`, with text?, with servers of DGL?) -> pipeline over one graph, all neighbours taken and
-    nothing drawn that depends on the rank, in a folder of its own."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeline, Pipeline]]:
+    """By case: its pipeline, run with each store. All run in the same processes, one after the other."""
     folder = tmp_path_factory.mktemp("dgl")
-    tables, lm = write_tables(folder / "tables"), tiny_text_model(folder / "lm")
-    numbers = iter(range(1000))
-
-    def configured(
-        task: dict[str, Any], train: dict[str, Any] | None = None, text: bool = False, dgl: bool = False
-    ) -> Pipeline:
-        data = shop_pipeline(tables, folder / str(next(numbers)), text_model=str(lm) if text else None)
-        split = {"train": 0.6, "valid": 0.2, "test": 0.2}
-        many, number = {"column": "tags", "kind": "classes", "split": split}, {"kind": "number", "split": split}
-        nodes, (buys, similar) = data["graph"]["nodes"], data["graph"]["edges"]
-        nodes["item"]["labels"] |= {"tags": many, "liked": number | {"column": "liked"}}
-        nodes["item"]["labels"]["colour"] = {"column": "colour", "split": split}
-        labels = {"kind": {"column": "kind", "split": split}, "spent": number | {"column": "spent"}, "tags": many}
-        nodes["user"] = {"files": "user.parquet", "id": "id", "labels": labels}
-        buys["split"], similar["labels"]["tags"] = split, many | {"split": {"column": "split"}}
-        data["graph"] |= {"path": str(folder / "graph"), "partitions": {"count": 2, "method": "random"}}
-        data["model"] |= {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}, "input_dropout": 0.0}
-        if text:
-            data["model"]["text_encoder"]["dtype"] = "float32"
-            data["model"]["inputs"] = {"item": {"text": ["title"]}}
-        data["task"] = task
-        data["train"] = {"epochs": 2, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"} | (train or {})
-        data["train"] |= {"track": {"every_steps": 1}, "lm": {"dropout": 0.0, "epochs": 1}}
-        pipeline = build_pipeline(data | ({"launch": DGL} if dgl else {})).with_absolute_paths(folder)
-        build_graph(pipeline.graph)
-        return pipeline
-
-    return configured
+    write_tables(folder / "tables")
+    tiny_text_model(folder / "lm")
+    made = {name: (configured(folder, name, "own"), configured(folder, name, "dgl")) for name in CASES}
+    pairs = list(made.values())
+    build_graph(pairs[0][0].graph)
+    for store, pipelines in zip(("own", "dgl"), zip(*pairs, strict=True), strict=True):
+        ranks.run_pipelines(pipelines, STAGES, 2, 1, store, RUNS_SECONDS)
+    return made
 
 
 def losses(pipeline: Pipeline) -> dict[str, list[float]]:
-    """Of each folder with a log, phases' own included."""
+    """By folder with a log: a phase's, or the run's."""
     found: dict[str, list[float]] = {}
     for file in sorted(Path(pipeline.output).rglob("metrics.jsonl")):
         lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
@@ -153,22 +168,10 @@ def losses(pipeline: Pipeline) -> dict[str, list[float]]:
 
 
 def scores(pipeline: Pipeline) -> dict[str, dict[str, float]]:
+    """By split; none for what learns without labels."""
     file = Path(pipeline.output) / "evaluate" / "metrics.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def check_parity(make: Make, *arguments: Any, close: float = 1e-4, **options: Any) -> None:
-    one, two = make(*arguments, **options), make(*arguments, **options, dgl=True)
-    run_pipeline(one, STAGES, reporter=Reporter(quiet=True))
-    ranks.run_stages(two, STAGES, 2, 1, store="dgl")
-    expected, found = losses(one), losses(two)
-    assert expected
-    assert found.keys() == expected.keys()
-    for name, of_phase in expected.items():
-        assert len(of_phase) >= 2
-        np.testing.assert_allclose(found[name], of_phase, rtol=close, atol=close)
-    for split, metrics in scores(one).items():
-        assert scores(two)[split] == pytest.approx(metrics, abs=10 * close)
+    found: dict[str, dict[str, float]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ what there is
@@ -219,42 +222,15 @@ def test_what_is_refused(tmp_path: Path, at: str, value: Any, message: str) -> N
 @needs_dgl
 @pytest.mark.slow
 @pytest.mark.dist
-def test_all_tasks_that_may_be_joined(make: Make) -> None:
-    """In one training: each task has its own losses, labels and scores."""
-    tasks = {name: {"type": name} | task for name, task in JOINED.items()}
-    check_parity(make, {"type": "multi", "tasks": tasks, "select_by": "node_classification.accuracy"})
-
-
-@needs_dgl
-@pytest.mark.slow
-@pytest.mark.dist
-@pytest.mark.parametrize("kind", sorted(ALONE))
-def test_tasks_that_may_not(make: Make, kind: str) -> None:
-    check_parity(make, {"type": kind} | ALONE[kind], {"evaluate_every": None})
-
-
-@needs_dgl
-@pytest.mark.slow
-@pytest.mark.dist
-@pytest.mark.parametrize("what", sorted(LINKS))
-def test_links(make: Make, what: str) -> None:
-    check_parity(make, LINKS[what])
-
-
-@needs_dgl
-@pytest.mark.slow
-@pytest.mark.dist
-def test_all_phases(make: Make) -> None:
-    """The last, joint, chooses texts by the rank."""
-    task = {"type": "node_classification"} | JOINED["node_classification"]
-    check_parity(make, task, {"strategy": "custom", "phases": PHASES}, text=True, close=0.02)
-
-
-@needs_dgl
-@pytest.mark.slow
-@pytest.mark.dist
-@pytest.mark.parametrize("strategy", sorted(complete_strategies()))
-def test_strategies(make: Make, strategy: str) -> None:
-    task = {"type": "node_classification"} | JOINED["node_classification"]
-    close = 0.02 if strategy == "joint" else 1e-4
-    check_parity(make, task, {"strategy": strategy, "epochs": 1}, text=True, close=close)
+@pytest.mark.parametrize("name", CASES)
+def test_both_stores_take_the_same_steps(runs: dict[str, tuple[Pipeline, Pipeline]], name: str) -> None:
+    own, dgl = runs[name]
+    expected, found = losses(own), losses(dgl)
+    assert expected
+    assert found.keys() == expected.keys()
+    for phase, of_phase in expected.items():
+        assert len(of_phase) >= 2
+        np.testing.assert_allclose(found[phase], of_phase, rtol=1e-5, atol=1e-6)
+    assert scores(own).keys() == scores(dgl).keys()
+    for split, metrics in scores(own).items():
+        assert scores(dgl)[split] == pytest.approx(metrics, abs=1e-5)

@@ -187,9 +187,9 @@ def sorted_lists(
         true = known.targets[known.rows == row].tolist()
         left_out = {*true, *([] if own is None else [own[row]])}
         best = max((np.float32(of_row[t]) for t in true), default=np.float32(-np.inf))
-        limit = np.inf if config.below is None else best - np.float32(1 - config.below) * abs(best)
-        if config.below is not None and best == -np.inf:
-            limit = best
+        limit = np.float32(np.inf)
+        if config.below is not None:
+            limit = best if best == -np.inf else best - np.float32(1 - config.below) * abs(best)
         good = [
             t for t, score in enumerate(of_row) if t not in left_out and score < limit and (score > 0 or not positive)
         ]

@@ -126,7 +126,8 @@ def test_differences_are_learnt(tmp_path: Path) -> None:
         },
         "model": {"gnn": {"type": "none", "hidden": 16}},
         "task": {"type": "edge_feature_reconstruction", "edge_types": ["a:r:a", "a:q:a"]},
-        "train": {"epochs": 10, "batch_size": 64, "lr": 0.02, "evaluate_every": None},
+        "train": {"epochs": 4, "batch_size": 16, "lr": 0.02, "evaluate_every": None},
+        "launch": {"threads": 1},
     }
     run_pipeline(build_pipeline(data), ["construct", "train", "infer"], reporter=QUIET)
     lines = map(json.loads, (tmp_path / "run/train/metrics.jsonl").read_text().splitlines())

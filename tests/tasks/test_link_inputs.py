@@ -219,7 +219,8 @@ def hinted(folder: Path, inputs: object) -> Pipeline:
         },
         "model": {"gnn": {"type": "none", "hidden": 16}},
         "task": task,
-        "train": {"epochs": 25, "batch_size": 64, "lr": 0.02},
+        "train": {"epochs": 8, "batch_size": 16, "lr": 0.02, "evaluate_every": None},
+        "launch": {"threads": 1},
     }
     return build_pipeline(data)
 

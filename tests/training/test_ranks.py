@@ -190,7 +190,7 @@ def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(pipeline.model_dump(mode="json")))
     graph = Path(str(pipeline.graph.path))
-    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, graph)
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, ["train", str(file)], 2, 1, graph)
     points = sorted(p.name for p in (Path(pipeline.output) / "train/checkpoints").glob("step-*"))
     assert points[-1] == "step-000000004"
     said = ranks.run_stages(pipeline, STAGES, 1, 2)[0]
@@ -211,7 +211,7 @@ def test_joint_training_goes_on_from_a_resume_point(made: Make) -> None:
         file = Path(pipeline.output) / "pipeline.json"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(pipeline.model_dump(mode="json")))
-        ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, Path(str(pipeline.graph.path)))
+        ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, ["train", str(file)], 2, 1, Path(str(pipeline.graph.path)))
         said = ranks.run_stages(pipeline, STAGES, *layout)[0]
         assert "resuming at epoch 2, update 4" in said
         ends[layout] = losses(pipeline)
