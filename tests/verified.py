@@ -20,7 +20,7 @@ import pytest
 
 from graphstorm_like.registry import Registry
 
-from .operators import OURS, operators
+from .operators import operators
 
 KEY = "known_answer"
 
@@ -59,7 +59,7 @@ def run_of(names: tuple[str, ...], seen: set[CodeType]) -> list[str]:
             continue  # nobody has imported it
         operator = registered[parents[0]]
         has_its_file = alone[operator.__module__] == 1
-        if (has_its_file and _file(operator) in places) or any(_was_called(o, places) for o in _owners(operator)):
+        if (has_its_file and _file(operator) in places) or _was_called(_owner(operator), places):
             found.append(name)
     return found
 
@@ -72,12 +72,12 @@ def _registered() -> dict[type, Any]:
     return found
 
 
-def _owners(operator: Any) -> Iterator[Any]:
-    """The operator; a class without functions is all of its classes that are ours."""
-    if not inspect.isclass(operator) or any(inspect.isfunction(member) for member in vars(operator).values()):
-        yield operator
-    else:
-        yield from (base for base in operator.__mro__ if base.__module__.startswith(OURS))
+def _owner(operator: Any) -> Any:
+    """The operator; of a class without functions the nearest one from which it has some."""
+    if not inspect.isclass(operator):
+        return operator
+    bases = (base for base in operator.__mro__ if any(inspect.isfunction(member) for member in vars(base).values()))
+    return next(bases, operator)
 
 
 def _was_called(owner: Any, places: dict[str, set[str]]) -> bool:
