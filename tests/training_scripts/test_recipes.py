@@ -50,7 +50,7 @@ RECIPES = {
     "edge_classification": Recipe({"source": "paper", "target": "paper"}),
     "edge_regression": Recipe({"source": "author", "target": "paper"}, float),
     "hops": CLASSES,
-    "link_prediction": Recipe({"source": "author", "target": "paper"}, few=LINKS),
+    "link_prediction": Recipe({"source": "paper", "target": "paper"}, few=LINKS),
     "many_relations": Recipe({}, few=LINKS),
     "no_text": Recipe(task="field"),
     "node_classification": CLASSES,
