@@ -36,6 +36,7 @@ from graphstorm_like.sampling.batch import (
     slice_positions,
 )
 from graphstorm_like.sampling.clock import Clock
+from graphstorm_like.sampling.loss_weights import LossWeights
 from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownTargets, known_pairs
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
@@ -130,6 +131,7 @@ class LinkSeeder:
     mask_source: whether a source is no negative of its own. clock: of temporal models. Where edges have points in time
     of their own, an edge's ends are seen as of its time, and a drawn node as of that of some edge of the step.
     keep_ids: whether pools have the ids of their candidates. keep_edges: whether targets have the ids of the edges.
+    edge_weight: feature of edges that weighs them in the loss; None: none does.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class LinkSeeder:
         clock: Clock | None = None,
         keep_ids: bool = False,
         keep_edges: bool = False,
+        edge_weight: str | None = None,
     ) -> None:
         self.clock, self.keep_edges = clock, keep_edges
         self.keep_ids = keep_ids or negatives.queue > 0
@@ -154,6 +157,7 @@ class LinkSeeder:
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
+        self._weights = None if edge_weight is None else LossWeights(graph, train, edge_weight)
         self._ends: EdgeEnds | None = None
         self._known: KnownTargets | None = None
         if len(self.edge_types) > MANY:
@@ -245,6 +249,7 @@ class LinkSeeder:
             self.config.in_batch,
             torch.from_numpy(self._mask(edges, candidates)),
             self._log_q(node_type, candidates, drawn),
+            None if self._weights is None else self._weights({e.edge_type: e.ids[e.mine] for e in edges}),
         )
 
     def _mask(self, edges: Sequence[RelationEdges], candidates: IntArray) -> npt.NDArray[np.bool_]:

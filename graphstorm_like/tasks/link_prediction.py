@@ -130,6 +130,7 @@ class LinkPrediction(LinkTask):
             clock=self.clock,
             keep_ids=self.pairs is not None,
             keep_edges=self.scores_edges,
+            edge_weight=self.config.edge_weight,
         )
         return self.with_seeder(seeder)
 

@@ -42,7 +42,8 @@ def sum_of_losses(
     pairs: PairTerm | None = None,
     own_inputs: LinkInputs | None = None,
 ) -> tuple[Tensor, float]:
-    """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
+    """(sum of the losses of all edges of all relations, each times its weight; the sum of the weights: the number of
+    edges where `task.edge_weight` names none). vectors: [S, D] of the seeds of each type.
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them. more: other
     negatives. pairs: what the graph between both ends adds to scores. own_inputs: reads the edges themselves.
@@ -54,7 +55,7 @@ def sum_of_losses(
         node_type: task.group.gather_rows(vectors.get(node_type, no_rows)[pool.mine], pool.sizes, exchange)
         for node_type, pool in sorted(batch.targets.pools.items())
     }
-    losses, count = [], 0
+    losses, count = [], 0.0
     for group in batch.targets.groups:
         # Once a node type, not once a relation: with many relations the many small steps would be most of the time.
         sources = source_rows(vectors, group)
@@ -70,11 +71,11 @@ def sum_of_losses(
             scores = scores + pairs(sources_of, ids, target_ids(group, batch)).to(scores)
         if more is not None and more.any:
             scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
-        losses.append(loss(scores, mask, in_batch, group.log_q))
-        count += len(group.sources)
+        losses.append(loss(scores, mask, in_batch, group.log_q, group.weights))
+        count += group.weight
     if more is not None and task.training:
         more.push(pools, batch.targets)
-    return torch.stack(losses).sum(), float(count)
+    return torch.stack(losses).sum(), count
 
 
 def source_rows(vectors: Mapping[NodeType, Tensor], group: TypeLinks) -> Tensor:

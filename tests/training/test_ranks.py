@@ -294,6 +294,21 @@ def test_inputs_of_links_and_negatives_of_own_partitions_on_ranks(made: Make) ->
 
 
 @pytest.mark.slow
+def test_weights_of_links_on_ranks(made: Make) -> None:
+    """Of two relations, one without weights, and their inverses: a rank's edges weigh there what they do alone."""
+
+    def pipeline(name: str, weight: str | None = "weight") -> Pipeline:
+        data = made(name, "link_prediction").model_dump(mode="json")
+        data["task"] |= {"edge_type": None, "edge_types": "all", "ends": "reciprocal", "edge_weight": weight}
+        return build_pipeline(data)
+
+    one, many = alone(pipeline("weights-alone")), together(pipeline("weights-many"), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    assert losses(alone(pipeline("weights-none", None))) != losses(one)
+
+
+@pytest.mark.slow
 def test_edge_features_to_find_on_ranks(made: Make) -> None:
     """Each rank has its own edges of a step; together they learn what one process does."""
 

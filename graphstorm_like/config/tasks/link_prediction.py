@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, NonNegativeFloat, edge_name
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, Name, NonNegativeFloat, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.inverses import inverse_of
 from graphstorm_like.config.link_heads import LinkHeadConfig
@@ -19,7 +19,7 @@ from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.pair_terms import PairTermConfig
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
-from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig, check_scored_inputs
+from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig, check_edge_weight, check_scored_inputs
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 ALL = "all"
@@ -64,6 +64,10 @@ class LinkPredictionConfig(TaskConfig):
     other pairs have no such inputs. Nothing that tells which target it is may be among them. null: none."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
+    edge_weight: Name | None = None
+    """A feature of edges, one number of at least 0 an edge (`normalize: none` or `min_max`): a training edge and its
+    negatives count as much in the loss, and those of 0 not at all. Edges of types without the feature weigh 1.
+    null: all weigh the same."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
     """The wrong edges: how they are drawn."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -135,6 +139,14 @@ class LinkPredictionConfig(TaskConfig):
             reason = "because vectors of nodes would see what came after an edge"
             yield ("infer", "predictions"), f"must be false with task.inputs and model.time.at: own, {reason}"
 
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """See TaskConfig."""
+        return [] if self.edge_weight is None else [(self.edge_weight, self.relations(edge_types))]
+
+    def to_apply(self) -> TaskConfig:
+        """See TaskConfig."""
+        return self.model_copy(update={"edge_weight": None})
+
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """See TaskConfig."""
         if self.inputs is None or self.edge_type is None:
@@ -189,6 +201,7 @@ class LinkPredictionConfig(TaskConfig):
         else:
             yield from self._check_several(graph)
         relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from check_edge_weight(self.edge_weight, graph, relations)
         yield from below(("negatives",), self.negatives.check(graph, relations))
         yield from below(("ranking",), self.ranking.check(graph, relations))
 

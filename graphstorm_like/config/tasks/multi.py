@@ -137,6 +137,17 @@ class MultiTaskConfig(TaskConfig):
             held_out |= task.held_out_edges(has_split)
         return held_out
 
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """See TaskConfig."""
+        found = []
+        for task in self.tasks.values():
+            found += task.weighed(edge_types)
+        return found
+
+    def to_apply(self) -> MultiTaskConfig:
+        """See TaskConfig."""
+        return self.model_copy(update={"tasks": {name: task.to_apply() for name, task in self.tasks.items()}})
+
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """See TaskConfig."""
         found = [inputs for task in self.tasks.values() if (inputs := task.scored_inputs()) is not None]
