@@ -75,4 +75,4 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 
 clean: ## The environment and all results of the examples
 	rm -rf $(VENV) $(SHOP)/runs $(DEBIAN)/runs $(DEBIAN)/tables $(DEBIAN)/tables_before
-	rm -rf training_scripts/foreseer/runs training_scripts/foreseer/tables
+	rm -rf $(filter-out $(SHOP)/tables,$(wildcard training_scripts/*/runs training_scripts/*/tables))

@@ -217,6 +217,7 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
         "loss": _loss(pool),
         "negatives": _negatives(pool) | _hard_negatives(types, pool, graph),
     }
+    _edge_weight(task, types, pool, graph)
     count = pool.take("num_negative_edges_eval")
     task["ranking"] = {"candidates": int(count)} if count is not None else {}
     if _fixed_candidates(types, pool, graph):
@@ -281,6 +282,25 @@ def _loss(pool: Pool) -> dict[str, Any]:
     elif temperature is not None:
         pool.none("contrastive_loss_temperature", f"loss {kind} has none")
     return loss
+
+
+def _edge_weight(
+    task: dict[str, Any], types: list[tuple[str, str, str]], pool: Pool, graph: GraphSection | None
+) -> None:
+    """`lp_edge_weight_for_loss`: names of features, or 'user,rating,movie:name'."""
+    name = "lp_edge_weight_for_loss"
+    features = {as_name(str(text).rpartition(":")[2]): None for text in listed(pool.take(name, [], note=None))}
+    if not features:
+        return
+    task["edge_weight"] = next(iter(features))
+    edges = [] if graph is None else [edge for t in types if (edge := graph.edge(t)) is not None]
+    if edges and not any(task["edge_weight"] in edge.get("features", {}) for edge in edges):
+        pool.none(name, f"the graph's construction has no feature {task.pop('edge_weight')} of these edges")
+        return
+    said = "an edge's negatives weigh as it does; the weights of a step are divided by their sum"
+    if len(features) > 1:
+        said += f"; one name for all relations: {task['edge_weight']}"
+    pool.near(name, said)
 
 
 def _negatives(pool: Pool) -> dict[str, Any]:

@@ -55,7 +55,6 @@ NO_COUNTERPART: dict[str, str] = {
     "decoder_bias": _DECODER,
     "num_decoder_basis": "of decoder_type DenseBiDecoder of edge tasks alone",
     "eval_negative_sampler": "candidates are drawn uniformly: task.ranking",
-    "lp_edge_weight_for_loss": "all edges weigh alike",
     "report_eval_per_type": "each of several relations has its own numbers, mrr/source:relation:target",
     "model_select_etype": "select_by is the mean over relations",
     "alpha": "of losses that are not named",

@@ -27,10 +27,7 @@ def find_leaks(folder: str | Path, config: GraphConfig | None = None) -> list[Le
     """Findings about every split of a graph folder; [] for none. config: what it was constructed of, to compare the
     splits of one table with each other."""
     graph = LeakFolder(Path(folder))
-    found: list[Leak] = []
-    for edge in graph.manifest.edges:
-        if not edge.is_reverse:
-            found += edge_leaks(graph, edge)
+    found = list(edge_leaks(graph))
     for name, node in graph.manifest.nodes.items():
         found += node_leaks(graph, name, node)
     if config is not None and not config.is_built:

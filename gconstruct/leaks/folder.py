@@ -95,6 +95,13 @@ class LeakFolder:
         for block in self.blocks(file.select([column, SOURCE_COLUMN, TARGET_COLUMN])):
             yield block, np.isin(block.column(column).to_numpy(), HELD_OUT)
 
+    def edge_ends(self, edge_type: EdgeType) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(sources, targets) int64 of all edges, some at a time."""
+        for file in self.edge_files(edge_type):
+            for block in self.blocks(file.select([SOURCE_COLUMN, TARGET_COLUMN])):
+                source, target = (block.column(name).to_numpy() for name in (SOURCE_COLUMN, TARGET_COLUMN))
+                yield source.astype(np.int64), target.astype(np.int64)
+
     def matches(self, edge_type: EdgeType, source: np.ndarray, target: np.ndarray) -> Iterator[Matches]:
         """All edges between these pairs of nodes [pairs]. Reads all edges into their targets, some at a time."""
         num_sources = self.manifest.node(edge_type[0]).count

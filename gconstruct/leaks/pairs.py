@@ -7,13 +7,14 @@ or of other edge types with the same pairs, e.g. a reverse type from a table of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from gconstruct.leaks.base import HELD_OUT, MAX_PAIRS, TRAIN, Leak
 from gconstruct.leaks.folder import HeldOut, LeakFolder
+from gconstruct.leaks.relations import Copied, copied_relations
 from gconstruct.leaks.rowhash import row_hashes
 from gconstruct.sets import contained
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -26,26 +27,39 @@ from graphstorm_like.graph.schema import (
     text_column,
 )
 
-COPIED_SHARE, CHANCE = 0.1, 10.0
-"""Another edge type is reported when it has this share of the pairs, and so many times what chance would give."""
 BOTH_WAYS = 0.9
 """Edges count as undirected ones that are stored both ways when this share of the pairs is there in reverse."""
+_TOGETHER = 1 << 20
+"""Pairs of several edge types that are compared with all others at one time, some 50 bytes each"""
 
 
-def edge_leaks(graph: LeakFolder, edge: EdgeTypeSchema) -> Iterator[Leak]:
-    """All findings about the splits of one edge type."""
-    if edge.split_counts is not None:
-        pairs = graph.held_out(edge.edge_type, SPLIT_COLUMN, MAX_PAIRS)
-        if len(pairs):
-            yield from _copied_edges(graph, edge, pairs)
-            yield from _mirrored_edges(graph, edge, pairs)
-            for other in graph.manifest.edges:
-                if other.edge_type != edge.edge_type and not other.is_reverse:
-                    yield from _copied_relation(graph, edge, other, pairs)
-    for label in edge.labels:
-        pairs = graph.held_out(edge.edge_type, label_split_column(label), MAX_PAIRS)
-        if len(pairs):
-            yield from _copied_rows(graph, edge, label, pairs)
+def edge_leaks(graph: LeakFolder) -> Iterator[Leak]:
+    """All findings about the splits of edge types, type by type."""
+    edges = [edge for edge in graph.manifest.edges if not edge.is_reverse]
+    while edges:
+        pairs_of: dict[EdgeType, HeldOut] = {}
+        some: list[EdgeTypeSchema] = []
+        while edges and sum(map(len, pairs_of.values())) < _TOGETHER:
+            some.append(edges.pop(0))
+            if some[-1].split_counts is not None:
+                pairs = graph.held_out(some[-1].edge_type, SPLIT_COLUMN, MAX_PAIRS)
+                pairs_of |= {some[-1].edge_type: pairs} if len(pairs) else {}
+        copied = copied_relations(graph, pairs_of)
+        for edge in some:
+            if edge.edge_type in pairs_of:
+                yield from _link_leaks(graph, edge, pairs_of.pop(edge.edge_type), copied[edge.edge_type])
+            for label in edge.labels:
+                pairs = graph.held_out(edge.edge_type, label_split_column(label), MAX_PAIRS)
+                if len(pairs):
+                    yield from _copied_rows(graph, edge, label, pairs)
+
+
+def _link_leaks(graph: LeakFolder, edge: EdgeTypeSchema, pairs: HeldOut, copied: Sequence[Copied]) -> Iterator[Leak]:
+    """What there is about the edges' own split."""
+    yield from _copied_edges(graph, edge, pairs)
+    yield from _mirrored_edges(graph, edge, pairs)
+    for copy in copied:
+        yield _copied_relation(graph, edge, copy, pairs)
 
 
 def _found(graph: LeakFolder, edge_type: EdgeType, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -103,31 +117,19 @@ def _mirrored_edges(graph: LeakFolder, edge: EdgeTypeSchema, pairs: HeldOut) -> 
         )
 
 
-def _copied_relation(graph: LeakFolder, edge: EdgeTypeSchema, other: EdgeTypeSchema, pairs: HeldOut) -> Iterator[Leak]:
+def _copied_relation(graph: LeakFolder, edge: EdgeTypeSchema, copy: Copied, pairs: HeldOut) -> Leak:
     """The same pairs in another edge type, forward or the other way round."""
-    (source, _, target), (other_source, _, other_target) = edge.edge_type, other.edge_type
-    chance = other.count / (graph.manifest.node(other_source).count * graph.manifest.node(other_target).count or 1)
-    least = max(COPIED_SHARE, CHANCE * chance) * len(pairs)
-    name = edge_name(other.edge_type)
-    for turned in (False, True):
-        ends, starts, stops = (source, target), pairs.source, pairs.target
-        if turned:
-            ends, starts, stops = (target, source), pairs.target, pairs.source
-        if ends != (other_source, other_target):
-            continue
-        found = _found(graph, other.edge_type, starts, stops)
-        if found.sum() > least:
-            way = " the other way round" if turned else ""
-            yield _leak(
-                graph,
-                edge,
-                pairs,
-                found,
-                "copied_relation",
-                f"pairs of validation and test edges are also edges {name}{way}, which pass messages in training",
-                f"Leave these pairs out of {name}, or leave the edge type out of the model (fanout 0); if it is the "
-                "reverse, let `reverse` make it",
-            )
+    name, way = edge_name(copy.other), " the other way round" if copy.turned else ""
+    return _leak(
+        graph,
+        edge,
+        pairs,
+        copy.found,
+        "copied_relation",
+        f"pairs of validation and test edges are also edges {name}{way}, which pass messages in training",
+        f"Leave these pairs out of {name}, or leave the edge type out of the model (fanout 0); if it is the "
+        "reverse, let `reverse` make it",
+    )
 
 
 def _copied_rows(graph: LeakFolder, edge: EdgeTypeSchema, label: str, pairs: HeldOut) -> Iterator[Leak]:

@@ -84,7 +84,7 @@ def run_baselines(pipeline: Pipeline, reporter: Reporter) -> Comparison:
     without a constructed graph, or validation rows to choose by; MissingExtraError without scikit-learn."""
     check_packages()
     assert pipeline.graph.path is not None, "paths are resolved before"
-    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed)
+    graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed, clock=False)
     task = build_task(pipeline.task, graph, 2)
     task.check_validation()
     outcomes = list(_outcomes(task, pipeline, reporter))
@@ -104,8 +104,10 @@ def _outcomes(task: Task, pipeline: Pipeline, reporter: Reporter) -> Iterator[Ou
             raise ConfigError(f"gsl baseline: must have at most {MOST_NODES:,} nodes a type (got {max(links.shape):,})")
         yield from _each(LINKS, links, task, reporter)
     else:
+        several = " with edge_types" if pipeline.task.asks_relations else ""
         raise ConfigError(
-            f"task.type: must be about one label a row, or link_prediction, for gsl baseline (got {pipeline.task.type})"
+            f"task.type: must be about one label a row, or link_prediction with edge_type, for gsl baseline "
+            f"(got {pipeline.task.type}{several})"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.config import load_pipeline
         from graphstorm_like.launch.host import host_addresses
         from graphstorm_like.launch.launchers.slurm import slurm_node
+        from graphstorm_like.launch.mirrored.places import places_of
         from graphstorm_like.launch.one_host import run_one_host
 
         checked, mark = load_pipeline(pipeline, overrides or ()), None
@@ -43,3 +45,8 @@ def add_to(app: typer.Typer) -> None:
             host_list = host_addresses(checked, addresses)
         with stopped_by_hand():
             run_one_host(checked, index, host_list, secret_file, mark=mark, fresh=fresh, quiet=quiet)
+        # Behind a URL each host has its own partition of the graph alone, and cannot make it: `gsl report` does.
+        if index == 0 and checked.report and places_of(checked).output is None:
+            from graphstorm_like.reports.write import report_of_run  # imports torch, which a launcher does without
+
+            report_of_run(Path(checked.output), None, partial(typer.echo, err=True))

@@ -25,6 +25,8 @@ from graphstorm_like.launch.preflight import check_machine
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.state import MAIN_FILES, STAGES, check_stages, stage_folder
 from graphstorm_like.progress import Reporter
+from graphstorm_like.reports.run_folder import REPORT_HTML, REPORT_JSON
+from graphstorm_like.reports.write import report_of_run
 
 _FOREIGN = ("_", "sagemaker_")
 """Beginnings of hyperparameters that SageMaker and its tuner add."""
@@ -53,7 +55,7 @@ def train(root: Path) -> None:
         else:
             _run_with_others(root, local, stages, order, hosts)
         if hosts.index == 0:
-            _hand_over(root, local, stages, order)
+            _hand_over(root, local, stages, Reporter(order.quiet))
 
 
 def read_order(root: Path) -> Order:
@@ -116,11 +118,17 @@ def _run_with_others(root: Path, pipeline: Pipeline, stages: list[str], order: O
         )
 
 
-def _hand_over(root: Path, pipeline: Pipeline, stages: list[str], order: Order) -> None:
-    """Model and scores. Embeddings and predictions stay in the output folder: they are in S3 already, file by file."""
+def _hand_over(root: Path, pipeline: Pipeline, stages: list[str], reporter: Reporter) -> None:
+    """Model, scores and report. Embeddings and predictions stay in the output folder: they are in S3 already, file by
+    file."""
     if "train" in stages:
-        fill_model_folder(pipeline, root / "model", Reporter(order.quiet))
-    if "evaluate" in stages:
-        scores = stage_folder(pipeline, "evaluate") / MAIN_FILES["evaluate"]
-        (root / "output/data").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(scores, root / "output/data" / scores.name)
+        fill_model_folder(pipeline, root / "model", reporter)
+    files = [stage_folder(pipeline, "evaluate") / MAIN_FILES["evaluate"]] if "evaluate" in stages else []
+    if pipeline.report and stages != ["construct"]:
+        output = Path(pipeline.output)
+        report_of_run(output, None, reporter.line)
+        files += [output / name for name in (REPORT_HTML, REPORT_JSON) if (output / name).is_file()]
+    data = root / "output/data"
+    data.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, data / file.name)

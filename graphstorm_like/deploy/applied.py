@@ -18,7 +18,7 @@ from graphstorm_like.inference.export import embedding_tables, node_vectors, pre
 from graphstorm_like.inference.rows import as_strings, asked_pairs, positions
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.progress import Reporter
-from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction
+from graphstorm_like.tasks import LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.training.experiment import Experiment
 
@@ -69,16 +69,15 @@ class Applied:
     def asked(self, ids: Any = None, pairs: Pairs | None = None, node_type: str | None = None) -> Asked:
         """The rows of ids of nodes (of the task's type, or of `node_type`), or of pairs of ids; without both all new
         rows. ConfigError for what the task has not, DataError for ids that the graph has not."""
-        task = self.experiment.task
+        task, row_type = self.experiment.task, self.experiment.pipeline.task.row_type
         nodes: dict[NodeType, IntArray] = self.new_nodes() if self.known is not None else {}
         if ids is not None:
             node_type = node_type or self.node_type()
             nodes[node_type] = positions(self.graph, node_type, as_strings(ids), "ids")
         if pairs is not None:
-            row_type, is_edges = self.experiment.pipeline.task.row_type, isinstance(task, EdgeLabelTask)
-            return asked_pairs(self.graph, row_type, is_edges, pair_ids(pairs), {}, "pairs")
-        if self.known is not None and isinstance(task, EdgeLabelTask):
-            return Asked(nodes, edges=new_edges(self.graph, self.known, task.edge_type))
+            return asked_pairs(self.graph, row_type, task.scores_edges, pair_ids(pairs), {}, "pairs")
+        if self.known is not None and task.scores_edges and isinstance(row_type, tuple):
+            return Asked(nodes, edges=new_edges(self.graph, self.known, row_type))
         return Asked(nodes)
 
     def new_nodes(self) -> dict[NodeType, IntArray]:
@@ -91,7 +90,8 @@ class Applied:
     def predicted_type(self) -> NodeType | None:
         """The node type that predictions are about: of links, that of the sources. None: there is none."""
         row_type = self.experiment.pipeline.task.row_type
-        if isinstance(row_type, tuple) and isinstance(self.experiment.task, LinkPrediction):
+        task = self.experiment.task
+        if isinstance(row_type, tuple) and isinstance(task, LinkPrediction) and not task.scores_edges:
             return row_type[0]
         return row_type if isinstance(row_type, str) else None
 
@@ -136,6 +136,10 @@ class Applied:
     def links(self, ids: Any = None, k: int = 10) -> pa.Table:
         """See Model.links."""
         self._links_task("links")
+        if self.experiment.task.scores_edges:
+            raise ConfigError(
+                "links: needs a model without task.inputs, which only edges have. Ask for scores of edges: score_pairs"
+            )
         return self._predictions(self.asked(ids), self.config.model_copy(update={"top_k": k}))
 
     def score_pairs(self, pairs: Pairs) -> pa.Table:

@@ -127,7 +127,7 @@ def portable_pipeline(pipeline: Pipeline, manifest: GraphManifest) -> dict[str, 
         train = train.model_copy(update={"phases": phases})
     model = read_inputs(pipeline).with_encoders(encoders)
     there = {name: inputs for name, inputs in model.inputs.items() if name in manifest.nodes}
-    changed = {"model": model.model_copy(update={"inputs": there}), "train": train}
+    changed = {"model": model.model_copy(update={"inputs": there}), "train": train, "task": pipeline.task.to_apply()}
     data = pipeline.model_copy(update={**changed, "launch": LocalLaunchConfig(on="local")}).model_dump(mode="json")
     data |= {"output": "output", "cache": "cache"}
     data["infer"] |= {"nodes": {}, "pairs": None}  # files of the run's machine

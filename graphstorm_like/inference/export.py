@@ -16,7 +16,6 @@ from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.restricted import SomeVectors, restricted_vectors
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.tables import row_bounds
-from graphstorm_like.tasks import EdgeLabelTask
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Predictions, Rows, row_ids
 from graphstorm_like.training.experiment import Experiment
 
@@ -34,7 +33,7 @@ def export(
     instead of those that `infer:` asks for. more: facts for the manifest."""
     config, task = experiment.pipeline.infer, experiment.task
     if asked is None:
-        asked = asked_rows(config, experiment.graph, experiment.pipeline.task, isinstance(task, EdgeLabelTask))
+        asked = asked_rows(config, experiment.graph, experiment.pipeline.task, task.scores_edges)
     node_types = config.embeddings if config.embeddings is not None else list(task.node_types)
     if config.predictions and not task.predicts:
         reporter.line(

@@ -51,14 +51,19 @@ def chosen_edge_inputs(config: ModelConfig, manifest: GraphManifest) -> dict[Edg
     return chosen
 
 
-def unread_edge_types(config: ModelConfig, manifest: GraphManifest, scored: Collection[EdgeType] = ()) -> list[str]:
+def unread_edge_types(
+    config: ModelConfig,
+    manifest: GraphManifest,
+    scored: Collection[EdgeType] = (),
+    weights: Collection[str] = (),
+) -> list[str]:
     """Edge types with features or texts that the model does not read. scored: edge types whose features and texts a
-    head reads."""
-    names = []
+    head reads. weights: features that weigh edges in the loss."""
+    names, weigh = [], {config.gnn.weight_column, *weights}
     for edge in manifest.edges:
         is_scored = edge.edge_type in scored or edge.reverse in scored
         name = edge_name(edge.edge_type)
-        others = [feature for feature in edge.features if feature != config.gnn.weight_column]
+        others = [feature for feature in edge.features if feature not in weigh]
         if (others or edge.text) and name not in config.edge_inputs and not is_scored:
             names.append(name)
     return names

@@ -36,8 +36,9 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     places = {
         "graph": shown(stage_folder(pipeline, "construct")),
         "model": shown(best_weights(pipeline).parent),
-        "scores": shown(stage_folder(pipeline, "evaluate") / METRICS_FILE),
     }
+    if scores:
+        places["scores"] = shown(stage_folder(pipeline, "evaluate") / METRICS_FILE)
     for name, rows in tables.items():
         places[name] = f"{shown(exported / name)} ({rows:,} rows)"
     if (report := Path(pipeline.output) / "report.html").is_file():
@@ -57,13 +58,14 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
 
 def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:
     """One row per metric, one column per split. Metrics of single relations ('mrr/a:r:b') are only in the file, because
-    there may be many."""
+    there may be many. Nothing of a task without scores, such as learning from the graph alone."""
     metrics = dict.fromkeys(name for of_split in scores.values() for name in of_split if "/" not in name)
     rows = []
     for name in metrics:
         numbers = [of_split.get(name) for of_split in scores.values()]
         rows.append([name, *("-" if number is None else f"{number:.4f}" for number in numbers)])
-    yield from table(["metric", *scores], rows)
+    if rows:
+        yield from table(["metric", *scores], rows)
 
 
 def _tables(manifest: dict[str, Any]) -> dict[str, int]:

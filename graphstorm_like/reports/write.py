@@ -32,7 +32,7 @@ def write_report(folder: RunFolder, target: Path | None = None, command: Sequenc
     return path
 
 
-def report_of_run(folder: Path, command: Sequence[str], say: Callable[[str], None]) -> None:
+def report_of_run(folder: Path, command: Sequence[str] | None, say: Callable[[str], None]) -> None:
     """The report at the end of a run, unless it is there already. It never raises: a run whose report fails is a run
     with a warning."""
     try:

@@ -140,7 +140,8 @@ class TypeLinks:
 
     edge_types: the relations; counts: how many of the edges are of each. sources [B]: positions in the seeds of an
     edge's source type. own: their targets in the pool; others: the other candidates; with in_batch, targets of an
-    edge's fellows are negatives too. mask, log_q: see RelationLinks; candidate i is the true target of edge i.
+    edge's fellows are negatives too. mask, log_q: see RelationLinks; candidate i is the true target of edge i. weights
+    [B]: of the edges in the loss; None: all weigh 1.
     """
 
     edge_types: tuple[EdgeType, ...]
@@ -151,6 +152,12 @@ class TypeLinks:
     in_batch: bool
     mask: Tensor
     log_q: Tensor | None = None
+    weights: Tensor | None = None
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights."""
+        return float(len(self.sources)) if self.weights is None else float(self.weights.double().sum())
 
     @property
     def columns(self) -> tuple[slice, ...]:
@@ -202,6 +209,19 @@ class LinkTargets(Targets):
 
     groups: tuple[TypeLinks, ...]
     pools: dict[NodeType, CandidatePool]
+    ids: dict[EdgeType, Tensor] = field(default_factory=dict)
+    """Ids [B] of the edges, in the order of their group's sources, where the head reads their own inputs."""
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    """[B, F]: see EdgeTargets."""
+
+    @property
+    def scored(self) -> Mapping[EdgeType, Tensor]:
+        """See Targets."""
+        return self.ids
+
+    def with_inputs(self, edge_type: EdgeType, inputs: Mapping[str, Tensor]) -> LinkTargets:
+        """See Targets."""
+        return dataclasses.replace(self, inputs={**self.inputs, **inputs})
 
     @property
     def links(self) -> tuple[RelationLinks, ...]:

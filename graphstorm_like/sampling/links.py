@@ -36,6 +36,7 @@ from graphstorm_like.sampling.batch import (
     slice_positions,
 )
 from graphstorm_like.sampling.clock import Clock
+from graphstorm_like.sampling.loss_weights import LossWeights
 from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownTargets, known_pairs
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
@@ -51,12 +52,13 @@ def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntA
 @dataclass(frozen=True, slots=True)
 class RelationEdges:
     """The edges of one relation in a step, of all ranks: source and target ids, and the slice of the edges that belongs
-    to this rank. times: their own points in time, where they have them."""
+    to this rank. ids: their numbers. times: their own points in time, where they have them."""
 
     edge_type: EdgeType
     source: IntArray
     target: IntArray
     mine: slice
+    ids: IntArray
     times: Times | None = None
 
 
@@ -128,7 +130,8 @@ class LinkSeeder:
     held-out ones. most: largest number of edges that an epoch takes of a relation; target frequencies depend on it.
     mask_source: whether a source is no negative of its own. clock: of temporal models. Where edges have points in time
     of their own, an edge's ends are seen as of its time, and a drawn node as of that of some edge of the step.
-    mask_source: whether a source is no negative of its own. keep_ids: whether pools have the ids of their candidates.
+    keep_ids: whether pools have the ids of their candidates. keep_edges: whether targets have the ids of the edges.
+    edge_weight: feature of edges that weighs them in the loss; None: none does.
     """
 
     def __init__(
@@ -142,8 +145,10 @@ class LinkSeeder:
         mask_source: bool = True,
         clock: Clock | None = None,
         keep_ids: bool = False,
+        keep_edges: bool = False,
+        edge_weight: str | None = None,
     ) -> None:
-        self.clock = clock
+        self.clock, self.keep_edges = clock, keep_edges
         self.keep_ids = keep_ids or negatives.queue > 0
         self.graph, self.config, self.seed, self.share = graph, negatives, seed, share
         self.mask_source = mask_source
@@ -152,6 +157,7 @@ class LinkSeeder:
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
+        self._weights = None if edge_weight is None else LossWeights(graph, train, edge_weight)
         self._ends: EdgeEnds | None = None
         self._known: KnownTargets | None = None
         if len(self.edge_types) > MANY:
@@ -184,7 +190,8 @@ class LinkSeeder:
         for (node_type, pool), mine in of_pools:
             kept_ids = torch.from_numpy(pool.ids) if self.keep_ids else None
             candidates[node_type] = CandidatePool(mine, pool.sizes, kept_ids)
-        targets = LinkTargets(tuple(groups), candidates)
+        own = {e.edge_type: torch.from_numpy(e.ids[e.mine]) for e in edges if self.keep_edges}
+        targets = LinkTargets(tuple(groups), candidates, own)
         node_types = dict.fromkeys(t for e in edges for t in (e.edge_type[0], e.edge_type[2]))
         ordered_seeds = {t: seeds[t] for t in node_types}
         return MiniBatch(
@@ -206,7 +213,8 @@ class LinkSeeder:
         for edge_type, (source, target) in ends.items():
             first, last = np.searchsorted(self.share.ranks(len(source)), [self.share.rank, self.share.rank + 1])
             times = None if self.clock is None else self.clock.of_edges(edge_type, rows[edge_type])
-            edges.append(RelationEdges(edge_type, source, target, slice(int(first), int(last)), times))
+            mine = slice(int(first), int(last))
+            edges.append(RelationEdges(edge_type, source, target, mine, rows[edge_type], times))
         return edges
 
     def _pools(self, edges: Sequence[RelationEdges], position: StreamPosition) -> dict[NodeType, Candidates]:
@@ -241,6 +249,7 @@ class LinkSeeder:
             self.config.in_batch,
             torch.from_numpy(self._mask(edges, candidates)),
             self._log_q(node_type, candidates, drawn),
+            None if self._weights is None else self._weights({e.edge_type: e.ids[e.mine] for e in edges}),
         )
 
     def _mask(self, edges: Sequence[RelationEdges], candidates: IntArray) -> npt.NDArray[np.bool_]:

@@ -42,12 +42,17 @@ OpenGraph = Callable[[str | Path, Mapping[EdgeType, str | None], ExcludedEdges |
 """(folder, hide, held_out) -> graph; see PartitionedGraph."""
 
 
-def open_graph(config: TaskConfig, folder: str | Path, seed: int, open_one: OpenGraph = LocalGraph) -> Graph:
-    """The graph of a folder. Edges that the task must not see are excluded from message passing."""
+def open_graph(
+    config: TaskConfig, folder: str | Path, seed: int, open_one: OpenGraph = LocalGraph, clock: bool = True
+) -> Graph:
+    """The graph of a folder. Edges that the task must not see are excluded from message passing. clock: whether who
+    reads it keeps to times; else edges that the task sees once they are past are excluded too."""
     has_split = {
         edge.edge_type: edge.split_counts is not None for edge in read_manifest(folder).edges if not edge.is_reverse
     }
     hide, max_held_out = config.hidden_edges(has_split), config.held_out_edges(has_split)
+    if config.shows_past and not clock:
+        hide = config.learnt_edges(has_split)
     if not max_held_out:
         return open_one(folder, hide, None)
     return open_one(folder, hide, hold_out(open_one(folder, {}, None), max_held_out, seed))

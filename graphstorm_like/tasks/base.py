@@ -137,6 +137,8 @@ class Task(nn.Module, ABC):
         """What the rows of all of the head's parameters belong to, in order: classes, relations."""
         return {"relations": list(self.relations)} if self.relations else {}
 
+    scores_edges: bool = False
+    """Whether it predicts for edges that are there, and for no other pairs of nodes."""
     predicts: bool = True
     """Whether there is anything to predict for the user; if not, only embeddings are written."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -69,9 +70,9 @@ class FeatureReconstruction(SelfSupervised):
                 if isinstance(rows, SparseRows):
                     features[node_type][name] = without_rows(rows, at)
                     continue
-                mean = rows.float().mean(dim=0).to(rows.dtype)
-                places = at.to(rows.device)
-                features[node_type][name] = rows.index_copy(0, places, mean.expand(len(places), -1).contiguous())
+                masked = rows.clone()  # not index_copy, which autocast on CPUs refuses for float16: text vectors
+                masked[at.to(rows.device)] = rows.float().mean(dim=0).to(rows.dtype)
+                features[node_type][name] = masked
         return (batch.replace(features=features),)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
@@ -88,14 +89,20 @@ class FeatureReconstruction(SelfSupervised):
 
     def _distance(self, found: Tensor, goal: Tensor) -> Tensor:
         """[m]"""
-        if self.config.loss == "mse":
-            return (found - goal).square().mean(dim=1)
-        # Above 0: the slope of a power below 1 would be infinite there.
-        return (1.0 - F.cosine_similarity(found, goal, dim=1)).clamp(min=1e-6) ** self.config.gamma
+        return distances(found, goal, self.config.loss, self.config.gamma)
 
     def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
         return self.loss(vectors[0], batch)
+
+
+def distances(found: Tensor, goal: Tensor, loss: Literal["cosine", "mse"], gamma: float) -> Tensor:
+    """Losses [m] of rows [m, F]; see module."""
+    if loss == "mse":
+        return (found - goal).square().mean(dim=1)
+    # Above 0: the slope of a power below 1 would be infinite there.
+    lost: Tensor = (1.0 - F.cosine_similarity(found, goal, dim=1)).clamp(min=1e-6) ** gamma
+    return lost
 
 
 def without_rows(rows: SparseRows[Tensor], masked: Tensor) -> SparseRows[Tensor]:

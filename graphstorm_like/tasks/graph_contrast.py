@@ -36,16 +36,7 @@ class GraphContrast(SelfSupervised):
 
     def views(self, batch: MiniBatch) -> tuple[MiniBatch, ...]:
         """See Task."""
-        found = []
-        parts = zip(self.config.drop_edges, self.config.drop_features, strict=True)
-        for number, (edges, columns) in enumerate(parts):
-            draw = self.draw(batch, number)
-            blocks = tuple(without_edges(block, edges, draw) for block in batch.blocks)
-            features = {}
-            for node_type, by_name in batch.features.items():
-                features[node_type] = {name: without_columns(rows, columns, draw) for name, rows in by_name.items()}
-            found.append(batch.replace(blocks=blocks, features=features))
-        return tuple(found)
+        return two_views(self, batch, self.config.drop_edges, self.config.drop_features)
 
     def loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
@@ -59,6 +50,21 @@ class GraphContrast(SelfSupervised):
             one, two = (self.projection(view[node_type]).float() for view in (first, second))
             total, count = total + contrast(one, two, self.config.temperature), count + len(ids)
         return total, float(count)
+
+
+def two_views(
+    task: SelfSupervised, batch: MiniBatch, drop_edges: Sequence[float], drop_features: Sequence[float]
+) -> tuple[MiniBatch, ...]:
+    """A batch without a part of its edges, and of the columns of its inputs; the same for every call."""
+    found = []
+    for number, (edges, columns) in enumerate(zip(drop_edges, drop_features, strict=True)):
+        draw = task.draw(batch, number)
+        blocks = tuple(without_edges(block, edges, draw) for block in batch.blocks)
+        features = {}
+        for node_type, by_name in batch.features.items():
+            features[node_type] = {name: without_columns(rows, columns, draw) for name, rows in by_name.items()}
+        found.append(batch.replace(blocks=blocks, features=features))
+    return tuple(found)
 
 
 def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:

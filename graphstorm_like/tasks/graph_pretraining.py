@@ -109,8 +109,16 @@ class GraphPretraining(LinkTask):
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: held-out edges stay unseen."""
-        most = self.config.max_edges_per_relation
-        return self.with_seeder(LinkSeeder(self.graph, self._rows["train"], self.config.negatives, seed, share, most))
+        seeder = LinkSeeder(
+            self.graph,
+            self._rows["train"],
+            self.config.negatives,
+            seed,
+            share,
+            self.config.max_edges_per_relation,
+            edge_weight=self.config.edge_weight,
+        )
+        return self.with_seeder(seeder)
 
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """See LinkTask."""
@@ -144,6 +152,7 @@ class GraphPretraining(LinkTask):
 
     def notes(self) -> Iterator[str]:
         """See Task."""
+        yield from super().notes()
         for edge_type in self.edge_types:
             rows = np.concatenate([self._rows[split][edge_type] for split in ("valid", "test")])
             if loops := self_loops(self.graph, edge_type, rows):

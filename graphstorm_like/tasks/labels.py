@@ -253,6 +253,21 @@ def nodes_of_ends(edge_type: EdgeType, sources: IntArray, targets: IntArray) -> 
     return {edge_type[0]: np.unique(sources), edge_type[2]: np.unique(targets)}
 
 
+def edges_needed(graph: Graph, edge_type: EdgeType, asked: Asked) -> dict[NodeType, IntArray | None]:
+    """Of a task that predicts for edges: the ends of those that are asked for, or all nodes at both ends."""
+    if asked.edges is None:
+        return dict.fromkeys((edge_type[0], edge_type[2]))
+    return nodes_of_ends(edge_type, *graph.edges(edge_type, asked.edges))
+
+
+def parallel_numbers(source: IntArray, target: IntArray) -> IntArray:
+    """Number [n] of each edge among those with the same ends, which are stored side by side."""
+    numbers = np.arange(len(source))
+    first = np.ones(len(source), dtype=bool)
+    first[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
+    return (numbers - np.maximum.accumulate(np.where(first, numbers, 0))).astype(np.int64)
+
+
 @TASKS.register(EdgeLabelConfig)
 class EdgeLabelTask(LabelTask):
     """A label of the edges of one type, from the vectors of both ends and from the edges' own inputs.
@@ -261,6 +276,8 @@ class EdgeLabelTask(LabelTask):
     the label's validation and test edges from the whole message graph (`hidden_edges`). Training edges take part in
     message passing while other edges are scored; edges in no split always do.
     """
+
+    scores_edges = True
 
     def __init__(self, config: EdgeLabelConfig, graph: Graph, hidden: int) -> None:
         super().__init__()
@@ -289,9 +306,7 @@ class EdgeLabelTask(LabelTask):
 
     def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
         """See Task."""
-        if asked.edges is None:
-            return super().needed(asked)
-        return nodes_of_ends(self.edge_type, *self.graph.edges(self.edge_type, asked.edges))
+        return edges_needed(self.graph, self.edge_type, asked)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         """See Task."""
@@ -354,11 +369,7 @@ class EdgeLabelTask(LabelTask):
     @cached_property
     def _parallel(self) -> IntArray:
         """Number [count] of each edge among those with the same ends, which are stored side by side."""
-        source, target = self.graph.edges(self.edge_type)
-        numbers = np.arange(len(source))
-        first = np.ones(len(source), dtype=bool)
-        first[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
-        return (numbers - np.maximum.accumulate(np.where(first, numbers, 0))).astype(np.int64)
+        return parallel_numbers(*self.graph.edges(self.edge_type))
 
     def describe_batch(self, batch: MiniBatch) -> Iterator[str]:
         """See Task."""

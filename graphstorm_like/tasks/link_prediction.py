@@ -6,6 +6,7 @@ Target edges and their reverses are excluded from message passing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,17 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder, Vectors
 from graphstorm_like.models.link_heads import LINK_HEADS
+from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
+from graphstorm_like.sampling.steps import FeatureSource
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.approximate_targets import ApproximateTargets
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.best_targets import BestTargets
-from graphstorm_like.tasks.labels import nodes_of_ends
+from graphstorm_like.tasks.labels import edges_needed, nodes_of_ends, parallel_numbers
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
@@ -40,7 +43,7 @@ from graphstorm_like.tasks.links import (
 )
 from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
-from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows
+from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows, row_ids
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
@@ -78,6 +81,10 @@ class LinkPrediction(LinkTask):
         if config.pairs is not None:
             self.pairs = PAIR_TERMS.of(config.pairs)(config.pairs, graph, self.edge_type)
             self.ranker.pairs = self.pairs
+        self.scores_edges = config.inputs is not None
+        if config.inputs is not None:
+            self.own_inputs = LinkInputs(hidden)
+            self.ranker.of_edges = self._of_edges
         self.protocol = ranking_protocol(config.ranking, [self.edge_type])
         self._metrics = Metrics(config.metrics)
 
@@ -114,9 +121,32 @@ class LinkPrediction(LinkTask):
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
-        keep_ids = self.pairs is not None
-        seeder = LinkSeeder(self.graph, train, self.config.negatives, seed, share, clock=self.clock, keep_ids=keep_ids)
+        seeder = LinkSeeder(
+            self.graph,
+            train,
+            self.config.negatives,
+            seed,
+            share,
+            clock=self.clock,
+            keep_ids=self.pairs is not None,
+            keep_edges=self.scores_edges,
+            edge_weight=self.config.edge_weight,
+        )
         return self.with_seeder(seeder)
+
+    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+        """See Task."""
+        super().read_edges(widths, sources)
+        assert self.own_inputs is not None, "the configuration names inputs"
+        self.own_inputs.reads(widths)
+
+    def _of_edges(self, sources: Tensor, edge_ids: IntArray) -> Tensor:
+        """Vectors [n, D] of the sources of edges, changed by the edges' own inputs."""
+        assert self.own_inputs is not None, "the configuration names inputs"
+        pending = {name: source.begin_rows(edge_ids) for name, source in self.scored_sources.items()}
+        inputs = {name: torch.from_numpy(np.asarray(rows.wait())).to(self.device) for name, rows in pending.items()}
+        changed: Tensor = self.own_inputs(sources.float(), inputs)
+        return changed
 
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """See LinkTask."""
@@ -161,6 +191,7 @@ class LinkPrediction(LinkTask):
 
     def notes(self) -> Iterator[str]:
         """See Task."""
+        yield from super().notes()
         rows = np.concatenate([self._rows["valid"], self._rows["test"]])
         if loops := self_loops(self.graph, self.edge_type, rows):
             yield self_loop_note(self.edge_type, loops, len(rows))
@@ -170,7 +201,10 @@ class LinkPrediction(LinkTask):
         return describe_links(batch)
 
     def predictions(self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow) -> Predictions:
-        """source, target, score, rank: the best targets of each source."""
+        """source, target, score, rank: the best targets of each source. Where the head reads the edges themselves: see
+        `_edge_scores`."""
+        if self.scores_edges:
+            return self._edge_scores(vectors)
         if config.search.is_exact or not self.head.is_inner_product:
             best = BestTargets(self.ranker, vectors, config, follow)
             return Predictions(self.edge_type[0], best.table, best.k)
@@ -180,9 +214,46 @@ class LinkPrediction(LinkTask):
     def needed(self, asked: Asked) -> dict[NodeType, IntArray | None]:
         """See Task. The best targets of any source are sought among all nodes."""
         source, _, target = self.edge_type
+        if self.scores_edges:
+            return edges_needed(self.graph, self.edge_type, asked)
         if asked.pairs is not None:
             return nodes_of_ends(self.edge_type, *asked.pairs)
         return {source: asked.nodes.get(source), target: None}
+
+    def _edge_scores(self, vectors: Mapping[NodeType, Vectors]) -> Predictions:
+        """source, target, parallel (0 for the first edge between two nodes, then 1), score: of edges that are there,
+        for other pairs have no inputs of their own."""
+        parallel = parallel_numbers(*self.graph.edges(self.edge_type))
+
+        def table(part: Rows) -> pa.Table:
+            rows = row_ids(part)
+            sources, targets = self.graph.edges(self.edge_type, rows)
+            columns = {"parallel": pa.array(parallel[rows])}
+            return self._scored(vectors, (sources, targets), rows, columns)
+
+        return Predictions(self.edge_type, table)
+
+    def _scored(
+        self,
+        vectors: Mapping[NodeType, Vectors],
+        ends: tuple[IntArray, IntArray],
+        edges: IntArray | None = None,
+        columns: Mapping[str, pa.Array] = MappingProxyType({}),
+    ) -> pa.Table:
+        """source, target, other columns, score of pairs, or of edges with these ids."""
+        (source_type, _, target_type), (sources, targets) = self.edge_type, ends
+        queries = self.ranker.queries(vectors[source_type][sources], edges)
+        keys = self.ranker.keys(vectors[target_type][targets])
+        scores = self.ranker.pair_scores(queries, keys)
+        if self.pairs is not None:
+            with torch.inference_mode():
+                scores = scores + self.pairs.of_pairs(sources, targets[:, None])[:, 0]
+        named = {
+            "source": self.graph.ids_of(source_type, sources),
+            "target": self.graph.ids_of(target_type, targets),
+            **columns,
+        }
+        return pa.table({**named, "score": scores.cpu().numpy()})
 
     def asked_predictions(
         self, vectors: Mapping[NodeType, Vectors], config: InferConfig, follow: Follow, asked: Asked
@@ -191,30 +262,18 @@ class LinkPrediction(LinkTask):
         if asked.pairs is None:
             return super().asked_predictions(vectors, config, follow, asked)
         sources, targets = asked.pairs
-        source_type, _, target_type = self.edge_type
 
         def table(part: Rows) -> pa.Table:
-            of_sources, of_targets = sources[part], targets[part]
-            queries = self.ranker.queries(vectors[source_type][of_sources])
-            keys = self.ranker.keys(vectors[target_type][of_targets])
-            scores = self.ranker.pair_scores(queries, keys)
-            if self.pairs is not None:
-                with torch.inference_mode():
-                    scores = scores + self.pairs.of_pairs(of_sources, of_targets[:, None])[:, 0]
-            return pa.table(
-                {
-                    "source": self.graph.ids_of(source_type, of_sources),
-                    "target": self.graph.ids_of(target_type, of_targets),
-                    "score": scores.cpu().numpy(),
-                }
-            )
+            return self._scored(vectors, (sources[part], targets[part]))
 
         return Predictions(self.edge_type, table, rows=np.arange(len(sources)))
 
     def end_vectors(self) -> tuple[EndVectors, ...]:
         """Vectors of both ends as the head compares them; none where the embeddings serve for that, or where no index
         can search them."""
-        if self.head.plain_similarity is not None or not self.head.is_inner_product or self.pairs is not None:
+        if self.head.plain_similarity is not None or not self.head.is_inner_product:
+            return ()
+        if self.pairs is not None or self.scores_edges:
             return ()
         source, _, target = self.edge_type
         return (
@@ -226,6 +285,9 @@ class LinkPrediction(LinkTask):
         """search: which vectors to search with, of sources and among targets, and how they are compared."""
         similarity = self.head.plain_similarity
         source, _, target = self.edge_type
+        if self.scores_edges:
+            note = "scores also read the edge itself (task.inputs): the predictions hold those of the edges there are"
+            return {"search": {"vectors": None, "note": note}}
         if self.pairs is not None:
             note = "scores also read the graph between both ends: only the predictions hold what is ranked best"
             return {"search": {"vectors": None, "note": note}, "known_pairs": config.known_pairs}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,31 +12,38 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.graph.store import IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.link_heads import LinkHead
+from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder
-from graphstorm_like.sampling.negatives.mined import ScoreBlock, Scores
+from graphstorm_like.sampling.negatives import NEGATIVES
+from graphstorm_like.sampling.negatives.best import BLOCK, Dense
 from graphstorm_like.sampling.negatives.mined_model import MinedByModel
 from graphstorm_like.tasks.base import Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives
 from graphstorm_like.tasks.pair_terms import PairTerm
 
+SOURCES = 1024
+"""Whose targets are scored together by `mined_model`"""
+
 
 class LinkTask(Task):
-    """A task that tells true edges from wrong ones. Subclasses set `config` (with `negatives`), `head`, `link_loss`,
-    and call `begin_links`."""
+    """A task that tells true edges from wrong ones. Subclasses set `config` (with `negatives`), `graph`, `head`,
+    `link_loss`, and call `begin_links`."""
 
     config: Any
+    graph: Graph
     head: LinkHead
     link_loss: LinkLoss
 
     def begin_links(self, edge_types: Sequence[EdgeType], hidden: int) -> None:
         """Relations, inverses included, whose targets are learnt; width of the vectors."""
         self.pairs: PairTerm | None = None
+        self.own_inputs: LinkInputs | None = None
         # In a list: what a task keeps for training is no part of the model.
         self._more = [MoreNegatives(self.config.negatives, edge_types, hidden)]
 
@@ -44,6 +52,10 @@ class LinkTask(Task):
         self._more[0].seeder = seeder
         return seeder
 
+    def notes(self) -> Iterator[str]:
+        """See Task: of negatives."""
+        return NEGATIVES.of(self.config.negatives).notes(self.config.negatives, self.graph)
+
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """Scores the targets of a relation."""
         raise NotImplementedError
@@ -51,8 +63,8 @@ class LinkTask(Task):
     def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See `sum_of_losses`."""
         in_batch = self.config.negatives.in_batch
-        more = self._more[0]
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs)
+        more, own = self._more[0], self.own_inputs
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs, own)
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -98,23 +110,34 @@ class LinkTask(Task):
         for mined in due:
             lists = {}
             for edge_type, sources in mined.sources.items():
-                scores = self._model_scores(edge_type, vectors)
-                own = mined.mined(edge_type, self.group.mine(sources), scores, positive=False)
+                ranker = self.ranker_of(edge_type)
+                scorer = ModelScores(ranker, vectors[edge_type[0]], ranker.keys(vectors[edge_type[2]]))
+                own = mined.mined(edge_type, self.group.mine(sources), scorer, positive=False)
                 of_all = self.group.gather(torch.from_numpy(own).to(self.device), "mined negatives")
                 lists[edge_type] = of_all.cpu().numpy()
             mined.keep(lists, updates)
-
-    def _model_scores(self, edge_type: EdgeType, vectors: Mapping[NodeType, Any]) -> ScoreBlock:
-        ranker = self.ranker_of(edge_type)
-        keys, of_sources = ranker.keys(vectors[edge_type[2]]), vectors[edge_type[0]]
-
-        def scores(sources: IntArray) -> Scores:
-            found: Scores = ranker.scores(ranker.queries(of_sources[sources]), keys).cpu().numpy()
-            return found
-
-        return scores
 
     def take_up(self) -> None:
         """See Task."""
         for mined in self._mined():
             mined.take_up()
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """Scores of the model, for `mined_model`; see Scorer. vectors: of all sources; keys [targets, D]."""
+
+    ranker: LinkRanker
+    vectors: Any
+    keys: Tensor
+
+    def blocks(self, sources: IntArray) -> Iterator[IntArray]:
+        """See Scorer."""
+        yield from (sources[start : start + SOURCES] for start in range(0, len(sources), SOURCES))
+
+    def pieces(self, sources: IntArray) -> Iterator[Dense]:
+        """See Scorer: of a stretch of the targets each."""
+        queries, width = self.ranker.queries(self.vectors[sources]), max(1, BLOCK // max(len(sources), 1))
+        for first in range(0, len(self.keys), width):
+            scores = self.ranker.scores(queries, self.keys[first : first + width])
+            yield Dense(scores.cpu().numpy(), first)

@@ -19,6 +19,7 @@ from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LinkHead
+from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.models.losses import LinkLoss
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, TypeLinks, link_parts, slice_positions, sliced
 from graphstorm_like.sampling.links import number_nodes_in_time
@@ -39,11 +40,13 @@ def sum_of_losses(
     in_batch: bool,
     more: MoreNegatives | None = None,
     pairs: PairTerm | None = None,
+    own_inputs: LinkInputs | None = None,
 ) -> tuple[Tensor, float]:
-    """(sum of the losses of all edges of all relations, their number). vectors: [S, D] of the seeds of each type.
+    """(sum of the losses of all edges of all relations, each times its weight; the sum of the weights: the number of
+    edges where `task.edge_weight` names none). vectors: [S, D] of the seeds of each type.
 
     Candidates of all ranks take part, with gradients into the vectors on the ranks that made them. more: other
-    negatives. pairs: what the graph between both ends adds to scores.
+    negatives. pairs: what the graph between both ends adds to scores. own_inputs: reads the edges themselves.
     """
     assert isinstance(batch.targets, LinkTargets)
     no_rows = next(iter(vectors.values()))[:0]  # for types of which only other ranks have vectors
@@ -52,10 +55,12 @@ def sum_of_losses(
         node_type: task.group.gather_rows(vectors.get(node_type, no_rows)[pool.mine], pool.sizes, exchange)
         for node_type, pool in sorted(batch.targets.pools.items())
     }
-    losses, count = [], 0
+    losses, count = [], 0.0
     for group in batch.targets.groups:
         # Once a node type, not once a relation: with many relations the many small steps would be most of the time.
         sources = source_rows(vectors, group)
+        if own_inputs is not None:
+            sources = own_inputs(sources, batch.targets.inputs)
         pool = pools[group.edge_types[0][2]]
         keys = pool if more is None else more.vectors(group.edge_types[0][2], pool)
         of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
@@ -66,11 +71,11 @@ def sum_of_losses(
             scores = scores + pairs(sources_of, ids, target_ids(group, batch)).to(scores)
         if more is not None and more.any:
             scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
-        losses.append(loss(scores, mask, in_batch, group.log_q))
-        count += len(group.sources)
+        losses.append(loss(scores, mask, in_batch, group.log_q, group.weights))
+        count += group.weight
     if more is not None and task.training:
         more.push(pools, batch.targets)
-    return torch.stack(losses).sum(), float(count)
+    return torch.stack(losses).sum(), count
 
 
 def source_rows(vectors: Mapping[NodeType, Tensor], group: TypeLinks) -> Tensor:
@@ -142,6 +147,8 @@ class LinkRanker:
         self.task, self.graph, self.edge_type, self.head = task, graph, edge_type, head
         self.pairs: PairTerm | None = None
         """What is added to the scores of `scores` and `pair_scores`, which know vectors alone."""
+        self.of_edges: Callable[[Tensor, IntArray], Tensor] | None = None
+        """Vectors [n, D] of the sources of edges, and their ids [n] -> what the head reads in their place."""
         self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
     def ranks(
@@ -149,23 +156,25 @@ class LinkRanker:
     ) -> npt.NDArray[np.float64]:
         """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' of the target type, 'given', or
         the number of random ones, which do not depend on the number of ranks."""
-        group = self.task.group
-        source, target = directed_edges(self.graph, self.edge_type, group.mine(rows))
+        group, mine = self.task.group, self.task.group.mine(rows)
+        source, target = directed_edges(self.graph, self.edge_type, mine)
         if candidates == "all":
-            queries = self.queries(find(self.edge_type[0], None)[source])
+            queries = self.queries(find(self.edge_type[0], None)[source], mine)
             keys = self.keys(find(self.edge_type[2], None))
             more = None if self.pairs is None else self.more
             return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = self._given(rows) if candidates == "given" else _drawn(seed, num_targets, (len(rows), candidates))
         clock = self.task.clock
-        times = None if clock is None else clock.of_edges(self.edge_type, group.mine(rows))
-        return self._sampled(find, source, target, group.mine(drawn), times)
+        times = None if clock is None else clock.of_edges(self.edge_type, mine)
+        return self._sampled(find, mine, (source, target), group.mine(drawn), times)
 
     def _sampled(
-        self, find: Lookup, source: IntArray, target: IntArray, candidates: IntArray, times: Times | None
+        self, find: Lookup, rows: IntArray, ends: tuple[IntArray, IntArray], candidates: IntArray, times: Times | None
     ) -> npt.NDArray[np.float64]:
-        """times [n]: as of which each edge's ends and candidates are seen; None: there is one time for all."""
+        """Of edges `rows` with these ends. times [n]: as of which each edge's ends and candidates are seen; None: there
+        is one time for all."""
+        source, target = ends
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         keys = source[:, None] * num_targets + candidates
         nearest = np.minimum(np.searchsorted(self._known_keys, keys), len(self._known_keys) - 1)
@@ -175,16 +184,16 @@ class LinkRanker:
         both = None if times is None else np.concatenate([times, np.repeat(times, candidates.shape[1])])
         of_sources, source_at = _found(find, self.edge_type[0], source, times)
         of_targets, target_at = _found(find, self.edge_type[2], np.concatenate([target, candidates.ravel()]), both)
-        ends = np.concatenate([target[:, None], candidates], axis=1)
+        compared = np.concatenate([target[:, None], candidates], axis=1)
         pairs = self.pairs
 
         @torch.inference_mode()
         def more(part: slice) -> Tensor:
             assert pairs is not None
-            return pairs.of_pairs(source[part], ends[part])
+            return pairs.of_pairs(source[part], compared[part])
 
         return sampled_ranks(
-            self.queries(of_sources[source_at]),
+            self.queries(of_sources[source_at], rows),
             self.keys(of_targets),
             target_at[: len(target)],
             target_at[len(target) :].reshape(candidates.shape),
@@ -221,9 +230,12 @@ class LinkRanker:
         return once_a_host(self.graph, f"pairs:{edge_name(self.edge_type)}", make)
 
     @torch.inference_mode()
-    def queries(self, vectors: Vectors) -> Tensor:
-        """Vectors [n, D] of sources -> [n, D], ready to be scored; by inner products, where the head uses them."""
-        return self._mapped(vectors, self.head.source)
+    def queries(self, vectors: Vectors, edges: IntArray | None = None) -> Tensor:
+        """Vectors [n, D] of sources -> [n, D], ready to be scored; by inner products, where the head uses them. edges
+        [n]: the ids of those that are asked about; None: the sources are, whatever edges they have."""
+        if self.of_edges is None or edges is None:
+            return self._mapped(vectors, self.head.source)
+        return self._mapped(self.of_edges(self._rows(vectors), edges), self.head.source)
 
     @torch.inference_mode()
     def keys(self, vectors: Vectors) -> Tensor:
@@ -244,7 +256,10 @@ class LinkRanker:
             return pair_products(queries, keys)
         return self.head.pair_scores(queries, keys, self.edge_type)
 
-    def _mapped(self, vectors: Vectors, end: Callable[[Tensor, EdgeType], Tensor]) -> Tensor:
+    def _rows(self, vectors: Vectors) -> Tensor:
+        return torch.from_numpy(np.asarray(vectors)).to(self.task.device)
+
+    def _mapped(self, vectors: Vectors | Tensor, end: Callable[[Tensor, EdgeType], Tensor]) -> Tensor:
         self.head.eval()
-        rows = torch.from_numpy(np.asarray(vectors)).to(self.task.device)
+        rows = vectors if isinstance(vectors, Tensor) else self._rows(vectors)
         return (end(rows, self.edge_type) if self.head.is_inner_product else rows).float()

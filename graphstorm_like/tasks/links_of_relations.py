@@ -107,9 +107,16 @@ class LinksOfRelations(LinkTask):
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true ends come from training edges only. A source is a negative where it is ranked as a candidate."""
-        exclude = self.config.ranking.exclude_source
-        train = self._rows["train"]
-        return self.with_seeder(LinkSeeder(self.graph, train, self.config.negatives, seed, share, mask_source=exclude))
+        seeder = LinkSeeder(
+            self.graph,
+            self._rows["train"],
+            self.config.negatives,
+            seed,
+            share,
+            mask_source=self.config.ranking.exclude_source,
+            edge_weight=self.config.edge_weight,
+        )
+        return self.with_seeder(seeder)
 
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """See LinkTask."""
@@ -122,7 +129,7 @@ class LinksOfRelations(LinkTask):
         return (loss + self.config.n3 * self._cubes(dropped, batch) if self.config.n3 else loss), count
 
     def _cubes(self, vectors: Mapping[NodeType, Tensor], batch: MiniBatch) -> Tensor:
-        """The sum over this rank's edges of `LinkHead.cubes`."""
+        """The sum over this rank's edges of `LinkHead.cubes`, each times its weight in the loss."""
         assert isinstance(batch.targets, LinkTargets)
         cubes = []
         for group in batch.targets.groups:
@@ -131,7 +138,7 @@ class LinksOfRelations(LinkTask):
             first = group.own.start - sum(pool.sizes[: self.group.rank])
             targets = vectors[node_type][pool.mine[first : first + len(group.sources)]]
             sources = source_rows(vectors, group)
-            cubes.append(self.head.cubes(sources, targets, group.edge_types, group.counts))
+            cubes.append(self.head.cubes(sources, targets, group.edge_types, group.counts, group.weights))
         return torch.stack(cubes).sum()
 
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
@@ -177,6 +184,7 @@ class LinksOfRelations(LinkTask):
 
     def notes(self) -> Iterator[str]:
         """See Task."""
+        yield from super().notes()
         for edge_type in self.edge_types:
             rows = np.concatenate([self._rows[split][edge_type] for split in ("valid", "test")])
             if loops := self_loops(self.graph, edge_type, rows):

@@ -18,12 +18,24 @@ from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.imitation import TypedSeeder
 
 
-class SelfSupervised(Task):
-    """See module."""
+class UnscoredTask(Task):
+    """Nothing is scored, and nothing predicted: embeddings alone are written."""
 
     select_by = ""
     scored_splits = ()
     predicts = False
+
+    def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
+        """See Task."""
+        return Evaluation("mini_batch", fanouts, seed)
+
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task. Nothing is scored."""
+        return {}
+
+
+class SelfSupervised(UnscoredTask):
+    """See module."""
 
     def __init__(self, config: SelfSupervisedConfig, graph: Graph) -> None:
         super().__init__()
@@ -51,11 +63,3 @@ class SelfSupervised(Task):
         """Random numbers of a batch, on the CPU; the same in every pass over it. number: of several streams."""
         position = (batch.position.epoch, batch.position.step, self._rank, *number)
         return torch.Generator().manual_seed(torch_seed(self._seed, "views", *position))
-
-    def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
-        """See Task."""
-        return Evaluation("mini_batch", fanouts, seed)
-
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
-        """See Task. Nothing is scored."""
-        return {}

@@ -22,16 +22,17 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.launch.stages import Runner
 from graphstorm_like.ranks import torch_group
 from graphstorm_like.progress import Reporter
-pipeline = Pipeline.model_validate_json(Path(sys.argv[1]).read_text())
 torch_group.start(60.0)
 try:
-    Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[2].split(","))
+    for file in sys.argv[2:]:
+        pipeline = Pipeline.model_validate_json(Path(file).read_text())
+        Runner(pipeline, Reporter(os.environ["RANK"] != "0"), locked=True).run(sys.argv[1].split(","))
 finally:
     torch_group.stop()
 sys.stdout.flush()
 os._exit(0)  # torch's threads do not always survive the interpreter's end
 """
-"""Program of a trainer. Arguments: pipeline file, stages."""
+"""Program of a trainer. Arguments: stages, and pipeline files, one after the other."""
 
 SERVE = """
 import sys
@@ -42,6 +43,16 @@ where = Cluster.from_environment(60.0)
 GraphServer(Path(sys.argv[1]), where.host, where.shm, where.servers[where.host][0], where.credentials).serve()
 """
 """Program of a server. Argument: graph folder."""
+
+SERVE_DGL = """
+import sys
+from pathlib import Path
+from graphstorm_like.graph.dgl.server import serve
+from graphstorm_like.graph.remote.cluster import Cluster
+where = Cluster.from_environment(60.0)
+serve(Path(sys.argv[1]), where, 0, int(sys.argv[2]))
+"""
+"""Program of a server of DGL's. Arguments: graph folder, number of trainers."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -57,8 +68,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def simulated_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]]]:
-    """Environments of hosts * trainers ranks; a host's server uses that of its local rank 0."""
+def simulated_cluster(hosts: int, trainers: int, store: str = "own") -> Iterator[list[dict[str, str]]]:
+    """Environments of hosts * trainers ranks; a host's server uses that of its local rank 0. store: launch.store."""
     master, *ports = free_ports(hosts + 1)
     with tempfile.TemporaryDirectory(prefix="gsl-test-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         folder = Path(name)
@@ -83,19 +94,32 @@ def simulated_cluster(hosts: int, trainers: int) -> Iterator[list[dict[str, str]
                     "GSL_SHM": str(shm),
                     "GSL_SERVERS": ";".join(f"127.0.0.1:{p}" for p in ports) if hosts > 1 else "",
                     "GSL_SECRET_FILE": str(folder / "secret"),
+                    "GSL_STORE": store,
                 }
             )
         yield environments
 
 
 def run_ranks(
-    program: str, arguments: Sequence[str], hosts: int, trainers: int, graph: Path, timeout: float = 120.0
+    program: str,
+    arguments: Sequence[str],
+    hosts: int,
+    trainers: int,
+    graph: Path,
+    timeout: float = 120.0,
+    store: str = "own",
 ) -> list[str]:
     """Run a Python program on every rank; returns their outputs. AssertionError with the outputs when one fails."""
-    with simulated_cluster(hosts, trainers) as environments, tempfile.TemporaryDirectory(prefix="gsl-test-") as name:
+    serve, facts = SERVE, [str(graph)]
+    if store == "dgl":
+        serve, facts = SERVE_DGL, [str(graph), str(hosts * trainers)]
+    with (
+        simulated_cluster(hosts, trainers, store) as environments,
+        tempfile.TemporaryDirectory(prefix="gsl-test-") as name,
+    ):
         logs = Path(name)
         servers = [
-            Program(SERVE, [str(graph)], environment, str(logs / f"server-{host}"))
+            Program(serve, facts, environment, str(logs / f"server-{host}"))
             for host, environment in enumerate(environments[::trainers] if hosts > 1 else [])
         ]
         programs = [
@@ -112,8 +136,24 @@ def run_ranks(
 
 def run_stages(pipeline: Pipeline, stages: Sequence[str], hosts: int, trainers: int) -> list[str]:
     """Run stages of a pipeline on several ranks; returns their outputs, in the order of ranks."""
-    assert pipeline.graph.path is not None
-    file = Path(pipeline.output) / "pipeline.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(pipeline.model_dump(mode="json")), encoding="utf-8")
-    return run_ranks(RUN_STAGES, [str(file), ",".join(stages)], hosts, trainers, Path(pipeline.graph.path))
+    return run_pipelines([pipeline], stages, hosts, trainers)
+
+
+def run_pipelines(
+    pipelines: Sequence[Pipeline],
+    stages: Sequence[str],
+    hosts: int,
+    trainers: int,
+    store: str = "own",
+    timeout: float = 120.0,
+) -> list[str]:
+    """The same for several pipelines over one graph, one after the other in the same processes. store: launch.store."""
+    graph = pipelines[0].graph.path
+    assert graph is not None
+    files = []
+    for pipeline in pipelines:
+        file = Path(pipeline.output) / "pipeline.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(pipeline.model_dump(mode="json")), encoding="utf-8")
+        files.append(str(file))
+    return run_ranks(RUN_STAGES, [",".join(stages), *files], hosts, trainers, Path(graph), timeout, store)

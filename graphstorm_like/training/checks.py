@@ -8,6 +8,7 @@ from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs
 from graphstorm_like.inputs.edge_facts import types_with_number, weighed_types
+from graphstorm_like.sampling.loss_weights import weighed_relations
 from graphstorm_like.tasks import task_node_types
 from graphstorm_like.training.optimizers import check_optimizer
 from graphstorm_like.training.start_run import check_start
@@ -30,6 +31,8 @@ def check_training(pipeline: Pipeline) -> None:
     weighed_types(pipeline.model.gnn, manifest)
     types_with_number(pipeline.train.draw_by, manifest, "train.draw_by")
     scored_inputs(pipeline.task, manifest)
+    for feature, edge_types in pipeline.task.weighed(manifest.original_edge_types()):
+        weighed_relations(manifest, edge_types, feature)
     encoders = list(pipeline.model.text_encoders().values())
     for phase in pipeline.train.phase_list():
         encoders += phase.own_encoders()

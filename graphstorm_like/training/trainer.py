@@ -419,7 +419,8 @@ def describe(experiment: Experiment) -> str:
     sizes = f"{manifest.num_nodes:,} nodes, {manifest.num_edges:,} edges of {len(manifest.edges)} types"
     notes = [*_excluded_edges(experiment.graph), *experiment.task.notes()]
     scored = scored_inputs(experiment.pipeline.task, manifest)
-    if unread := unread_edge_types(experiment.pipeline.model, manifest, scored):
+    weights = [feature for feature, _ in experiment.pipeline.task.weighed(manifest.original_edge_types())]
+    if unread := unread_edge_types(experiment.pipeline.model, manifest, scored, weights):
         notes.append(
             f"edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
             f"model.edge_inputs, task.inputs)"

@@ -16,7 +16,9 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct import build_graph
-from graphstorm_like.baselines import packages
+from graphstorm_like.baselines import packages, run
+from graphstorm_like.baselines.labels import trees
+from graphstorm_like.baselines.labels.features import _standardised
 from graphstorm_like.baselines.labels.votes import NeighbourVote, edge_votes
 from graphstorm_like.baselines.links.base import LinkData
 from graphstorm_like.baselines.links.neighbours import CommonNeighbours, ThreeSteps
@@ -29,6 +31,7 @@ from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
+from graphstorm_like.testing.times import timed_pipeline, write_timed_shop
 from graphstorm_like.testing.unlike import UNLIKE, write_unlike
 
 pytest.importorskip("sklearn")
@@ -69,6 +72,44 @@ def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipelin
     assert reasons["label propagation"] == "the label is one of edges"
 
 
+def test_columns_of_categories_stay_sparse_for_the_same_linear_model() -> None:
+    """Without a mean of 0, which the intercept makes up for; filled columns far from 0 get it."""
+    import scipy.sparse as sp
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    of_words = (rng.random((400, 30)) < 0.05).astype(np.float32)
+    rows = np.concatenate([of_words, rng.normal(2000.0, 5.0, size=(400, 2)).astype(np.float32)], axis=1)
+    label = (rows[:, 0] + rows[:, 1] + 0.1 * (rows[:, 30] - 2000.0) + rng.normal(size=400) > 0.0).astype(int)
+    train = slice(0, 300)
+    made = _standardised(sp.csr_matrix(rows), train)
+    assert sp.issparse(made)
+    assert made[:, 2:].nnz == np.count_nonzero(of_words)
+    dense = StandardScaler().fit(rows[train]).transform(rows)
+    exact: dict[str, Any] = {"C": 0.1, "tol": 1e-8, "max_iter": 2000}
+    found = [
+        LogisticRegression(**exact).fit(of[train], label[train]).predict_proba(of[300:])
+        for of in (made.astype(np.float64), dense.astype(np.float64))
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    assert not sp.issparse(_standardised(sp.csr_matrix(rows[:, 30:]), train))
+
+
+def test_trees_of_many_rows_are_of_some_of_them(
+    shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 numbers a row, 3 classes."""
+    monkeypatch.setattr(trees, "MOST_CELLS", 4 * 3 * 50)
+    monkeypatch.setattr(run, "LABELS", [baseline for baseline in LABELS if "trees" in baseline.name])
+    pipeline = shop_config()
+    graph = LocalGraph(Path(str(pipeline.graph.path)))
+    count = len(graph.label_rows("item", "kind", "train"))
+    (outcome,) = run_baselines(pipeline, QUIET).outcomes
+    assert 100 < count <= 150
+    assert outcome.setting.endswith(f" leaves, of {-(-count // 3)} of {count} rows")
+
+
 def test_links(shop_config: Callable[..., Pipeline]) -> None:
     pipeline = shop_config("link_prediction")
     found = run_baselines(pipeline, QUIET)
@@ -88,6 +129,20 @@ def test_links(shop_config: Callable[..., Pipeline]) -> None:
     assert mrr["common neighbours"] > 2 * mrr["popularity"]
     sampled = shop_config("link_prediction", task={"ranking": {"candidates": 20}})
     assert on_test(run_baselines(sampled, QUIET), "mrr")["common neighbours"] > mrr["common neighbours"]
+
+
+def test_links_that_become_past_are_no_answers(tmp_path: Path) -> None:
+    """A task may show its test edges to what is later than they are. Simple models do not look at times: for them these
+    edges would be the answers."""
+    data = timed_pipeline(write_timed_shop(tmp_path / "tables"), tmp_path / "run", at="own", strict=True)
+    data["task"]["past_passes"] = True
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(pipeline.graph)
+    shown = on_test(run_baselines(pipeline, QUIET), "mrr")
+    data["task"]["past_passes"] = False
+    hidden = on_test(run_baselines(build_pipeline(data).with_absolute_paths(tmp_path), QUIET), "mrr")
+    assert shown == hidden
+    assert max(shown.values()) < 0.5
 
 
 # ------------------------------------------------------------------------------------------------ small graphs
@@ -217,4 +272,11 @@ def test_what_is_missing(shop_config: Callable[..., Pipeline], monkeypatch: pyte
         run_baselines(nowhere, QUIET)
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'graphstorm-like\[baseline\]'"):
+        run_baselines(pipeline, QUIET)
+
+
+def test_links_of_several_relations_have_none(shop_config: Callable[..., Pipeline]) -> None:
+    """The message names what is in the way: not the task's type."""
+    pipeline = shop_config("link_prediction", task={"edge_type": None, "edge_types": "all"})
+    with pytest.raises(ConfigError, match=r"with edge_type, .*\(got link_prediction with edge_types\)"):
         run_baselines(pipeline, QUIET)

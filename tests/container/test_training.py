@@ -124,6 +124,7 @@ def test_a_machine_is_taken_away(tables: Path, local: Path, tmp_path: Path) -> N
     assert second.losses == losses_in(local)
     assert (second.root / "model/weights/model.safetensors").read_bytes() == (local / BEST).read_bytes()
     assert json.loads((second.root / "output/data/metrics.json").read_text()) == second.scores
+    assert (second.root / "output/data/report.html").read_bytes() == (second.run / "report.html").read_bytes()
     assert (second.run / "infer/manifest.json").exists()
 
 
@@ -173,4 +174,5 @@ def test_two_machines_with_folders_of_their_own(names: tuple, tables: Path, tmp_
     for folder in ("train/best", "infer"):
         assert files_below(one.run / folder) == files_below(other.run / folder), "each folder is whole"
     assert (one.root / "model/model.json").exists()
+    assert "accuracy" in (one.root / "output/data/report.html").read_text()
     assert not (other.root / "model").exists(), "SageMaker packs the folders of all hosts together"

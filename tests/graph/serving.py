@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import socket
 import threading
 import time
@@ -28,6 +29,9 @@ OTHER_JOB = new_credentials(tls=True)
 PLAIN = Credentials("ab" * 32)
 NOTHING = HiddenEdges({}, {})
 SIZE = ("item", "feature:size")
+PATIENCE = 120.0
+"""Seconds that are waited for what comes within a few of a thread's own time: others may take all of the machine. What
+never comes is found out all the same."""
 
 
 def of_host(host: int, job: Credentials = JOB) -> Credentials:
@@ -37,7 +41,7 @@ def of_host(host: int, job: Credentials = JOB) -> Credentials:
 
 @contextmanager
 def serving(folder: Path, host: int, shm: Path, job: Credentials = JOB) -> Iterator[GraphServer]:
-    """A server that answers until the end."""
+    """A server that answers until the end, and then ends."""
     server = GraphServer(folder, host, shm, ("127.0.0.1", 0), of_host(host, job))
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
@@ -45,8 +49,7 @@ def serving(folder: Path, host: int, shm: Path, job: Credentials = JOB) -> Itera
         yield server
     finally:
         server.stop()
-        thread.join(10)
-        assert not thread.is_alive()
+        ends(thread)
 
 
 @contextmanager
@@ -90,7 +93,16 @@ def works(folder: Path, part: RemotePart) -> None:
     assert part.begin_rows(SIZE, rows).wait().tolist() == here.begin_rows(SIZE, rows).wait().tolist()
 
 
-def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
+def ends(thread: threading.Thread) -> None:
+    """It does; where it hangs, all threads are shown."""
+    thread.join(PATIENCE)
+    if thread.is_alive():
+        faulthandler.dump_traceback(2)
+    assert not thread.is_alive(), f"{thread.name} has not ended"
+
+
+def until(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait for what comes about."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come about"

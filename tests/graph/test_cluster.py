@@ -19,7 +19,7 @@ from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.testing.ranks import free_ports
 
-from .serving import JOB, client, close, of_host, serving
+from .serving import JOB, client, close, ends, of_host, serving
 
 
 @pytest.fixture
@@ -90,8 +90,7 @@ def test_servers_speak_the_other_internet_protocol_too(folder: Path, tmp_path: P
     assert part.begin_rows(("item", "feature:price"), np.arange(3)).wait().tolist() == expected.tolist()
     close([part])
     server.stop()
-    thread.join(10)
-    assert not thread.is_alive()
+    ends(thread)
 
 
 # ------------------------------------------------------------------------------------------------- a process of its own

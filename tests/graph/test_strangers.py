@@ -23,7 +23,7 @@ from graphstorm_like.graph.remote.part import RemotePart
 from graphstorm_like.graph.remote.server import GraphServer
 from graphstorm_like.graph.schema import read_manifest
 
-from .serving import JOB, NOTHING, OTHER_JOB, PLAIN, SIZE, client, close, of_host, reach, serving, works
+from .serving import JOB, NOTHING, OTHER_JOB, PLAIN, SIZE, client, close, ends, of_host, reach, serving, works
 
 # ------------------------------------------------------------------------------------------------------------ strangers
 
@@ -107,7 +107,7 @@ def test_strangers_do_no_harm(folder: Path, server: GraphServer, part: RemotePar
     works(folder, late)
     assert time.monotonic() - start < 5
     done.set()
-    working.join(10)
+    ends(working)
     assert found == []
     for stranger in strangers:
         stranger.close()
@@ -255,11 +255,9 @@ def test_a_server_ends_although_a_client_is_away(folder: Path, tmp_path: Path) -
     works(folder, part)
     middle.is_deaf = True
     server.stop()
-    serving_it.join(4)
-    ended = not serving_it.is_alive()
+    ends(serving_it)  # before the client is told
     middle.close()
     close([part])
-    assert ended
 
 
 def test_nobody_can_repeat_what_was_said(folder: Path, server: GraphServer, part: RemotePart, middle: Middle) -> None:

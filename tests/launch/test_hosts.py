@@ -129,6 +129,7 @@ def test_two_hosts_find_what_one_process_finds(undisturbed: Cluster, tables: Pat
     run_pipeline(pipeline, reporter=Reporter(quiet=True))
     for split, metrics in read_scores(pipeline).items():
         assert undisturbed.scores[split] == pytest.approx(metrics, abs=1e-6)
+    assert "accuracy" in (undisturbed.folder / "run/report.html").read_text()
 
 
 def test_two_trainers_on_each_host(make: Make, undisturbed: Cluster, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.launch.stages import read_scores
+from graphstorm_like.launch.summary import _scores
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
@@ -49,6 +50,11 @@ def test_a_run_ends_with_scores_places_and_commands(
     rows = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(rows) == 5
     assert all("'prediction'" in row for row in rows)
+
+
+def test_a_task_without_scores_has_no_table_of_them() -> None:
+    assert list(_scores({})) == []
+    assert [line.split() for line in _scores({"valid": {"mrr": 0.5}})] == [["metric", "valid"], ["mrr", "0.5000"]]
 
 
 def test_slow_work_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.links import LinkSeeder
-from graphstorm_like.sampling.negatives import NEGATIVES, Negatives
-from graphstorm_like.sampling.negatives.mined import MinedNegatives, best_wrong
+from graphstorm_like.sampling.negatives import NEGATIVES, Negatives, two_steps
+from graphstorm_like.sampling.negatives.best import Dense, Pairs, Scorer, Sparse, best_wrong
+from graphstorm_like.sampling.negatives.mined import MinedNegatives
 from graphstorm_like.sampling.negatives.mined_page_rank import walks
 from graphstorm_like.sampling.negatives.mined_resource_allocation import allocation
 from graphstorm_like.sampling.negatives.mined_text import cosines, word_table
@@ -57,6 +58,16 @@ def dense_neighbors(graph: LocalGraph) -> np.ndarray:
     return dense
 
 
+def all_scores(scorer: Scorer, sources: list[int], targets: int) -> np.ndarray:
+    """[sources, targets]"""
+    whole = np.zeros((len(sources), targets))
+    for piece in scorer.pieces(np.array(sources)):
+        assert isinstance(piece, Sparse)
+        assert piece.num_targets == targets
+        whole.reshape(-1)[piece.keys] = piece.scores
+    return whole
+
+
 @pytest.mark.known_answer("negatives/mined_resource_allocation")
 def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     dense, items = dense_neighbors(graph), graph.manifest.node("item").count
@@ -64,15 +75,15 @@ def test_resource_allocation_known_answer(graph: LocalGraph) -> None:
     want = (dense / np.maximum(degrees, 1)[None, :]) @ dense
     neighbors = Neighbors.of(graph, 1000, {})
     assert len(graph.hidden_rows(SIMILAR)) > 0
-    sources = np.array([3, 100, 7])
-    np.testing.assert_allclose(allocation(neighbors, SIMILAR, items)(sources), want[sources, :items], rtol=1e-5)
-    users = allocation(neighbors, BUYS, items)(np.array([2]))
+    sources = [3, 100, 7]
+    found = all_scores(allocation(neighbors, SIMILAR, items), sources, items)
+    np.testing.assert_allclose(found, want[sources, :items], rtol=1e-5)
+    users = all_scores(allocation(neighbors, BUYS, items), [2], items)
     np.testing.assert_allclose(users, want[[items + 2], :items], rtol=1e-5)
     few = np.where(degrees <= 9, 1.0, 0.0)
     want = (dense * few / np.maximum(degrees, 1)[None, :]) @ dense * few[:, None]
-    np.testing.assert_allclose(
-        allocation(Neighbors.of(graph, 9, {}), SIMILAR, items)(sources), want[sources, :items], rtol=1e-5
-    )
+    found = all_scores(allocation(Neighbors.of(graph, 9, {}), SIMILAR, items), sources, items)
+    np.testing.assert_allclose(found, want[sources, :items], rtol=1e-5)
 
 
 def test_a_source_without_training_edges_has_no_list(graph: LocalGraph) -> None:
@@ -106,7 +117,7 @@ def test_page_rank_known_answer(graph: LocalGraph) -> None:
     for _ in range(4):
         want += reached
         reached = 0.85 * reached @ step
-    got = walks(Neighbors.of(graph, 1000, {}), SIMILAR, items, config)(np.array([3, 100]))
+    got = all_scores(walks(Neighbors.of(graph, 1000, {}), SIMILAR, items, config), [3, 100], items)
     np.testing.assert_allclose(got, want[[3, 100], :items], atol=1e-4)
 
 
@@ -121,10 +132,12 @@ def test_words_known_answer() -> None:
             weights[row, words.index(word)] = (1 + np.log(count)) * (np.log(5 / (1 + frequency)) + 1)
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     table = word_table(texts, most_texts=10)
-    np.testing.assert_allclose(cosines(table, 4)(np.arange(4)), weights @ weights.T, atol=1e-6)
-    np.testing.assert_allclose(cosines(table, 2)(np.array([0])), (weights @ weights.T)[:1, 2:], atol=1e-6)
+    everything = [0, 1, 2, 3]
+    np.testing.assert_allclose(all_scores(cosines(table, 4), everything, 4), weights @ weights.T, atol=1e-6)
+    np.testing.assert_allclose(all_scores(cosines(table, 2), [0], 2), (weights @ weights.T)[:1, 2:], atol=1e-6)
     weights[:, :2] = 0.0  # red and lamp are in two texts
-    np.testing.assert_allclose(cosines(word_table(texts, 1), 4)(np.arange(4)), weights @ weights.T, atol=1e-6)
+    few = cosines(word_table(texts, 1), 4)
+    np.testing.assert_allclose(all_scores(few, everything, 4), weights @ weights.T, atol=1e-6)
 
 
 def config_of(**settings: Any) -> MinedTextConfig:
@@ -137,7 +150,21 @@ def test_guards_against_true_targets_that_nobody_told() -> None:
     zero, one = np.array([0]), np.array([1])
 
     def lists(positive: bool = True, **settings: Any) -> list[int]:
-        return best_wrong(scores.copy(), zero, one, zero, config_of(**settings), positive)[0].tolist()
+        found = []
+        for width in (6, 1, 4):  # all at once, and piece by piece
+
+            def pieces(width: int = width) -> Iterator[Dense]:
+                for first in range(0, scores.shape[1], width):
+                    yield Dense(scores[:, first : first + width].copy(), first)
+
+            config = config_of(**settings)
+            found.append(best_wrong(pieces, Pairs(zero, one), zero, 1, config, positive)[0].tolist())
+        if positive:
+            keys = np.flatnonzero(scores[0] > 0)
+            sparse = Sparse(keys, scores[0, keys], scores.shape[1])
+            found.append(best_wrong(lambda: iter([sparse]), Pairs(zero, one), zero, 1, config, True)[0].tolist())
+        assert all(other == found[0] for other in found)
+        return found[0]
 
     assert lists(candidates=2) == [2, 3]
     assert lists(candidates=4) == [2, 3, 4, -1]
@@ -149,6 +176,63 @@ def test_guards_against_true_targets_that_nobody_told() -> None:
     assert lists(candidates=2, positive=False, below=0.5) == [2, 3]
     scores = np.array([[0.0, 0.0, 3.0]], dtype=np.float32)  # what is known scores nothing: no guard is possible
     assert lists(candidates=1, below=0.9) == [-1]
+
+
+def sorted_lists(
+    scores: np.ndarray, known: Pairs, own: np.ndarray | None, config: MinedTextConfig, positive: bool
+) -> list[list[int]]:
+    """By a loop over rows, from all scores at once."""
+    lists = []
+    for row, of_row in enumerate(scores.tolist()):
+        true = known.targets[known.rows == row].tolist()
+        left_out = {*true, *([] if own is None else [own[row]])}
+        best = max((np.float32(of_row[t]) for t in true), default=np.float32(-np.inf))
+        limit = np.float32(np.inf)
+        if config.below is not None:
+            limit = best if best == -np.inf else best - np.float32(1 - config.below) * abs(best)
+        good = [
+            t for t, score in enumerate(of_row) if t not in left_out and score < limit and (score > 0 or not positive)
+        ]
+        chosen = sorted(good, key=lambda t: (-of_row[t], t))[config.skip : config.skip + config.candidates]
+        lists.append(chosen + [-1] * (config.candidates - len(chosen)))
+    return lists
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("settings", [{}, {"skip": 3}, {"below": 0.9}, {"below": 1.0, "skip": 1}])
+def test_blocks_are_as_the_whole(seed: int, settings: dict[str, Any]) -> None:
+    """Many equal scores, any cut into pieces, dense and sparse: what sorting all scores gives."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-4, 9, size=(7, 40)).astype(np.float32)
+    known = Pairs(rng.integers(7, size=20), rng.integers(40, size=20))
+    own = rng.integers(40, size=7) if seed % 2 else None
+    config = config_of(candidates=8, **settings)
+    for positive in (True, False):
+        want = sorted_lists(scores, known, own, config, positive)
+        for width in (1, 5, 39, 100):
+
+            def pieces(width: int = width) -> Iterator[Dense]:
+                for first in rng.permutation(np.arange(0, 40, width)).tolist():
+                    yield Dense(scores[:, first : first + width].copy(), first)
+
+            assert best_wrong(pieces, known, own, 7, config, positive).tolist() == want
+    zeros = np.maximum(scores, 0.0)
+    want = sorted_lists(zeros, known, own, config, True)
+    keys = np.flatnonzero(zeros)
+    sparse = Sparse(keys, zeros.reshape(-1)[keys], 40)
+    assert best_wrong(lambda: iter([sparse]), known, own, 7, config, True).tolist() == want
+
+
+@pytest.mark.parametrize("kind", ["mined_text", "mined_resource_allocation", "mined_page_rank"])
+def test_blocks_of_sources_change_nothing(graph: LocalGraph, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made(graph, {"type": kind, "candidates": 20, "below": 0.95})
+    monkeypatch.setattr(two_steps, "PATHS", 300)
+    monkeypatch.setattr("graphstorm_like.sampling.negatives.mined_page_rank.BLOCK", 3000)
+    again = made(LocalGraph(graph.folder, {SIMILAR: None}), {"type": kind, "candidates": 20, "below": 0.95})
+    assert isinstance(whole, MinedNegatives)
+    assert isinstance(again, MinedNegatives)
+    assert again.lists[SIMILAR].tolist() == whole.lists[SIMILAR].tolist()
+    assert (whole.lists[SIMILAR] >= 0).any()
 
 
 @pytest.mark.parametrize("kind", ["mined_text", "mined_resource_allocation", "mined_page_rank"])

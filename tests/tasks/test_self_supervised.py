@@ -24,6 +24,7 @@ from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction, without_rows
+from graphstorm_like.tasks.graph_bootstrap import GraphBootstrap, SlowWeights, missed
 from graphstorm_like.tasks.graph_contrast import contrast, without_columns, without_edges
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.start import start_from
@@ -35,6 +36,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "reconstruct": {"type": "feature_reconstruction", "of_types": ["item"]},
     "mse": {"type": "feature_reconstruction", "of_types": ["item"], "loss": "mse", "mask": 0.3},
     "contrast": {"type": "graph_contrast", "of_types": ["item", "user"]},
+    "bootstrap": {"type": "graph_bootstrap", "of_types": ["item", "user"], "decay": 0.9},
+    "edges": {"type": "edge_feature_reconstruction", "edge_types": ["item:similar:item"]},
 }
 
 
@@ -107,6 +110,22 @@ def test_nothing_of_a_masked_node_is_left(shop_config: Make) -> None:
     assert all(torch.allclose(rows, other.features["item"][name]) for name, rows in view.features["item"].items())
 
 
+def test_text_vectors_are_masked_under_autocast(shop_config: Make) -> None:
+    """They are float16, which is not what CPUs compute in."""
+    experiment = build_experiment(config_of(shop_config, "reconstruct"), QUIET)
+    task, batch = experiment.task, batch_of(experiment)
+    vectors = torch.arange(len(next(iter(batch.features["item"].values())))).half()[:, None].requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (view,) = task.views(batch.replace(features={**batch.features, "item": {"text": vectors}}))
+    rows = view.features["item"]["text"]
+    left = rows == vectors
+    assert rows.dtype == torch.float16
+    assert 0 < int(left.sum()) < len(rows)
+    torch.testing.assert_close(rows[~left], vectors.float().mean().half().expand(int((~left).sum())))
+    rows.sum().backward()
+    assert vectors.grad is not None
+
+
 def test_sparse_inputs_lose_entries() -> None:
     """Rows of a masked node have none; dropped columns have none in any row."""
     dense = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 3.0, 4.0]])
@@ -173,7 +192,7 @@ def test_the_distance_of_features(shop_config: Make) -> None:
     assert torch.allclose(1 - F.cosine_similarity(leaf, aim), cosine._distance(leaf, aim).sqrt())
 
 
-@pytest.mark.parametrize("name", ["reconstruct", "contrast"])
+@pytest.mark.parametrize("name", ["reconstruct", "contrast", "edges", "bootstrap"])
 def test_weights_for_another_task(shop_config: Make, tmp_path: Path, name: str) -> None:
     """The loss falls; a run that was interrupted ends with the same bits; its inputs and layers start a classifier."""
 
@@ -206,6 +225,63 @@ def test_weights_for_another_task(shop_config: Make, tmp_path: Path, name: str) 
     start_from(classifier.pipeline.train.start_from, classifier.artifacts)
     started = classifier.learner.trained.state_dict()
     assert all(torch.equal(started[key], rows) for key, rows in weights.items() if key.startswith("model."))
+
+
+@pytest.mark.known_answer("tasks/graph_bootstrap")
+def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
+    """Before the first step they are the model's; then .9 of them and .1 of it. The loss: cosines of predicted vectors
+    with those that they give, of the other view."""
+    experiment = build_experiment(config_of(shop_config, "bootstrap"), QUIET)
+    task, batch, model = experiment.task, batch_of(experiment), experiment.model
+    assert isinstance(task, GraphBootstrap)
+    slow = task.training_state
+    assert isinstance(slow, SlowWeights)
+    assert not list(slow.parameters())  # nothing of them is given to the optimizer
+    name, weights = next(iter(model.named_parameters()))
+    with torch.no_grad():
+        weights.add_(1.0)  # as by a warm start
+    vectors = [model(view) for view in task.views(batch)]
+    task.loss_of_views(vectors, batch)
+    torch.testing.assert_close(slow.by_name()[name], weights.detach())
+    before = weights.detach().clone()
+    with torch.no_grad():
+        weights.add_(2.0)
+    with task.quiet():
+        task.loss_of_views(vectors, batch)
+    torch.testing.assert_close(slow.by_name()[name], before)
+    total, count = task.loss_of_views(vectors, batch)
+    torch.testing.assert_close(slow.by_name()[name], before + 0.2)
+    assert int(slow.get_buffer("steps")) == 2
+    kept, want = weights.detach().clone(), 0.0
+    with torch.no_grad():
+        for parameter, found in zip(model.parameters(), slow.by_name().values(), strict=True):
+            parameter.copy_(found)
+        model.eval()
+        goals = [model(view) for view in task.views(batch)]
+        model.train()
+        for node_type in batch.seeds:
+            for own, goal in ((0, 1), (1, 0)):
+                predicted = task.predictor(vectors[own][node_type])
+                want += float((1 - F.cosine_similarity(predicted, goals[goal][node_type])).sum())
+    assert not torch.equal(kept, weights)
+    assert total.item() == pytest.approx(want, rel=1e-4)
+    assert count == sum(map(len, batch.seeds.values()))
+    draw = torch.Generator().manual_seed(0)
+    leaf, aim = (torch.randn(3, 4, generator=draw, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda rows: missed(rows, aim.detach()), (leaf,))
+
+
+def test_bootstrapped_vectors_do_not_collapse(shop_config: Make, tmp_path: Path) -> None:
+    """No negatives hold them apart: still they differ from node to node after training, and tell kinds apart."""
+    config = config_of(shop_config, "bootstrap", epochs=8, batch_size=64)
+    experiment = build_experiment(config, QUIET)
+    Trainer(experiment, tmp_path / "train", QUIET).train()
+    vectors = torch.from_numpy(np.array(experiment.embedder().layer_wise(["item"])["item"])).float()
+    cosines = F.cosine_similarity(vectors[:60, None], vectors[None, :60], dim=2)
+    assert float(cosines.mean()) < 0.98
+    centred = vectors - vectors.mean(dim=0)
+    strength = torch.linalg.svdvals(centred)
+    assert int((strength > 0.05 * strength[0]).sum()) > 2
 
 
 def test_what_these_tasks_need(shop_config: Make) -> None:

@@ -190,7 +190,7 @@ def test_other_ranks_go_on_from_a_resume_point(made: Make) -> None:
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(pipeline.model_dump(mode="json")))
     graph = Path(str(pipeline.graph.path))
-    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, graph)
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, ["train", str(file)], 2, 1, graph)
     points = sorted(p.name for p in (Path(pipeline.output) / "train/checkpoints").glob("step-*"))
     assert points[-1] == "step-000000004"
     said = ranks.run_stages(pipeline, STAGES, 1, 2)[0]
@@ -211,7 +211,7 @@ def test_joint_training_goes_on_from_a_resume_point(made: Make) -> None:
         file = Path(pipeline.output) / "pipeline.json"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(pipeline.model_dump(mode="json")))
-        ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 2, 1, Path(str(pipeline.graph.path)))
+        ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, ["train", str(file)], 2, 1, Path(str(pipeline.graph.path)))
         said = ranks.run_stages(pipeline, STAGES, *layout)[0]
         assert "resuming at epoch 2, update 4" in said
         ends[layout] = losses(pipeline)
@@ -270,3 +270,92 @@ def test_queues_and_mined_negatives_on_ranks(made: Make) -> None:
     one, many = alone(pipeline("mined-alone")), together(pipeline("mined-many"), 2, 1)
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-4)
     assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_inputs_of_links_and_negatives_of_own_partitions_on_ranks(made: Make) -> None:
+    """Over two hosts as in one process: losses, scores, and scores of all edges."""
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "link_prediction").model_dump(mode="json")
+        data["task"]["negatives"] = {"type": "own_partition", "count": 30, "popularity_correction": True}
+        data["task"]["inputs"] = {"features": ["weight"]}
+        return build_pipeline(data)
+
+    one, many = alone(pipeline("inputs-alone")), together(pipeline("inputs-many"), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    rows = []
+    for made_by in (one, many):
+        table = pq.read_table(Path(made_by.output) / "infer" / "predictions").to_pylist()
+        rows.append({(row["source"], row["target"], row["parallel"]): row["score"] for row in table})
+    assert rows[1] == pytest.approx(rows[0], abs=1e-4)
+    assert len(rows[0]) == pq.read_table(Path(one.graph.base or "") / "similar.parquet").num_rows
+
+
+@pytest.mark.slow
+def test_weights_of_links_on_ranks(made: Make) -> None:
+    """Of two relations, one without weights, and their inverses: a rank's edges weigh there what they do alone."""
+
+    def pipeline(name: str, weight: str | None = "weight") -> Pipeline:
+        data = made(name, "link_prediction").model_dump(mode="json")
+        data["task"] |= {"edge_type": None, "edge_types": "all", "ends": "reciprocal", "edge_weight": weight}
+        return build_pipeline(data)
+
+    one, many = alone(pipeline("weights-alone")), together(pipeline("weights-many"), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    assert losses(alone(pipeline("weights-none", None))) != losses(one)
+
+
+@pytest.mark.slow
+def test_edge_features_to_find_on_ranks(made: Make) -> None:
+    """Each rank has its own edges of a step; together they learn what one process does."""
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "graph_pretraining").model_dump(mode="json")
+        data["task"] = {"type": "edge_feature_reconstruction", "edge_types": ["item:similar:item"]}
+        data["train"]["evaluate_every"] = None
+        return build_pipeline(data)
+
+    one, many = pipeline("found-alone"), pipeline("found-many")
+    run_pipeline(one, ["train"], reporter=Reporter(quiet=True))
+    ranks.run_stages(many, ["train"], 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+
+
+def attacked(
+    made: Make, name: str, attack: dict[str, Any], gnn: dict[str, Any] | None = None, **train: Any
+) -> Pipeline:
+    data = made(name, "node_classification", {"adversarial": attack, **train}).model_dump(mode="json")
+    data["model"]["gnn"] = gnn or data["model"]["gnn"]
+    return build_pipeline(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [{"type": "fgm"}, {"type": "pgd", "norm": "linf", "random_start": False}])
+def test_attacks_on_ranks(made: Make, attack: dict[str, Any]) -> None:
+    """A rank attacks the rows of its own batch: where each is in one batch alone, without neighbours, ranks find the
+    changes that one process finds."""
+    name, alone_with_itself = attack["type"], {"type": "none", "layers": 1, "hidden": 16, "dropout": 0.0}
+    one = alone(attacked(made, f"{name}-alone", attack, alone_with_itself))
+    many = together(attacked(made, f"{name}-many", attack, alone_with_itself), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    plain = alone(attacked(made, f"{name}-weak", {**attack, "epsilon": 1e-9}, alone_with_itself))
+    assert np.abs(np.array(losses(one)) - losses(plain)).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_attacks_on_ranks_go_on_from_a_resume_point(made: Make) -> None:
+    """With random starts, which belong to epoch, step and rank, and shared neighbours: the same bits."""
+    changes = {"checkpoint": {"every_steps": 2}, "epochs": 3}
+    whole = together(attacked(made, "attack-whole", {"type": "pgd", "steps": 2}, **changes), 1, 2)
+    pipeline = attacked(made, "attack-cut", {"type": "pgd", "steps": 2}, **changes)
+    file = Path(pipeline.output) / "pipeline.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(pipeline.model_dump(mode="json")))
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 1, 2, Path(str(pipeline.graph.path)))
+    assert "resuming at epoch 2, update 4" in ranks.run_stages(pipeline, STAGES, 1, 2)[0]
+    assert losses(pipeline) == losses(whole)
+    assert scores(pipeline)["test"] == scores(whole)["test"]

@@ -19,7 +19,7 @@ from graphstorm_like.progress import Reporter
 FOLDER = Path(__file__).parents[2] / "training_scripts" / "debian_packages"
 RELATIONS = ("depends", "pre_depends", "recommends", "suggests", "enhances", "breaks", "replaces", "conflicts")
 RELATIONS += ("recommends_over_time",)
-SHIPPED = ("pipeline", "recommends", "recommends_over_time", "size", "relation_type")
+SHIPPED = ("pipeline", "recommends", "recommends_over_time", "size", "relation_type", "triples")
 
 
 def write_tables(folder: Path, packages: int = 300) -> None:
@@ -53,6 +53,8 @@ def write_tables(folder: Path, packages: int = 300) -> None:
         "split": splits[rng.choice(3, size=400)],
     }
     write("relation_type", names[rng.integers(packages, size=400)], **kinds)
+    of_triples = {"relation": np.resize([*RELATIONS[:8], "provides"], 400), "split": np.repeat(splits, [300, 50, 50])}
+    write("triples", names[rng.integers(packages, size=400)], **of_triples)
     for relation in ("depends_virtual", "provides"):
         write(relation, np.array([f"virtual{i}" for i in rng.integers(20, size=100)]))
     for relation, kind in (("maintained_by", "someone"), ("hosted_at", "host")):

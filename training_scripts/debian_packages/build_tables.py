@@ -22,7 +22,7 @@ from debian_control import read_packages
 from debian_lists import AptLists, AptSource, PrivateApt, TablesError, choose_source, release_codenames, system_sources
 from debian_tables import check_replaceable, make_tables, read_meta, write_folder
 
-BUILDER_VERSION = 1  # raise it when the same lists would give other tables
+BUILDER_VERSION = 2  # raise it when the same lists would give other tables
 RELEASE_FIELDS = ("Origin", "Suite", "Codename", "Version", "Date")
 
 

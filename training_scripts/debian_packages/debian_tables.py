@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from debian_control import RELATIONS, Package, mail_key
 from debian_lists import TablesError
-from debian_relations import Graph, Pair, Target, labelled_pairs, link_split, resolve, split_of
+from debian_relations import Graph, Pair, Target, labelled_pairs, link_split, resolve, split_of, triples
 
 MIN_SECTION = 100  # packages; a smaller section has too few in the test split to be scored
 PREDICTED = ("recommends", "suggests")
@@ -51,13 +51,9 @@ def make_tables(packages: Sequence[Package]) -> tuple[dict[str, pa.Table], dict[
         (package.name, package.homepage_host) for package in packages if package.homepage_host
     )
     tables["tagged"] = _edge_table((package.name, tag) for package in packages for tag in package.tags)
-    rows = list(labelled_pairs(graph, source_of))
-    tables["relation_type"] = pa.table(
-        {
-            name: pa.array([row[i] for row in rows], pa.string())
-            for i, name in enumerate(("source", "target", "label", "split"))
-        }
-    )
+    labelled = labelled_pairs(graph, source_of)
+    tables["relation_type"] = _string_table(labelled, ("source", "target", "label", "split"))
+    tables["triples"] = _string_table(triples(graph, source_of), ("source", "relation", "target", "split"))
     return tables, {"nodes": _node_counts(tables, graph), "dropped": _dropped(graph)}
 
 
@@ -123,6 +119,11 @@ def _edge_table(pairs: Iterable[Pair]) -> pa.Table:
             "target": pa.array([tail for _, tail in pairs], pa.string()),
         }
     )
+
+
+def _string_table(rows: Iterable[tuple[str | None, ...]], names: tuple[str, ...]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})
 
 
 def _node_counts(tables: dict[str, pa.Table], graph: Graph) -> dict[str, int]:

@@ -33,10 +33,10 @@ class MarginLoss(LinkLoss):
         super().__init__()
         self.margin = config.margin
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
-        """scores [B, B + K], whose true pair of row i is column i -> the sum over rows. See LinkLoss."""
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+        """scores [B, B + K], whose true pair of row i is column i -> [B] each row's. See LinkLoss."""
         logits = scores.float() if log_q is None else scores.float() - log_q
         negative = ~ignored(mask, in_batch)
         negative.diagonal().fill_(False)
         missing = (self.margin - logits.diagonal()[:, None] + logits).clamp(min=0.0) * negative
-        return (missing.sum(dim=1) / negative.sum(dim=1).clamp(min=1)).sum()
+        return missing.sum(dim=1) / negative.sum(dim=1).clamp(min=1)

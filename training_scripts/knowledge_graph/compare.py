@@ -1,9 +1,10 @@
 """One decoder after the other on a knowledge graph of known rules: which rule does each know?
 
-    python training_scripts/knowledge_graph/compare.py
+    python training_scripts/knowledge_graph/compare.py --seeds 3
 
 Makes the tables, trains each decoder and prints test hits@1 of the triples that follow from each
-rule, mean of both ends.
+rule, mean of both ends; with several seeds (of the training and of which triples are told) the mean and standard
+deviation, as a table of Markdown.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import make_triples
+import numpy as np
 import pyarrow.parquet as pq
 
 from graphstorm_like.config import load_pipeline
@@ -65,18 +67,34 @@ def run(folder: Path, name: str, settings: Sequence[str] = ()) -> dict[str, floa
     return scores
 
 
+def of_seeds(name: str, seeds: int, metric: str, settings: Sequence[str]) -> list[str]:
+    """A cell for each rule: the score, of several seeds the mean and the standard deviation."""
+    found: dict[str, list[float]] = {rule: [] for rule in make_triples.RULES}
+    for seed in range(seeds):
+        folder = HERE if seeds == 1 else HERE / "runs" / f"seed-{seed}"
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        pq.write_table(make_triples.make_triples(seed=seed), folder / "tables" / "triples.parquet")
+        for rule, value in of_rules(run(folder, name, [f"seed={seed}", *settings]), metric).items():
+            found[rule].append(value)
+    cells = []
+    for values in found.values():
+        spread = f" ± {np.std(values):.3f}" if seeds > 1 else ""
+        cells.append(f"{np.mean(values):.3f}{spread}")
+    return cells
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decoders", nargs="*", default=list(DECODERS), choices=list(DECODERS))
     parser.add_argument("--metric", default="hits@1")
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("settings", nargs="*", help="overrides, e.g. train.epochs=100")
     arguments = parser.parse_args()
-    (HERE / "tables").mkdir(exist_ok=True)
-    pq.write_table(make_triples.make_triples(), HERE / "tables" / "triples.parquet")
-    print(f"{'test ' + arguments.metric:<16}" + "".join(f"{rule:>14}" for rule in make_triples.RULES), flush=True)
+    print(f"| test {arguments.metric} | " + " | ".join(make_triples.RULES) + " |")
+    print("|---" * (1 + len(make_triples.RULES)) + "|", flush=True)
     for name in arguments.decoders:
-        scores = of_rules(run(HERE, name, arguments.settings), arguments.metric)
-        print(f"{name:<16}" + "".join(f"{value:>14.3f}" for value in scores.values()), flush=True)
+        cells = of_seeds(name, arguments.seeds, arguments.metric, arguments.settings)
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

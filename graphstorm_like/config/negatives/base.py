@@ -21,6 +21,11 @@ class NegativesConfig(Choice, tag="type", default="uniform"):
 
     type: str
 
+    @property
+    def asks_model(self) -> bool:
+        """Whether the model in training ranks targets for them."""
+        return False
+
     def check(self, graph: GraphConfig, edge_types: Iterable[EdgeType]) -> Iterator[Problem]:
         """What a graph lacks for negatives of these relations; paths begin at `negatives`."""
         relations = list(edge_types)

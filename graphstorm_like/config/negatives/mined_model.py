@@ -16,3 +16,8 @@ class MinedModelConfig(MinedNegativesConfig):
     refresh_steps: PositiveInt = 500
     """Lists are made anew after so many optimizer steps, from vectors of all nodes; sampler processes then start
     anew."""
+
+    @property
+    def asks_model(self) -> bool:
+        """See NegativesConfig."""
+        return True

@@ -74,6 +74,11 @@ class MixNegativesConfig(NegativesConfig):
     parts: Annotated[list[MixPartConfig], Field(min_length=1)]
     """The kinds."""
 
+    @property
+    def asks_model(self) -> bool:
+        """See NegativesConfig."""
+        return any(part.negatives.asks_model for part in self.parts)
+
     @model_validator(mode="after")
     def _some_at_first(self) -> MixNegativesConfig:
         if all(part.from_epoch > 1 for part in self.parts):

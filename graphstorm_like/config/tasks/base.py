@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, Name, Strict, edge_name
 from graphstorm_like.config.choice import Choice
-from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.problems import Problem
+from graphstorm_like.config.graph import EdgeConfig, GraphConfig
+from graphstorm_like.config.problems import Problem, check_input_names, ends_known, unknown_name
 
 
 class ScoredEdgeInputs(Strict):
@@ -21,6 +21,26 @@ class ScoredEdgeInputs(Strict):
     """Features that the head reads; default: all."""
     text: list[Name] | None = None
     """Texts that the head reads; default: all."""
+
+
+def check_scored_inputs(inputs: ScoredEdgeInputs, edge: EdgeConfig) -> Iterator[Problem]:
+    """`inputs` must name what the edges have; paths begin at the task."""
+    yield from check_input_names(("inputs",), inputs, edge)
+    features = edge.features if inputs.features is None else inputs.features
+    text = edge.text if inputs.text is None else inputs.text
+    if not features and not text:
+        name = edge_name(edge.edge_type)
+        yield ("inputs",), f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
+
+
+def check_edge_weight(feature: str | None, graph: GraphConfig, edge_types: Sequence[EdgeType]) -> Iterator[Problem]:
+    """`edge_weight` must be a feature of one of the relations at least; paths begin at the task."""
+    features: dict[str, None] = {}
+    for edge in graph.edges:
+        features |= dict.fromkeys(edge.features if edge.edge_type in edge_types else ())
+    known = [edge.edge_type for edge in graph.edges if edge.edge_type in edge_types]
+    if feature is not None and known and ends_known(graph) and feature not in features:
+        yield ("edge_weight",), unknown_name("feature of the edges of the task", feature, features)
 
 
 class TaskConfig(Choice, tag="type"):
@@ -69,6 +89,11 @@ class TaskConfig(Choice, tag="type"):
         return False
 
     @property
+    def reads_linked_edges(self) -> bool:
+        """Whether scores of links also read the edge between two nodes, so that only edges have a score."""
+        return False
+
+    @property
     def asks_relations(self) -> bool:
         """Whether questions to it name a relation: triples, of which one end may be sought."""
         return False
@@ -108,6 +133,15 @@ class TaskConfig(Choice, tag="type"):
         """What is in the way of rows that have points in time of their own (`model.time.at: own`); whole paths.
         predicts: whether predictions are written. Default: nothing."""
         return iter(())
+
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """Features of edges that weigh true links in the loss, each with the relations that are learnt. Default:
+        none."""
+        return []
+
+    def to_apply(self) -> TaskConfig:
+        """The same without what only training reads of a graph."""
+        return self
 
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """Edge type and inputs of scored edges that the head reads; None: it reads none."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from graphstorm_like.config.base import PositiveFloat, PositiveInt
-from graphstorm_like.config.tasks.self_supervised import SelfSupervisedConfig
-
-Parts = Annotated[list[Annotated[float, Field(ge=0.0, lt=1.0)]], Field(min_length=2, max_length=2)]
+from graphstorm_like.config.tasks.self_supervised import Parts, SelfSupervisedConfig
 
 
 class GraphContrastConfig(SelfSupervisedConfig):

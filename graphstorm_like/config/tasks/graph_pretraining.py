@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from graphstorm_like.config.base import Accepts, EdgeType, EdgeTypeField, PositiveInt, edge_name
+from graphstorm_like.config.base import Accepts, EdgeType, EdgeTypeField, Name, PositiveInt, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
@@ -17,7 +17,7 @@ from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metric
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.problems import Problem, below, check_original
-from graphstorm_like.config.tasks.base import TaskConfig
+from graphstorm_like.config.tasks.base import TaskConfig, check_edge_weight
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 
@@ -56,6 +56,10 @@ class GraphPretrainingConfig(TaskConfig):
     """How a pair of vectors is scored."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
+    edge_weight: Name | None = None
+    """A feature of edges, one number of at least 0 an edge (`normalize: none` or `min_max`): a training edge and its
+    negatives count as much in the loss, and those of 0 not at all. Edges of types without the feature weigh 1.
+    null: all weigh the same."""
     negatives: Annotated[NegativesConfig, BeforeValidator(_corrected)] = UniformNegativesConfig(
         type="uniform", popularity_correction=True
     )
@@ -78,6 +82,14 @@ class GraphPretrainingConfig(TaskConfig):
         """See TaskConfig."""
         return tuple(edge_types if self.edge_types is None else self.edge_types)
 
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """See TaskConfig."""
+        return [] if self.edge_weight is None else [(self.edge_weight, self.relations(edge_types))]
+
+    def to_apply(self) -> TaskConfig:
+        """See TaskConfig."""
+        return self.model_copy(update={"edge_weight": None})
+
     def hidden_edges(self, has_split: Mapping[EdgeType, bool]) -> dict[EdgeType, str | None]:
         """See TaskConfig."""
         return {e: None for e in self.relations(list(has_split)) if has_split.get(e)}
@@ -96,4 +108,5 @@ class GraphPretrainingConfig(TaskConfig):
             if edge_type in (self.edge_types or ())[:i]:
                 yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
         relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from check_edge_weight(self.edge_weight, graph, relations)
         yield from below(("negatives",), self.negatives.check(graph, relations))

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, Strict, edge_name
-from graphstorm_like.config.graph import EdgeConfig, GraphConfig, LabelConfig
+from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, Strict
+from graphstorm_like.config.graph import GraphConfig, LabelConfig
 from graphstorm_like.config.label_losses import LabelLossConfig, LossOf
 from graphstorm_like.config.label_losses.base import LabelKind
 from graphstorm_like.config.label_losses.bce import BceConfig
@@ -20,8 +20,8 @@ from graphstorm_like.config.metrics.f1 import F1Config
 from graphstorm_like.config.metrics.mae import MaeConfig
 from graphstorm_like.config.metrics.r2 import R2Config
 from graphstorm_like.config.metrics.rmse import RmseConfig
-from graphstorm_like.config.problems import Problem, check_input_names, check_original, check_split, unknown_name
-from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig
+from graphstorm_like.config.problems import Problem, check_original, check_split, unknown_name
+from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig, check_scored_inputs
 from graphstorm_like.config.tasks.snapshots import SnapshotsConfig
 from graphstorm_like.config.times import TimeConfig
 
@@ -126,23 +126,14 @@ class EdgeLabelConfig(OneRelationTask):
         edge = graph.edge(self.edge_type)
         if edge is not None:
             yield from _check_label(self, edge.labels, graph.edge_key(graph.edges.index(edge)))
-            yield from self._check_inputs(edge)
+            if self.inputs is not None:
+                yield from check_scored_inputs(self.inputs, edge)
 
     def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         edge = graph.edge(self.edge_type)
         if edge is not None:
             yield from _check_rows(self, edge.labels, graph.edge_key(graph.edges.index(edge)), ("valid",))
-
-    def _check_inputs(self, edge: EdgeConfig) -> Iterator[Problem]:
-        if self.inputs is None:
-            return
-        yield from check_input_names(("inputs",), self.inputs, edge)
-        features = edge.features if self.inputs.features is None else self.inputs.features
-        text = edge.text if self.inputs.text is None else self.inputs.text
-        if not features and not text:
-            name = edge_name(edge.edge_type)
-            yield ("inputs",), f"must name a feature or a text of '{name}' (got none). Or leave task.inputs out"
 
 
 def _check_label(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, NonNegativeFloat, edge_name
+from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, Name, NonNegativeFloat, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.inverses import inverse_of
 from graphstorm_like.config.link_heads import LinkHeadConfig
@@ -19,7 +19,7 @@ from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.pair_terms import PairTermConfig
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
-from graphstorm_like.config.tasks.base import TaskConfig
+from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig, check_edge_weight, check_scored_inputs
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 ALL = "all"
@@ -58,8 +58,16 @@ class LinkPredictionConfig(TaskConfig):
     pairs: PairTermConfig | None = None
     """With edge_type: what is added to the score of a pair from the graph between its ends, beside any head. The model
     must then have the whole graph in each process."""
+    inputs: ScoredEdgeInputs | None = None
+    """With edge_type: features and texts of the edge itself that scores read too, such as what a query said or what a
+    purchase cost; wrong targets get those of the edge that they corrupt. Predictions are then of edges that are there:
+    other pairs have no such inputs. Nothing that tells which target it is may be among them. null: none."""
     loss: LinkLossConfig = InfoNceConfig(type="info_nce")
     """How true edges are distinguished from wrong ones."""
+    edge_weight: Name | None = None
+    """A feature of edges, one number of at least 0 an edge (`normalize: none` or `min_max`): a training edge and its
+    negatives count as much in the loss, and those of 0 not at all. Edges of types without the feature weigh 1.
+    null: all weigh the same."""
     negatives: NegativesConfig = UniformNegativesConfig(type="uniform")
     """The wrong edges: how they are drawn."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -95,6 +103,8 @@ class LinkPredictionConfig(TaskConfig):
             raise KeyedError("pairs", "must be left out with edge_types. It is for edge_type")
         if self.pairs is not None and (self.negatives.queue or self.negatives.self_negative):
             raise KeyedError("pairs", "must be left out with negatives.queue or negatives.self_negative")
+        if self.inputs is not None:
+            self._check_inputs_alone()
         if self.ends == "both" and not self.head.inverts:
             raise KeyedError("ends", f"must be 'targets' or 'reciprocal' with head.type: {self.head.type} (got 'both')")
         if self.n3 and not self.head.factorizes:
@@ -103,6 +113,16 @@ class LinkPredictionConfig(TaskConfig):
         if self.ranking.candidates == "given" and self.ends != "targets":
             raise KeyedError("ends", f"must be 'targets' with ranking.candidates: given (got {self.ends!r})")
         return self
+
+    def _check_inputs_alone(self) -> None:
+        """What cannot be had where scores read the edge itself."""
+        if self.edge_types is not None:
+            raise KeyedError("inputs", "must be left out with edge_types. It is for edge_type")
+        if self.negatives.self_negative:
+            raise KeyedError("inputs", "must be left out with negatives.self_negative")
+        if self.negatives.asks_model:
+            raise KeyedError("inputs", "must be left out with negatives of type mined_model, whose lists are of "
+                                       "sources, not of edges")  # fmt: skip
 
     @property
     def row_type(self) -> EdgeType | None:
@@ -115,6 +135,28 @@ class LinkPredictionConfig(TaskConfig):
             reason = "because each edge is ranked among vectors of its own point in time"
             message = f"must be a number with model.time.at: own, {reason}"
             yield ("task", "ranking", "candidates"), message
+        if predicts and self.inputs is not None:
+            reason = "because vectors of nodes would see what came after an edge"
+            yield ("infer", "predictions"), f"must be false with task.inputs and model.time.at: own, {reason}"
+
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """See TaskConfig."""
+        return [] if self.edge_weight is None else [(self.edge_weight, self.relations(edge_types))]
+
+    def to_apply(self) -> TaskConfig:
+        """See TaskConfig."""
+        return self.model_copy(update={"edge_weight": None})
+
+    def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
+        """See TaskConfig."""
+        if self.inputs is None or self.edge_type is None:
+            return None
+        return self.edge_type, self.inputs
+
+    @property
+    def reads_linked_edges(self) -> bool:
+        """See TaskConfig."""
+        return self.inputs is not None
 
     @property
     def reads_pairs(self) -> bool:
@@ -159,6 +201,7 @@ class LinkPredictionConfig(TaskConfig):
         else:
             yield from self._check_several(graph)
         relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from check_edge_weight(self.edge_weight, graph, relations)
         yield from below(("negatives",), self.negatives.check(graph, relations))
         yield from below(("ranking",), self.ranking.check(graph, relations))
 
@@ -173,6 +216,8 @@ class LinkPredictionConfig(TaskConfig):
         elif edge is not None:
             key = f"{graph.edge_key(graph.edges.index(edge))}.split"
             yield from check_split(at, "an edge type", key, edge.split, ("train", "test"))
+        if edge is not None and self.inputs is not None:
+            yield from check_scored_inputs(self.inputs, edge)
 
     def _check_several(self, graph: GraphConfig) -> Iterator[Problem]:
         listed = self.edge_types if isinstance(self.edge_types, list) else []

@@ -105,6 +105,11 @@ class MultiTaskConfig(TaskConfig):
         """See TaskConfig."""
         return any(task.reads_pairs for task in self.tasks.values())
 
+    @property
+    def reads_linked_edges(self) -> bool:
+        """See TaskConfig."""
+        return any(task.reads_linked_edges for task in self.tasks.values())
+
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """See TaskConfig."""
         return tuple(dict.fromkeys(e for task in self.tasks.values() for e in task.relations(edge_types)))
@@ -131,6 +136,17 @@ class MultiTaskConfig(TaskConfig):
         for task in self.tasks.values():
             held_out |= task.held_out_edges(has_split)
         return held_out
+
+    def weighed(self, edge_types: Sequence[EdgeType]) -> list[tuple[str, tuple[EdgeType, ...]]]:
+        """See TaskConfig."""
+        found = []
+        for task in self.tasks.values():
+            found += task.weighed(edge_types)
+        return found
+
+    def to_apply(self) -> MultiTaskConfig:
+        """See TaskConfig."""
+        return self.model_copy(update={"tasks": {name: task.to_apply() for name, task in self.tasks.items()}})
 
     def scored_inputs(self) -> tuple[EdgeType, ScoredEdgeInputs] | None:
         """See TaskConfig."""

@@ -12,11 +12,26 @@ from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.problems import Problem, unknown_name
 from graphstorm_like.config.tasks.base import TaskConfig
 
+Parts = Annotated[list[Annotated[float, Field(ge=0.0, lt=1.0)]], Field(min_length=2, max_length=2)]
+"""What each of two views lacks."""
 
-class SelfSupervisedConfig(TaskConfig):
+
+class UnscoredConfig(TaskConfig):
     """Learns from the graph alone: weights for `train.start_from`, and embeddings."""
 
     may_be_joined: ClassVar[bool] = False
+
+    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
+        """See TaskConfig."""
+        yield (
+            ("type",),
+            f"must be trained without validation, for there is nothing to score (got {self.type}). Set "
+            f"train.evaluate_every: null",
+        )
+
+
+class SelfSupervisedConfig(UnscoredConfig):
+    """Learns from nodes of some types."""
 
     of_types: Annotated[list[Name], Field(min_length=1)]
     """Node types that it learns from, in turn the seeds of its batches."""
@@ -32,11 +47,3 @@ class SelfSupervisedConfig(TaskConfig):
                 yield ("of_types", number), unknown_name("node type", node_type, graph.nodes)
             elif node_type in self.of_types[:number]:
                 yield ("of_types", number), f"must stand in the list once (got '{node_type}' again)"
-
-    def check_validation(self, graph: GraphConfig) -> Iterator[Problem]:
-        """See TaskConfig."""
-        yield (
-            ("type",),
-            f"must be trained without validation, for there is nothing to score (got {self.type}). Set "
-            f"train.evaluate_every: null",
-        )

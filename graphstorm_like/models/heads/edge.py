@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +32,8 @@ class EdgeHead(nn.Module):
         self.own = nn.ModuleList()
 
     def reads(self, widths: Mapping[str, int]) -> None:
-        """Widths of the edges' own inputs, by name. Text vectors get a norm: language models differ in their scale."""
-        self.names = sorted(widths)
-        for name in self.names:
-            norm = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
-            self.own.append(nn.Sequential(*norm, nn.Linear(widths[name], self.hidden)))
+        """Widths of the edges' own inputs, by name."""
+        self.names, self.own = sorted(widths), own_projections(widths, self.hidden)
 
     def forward(self, source: Tensor, target: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:
         """See class. inputs: rows [B, F] by name."""
@@ -45,8 +42,23 @@ class EdgeHead(nn.Module):
             parts = [torch.einsum("bi,kij,bj->bk", source, self.bases, target)]
         if self.names:
             assert inputs is not None
-            named = zip(self.names, self.own, strict=True)
-            mapped = [projection(inputs[name].float()) for name, projection in named]
-            parts.append(torch.stack(mapped).sum(dim=0))
+            parts.append(own_sum(self.names, self.own, inputs))
         out: Tensor = self.stack(torch.cat(parts, dim=-1))
         return out
+
+
+def own_projections(widths: Mapping[str, int], hidden: int) -> nn.ModuleList:
+    """Maps of edges' own inputs to a common width, by ascending name. Text vectors get a norm: language models differ
+    in their scale."""
+    projections = nn.ModuleList()
+    for name in sorted(widths):
+        norm = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
+        projections.append(nn.Sequential(*norm, nn.Linear(widths[name], hidden)))
+    return projections
+
+
+def own_sum(names: Sequence[str], projections: nn.ModuleList, inputs: Mapping[str, Tensor]) -> Tensor:
+    """[B, hidden]: the sum of the mapped inputs. inputs: rows [B, F] by name."""
+    named = zip(names, projections, strict=True)
+    mapped = [projection(inputs[name].float()) for name, projection in named]
+    return torch.stack(mapped).sum(dim=0)

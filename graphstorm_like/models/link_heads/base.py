@@ -127,13 +127,22 @@ class LinkHead(nn.Module):
                     pieces[i] = piece
         return torch.cat(pieces)
 
-    def cubes(self, source: Tensor, target: Tensor, edge_types: Sequence[EdgeType], counts: Sequence[int]) -> Tensor:
+    def cubes(
+        self,
+        source: Tensor,
+        target: Tensor,
+        edge_types: Sequence[EdgeType],
+        counts: Sequence[int],
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Vectors [n, D] of the ends of n true edges, relation by relation, `counts` of each -> the sum over edges of
-        the cubed moduli of all three factors (nuclear 3-norm, Lacroix et al., ICML 2018)."""
-        of_ends = self.moduli(self.target(torch.cat([source, target]), edge_types[0])).pow(3).sum()
+        the cubed moduli of all three factors (nuclear 3-norm, Lacroix et al., ICML 2018), times weights [n]."""
+        of_ends = self.moduli(self.target(torch.cat([source, target]), edge_types[0])).pow(3).sum(dim=-1)
         rows = self.relations[[self.row_of(edge_type)[0] for edge_type in edge_types]]
         of_relations = self.moduli(rows).pow(3).sum(dim=-1)
-        return of_ends + (of_relations * torch.tensor(counts).to(of_relations)).sum()
+        of_edges = of_ends[: len(source)] + of_ends[len(source) :]
+        of_edges = of_edges + of_relations.repeat_interleave(torch.tensor(counts).to(of_edges.device))
+        return of_edges.sum() if weights is None else (of_edges * weights).sum()
 
     def moduli(self, rows: Tensor) -> Tensor:
         """Sizes of the numbers of vectors [n, D] or of `relations`. Of heads that are products of three factors."""

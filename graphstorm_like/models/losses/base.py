@@ -11,13 +11,27 @@ LINK_LOSSES: Registry[type[LinkLoss]] = Registry("link loss", "graphstorm_like.m
 
 class LinkLoss(nn.Module):
     """scores [B, B + K]; mask [B, B + K]: pairs that are not negatives; in_batch: whether other edges' targets are
-    negatives; log_q [B + K]: log of how often each candidate is drawn, subtracted from its scores (None: 0).
+    negatives; log_q [B + K]: log of how often each candidate is drawn, subtracted from its scores (None: 0); weights
+    [B] of the true edges, each with its negatives (None: 1).
 
-    The true pair of row i is column i. Returns the sum over rows, so that the trainer can divide by the global count.
+    The true pair of row i is column i. Returns sum_i w_i loss_i, so that the trainer can divide by the global sum of
+    weights. Subclasses define loss_i by `of_edges`.
     """
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        in_batch: bool,
+        log_q: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """See class."""
+        losses = self.of_edges(scores, mask, in_batch, log_q)
+        return losses.sum() if weights is None else (losses * weights).sum()
+
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+        """[B]: the loss of each true edge and its negatives. See class."""
         raise NotImplementedError
 
 

@@ -23,9 +23,9 @@ class Bpr(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
             logits = logits - log_q
-        return mean_over_negatives(F.softplus(logits - logits.diagonal()[:, None]), mask, in_batch).sum()
+        return mean_over_negatives(F.softplus(logits - logits.diagonal()[:, None]), mask, in_batch)

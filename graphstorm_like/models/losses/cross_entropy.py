@@ -25,10 +25,9 @@ class CrossEntropy(LinkLoss):
         self.scale = nn.Parameter(torch.tensor(5.0))
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() * self.scale + self.bias
         if log_q is not None:
             logits = logits - log_q
-        positives = F.softplus(-logits.diagonal()).sum()
-        return positives + mean_over_negatives(F.softplus(logits), mask, in_batch).sum()
+        return F.softplus(-logits.diagonal()) + mean_over_negatives(F.softplus(logits), mask, in_batch)

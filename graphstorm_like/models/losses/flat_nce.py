@@ -26,7 +26,7 @@ class FlatNce(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
@@ -37,7 +37,8 @@ class FlatNce(LinkLoss):
         negatives = logits[has_negatives].masked_fill(not_negative[has_negatives], float("-inf"))
         odds = torch.logsumexp(negatives - logits.diagonal()[has_negatives, None], dim=1)
         info_nce = F.softplus(odds.detach())
-        return (info_nce + torch.exp(odds - odds.detach()) - 1.0).sum()
+        found = info_nce + torch.exp(odds - odds.detach()) - 1.0
+        return torch.zeros(len(logits), device=found.device).masked_scatter(has_negatives, found)
 
 
 def _true_pairs(mask: Tensor) -> Tensor:

@@ -23,10 +23,10 @@ class InfoNce(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
             logits = logits - log_q
         logits = logits.masked_fill(ignored(mask, in_batch), float("-inf"))
-        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="sum")
+        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="none")

@@ -23,7 +23,7 @@ class Margin(LinkLoss):
         super().__init__()
         self.margin = config.margin
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         raised = scores.float() if log_q is None else scores.float() - log_q
-        return mean_over_negatives(F.relu(self.margin + raised - raised.diagonal()[:, None]), mask, in_batch).sum()
+        return mean_over_negatives(F.relu(self.margin + raised - raised.diagonal()[:, None]), mask, in_batch)

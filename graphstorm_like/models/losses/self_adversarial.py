@@ -27,7 +27,7 @@ class SelfAdversarial(LinkLoss):
         self.scale = nn.Parameter(torch.tensor(5.0))
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def forward(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None = None) -> Tensor:
+    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() * self.scale + self.bias
         if log_q is not None:
@@ -36,4 +36,4 @@ class SelfAdversarial(LinkLoss):
         # The lowest number and not -inf, whose softmax over a row without negatives is NaN.
         hardness = (self.sharpness * logits.detach()).masked_fill(~is_negative, torch.finfo(logits.dtype).min)
         weights = hardness.softmax(dim=1) * is_negative
-        return F.softplus(-logits.diagonal()).sum() + (weights * F.softplus(logits)).sum()
+        return F.softplus(-logits.diagonal()) + (weights * F.softplus(logits)).sum(dim=1)

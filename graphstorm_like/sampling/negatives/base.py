@@ -56,6 +56,11 @@ class Negatives:
         """This one, or those that it mixes."""
         yield self
 
+    @classmethod
+    def notes(cls, config: Any, graph: Graph) -> Iterator[str]:
+        """What the user should know before training starts. Default: nothing."""
+        return iter(())
+
     def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
         """[n] probability that one draw gives each of some nodes; None: all nodes of the type are equally likely.
 

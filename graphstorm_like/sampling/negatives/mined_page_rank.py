@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.mined_page_rank import MinedPageRankConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.base import NEGATIVES
-from graphstorm_like.sampling.negatives.mined import BLOCK, MinedNegatives, ScoreBlock, Scores
-from graphstorm_like.sampling.negatives.paths import Neighbors, summed
+from graphstorm_like.sampling.negatives.best import BLOCK, Sparse
+from graphstorm_like.sampling.negatives.mined import MinedNegatives
+from graphstorm_like.sampling.negatives.paths import Neighbors
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 FAINT = 1e-6
@@ -33,24 +35,42 @@ class MinedByPageRank(MinedNegatives):
         self.mine_once(graph, lambda edge_type: walks(neighbors, edge_type, self.num_targets[edge_type], config))
 
 
-def walks(neighbors: Neighbors, edge_type: EdgeType, num_targets: int, config: MinedPageRankConfig) -> ScoreBlock:
+def walks(neighbors: Neighbors, edge_type: EdgeType, num_targets: int, config: MinedPageRankConfig) -> Walks:
     """Scores of all targets of a relation."""
-    first, targets = neighbors.first[edge_type[0]], neighbors.columns(edge_type[2], num_targets)
-    nodes = len(neighbors.degrees)
+    return Walks(neighbors, neighbors.first[edge_type[0]], neighbors.columns(edge_type[2], num_targets), config)
 
-    def of_block(sources: IntArray) -> Scores:
-        rows, at, mass = np.arange(len(sources)), sources + first, np.full(len(sources), config.restart)
-        total = summed(rows, at, mass, (len(sources), nodes))
-        for _ in range(config.steps):
-            onwards = (1.0 - config.restart) * mass / np.maximum(neighbors.degrees[at], 1)
-            reached = summed(*neighbors.table.steps(rows, at, onwards), (len(sources), nodes))
-            total += reached
-            rows, at = np.nonzero(reached > FAINT)
-            mass = reached[rows, at]
-        return total[:, targets].astype(np.float32)
 
-    def scores(sources: IntArray) -> Scores:
-        size = max(1, BLOCK // (4 * nodes))
-        return np.concatenate([of_block(sources[i : i + size]) for i in range(0, len(sources), size)])
+@dataclass(frozen=True)
+class Walks:
+    """See module and Scorer. first: number of the first source among all nodes; targets: those of the targets. Only
+    nodes that a walk reaches are held."""
 
-    return scores
+    neighbors: Neighbors
+    first: int
+    targets: slice
+    config: MinedPageRankConfig
+
+    def blocks(self, sources: IntArray) -> Iterator[IntArray]:
+        """See Scorer."""
+        size = max(1, BLOCK // (4 * len(self.neighbors.degrees)))
+        yield from (sources[start : start + size] for start in range(0, len(sources), size))
+
+    def pieces(self, sources: IntArray) -> Iterator[Sparse]:
+        """See Scorer: one."""
+        nodes, neighbors = len(self.neighbors.degrees), self.neighbors
+        rows, at, mass = np.arange(len(sources)), sources + self.first, np.full(len(sources), self.config.restart)
+        keys, masses = [rows * nodes + at], [mass]
+        for _ in range(self.config.steps):
+            onwards = (1.0 - self.config.restart) * mass / np.maximum(neighbors.degrees[at], 1)
+            rows, at, onwards = neighbors.table.steps(rows, at, onwards)
+            reached, inverse = np.unique(rows * nodes + at, return_inverse=True)
+            mass = np.bincount(inverse, weights=onwards, minlength=len(reached)).astype(np.float64, copy=False)
+            keys.append(reached)
+            masses.append(mass)
+            strong = mass > FAINT
+            rows, at, mass = reached[strong] // nodes, reached[strong] % nodes, mass[strong]
+        key, total = np.concatenate(keys), np.concatenate(masses)
+        ends = key % nodes
+        of_type = (ends >= self.targets.start) & (ends < self.targets.stop)
+        key, ends, total = key[of_type], ends[of_type] - self.targets.start, total[of_type]
+        yield Sparse.summed(key // nodes, ends, total, self.targets.stop - self.targets.start)

@@ -10,10 +10,11 @@ import numpy as np
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.mined_resource_allocation import MinedResourceAllocationConfig
-from graphstorm_like.graph.store import Graph, IntArray
+from graphstorm_like.graph.store import Graph
 from graphstorm_like.sampling.negatives.base import NEGATIVES
-from graphstorm_like.sampling.negatives.mined import MinedNegatives, ScoreBlock, Scores
-from graphstorm_like.sampling.negatives.paths import Neighbors, summed
+from graphstorm_like.sampling.negatives.mined import MinedNegatives
+from graphstorm_like.sampling.negatives.paths import Neighbors, Table
+from graphstorm_like.sampling.negatives.two_steps import TwoSteps
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 
@@ -29,16 +30,9 @@ class MinedByResourceAllocation(MinedNegatives):
         self.mine_once(graph, lambda edge_type: allocation(neighbors, edge_type, self.num_targets[edge_type]))
 
 
-def allocation(neighbors: Neighbors, edge_type: EdgeType, num_targets: int) -> ScoreBlock:
+def allocation(neighbors: Neighbors, edge_type: EdgeType, num_targets: int) -> TwoSteps:
     """Scores of all targets of a relation."""
-    first, targets = neighbors.first[edge_type[0]], neighbors.columns(edge_type[2], num_targets)
-
-    def scores(sources: IntArray) -> Scores:
-        at = np.arange(len(sources))
-        rows, between, mass = neighbors.table.steps(at, sources + first, np.ones(len(sources)))
-        rows, ends, mass = neighbors.table.steps(rows, between, mass / neighbors.degrees[between])
-        of_type = (ends >= targets.start) & (ends < targets.stop)
-        shape = (len(sources), num_targets)
-        return summed(rows[of_type], ends[of_type] - targets.start, mass[of_type], shape).astype(np.float32)
-
-    return scores
+    table = neighbors.table
+    shares = table.weights / np.maximum(neighbors.degrees[table.columns], 1)
+    targets = neighbors.columns(edge_type[2], num_targets)
+    return TwoSteps(Table(table.starts, table.columns, shares), table, neighbors.first[edge_type[0]], targets)

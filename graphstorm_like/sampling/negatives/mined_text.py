@@ -16,10 +16,11 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.negatives.mined_text import MinedTextConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES
-from graphstorm_like.sampling.negatives.mined import MinedNegatives, ScoreBlock, Scores
-from graphstorm_like.sampling.negatives.paths import Table, summed
+from graphstorm_like.sampling.negatives.mined import MinedNegatives
+from graphstorm_like.sampling.negatives.paths import Table
+from graphstorm_like.sampling.negatives.two_steps import TwoSteps
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 WORD = re.compile(r"\w\w+")
@@ -40,7 +41,7 @@ class MinedByText(MinedNegatives):
                         f"task.negatives.type"
                     )
 
-        def scores(edge_type: EdgeType) -> ScoreBlock:
+        def scores(edge_type: EdgeType) -> TwoSteps:
             ends = list(dict.fromkeys((edge_type[0], edge_type[2])))
             words = word_table([text for end in ends for text in node_texts(graph, end)], config.most_texts)
             return cosines(words, self.num_targets[edge_type])
@@ -72,16 +73,11 @@ def word_table(texts: list[str], most_texts: int) -> Table:
     return Table.of(of_row[keep], of_word[keep], weight[keep], len(texts))
 
 
-def cosines(words: Table, num_targets: int) -> ScoreBlock:
+def cosines(words: Table, num_targets: int) -> TwoSteps:
     """Scores of the last `num_targets` texts for the first ones."""
     first = len(words.starts) - 1 - num_targets
     rows = np.repeat(np.arange(len(words.starts) - 1), np.diff(words.starts))
     of_targets = rows >= first
     count = int(words.columns.max(initial=-1)) + 1
     texts = Table.of(words.columns[of_targets], rows[of_targets] - first, words.weights[of_targets], count)
-
-    def scores(sources: IntArray) -> Scores:
-        found = words.steps(np.arange(len(sources)), sources, np.ones(len(sources)))
-        return summed(*texts.steps(*found), (len(sources), num_targets)).astype(np.float32)
-
-    return scores
+    return TwoSteps(words, texts, 0, slice(0, num_targets))

@@ -42,6 +42,12 @@ class MixNegatives(Negatives):
         for member in self._members:
             yield from member.kinds()
 
+    @classmethod
+    def notes(cls, config: MixNegativesConfig, graph: Graph) -> Iterator[str]:
+        """See Negatives."""
+        for part in config.parts:
+            yield from NEGATIVES.of(part.negatives).notes(part.negatives, graph)
+
     def counts(self, epoch: int) -> IntArray:
         """How many of each kind an epoch's steps draw."""
         weights = np.array([part.weight(epoch) for part in self.config.parts])

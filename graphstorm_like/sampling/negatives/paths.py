@@ -39,12 +39,6 @@ class Table:
         return np.repeat(rows, count), self.columns[entries], np.repeat(mass, count) * self.weights[entries]
 
 
-def summed(rows: IntArray, columns: IntArray, mass: Numbers, shape: tuple[int, int]) -> Numbers:
-    """Dense [shape], the sum of the masses at each place."""
-    flat = np.bincount(rows * shape[1] + columns, weights=mass, minlength=shape[0] * shape[1])
-    return flat.astype(np.float64, copy=False).reshape(shape)
-
-
 @dataclass(frozen=True)
 class Neighbors:
     """All relations of the training graph as one undirected graph over all nodes, without the edges that message
@@ -67,7 +61,11 @@ class Neighbors:
         pairs = [np.empty((2, 0), dtype=np.int64)]
         for edge in graph.manifest.edges:
             if not edge.is_reverse:
-                ends = learnt[edge.edge_type].all_pairs() if edge.edge_type in learnt else _shown(graph, edge.edge_type)
+                ends = (
+                    learnt[edge.edge_type].all_pairs()
+                    if edge.edge_type in learnt
+                    else shown_ends(graph, edge.edge_type)
+                )
                 starts = first[edge.edge_type[0]], first[edge.edge_type[2]]
                 pairs.append(np.stack([ends[0] + starts[0], ends[1] + starts[1]]))
         one, other = np.concatenate(pairs, axis=1)
@@ -83,7 +81,7 @@ class Neighbors:
         return slice(self.first[node_type], self.first[node_type] + count)
 
 
-def _shown(graph: Graph, edge_type: EdgeType) -> tuple[IntArray, IntArray]:
+def shown_ends(graph: Graph, edge_type: EdgeType) -> tuple[IntArray, IntArray]:
     """(source, target) of the edges that pass messages."""
     source, target = graph.edges(edge_type)
     shown = np.ones(len(source), dtype=bool)

@@ -348,6 +348,7 @@ def test_what_came_later(tmp_path: Path) -> None:
     bpr = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()
     assert (bpr["loss"], bpr["select_by"]) == ({"type": "bpr", "temperature": 1.0}, "hits@3")
     links |= {"lp_loss_func": "cross_entropy", "adversarial_temperature": 2.0}
+    links |= {"lp_edge_weight_for_loss": ["reader,lends,book:days"]}
     built = training(link_prediction=links)
     built["gsf"]["gnn"] |= {"construct_feat_ntype": ["author"]}
     found, pipeline = converted(tmp_path, GCONSTRUCT, built)

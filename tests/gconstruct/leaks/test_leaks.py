@@ -13,6 +13,7 @@ import pytest
 from gconstruct import build_graph
 from gconstruct.leaks import LEAKS, Leak, find_leaks, read_leaks
 from gconstruct.leaks import pairs as pairs_module
+from gconstruct.leaks import relations as relations_module
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.partitioners.random import RandomPartitions
 from graphstorm_like.errors import DataError
@@ -118,6 +119,48 @@ def test_another_relation_with_the_same_pairs(turned: bool, tmp_path: Path) -> N
         f"pairs of validation and test edges are also edges {source}:copy:{target}{' the other way round' * turned}, "
         "which pass messages in training"
     )
+
+
+@pytest.mark.parametrize("together", [1, 1 << 20])
+@pytest.mark.parametrize("few", [0, 8])
+def test_many_relations_are_compared_at_once_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, few: int
+) -> None:
+    """However many are held in memory, and however an edge type is read: against plain sets of pairs. Relations 1 and 4
+    share pairs, relation 5 has those of 2 the other way round, and loops count both ways."""
+    monkeypatch.setattr(pairs_module, "_TOGETHER", together)
+    monkeypatch.setattr(relations_module, "_FEW", few)
+    rng = np.random.default_rng(0)
+    drawn = [{tuple(map(int, rng.integers(40, size=2))) for _ in range(30)} for _ in range(6)]
+    drawn[4] |= set(sorted(drawn[1])[:20])
+    drawn[5] |= {(b, a) for a, b in drawn[2]}
+    drawn[3] |= {(7, 7)}
+    edges = []
+    for number, pairs in enumerate(drawn):
+        split = [["train", "valid", "test"][i % 3] for i in range(len(pairs))]
+        name = written(tmp_path, f"r{number}.parquet", [(*pair, part) for pair, part in zip(sorted(pairs), split)])
+        edges.append({"source": "item", "relation": f"r{number}", "target": "item", "files": name, "split": SPLIT})
+    config = graph(tmp_path, ring(tmp_path, 40), edges)
+    build_graph(config)
+    wanted = set()
+    for one, pairs in enumerate(drawn):
+        held_out = {pair for i, pair in enumerate(sorted(pairs)) if i % 3}
+        for other, others in enumerate(drawn):
+            least = max(0.1, 10.0 * len(others) / 40**2) * len(held_out)
+            for turned in (False, True):
+                count = len({pair[::-1] if turned else pair for pair in held_out} & others)
+                if one != other and count > least:
+                    wanted.add((f"item:r{one}:item", f"item:r{other}:item" + " the other way round" * turned, count))
+    found = [leak for leak in find_leaks(str(config.path)) if leak.rule == "copied_relation"]
+    told = {
+        (leak.where.removeprefix("edges "), leak.what.split(" also edges ")[1].split(",")[0], leak.count)
+        for leak in found
+    }
+    assert told == wanted
+    assert {("item:r1:item", "item:r4:item"), ("item:r2:item", "item:r5:item the other way round")} <= {
+        (one, other) for one, other, _ in wanted
+    }
+    assert [leak.where for leak in found] == sorted(leak.where for leak in found)
 
 
 def test_another_relation_with_few_of_the_pairs_is_none(tmp_path: Path) -> None:
