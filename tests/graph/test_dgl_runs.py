@@ -113,7 +113,7 @@ def cases() -> dict[str, dict[str, Any]]:
     found |= LINKS
     made: dict[str, dict[str, Any]] = {}
     for name, task in found.items():
-        made[name] = {"task": task, "train": {"evaluate_every": None} if name in ALONE else {}}
+        made[name] = {"task": task, "train": {"evaluate_every": None, "epochs": 2} if name in ALONE else {}}
     made["all phases"] = {"strategy": "custom", "phases": PHASES}
     return made | {strategy: {"strategy": strategy} for strategy in complete_strategies()}
 
@@ -122,7 +122,7 @@ CASES = cases()
 
 
 def configured(folder: Path, name: str, store: str) -> Pipeline:
-    """The pipeline of a case, in which all neighbours are taken."""
+    """The pipeline of a case, in which all neighbours are taken, and numbers are not rounded to half their size."""
     case, strategies = dict(CASES[name]), "strategy" in CASES[name]
     data = shop_pipeline(folder / "tables", folder / store / name, text_model=str(folder / "lm"))
     split = {"train": 0.6, "valid": 0.2, "test": 0.2}
@@ -135,11 +135,11 @@ def configured(folder: Path, name: str, store: str) -> Pipeline:
     buys["split"], similar["labels"]["tags"] = split, many | {"split": {"column": "split"}}
     data["graph"] |= {"path": str(folder / "graph"), "partitions": {"count": 2, "method": "random"}}
     data["cache"] = str(folder / store / "cache")
-    data["model"]["gnn"] |= {"dropout": 0.0}
+    data["model"]["text_encoder"]["dtype"] = "float32"
     data["model"]["inputs"] = {"item": {"text": ["title"] if strategies else [], "embedding": not strategies}}
     data["task"] = case.pop("task", data["task"])
-    data["train"] = {"epochs": 1, "batch_size": 64, "fanouts": [-1, -1], "track": {"every_steps": 1}}
-    data["train"] |= case.pop("train", {}) | case | {"lm": {"epochs": 1}}
+    data["train"] = {"epochs": 1, "batch_size": 64, "fanouts": [-1, -1], "precision": "float32"}
+    data["train"] |= case.pop("train", {}) | case | {"lm": {"epochs": 1}, "track": {"every_steps": 1}}
     data["launch"] = DGL | {"store": store}
     return build_pipeline(data).with_absolute_paths(folder)
 
