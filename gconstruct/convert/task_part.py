@@ -228,6 +228,10 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
         pool.none("exclude_training_targets", "false: a batch's own edges never pass messages to their ends")
     pool.take("mask_fields", note="each label has a split of its own")
     _metrics(task, pool, "ranks")
+    selecting = edge_type_of(pool.take("model_select_etype", "", note=None))
+    if selecting is not None and selecting in types and len(types) > 1:
+        task["select_by"] = f"{task.get('select_by', 'mrr')}/{edge_name(selecting)}"
+        pool.notes.same(pool.key("model_select_etype"))
     return task
 
 

@@ -90,8 +90,11 @@ def _saving(train: dict[str, Any], pool: Pool) -> None:
         train.setdefault("checkpoint", {})["every_steps"] = int(every)
     keep = pool.take("topk_model_to_save", note=None)
     if keep is not None and int(keep) > 0:
-        train.setdefault("checkpoint", {})["keep"] = int(keep)
-        pool.near("topk_model_to_save", "the best model is kept, and so many points to go on from")
+        is_validated = train.get("evaluate_every", 1) is not None
+        if is_validated:
+            train["keep_best"] = int(keep)
+        said = "the best models, listed in train/kept.json; points to go on from: train.checkpoint.keep"
+        pool.near("topk_model_to_save", said if is_validated else "without validation the last model is kept")
     tracker = str(pool.take("task_tracker", ""))
     if tracker.startswith("tensorboard"):
         train["track"] = {"trackers": ["tensorboard"]}

@@ -56,7 +56,7 @@ NO_COUNTERPART: dict[str, str] = {
     "num_decoder_basis": "of decoder_type DenseBiDecoder of edge tasks alone",
     "eval_negative_sampler": "candidates are drawn uniformly: task.ranking",
     "report_eval_per_type": "each of several relations has its own numbers, mrr/source:relation:target",
-    "model_select_etype": "select_by is the mean over relations",
+    "model_select_etype": "of link prediction alone",
     "alpha": "of losses that are not named",
     "self_loop_init": "initial weights of the self loop are drawn as all others",
     "use_dot_product": "an old name of lp_decoder_type",

@@ -22,10 +22,18 @@ def add_to(app: typer.Typer) -> None:
         without_frozen_lm: Annotated[
             bool, typer.Option(help="Leave language models out that training did not change; they are found by name.")
         ] = False,
+        kept: Annotated[
+            int | None,
+            typer.Option(
+                min=1,
+                help="Which model of train.keep_best; 1: the best. Default: infer.kept.",
+                show_default=False,
+            ),
+        ] = None,
         quiet: Quiet = False,
     ) -> None:
         """Pack weights, configuration, feature state, language models and a model card into one folder."""
         from graphstorm_like.deploy.pack import pack
         from graphstorm_like.progress import Reporter
 
-        pack(run, out, frozen_lm=not without_frozen_lm, reporter=Reporter(quiet))
+        pack(run, out, frozen_lm=not without_frozen_lm, kept=kept, reporter=Reporter(quiet))

@@ -299,6 +299,11 @@ def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, tr
             yield at, f"{rule} with gnn.type: {model.gnn.type}, which averages the inputs of all neighbours"
 
 
+def _check_kept(train: TrainConfig, infer: InferConfig) -> Iterator[Problem]:
+    if infer.kept > train.keep_best:
+        yield ("infer", "kept"), f"must be at most train.keep_best, {train.keep_best} (got {infer.kept})"
+
+
 def _check_edge_weights(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:
     features = dict.fromkeys(name for edge in graph.edges for name in edge.features)
     named = {("model", "gnn", "edge_weight"): model.gnn.weight_column, ("train", "draw_by"): train.draw_by}
@@ -456,6 +461,7 @@ _CHECKS: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = [
     (("graph", "model"), check_images),
     (("graph", "model"), _check_edge_inputs),
     (("graph", "model", "train"), _check_edge_weights),
+    (("train", "infer"), _check_kept),
     (("graph", "model"), _check_text_encoder),
     (("graph", "model", "task"), _check_scored_text),
     (("graph", "model", "train"), _check_fanouts),

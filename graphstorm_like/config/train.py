@@ -161,6 +161,9 @@ class TrainConfig(Strict):
     evaluate_steps: PositiveInt | None = None
     """Also validate after so many optimizer steps, in the middle of epochs that take long: each counts as an evaluation
     of early_stop, which ends training between epochs. null: only at their ends."""
+    keep_best: PositiveInt = 1
+    """How many of the best models stay, by the number that selects: train/kept.json lists them, and `infer.kept` takes
+    another than the best. Each is as large as the model with its embeddings."""
     early_stop: EarlyStopConfig | None = EarlyStopConfig()
     """When to stop; null: never early."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -181,6 +184,8 @@ class TrainConfig(Strict):
             raise KeyedError("early_stop", "must be null with evaluate_every: null, for there is nothing to stop by")
         if self.evaluate_every is None and self.evaluate_steps is not None:
             raise KeyedError("evaluate_steps", "must be null with evaluate_every: null, where nothing is validated")
+        if self.evaluate_every is None and self.keep_best > 1:
+            raise KeyedError("keep_best", "must be 1 with evaluate_every: null, where nothing is validated")
         if self.evaluate_every is None:
             # Frozen: this bypasses assignment. What is saved of this must be readable again.
             object.__setattr__(self, "early_stop", None)
@@ -212,6 +217,8 @@ class InferConfig(Strict):
     """Node types; default: those the task is about."""
     predictions: bool = True
     """Whether to write what the task predicts."""
+    kept: PositiveInt = 1
+    """Which of the models that training kept (`train.keep_best`) is evaluated, used and packed; 1: the best."""
     top_k: PositiveInt = 10
     """Link prediction: how many targets per source."""
     known_pairs: Literal["exclude", "exclude_both_ways", "list"] = "exclude"

@@ -45,10 +45,9 @@ from graphstorm_like.files import (
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.launch.stages import METRICS_FILE, versions
-from graphstorm_like.launch.state import stage_folder
+from graphstorm_like.launch.state import DONE_FILE, stage_folder
 from graphstorm_like.progress import Reporter
 from graphstorm_like.text.folders import installed_folder, resolve_model_folder
-from graphstorm_like.training.artifacts import LM_FOLDER
 from graphstorm_like.training.lm.language_models import encoder_folder
 
 _LEFT_OUT = {"config.json", "metrics.json", "hashes.json"}
@@ -56,15 +55,23 @@ _LEFT_OUT = {"config.json", "metrics.json", "hashes.json"}
 _OF_LM = ("*.json", "*.safetensors", "*.txt", "*.model", "*/config.json")
 
 
-def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporter: Reporter | None = None) -> Path:
+def pack(
+    run: str | Path,
+    target: str | Path,
+    *,
+    frozen_lm: bool = True,
+    kept: int | None = None,
+    reporter: Reporter | None = None,
+) -> Path:
     """Write the model of a finished run as the folder `target`; an older model there is replaced.
 
     run: a run's output folder, or the YAML of its pipeline. frozen_lm: whether language models that training left as
-    they were are packed too; if not, they are looked up by name where the model is used. Raises DataError,
-    TrainingError or ConfigError, and then leaves `target` as it was.
+    they were are packed too; if not, they are looked up by name where the model is used. kept: which of the models that
+    training kept; None: that of `infer.kept`. Raises DataError, TrainingError or ConfigError, and then leaves `target`
+    as it was.
     """
     say = (reporter or Reporter(quiet=True)).line
-    found, folder = finished_run(run), Path(target).absolute()
+    found, folder = finished_run(run, kept), Path(target).absolute()
     check_target(folder, "-o", "model", MODEL_JSON)
     recover_target(folder)
     with new_folder(folder) as new:
@@ -72,7 +79,7 @@ def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporte
         facts["lm"] = _copy_language_models(found, new, frozen_lm)
         facts["embeddings"] = _copy_weights(found, new / WEIGHTS)
         _write_configuration(found, new)
-        scores = read_object(stage_folder(found.pipeline, "evaluate") / METRICS_FILE) or {}
+        scores = _scores(found)
         write_json(new / METRICS_JSON, scores)
         write_card(found, facts, scores, new / CARD)
         for name in files_below(new):
@@ -85,6 +92,14 @@ def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporte
     if not scores:
         say(f"{folder / CARD}: has no scores, for the run was not evaluated. Run gsl evaluate, then gsl pack again")
     return folder
+
+
+def _scores(run: FinishedRun) -> dict[str, Any]:
+    """Of the evaluation, if it was of these weights."""
+    folder = stage_folder(run.pipeline, "evaluate")
+    if (read_object(folder / DONE_FILE) or {}).get("model") != run.weights_id:
+        return {}
+    return read_object(folder / METRICS_FILE) or {}
 
 
 def _facts(run: FinishedRun) -> dict[str, Any]:
@@ -138,7 +153,7 @@ def _copy_language_models(run: FinishedRun, new: Path, frozen_lm: bool) -> dict[
         encoders = phase.encoders_of(dict(encoders))
     places: dict[str, dict[str, Any]] = {}
     for key, encoder in encoders.items():
-        tuned, name = run.best / LM_FOLDER / encoder_folder(key), encoder.model_name
+        tuned, name = run.language_models / encoder_folder(key), encoder.model_name
         place = f"{LMS}/{encoder_folder(key)}"
         if tuned.is_dir():
             shutil.copytree(tuned, new / place)

@@ -11,8 +11,9 @@ from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 from graphstorm_like.launch.fingerprints import stage_fingerprint
-from graphstorm_like.launch.state import BEST, DONE_FILE, best_weights, model_id, stage_folder
+from graphstorm_like.launch.state import DONE_FILE, best_weights, model_id, stage_folder
 from graphstorm_like.training.checkpoint import check_folder
+from graphstorm_like.training.strategies.run import lm_folder
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,13 @@ class FinishedRun:
 
     @property
     def best(self) -> Path:
-        """The folder of the best weights."""
-        return stage_folder(self.pipeline, "train") / BEST
+        """The folder of the best weights, or of those of `infer.kept`."""
+        return best_weights(self.pipeline).parent
+
+    @property
+    def language_models(self) -> Path:
+        """The folder of the language models that training changed, which may be those of an earlier phase."""
+        return lm_folder(stage_folder(self.pipeline, "train"), self.best)
 
     @property
     def graph(self) -> Path:
@@ -40,11 +46,14 @@ class FinishedRun:
         return found
 
 
-def finished_run(run: str | Path) -> FinishedRun:
-    """The run of an output folder or a pipeline's YAML. Raises TrainingError unless its training has finished, is
-    undamaged, and belongs to the graph that is there."""
+def finished_run(run: str | Path, kept: int | None = None) -> FinishedRun:
+    """The run of an output folder or a pipeline's YAML. kept: instead of `infer.kept`. Raises TrainingError unless its
+    training has finished, is undamaged, and belongs to the graph that is there; ConfigError when it has no such model.
+    """
     path = Path(run)
     pipeline = load_pipeline(path) if path.suffix in (".yaml", ".yml") else _of_folder(path)
+    if kept is not None:
+        pipeline = pipeline.model_copy(update={"infer": pipeline.infer.model_copy(update={"kept": kept})})
     done = read_object(stage_folder(pipeline, "train") / DONE_FILE)
     if done is None or not best_weights(pipeline).is_file():
         raise TrainingError(f"{pipeline.output}: must hold a finished training. Run: gsl run")

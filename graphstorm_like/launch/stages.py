@@ -43,6 +43,7 @@ from graphstorm_like.launch.state import (
 )
 from graphstorm_like.progress import Reporter, duration, shown
 from graphstorm_like.ranks.group import SINGLE_PROCESS
+from graphstorm_like.training.kept import KEPT
 
 if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
@@ -222,7 +223,8 @@ class Runner:
         self._done("train", {"best": result.best, "best_epoch": result.best_epoch, "epochs": result.epochs})
 
     def evaluate(self) -> None:
-        """Score the best model on the task's splits, over all neighbours unless `infer.mode` says otherwise."""
+        """Score the best model, or that of `infer.kept`, on the task's splits, over all neighbours unless `infer.mode`
+        says otherwise."""
         from graphstorm_like.inference.ranks import RANKS_FOLDER, RankFiles
         from graphstorm_like.tasks import Evaluation
 
@@ -308,7 +310,7 @@ class Runner:
     def _check_text_models(self, experiment: Experiment, best: Path) -> None:
         """Text vectors must come from the same language model weights as in training. Tuned weights are saved with the
         model."""
-        if (best / "lm").is_dir():
+        if (best / "lm").is_dir() or (stage_folder(self.pipeline, "train") / BEST / "lm").is_dir():
             return
         if read_object(best / "text_models.json") != experiment.artifacts.text_weights:
             raise TrainingError(
@@ -349,7 +351,7 @@ class Runner:
         if self.fresh or not same or not has_points or not earlier["epochs"] < now["epochs"]:
             return None
         copies.mkdir()
-        for name in (BEST, "checkpoints"):
+        for name in (BEST, KEPT, "checkpoints"):
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, copies / name)
         shutil.copyfile(folder / "metrics.jsonl", copies / "metrics.jsonl")

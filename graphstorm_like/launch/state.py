@@ -25,6 +25,7 @@ from graphstorm_like.graph.verify import verify_graph
 from graphstorm_like.launch.cost import COST_FILE
 from graphstorm_like.launch.fingerprints import stage_fingerprint
 from graphstorm_like.mirror.manifest import held_elsewhere
+from graphstorm_like.training.kept import model_folder
 
 STAGES = ("construct", "train", "evaluate", "infer")
 DONE_FILE, FINGERPRINT_FILE, BEST = "done.json", "fingerprint.json", "best"
@@ -177,8 +178,9 @@ def stage_mark(pipeline: Pipeline, stage: str) -> tuple[int | None, int | None]:
 
 
 def best_weights(pipeline: Pipeline) -> Path:
-    """The weights that validation chose."""
-    return stage_folder(pipeline, "train") / MAIN_FILES["train"]
+    """The weights that validation chose, or those of `infer.kept`. ConfigError when there are none of these."""
+    chosen = model_folder(stage_folder(pipeline, "train"), pipeline.infer.kept)
+    return chosen / Path(MAIN_FILES["train"]).name
 
 
 def model_id(pipeline: Pipeline) -> str | None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import stored
+from graphstorm_like.config.metrics import selects
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.reports.baselines import constants, majority, popularity_ranks
@@ -36,7 +37,7 @@ class Scorer:
 
     def __init__(self, pipeline: Pipeline, train: npt.NDArray[Any] | None, classes: Sequence[str]) -> None:
         self.configs = list(getattr(pipeline.task, "metrics", []))
-        self.select_by = getattr(pipeline.task, "select_by", None)
+        self.task = pipeline.task
         self.counts_rows = getattr(pipeline.task, "average", "macro") == "micro"
         self.train, self.classes = train, classes
         facts = LabelFacts(classes=len(classes), names=classes)
@@ -49,7 +50,7 @@ class Scorer:
         """Of the metrics, by name."""
         found = {}
         for config in self.configs:
-            chosen = config.name == self.select_by
+            chosen = selects(self.task, config)
             found[config.name] = MetricFacts(higher_is_better=config.higher_is_better, selects=chosen)
         return found
 

@@ -28,6 +28,7 @@ from graphstorm_like.tasks.base import TASKS, Evaluation
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
+    check_selecting,
     describe_links,
     ranking_protocol,
     self_loop_note,
@@ -49,7 +50,7 @@ class GraphPretraining(LinkTask):
         super().__init__()
         selected = selected_metric(config)
         self.config, self.graph = config, graph
-        self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
+        self.select_by, self.higher_is_better = config.select_by, selected.higher_is_better
         self.edge_types = list(config.relations(graph.manifest.original_edge_types()))
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._rows: dict[str, dict[EdgeType, IntArray]] = {"train": {}, "valid": {}, "test": {}}
@@ -81,6 +82,7 @@ class GraphPretraining(LinkTask):
     def check_validation(self) -> None:
         """See Task."""
         self._check_rows("valid", "validate on")
+        check_selecting(self.select_by, self._rows["valid"], self.graph)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.tasks.ranking import RankingConfig
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.partitioned_graph import once_a_host
 from graphstorm_like.graph.past import Times
@@ -108,6 +109,16 @@ def ranking_protocol(config: RankingConfig, edge_types: Sequence[EdgeType]) -> d
         "source_excluded": config.exclude_source and same_type,
         "ties": "half of the candidates with an equal score count as better",
     }
+
+
+def check_selecting(select_by: str, rows: Mapping[EdgeType, IntArray], graph: Graph) -> None:
+    """DataError when one relation's score selects the model, and it has no edge to validate on."""
+    part = select_by.partition("/")[2]
+    if any(edge_name(edge_type) == part and not len(of_type) for edge_type, of_type in rows.items()):
+        raise DataError(
+            f"{graph.folder}: relation {part} must have edges to validate on for task.select_by: {select_by} (got "
+            f"none). Give it a split, or select by another"
+        )
 
 
 def self_loops(graph: Graph, edge_type: EdgeType, rows: IntArray) -> int:

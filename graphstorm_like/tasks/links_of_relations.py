@@ -34,6 +34,7 @@ from graphstorm_like.tasks.graph_pretraining import relation_rows
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
     LinkRanker,
+    check_selecting,
     describe_links,
     ranking_protocol,
     self_loop_note,
@@ -54,7 +55,7 @@ class LinksOfRelations(LinkTask):
         super().__init__()
         selected = selected_metric(config)
         self.config, self.graph = config, graph
-        self.select_by, self.higher_is_better = selected.name, selected.higher_is_better
+        self.select_by, self.higher_is_better = config.select_by, selected.higher_is_better
         originals = graph.manifest.original_edge_types()
         self.edge_types = list(config.relations(originals))
         self.directed = list(config.ranked_relations(originals))
@@ -93,6 +94,7 @@ class LinksOfRelations(LinkTask):
     def check_validation(self) -> None:
         """See Task."""
         self._check_rows("valid")
+        check_selecting(self.select_by, self._rows["valid"], self.graph)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:

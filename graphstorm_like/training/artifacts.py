@@ -45,9 +45,9 @@ class Artifacts:
     save_text_models: Callable[[Path], None] | None = None
     """Writes the language models that the weights belong to into a folder; None: those of the configuration."""
 
-    def save(self, folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Write everything as `folder`/best, all ranks together. config: the pipeline's; metrics: those that chose the
-        weights."""
+    def save(self, folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any], name: str = BEST) -> None:
+        """Write everything as `folder`/`name`, all ranks together. config: the pipeline's; metrics: those that chose
+        the weights."""
         files: dict[str, Any] = {
             MODEL_FILE: self.modules.state_dict(),
             "config.json": config,
@@ -59,7 +59,7 @@ class Artifacts:
             files[RELATIONS_FILE] = self.relations
         if self.save_text_models is not None:
             files[LM_FOLDER] = self.save_text_models
-        write_folder(folder / BEST, files, self.ranks, row_files(list(self.embeddings.values()), moments=False))
+        write_folder(folder / name, files, self.ranks, row_files(list(self.embeddings.values()), moments=False))
 
     def load(self, folder: Path) -> None:
         """Take the weights that training left in a `best/` folder; TrainingError names what is damaged or does not

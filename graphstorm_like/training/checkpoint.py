@@ -58,6 +58,8 @@ class TrainState:
     bad_evaluations: int = 0
     recent: list[float] = dataclasses.field(default_factory=list)
     """The last scores, of `early_stop.rule: mean`."""
+    kept: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """The best models, the best first: see `training.kept`."""
     validated: int = 0
     """`updates` at the last validation: one that a signal ended is done again."""
     finished: bool = False

@@ -32,6 +32,7 @@ from graphstorm_like.training.artifacts import BEST
 from graphstorm_like.training.checkpoint import Checkpoints, TrainState, check_folder
 from graphstorm_like.training.ema import Ema
 from graphstorm_like.training.experiment import Experiment
+from graphstorm_like.training.kept import KeptModels
 from graphstorm_like.training.memory_points import memory_folder
 from graphstorm_like.training.optim import Optimizers
 from graphstorm_like.training.stopping import ASK_TO_SAVE, Stopped, deferred, prompt, requested
@@ -72,6 +73,7 @@ class Trainer:
         average = self.config.ema
         self.ema = None if average is None else Ema(self.optimizers.parameters, average.decay)
         self.checkpoints = self._checkpoints(folder / "checkpoints")
+        self.kept = KeptModels(folder, self.config.keep_best, self.ranks)
         self.state = TrainState()
         self.tracker: Tracker
         self._last_update = 0.0
@@ -110,6 +112,9 @@ class Trainer:
                         self.update(group, meter)
                 self.end_epoch()
             self.checkpoints.finish()
+        if self.kept.most > 1:  # a run that goes on from another's points has validated nothing when it is done already
+            self.kept.write(self.state.kept, self.task.select_by)
+            self.ranks.barrier("the list of kept models")
         self.tracker.close()
         best_epoch = self.state.best_epoch
         assert best_epoch is not None
@@ -353,9 +358,20 @@ class Trainer:
         better = self._beats(value, state.best)
         if better:
             state.best, state.best_epoch = value, state.epoch
+        if self.kept.most > 1:
+            self._keep(value, metrics)
+        elif better:
             self.save_best(metrics)
         mark = " (best)" if better else ""
         return f"valid {shown(metrics)}{mark} [{duration(seconds)}]"
+
+    def _keep(self, value: float, metrics: dict[str, float]) -> None:
+        """Save the model when it is one of the best."""
+        model = {"update": self.state.updates, "epoch": self.state.epoch + 1, "value": value}
+        self.state.kept = self.kept.take(
+            self.state.kept, model, self._beats, lambda name: self.save_best(metrics, name)
+        )
+        self.kept.write(self.state.kept, self.task.select_by)
 
     def _count(self, value: float) -> None:
         """What early stopping remembers of a score."""
@@ -382,13 +398,13 @@ class Trainer:
             optimizers = {**optimizers, "ema": self.ema.state()}
         self.checkpoints.save(self.state, self.learner.trained, optimizers, self.tables, to_disk)
 
-    def save_best(self, metrics: dict[str, float]) -> None:
-        """Write the model as `best/`."""
+    def save_best(self, metrics: dict[str, float], name: str = BEST) -> None:
+        """Write the model as `best/`, or by another name."""
         split = "valid" if metrics else "none"
         chosen_by: dict[str, Any] = {"split": split, "epoch": self.state.epoch + 1, **metrics}
         if self.task.protocol:
             chosen_by["protocol"] = dict(self.task.protocol)
-        self.artifacts.save(self.folder, self.experiment.pipeline.model_dump(mode="json"), chosen_by)
+        self.artifacts.save(self.folder, self.experiment.pipeline.model_dump(mode="json"), chosen_by, name)
 
 
 def swapped_pairs(graph: Graph, edge_type: EdgeType, label: str | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.config.inverses import inverse_of, is_inverse, stored
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.inference.rows import asked_rows
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter
@@ -24,6 +25,7 @@ from graphstorm_like.tasks import Evaluation, LinksOfRelations
 from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.testing import ranks
 from graphstorm_like.training.experiment import Experiment, build_experiment
+from graphstorm_like.training.trainer import Trainer
 
 QUIET = Reporter(quiet=True)
 BUYS, SIMILAR = ("user", "buys", "item"), ("item", "similar", "item")
@@ -125,6 +127,44 @@ def test_means_over_edges_and_over_relations(relations: Callable[..., Pipeline])
                 "mrr/item:buys^-1:user": 0.25,
             }
         )
+
+
+@pytest.mark.parametrize("kind", ["link_prediction", "graph_pretraining"])
+def test_one_relation_selects(
+    relations: Callable[..., Pipeline],
+    shop_config: Callable[..., Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """The best epoch is that of its own score, whatever the mean does; a relation without such a score is refused."""
+    make = relations if kind == "link_prediction" else partial(shop_config, kind)
+    train = {"epochs": 3, "early_stop": None, "batch_size": 2000}
+    name = "mrr/item:similar:item"
+    experiment = build_experiment(make(task={"select_by": name, "metrics": ["hits@3", "mrr"]}, train=train), QUIET)
+    trainer = Trainer(experiment, tmp_path / "train", QUIET)
+    scores = iter([{"mrr": 0.1, name: 0.2}, {"mrr": 0.2, name: 0.5}, {"mrr": 0.9, name: 0.4}])
+    monkeypatch.setattr(type(trainer.task), "evaluate", lambda *_: next(scores))
+    result = trainer.train()
+    assert (result.best, result.best_epoch) == (0.5, 2)
+    with pytest.raises(
+        ConfigError, match=r"select_by: unknown relation of the task 'item:similr:item'.*'item:similar:"
+    ):
+        make(task={"select_by": "mrr/item:similr:item"})
+    with pytest.raises(ConfigError, match=r"select_by: must be one of task\.metrics, 'mrr' \(got 'hits@3/macro'\)"):
+        make(task={"select_by": "hits@3/macro", "metrics": ["mrr"]})
+
+
+def test_what_may_select(relations: Callable[..., Pipeline], shop_config: Callable[..., Pipeline]) -> None:
+    experiment, task = made(relations({"select_by": "mrr/item:similar^-1:item"}))
+    assert task.select_by in task.evaluate(experiment.embedder(), "valid", task.evaluation([], 0))
+    _, other = made(relations({"select_by": "mrr/user:buys:item"}))
+    with pytest.raises(DataError, match=r"relation user:buys:item must have edges to validate on for task\.select_by"):
+        other.check_validation()
+    with pytest.raises(ConfigError, match=r"unknown relation of the task 'sources' \(known: micro, macro, user"):
+        relations({"ends": "targets", "select_by": "mrr/sources"})
+    with pytest.raises(ConfigError, match=r"select_by: must be one of task\.metrics"):
+        shop_config("link_prediction", task={"select_by": "mrr/item:similar:item"})
 
 
 def test_n3_adds_the_cubes_of_an_edge_s_factors(relations: Callable[..., Pipeline]) -> None:

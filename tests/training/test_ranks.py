@@ -309,6 +309,25 @@ def test_weights_of_links_on_ranks(made: Make) -> None:
 
 
 @pytest.mark.slow
+def test_the_best_models_are_kept_on_ranks(made: Make) -> None:
+    """Each rank writes its rows of the embeddings of every model; the second best has the scores that it has alone."""
+
+    def pipeline(name: str) -> Pipeline:
+        data = made(name, "node_classification", {"keep_best": 2, "epochs": 3}).model_dump(mode="json")
+        return build_pipeline({**data, "infer": {**data["infer"], "kept": 2}})
+
+    one, many = alone(pipeline("kept-alone")), together(pipeline("kept-many"), 2, 1)
+    listed = []
+    for trained in (one, many):
+        table = json.loads((Path(trained.output) / "train" / "kept.json").read_text())["models"]
+        listed.append([(model["folder"], model["epoch"], pytest.approx(model["value"], abs=1e-6)) for model in table])
+    assert listed[0] == [(folder, epoch, value.expected) for folder, epoch, value in listed[1]]
+    for folder, _, _ in listed[0]:
+        assert len(list((Path(many.output) / "train" / folder).glob("embedding-*"))) == 2 * 2  # ranks, types
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+
+
+@pytest.mark.slow
 def test_edge_features_to_find_on_ranks(made: Make) -> None:
     """Each rank has its own edges of a step; together they learn what one process does."""
 

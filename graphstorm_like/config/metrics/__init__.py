@@ -3,9 +3,9 @@
 Every module here that defines a member of the family is imported: a new one is a new file.
 """
 
-from graphstorm_like.config.metrics.base import MetricConfig, MetricsOf, check_metrics, selected_metric
+from graphstorm_like.config.metrics.base import MetricConfig, MetricsOf, check_metrics, selected_metric, selects
 from graphstorm_like.registry import import_modules
 
-__all__ = ["MetricConfig", "MetricsOf", "check_metrics", "selected_metric"]
+__all__ = ["MetricConfig", "MetricsOf", "check_metrics", "selected_metric", "selects"]
 
 import_modules(__name__)

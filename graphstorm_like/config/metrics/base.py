@@ -73,7 +73,7 @@ def check_metrics(config: Any) -> Any:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise KeyedError("metrics", f"must name each metric once (got {twice!r} twice)")
-    if config.select_by not in names:
+    if not any(selects(config, metric) for metric in config.metrics):
         origin = "" if "select_by" in config.model_fields_set else ", the default"
         listed = " or ".join(map(repr, names))
         raise KeyedError("select_by", f"must be one of task.metrics, {listed} (got {config.select_by!r}{origin})")
@@ -83,4 +83,10 @@ def check_metrics(config: Any) -> Any:
 def selected_metric(config: Any) -> MetricConfig:
     """The metric that `select_by` names."""
     metrics: list[MetricConfig] = config.metrics
-    return next(metric for metric in metrics if metric.name == config.select_by)
+    return next(metric for metric in metrics if selects(config, metric))
+
+
+def selects(config: Any, metric: MetricConfig) -> bool:
+    """Whether `select_by` of a task is a metric, or that of a part of its rows, as 'mrr/item:similar:item'."""
+    is_part: bool = config.select_by.startswith(f"{metric.name}/") and config.scores_parts
+    return is_part or metric.name == config.select_by

@@ -43,6 +43,16 @@ def check_edge_weight(feature: str | None, graph: GraphConfig, edge_types: Seque
         yield ("edge_weight",), unknown_name("feature of the edges of the task", feature, features)
 
 
+def check_selected_part(
+    select_by: str, graph: GraphConfig, relations: Sequence[EdgeType], means: Sequence[str] = ()
+) -> Iterator[Problem]:
+    """What stands behind the slash of `select_by` must be a relation of the task, or one of its means; paths begin at
+    the task."""
+    part, names = select_by.partition("/")[2], [*means, *map(edge_name, relations)]
+    if part and ends_known(graph) and part not in names:
+        yield ("select_by",), unknown_name("relation of the task", part, names)
+
+
 class TaskConfig(Choice, tag="type"):
     """What is predicted, how it is scored, and which number selects the model.
 
@@ -58,6 +68,11 @@ class TaskConfig(Choice, tag="type"):
     """Whether it ranks the targets of links among candidates."""
     may_be_joined: ClassVar[bool] = True
     """Whether it may be one of several tasks at once."""
+
+    @property
+    def scores_parts(self) -> bool:
+        """Whether metrics come for parts of the rows too, so that one of a part may select: 'mrr/<part>'."""
+        return False
 
     @property
     def row_type(self) -> str | EdgeType | None:

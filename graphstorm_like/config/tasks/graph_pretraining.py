@@ -17,7 +17,7 @@ from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metric
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.problems import Problem, below, check_original
-from graphstorm_like.config.tasks.base import TaskConfig, check_edge_weight
+from graphstorm_like.config.tasks.base import TaskConfig, check_edge_weight, check_selected_part
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 
@@ -74,9 +74,15 @@ class GraphPretrainingConfig(TaskConfig):
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
     select_by: str = "mrr"
-    """The metric, one of `metrics`, whose mean over relations early stopping and the best checkpoint follow."""
+    """The metric, one of `metrics`, whose mean over relations early stopping and the best checkpoint follow, or that of
+    one relation, `mrr/user:buys:item`."""
 
     _selectable = model_validator(mode="after")(check_metrics)
+
+    @property
+    def scores_parts(self) -> bool:
+        """See TaskConfig."""
+        return True
 
     def relations(self, edge_types: Sequence[EdgeType]) -> tuple[EdgeType, ...]:
         """See TaskConfig."""
@@ -108,5 +114,6 @@ class GraphPretrainingConfig(TaskConfig):
             if edge_type in (self.edge_types or ())[:i]:
                 yield at, f"must stand in the list once (got '{edge_name(edge_type)}' again)"
         relations = self.relations([edge.edge_type for edge in graph.edges])
+        yield from check_selected_part(self.select_by, graph, relations)
         yield from check_edge_weight(self.edge_weight, graph, relations)
         yield from below(("negatives",), self.negatives.check(graph, relations))

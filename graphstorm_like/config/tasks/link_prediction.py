@@ -19,7 +19,13 @@ from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.config.pair_terms import PairTermConfig
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
-from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig, check_edge_weight, check_scored_inputs
+from graphstorm_like.config.tasks.base import (
+    ScoredEdgeInputs,
+    TaskConfig,
+    check_edge_weight,
+    check_scored_inputs,
+    check_selected_part,
+)
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig
 
 ALL = "all"
@@ -83,7 +89,8 @@ class LinkPredictionConfig(TaskConfig):
     metrics: Annotated[list[Annotated[MetricConfig, MetricsOf("ranks")]], Field(min_length=1)] = RANKING_METRICS
     """Names, or mappings with `type` and settings; `hits@10` is short for `{type: hits, k: 10}`."""
     select_by: str = "mrr"
-    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow."""
+    """The metric, one of `metrics`, whose validation number early stopping and the best checkpoint follow. With
+    edge_types also that of one relation, `mrr/user:buys:item`, or another mean, `mrr/macro`."""
 
     _selectable = model_validator(mode="after")(check_metrics)
 
@@ -123,6 +130,11 @@ class LinkPredictionConfig(TaskConfig):
         if self.negatives.asks_model:
             raise KeyedError("inputs", "must be left out with negatives of type mined_model, whose lists are of "
                                        "sources, not of edges")  # fmt: skip
+
+    @property
+    def scores_parts(self) -> bool:
+        """See TaskConfig."""
+        return self.edge_types is not None
 
     @property
     def row_type(self) -> EdgeType | None:
@@ -201,6 +213,9 @@ class LinkPredictionConfig(TaskConfig):
         else:
             yield from self._check_several(graph)
         relations = self.relations([edge.edge_type for edge in graph.edges])
+        means = ("micro", "macro") if self.ends == "targets" else ("micro", "macro", "targets", "sources")
+        ranked = self.ranked_relations([edge.edge_type for edge in graph.edges])
+        yield from check_selected_part(self.select_by, graph, ranked, means)
         yield from check_edge_weight(self.edge_weight, graph, relations)
         yield from below(("negatives",), self.negatives.check(graph, relations))
         yield from below(("ranking",), self.ranking.check(graph, relations))

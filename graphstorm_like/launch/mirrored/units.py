@@ -16,6 +16,7 @@ from graphstorm_like.mirror.publish import Target
 from graphstorm_like.mirror.snapshot import Changed, View, is_hidden
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit
+from graphstorm_like.training.kept import KEPT
 from graphstorm_like.training.start_run import PHASE_DONE
 
 CHECKPOINTS, STEPS = "checkpoints", "step-*"
@@ -130,12 +131,18 @@ def _training(folder: Path, target: Target) -> Unit:
     state: Hashable | None = None
     if points or done:
         marks = _state_of([folder / name for name in (DONE_FILE, PHASE_DONE, FINGERPRINT_FILE)])
-        state = (_inode(folder), tuple(points), marks, _inode(folder / BEST))
+        kept = tuple(path.name for path in _kept(folder))
+        state = (_inode(folder), tuple(points), marks, _inode(folder / BEST), kept)
     return Unit(folder, target, state, partial(_gather_training, folder), final=done)
 
 
 def _points(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / CHECKPOINTS).glob(STEPS) if (path / HASHES_FILE).is_file())
+
+
+def _kept(folder: Path) -> list[Path]:
+    """Models beside the best that are whole."""
+    return sorted(path for path in (folder / KEPT).glob("update-*") if (path / HASHES_FILE).is_file())
 
 
 def _gather_training(folder: Path, view: View) -> None:
@@ -152,6 +159,13 @@ def _gather_training(folder: Path, view: View) -> None:
             if point.exists():
                 raise
             view.drop(f"{CHECKPOINTS}/{point.name}")  # it was the oldest, and has just been removed
+    for model in _kept(folder):
+        try:
+            view.link(model, f"{KEPT}/{model.name}")
+        except Changed:
+            if model.exists():
+                raise
+            view.drop(f"{KEPT}/{model.name}")  # a better one has just taken its place
     if (folder / BEST).is_dir():
         view.link(folder / BEST, BEST)
         _check_whole(view, BEST)

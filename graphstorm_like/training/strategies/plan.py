@@ -23,7 +23,7 @@ from graphstorm_like.training.phases.base import phase_pipeline
 from graphstorm_like.training.start_run import PHASE_DONE, start_facts
 from graphstorm_like.training.trainer import TrainResult
 
-_PLAN_KEYS = {"strategy", "phases", "start_from"}
+_PLAN_KEYS = {"strategy", "phases", "start_from", "keep_best"}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ everything they depend on: a phase that is there is not run again, whichever pip
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from graphstorm_like.training.artifacts import BEST, LM_FOLDER
 from graphstorm_like.training.checkpoint import add_hashes, check_folder
 from graphstorm_like.training.experiment import Experiment, Reading
 from graphstorm_like.training.hot_rows import keep_hot_rows
+from graphstorm_like.training.kept import link_or_copy, model_folder
 from graphstorm_like.training.phases.base import phase_of, phase_pipeline
 from graphstorm_like.training.phases.handover import Handover, tuned_encoders
 from graphstorm_like.training.start import start_from
@@ -57,7 +57,7 @@ def run_phases(pipeline: Pipeline, folder: Path, reporter: Reporter, fresh: bool
             mark_used(phase.cached)
             if fresh and not phase.last and ranks.leads_output:
                 shutil.rmtree(phase.folder, ignore_errors=True)
-            result = None if fresh else _known(phase, ranks, reporter)
+            result = None if fresh else _known(phase, pipeline.train.keep_best, ranks, reporter)
             ranks.barrier(f"phase {phase.config.name}")
             if result is None:
                 result = _run(phase, handover, reporter)
@@ -83,8 +83,11 @@ def _list_phases(folder: Path, planned: Sequence[PlannedPhase]) -> None:
     write_json(folder / PHASES_FILE, {"phases": phases})
 
 
-def _known(phase: PlannedPhase, ranks: Group, reporter: Reporter) -> TrainResult | None:
-    """The result of a phase that is done, in the folder of every host. Damaged results in the cache are removed."""
+def _known(phase: PlannedPhase, keep_best: int, ranks: Group, reporter: Reporter) -> TrainResult | None:
+    """The result of a phase that is done, in the folder of every host. Damaged results in the cache are removed. The
+    last phase must keep several models: one from the cache has its best alone."""
+    if phase.last and keep_best > 1:
+        return None
     if ranks.leads_output:
         fetch_entry(phase.cached)
     result = phase.done() if ranks.leads_output else None
@@ -121,6 +124,8 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         reporter.line(f"starts from {phase.start.run}: {', '.join(parts)}")
     reporter.line(describe(experiment))
     trainer = Trainer(experiment, phase.folder, reporter)
+    if not phase.last:  # only what it hands on
+        trainer.kept = replace(trainer.kept, most=1)
     keep_hot_rows(experiment, trainer.stream, reporter.line)
     result = trainer.train()
     name = experiment.task.select_by
@@ -149,19 +154,12 @@ def _share(phase: PlannedPhase, result: TrainResult) -> None:
     temporary = phase.cached.with_name(f"{TEMPORARY}{phase.cached.name}")
     with suppress(DataError), exclusive(phase.lock, "training this phase"):  # or another run trains it now
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(phase.folder / BEST, temporary / BEST, copy_function=_link)
+        shutil.copytree(phase.folder / BEST, temporary / BEST, copy_function=link_or_copy)
         shutil.copyfile(phase.folder / METRICS_FILE, temporary / METRICS_FILE)
         write_json(temporary / PHASE_DONE, _done(phase, result))
         for path in temporary.rglob("*"):
             fsync_path(path)
         replace_folder(temporary, phase.cached)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(source, target)
 
 
 def _take(phase: PlannedPhase) -> None:
@@ -181,10 +179,17 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def final_experiment(pipeline: Pipeline, folder: Path, reporter: Reporter) -> Experiment:
-    """The model that training left in `folder`/best, with its weights, ready for evaluation and inference."""
-    experiment = untrained_experiment(pipeline, folder / BEST, folder / BEST / LM_FOLDER, reporter)
-    experiment.artifacts.load(folder / BEST)
+    """The model that training left in `folder`/best, or another that it kept (`infer.kept`), with its weights, ready
+    for evaluation and inference."""
+    chosen = model_folder(folder, pipeline.infer.kept)
+    experiment = untrained_experiment(pipeline, chosen, lm_folder(folder, chosen), reporter)
+    experiment.artifacts.load(chosen)
     return experiment
+
+
+def lm_folder(folder: Path, chosen: Path) -> Path:
+    """Of a training in `folder`: the language models of one of its models, its own or those of an earlier phase."""
+    return chosen / LM_FOLDER if (chosen / LM_FOLDER).is_dir() else folder / BEST / LM_FOLDER
 
 
 def untrained_experiment(

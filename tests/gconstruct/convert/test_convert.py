@@ -106,7 +106,7 @@ def test_training(tmp_path: Path) -> None:
     assert (train.epochs, train.batch_size, train.lr, train.embedding_lr) == (7, 256, 0.002, 0.01)
     assert [fanout.default for fanout in train.fanouts] == [5, 15], "ours begin at the seeds"
     assert train.early_stop is None
-    assert (train.checkpoint.keep, [tracker.type for tracker in train.track.trackers]) == (3, ["tensorboard"])
+    assert (train.keep_best, [tracker.type for tracker in train.track.trackers]) == (3, ["tensorboard"])
     assert (pipeline.infer.mode, pipeline.infer.batch_size) == ("layer_wise", 512)
     assert pipeline.task.model_dump()["select_by"] == "roc_auc"
     metrics = [metric.name for metric in pipeline.task.metrics]  # type: ignore[attr-defined]
