@@ -16,7 +16,9 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct import build_graph
-from graphstorm_like.baselines import packages
+from graphstorm_like.baselines import packages, run
+from graphstorm_like.baselines.labels import trees
+from graphstorm_like.baselines.labels.features import _standardised
 from graphstorm_like.baselines.labels.votes import NeighbourVote, edge_votes
 from graphstorm_like.baselines.links.base import LinkData
 from graphstorm_like.baselines.links.neighbours import CommonNeighbours, ThreeSteps
@@ -67,6 +69,44 @@ def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipelin
     assert rmse["features, linear"] < 0.3 * rmse["majority"]  # the gap is that of the prices of both ends
     reasons = {o.name: o.why_not for o in gaps.outcomes if o.why_not is not None}
     assert reasons["label propagation"] == "the label is one of edges"
+
+
+def test_columns_of_categories_stay_sparse_for_the_same_linear_model() -> None:
+    """Without a mean of 0, which the intercept makes up for; filled columns far from 0 get it."""
+    import scipy.sparse as sp
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    of_words = (rng.random((400, 30)) < 0.05).astype(np.float32)
+    rows = np.concatenate([of_words, rng.normal(2000.0, 5.0, size=(400, 2)).astype(np.float32)], axis=1)
+    label = (rows[:, 0] + rows[:, 1] + 0.1 * (rows[:, 30] - 2000.0) + rng.normal(size=400) > 0.0).astype(int)
+    train = slice(0, 300)
+    made = _standardised(sp.csr_matrix(rows), train)
+    assert sp.issparse(made)
+    assert made[:, 2:].nnz == np.count_nonzero(of_words)
+    dense = StandardScaler().fit(rows[train]).transform(rows)
+    exact: dict[str, Any] = {"C": 0.1, "tol": 1e-8, "max_iter": 2000}
+    found = [
+        LogisticRegression(**exact).fit(of[train], label[train]).predict_proba(of[300:])
+        for of in (made.astype(np.float64), dense.astype(np.float64))
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    assert not sp.issparse(_standardised(sp.csr_matrix(rows[:, 30:]), train))
+
+
+def test_trees_of_many_rows_are_of_some_of_them(
+    shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 numbers a row, 3 classes."""
+    monkeypatch.setattr(trees, "MOST_CELLS", 4 * 3 * 50)
+    monkeypatch.setattr(run, "LABELS", [baseline for baseline in LABELS if "trees" in baseline.name])
+    pipeline = shop_config()
+    graph = LocalGraph(Path(str(pipeline.graph.path)))
+    count = len(graph.label_rows("item", "kind", "train"))
+    (outcome,) = run_baselines(pipeline, QUIET).outcomes
+    assert 100 < count <= 150
+    assert outcome.setting.endswith(f" leaves, of {-(-count // 3)} of {count} rows")
 
 
 def test_links(shop_config: Callable[..., Pipeline]) -> None:

@@ -14,7 +14,7 @@ from graphstorm_like.baselines.outcome import Scores, Setting
 from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
 from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.config.model import ModelConfig
-from graphstorm_like.graph.schema import SPLITS
+from graphstorm_like.graph.schema import SPLITS, FeatureSchema
 from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs, scored_inputs
 from graphstorm_like.tasks import LabelTask
@@ -93,13 +93,41 @@ class LabelData:
         return scored_inputs(self._config, self.graph.manifest).get(row_type, ([], []))[0]
 
     @cached_property
+    def feature_width(self) -> int:
+        """Numbers a row that the model reads of all places; 0 where it reads none."""
+        return sum(self._schema(row_type, name).width for row_type, _, name in self._all_features())
+
+    @cached_property
     def features(self) -> npt.NDArray[np.float32]:
-        """The features that the model reads [n, F], of all places; F is 0 where it reads none."""
+        """The features that the model reads [n, F], of all places; F is `feature_width`."""
         columns = [np.zeros((len(self.ids), 0), dtype=np.float32)]
-        for row_type, ids in self.places:
-            for name in self._features_of(row_type):
-                columns.append(np.asarray(self.graph.gather(row_type, name, ids), dtype=np.float32))
+        for row_type, ids, name in self._all_features():
+            columns.append(np.asarray(self.graph.gather(row_type, name, ids), dtype=np.float32))
         return np.concatenate(columns, axis=1)
+
+    @cached_property
+    def feature_entries(self) -> Any:
+        """The same as a sparse matrix; wide features of categories are never dense."""
+        import scipy.sparse as sp
+
+        blocks = []
+        for row_type, ids, name in self._all_features():
+            if self._schema(row_type, name).sparse:
+                rows = self.graph.begin_entries(row_type, name, ids).wait()
+                entries = (rows.values.astype(np.float32), rows.indices, rows.offsets)
+                blocks.append(sp.csr_matrix(entries, shape=rows.shape))
+            else:
+                blocks.append(sp.csr_matrix(np.asarray(self.graph.gather(row_type, name, ids), dtype=np.float32)))
+        return sp.hstack(blocks).tocsr()
+
+    def _all_features(self) -> list[tuple[RowType, IntArray, str]]:
+        """(type, ids, feature) of all places."""
+        places = [(row_type, ids, self._features_of(row_type)) for row_type, ids in self.places]
+        return [(row_type, ids, name) for row_type, ids, names in places for name in names]
+
+    def _schema(self, row_type: RowType, name: str) -> FeatureSchema:
+        manifest = self.graph.manifest
+        return (manifest.node(row_type) if isinstance(row_type, str) else manifest.edge(row_type)).features[name]
 
     @cached_property
     def one_hot(self) -> npt.NDArray[np.float32]:
