@@ -31,7 +31,7 @@ from graphstorm_like.deploy.folder import (
 from graphstorm_like.deploy.portable import last_phase, portable_manifest, portable_pipeline, read_types
 from graphstorm_like.deploy.reading import held_out_mark
 from graphstorm_like.deploy.run import FinishedRun, finished_run
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import DataError
 from graphstorm_like.files import (
     check_target,
     files_below,
@@ -65,11 +65,6 @@ def pack(run: str | Path, target: str | Path, *, frozen_lm: bool = True, reporte
     """
     say = (reporter or Reporter(quiet=True)).line
     found, folder = finished_run(run), Path(target).absolute()
-    if found.pipeline.model.time is not None:
-        raise ConfigError(
-            f"{found.pipeline.name}: must be a model without model.time to be packed, for packed models see all "
-            f"edges of a graph. Use gsl infer with infer.nodes, and model.time.at"
-        )
     check_target(folder, "-o", "model", MODEL_JSON)
     recover_target(folder)
     with new_folder(folder) as new:

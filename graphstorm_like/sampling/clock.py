@@ -11,7 +11,7 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.splits.times import in_order
 from graphstorm_like.config.temporal import END, TemporalConfig, microseconds
-from graphstorm_like.errors import DataError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
 from graphstorm_like.graph.past import Past, TimeBounds, Times
 from graphstorm_like.graph.schema import TIME_COLUMN, GraphManifest
@@ -61,8 +61,17 @@ class Clock:
             if not self.config.strict:
                 return latest
             return latest + 1 if self.dtype.kind == "i" else np.nextafter(latest, np.inf)
-        at = self.config.at
-        return round(in_order(at) * 1_000_000) if isinstance(at, str) else float(at)
+        return self.bound(self.config.at)
+
+    def bound(self, at: str | int | float) -> Any:
+        """A given point in time, as bounds hold it. Raises ConfigError when it is none of the graph's kind."""
+        try:
+            if isinstance(at, str) == (self.dtype.kind == "i"):
+                return round(in_order(at) * 1_000_000) if isinstance(at, str) else float(at)
+        except ValueError:
+            pass
+        kind = "a point in time in ISO 8601, such as '2024-01-31'" if self.dtype.kind == "i" else "a number"
+        raise ConfigError(f"time: must be {kind}, as the graph's times are (got {at!r})")
 
     def of_rows(self, row_type: RowType, ids: IntArray) -> Times:
         """[n]: the times of nodes or edges."""

@@ -26,6 +26,7 @@ from graphstorm_like.serve.engine import Engine, NewRows
 from graphstorm_like.serve.links import Links
 from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, LinksOfRelations, MultiTask, NodeLabelTask, Task
 from graphstorm_like.tasks.links import LinkRanker
+from graphstorm_like.tasks.sets import SetLabelTask
 
 MAX_K = 1000
 SHOWN_NEIGHBOURS = 20
@@ -35,17 +36,20 @@ SHOWN_NEIGHBOURS = 20
 @dataclass(frozen=True)
 class Question:
     """kind: a key of KINDS. node_type: of ids; None: the task's. ids: of known nodes; pairs: of ids of sources and
-    targets. nodes, edges: new ones, lists of rows by type; task, edge_type: which task and which relation, where the
-    model has several; k: how many are listed."""
+    targets; sets: ids of the members of each. nodes, edges: new ones, lists of rows by type; task, edge_type: which
+    task and which relation, where the model has several; time: as of which, for models with `model.time`; k: how many
+    are listed."""
 
     kind: str
     node_type: str | None = None
     ids: Sequence[Any] | None = None
     pairs: Sequence[tuple[Any, Any]] | None = None
+    sets: Sequence[Sequence[Any]] | None = None
     nodes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     edges: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     task: str | None = None
     edge_type: str | None = None
+    time: str | float | None = None
     k: int = 10
 
     @property
@@ -95,15 +99,20 @@ class Answers:
     def predict(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """predictions: a row a node or edge, in the order of the question."""
         task = self._task(question)
-        if isinstance(task, NodeLabelTask) and task.node_types == (task.node_type,):  # not of sets, read off others
+        if isinstance(task, SetLabelTask):
+            return self._known_sets(task, question) if question.sets is None else self._sets(task, question, new)
+        if question.sets is not None:
+            raise ConfigError("sets: must be left out, for the model's task is not about sets")
+        if isinstance(task, NodeLabelTask) and task.node_types == (task.node_type,):
             names, positions = self._nodes(question, new, task.node_type)
-            predicted = task.predict(self._vectors(task.node_type, positions, new))
+            predicted = task.predict(self._vectors(task.node_type, positions, new, question.time))
             return {
                 "predictions": [{"id": name} | row for name, row in zip(names, _rows(task, predicted), strict=True)]
             }
         if isinstance(task, LinkPrediction | LinksOfRelations):
             return self._score_pairs(_ranker(task, question), question, new)
         if isinstance(task, EdgeLabelTask):
+            self._check_edges(task, question)
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
         kind = question.task or self.engine.applied.experiment.pipeline.task.type
         if task.predicts:
@@ -114,13 +123,14 @@ class Answers:
         """embeddings: id and vector of each node."""
         node_type = question.node_type or self._only_type("embed")
         names, positions = self._nodes(question, new, node_type)
-        vectors = self._vectors(node_type, positions, new)
+        vectors = self._vectors(node_type, positions, new, question.time)
         listed = zip(names, vectors.tolist(), strict=True)
         return {"node_type": node_type, "embeddings": [{"id": name, "embedding": vector} for name, vector in listed]}
 
     def neighbors(self, question: Question, new: NewRows | None) -> dict[str, Any]:
         """Of each node: nearest (known nodes with the most similar embeddings, by cosine) and linked (its neighbours in
         the graph by edge type, known nodes' only)."""
+        _check_no_time(question)
         node_type = question.node_type or self._only_type("neighbors")
         names, positions = self._nodes(question, new, node_type)
         vectors = normalised(self._vectors(node_type, positions, new))
@@ -140,6 +150,7 @@ class Answers:
         task = self._task(question)
         if not isinstance(task, LinkPrediction | LinksOfRelations):
             raise ConfigError("links: needs a model of link_prediction. Ask for predictions: /predict")
+        _check_no_time(question)
         ranker = _ranker(task, question)
         if ranker not in self._links:
             self._links[ranker] = Links(self.engine, ranker, self._known_vectors, self._search)
@@ -179,12 +190,14 @@ class Answers:
             )
         return self._names(node_type, positions, new), positions
 
-    def _vectors(self, node_type: NodeType, positions: IntArray, new: NewRows | None) -> Vectors:
-        """Vectors [n, D]; of known nodes alone, those that are computed already."""
-        if new is None and node_type in self.engine.task.node_types:
+    def _vectors(
+        self, node_type: NodeType, positions: IntArray, new: NewRows | None, time: str | float | None = None
+    ) -> Vectors:
+        """Vectors [n, D]; of known nodes alone, those that are computed already, as of the model's own time."""
+        if new is None and time is None and node_type in self.engine.task.node_types:
             known: Vectors = np.asarray(self._known_vectors(node_type)[positions], dtype=np.float32)
             return known
-        return self.engine.vectors(node_type, positions, new)
+        return self.engine.vectors(node_type, positions, new, time)
 
     def _known_vectors(self, node_type: NodeType) -> Vectors:
         if node_type not in self._known:
@@ -214,21 +227,56 @@ class Answers:
         source, _, target = ranker.edge_type
         of_sources = self._ends(source, [pair[0] for pair in question.pairs], new)
         of_targets = self._ends(target, [pair[1] for pair in question.pairs], new)
-        queries = ranker.queries(self._vectors(source, of_sources, new))
-        keys = ranker.keys(self._vectors(target, of_targets, new))
+        queries = ranker.queries(self._vectors(source, of_sources, new, question.time))
+        keys = ranker.keys(self._vectors(target, of_targets, new, question.time))
         scores = ranker.pair_scores(queries, keys).tolist()
         names = self._names(source, of_sources, new), self._names(target, of_targets, new)
         listed = zip(*names, scores, strict=True)
         return {"predictions": [{"source": one, "target": other, "score": score} for one, other, score in listed]}
 
-    def _ends(self, node_type: NodeType, names: Sequence[Any], new: NewRows | None) -> IntArray:
+    def _known_sets(self, task: SetLabelTask, question: Question) -> dict[str, Any]:
+        """Predictions of known sets, from their members in the graph."""
+        if question.is_new:
+            raise ConfigError(
+                "sets: must list the members, ids of known or new nodes, where nodes or edges come with the question"
+            )
+        names, positions = self._nodes(question, None, task.node_type)
+        return self._read_out(task, task.members.of(positions), [{"id": name} for name in names], question, None)
+
+    def _sets(self, task: SetLabelTask, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """Predictions of sets that are lists of members, known or new."""
+        sets = question.sets or ()
+        if question.ids is not None:
+            raise ConfigError("ids: must be left out with sets. Ask for known sets alone")
+        if not sets or not all(sets):
+            raise ConfigError("sets: must be lists of ids with at least one each (got an empty one)")
+        positions = self._ends(task.member_type, [name for members in sets for name in members], new, "sets")
+        numbers = np.repeat(np.arange(len(sets)), [len(members) for members in sets])
+        return self._read_out(task, (positions, numbers), [{"members": [*m]} for m in sets], question, new)
+
+    def _read_out(
+        self,
+        task: SetLabelTask,
+        members: tuple[IntArray, IntArray],
+        keys: list[dict[str, Any]],
+        question: Question,
+        new: NewRows | None,
+    ) -> dict[str, Any]:
+        """members: positions [m], and which of the sets, which have these keys, each belongs to [m]."""
+        positions, sets = members
+        distinct, at = np.unique(positions, return_inverse=True)
+        vectors = self._vectors(task.member_type, distinct, new, question.time)
+        predicted = task.predict_sets(vectors, at, sets, len(keys))
+        return {"predictions": [key | row for key, row in zip(keys, _rows(task, predicted), strict=True)]}
+
+    def _ends(self, node_type: NodeType, names: Sequence[Any], new: NewRows | None, where: str = "pairs") -> IntArray:
         """Positions of ids that are new or known."""
         place: dict[str, int] = {}
         if new is not None and node_type in new.ids:
             of_new = enumerate(new.ids[node_type].to_pylist(), start=new.first(node_type))
             place = {name: position for position, name in of_new}
         known = [name for name in names if str(name) not in place]
-        positions = dict(zip(map(str, known), self.engine.positions(node_type, known, "pairs"), strict=True))
+        positions = dict(zip(map(str, known), self.engine.positions(node_type, known, where), strict=True))
         return np.array([place.get(str(name), positions.get(str(name), -1)) for name in names], dtype=np.int64)
 
     def _edges(self, task: EdgeLabelTask, question: Question, new: NewRows | None) -> dict[str, Any]:
@@ -267,6 +315,15 @@ class Answers:
         keys = pa.table(task.keys(rows)).to_pylist()
         return {"predictions": [key | made for key, made in zip(keys, _rows(task, predicted), strict=True)]}
 
+    def _check_edges(self, task: EdgeLabelTask, question: Question) -> None:
+        """Their vectors are those of the graph's end."""
+        _check_no_time(question)
+        if self.engine.clock is not None and self.engine.clock.own == task.edge_type:
+            raise ConfigError(
+                "predict: labels of edges that are seen as of their own times (model.time.at: own) are not served, for "
+                "a server has one vector a node. Ask for embeddings as of a time: /embed"
+            )
+
     def _only_type(self, what: str) -> NodeType:
         types = self.engine.task.node_types
         if len(types) == 1:
@@ -301,6 +358,14 @@ KINDS: Mapping[str, Callable[[Answers, Question, NewRows | None], dict[str, Any]
     "neighbors": Answers.neighbors,
     "links": Answers.links,
 }
+
+
+def _check_no_time(question: Question) -> None:
+    if question.time is not None:
+        raise ConfigError(
+            f"time: must be left out here: known nodes are compared as of the graph's end (got {question.time!r}). "
+            f"Ask for predictions of nodes or pairs, or for embeddings"
+        )
 
 
 def _ranker(task: LinkPrediction | LinksOfRelations, question: Question) -> LinkRanker:

@@ -20,6 +20,9 @@ class Body(BaseModel):
     pairs: list[tuple[str | int, str | int]] | None = Field(
         None, max_length=MAX_IDS, description="Sources and targets to score, for link prediction."
     )
+    sets: list[list[str | int]] | None = Field(
+        None, max_length=MAX_IDS, description="Members of sets, known nodes or new ones, for tasks on sets."
+    )
     nodes: dict[str, list[dict[str, Any]]] | None = Field(
         None,
         description="New nodes by type: rows with the columns of the training's tables.",
@@ -36,6 +39,11 @@ class Body(BaseModel):
         description="Which relation, where the model ranks several: 'source:relation:target'; for its sources "
         "'target:relation^-1:source'.",
     )
+    time: str | float | None = Field(
+        None,
+        description="As of which known nodes are seen, for models with model.time: ISO 8601, or a number where times "
+        "are numbers. By default the model's own: model.time.at.",
+    )
     k: int = Field(10, ge=1, le=1000, description="How many are listed of each.")
 
     def question(self, kind: str) -> dict[str, Any]:
@@ -43,6 +51,6 @@ class Body(BaseModel):
         return {"kind": kind, **self.model_dump()}
 
     def rows(self) -> int:
-        """How many it brings."""
+        """How many it brings, members of sets counted."""
         tables = [*(self.nodes or {}).values(), *(self.edges or {}).values()]
-        return sum(map(len, tables))
+        return sum(map(len, tables)) + sum(map(len, self.sets or []))

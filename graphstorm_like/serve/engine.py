@@ -112,6 +112,7 @@ class Engine:
         graph = applied.graph
         assert isinstance(graph, PartitionedGraph)
         self.graph, self.task = graph, experiment.task
+        self.clock = self.task.clock
         tasks = self.task.tasks if isinstance(self.task, MultiTask) else [self.task]
         self.reader = next((t for t in tasks if isinstance(t, EdgeLabelTask) and t.scored_sources), None)
         """The task that reads inputs of the edges that it predicts"""
@@ -128,6 +129,8 @@ class Engine:
         """By type, target * sources + source of the edges that pass no messages"""
         fanouts = [all_but_unused(fanout) for fanout in experiment.pipeline.train.fanouts]
         self._fanouts = fanouts if max_neighbours is None else [_limited(f, max_neighbours) for f in fanouts]
+        if self.clock is not None:  # which neighbours of the past are sampled is a part of the model
+            self._fanouts = list(applied.embedder().fanouts)
 
     # -- ids -----------------------------------------------------------------------------------------------------
 
@@ -150,18 +153,27 @@ class Engine:
 
     # -- vectors -------------------------------------------------------------------------------------------------
 
-    def vectors(self, node_type: NodeType, positions: IntArray, new: NewRows | None = None) -> Vectors:
-        """[n, D] of nodes by their positions, which need not be distinct."""
+    def vectors(
+        self, node_type: NodeType, positions: IntArray, new: NewRows | None = None, time: str | float | None = None
+    ) -> Vectors:
+        """[n, D] of nodes by their positions, which need not be distinct. time: as of which, for temporal models."""
+        if time is not None and self.clock is None:
+            raise ConfigError(f"time: must be left out: the model has no model.time (got {time!r})")
         distinct, back = np.unique(positions, return_inverse=True)
         embedder = self.applied.embedder()
         if new is not None:
             embedder = replace(embedder, graph=new.overlay, sources=new.sources)
         embedder = replace(embedder, batch_size=min(embedder.batch_size, BATCH_ROWS), progress=None)
-        found: Vectors = self._embed(embedder, node_type, distinct)[back]
+        found: Vectors = self._embed(embedder, node_type, distinct, time)[back]
         return found
 
-    def _embed(self, embedder: Embedder, node_type: NodeType, positions: IntArray) -> Vectors:
-        return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed)
+    def _embed(
+        self, embedder: Embedder, node_type: NodeType, positions: IntArray, time: str | float | None = None
+    ) -> Vectors:
+        times = None
+        if time is not None and self.clock is not None:
+            times = np.full(len(positions), self.clock.bound(time), dtype=self.clock.dtype)
+        return embedder.mini_batch(node_type, positions, self._fanouts, self.applied.experiment.pipeline.seed, times)
 
     @property
     def layers(self) -> int:
@@ -208,6 +220,11 @@ class Engine:
         return laid_over
 
     def _parse(self, tables: Tables, where: str) -> _Parsed:
+        if self.clock is not None:
+            raise ConfigError(
+                f"{where}: nodes, edges: must be left out with a model of model.time, which samples the past of a "
+                f"graph folder. Make one with the new rows (gsl construct with graph.like), and serve that"
+            )
         encoded = self._encode(tables, where)
         ids = {name: _strings(nodes.ids, where) for name, nodes in encoded.nodes.items()}
         for name, of_type in ids.items():

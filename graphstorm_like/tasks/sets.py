@@ -71,16 +71,22 @@ class SetLabelTask(NodeLabelTask):
 
         return self._of_sets(row_ids(part), find)
 
-    @torch.inference_mode()
     def _of_sets(self, sets: IntArray, find: Lookup) -> Vectors:
         """What the target predicts for some sets, from all their members."""
-        self.eval()
         chunks = []
         for start in range(0, max(len(sets), 1), SETS):
             chunk = sets[start : start + SETS]
             ids, numbers = self.members.of(chunk)
             distinct, at = np.unique(ids, return_inverse=True)
-            rows = self._tensor(find(self.member_type, distinct))[torch.from_numpy(at).to(self.device)]
-            read = self.readout(rows, torch.from_numpy(numbers).to(self.device), len(chunk))
-            chunks.append(self.target.predict(self.head(read).float()).cpu().numpy())
+            chunks.append(self.predict_sets(find(self.member_type, distinct), at, numbers, len(chunk)))
         return np.concatenate(chunks)
+
+    @torch.inference_mode()
+    def predict_sets(self, vectors: Vectors, members: IntArray, sets: IntArray, count: int) -> Vectors:
+        """What the target predicts for `count` sets. vectors [n, D]: of nodes; members [m]: which of them; sets [m]:
+        the set of each."""
+        self.eval()
+        rows = self._tensor(vectors)[torch.from_numpy(members).to(self.device)]
+        read = self.readout(rows, torch.from_numpy(sets).to(self.device), count)
+        predicted: Vectors = self.target.predict(self.head(read).float()).cpu().numpy()
+        return predicted

@@ -181,8 +181,9 @@ def test_numbers_and_several_classes_of_sets(
     assert pq.read_table(tmp_path / "run/infer/predictions").num_rows == 300
 
 
-def test_sets_are_not_served(baskets: Pipeline, tmp_path: Path) -> None:
-    """The vector of a set's own node says nothing of it. Packing reads the saved configuration of the run again."""
+def test_sets_are_served(baskets: Pipeline, tmp_path: Path) -> None:
+    """By the ids of known ones, and by their members, new nodes among them. Packing reads the saved configuration of
+    the run again."""
     changed = baskets.model_dump(mode="json", exclude_unset=True)
     changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
     changed["train"] |= {"epochs": 1, "evaluate_every": None}
@@ -190,8 +191,34 @@ def test_sets_are_not_served(baskets: Pipeline, tmp_path: Path) -> None:
     pipeline = build_pipeline(changed)
     run_pipeline(pipeline, ["train", "infer"], reporter=Reporter(quiet=True))
     answers = answers_of(Packed(pipeline, pack(pipeline.output, tmp_path / "model")), tmp_path)
-    with pytest.raises(GslError, match=r"set_classification is not served\. Its predictions come from gsl infer"):
-        only(answers, kind="predict", ids=["b0"])
+    predicted = {row["id"]: row for row in pq.read_table(tmp_path / "run/infer/predictions").to_pylist()}
+    known = only(answers, kind="predict", ids=["b7", "b0"])["predictions"]
+    assert [row["id"] for row in known] == ["b7", "b0"]
+    ends = pq.read_table(Path(str(pipeline.graph.base)) / "in.parquet").to_pydict()
+    members = {b: [s for s, t in zip(ends["s"], ends["t"], strict=True) if t == b] for b in ("b7", "b0")}
+    given = only(answers, kind="predict", sets=list(members.values()))["predictions"]
+    assert [row["members"] for row in given] == list(members.values())
+    for one, other in zip(known, given, strict=True):
+        wanted = predicted[one["id"]]
+        assert one["prediction"] == other["prediction"] == wanted["prediction"]
+        for row in (one, other):
+            assert dict(row["probabilities"]) == pytest.approx(dict(wanted["probabilities"]), abs=1e-6)
+    # A new member that is like a known one makes no difference; one that is dear does.
+    items = pq.read_table(Path(str(pipeline.graph.base)) / "item.parquet").to_pylist()
+    twin = next(item for item in items if item["id"] == members["b7"][0])
+    new = [twin | {"id": "new"}, {"id": "dear", "price": 9.0, "noise": 0.0}]
+    sets = [["new", *members["b7"][1:]], ["new", "dear"]]
+    brought = only(answers, kind="predict", sets=sets, nodes={"item": new})["predictions"]
+    assert dict(brought[0]["probabilities"]) == pytest.approx(dict(given[0]["probabilities"]), abs=1e-6)
+    assert dict(brought[1]["probabilities"]) != pytest.approx(dict(given[0]["probabilities"]), abs=1e-3)
+    for question, message in (
+        ({"sets": [["i1"], []]}, r"sets: must be lists of ids with at least one each \(got an empty one\)"),
+        ({"sets": [["i1", "nobody"]]}, r"sets: .*nobody"),
+        ({"sets": [["i1"]], "ids": ["b0"]}, r"ids: must be left out with sets"),
+        ({"ids": ["b0"], "nodes": {"item": new}}, r"sets: must list the members"),
+    ):
+        with pytest.raises(GslError, match=message):
+            only(answers, kind="predict", **question)
     answers.engine.applied.close()
 
 
