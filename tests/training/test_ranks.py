@@ -270,3 +270,40 @@ def test_queues_and_mined_negatives_on_ranks(made: Make) -> None:
     one, many = alone(pipeline("mined-alone")), together(pipeline("mined-many"), 2, 1)
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-4)
     assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-3)
+
+
+def attacked(
+    made: Make, name: str, attack: dict[str, Any], gnn: dict[str, Any] | None = None, **train: Any
+) -> Pipeline:
+    data = made(name, "node_classification", {"adversarial": attack, **train}).model_dump(mode="json")
+    data["model"]["gnn"] = gnn or data["model"]["gnn"]
+    return build_pipeline(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [{"type": "fgm"}, {"type": "pgd", "norm": "linf", "random_start": False}])
+def test_attacks_on_ranks(made: Make, attack: dict[str, Any]) -> None:
+    """A rank attacks the rows of its own batch: where each is in one batch alone, without neighbours, ranks find the
+    changes that one process finds."""
+    name, alone_with_itself = attack["type"], {"type": "none", "layers": 1, "hidden": 16, "dropout": 0.0}
+    one = alone(attacked(made, f"{name}-alone", attack, alone_with_itself))
+    many = together(attacked(made, f"{name}-many", attack, alone_with_itself), 2, 1)
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    assert scores(many)["test"] == pytest.approx(scores(one)["test"], abs=1e-6)
+    plain = alone(attacked(made, f"{name}-weak", {**attack, "epsilon": 1e-9}, alone_with_itself))
+    assert np.abs(np.array(losses(one)) - losses(plain)).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_attacks_on_ranks_go_on_from_a_resume_point(made: Make) -> None:
+    """With random starts, which belong to epoch, step and rank, and shared neighbours: the same bits."""
+    changes = {"checkpoint": {"every_steps": 2}, "epochs": 3}
+    whole = together(attacked(made, "attack-whole", {"type": "pgd", "steps": 2}, **changes), 1, 2)
+    pipeline = attacked(made, "attack-cut", {"type": "pgd", "steps": 2}, **changes)
+    file = Path(pipeline.output) / "pipeline.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(pipeline.model_dump(mode="json")))
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 1, 2, Path(str(pipeline.graph.path)))
+    assert "resuming at epoch 2, update 4" in ranks.run_stages(pipeline, STAGES, 1, 2)[0]
+    assert losses(pipeline) == losses(whole)
+    assert scores(pipeline)["test"] == scores(whole)["test"]

@@ -44,7 +44,7 @@ def train(config: Pipeline, folder: Path, stop_at: int | None = None) -> None:
     trainer.train()
 
 
-SCORES = ("loss", "accuracy", "mrr", "rmse", "mean")
+SCORES = ("loss", "accuracy", "mrr", "rmse", "mean", "micro_f1")
 
 
 def losses(folder: Path) -> list[tuple[str, int, float]]:
