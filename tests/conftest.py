@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,43 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.progress import LOG_SECONDS
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 
+from . import verified
+
 os.environ.setdefault(LOG_SECONDS, "0")  # tests wait for the lines of epochs that take no second
+
+
+_together = verified.Together()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    verified.count_runs(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Tests marked `known_answer` must run what they name."""
+    if not verified.marked(pyfuncitem):
+        return (yield)
+    with verified.called() as seen:
+        result = yield
+    verified.verify(pyfuncitem, seen)
+    return result
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _together.add(report)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and _together.wrong():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in _together.wrong():
+        terminalreporter.line(f"FAILED {line}", red=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,18 +1,26 @@
 """Every operator has a section of the reference, a test with a known answer, and a YAML for people that uses it.
 
 Who adds one writes its docstring, marks the test that verifies it with `@pytest.mark.known_answer("<folder>/<tag>")`,
-and uses it in a YAML of training_scripts/ or of a page in docs/.
+and uses it in a YAML of training_scripts/ or of a page in docs/. A marked test that does not run it fails (`verified`);
+`test_gradients` checks the gradients of those that have some.
 """
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline, load_pipeline
+from graphstorm_like.config.gnns.hops import HopsConfig
+from graphstorm_like.config.label_losses.mae import AbsoluteErrorConfig
+from graphstorm_like.config.label_losses.mse import MseConfig
+from graphstorm_like.models.encoders import GNNS
+from graphstorm_like.models.label_losses import LABEL_LOSSES
 
 from .operators import REFERENCE, known_answers, lacks_documents, names_it, operators, used_in
 from .test_docs import pipeline_of, yaml_blocks
 from .test_house_rules import shipped_pipelines
+from .verified import Together, called, run_of
 
 
 def test_there_are_operators() -> None:
@@ -86,3 +94,25 @@ def test_what_is_saved_of_a_configuration_is_read_again() -> None:
 )
 def test_the_name_of_an_operator_is_a_word(source: str, named: bool) -> None:
     assert names_it(source, "gnns/rgcn", operators()["gnns/rgcn"]) is named
+
+
+def test_what_a_test_has_run_is_seen() -> None:
+    """Being imported, configured or named is not being run; a class without functions runs those that it inherits."""
+    names = ("gnns/none", "gnns/hops", "label_losses/mse", "label_losses/mae", "launchers/local")
+    mse, hops = MseConfig(type="mse"), HopsConfig(type="hops", hidden=4, layers=1)
+    with called() as seen:
+        LABEL_LOSSES.of(AbsoluteErrorConfig(type="mae"))
+        LABEL_LOSSES.of(mse)(mse)(torch.zeros(2, 1), torch.ones(2))
+    assert run_of(names, seen) == ["label_losses/mse"]
+    with called() as seen:
+        GNNS.of(hops)(hops, ["a"], [])
+    assert set(run_of(names, seen)) == {"gnns/none", "gnns/hops"}
+
+
+def test_all_runs_of_a_test_together_must_run_what_it_names() -> None:
+    together = Together()
+    note = {"test": "t", "runs": 2, "marked": ["a", "b", "c"]}
+    together.notes["t"] = [{**note, "run": ["a"]}]
+    assert together.wrong() == []  # some were left out
+    together.notes["t"].append({**note, "run": ["b"]})
+    assert together.wrong() == ["t is marked known_answer of c, which it must run"]

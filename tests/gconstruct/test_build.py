@@ -92,7 +92,6 @@ def built(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, GraphMa
     return tmp_path / PART, build_graph(tiny(tmp_path, request.param))
 
 
-@pytest.mark.known_answer("splits/column")
 def test_node_table(built: tuple[Path, GraphManifest]) -> None:
     table = read(built[0] / "nodes/item.arrow")
     std = math.sqrt(8 / 3)

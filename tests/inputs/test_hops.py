@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.gnns.hops import HopsConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.inputs import hops as averages
 from graphstorm_like.inputs.hops import hop_inputs
 from graphstorm_like.launch.stages import read_scores, run_pipeline
+from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.mixture import MixtureProjection
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.steps import GraphFeature
@@ -87,6 +89,13 @@ def test_a_mixture_is_its_formula() -> None:
     np.testing.assert_allclose(projection(rows).detach().numpy(), want, atol=1e-5)
     leaves = [projection.weight, projection.mix, rows.requires_grad_()]
     assert torch.autograd.gradcheck(lambda *_: projection(rows), leaves)
+    plain = {"type": "hops", "hidden": 4, "layers": 2, "dropout": 0.0, "norm": "none", "residual": False}
+    config = HopsConfig.model_validate(plain)
+    mlp: Any = GNNS.of(config)(config, ["a"], []).double()
+    with torch.no_grad():
+        (found,) = mlp([], {"a": projection(rows)}).values()
+        hidden = torch.relu(torch.from_numpy(want) @ mlp.layers[0].weight.T + mlp.layers[0].bias)
+        torch.testing.assert_close(found, hidden @ mlp.layers[1].weight.T + mlp.layers[1].bias, atol=1e-5, rtol=1e-5)
 
 
 def configured(make: Callable[..., Pipeline], gnn: dict[str, Any], output: Path, partitions: int = 1) -> Pipeline:

@@ -35,6 +35,7 @@ from graphstorm_like.launch.host import (
 )
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.launchers import local
+from graphstorm_like.launch.launchers.base import LAUNCHERS
 from graphstorm_like.launch.one_host import run_one_host
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.worker import read_pipeline
@@ -164,6 +165,8 @@ def test_one_host_of_two(tmp_path: Path, fake_gsl: None) -> None:
     pipeline = shop(tmp_path, "launch.on=external", "launch.hosts=2", "launch.trainers=2", "launch.port=6000", TWO)
     run_pipeline(pipeline, ["construct"], reporter=Reporter(quiet=True))
     make_secret_file(tmp_path / "secret")
+    with pytest.raises(LaunchError, match="is started on each machine. Run there: gsl host"):
+        LAUNCHERS.of(pipeline.launch)(pipeline.launch).run(pipeline)
     run_one_host(pipeline, 1, ["127.0.0.1", "127.0.0.1"], tmp_path / "secret")
     found = told(tmp_path)
     assert set(found) == {"pipeline-h1", "server-1-0", "trainer-2-0", "trainer-3-0"}

@@ -110,7 +110,6 @@ def test_without_in_batch_each_relation_has_uniform_negatives_alone(graph: Local
     assert r.log_q is None
 
 
-@pytest.mark.known_answer("tasks/link_prediction", "tasks/graph_pretraining")
 def test_loss_known_answer(graph: LocalGraph) -> None:
     """The loss of link_prediction, and of graph_pretraining over its relations."""
     batch = batch_of(graph, popularity_correction=True)

@@ -60,7 +60,6 @@ def test_soft_labels(monkeypatch: pytest.MonkeyPatch, heat: float) -> None:
     assert found == pytest.approx(0.25 * heat**2 * divergence(heat), rel=1e-4)
 
 
-@pytest.mark.known_answer("phases/student")
 def test_both_terms_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     found = loss_of(monkeypatch, PROBABILITIES)
     assert found == pytest.approx(0.02 + divergence(1.0), rel=1e-4)

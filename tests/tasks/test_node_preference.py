@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,6 @@ from graphstorm_like.training.trainer import Trainer
 Make = Callable[..., Pipeline]
 
 
-@pytest.mark.known_answer("tasks/node_preference")
 def test_the_loss_is_the_missing_part_of_the_margin() -> None:
     """Scores .9 and .4, probabilities .6 and .5: a margin of .5, of which .1 is there. A gap below min_gap is none."""
     scores = torch.tensor([[0.9, 0.10], [0.4, 0.12]])
@@ -151,6 +152,31 @@ def test_groups_of_a_column_are_those_of_edges(biased: Pipeline) -> None:
     first, second = list(by_edge.notes())[-2:]
     assert first.startswith("120 groups with 720 nodes that have scores; 0 nodes alone")
     assert second.startswith("scores agree with ")
+
+
+@pytest.mark.known_answer("tasks/node_preference")
+def test_the_loss_of_a_step_by_hand(biased: Pipeline) -> None:
+    """Ten groups of four: of their pairs, six of which count as four members, and of the labels."""
+    task = task_of(biased, most_members=4)
+    vectors = torch.randn(task.graph.manifest.node("utterance").count, 8, generator=torch.Generator().manual_seed(0))
+    batch = task.seeder(0)(np.arange(10), StreamPosition(1, 2))
+    targets = batch.targets
+    assert isinstance(targets, GroupTargets)
+    rows = vectors[batch.seeds["utterance"]]
+    loss, weight = task.loss({"utterance": rows}, batch)
+    yes = list(task.target.classes).index("yes")
+    with torch.no_grad():
+        log = task.head(rows).log_softmax(dim=1)
+    chance = log[targets.members, yes].exp().view(10, 4).tolist()
+    total = 0.0
+    for chances, scores in zip(chance, targets.scores.view(10, 4).tolist(), strict=True):
+        for i, j in itertools.combinations(range(4), 2):
+            gap = scores[i] - scores[j]
+            ahead = math.copysign(1.0, gap) * (chances[i] - chances[j])
+            total += 4 / 6 * (max(0.0, abs(gap) - ahead) if abs(gap) > 0.05 else 0.0)
+    of_labels = -log[targets.labelled].gather(1, targets.labels.long()[:, None]).sum().item()
+    assert (weight, len(targets.labelled) > 0) == (40.0, True)
+    assert loss.item() == pytest.approx(total + targets.factor * of_labels, rel=1e-4)
 
 
 def test_ranks_share_a_step(biased: Pipeline) -> None:

@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
 from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.testing.text import FAMILIES, POSITIONS, tiny_text_model
 from graphstorm_like.text import encoder as module
 from graphstorm_like.text.batching import collate
 from graphstorm_like.text.encoder import SHORT, TextEncoder
+from graphstorm_like.text.encoders import TEXT_ENCODERS
 from graphstorm_like.text.folders import resolve_model_folder
 from graphstorm_like.text.loading import quiet_transformers
 from graphstorm_like.text.pooling_files import POOLING_NAMES
@@ -64,6 +67,8 @@ def test_loaded_vectors_equal_plain_transformers(family: tuple[str, Path, Path])
 
     name, model, folder = family
     encoder = TextEncoder.load(model, dtype="float32")
+    config = HuggingFaceConfig(type="huggingface", name=str(model), max_tokens=POSITIONS, dtype="float32")
+    vectors = TEXT_ENCODERS.of(config)(config, torch.device("cpu")).vectors(pa.array(TEXTS[:2], pa.large_string()))
     plain = transformers.AutoModel.from_pretrained(model).eval()
     if plain.config.is_encoder_decoder:
         plain = plain.get_encoder()
@@ -72,6 +77,7 @@ def test_loaded_vectors_equal_plain_transformers(family: tuple[str, Path, Path])
         hidden = plain(**inputs).last_hidden_state
         expected = hidden[:, -1] if name == "llama" else hidden.mean(dim=1)
         torch.testing.assert_close(encoder(collate(open_store(encoder, folder), [i])), expected, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(vectors[i], expected[0], atol=2e-3, rtol=2e-3)  # kept as float16
 
 
 @torch.no_grad()

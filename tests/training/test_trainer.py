@@ -19,6 +19,8 @@ from graphstorm_like.progress import ProgressMeter, Reporter, duration
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks import Evaluation, LabelTask
 from graphstorm_like.training.experiment import build_experiment
+from graphstorm_like.training.phases.base import phase_of
+from graphstorm_like.training.phases.handover import Handover
 from graphstorm_like.training.tracking import read_metrics
 from graphstorm_like.training.trainer import Trainer, describe
 
@@ -55,7 +57,8 @@ def test_the_last_group_of_an_epoch_is_not_lost(
 ) -> None:
     """Steps that are no multiple of `accumulate`: the rest are an optimizer step too, and every row is trained."""
     config = shop_config(train={"epochs": 2, "batch_size": 7, "accumulate": 4, "workers": workers})
-    trainer = trainer_of(config, tmp_path)
+    experiment = phase_of(config.train.phase_list()[0]).build(Handover(config, {}), QUIET)
+    trainer = Trainer(experiment, tmp_path, QUIET)
     steps, rows = trainer.stream.steps, trainer.task.rows("train")
     assert steps % 4 != 0
     sizes: list[int] = []

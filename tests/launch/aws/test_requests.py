@@ -17,6 +17,7 @@ from graphstorm_like.errors import ConfigError, LaunchError
 from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.aws.plan import Plan, plan_launch
 from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.launchers.base import LAUNCHERS, Source
 from graphstorm_like.testing.graphs import write_shop
 from tests.container.ml import IN_S3, LAUNCH, shop_yaml
 
@@ -183,6 +184,10 @@ def test_a_batch_transform(yaml_file: Path) -> None:
     asked = ["launch.job=transform", "launch.transform.input=s3://bucket/questions/today.jsonl"]
     (_, model), (operation, job) = planned(yaml_file, *asked).calls
     assert operation == "CreateTransformJob"
+    pipeline = load_pipeline(yaml_file, asked)
+    text = LAUNCHERS.of(pipeline.launch)(pipeline.launch).request(pipeline, Source(yaml_file, asked))
+    operations = [request["operation"] for request in json.loads(text)["requests"]]
+    assert operations == ["CreateModel", "CreateTransformJob"]
     assert job["ModelName"] == model["ModelName"]
     assert model["PrimaryContainer"]["ModelDataUrl"].startswith("s3://bucket/gsl/shop/output/")
     graph = "s3://bucket/gsl/shop/checkpoints/run/graph"

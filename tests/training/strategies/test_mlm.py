@@ -15,7 +15,8 @@ from graphstorm_like.config import Pipeline
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.training.lm.build import build_lm_experiment
-from graphstorm_like.training.phases.base import phase_pipeline
+from graphstorm_like.training.phases.base import phase_of, phase_pipeline
+from graphstorm_like.training.phases.handover import Handover
 from graphstorm_like.training.tracking import read_metrics
 
 from .test_strategies import QUIET, train
@@ -92,7 +93,8 @@ def test_mlm_adds_its_gradient_to_the_tasks(configured: Callable[..., Pipeline])
     )
     gradients = []
     for one in (pipeline, with_mlm, without_task):
-        experiment = build_lm_experiment(phase_pipeline(one, one.train.phase_list()[0]), QUIET)
+        phase = phase_of(one.train.phase_list()[0])
+        experiment: Any = phase.build(Handover(one, one.model.text_encoders()), QUIET)
         experiment.learner.trained.train()
         batch = experiment.learner.batches().make(np.arange(16), FIRST)
         loss, count = experiment.learner.backward(batch)
