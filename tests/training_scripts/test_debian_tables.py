@@ -20,7 +20,7 @@ import build_tables  # noqa: E402
 import debian_tables  # noqa: E402
 from debian_control import homepage_host, long_text, read_packages, version_key  # noqa: E402
 from debian_lists import AptLists, AptSource, TablesError  # noqa: E402
-from debian_relations import Target, link_split, parse_relation, split_of, split_share, triple_split  # noqa: E402
+from debian_relations import Target, link_split, parse_relation, split_of, split_share  # noqa: E402
 
 PACKAGES = """\
 Package: app
@@ -238,17 +238,6 @@ def test_relation_type_keeps_pairs_of_one_relation(tables: dict[str, pa.Table]) 
     assert splits["libtwo", "app"] == split_of("ec|", "libtwo|app-src")
 
 
-def test_triples_hold_all_relations_between_packages(tables: dict[str, pa.Table]) -> None:
-    triples = edges(tables["triples"])
-    assert ("libtwo", "provides", "libone") in {triple[:3] for triple in triples}  # a name that a package bears
-    assert {triple[1] for triple in triples} == {"depends", "recommends", "suggests", "enhances", "breaks", "provides"}
-    assert ("app", "breaks", "app") not in {triple[:3] for triple in triples}
-    # Both directions, and all relations between two sources: one split.
-    splits = {triple[:3]: triple[3] for triple in triples}
-    of_both = [splits["app", relation, "libtwo"] for relation in ("depends", "breaks", "suggests")]
-    assert {*of_both, splits["libtwo", "enhances", "app"]} == {of_both[0]}
-
-
 # --------------------------------------------------------------------------------------------------------------- splits
 
 
@@ -262,12 +251,6 @@ def test_split_is_a_big_endian_hash() -> None:
 def test_split_values_never_move() -> None:
     known = {"0ad": "train", "bash": "train", "emacs": "train", "linux": "valid", "vim": "test"}
     assert {name: split_of("nc|", name) for name in known} == known
-
-
-def test_triples_within_one_source_are_never_evaluated() -> None:
-    of_one = {name: f"src{number // 2}" for number, name in enumerate(f"n{i}" for i in range(120))}
-    found = {triple_split((f"n{2 * i}", f"n{2 * i + 1}"), of_one) for i in range(60)}
-    assert found == {"train", None}
 
 
 def test_same_source_edges_are_never_evaluated() -> None:
