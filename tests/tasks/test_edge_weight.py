@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from graphstorm_like.config import Pipeline
+from gconstruct import build_graph
+from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.inverses import stored
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.errors import ConfigError, DataError
@@ -20,6 +22,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import LinkTargets
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.sampling.loss_weights import LossWeights, weighed_relations
+from graphstorm_like.testing.graphs import shop_pipeline
 from graphstorm_like.training.checks import check_training
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.trainer import describe
@@ -95,6 +98,17 @@ def test_every_loss_has_a_known_answer_here() -> None:
     assert set(ours) == set(LOSSES)
 
 
+@pytest.fixture(scope="module")
+def graph(shop: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The shop with weights as they stand in its table: the section `graph`."""
+    folder = tmp_path_factory.mktemp("weights")
+    data = shop_pipeline(shop[0], folder / "run")
+    data["graph"]["edges"][1]["features"]["weight"]["normalize"] = "none"
+    pipeline = build_pipeline(data).with_absolute_paths(folder)
+    build_graph(pipeline.graph)
+    return {**data["graph"], "path": pipeline.graph.path}
+
+
 def made(config: Pipeline) -> Experiment:
     return build_experiment(config, QUIET)
 
@@ -108,15 +122,16 @@ def vectors_of(batch: Any) -> dict[str, Tensor]:
     return {t: torch.randn(len(ids), 16) for t, ids in batch.seeds.items()}
 
 
-def test_weights_are_those_of_the_edges(shop_config: Callable[..., Pipeline]) -> None:
+def test_weights_are_those_of_the_edges(shop_config: Callable[..., Pipeline], graph: dict[str, Any]) -> None:
     """Each edge of a batch has its own number, found by its ends; the count is their sum."""
-    experiment = made(shop_config("link_prediction", task={"edge_weight": "weight", "negatives": {"in_batch": True}}))
-    batch, graph = first_batch(experiment), experiment.graph
+    task = {"edge_weight": "weight", "negatives": {"in_batch": True}}
+    experiment = made(shop_config("link_prediction", task=task, graph=graph))
+    batch, store = first_batch(experiment), experiment.graph
     assert isinstance(batch.targets, LinkTargets)
     (group,) = batch.targets.groups
-    source, target = graph.edges(SIMILAR)
+    source, target = store.edges(SIMILAR)
     known: dict[tuple[int, int], float] = {}
-    of_all = graph.gather(SIMILAR, "weight", np.arange(len(source)))[:, 0]
+    of_all = store.gather(SIMILAR, "weight", np.arange(len(source)))[:, 0]
     for ends, weight in zip(zip(source.tolist(), target.tolist(), strict=True), of_all.tolist(), strict=True):
         known[ends] = weight  # the shop has no parallel edges
     pool = batch.seeds["item"][batch.targets.pools["item"].mine]
@@ -131,12 +146,12 @@ def test_weights_are_those_of_the_edges(shop_config: Callable[..., Pipeline]) ->
 
 @pytest.mark.parametrize("kind", ["link_prediction", "graph_pretraining"])
 def test_relations_without_the_feature_weigh_one_and_inverses_as_their_edges(
-    shop_config: Callable[..., Pipeline], kind: str
+    shop_config: Callable[..., Pipeline], graph: dict[str, Any], kind: str
 ) -> None:
     several = {"edge_type": None, "edge_types": "all", "ends": "reciprocal", "head": {"type": "complex"}, "n3": 0.5}
     several["head"] = {"type": "complex", "normalize": False}
     task = several if kind == "link_prediction" else {}
-    experiment = made(shop_config(kind, task={**task, "edge_weight": "weight"}))
+    experiment = made(shop_config(kind, task={**task, "edge_weight": "weight"}, graph=graph))
     batch = first_batch(experiment, 256)
     assert isinstance(batch.targets, LinkTargets)
     kinds = set()
@@ -163,10 +178,10 @@ def _fields(group: Any) -> dict[str, Any]:
 
 
 def test_a_step_is_that_of_the_table_with_edges_repeated(
-    shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+    shop_config: Callable[..., Pipeline], graph: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights 2 and 0 through seeder, loss and division: the mean loss of the chosen edges, some of them twice."""
-    experiment = made(shop_config("link_prediction", task={"edge_weight": "weight"}))
+    experiment = made(shop_config("link_prediction", task={"edge_weight": "weight"}, graph=graph))
     batch = first_batch(experiment)
     (group,) = batch.targets.groups
     weights = torch.arange(len(group.sources)).remainder(3).float()

@@ -115,7 +115,10 @@ def test_a_killed_run_keeps_what_an_uninterrupted_one_does(
 
 
 def test_the_second_best_is_evaluated_used_and_packed(tmp_path: Path) -> None:
-    yaml, changes = write_shop_pipeline(tmp_path), ["train.epochs=4", "train.keep_best=3", "train.lr=0.003"]
+    yaml, changes = (
+        write_shop_pipeline(tmp_path),
+        ["train.epochs=4", "train.keep_best=3", "train.lr=0.003", "train.fanouts=[-1,-1]"],
+    )
     best = load_pipeline(yaml, changes)
     run_pipeline(best, reporter=QUIET)
     out, models = tmp_path / "run", table(tmp_path / "run" / "train")
@@ -125,7 +128,7 @@ def test_the_second_best_is_evaluated_used_and_packed(tmp_path: Path) -> None:
     assert [is_done(second, stage) for stage in stages] == [True, False, False]
     of_best = read_scores(best)["valid"]["accuracy"]
     run_pipeline(second, reporter=QUIET)
-    # All neighbours, where validation within training took all too: the number by which it was listed.
+    # With all neighbours in validation too these are the numbers by which they were listed.
     assert (of_best, read_scores(second)["valid"]["accuracy"]) == pytest.approx(
         (models[0]["value"], models[1]["value"]), abs=1e-6
     )

@@ -300,7 +300,11 @@ def test_weights_of_links_on_ranks(made: Make) -> None:
     def pipeline(name: str, weight: str | None = "weight") -> Pipeline:
         data = made(name, "link_prediction").model_dump(mode="json")
         data["task"] |= {"edge_type": None, "edge_types": "all", "ends": "reciprocal", "edge_weight": weight}
-        return build_pipeline(data)
+        data["graph"]["path"] += "-weights"
+        data["graph"]["edges"][1]["features"]["weight"]["normalize"] = "none"
+        built = build_pipeline(data)
+        build_graph(built.graph)
+        return built
 
     one, many = alone(pipeline("weights-alone")), together(pipeline("weights-many"), 2, 1)
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
