@@ -51,7 +51,7 @@ class Study(Trainer):
     def save(self, to_disk: bool = True) -> None:
         """Nothing."""
 
-    def save_best(self, metrics: dict[str, float]) -> None:
+    def save_best(self, metrics: dict[str, float], name: str = "best") -> None:
         """Nothing."""
 
 
