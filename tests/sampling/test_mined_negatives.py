@@ -338,3 +338,14 @@ def test_what_is_refused(shop_config: Callable[..., Pipeline], settings: dict[st
 
 def test_lists_of_resource_allocation_skip_common_nodes() -> None:
     assert MinedResourceAllocationConfig(type="mined_resource_allocation").most_neighbors == 1000
+
+
+def test_the_order_of_edges_changes_no_draw_of_a_mix(graph: LocalGraph) -> None:
+    """A single process has the edges of a step in another order than several ranks."""
+    negatives = made(graph, {"type": "mined_resource_allocation", "candidates": 20, "per_edge": 2})
+    source, target = graph.edges(SIMILAR, graph.edge_rows(SIMILAR, "train")[:30])
+    order = np.random.default_rng(5).permutation(30)
+    drawn = []
+    for edges in ((source, target), (source[order], target[order])):
+        drawn.append(negatives.draw_some(16, "item", {SIMILAR: edges}, np.random.default_rng(0)).tolist())
+    assert drawn[0] == drawn[1]

@@ -338,7 +338,7 @@ def test_edge_features_to_find_on_ranks(made: Make) -> None:
     def pipeline(name: str) -> Pipeline:
         data = made(name, "graph_pretraining").model_dump(mode="json")
         data["task"] = {"type": "edge_feature_reconstruction", "edge_types": ["item:similar:item"]}
-        data["train"]["evaluate_every"] = None
+        data["train"] |= {"evaluate_every": None, "early_stop": None}
         return build_pipeline(data)
 
     one, many = pipeline("found-alone"), pipeline("found-many")

@@ -46,7 +46,8 @@ class Negatives:
         rng: np.random.Generator,
     ) -> IntArray:
         """`count` of what `draw` gives, for a mix; none where it gives none. Drawn anew where it gives fewer."""
-        drawn = self.draw(node_type, edges, rng)
+        # Ascending: they may come in the order of the step's edges, which is another one on several ranks.
+        drawn = np.sort(self.draw(node_type, edges, rng))
         return rng.choice(drawn, size=count, replace=len(drawn) < count) if len(drawn) else drawn
 
     def at(self, position: StreamPosition) -> None:
