@@ -58,8 +58,8 @@ def run_of(names: tuple[str, ...], seen: set[CodeType]) -> list[str]:
         if not parents:
             continue  # nobody has imported it
         operator = registered[parents[0]]
-        has_its_file = alone[operator.__module__] == 1
-        if (has_its_file and _file(operator) in places) or _was_called(_owner(operator), places):
+        has_its_file = alone[operator.__module__] == 1 and _has_functions(operator.__module__)
+        if _file(operator) in places if has_its_file else _was_called(_owner(operator), places):
             found.append(name)
     return found
 
@@ -72,12 +72,20 @@ def _registered() -> dict[type, Any]:
     return found
 
 
+def _has_functions(module: str) -> bool:
+    own = [member for member in vars(sys.modules[module]).values() if getattr(member, "__module__", None) == module]
+    return any(inspect.isfunction(member) or (inspect.isclass(member) and _functions(member)) for member in own)
+
+
+def _functions(owner: type) -> bool:
+    return any(inspect.isfunction(member) for member in vars(owner).values())
+
+
 def _owner(operator: Any) -> Any:
     """The operator; of a class without functions the nearest one from which it has some."""
     if not inspect.isclass(operator):
         return operator
-    bases = (base for base in operator.__mro__ if any(inspect.isfunction(member) for member in vars(base).values()))
-    return next(bases, operator)
+    return next((base for base in operator.__mro__ if _functions(base)), operator)
 
 
 def _was_called(owner: Any, places: dict[str, set[str]]) -> bool:

@@ -252,7 +252,9 @@ FORMULAS = {
 }
 
 
-@pytest.mark.known_answer("gnns/gat", "gnns/gatv2", "gnns/gcn", "gnns/gin", "gnns/transformer")
+@pytest.mark.known_answer(
+    "gnns/gat", "gnns/gatv2", "gnns/gcn", "gnns/gin", "gnns/rgcn", "gnns/sage", "gnns/transformer"
+)
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name.partition(" ")[0] in FORMULAS])
 def test_a_layer_is_its_formula(name: str) -> None:
     block, h = small_block(name)
