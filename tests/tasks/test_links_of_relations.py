@@ -160,7 +160,9 @@ def test_what_may_select(relations: Callable[..., Pipeline], shop_config: Callab
     assert task.select_by in task.evaluate(experiment.embedder(), "valid", task.evaluation([], 0))
     with pytest.raises(DataError, match=r"relation user:buys:item must have edges to validate on for task\.select_by"):
         made(relations({"select_by": "mrr/user:buys:item"}))
-    with pytest.raises(ConfigError, match=r"unknown relation of the task 'sources' \(known: micro, macro, user"):
+    with pytest.raises(
+        ConfigError, match=r"unknown relation of the task 'sources' \(known: item:similar:item, macro, micro"
+    ):
         relations({"ends": "targets", "select_by": "mrr/sources"})
     with pytest.raises(ConfigError, match=r"select_by: must be one of task\.metrics"):
         shop_config("link_prediction", task={"select_by": "mrr/item:similar:item"})
