@@ -356,6 +356,15 @@ def test_what_came_later(tmp_path: Path) -> None:
     assert not any(inputs.neighbors for inputs in pipeline.model.inputs.values())
     assert "construct_feat_ntype" in said(found, "near")
     assert adversarial["loss"] == {"type": "self_adversarial", "sharpness": 2.0}
+    assert adversarial["edge_weight"] == "days"
+    assert "negatives" in said(found, "near")["lp_edge_weight_for_loss"]
+    several = {
+        **links, "train_etype": ["reader,lends,book", "book,by,author"], "model_select_etype": "reader,lends,book",
+        "lp_edge_weight_for_loss": ["no_such"],
+    }  # fmt: skip
+    found, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=several))
+    assert pipeline.task.model_dump()["select_by"] == "hits@3/reader:lends:book"
+    assert "no_such" in said(found, "none")["lp_edge_weight_for_loss"]
     metrics = ["fscore_at_2", "recall_at_precision_0.8", "precision_at_recall_0.5", "precision", "per_class_f1_score"]
     hyperparam = {"lr": 0.1, "use_early_stop": True, "early_stop_rounds": 4, "early_stop_burnin_rounds": 6}
     data = training(node_classification={**BOOKS, "eval_metric": metrics}, hyperparam=hyperparam)
