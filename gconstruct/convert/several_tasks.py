@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,9 +23,12 @@ def convert_tasks(chosen: Sequence[tuple[str, Section]], general: Pool, graph: G
     for kind, section in chosen:
         pool = Pool([section, *general.sections], general.notes)
         task = convert_task(kind, pool, graph)
+        weight, size = section.take("task_weight"), section.take("batch_size")
+        if weight is not None and float(weight) == 0.0:
+            section.notes.near(section.path("task_weight"), "0: the task is left out, for nothing would learn from it")
+            continue
         name = _name(task, tasks)
         tasks[name] = task
-        weight, size = section.take("task_weight"), section.take("batch_size")
         if weight is not None:
             of_tasks["weights"][name] = float(weight)
         if size is not None:
@@ -43,9 +47,9 @@ def single_tasks(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _name(task: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     """The label, or `links`; with a number where another task is called so."""
-    name = as_name(str(task.get("label", "links")))
-    taken = [other for other in others if other == name or other.startswith(f"{name}_")]
-    return name if name not in others else f"{name}_{len(taken) + 1}"
+    plain = as_name(str(task.get("label", "links")))
+    numbered = (f"{plain}_{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([plain], numbered) if name not in others)
 
 
 def _selects(task: Mapping[str, Any]) -> str:

@@ -215,7 +215,8 @@ class MultiTask(Task):
             if split not in task.scored_splits:
                 continue
             scores = task.evaluate(embedder, split, how)
-            selected.append(scores[task.select_by])
+            # The relation that select_by names has validation edges, and may have none in other splits.
+            selected.append(scores.get(task.select_by, scores[task.select_by.partition("/")[0]]))
             metrics |= {f"{name}.{metric}": value for metric, value in scores.items()}
         return {MEAN: float(np.mean(selected)), **metrics} if self.select_by == MEAN else metrics
 

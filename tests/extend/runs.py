@@ -96,7 +96,7 @@ def partitions(data: dict[str, Any]) -> None:
 NODES, LINKS = "node_classification", "link_prediction"
 RUNS: dict[str, tuple[str, str, Callable[[dict[str, Any]], None]]] = {
     "encoder": ("encoder_sums.py", NODES, graph_network),
-    "loss": ("loss_margin.py", LINKS, head_and_loss(loss={"type": "margin", "margin": 0.5})),
+    "loss": ("loss_margin.py", LINKS, head_and_loss(loss={"type": "my_margin", "margin": 0.5})),
     "head": ("link_head_transh.py", LINKS, head_and_loss({"type": "transh"})),
     "negatives": ("negatives_seen.py", LINKS, head_and_loss(negatives={"type": "seen", "count": 32})),
     "metric": ("metric_log_loss.py", NODES, metrics),

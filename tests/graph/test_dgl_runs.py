@@ -54,6 +54,8 @@ JOINED: dict[str, dict[str, Any]] = {
 ALONE: dict[str, dict[str, Any]] = {
     "node_preference": OF_ITEM | {"label": "kind", "scores": {"book": ["liked"]}, "group_by": "colour"},
     "graph_contrast": {"of_types": ["item", "user"]},
+    "graph_bootstrap": {"of_types": ["item", "user"]},
+    "edge_feature_reconstruction": {"edge_types": ["item:similar:item"]},
     "feature_reconstruction": {"of_types": ["item"]},
 }
 """By type: tasks that may not."""

@@ -146,6 +146,7 @@ def test_edges_are_ranked_among_the_candidates_that_are_given(
     without candidates every model is right."""
     from gconstruct import build_graph
     from graphstorm_like.progress import Reporter
+    from graphstorm_like.reports.scores import Scorer
     from graphstorm_like.tasks import Evaluation
     from graphstorm_like.training.experiment import build_experiment
 
@@ -175,6 +176,8 @@ def test_edges_are_ranked_among_the_candidates_that_are_given(
     assert found["mrr"] == pytest.approx(float(np.mean(1 / np.array(ranks))), rel=1e-4)
     assert found["hits@1"] == pytest.approx(float(np.mean(np.array(ranks) <= 1)))
     assert task.protocol["candidates"] == "given"
+    nothing = Scorer(pipeline, None, []).link_baselines(graph, [("item", "similar", "item")], task.protocol, 0)
+    assert nothing == {}, "the report has no ranks by popularity, which know no table's candidates"
 
 
 def test_given_candidates_must_be_there(shop_config: Callable[..., Pipeline]) -> None:

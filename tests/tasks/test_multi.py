@@ -215,6 +215,20 @@ def test_a_whole_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_relation_that_selects_may_have_no_test_edges(
+    several: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = build_experiment(several(), QUIET)
+    task = experiment.task
+    assert isinstance(task, MultiTask)
+    buys = dict(task.named())["buys"]
+    monkeypatch.setattr(buys, "select_by", "mrr/user:likes:item")
+    monkeypatch.setattr(buys, "evaluate", lambda *arguments: {"mrr": 0.25})
+    how = task.evaluation([], 0)
+    scores = task.evaluate(experiment.embedder(), "test", how)
+    assert scores["mean"] == pytest.approx((scores["kind.accuracy"] + scores["gap.r2"] + 0.25) / 3)
+
+
 def test_selecting_by_one_task_without_a_graph_network(tmp_path: Path) -> None:
     data = shop_pipeline(write_shop(tmp_path / "tables"), tmp_path / "run")
     data["task"] = {**MULTI, "select_by": "gap.rmse", "weighting": {"type": "group_dro"}, "weights": {"gap": 2.0}}

@@ -272,7 +272,7 @@ def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
 
 
 def test_bootstrapped_vectors_do_not_collapse(shop_config: Make, tmp_path: Path) -> None:
-    """No negatives hold them apart: still they differ from node to node after training, and tell kinds apart."""
+    """No negatives hold them apart: still they differ from node to node after training."""
     config = config_of(shop_config, "bootstrap", epochs=8, batch_size=64)
     experiment = build_experiment(config, QUIET)
     Trainer(experiment, tmp_path / "train", QUIET).train()

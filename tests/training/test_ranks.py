@@ -379,7 +379,7 @@ def test_attacks_on_ranks_go_on_from_a_resume_point(made: Make) -> None:
     file = Path(pipeline.output) / "pipeline.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(pipeline.model_dump(mode="json")))
-    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, [str(file), "train"], 1, 2, Path(str(pipeline.graph.path)))
+    ranks.run_ranks(KILLED_AT + ranks.RUN_STAGES, ["train", str(file)], 1, 2, Path(str(pipeline.graph.path)))
     assert "resuming at epoch 2, update 4" in ranks.run_stages(pipeline, STAGES, 1, 2)[0]
     assert losses(pipeline) == losses(whole)
     assert scores(pipeline)["test"] == scores(whole)["test"]

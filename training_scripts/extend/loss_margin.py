@@ -3,7 +3,7 @@
 loss_i = mean over negatives j of max(0, margin - s_ii + s_ij)
 
     plugins: [./loss_margin.py]
-    task: { type: link_prediction, loss: { type: margin, margin: 0.5 }, ... }
+    task: { type: link_prediction, loss: { type: my_margin, margin: 0.5 }, ... }
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphstorm_like.models.losses.base import ignored
 class MarginConfig(LinkLossConfig):
     """Margin ranking (Bordes et al. 2013)."""
 
-    type: Literal["margin"]
+    type: Literal["my_margin"]
     margin: PositiveFloat = 0.5
 
 

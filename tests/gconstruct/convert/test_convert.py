@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from gconstruct.convert.convert import Converted, convert
+from gconstruct.convert.notes import Notes, Section
+from gconstruct.convert.several_tasks import convert_tasks
+from gconstruct.convert.training import Pool
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.yaml_source import parse_yaml
 from graphstorm_like.errors import ConfigError
@@ -337,6 +340,22 @@ def test_several_tasks_together(tmp_path: Path) -> None:
     assert "feature_reconstruction" in said(found, "none")["reconstruct_node_feat"]
     two = training(multi_task_learning=[tasks[0], tasks[2]])
     assert converted(tmp_path, GCONSTRUCT, two)[1].task.model_dump()["select_by"] == "mean"
+
+
+def test_tasks_of_one_name_and_of_no_weight(tmp_path: Path) -> None:
+    """Label y, a label called y_2, y of other nodes, and a task that nothing would learn from."""
+    labels = [("book", "y"), ("book", "y_2"), ("reader", "y"), ("book", "z")]
+    tasks = [
+        {"node_regression": {"target_ntype": kind, "label_field": label, "task_weight": float(label != "z")}}
+        for kind, label in labels
+    ]
+    data, notes = Section({"multi_task_learning": tasks}, "", Notes()), Notes()
+    chosen = [("node_regression", Section(task["node_regression"], "task", notes)) for task in tasks]
+    ours = convert_tasks(chosen, Pool([data], notes), None)
+    types = {name: (task["node_type"], task["label"]) for name, task in ours["tasks"].items()}
+    assert types == {"y": labels[0], "y_2": labels[1], "y_3": labels[2]}
+    assert ours["weights"] == {"y": 1.0, "y_2": 1.0, "y_3": 1.0}
+    assert any("left out" in note.text for note in notes.of("near"))
 
 
 def test_what_came_later(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Tables of a made-up library, shared by the recipes: papers, authors, citations, reviews, reading lists, reads.
 
-    python training_scripts/papers/make_tables.py          # a second; into training_scripts/papers/tables
+    python training_scripts/papers/make_library.py          # a second; into training_scripts/papers/tables
 
 Each paper has a hidden topic of a field. Its title tells it in 55 % of all cases; whom it cites, who wrote it and where
 it appeared tell it for most. All labels follow from these with noise, so that neither texts nor edges are enough alone.
