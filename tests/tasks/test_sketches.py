@@ -71,7 +71,6 @@ def test_sketches_are_of_the_whole_sets(drawn: tuple[Surroundings, list[set[int]
     assert sketched.near.sizes[:, 0].tolist() == [len(near) for near in sets[0]]
 
 
-@pytest.mark.known_answer("pair_terms/sketches")
 def test_overlaps_against_exact_counts(drawn: tuple[Surroundings, list[set[int]], list[set[int]]]) -> None:
     """Of 40 x 60 nodes: errors of J of sqrt(J (1 - J) / K), of sizes of 1.04 / sqrt(M); 4.5 of them at most, and no
     bias."""
@@ -129,6 +128,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(HashIndex(again.two).equal(again.one), equal)
 
 
+@pytest.mark.known_answer("pair_terms/sketches")
 def test_features_known_answer() -> None:
     """Half of 4 hashes equal: J = 1/2, a third of both sizes in common. Of sizes 6, 24 and 12, 30."""
     equal = [np.full((1, 1), count, dtype=np.float32) for count in (2, 2, 2, 4)]
