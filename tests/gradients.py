@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from graphstorm_like.config.choice import Choice
 from graphstorm_like.config.inverses import inverse_of
@@ -25,7 +26,7 @@ from graphstorm_like.models.image_encoders import IMAGE_ENCODERS
 from graphstorm_like.models.label_losses import LABEL_LOSSES
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.base import ignored
+from graphstorm_like.models.losses.base import negatives
 from graphstorm_like.models.time_encodings import TIME_ENCODINGS
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses
@@ -91,6 +92,9 @@ def link_loss(config: Any, graph: Path) -> Case:
     loss, mask = LINK_LOSSES.of(config)(config).double(), torch.zeros(3, 6, dtype=torch.bool)
     mask[0, 1] = mask[2, 4] = True
     log_q = 0.3 * torch.randn(6, dtype=torch.float64)
+    leaves = [normal(3, 6), *learnt(loss)]
+    at_start = leaves[0].detach().clone()
+    shown = ((log_q, negatives(mask, True)), (torch.zeros_like(log_q), negatives(mask, False)))
 
     def value(scores: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
         return loss(scores, mask, True, log_q), loss(scores, mask, False)
@@ -98,14 +102,26 @@ def link_loss(config: Any, graph: Path) -> Case:
     def flat(scores: Tensor) -> tuple[Tensor, ...]:
         """log of the sum over negatives of exp((s_ij - s_ii) / T - log q_j + log q_i)"""
         found = []
-        for in_batch, drawn in ((True, log_q), (False, torch.zeros_like(log_q))):
+        for drawn, is_negative in shown:
             logits = scores / config.temperature - drawn
-            negatives = ~(ignored(mask, in_batch) | torch.eye(3, 6, dtype=torch.bool))
-            sums = (logits.exp() * negatives).sum(dim=1)
+            sums = (logits.exp() * is_negative).sum(dim=1)
             found.append((sums.log() - logits.diagonal()).sum())
         return tuple(found)
 
-    return Case(value, [normal(3, 6), *learnt(loss)], flat if config.type == "flat_nce" else None)
+    def with_fixed_weights(scores: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+        """How hard a negative is weighs it, and is no function of the scores."""
+        found = []
+        for drawn, is_negative in shown:
+            hardness = config.sharpness * (at_start * start_scale + start_bias - drawn)
+            weights = hardness.masked_fill(~is_negative, -torch.inf).softmax(dim=1)
+            logits = scores * scale + bias - drawn
+            found.append((softplus(-logits.diagonal()) + (weights * softplus(logits)).sum(dim=1)).sum())
+        return tuple(found)
+
+    if config.type == "self_adversarial":
+        start_scale, start_bias = (leaf.detach().clone() for leaf in leaves[1:])
+        return Case(value, leaves, with_fixed_weights)
+    return Case(value, leaves, flat if config.type == "flat_nce" else None)
 
 
 def label_loss(config: LabelLossConfig, graph: Path) -> Case:

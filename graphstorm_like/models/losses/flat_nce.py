@@ -38,7 +38,7 @@ class FlatNce(LinkLoss):
         odds = torch.logsumexp(negatives - logits.diagonal()[has_negatives, None], dim=1)
         info_nce = F.softplus(odds.detach())
         found = info_nce + torch.exp(odds - odds.detach()) - 1.0
-        return torch.zeros(len(logits), device=found.device).masked_scatter(has_negatives, found)
+        return found.new_zeros(len(logits)).masked_scatter(has_negatives, found)
 
 
 def _true_pairs(mask: Tensor) -> Tensor:
