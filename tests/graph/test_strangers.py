@@ -105,7 +105,7 @@ def test_strangers_do_no_harm(folder: Path, server: GraphServer, part: RemotePar
     late = client(folder, server.address)
     start = time.monotonic()
     works(folder, late)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     done.set()
     ends(working)
     assert found == []
@@ -131,7 +131,7 @@ def test_who_is_not_of_the_job_is_refused(
     start = time.monotonic()
     with pytest.raises(LaunchError, match=r"must be of this job, and know its secret|must be reachable within 1 s"):
         works(folder, client(folder, server.address, credentials=REFUSED[who]()))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     works(folder, part)
 
 
