@@ -22,7 +22,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.joined import JoinedTargets
 from graphstorm_like.sampling.seeds import JoinedSeedStream, SeedStream
-from graphstorm_like.tasks import MultiTask
+from graphstorm_like.tasks import Evaluation, MultiTask
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from graphstorm_like.testing.text import tiny_text_model
 from graphstorm_like.training.experiment import build_experiment
@@ -214,7 +214,6 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert again["prediction"].to_pylist() == predicted["kind"]["prediction"].to_pylist()
 
 
-@pytest.mark.slow
 def test_the_relation_that_selects_may_have_no_test_edges(
     several: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,11 +223,11 @@ def test_the_relation_that_selects_may_have_no_test_edges(
     buys = dict(task.named())["buys"]
     monkeypatch.setattr(buys, "select_by", "mrr/user:likes:item")
     monkeypatch.setattr(buys, "evaluate", lambda *arguments: {"mrr": 0.25})
-    how = task.evaluation([], 0)
-    scores = task.evaluate(experiment.embedder(), "test", how)
+    scores = task.evaluate(experiment.embedder(), "test", Evaluation("layer_wise", (), 0))
     assert scores["mean"] == pytest.approx((scores["kind.accuracy"] + scores["gap.r2"] + 0.25) / 3)
 
 
+@pytest.mark.slow
 def test_selecting_by_one_task_without_a_graph_network(tmp_path: Path) -> None:
     data = shop_pipeline(write_shop(tmp_path / "tables"), tmp_path / "run")
     data["task"] = {**MULTI, "select_by": "gap.rmse", "weighting": {"type": "group_dro"}, "weights": {"gap": 2.0}}
