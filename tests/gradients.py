@@ -25,7 +25,7 @@ from graphstorm_like.models.image_encoders import IMAGE_ENCODERS
 from graphstorm_like.models.label_losses import LABEL_LOSSES
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.base import ignored
+from graphstorm_like.models.losses.base import negatives, true_pairs
 from graphstorm_like.models.time_encodings import TIME_ENCODINGS
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses
@@ -91,18 +91,18 @@ def link_loss(config: Any, graph: Path) -> Case:
     loss, mask = LINK_LOSSES.of(config)(config).double(), torch.zeros(3, 6, dtype=torch.bool)
     mask[0, 1] = mask[2, 4] = True
     log_q = 0.3 * torch.randn(6, dtype=torch.float64)
+    ways = ((True, log_q), (False, None))
 
     def value(scores: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
-        return loss(scores, mask, True, log_q), loss(scores, mask, False)
+        return tuple(loss(scores, mask, in_batch, drawn) for in_batch, drawn in ways)
 
     def flat(scores: Tensor) -> tuple[Tensor, ...]:
         """log of the sum over negatives of exp((s_ij - s_ii) / T - log q_j + log q_i)"""
         found = []
-        for in_batch, drawn in ((True, log_q), (False, torch.zeros_like(log_q))):
-            logits = scores / config.temperature - drawn
-            negatives = ~(ignored(mask, in_batch) | torch.eye(3, 6, dtype=torch.bool))
-            sums = (logits.exp() * negatives).sum(dim=1)
-            found.append((sums.log() - logits.diagonal()).sum())
+        for in_batch, drawn in ways:
+            logits = scores / config.temperature - (0.0 if drawn is None else drawn)
+            sums = (logits.exp() * negatives(mask, in_batch)).sum(dim=1)
+            found.append((sums.log() - true_pairs(logits, in_batch)).sum())
         return tuple(found)
 
     return Case(value, [normal(3, 6), *learnt(loss)], flat if config.type == "flat_nce" else None)
