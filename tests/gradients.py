@@ -26,7 +26,7 @@ from graphstorm_like.models.image_encoders import IMAGE_ENCODERS
 from graphstorm_like.models.label_losses import LABEL_LOSSES
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.base import negatives
+from graphstorm_like.models.losses.base import negatives, true_pairs
 from graphstorm_like.models.time_encodings import TIME_ENCODINGS
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses
@@ -91,37 +91,35 @@ def link_loss(config: Any, graph: Path) -> Case:
     """With a mask, and corrected for how often candidates are drawn; with and without other edges' targets."""
     loss, mask = LINK_LOSSES.of(config)(config).double(), torch.zeros(3, 6, dtype=torch.bool)
     mask[0, 1] = mask[2, 4] = True
-    log_q = 0.3 * torch.randn(6, dtype=torch.float64)
+    ways = ((True, 0.3 * torch.randn(6, dtype=torch.float64)), (False, torch.zeros(6, dtype=torch.float64)))
     leaves = [normal(3, 6), *learnt(loss)]
-    at_start = leaves[0].detach().clone()
-    shown = ((log_q, negatives(mask, True)), (torch.zeros_like(log_q), negatives(mask, False)))
+    start = [leaf.detach().clone() for leaf in leaves]
 
     def value(scores: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
-        return loss(scores, mask, True, log_q), loss(scores, mask, False)
+        return tuple(loss(scores, mask, in_batch, drawn) for in_batch, drawn in ways)
 
     def flat(scores: Tensor) -> tuple[Tensor, ...]:
         """log of the sum over negatives of exp((s_ij - s_ii) / T - log q_j + log q_i)"""
         found = []
-        for drawn, is_negative in shown:
+        for in_batch, drawn in ways:
             logits = scores / config.temperature - drawn
-            sums = (logits.exp() * is_negative).sum(dim=1)
-            found.append((sums.log() - logits.diagonal()).sum())
+            sums = (logits.exp() * negatives(mask, in_batch)).sum(dim=1)
+            found.append((sums.log() - true_pairs(logits, in_batch)).sum())
         return tuple(found)
 
     def with_fixed_weights(scores: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
         """How hard a negative is weighs it, and is no function of the scores."""
         found = []
-        for drawn, is_negative in shown:
-            hardness = config.sharpness * (at_start * start_scale + start_bias - drawn)
-            weights = hardness.masked_fill(~is_negative, -torch.inf).softmax(dim=1)
+        for in_batch, drawn in ways:
+            hardness = config.sharpness * (start[0] * start[1] + start[2] - drawn)
+            weights = hardness.masked_fill(~negatives(mask, in_batch), -torch.inf).softmax(dim=1)
             logits = scores * scale + bias - drawn
-            found.append((softplus(-logits.diagonal()) + (weights * softplus(logits)).sum(dim=1)).sum())
+            of_negatives = (weights * softplus(logits)).sum(dim=1)
+            found.append((softplus(-true_pairs(logits, in_batch)) + of_negatives).sum())
         return tuple(found)
 
-    if config.type == "self_adversarial":
-        start_scale, start_bias = (leaf.detach().clone() for leaf in leaves[1:])
-        return Case(value, leaves, with_fixed_weights)
-    return Case(value, leaves, flat if config.type == "flat_nce" else None)
+    references = {"flat_nce": flat, "self_adversarial": with_fixed_weights}
+    return Case(value, leaves, references.get(config.type))
 
 
 def label_loss(config: LabelLossConfig, graph: Path) -> Case:

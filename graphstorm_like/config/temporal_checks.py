@@ -82,16 +82,19 @@ def check_temporal(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
 
 
 def _check_structure(graph: GraphConfig, model: ModelConfig) -> Iterator[Problem]:
-    """Features that are made of all edges know those of the future; at the end of time there is none."""
+    for node_type, feature, encode in inputs_of_all_edges(graph, model):
+        rule = f"must not name '{feature}' with model.time: {encode} counts edges of the future too"
+        yield ("model", "inputs", node_type, "features"), f"{rule}. List the others, or set model.time.at: end"
+
+
+def inputs_of_all_edges(graph: GraphConfig, model: ModelConfig) -> Iterator[tuple[str, str, str]]:
+    """Features that the model reads and that are made of all edges, so that they know those of the future; at the end
+    of time there is none. (node type, name, encode) of each."""
     for name, node in graph.nodes.items():
         chosen = model.inputs[name].features if name in model.inputs else None
         for feature, config in node.features.items():
             if not config.of_columns and (chosen is None or feature in chosen):
-                rule = f"must not name '{feature}' with model.time: {config.encode} counts edges of the future too"
-                yield (
-                    ("model", "inputs", name, "features"),
-                    f"{rule}. List the others, or set model.time.at: end",
-                )
+                yield name, feature, config.encode
 
 
 def _check_kinds(graph: GraphConfig, time: TemporalConfig) -> Iterator[Problem]:

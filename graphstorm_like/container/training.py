@@ -25,7 +25,6 @@ from graphstorm_like.launch.preflight import check_machine
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.launch.state import MAIN_FILES, STAGES, check_stages, stage_folder
 from graphstorm_like.progress import Reporter
-from graphstorm_like.reports.run_folder import REPORT_HTML, REPORT_JSON
 from graphstorm_like.reports.write import report_of_run
 
 _FOREIGN = ("_", "sagemaker_")
@@ -125,9 +124,7 @@ def _hand_over(root: Path, pipeline: Pipeline, stages: list[str], reporter: Repo
         fill_model_folder(pipeline, root / "model", reporter)
     files = [stage_folder(pipeline, "evaluate") / MAIN_FILES["evaluate"]] if "evaluate" in stages else []
     if pipeline.report and stages != ["construct"]:
-        output = Path(pipeline.output)
-        report_of_run(output, None, reporter.line)
-        files += [output / name for name in (REPORT_HTML, REPORT_JSON) if (output / name).is_file()]
+        files += report_of_run(Path(pipeline.output), None, reporter.line)
     data = root / "output/data"
     data.mkdir(parents=True, exist_ok=True)
     for file in files:

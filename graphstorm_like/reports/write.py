@@ -27,22 +27,23 @@ def write_report(folder: RunFolder, target: Path | None = None, command: Sequenc
     report.report_seconds = time.perf_counter() - started
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = path.with_name(REPORT_JSON) if target is None else path.with_suffix(".json")
-    write_text(numbers, report.model_dump_json(indent=1) + "\n")
     write_text(path, page(report))
+    write_text(numbers, report.model_dump_json(indent=1) + "\n")  # last: its fingerprint says of which state both are
     return path
 
 
-def report_of_run(folder: Path, command: Sequence[str] | None, say: Callable[[str], None]) -> None:
-    """The report at the end of a run, unless it is there already. It never raises: a run whose report fails is a run
-    with a warning."""
+def report_of_run(folder: Path, command: Sequence[str] | None, say: Callable[[str], None]) -> list[Path]:
+    """The report at the end of a run, unless it is there already; returns its files. It never raises: a run whose
+    report fails is a run with a warning, and without files, for a report that is there is of an earlier state."""
     try:
         run = RunFolder(folder)
-        if run.report() and (run.path / REPORT_HTML).is_file():
-            return
-        write_report(run, command=command)
+        if not (run.report() and (run.path / REPORT_HTML).is_file()):
+            write_report(run, command=command)
+        return [run.path / REPORT_HTML, run.path / REPORT_JSON]
     except Exception as error:  # the run's results are there, whatever is wrong with its report
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         say(f"report: not made, the results are complete without it ({type(error).__name__}: {first[:300]})")
+        return []
 
 
 __all__ = ["RunReport", "report_of_run", "write_report"]

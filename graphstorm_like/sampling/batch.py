@@ -140,8 +140,9 @@ class TypeLinks:
 
     edge_types: the relations; counts: how many of the edges are of each. sources [B]: positions in the seeds of an
     edge's source type. own: their targets in the pool; others: the other candidates; with in_batch, targets of an
-    edge's fellows are negatives too. mask, log_q: see RelationLinks; candidate i is the true target of edge i. weights
-    [B]: of the edges in the loss; None: all weigh 1.
+    edge's fellows are negatives too. log_q: see RelationLinks; candidate i is the true target of edge i. mask: the
+    same; without in_batch [B, 1 + K], of each edge's own target and the others, so that it does not grow with B * B.
+    weights [B]: of the edges in the loss; None: all weigh 1.
     """
 
     edge_types: tuple[EdgeType, ...]
@@ -178,7 +179,13 @@ class TypeLinks:
             at = torch.from_numpy(place[slice_positions(columns)])
             log_q = None if self.log_q is None else self.log_q[at]
             rows = slice(stop - count, stop)
-            yield RelationLinks(edge_type, self.sources[rows], columns, self.mask[rows][:, at], log_q)
+            if self.in_batch:
+                mask = self.mask[rows][:, at]
+            else:  # the targets of an edge's fellows are no negatives
+                mask = torch.cat(
+                    [~torch.eye(count, dtype=torch.bool, device=self.mask.device), self.mask[rows, 1:]], dim=1
+                )
+            yield RelationLinks(edge_type, self.sources[rows], columns, mask, log_q)
 
 
 def joined_slices(slices: Sequence[slice]) -> tuple[slice, ...]:

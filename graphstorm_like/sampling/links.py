@@ -253,10 +253,13 @@ class LinkSeeder:
         )
 
     def _mask(self, edges: Sequence[RelationEdges], candidates: IntArray) -> npt.NDArray[np.bool_]:
-        """[B, C] of this rank's edges: candidate j is another known true target of source i, its own target again, or
-        (mask_source) i itself."""
+        """`TypeLinks.mask` of this rank's edges: candidate j is another known true target of source i, its own target
+        again, or (mask_source) i itself."""
         source = {e.edge_type: e.source[e.mine] for e in edges}
         own = np.concatenate([e.target[e.mine] for e in edges])
+        if not self.config.in_batch:
+            of_true = np.zeros((len(own), 1), dtype=np.bool_)
+            return np.concatenate([of_true, self.mask(source, own, candidates[len(own) :])], axis=1)
         mask = self.mask(source, own, candidates)
         np.fill_diagonal(mask[:, : len(own)], False)
         return mask

@@ -252,6 +252,7 @@ class Answers:
             raise ConfigError("sets: must be lists of ids with at least one each (got an empty one)")
         positions = self._ends(task.member_type, [name for members in sets for name in members], new, "sets")
         numbers = np.repeat(np.arange(len(sets)), [len(members) for members in sets])
+        numbers, positions = np.unique([numbers, positions], axis=1)  # a member counts once, as in training
         return self._read_out(task, (positions, numbers), [{"members": [*m]} for m in sets], question, new)
 
     def _read_out(

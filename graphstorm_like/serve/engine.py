@@ -19,6 +19,7 @@ from gconstruct.encode_rows import EncodedRows, encode_rows
 from gconstruct.held import SCHEME, hold
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.load import build_graph_config
+from graphstorm_like.config.temporal_checks import inputs_of_all_edges
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.deploy.applied import Applied
 from graphstorm_like.deploy.model import Model
@@ -136,6 +137,7 @@ class Engine:
         self._fanouts = fanouts if max_neighbours is None else [_limited(f, max_neighbours) for f in fanouts]
         if self.clock is not None:  # which neighbours of the past are sampled is a part of the model
             self._fanouts = list(applied.embedder().fanouts)
+        self._of_all_edges = list(inputs_of_all_edges(model.pipeline.graph, model.pipeline.model))
 
     # -- ids -----------------------------------------------------------------------------------------------------
 
@@ -162,8 +164,8 @@ class Engine:
         self, node_type: NodeType, positions: IntArray, new: NewRows | None = None, time: str | float | None = None
     ) -> Vectors:
         """[n, D] of nodes by their positions, which need not be distinct. time: as of which, for temporal models."""
-        if time is not None and self.clock is None:
-            raise ConfigError(f"time: must be left out: the model has no model.time (got {time!r})")
+        if time is not None:
+            self._check_time(time)
         distinct, back = np.unique(positions, return_inverse=True)
         embedder = self.applied.embedder()
         if new is not None:
@@ -171,6 +173,18 @@ class Engine:
         embedder = replace(embedder, batch_size=min(embedder.batch_size, BATCH_ROWS), progress=None)
         found: Vectors = self._embed(embedder, node_type, distinct, time)[back]
         return found
+
+    def _check_time(self, time: str | float) -> None:
+        """Of a question, which must see nothing later."""
+        if self.clock is None:
+            raise ConfigError(f"time: must be left out: the model has no model.time (got {time!r})")
+        if self._of_all_edges:
+            node_type, feature, encode = self._of_all_edges[0]
+            raise ConfigError(
+                f"time: must be left out: the model reads graph.nodes.{node_type}.features.{feature}, and {encode} "
+                f"counts edges of the future too (got {time!r}). Train and pack a model whose "
+                f"model.inputs.{node_type}.features names the others"
+            )
 
     def _embed(
         self, embedder: Embedder, node_type: NodeType, positions: IntArray, time: str | float | None = None

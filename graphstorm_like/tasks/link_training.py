@@ -62,9 +62,8 @@ class LinkTask(Task):
 
     def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See `sum_of_losses`."""
-        in_batch = self.config.negatives.in_batch
         more, own = self._more[0], self.own_inputs
-        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, in_batch, more, self.pairs, own)
+        return sum_of_losses(self, self.head, self.link_loss, vectors, batch, more, self.pairs, own)
 
     @contextmanager
     def quiet(self) -> Iterator[None]:

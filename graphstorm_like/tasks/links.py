@@ -38,7 +38,6 @@ def sum_of_losses(
     loss: LinkLoss,
     vectors: dict[NodeType, Tensor],
     batch: MiniBatch,
-    in_batch: bool,
     more: MoreNegatives | None = None,
     pairs: PairTerm | None = None,
     own_inputs: LinkInputs | None = None,
@@ -62,21 +61,43 @@ def sum_of_losses(
         sources = source_rows(vectors, group)
         if own_inputs is not None:
             sources = own_inputs(sources, batch.targets.inputs)
-        pool = pools[group.edge_types[0][2]]
-        keys = pool if more is None else more.vectors(group.edge_types[0][2], pool)
-        of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
-        scores, mask = sliced(of_all, group.columns, dim=1), group.mask
+        scores, queued = _scores(head, group, sources, pools[group.edge_types[0][2]], more)
+        mask, log_q = group.mask, group.log_q
+        if log_q is not None and not group.in_batch:
+            log_q = _true_and_drawn(log_q.expand(len(sources), -1))
         if pairs is not None:
             ids = batch.targets.pools[group.edge_types[0][2]].candidate_ids[slice_positions(group.columns)]
             sources_of = source_ids(group, batch)[group.edge_types[0]]
-            scores = scores + pairs(sources_of, ids, target_ids(group, batch)).to(scores)
+            terms = pairs(sources_of, ids, target_ids(group, batch)).to(scores)
+            scores = scores + (terms if group.in_batch else _true_and_drawn(terms))
         if more is not None and more.any:
-            scores, mask = more.add(scores, group, sources, head, batch, of_all[:, len(pool) :])
-        losses.append(loss(scores, mask, in_batch, group.log_q, group.weights))
+            scores, mask = more.add(scores, group, sources, head, batch, queued)
+        losses.append(loss(scores, mask, group.in_batch, log_q, group.weights))
         count += group.weight
     if more is not None and task.training:
         more.push(pools, batch.targets)
     return torch.stack(losses).sum(), count
+
+
+def _scores(
+    head: LinkHead, group: TypeLinks, sources: Tensor, pool: Tensor, more: MoreNegatives | None
+) -> tuple[Tensor, Tensor]:
+    """Scores of a group's edges [B, C], in the columns of its mask, and of the queue [B, Q]. pool: vectors of all
+    candidates."""
+    # Without negatives of the batch the work must not grow with its square: true pairs are scored one by one.
+    compared = pool if group.in_batch else sliced(pool, group.others)
+    keys = compared if more is None else more.vectors(group.edge_types[0][2], compared)
+    of_all = head.scores_of_relations(sources, keys, group.edge_types, group.counts)
+    queued = of_all[:, len(compared) :]
+    if group.in_batch:
+        return sliced(of_all, group.columns, dim=1), queued
+    of_true = head.scores_of_pairs(sources, pool[group.own], group.edge_types, group.counts)
+    return torch.cat([of_true[:, None], of_all[:, : len(compared)]], dim=1), queued
+
+
+def _true_and_drawn(values: Tensor) -> Tensor:
+    """[B, B + K] of own targets and drawn nodes -> [B, 1 + K], each row's own target first."""
+    return torch.cat([values.diagonal()[:, None], values[:, len(values) :]], dim=1)
 
 
 def source_rows(vectors: Mapping[NodeType, Tensor], group: TypeLinks) -> Tensor:

@@ -93,6 +93,29 @@ def test_failures_have_reasons_and_codes(tables: Path, tmp_path: Path, monkeypat
 # ------------------------------------------------------------------------------------------------ one machine
 
 
+def test_no_report_of_an_earlier_state_is_handed_over(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job goes on from checkpoints with the report of a run before; its own cannot be made."""
+    machine = Machine.made(tmp_path / "ml", shop_yaml(tmp_path / "yaml", IN_S3), {"train.epochs": "1"})
+    machine.channel("tables", tables)
+    monkeypatch.setenv("SM_ROOT", str(machine.root))
+    assert main(["train"]) == 0
+    data = machine.root / "output/data"
+    assert sorted(file.name for file in data.iterdir()) == ["metrics.json", "report.html", "report.json"]
+    shutil.rmtree(data)
+    machine.config("hyperparameters", {"train.epochs": "1", "train.lr": "0.02"})
+
+    def fails(_: object) -> str:
+        raise ValueError("no page")
+
+    monkeypatch.setattr("graphstorm_like.reports.write.page", fails)
+    for _ in range(2):  # the second time all stages are up to date
+        assert main(["train"]) == 0
+        assert (machine.run / "report.html").exists()
+        assert [file.name for file in data.iterdir()] == ["metrics.json"]
+
+
 @pytest.mark.slow
 @pytest.mark.dist
 def test_a_machine_is_taken_away(tables: Path, local: Path, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_loss_known_answer(graph: LocalGraph) -> None:
     }
     head = DotHead(DotHeadConfig(type="dot", normalize=False), 1, [R, Q])
     loss = InfoNce(InfoNceConfig(type="info_nce", temperature=0.5))
-    found, count = sum_of_losses(SimpleNamespace(group=SINGLE_PROCESS), head, loss, vectors, batch, True)  # type: ignore[arg-type]
+    found, count = sum_of_losses(SimpleNamespace(group=SINGLE_PROCESS), head, loss, vectors, batch)  # type: ignore[arg-type]
     frequency = {0: 2 / 6, 1: 2 / 6, 2: 1 / 6, 3: 1 / 6}
 
     def row(source: int, target: int, others: list[int]) -> float:
@@ -156,7 +156,6 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
     tables = {t: torch.randn(n, 3, requires_grad=True) for t, n in (("a", 3), ("b", 4))}
     head, loss = DotHead(DotHeadConfig(type="dot"), 3, [R, Q]), InfoNce(InfoNceConfig(type="info_nce"))
     ids = numbers(graph, {R: [(0, 0), (1, 1)], Q: [(0, 3), (2, 1)]})
-    in_batch = bool(options.get("in_batch", True))
     train = {e: np.arange(3) for e in (R, Q)}
 
     def batch_for(share: RankSlice) -> MiniBatch:
@@ -164,7 +163,7 @@ def test_ranks_together_lose_what_one_process_loses(graph: LocalGraph, size: int
 
     def loss_of(batch: MiniBatch, group: Group) -> tuple[torch.Tensor, float]:
         vectors = {t: tables[t][at] for t, at in batch.seeds.items()}
-        return sum_of_losses(SimpleNamespace(group=group), head, loss, vectors, batch, in_batch)  # type: ignore[arg-type]
+        return sum_of_losses(SimpleNamespace(group=group), head, loss, vectors, batch)  # type: ignore[arg-type]
 
     alone, count = loss_of(batch_for(RankSlice()), SINGLE_PROCESS)
     wanted = torch.autograd.grad(alone, list(tables.values()))

@@ -96,3 +96,17 @@ def test_tables_are_seen_as_of_their_end_and_what_is_later_is_not_served(
 def test_what_is_refused(answers: Answers, question: dict[str, Any], message: str) -> None:
     with pytest.raises(GslError, match=message):
         only(answers, **question)
+
+
+def test_features_of_all_edges_have_no_past(tmp_path: Path) -> None:
+    """A degree counts the purchases of the future: a model that reads it answers as of the graph's end alone."""
+    data = pipeline(write_timed_shop(tmp_path / "tables"), tmp_path / "run", at="end").model_dump(mode="json")
+    data["graph"]["nodes"]["item"]["features"]["bought"] = {"encode": "degree", "edges": ["user:buys:item"]}
+    made = build_pipeline(data | {"report": False, "infer": {"predictions": False}})
+    run_pipeline(made, ["construct", "train"], reporter=QUIET)
+    answers = answers_of(Packed(made, pack(made.output, tmp_path / "model")), tmp_path / "known")
+    assert only(answers, kind="predict", ids=IDS)["predictions"]
+    for kind in ("predict", "embed"):
+        with pytest.raises(GslError, match=r"time: must be left out: .*\.features\.bought, and degree counts"):
+            only(answers, kind=kind, ids=IDS, time=DAY)
+    answers.engine.applied.close()

@@ -45,12 +45,14 @@ def some_pairs() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(4, 9), mask, torch.randn(9)
 
 
-def chosen(rows: list[int], scores: Tensor, mask: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of drawn negatives: the same edges, some of them twice or not at all, with the same negatives."""
-    columns = [*rows, *range(4, 9)]
-    mask = mask[rows][:, columns]
-    mask[:, : len(rows)].fill_diagonal_(False)
-    return scores[rows][:, columns], mask, log_q[columns]
+def some_drawn() -> tuple[Tensor, Tensor, Tensor]:
+    """The same without other edges' targets: scores [4, 1 + 5], mask, log_q [4, 1 + 5]."""
+    scores, mask, log_q = some_pairs()
+    return true_and_drawn(scores), true_and_drawn(mask), true_and_drawn(log_q.expand(4, 9))
+
+
+def true_and_drawn(values: Tensor) -> Tensor:
+    return torch.cat([values.diagonal()[:, None], values[:, len(values) :]], dim=1)
 
 
 def value_and_gradients(loss: LinkLoss, scores: Tensor, *others: Any) -> tuple[Tensor, list[Tensor]]:
@@ -62,33 +64,43 @@ def value_and_gradients(loss: LinkLoss, scores: Tensor, *others: Any) -> tuple[T
 @pytest.mark.parametrize("name", LOSSES)
 def test_two_is_the_edge_twice_and_none_is_no_edge(name: str) -> None:
     """With drawn negatives, value and gradients; weights that are no whole numbers are between."""
-    loss, (scores, mask, log_q) = loss_of(name), some_pairs()
+    loss, (scores, mask, log_q) = loss_of(name), some_drawn()
     weights = torch.tensor([1.0, 2.0, 0.0, 1.0])
     value, (gradient, *of_loss) = value_and_gradients(loss, scores, mask, False, log_q, weights)
     rows = [0, 1, 1, 3]
-    same, same_mask, same_q = chosen(rows, scores, mask, log_q)
-    want, (of_rows, *want_of_loss) = value_and_gradients(loss, same, same_mask, False, same_q)
+    want, (of_rows, *want_of_loss) = value_and_gradients(loss, scores[rows], mask[rows], False, log_q[rows])
     torch.testing.assert_close(value, want)
     torch.testing.assert_close(of_loss, want_of_loss)
-    negatives = torch.zeros(4, 5).index_add(0, torch.tensor(rows), of_rows[:, 4:])
-    torch.testing.assert_close(gradient[:, 4:], negatives)
-    torch.testing.assert_close(gradient.diagonal(), torch.zeros(4).index_add(0, torch.tensor(rows), of_rows.diagonal()))
+    torch.testing.assert_close(gradient, torch.zeros(4, 6).index_add(0, torch.tensor(rows), of_rows))
     assert (gradient[2] == 0).all()
     half, third = (loss(scores, mask, False, log_q, torch.eye(4)[i] * w) for i, w in ((0, 0.5), (1, 0.3)))
     both = loss(scores, mask, False, log_q, torch.tensor([0.5, 0.3, 0.0, 0.0]))
     torch.testing.assert_close(both, half + third)
-    alone = loss(*chosen([0], scores, mask, log_q)[:2], False, chosen([0], scores, mask, log_q)[2])
+    alone = loss(scores[:1], mask[:1], False, log_q[:1])
     torch.testing.assert_close(half, 0.5 * alone)
 
 
 @pytest.mark.parametrize("in_batch", [True, False])
 @pytest.mark.parametrize("name", LOSSES)
 def test_ones_change_no_bit(name: str, in_batch: bool) -> None:
-    loss, (scores, mask, log_q) = loss_of(name), some_pairs()
+    loss, (scores, mask, log_q) = loss_of(name), some_pairs() if in_batch else some_drawn()
     without = value_and_gradients(loss, scores, mask, in_batch, log_q)
     ones = value_and_gradients(loss, scores, mask, in_batch, log_q, torch.ones(4))
     assert torch.equal(without[0], ones[0])
     assert all(torch.equal(a, b) for a, b in zip(without[1], ones[1], strict=True))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_drawn_negatives_alone_are_those_of_a_batch_that_masks_its_own(name: str) -> None:
+    """Values and gradients."""
+    loss, (scores, mask, log_q), weights = loss_of(name), some_pairs(), torch.tensor([1.0, 2.0, 0.5, 1.0])
+    alone = (true_and_drawn(scores), true_and_drawn(mask), False, true_and_drawn(log_q.expand(4, 9)), weights)
+    mask[:, :4] = ~torch.eye(4, dtype=torch.bool)
+    want, (of_scores, *of_loss) = value_and_gradients(loss, scores, mask, True, log_q, weights)
+    found, (gradient, *of_loss_alone) = value_and_gradients(loss, *alone)
+    torch.testing.assert_close(found, want)
+    torch.testing.assert_close(gradient, true_and_drawn(of_scores))
+    torch.testing.assert_close(of_loss_alone, of_loss)
 
 
 def test_every_loss_has_a_known_answer_here() -> None:
@@ -190,9 +202,9 @@ def test_a_step_is_that_of_the_table_with_edges_repeated(
     found, count = task.loss(vectors, batch.replace(targets=LinkTargets((weighed,), batch.targets.pools)))
     plain = type(group)(**{**_fields(group), "weights": None})
     kept: list[Tensor] = []
-    rows = type(task.link_loss).of_edges
+    rows = type(task.link_loss).of_rows
     monkeypatch.setattr(
-        type(task.link_loss), "of_edges", lambda self, *a: kept.append(rows(self, *a)) or kept[-1], raising=True
+        type(task.link_loss), "of_rows", lambda self, *a: kept.append(rows(self, *a)) or kept[-1], raising=True
     )
     task.loss(vectors, batch.replace(targets=LinkTargets((plain,), batch.targets.pools)))
     repeated = torch.cat([kept[0][weights >= 1], kept[0][weights >= 2]])

@@ -229,7 +229,7 @@ def test_rows_are_gathered_once_a_node_type_and_not_once_a_relation(head: LinkHe
     loss = InfoNce(InfoNceConfig(type="info_nce"))
     task = SimpleNamespace(group=SINGLE_PROCESS)
     with Gathers() as gathers:
-        total, count = sum_of_losses(task, scorer, loss, vectors, batch, True)  # type: ignore[arg-type]
+        total, count = sum_of_losses(task, scorer, loss, vectors, batch)  # type: ignore[arg-type]
     assert count == len(relations) * batch_size
     weights = int(isinstance(head, DistMultHeadConfig))  # a row of its parameters an edge, at once too
     assert gathers.count == 2 + weights

@@ -4,6 +4,7 @@ same over ranks, exact resume."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,25 +12,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file
+from torch import Tensor
 
 from graphstorm_like.config import Pipeline
+from graphstorm_like.config.inverses import inverse_of
+from graphstorm_like.config.link_heads import LinkHeadConfig
 from graphstorm_like.config.link_heads.dot import DotHeadConfig
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.link_heads.dot import DotHead
 from graphstorm_like.models.losses.info_nce import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
-from graphstorm_like.sampling.batch import StreamPosition
-from graphstorm_like.sampling.links import LinkSeeder
+from graphstorm_like.sampling.batch import LinkTargets, StreamPosition
+from graphstorm_like.sampling.links import LinkSeeder, edge_starts
 from graphstorm_like.sampling.negatives.mined_model import MinedByModel
 from graphstorm_like.sampling.seeds import RankSlice
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives, Queue
+from graphstorm_like.tasks.pair_terms.base import PairTerm
 from graphstorm_like.training.experiment import build_experiment
 
 from ..training.test_resume import Stopped, assert_same_run, train
@@ -78,9 +86,9 @@ def steps(
         task = SimpleNamespace(group=group_of(batch), training=True)
         more.is_quiet = True
         for _ in range(tries):
-            sum_of_losses(task, head, loss, vectors, batch, True, more)  # type: ignore[arg-type]
+            sum_of_losses(task, head, loss, vectors, batch, more)  # type: ignore[arg-type]
         more.is_quiet = False
-        losses.append(sum_of_losses(task, head, loss, vectors, batch, True, more)[0])  # type: ignore[arg-type]
+        losses.append(sum_of_losses(task, head, loss, vectors, batch, more)[0])  # type: ignore[arg-type]
     return losses
 
 
@@ -110,6 +118,66 @@ def test_queue_and_self_known_answer(shop: tuple[Path, Path]) -> None:
     assert len(queue) == 40, "some were forgotten"
     tried = steps(graph, RankSlice(), lambda _: SINGLE_PROCESS, table, tries=2)
     assert [loss.item() for loss in tried] == [loss.item() for loss in found], "quiet losses leave no trace"
+
+
+HEADS = [{"type": "dot"}, {"type": "distmult", "start": "random"}, {"type": "transe"}, {"type": "two_tower"}]
+
+
+class SomeTerm(PairTerm):
+    """Numbers of the ids."""
+
+    def forward(self, sources: np.ndarray, candidates: np.ndarray | None, targets: np.ndarray | None = None) -> Tensor:
+        assert candidates is not None
+        assert targets is not None
+        found = sources[:, None] * 3 + candidates * 7 + targets[:, None] * 5
+        return torch.from_numpy(np.sin(found))
+
+
+@pytest.mark.parametrize("head", HEADS, ids=[head["type"] for head in HEADS])
+@pytest.mark.parametrize("extras", ["none", "queue", "terms"])
+def test_drawn_negatives_alone_cost_no_square_and_change_no_loss(
+    shop: tuple[Path, Path], head: dict[str, Any], extras: str
+) -> None:
+    """Against all targets of the batch scored and masked: losses and gradients of two steps."""
+    graph = LocalGraph(shop[1])
+    relations = [SIMILAR] if extras == "terms" else [SIMILAR, inverse_of(SIMILAR)]
+    train = {edge_type: graph.edge_rows(SIMILAR, "train") for edge_type in relations}
+    keys = {"type": "uniform", "uniform": 9, "in_batch": False, "queue": 20, "self_negative": True}
+    drawing = {"type": "popularity", "count": 9, "in_batch": False, "popularity_correction": extras != "queue"}
+    negatives: Any = TypeAdapter(NegativesConfig).validate_python(keys if extras == "queue" else drawing)
+    seeder = LinkSeeder(graph, train, negatives, 1)
+    seeder.keep_ids |= extras == "terms"
+    config = TypeAdapter(LinkHeadConfig).validate_python(head)
+    torch.manual_seed(0)
+    scorer, loss = LINK_HEADS.of(config)(config, 4, relations), InfoNce(InfoNceConfig(type="info_nce"))
+    table = torch.randn(240, 4, requires_grad=True)
+    term = SomeTerm() if extras == "terms" else None
+    task: Any = SimpleNamespace(group=SINGLE_PROCESS, training=True)
+    found: list[Tensor] = []
+    for masks_batch in (False, True):
+        more = MoreNegatives(negatives, relations, 4) if extras == "queue" else None
+        if more is not None:
+            more.seeder = seeder
+        total = torch.zeros(())
+        for step in range(2):
+            rows = graph.edge_rows(SIMILAR, "train")[12 * step : 12 * step + 12]
+            numbers = np.concatenate([start + rows for start in edge_starts(graph.manifest, relations)[:-1]])
+            batch = seeder(numbers, StreamPosition(0, step))
+            targets = batch.targets
+            assert isinstance(targets, LinkTargets)
+            (group,) = targets.groups
+            assert group.mask.shape == (len(numbers), 10)
+            group = replace(group, weights=torch.linspace(0.5, 2.0, len(numbers)))
+            if masks_batch:
+                others = torch.cat([~torch.eye(len(numbers), dtype=torch.bool), group.mask[:, 1:]], dim=1)
+                group = replace(group, in_batch=True, mask=others)
+            batch = batch.replace(targets=replace(targets, groups=(group,)))
+            vectors = {"item": table[batch.seeds["item"]]}
+            total = total + sum_of_losses(task, scorer, loss, vectors, batch, more, term)[0]
+        found.append(total)
+    gradients = [torch.autograd.grad(total, [table, *scorer.parameters()]) for total in found]
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -187,6 +187,7 @@ def test_sets_are_served(baskets: Pipeline, tmp_path: Path) -> None:
     changed = baskets.model_dump(mode="json", exclude_unset=True)
     changed |= {"output": str(tmp_path / "run"), "cache": str(tmp_path / "cache"), "report": False}
     changed["train"] |= {"epochs": 1, "evaluate_every": None}
+    changed["task"]["readout"] = "mean"
     changed["infer"] = {"attacks": [{"type": "fgm"}]}
     pipeline = build_pipeline(changed)
     run_pipeline(pipeline, ["train", "infer"], reporter=Reporter(quiet=True))
@@ -203,6 +204,11 @@ def test_sets_are_served(baskets: Pipeline, tmp_path: Path) -> None:
         assert one["prediction"] == other["prediction"] == wanted["prediction"]
         for row in (one, other):
             assert dict(row["probabilities"]) == pytest.approx(dict(wanted["probabilities"]), abs=1e-6)
+    # A member that is named again counts once, as it does in a set of the graph with two edges to it.
+    named_again = [[*members["b7"], members["b7"][0], members["b7"][0]]]
+    repeated = only(answers, kind="predict", sets=named_again)["predictions"][0]
+    assert repeated["members"] == named_again[0]
+    assert dict(repeated["probabilities"]) == pytest.approx(dict(given[0]["probabilities"]), abs=1e-6)
     # A new member that is like a known one makes no difference; one that is dear does.
     items = pq.read_table(Path(str(pipeline.graph.base)) / "item.parquet").to_pylist()
     twin = next(item for item in items if item["id"] == members["b7"][0])

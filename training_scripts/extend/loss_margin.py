@@ -15,7 +15,7 @@ from torch import Tensor
 from graphstorm_like.config.base import PositiveFloat
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.models.losses import LINK_LOSSES, LinkLoss
-from graphstorm_like.models.losses.base import ignored
+from graphstorm_like.models.losses.base import negatives, true_pairs
 
 
 class MarginConfig(LinkLossConfig):
@@ -33,10 +33,9 @@ class MarginLoss(LinkLoss):
         super().__init__()
         self.margin = config.margin
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
-        """scores [B, B + K], whose true pair of row i is column i -> [B] each row's. See LinkLoss."""
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+        """scores [B, C], of true pairs and others -> [B] each row's. See LinkLoss."""
         logits = scores.float() if log_q is None else scores.float() - log_q
-        negative = ~ignored(mask, in_batch)
-        negative.diagonal().fill_(False)
-        missing = (self.margin - logits.diagonal()[:, None] + logits).clamp(min=0.0) * negative
+        negative = negatives(mask, in_batch)
+        missing = (self.margin - true_pairs(logits, in_batch)[:, None] + logits).clamp(min=0.0) * negative
         return missing.sum(dim=1) / negative.sum(dim=1).clamp(min=1)

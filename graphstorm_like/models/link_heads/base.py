@@ -127,6 +127,15 @@ class LinkHead(nn.Module):
                     pieces[i] = piece
         return torch.cat(pieces)
 
+    def scores_of_pairs(
+        self, source: Tensor, target: Tensor, edge_types: Sequence[EdgeType], counts: Sequence[int]
+    ) -> Tensor:
+        """Vectors [n, D] of both ends of n pairs, relation by relation, `counts` of each -> [n] their scores."""
+        if self.combines and self.targets_alike and not self.ends_differ:
+            return self.compare(self.queries(source, edge_types, counts), self.target(target, edge_types[0]))
+        parts = zip(torch.split(source, list(counts)), torch.split(target, list(counts)), edge_types, strict=True)
+        return torch.cat([self.pair_scores(*ends_and_type) for ends_and_type in parts])
+
     def cubes(
         self,
         source: Tensor,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.bpr import BprConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(BprConfig)
@@ -23,9 +23,9 @@ class Bpr(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
             logits = logits - log_q
-        return mean_over_negatives(F.softplus(logits - logits.diagonal()[:, None]), mask, in_batch)
+        return mean_over_negatives(F.softplus(logits - true_pairs(logits, in_batch)[:, None]), mask, in_batch)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(CrossEntropyConfig)
@@ -25,9 +25,10 @@ class CrossEntropy(LinkLoss):
         self.scale = nn.Parameter(torch.tensor(5.0))
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() * self.scale + self.bias
         if log_q is not None:
             logits = logits - log_q
-        return F.softplus(-logits.diagonal()) + mean_over_negatives(F.softplus(logits), mask, in_batch)
+        of_true = F.softplus(-true_pairs(logits, in_batch))
+        return of_true + mean_over_negatives(F.softplus(logits), mask, in_batch)

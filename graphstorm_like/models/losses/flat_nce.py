@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, negatives, true_pairs
 
 
 @LINK_LOSSES.register(FlatNceConfig)
@@ -26,21 +26,16 @@ class FlatNce(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
             logits = logits - log_q
         # The true pair must not be among the negatives: with it the gradient would be InfoNCE's again.
-        not_negative = ignored(mask, in_batch) | _true_pairs(mask)
+        not_negative = ~negatives(mask, in_batch)
         has_negatives = ~not_negative.all(dim=1)  # the log of an empty sum is -inf, and its gradient NaN
-        negatives = logits[has_negatives].masked_fill(not_negative[has_negatives], float("-inf"))
-        odds = torch.logsumexp(negatives - logits.diagonal()[has_negatives, None], dim=1)
+        of_negatives = logits[has_negatives].masked_fill(not_negative[has_negatives], float("-inf"))
+        odds = torch.logsumexp(of_negatives - true_pairs(logits, in_batch)[has_negatives, None], dim=1)
         info_nce = F.softplus(odds.detach())
         found = info_nce + torch.exp(odds - odds.detach()) - 1.0
         return found.new_zeros(len(logits)).masked_scatter(has_negatives, found)
-
-
-def _true_pairs(mask: Tensor) -> Tensor:
-    """[B, C]: where candidate i is the target of row i."""
-    return torch.eye(*mask.shape, dtype=torch.bool, device=mask.device)

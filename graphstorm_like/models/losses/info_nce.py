@@ -7,12 +7,11 @@ Needs many negatives, and vectors of unit length (T = 0.05 .. 0.2).
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, ignored
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, true_columns
 
 
 @LINK_LOSSES.register(InfoNceConfig)
@@ -23,10 +22,10 @@ class InfoNce(LinkLoss):
         super().__init__()
         self.temperature = config.temperature
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() / self.temperature
         if log_q is not None:
             logits = logits - log_q
-        logits = logits.masked_fill(ignored(mask, in_batch), float("-inf"))
-        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device), reduction="none")
+        logits = logits.masked_fill(mask, float("-inf"))
+        return F.cross_entropy(logits, true_columns(logits, in_batch), reduction="none")

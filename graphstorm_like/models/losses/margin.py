@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.margin import MarginConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(MarginConfig)
@@ -23,7 +23,8 @@ class Margin(LinkLoss):
         super().__init__()
         self.margin = config.margin
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         raised = scores.float() if log_q is None else scores.float() - log_q
-        return mean_over_negatives(F.relu(self.margin + raised - raised.diagonal()[:, None]), mask, in_batch)
+        missing = self.margin + raised - true_pairs(raised, in_batch)[:, None]
+        return mean_over_negatives(F.relu(missing), mask, in_batch)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, negatives
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, negatives, true_pairs
 
 
 @LINK_LOSSES.register(SelfAdversarialConfig)
@@ -27,7 +27,7 @@ class SelfAdversarial(LinkLoss):
         self.scale = nn.Parameter(torch.tensor(5.0))
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def of_edges(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
+    def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
         logits = scores.float() * self.scale + self.bias
         if log_q is not None:
@@ -36,4 +36,4 @@ class SelfAdversarial(LinkLoss):
         # The lowest number and not -inf, whose softmax over a row without negatives is NaN.
         hardness = (self.sharpness * logits.detach()).masked_fill(~is_negative, torch.finfo(logits.dtype).min)
         weights = hardness.softmax(dim=1) * is_negative
-        return F.softplus(-logits.diagonal()) + (weights * F.softplus(logits)).sum(dim=1)
+        return F.softplus(-true_pairs(logits, in_batch)) + (weights * F.softplus(logits)).sum(dim=1)
