@@ -316,9 +316,10 @@ class Trainer:
         self.save()
 
     def _is_finished(self) -> bool:
-        """Whether all epochs are done, or validation has stopped to improve."""
+        """Whether all epochs are done, or validation has stopped to improve: it ends training between epochs, and after
+        a resume within one too."""
         patience = None if self.config.early_stop is None else self.config.early_stop.patience
-        stop = patience is not None and self.state.bad_evaluations >= patience
+        stop = patience is not None and self.state.step == 0 and self.state.bad_evaluations >= patience
         return stop or self.state.epoch >= self.config.epochs
 
     def _take_last(self) -> str:
@@ -379,7 +380,8 @@ class Trainer:
         if config.rule == "mean":
             if state.epoch >= config.burn_in:
                 mean = float(np.mean(state.recent)) if len(state.recent) == config.patience else None
-                state.bad_evaluations = 0 if self._beats(value, mean, config.min_delta) else config.patience
+                if not self._beats(value, mean, config.min_delta):  # later ones of this epoch do not undo it
+                    state.bad_evaluations = config.patience
                 state.recent = [*state.recent, value][-config.patience :]
         elif self._beats(value, state.to_beat, config.min_delta):
             state.to_beat, state.bad_evaluations = value, 0
