@@ -301,7 +301,8 @@ class Trainer:
         seconds = time.monotonic() - self._epoch_started
         text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]{self.learner.epoch_note()}"
         last, every = state.epoch + 1 == config.epochs, config.evaluate_every
-        if every is not None and (last or (state.epoch + 1) % every == 0):
+        steps_are_due = config.evaluate_steps is not None and state.updates % config.evaluate_steps == 0
+        if every is not None and (last or steps_are_due or (state.epoch + 1) % every == 0):
             text += ", " + self.validate()
         elif every is None and last:
             text += ", " + self._take_last()

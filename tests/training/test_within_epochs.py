@@ -81,3 +81,10 @@ def test_a_stop_within_an_epoch_is_not_forgotten_by_the_mean(
     after 1."""
     found = train(config(early_stop={"patience": 2, "rule": rule}), tmp_path, [5.0, 6.0, 7.0, 1.0])
     assert (found.epochs, found.best) == (epochs, 1.0 if rule == "mean" else 1 / 12)
+
+
+def test_steps_that_end_an_epoch_are_validated_too(config: Callable[..., Pipeline], tmp_path: Path) -> None:
+    """500 steps an epoch, evaluate_steps: 500, evaluate_every: 10 validated once in ten epochs."""
+    for steps, updates in ((STEPS, [4, 8, 12]), (2 * STEPS, [8, 12]), (3, [3, 6, 9, 12])):
+        train(config(evaluate_steps=steps, evaluate_every=3), tmp_path / str(steps), [])
+        assert validated(tmp_path / str(steps)) == updates
