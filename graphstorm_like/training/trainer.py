@@ -114,6 +114,7 @@ class Trainer:
             self.checkpoints.finish()
         if self.kept.most > 1:  # a run that goes on from another's points has validated nothing when it is done already
             self.kept.write(self.state.kept, self.task.select_by)
+            self.kept.clean(self.state.kept, [])
             self.ranks.barrier("the list of kept models")
         self.tracker.close()
         best_epoch = self.state.best_epoch
@@ -131,7 +132,10 @@ class Trainer:
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
-            if self.state.best_epoch is not None:
+            for model in self.state.kept:
+                check_folder(self.folder / model["folder"])
+            self.kept.restore(self.state.kept, self.task.select_by)
+            if self.state.best_epoch is not None and not self.state.kept:
                 check_folder(self.folder / BEST)
             if self.ema is not None:
                 self.ema.load(optimizers.pop("ema"))
@@ -400,6 +404,8 @@ class Trainer:
         if self.ema is not None:
             optimizers = {**optimizers, "ema": self.ema.state()}
         self.checkpoints.save(self.state, self.learner.trained, optimizers, self.tables, to_disk)
+        if to_disk:
+            self.kept.clean(self.state.kept, self.checkpoints.all())
 
     def save_best(self, metrics: dict[str, float], name: str = BEST) -> None:
         """Write the model as `best/`, or by another name."""
