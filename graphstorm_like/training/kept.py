@@ -42,6 +42,12 @@ def model_folder(folder: Path, rank: int) -> Path:
     return found
 
 
+def listed_by(point: Path) -> list[dict[str, Any]]:
+    """The models that a resume point lists: folder, epoch, update and value of each."""
+    models: list[dict[str, Any]] = (read_object(point / _STATE_FILE) or {}).get("kept", [])
+    return models
+
+
 @dataclass(frozen=True)
 class KeptModels:
     """The models of a training in `folder`, at most `most` of them; all ranks call together."""
@@ -89,7 +95,7 @@ class KeptModels:
             return
         listed = list(kept)
         for point in points:
-            listed += (read_object(point / _STATE_FILE) or {}).get("kept", [])
+            listed += listed_by(point)
         names = {Path(model["folder"]).name for model in listed}
         for path in (self.folder / KEPT).glob("*"):
             if path.name not in names:
