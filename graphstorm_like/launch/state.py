@@ -86,7 +86,11 @@ def stage_problem(pipeline: Pipeline, stage: str) -> Problem | None:
         if (problem := stage_problem(pipeline, "train")) is not None:
             return Problem(f"the training before it is not up to date: {problem.text}")
         # Scores and exports belong to weights: the same configuration may have been trained again.
-        if done.get("model") != model_id(pipeline):
+        try:
+            weights = model_id(pipeline)
+        except ConfigError as err:  # trained again since, training may have kept fewer models
+            return Problem(str(err))
+        if done.get("model") != weights:
             return Problem("it is of other weights")
     return _output_problem(folder, stage, done)
 

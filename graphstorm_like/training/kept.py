@@ -36,7 +36,8 @@ def model_folder(folder: Path, rank: int) -> Path:
     if rank > len(models):
         raise ConfigError(
             f"infer.kept: must be at most {max(len(models), 1)}, for {folder} has kept no more models (got {rank}). "
-            f"Train with train.keep_best: {rank} and as many validations"
+            f"Lower it, or train with train.keep_best of at least {rank} and as many validations: more epochs, "
+            f"train.evaluate_steps, or train.early_stop: null"
         )
     found: Path = folder / models[rank - 1]["folder"]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ from safetensors.torch import load_file
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.deploy.pack import pack
 from graphstorm_like.errors import ConfigError, DamagedFileError
+from graphstorm_like.files import write_json
 from graphstorm_like.launch.stages import read_scores, run_pipeline
-from graphstorm_like.launch.state import is_done
+from graphstorm_like.launch.state import is_done, stage_problem
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 from graphstorm_like.training.checkpoint import check_folder
@@ -203,6 +205,13 @@ def test_the_second_best_is_evaluated_used_and_packed(tmp_path: Path) -> None:
         assert bool(json.loads((folder / "metrics.json").read_text())) == (kept == 2)
     with pytest.raises(ConfigError, match=r"infer\.kept: must be at most 3, for .*train has kept no more .*got 4"):
         pack(best.output, tmp_path / "model", kept=4)
+    # As after early stopping: another training of this configuration may keep fewer.
+    write_json(out / "train" / "kept.json", {"metric": "accuracy", "models": models[:1]})
+    problem = stage_problem(second, "infer")
+    assert problem is not None
+    assert re.match(r"infer\.kept: must be at most 1, .*got 2.*train\.early_stop: null", problem.text)
+    with pytest.raises(ConfigError, match=r"infer\.kept: must be at most 1, "):
+        run_pipeline(second, reporter=QUIET)
 
 
 def test_what_is_refused(shop_config: Callable[..., Pipeline]) -> None:
@@ -210,3 +219,11 @@ def test_what_is_refused(shop_config: Callable[..., Pipeline]) -> None:
         shop_config(train={"keep_best": 2}, infer={"kept": 3})
     with pytest.raises(ConfigError, match=r"train\.keep_best: must be 1 with evaluate_every: null"):
         shop_config(train={"keep_best": 2, "evaluate_every": None})
+    twice = {"epochs": 5, "evaluate_every": 3, "keep_best": 3}
+    with pytest.raises(ConfigError, match=r"infer\.kept: must be at most 2, the validations of 5 epochs, .*got 3"):
+        shop_config(train=twice, infer={"kept": 3})
+    assert shop_config(train=twice, infer={"kept": 2}).infer.kept == 2
+    assert shop_config(train={**twice, "evaluate_steps": 2}, infer={"kept": 3}).infer.kept == 3
+    phases = {**twice, "strategy": "custom", "phases": [{"name": "a", "type": "gnn", "epochs": 2, "evaluate_every": 1}]}
+    with pytest.raises(ConfigError, match=r"infer\.kept: must be at most 2, the validations of 2 epochs, .*got 3"):
+        shop_config(train=phases, infer={"kept": 3})
