@@ -188,8 +188,13 @@ def best_weights(pipeline: Pipeline) -> Path:
 
 
 def model_id(pipeline: Pipeline) -> str | None:
-    """Hash of the best weights, node embeddings included; None when they are missing or damaged."""
-    path = best_weights(pipeline)
+    """Hash of the best weights, or of those of `infer.kept`. ConfigError when there are none of these."""
+    return weights_id(best_weights(pipeline).parent)
+
+
+def weights_id(folder: Path) -> str | None:
+    """Hash of the weights in a folder, node embeddings included; None when they are missing or damaged."""
+    path = folder / Path(MAIN_FILES["train"]).name
     if not path.is_file():
         return None
     try:

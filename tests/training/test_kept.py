@@ -164,9 +164,7 @@ def test_a_resume_point_never_lists_a_model_that_is_gone(
     assert [path.name for path in sorted((tmp_path / "kept").glob("[!.]*"))] == ["update-000000001", "update-000000002"]
 
 
-def test_a_kept_model_that_is_missing_or_damaged_is_named(
-    shop_config: Callable[..., Pipeline], tmp_path: Path
-) -> None:
+def test_a_kept_model_that_is_missing_or_damaged_is_named(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     config = shop_config(train={"epochs": 2, "early_stop": None, "keep_best": 2, "batch_size": 256})
     trainer_of(config, tmp_path).train()
     second = tmp_path / table(tmp_path)[1]["folder"]
@@ -201,6 +199,7 @@ def test_the_second_best_is_evaluated_used_and_packed(tmp_path: Path) -> None:
     for kept, want in ((None, models[0]), (2, models[1]), (3, models[2])):
         folder = pack(best.output, tmp_path / f"model-{kept}", kept=kept)
         assert same(weights(folder / "weights"), weights(out / "train" / want["folder"]))
+        assert re.search(rf"Training: 4 epochs, .* {want['epoch']}\.\n", (folder / "README.md").read_text())
         # Scores of other weights are not its own.
         assert bool(json.loads((folder / "metrics.json").read_text())) == (kept == 2)
     with pytest.raises(ConfigError, match=r"infer\.kept: must be at most 3, for .*train has kept no more .*got 4"):

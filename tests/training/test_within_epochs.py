@@ -61,8 +61,8 @@ def validated(folder: Path) -> list[int]:
 def test_a_resume_within_an_epoch_does_not_end_training(
     config: Callable[..., Pipeline], tmp_path: Path, rule: str, end: BaseException
 ) -> None:
-    """Two bad validations ended the resumed run at once; the whole run decides at the end of the epoch. After a kill the
-    newest resume point is that of the third update, after a signal that of the epoch's last."""
+    """Two bad validations ended the resumed run at once; the whole run decides at the end of the epoch. After a kill
+    the newest resume point is that of the third update, after a signal that of the epoch's last."""
     scores, pipeline = [5.0, 6.0, 7.0, 1.0], config(early_stop={"patience": 2, "rule": rule})
     whole = train(pipeline, tmp_path / "whole", scores)
     with pytest.raises(type(end)):
