@@ -48,7 +48,7 @@ def train(pipeline: Pipeline, folder: Path, scores: list[float], end: BaseExcept
             raise end
         return {"rmse": scores[update - 1] if update <= len(scores) else 1 / update}
 
-    trainer.task.evaluate = evaluate  # type: ignore[method-assign]
+    trainer.task.evaluate = evaluate  # type: ignore[method-assign, assignment]
     return trainer.train()
 
 
