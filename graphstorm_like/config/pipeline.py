@@ -302,6 +302,17 @@ def _check_averages(graph: GraphConfig, model: ModelConfig, task: TaskConfig, tr
 def _check_kept(train: TrainConfig, infer: InferConfig) -> Iterator[Problem]:
     if infer.kept > train.keep_best:
         yield ("infer", "kept"), f"must be at most train.keep_best, {train.keep_best} (got {infer.kept})"
+        return
+    last = train.phase_list()[-1].settings(train)
+    if last.evaluate_every is None or last.evaluate_steps is not None:
+        return
+    validations = -(-last.epochs // last.evaluate_every)  # the last epoch is always validated
+    if infer.kept > validations:
+        yield (
+            ("infer", "kept"),
+            f"must be at most {validations}, the validations of {last.epochs} epochs, one every {last.evaluate_every} "
+            f"(got {infer.kept}). Train for more epochs, or set train.evaluate_steps",
+        )
 
 
 def _check_edge_weights(graph: GraphConfig, model: ModelConfig, train: TrainConfig) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from graphstorm_like.deploy.held_ranks import held_ranks
 from graphstorm_like.deploy.held_scores import HeldRows, held_rows
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
-from graphstorm_like.launch.stages import BESIDE_SCORES
+from graphstorm_like.launch.stages import BESIDE_SCORES, METRICS_FILE
 from graphstorm_like.launch.state import DONE_FILE, stage_folder
 from graphstorm_like.progress import duration
 
@@ -135,7 +135,9 @@ def _cost(run: FinishedRun) -> Iterator[str]:
     folder = stage_folder(run.pipeline, "train")
     done, cost = read_object(folder / DONE_FILE) or {}, read_object(folder / COST_FILE) or {}
     yield from ("## Cost", "")
-    yield f"Training: {done.get('epochs', '?')} epochs, the best one was number {done.get('best_epoch', '?')}."
+    rank, epoch = run.pipeline.infer.kept, (read_object(run.best / METRICS_FILE) or {}).get("epoch", "?")
+    chosen = "the best one was number" if rank == 1 else f"this model, number {rank} by validation, is of epoch"
+    yield f"Training: {done.get('epochs', '?')} epochs, {chosen} {epoch}."
     if isinstance(cost.get("seconds"), int | float):
         yield f"It took {duration(cost['seconds'])}."
     if isinstance(cost.get("cpu_seconds"), int | float):

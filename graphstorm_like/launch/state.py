@@ -86,7 +86,11 @@ def stage_problem(pipeline: Pipeline, stage: str) -> Problem | None:
         if (problem := stage_problem(pipeline, "train")) is not None:
             return Problem(f"the training before it is not up to date: {problem.text}")
         # Scores and exports belong to weights: the same configuration may have been trained again.
-        if done.get("model") != model_id(pipeline):
+        try:
+            weights = model_id(pipeline)
+        except ConfigError as err:  # trained again since, training may have kept fewer models
+            return Problem(str(err))
+        if done.get("model") != weights:
             return Problem("it is of other weights")
     return _output_problem(folder, stage, done)
 
@@ -184,8 +188,13 @@ def best_weights(pipeline: Pipeline) -> Path:
 
 
 def model_id(pipeline: Pipeline) -> str | None:
-    """Hash of the best weights, node embeddings included; None when they are missing or damaged."""
-    path = best_weights(pipeline)
+    """Hash of the best weights, or of those of `infer.kept`. ConfigError when there are none of these."""
+    return weights_id(best_weights(pipeline).parent)
+
+
+def weights_id(folder: Path) -> str | None:
+    """Hash of the weights in a folder, node embeddings included; None when they are missing or damaged."""
+    path = folder / Path(MAIN_FILES["train"]).name
     if not path.is_file():
         return None
     try:

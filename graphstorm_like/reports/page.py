@@ -241,7 +241,7 @@ def _phase(curve: CurveRecord, several: bool) -> Html:
             last = f"last {metric(points[-1][1])}"
             head = [tag("span", title, class_="name"), " ", tag("small", last, class_="soft")]
             plotted.append(tag("div", *head, plots.line(points, f"{title} by epoch", curve.best_epoch)))
-    best = f"Epoch {curve.best_epoch} was best by validation, and is the model." if curve.best_epoch else ""
+    best = f"The model is that of epoch {curve.best_epoch}, chosen by validation." if curve.best_epoch else ""
     head_line = tag("header", tag("h3", f"Phase {curve.phase}")) if several else None
     return tag("div", head_line, tag("div", *plotted, class_="grid"), tag("p", tag("small", best), class_="soft"),
                class_="card")  # fmt: skip

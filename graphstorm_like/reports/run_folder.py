@@ -19,8 +19,9 @@ from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.cost import COST_FILE, StageCost, read_cost
 from graphstorm_like.launch.mirrored.reading import for_reading
 from graphstorm_like.launch.stages import ATTACKED, BESIDE_SCORES, METRICS_FILE, PROTOCOL
-from graphstorm_like.launch.state import DONE_FILE, MAIN_FILES, STAGES
+from graphstorm_like.launch.state import BEST, DONE_FILE, MAIN_FILES, STAGES, weights_id
 from graphstorm_like.progress import Reporter
+from graphstorm_like.training.kept import KEPT_FILE
 
 CONFIGURATION, CURVES, PHASES = "pipeline.json", "metrics.jsonl", "phases.json"
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -112,8 +113,16 @@ class RunFolder:
         return name if isinstance(name, str) else None
 
     def chosen(self) -> dict[str, Any]:
-        """The scores by which validation has chosen the model, and `epoch`, counted from 1."""
-        return read_object(self.stage("train") / "best" / METRICS_FILE) or {}
+        """The scores by which validation has chosen the model, and `epoch`, counted from 1. Of several kept models
+        it is the one that was evaluated; when none was, that of `infer.kept`."""
+        train, evaluated = self.stage("train"), self.done("evaluate").get("model")
+        kept = (read_object(train / KEPT_FILE) or {}).get("models", [])
+        folders = [train / model["folder"] for model in kept]
+        if not folders:
+            return read_object(train / BEST / METRICS_FILE) or {}
+        configured = min(int(self.settings.get("infer", {}).get("kept", 1)), len(folders)) - 1
+        found = next((path for path in folders if evaluated and weights_id(path) == evaluated), folders[configured])
+        return read_object(found / METRICS_FILE) or {}
 
     def curves(self) -> list[Curve]:
         """A curve a phase, in order; phases whose folder in the cache is gone have none."""

@@ -134,6 +134,8 @@ def add_hashes(folder: Path, below: str) -> None:
 def check_folder(folder: Path) -> None:
     """Raise DamagedFileError, which names the file, unless the files of a saved folder hold what was written."""
     try:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: the folder is missing. {_REMEDY}")
         check_saved(folder, _REMEDY)
     except (DataError, OSError) as err:
         raise DamagedFileError(str(err)) from None

@@ -3,14 +3,15 @@
 train/kept/update-<n>/: one model each, named by the optimizer steps before it; train/kept.json lists them, the best
 first: {"metric": name, "models": [{"folder", "epoch", "update", "value"}]}. A folder never changes; `best/` consists of
 links to the files of the first. The list in the resume point decides what stays, so that a resumed run ends with the
-same models.
+same models; what a resume point on disk lists is not removed before training is done.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from graphstorm_like.ranks.group import Group
 
 KEPT, KEPT_FILE, BEST_FOLDER = "kept", "kept.json", "best"
+_STATE_FILE = "state.json"
+"""In a resume point."""
 
 
 def model_folder(folder: Path, rank: int) -> Path:
@@ -33,10 +36,17 @@ def model_folder(folder: Path, rank: int) -> Path:
     if rank > len(models):
         raise ConfigError(
             f"infer.kept: must be at most {max(len(models), 1)}, for {folder} has kept no more models (got {rank}). "
-            f"Train with train.keep_best: {rank} and as many validations"
+            f"Lower it, or train with train.keep_best of at least {rank} and as many validations: more epochs, "
+            f"train.evaluate_steps, or train.early_stop: null"
         )
     found: Path = folder / models[rank - 1]["folder"]
     return found
+
+
+def listed_by(point: Path) -> list[dict[str, Any]]:
+    """The models that a resume point lists: folder, epoch, update and value of each."""
+    models: list[dict[str, Any]] = (read_object(point / _STATE_FILE) or {}).get("kept", [])
+    return models
 
 
 @dataclass(frozen=True)
@@ -68,14 +78,29 @@ class KeptModels:
         return [*kept[:at], {"folder": name, **model}, *kept[at:]][: self.most]
 
     def write(self, kept: list[dict[str, Any]], metric: str) -> None:
-        """Write the table, then remove the models that are not in it."""
-        if not self.group.leads_output:
+        """Write the table."""
+        if self.group.leads_output:
+            write_json(self.folder / KEPT_FILE, {"metric": metric, "models": kept})
+
+    def restore(self, kept: list[dict[str, Any]], metric: str) -> None:
+        """Go back to the list of a resume point: `best/` and the table may be of a later moment, which may not come
+        again."""
+        if kept and self.group.leads_output:
+            self._link_best(self.folder / kept[0]["folder"])
+            self.write(kept, metric)
+
+    def clean(self, kept: list[dict[str, Any]], points: Iterable[Path]) -> None:
+        """Remove the models that neither the list nor one of the resume points lists. The list must be that of the
+        newest resume point, which may still be on its way to the disk."""
+        if self.most == 1 or not self.group.leads_output:
             return
-        write_json(self.folder / KEPT_FILE, {"metric": metric, "models": kept})
-        names = {Path(model["folder"]).name for model in kept}
+        listed = list(kept)
+        for point in points:
+            listed += listed_by(point)
+        names = {Path(model["folder"]).name for model in listed}
         for path in (self.folder / KEPT).glob("*"):
             if path.name not in names:
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
     def _link_best(self, model: Path) -> None:
         target = self.folder / BEST_FOLDER
@@ -88,6 +113,19 @@ class KeptModels:
             replace_folder(temporary, target)
         except OSError as err:
             raise TrainingError(f"{target}: must be writable ({err}). Free space or choose another output") from err
+
+
+def _remove(path: Path) -> None:
+    """Under another name first: what is half removed must not look like a model."""
+    with suppress(OSError):
+        if not path.is_dir():
+            path.unlink()  # which files of a model were found whole
+            return
+        if not path.name.startswith(TEMPORARY):
+            aside = path.with_name(f"{TEMPORARY}{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path = path.rename(aside)
+        shutil.rmtree(path)
 
 
 def link_or_copy(source: str, target: str) -> None:

@@ -114,6 +114,7 @@ class Trainer:
             self.checkpoints.finish()
         if self.kept.most > 1:  # a run that goes on from another's points has validated nothing when it is done already
             self.kept.write(self.state.kept, self.task.select_by)
+            self.kept.clean(self.state.kept, [])
             self.ranks.barrier("the list of kept models")
         self.tracker.close()
         best_epoch = self.state.best_epoch
@@ -131,7 +132,10 @@ class Trainer:
         loaded = self.checkpoints.load(self.learner.trained, self.tables)
         if loaded is not None:
             self.state, optimizers = loaded
-            if self.state.best_epoch is not None:
+            for model in self.state.kept:
+                check_folder(self.folder / model["folder"])
+            self.kept.restore(self.state.kept, self.task.select_by)
+            if self.state.best_epoch is not None and not self.state.kept:
                 check_folder(self.folder / BEST)
             if self.ema is not None:
                 self.ema.load(optimizers.pop("ema"))
@@ -301,7 +305,8 @@ class Trainer:
         seconds = time.monotonic() - self._epoch_started
         text = f"{self._epoch_name()}: loss {loss:.4f} [{duration(seconds)}]{self.learner.epoch_note()}"
         last, every = state.epoch + 1 == config.epochs, config.evaluate_every
-        if every is not None and (last or (state.epoch + 1) % every == 0):
+        steps_are_due = config.evaluate_steps is not None and state.updates % config.evaluate_steps == 0
+        if every is not None and (last or steps_are_due or (state.epoch + 1) % every == 0):
             text += ", " + self.validate()
         elif every is None and last:
             text += ", " + self._take_last()
@@ -316,9 +321,10 @@ class Trainer:
         self.save()
 
     def _is_finished(self) -> bool:
-        """Whether all epochs are done, or validation has stopped to improve."""
+        """Whether all epochs are done, or validation has stopped to improve: it ends training between epochs, and after
+        a resume within one too."""
         patience = None if self.config.early_stop is None else self.config.early_stop.patience
-        stop = patience is not None and self.state.bad_evaluations >= patience
+        stop = patience is not None and self.state.step == 0 and self.state.bad_evaluations >= patience
         return stop or self.state.epoch >= self.config.epochs
 
     def _take_last(self) -> str:
@@ -379,7 +385,8 @@ class Trainer:
         if config.rule == "mean":
             if state.epoch >= config.burn_in:
                 mean = float(np.mean(state.recent)) if len(state.recent) == config.patience else None
-                state.bad_evaluations = 0 if self._beats(value, mean, config.min_delta) else config.patience
+                if not self._beats(value, mean, config.min_delta):  # later ones of this epoch do not undo it
+                    state.bad_evaluations = config.patience
                 state.recent = [*state.recent, value][-config.patience :]
         elif self._beats(value, state.to_beat, config.min_delta):
             state.to_beat, state.bad_evaluations = value, 0
@@ -397,6 +404,8 @@ class Trainer:
         if self.ema is not None:
             optimizers = {**optimizers, "ema": self.ema.state()}
         self.checkpoints.save(self.state, self.learner.trained, optimizers, self.tables, to_disk)
+        if to_disk:
+            self.kept.clean(self.state.kept, self.checkpoints.all())
 
     def save_best(self, metrics: dict[str, float], name: str = BEST) -> None:
         """Write the model as `best/`, or by another name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from gconstruct.report.html import tag
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import ConfigError, StoreError
+from graphstorm_like.files import record_files, write_hashes
 from graphstorm_like.launch.authority import make_secret_file
 from graphstorm_like.launch.launcher import launch
 from graphstorm_like.launch.mirrored.places import localised
@@ -157,6 +159,37 @@ def test_what_is_not_whole_is_not_published(tmp_path: Path, capsys: pytest.Captu
     assert "infer: runs again" in said, "its tables were in the store alone"
     assert "train: up to date" in said
     assert sorted(store.listing("")) == names
+
+
+def saved(folder: Path, name: str, content: str) -> None:
+    """A saved folder with one file."""
+    folder.mkdir(parents=True)
+    (folder / name).write_text(content)
+    write_hashes(folder, record_files(folder, [name]))
+
+
+def test_models_that_are_being_removed_are_not_published(tmp_path: Path) -> None:
+    """`train.keep_best`: a folder that lacks files, and a resume point without the models that it lists."""
+    train, store = tmp_path / "train", Store(bucket("removed"))
+    one, two = "kept/update-000000001", "kept/update-000000002"
+    saved(train / one, "model.safetensors", "one")
+    saved(train / two, "model.safetensors", "two")
+    saved(train / "checkpoints/step-000000002", "state.json", json.dumps({"kept": [{"folder": one}, {"folder": two}]}))
+
+    def published() -> set[str]:
+        Watcher(partial(run_units, tmp_path, store), print).look()
+        publication = read_publication(store, "train")
+        return set() if publication is None else {name for name in publication.files if name.startswith("kept/")}
+
+    whole = {f"{folder}/{file}" for folder in (one, two) for file in ("hashes.json", "model.safetensors")}
+    assert published() == whole
+    (train / one / "model.safetensors").unlink()
+    (train / "fingerprint.json").write_text("{}")  # there is something to publish
+    assert published() == whole
+    shutil.rmtree(train / one)
+    assert published() == whole
+    saved(train / "checkpoints/step-000000003", "state.json", json.dumps({"kept": [{"folder": two}]}))
+    assert published() == {name for name in whole if name.startswith(two)}
 
 
 def test_a_second_job_is_refused(tmp_path: Path) -> None:

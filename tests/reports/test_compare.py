@@ -14,6 +14,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import write_json
+from graphstorm_like.launch.state import weights_id
 from graphstorm_like.reports.compare import Comparison, compare
 from graphstorm_like.reports.run_folder import RunFolder
 from graphstorm_like.testing.graphs import shop_pipeline
@@ -52,6 +53,29 @@ def runs(tmp_path: Path) -> list[Path]:
 
 def compared(*runs: Path) -> Comparison:
     return compare([RunFolder(run) for run in runs])
+
+
+def test_of_several_kept_models_the_one_that_is_used_is_described(tmp_path: Path) -> None:
+    """`infer.kept`: best/ is another one's."""
+    run = written(tmp_path / "run")
+    models = []
+    for epoch in (2, 5, 3):
+        folder = run / "train" / "kept" / f"update-{epoch}"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_text(f"weights of {epoch}")
+        write_json(folder / "metrics.json", {"split": "valid", "epoch": epoch, "accuracy": 1 - epoch / 10})
+        models.append({"folder": f"kept/update-{epoch}"})
+    write_json(run / "train" / "kept.json", {"metric": "accuracy", "models": models})
+    assert RunFolder(run).chosen() == {"split": "valid", "epoch": 2, "accuracy": 0.8}
+    settings = RunFolder(run).settings
+    settings["infer"]["kept"] = 2
+    write_json(run / "train" / "pipeline.json", settings)
+    assert RunFolder(run).chosen()["epoch"] == 5
+    (run / "evaluate").mkdir()  # by gsl evaluate infer.kept=3
+    write_json(run / "evaluate" / "done.json", {"model": weights_id(folder)})
+    assert RunFolder(run).chosen()["epoch"] == 3
+    (found,) = compared(run).runs
+    assert (found.best_epoch, found.scores["valid"]["accuracy"].value) == (3, 0.7)
 
 
 def test_the_best_is_chosen_by_validation_never_by_test(runs: list[Path]) -> None:

@@ -16,7 +16,7 @@ from graphstorm_like.mirror.publish import Target
 from graphstorm_like.mirror.snapshot import Changed, View, is_hidden
 from graphstorm_like.mirror.transfer import Store
 from graphstorm_like.mirror.watch import Unit
-from graphstorm_like.training.kept import KEPT
+from graphstorm_like.training.kept import KEPT, listed_by
 from graphstorm_like.training.start_run import PHASE_DONE
 
 CHECKPOINTS, STEPS = "checkpoints", "step-*"
@@ -162,10 +162,12 @@ def _gather_training(folder: Path, view: View) -> None:
     for model in _kept(folder):
         try:
             view.link(model, f"{KEPT}/{model.name}")
+            _check_whole(view, f"{KEPT}/{model.name}")
         except Changed:
             if model.exists():
                 raise
             view.drop(f"{KEPT}/{model.name}")  # a better one has just taken its place
+    _check_listed(view)
     if (folder / BEST).is_dir():
         view.link(folder / BEST, BEST)
         _check_whole(view, BEST)
@@ -174,6 +176,16 @@ def _gather_training(folder: Path, view: View) -> None:
             view.copy(path, path.relative_to(folder).as_posix())
     if _inode(folder) != inode or inode is None:
         raise Changed(str(folder))
+
+
+def _check_listed(view: View) -> None:
+    """The newest resume point must have the models that it lists; they go when there is a newer one."""
+    points = [name for name in view.files if name.startswith(f"{CHECKPOINTS}/")]
+    if not points:
+        return
+    for model in listed_by(view.folder / CHECKPOINTS / Path(max(points)).parts[1]):
+        if f"{model['folder']}/{HASHES_FILE}" not in view.files:
+            raise Changed(model["folder"])
 
 
 def _check_whole(view: View, name: str) -> None:
