@@ -239,6 +239,7 @@ class Trainer:
             self.ema.update(state.updates + 1)
         state.step = group[-1].position.step + 1
         state.updates += 1
+        self.task.stepped()
         learner_numbers = self.learner.stepped(state.updates)
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         mean_loss = total / max(weight, 1e-12)

@@ -249,6 +249,7 @@ def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
     with task.quiet():
         task.loss_of_views(vectors, batch)
     torch.testing.assert_close(slow.by_name()[name], before)
+    task.stepped()
     total, count = task.loss_of_views(vectors, batch)
     torch.testing.assert_close(slow.by_name()[name], before + 0.2)
     assert int(slow.get_buffer("steps")) == 2
@@ -269,6 +270,42 @@ def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
     draw = torch.Generator().manual_seed(0)
     leaf, aim = (torch.randn(3, 4, generator=draw, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert torch.autograd.gradcheck(lambda rows: missed(rows, aim.detach()), (leaf,))
+
+
+def test_slow_weights_follow_once_an_optimizer_step(shop_config: Make, tmp_path: Path) -> None:
+    """Two half batches a step are as one whole, where nothing is drawn at random; a run that is resumed between steps of
+    an epoch ends with the same bits."""
+
+    def made(folder: str, halves: int) -> Trainer:
+        settings = {"batch_size": 64 // halves, "accumulate": halves, "fanouts": [-1, -1], "optimizer": {"type": "sgd"}}
+        config = config_of(shop_config, "bootstrap", **settings, checkpoint={"every_steps": 3})
+        data = config.model_dump(mode="json", exclude_unset=True)
+        data["model"]["gnn"]["dropout"] = 0.0
+        data["task"] |= {"drop_edges": [0.0, 0.0], "drop_features": [0.0, 0.0]}
+        return Trainer(build_experiment(build_pipeline(data), QUIET), tmp_path / folder, QUIET)
+
+    def slow_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+        trainer.train()
+        slow = trainer.task.training_state
+        assert isinstance(slow, SlowWeights)
+        assert int(slow.get_buffer("steps")) == trainer.state.updates
+        return slow.by_name()
+
+    halves = slow_weights(made("halves", 2))
+    torch.testing.assert_close(halves, slow_weights(made("whole", 1)))
+    killed = made("killed", 2)
+    save = killed.save
+
+    def saved(to_disk: bool = True) -> None:
+        save(to_disk)
+        raise KeyboardInterrupt
+
+    killed.save = saved  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    assert killed.state.step == 6
+    resumed = slow_weights(made("killed", 2))
+    assert all(torch.equal(rows, halves[name]) for name, rows in resumed.items())
 
 
 def test_bootstrapped_vectors_do_not_collapse(shop_config: Make, tmp_path: Path) -> None:
