@@ -99,6 +99,11 @@ class TaskConfig(Choice, tag="type"):
         return self.relations(edge_types)
 
     @property
+    def ranks_given(self) -> bool:
+        """Whether it ranks the targets of links among the candidates that the table gives each edge."""
+        return False
+
+    @property
     def reads_pairs(self) -> bool:
         """Whether scores also read the graph between two nodes, which no vector and no index of vectors holds."""
         return False

@@ -101,6 +101,11 @@ class MultiTaskConfig(TaskConfig):
         return found
 
     @property
+    def ranks_given(self) -> bool:
+        """See TaskConfig."""
+        return any(task.ranks_given for task in self.tasks.values())
+
+    @property
     def reads_pairs(self) -> bool:
         """See TaskConfig."""
         return any(task.reads_pairs for task in self.tasks.values())
