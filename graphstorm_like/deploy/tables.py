@@ -115,8 +115,8 @@ def _of_known_types(
 def _entry(
     entry: Mapping[str, Any], name: str, table: Any, held: dict[str, pa.Table], ranks_given: bool
 ) -> dict[str, Any]:
-    """The configuration of a table, which goes to `held` unless it is a path. Labels, splits and, with ranks_given, hard
-    negatives stay only where their columns are there."""
+    """The configuration of a table, which goes to `held` unless it is a path. Labels, splits and, with ranks_given,
+    hard negatives stay only where their columns are there."""
     changed = dict(entry)
     if isinstance(table, str | Path):
         changed["files"] = [str(Path(table).absolute()) if "://" not in str(table) else str(table)]

@@ -159,6 +159,10 @@ class TaskConfig(Choice, tag="type"):
         none."""
         return []
 
+    def sought_features(self) -> dict[EdgeType, list[str] | None]:
+        """Features of edges that it learns to find, by edge type; None: all of the type. Default: of no type."""
+        return {}
+
     def to_apply(self) -> TaskConfig:
         """The same without what only training reads of a graph."""
         return self

@@ -149,6 +149,15 @@ class MultiTaskConfig(TaskConfig):
             found += task.weighed(edge_types)
         return found
 
+    def sought_features(self) -> dict[EdgeType, list[str] | None]:
+        """See TaskConfig."""
+        found: dict[EdgeType, list[str] | None] = {}
+        for task in self.tasks.values():
+            for edge_type, names in task.sought_features().items():
+                known = found.get(edge_type, [])
+                found[edge_type] = None if names is None or known is None else [*known, *names]
+        return found
+
     def to_apply(self) -> MultiTaskConfig:
         """See TaskConfig."""
         return self.model_copy(update={"tasks": {name: task.to_apply() for name, task in self.tasks.items()}})
