@@ -129,16 +129,17 @@ class Model:
                     f"{source}: must be tables to be attached to {attach} (got a graph folder). Give their YAML"
                 )
             return Path(source), None
-        tables = self._tables(source, labels)
+        tables = self._tables(source, labels, self.pipeline.task.ranks_given and attach is None)
         target, old = work / "graph", None if attach is None else Path(attach)
         construct(tables, self.folder, target, old, self.reporter.line)
         return target, None if old is None else LocalGraph(old)
 
-    def _tables(self, source: Source, labels: bool) -> NewTables:
+    def _tables(self, source: Source, labels: bool, ranks_given: bool) -> NewTables:
         if isinstance(source, Mapping):
             data = read_object(self.folder.path / "pipeline.json") or {}
             trained_on = self.folder.facts["trained_on"]
-            return given_tables(source, data["graph"], {*trained_on["nodes"], *trained_on["edges"]})
+            types = {*trained_on["nodes"], *trained_on["edges"]}
+            return given_tables(source, data["graph"], types, ranks_given=ranks_given)
         if Path(source).is_dir() or Path(source).suffix not in (".yaml", ".yml"):
             raise ConfigError(f"{source}: must be a graph folder with a {MANIFEST}, or a YAML file of tables")
         return read_tables(Path(source), labels)

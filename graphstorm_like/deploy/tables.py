@@ -72,10 +72,15 @@ def read_tables(path: Path, labels: bool) -> NewTables:
 
 
 def given_tables(
-    tables: Tables, packed: Mapping[str, Any], trained_on: Collection[str], where: str = "tables"
+    tables: Tables,
+    packed: Mapping[str, Any],
+    trained_on: Collection[str],
+    where: str = "tables",
+    ranks_given: bool = False,
 ) -> NewTables:
     """Tables by type. packed: the model's own `graph:`, which says what their columns mean. trained_on: names of all
-    types of the training; tables of those that the model does not read are left out."""
+    types of the training; tables of those that the model does not read are left out. ranks_given: whether links are
+    ranked among the hard negatives of edges, which nobody else reads."""
     if not packed.get("nodes"):
         raise ConfigError(f"{where}: must be a YAML with a section 'graph:', for the model does not know its tables")
     for key in tables:
@@ -89,8 +94,10 @@ def given_tables(
     for name, table in given_nodes.items():
         if name in nodes:
             raise ConfigError(f"{where}: nodes.{name}: must be left out: its ids come from the edges")
-        nodes[name] = _entry(packed["nodes"][name], f"nodes.{name}", table, held)
-    edges = [_entry(known_edges[name], f"edges.{name}", table, held) for name, table in given_edges.items()]
+        nodes[name] = _entry(packed["nodes"][name], f"nodes.{name}", table, held, False)
+    edges = []
+    for name, table in given_edges.items():
+        edges.append(_entry(known_edges[name], f"edges.{name}", table, held, ranks_given))
     return NewTables(nodes, edges, str(Path.cwd()), {}, held, where)
 
 
@@ -105,9 +112,11 @@ def _of_known_types(
     return {name: table for name, table in tables.items() if name in known}
 
 
-def _entry(entry: Mapping[str, Any], name: str, table: Any, held: dict[str, pa.Table]) -> dict[str, Any]:
-    """The configuration of a table, which goes to `held` unless it is a path. Labels and splits stay only where their
-    columns are there."""
+def _entry(
+    entry: Mapping[str, Any], name: str, table: Any, held: dict[str, pa.Table], ranks_given: bool
+) -> dict[str, Any]:
+    """The configuration of a table, which goes to `held` unless it is a path. Labels, splits and, with ranks_given,
+    hard negatives stay only where their columns are there."""
     changed = dict(entry)
     if isinstance(table, str | Path):
         changed["files"] = [str(Path(table).absolute()) if "://" not in str(table) else str(table)]
@@ -122,7 +131,9 @@ def _entry(entry: Mapping[str, Any], name: str, table: Any, held: dict[str, pa.T
     changed["labels"] = labels
     if entry.get("split") is not None and not set(_split_columns(entry["split"])) <= names:
         changed["split"] = None
-    changed.pop("hard_negatives", None)
+    negatives = changed.pop("hard_negatives", None)
+    if ranks_given and negatives is not None and negatives["column"] in names:
+        changed["hard_negatives"] = negatives
     return changed
 
 
@@ -174,7 +185,9 @@ def _known_rows(attach: Path, model: GraphManifest, folder: Path) -> GraphManife
     for edge in fitted.edges:
         own = manifest.edge(edge.edge_type)
         labels = _there(edge.labels, own.labels)
-        edges.append(edge.model_copy(update={"labels": labels, "split_counts": own.split_counts}))
+        # New edges have no hard negatives, and nobody is trained on those of the known ones.
+        kept = {"labels": labels, "split_counts": own.split_counts, "hard_negatives": 0}
+        edges.append(edge.model_copy(update=kept))
     folder.mkdir()
     for partition in manifest.partitions:
         (folder / partition.folder).symlink_to((attach / partition.folder).absolute())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
@@ -56,14 +57,18 @@ def unread_edge_types(
     manifest: GraphManifest,
     scored: Collection[EdgeType] = (),
     weights: Collection[str] = (),
+    sought: Mapping[EdgeType, Collection[str] | None] = MappingProxyType({}),
 ) -> list[str]:
     """Edge types with features or texts that the model does not read. scored: edge types whose features and texts a
-    head reads. weights: features that weigh edges in the loss."""
+    head reads. weights: features that weigh edges in the loss. sought: features that the task is to find, by edge type;
+    None: all."""
     names, weigh = [], {config.gnn.weight_column, *weights}
     for edge in manifest.edges:
+        original = edge.reverse if edge.is_reverse and edge.reverse is not None else edge.edge_type
+        found = sought.get(original, ())
         is_scored = edge.edge_type in scored or edge.reverse in scored
         name = edge_name(edge.edge_type)
-        others = [feature for feature in edge.features if feature not in weigh]
+        others = set(edge.features) - weigh - set(edge.features if found is None else found)
         if (others or edge.text) and name not in config.edge_inputs and not is_scored:
             names.append(name)
     return names

@@ -157,6 +157,7 @@ class LinkSeeder:
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
         self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
         self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
+        self.negatives.check()
         self._weights = None if edge_weight is None else LossWeights(graph, train, edge_weight)
         self._ends: EdgeEnds | None = None
         self._known: KnownTargets | None = None
@@ -284,7 +285,7 @@ class LinkSeeder:
         """[C]: see RelationLinks. drawn: how many of the candidates are drawn nodes."""
         if not self.config.popularity_correction:
             return None
-        chances = self.negatives.chances(node_type, candidates)
+        chances = self.negatives.chances(node_type, candidates, drawn)
         if self.config.in_batch:
             frequencies, in_batch = self._frequencies[node_type][candidates], len(candidates) - drawn
         elif chances is None:

@@ -227,6 +227,9 @@ class Task(nn.Module, ABC):
         """Called once before training, on the device: the model whose vectors the task reads. Default: it does not
         matter."""
 
+    def stepped(self) -> None:
+        """Called after an optimizer step, which may be of several batches. Default: it does not matter."""
+
     def quiet(self) -> AbstractContextManager[None]:
         """While it is entered, losses leave no trace in what the task keeps for training. Default: they never do."""
         return nullcontext()

@@ -74,7 +74,7 @@ class GraphBootstrap(SelfSupervised):
         # In lists: neither is a part of the task's own weights.
         self._model: list[nn.Module] = []
         self._slow: list[SlowWeights] = []
-        self._is_quiet = False
+        self._is_quiet, self._has_followed = False, False
 
     def shares(self, model: nn.Module) -> None:
         """See Task."""
@@ -94,6 +94,10 @@ class GraphBootstrap(SelfSupervised):
         finally:
             self._is_quiet = False
 
+    def stepped(self) -> None:
+        """See Task: the slow weights follow before the first batch of the next step."""
+        self._has_followed = False
+
     def views(self, batch: MiniBatch) -> tuple[MiniBatch, ...]:
         """See Task."""
         return two_views(self, batch, self.config.drop_edges, self.config.drop_features)
@@ -106,8 +110,9 @@ class GraphBootstrap(SelfSupervised):
         """See Task. The weight is the number of seeds."""
         assert self._slow, "`shares` comes first"
         slow, model = self._slow[0], self._model[0]
-        if self.training and not self._is_quiet:
+        if self.training and not self._is_quiet and not self._has_followed:
             slow.follow(model, self.config.decay)
+            self._has_followed = True
         goals = [slow.vectors(model, view) for view in self.views(batch)]
         total, count = torch.zeros((), device=self.device), 0
         for node_type, ids in batch.seeds.items():

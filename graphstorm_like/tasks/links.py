@@ -244,6 +244,12 @@ class LinkRanker:
     def _given(self, rows: IntArray) -> IntArray:
         """[n, K] wrong targets that the table gives edges. Where an edge has fewer stands its own target, which is
         known to be true and so does not compete."""
+        if not self.graph.manifest.edge(self.edge_type).hard_negatives:
+            raise DataError(
+                f"{self.graph.folder}: relation {edge_name(self.edge_type)} must have the candidates that "
+                f"task.ranking.candidates: given ranks among (got no hard negatives of its edges). Add hard_negatives "
+                f"and their column to the tables, or do not evaluate (leave --evaluate out)"
+            )
         given = self.graph.hard_negatives(self.edge_type, rows)
         _, target = directed_edges(self.graph, self.edge_type, rows)
         return np.where(given < 0, target[:, None], given)

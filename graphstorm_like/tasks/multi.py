@@ -175,6 +175,11 @@ class MultiTask(Task):
         self._losses = means
         return self._weighting[0].combine(step, self._shared), 1.0 / self.group.size
 
+    def stepped(self) -> None:
+        """See Task."""
+        for task in self.tasks:
+            task.stepped()
+
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """See Task. Weights of tasks stay as they are."""

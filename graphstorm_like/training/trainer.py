@@ -243,6 +243,7 @@ class Trainer:
             self.ema.update(state.updates + 1)
         state.step = group[-1].position.step + 1
         state.updates += 1
+        self.task.stepped()
         learner_numbers = self.learner.stepped(state.updates)
         state.epoch_loss, state.epoch_weight = state.epoch_loss + total, state.epoch_weight + weight
         mean_loss = total / max(weight, 1e-12)
@@ -445,7 +446,8 @@ def describe(experiment: Experiment) -> str:
     notes = [*_excluded_edges(experiment.graph), *experiment.task.notes()]
     scored = scored_inputs(experiment.pipeline.task, manifest)
     weights = [feature for feature, _ in experiment.pipeline.task.weighed(manifest.original_edge_types())]
-    if unread := unread_edge_types(experiment.pipeline.model, manifest, scored, weights):
+    sought = experiment.pipeline.task.sought_features()
+    if unread := unread_edge_types(experiment.pipeline.model, manifest, scored, weights, sought):
         notes.append(
             f"edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
             f"model.edge_inputs, task.inputs)"

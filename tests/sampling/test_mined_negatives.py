@@ -293,10 +293,10 @@ def test_chances_of_a_mix(graph: LocalGraph) -> None:
     parts = [{"share": 1, "negatives": {"type": "uniform"}}, {"share": 3, "negatives": {"type": "popularity"}}]
     negatives = made(graph, {"type": "mix", "count": 8, "parts": parts, "popularity_correction": True})
     ids = np.arange(graph.manifest.node("item").count)
-    chances = negatives.chances("item", ids)
+    chances = negatives.chances("item", ids, 8)
     assert chances is not None
     assert chances.sum() == pytest.approx(1.0)
-    alone = made(graph, {"type": "popularity"}).chances("item", ids)
+    alone = made(graph, {"type": "popularity"}).chances("item", ids, 6)
     np.testing.assert_allclose(chances, 0.25 / len(ids) + 0.75 * alone)
 
 

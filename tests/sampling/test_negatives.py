@@ -80,7 +80,7 @@ def test_popularity_known_answer(exponent: float) -> None:
     negatives = popularity(exponent)
     weights = np.array([16**exponent, 1, 0, 4**exponent])
     want = weights / weights.sum()
-    np.testing.assert_allclose(negatives.chances("b", np.arange(4)), want)
+    np.testing.assert_allclose(negatives.chances("b", np.arange(4), 1), want)
     drawn = negatives.draw("b", {}, np.random.default_rng(0))
     np.testing.assert_allclose(np.bincount(drawn, minlength=4) / len(drawn), want, atol=0.01)
     again = negatives.draw("b", {}, np.random.default_rng(0))
@@ -135,7 +135,7 @@ def test_correction_keeps_popularity(corrected: bool) -> None:
     for step in range(300):
         rng = np.random.default_rng(step)
         ids = np.concatenate([rng.choice(targets, size=64), negatives.draw("b", {}, rng)])
-        ratio = log_sampling_ratio(np.zeros(len(ids)), 0, 64, 4, negatives.chances("b", ids))
+        ratio = log_sampling_ratio(np.zeros(len(ids)), 0, 64, 4, negatives.chances("b", ids, 64))
         log_q = torch.from_numpy(ratio).float() if corrected else None
         mask = torch.zeros(64, 128, dtype=torch.bool)
         value = loss(scores[ids].expand(64, 128), mask, False, log_q)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.mix import MixNegativesConfig
 from graphstorm_like.config.negatives.own_partition import OwnPartitionNegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_parts
 from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.negatives import NEGATIVES
+from graphstorm_like.sampling.negatives.mix import MixNegatives
 from graphstorm_like.sampling.negatives.own_partition import OwnPartitionNegatives, shares
 from graphstorm_like.sampling.negatives.uniform import UniformNegatives
 from graphstorm_like.sampling.seeds import RankSlice
@@ -60,7 +63,7 @@ def test_known_answer(graphs: dict[int, LocalGraph]) -> None:
     assert np.histogram(drawn, bounds)[0].tolist() == [17, 17, 16]
     many = made(graphs[3], OwnPartitionNegativesConfig(type="own_partition", count=60_000))
     often = np.bincount(many.draw("item", {}, np.random.default_rng(0)), minlength=240) / 60_000
-    chances = many.chances("item", np.arange(240))
+    chances = many.chances("item", np.arange(240), 60_000)
     assert chances is not None
     np.testing.assert_allclose(chances, np.repeat(1 / 3 / np.diff(bounds), np.diff(bounds)))
     np.testing.assert_allclose(often, chances, atol=0.002)
@@ -71,7 +74,7 @@ def test_partitions_without_such_nodes_give_none(graphs: dict[int, LocalGraph]) 
     negatives.ranges["item"] = negatives.ranges["item"][1:]
     drawn = negatives.draw_some(9, "item", {}, np.random.default_rng(0))
     assert np.histogram(drawn, graphs[3].starts("item"))[0].tolist() == [0, 5, 4]
-    assert negatives.chances("item", np.array([239]))[0] > 0  # type: ignore[index]
+    assert negatives.chances("item", np.array([239]), 9)[0] > 0  # type: ignore[index]
 
 
 def test_with_one_partition_they_are_uniform(graphs: dict[int, LocalGraph]) -> None:
@@ -79,7 +82,7 @@ def test_with_one_partition_they_are_uniform(graphs: dict[int, LocalGraph]) -> N
     drawn = made(graphs[1]).draw("item", {}, np.random.default_rng(3))
     uniform = UniformNegatives(UNIFORM, graphs[1], known).draw("item", {}, np.random.default_rng(3))
     assert drawn.tolist() == uniform.tolist()
-    assert made(graphs[1]).chances("item", drawn) is None
+    assert made(graphs[1]).chances("item", drawn, 50) is None
     assert list(OwnPartitionNegatives.notes(OWN, graphs[3])) == []
     (note,) = OwnPartitionNegatives.notes(OWN, graphs[1])
     assert "as uniform does" in note
@@ -157,3 +160,37 @@ def test_the_correction_knows_their_chances(graphs: dict[int, LocalGraph]) -> No
     assert links.log_q is not None
     assert torch.isfinite(links.log_q).all()
     assert len(links.log_q.unique()) > 1
+
+
+@pytest.mark.parametrize("popularity_correction", [True, False])
+def test_every_partition_must_give_some(graphs: dict[int, LocalGraph], popularity_correction: bool) -> None:
+    """Fewer nodes than partitions: of some nodes none would ever be a negative, and log q would be -inf."""
+    known = {SIMILAR: graphs[3].edge_rows(SIMILAR, "train")}
+    settings = {"in_batch": False, "popularity_correction": popularity_correction}
+    few = OwnPartitionNegativesConfig.model_validate({"type": "own_partition", "count": 2, **settings})
+    with pytest.raises(DataError, match=r"own_partition must draw .* each of its 3 partitions \(got 2 in all\). Raise"):
+        LinkSeeder(graphs[3], known, few, 1)
+    LinkSeeder(graphs[1], {SIMILAR: graphs[1].edge_rows(SIMILAR, "train")}, few, 1)
+    LinkSeeder(graphs[3], known, few.model_copy(update={"count": 3}), 1)
+    growing = {"share": 1, "full_epoch": 4, "negatives": {"type": "own_partition"}}
+    parts = [growing, {"share": 1, "negatives": {"type": "uniform"}}]
+    for count, is_enough in ((12, False), (16, True)):  # 2 or 3 in the first epoch
+        mix = MixNegativesConfig.model_validate({"type": "mix", "count": count, "parts": parts, **settings})
+        with nullcontext() if is_enough else pytest.raises(DataError, match=r"\(got 2 in all\)"):
+            LinkSeeder(graphs[3], known, mix, 1)
+
+
+def test_the_correction_knows_how_many_a_mix_draws(graphs: dict[int, LocalGraph]) -> None:
+    """4 of 3 partitions are 2, 1 and 1, whatever 256 would be; before its first epoch a part has no chance."""
+    parts = [
+        {"share": 1, "from_epoch": 2, "negatives": {"type": "own_partition"}},
+        {"share": 1, "negatives": {"type": "uniform"}},
+    ]
+    mix = MixNegativesConfig.model_validate({"type": "mix", "count": 8, "popularity_correction": True, "parts": parts})
+    graph = graphs[3]
+    negatives = MixNegatives(mix, graph, {SIMILAR: TrueTargets.of_edges(graph, SIMILAR)})
+    np.testing.assert_allclose(negatives.chances("item", np.arange(240), 8), 1 / 240)
+    negatives.at(StreamPosition(1, 0))
+    sizes = np.diff(graph.starts("item"))
+    own = np.repeat(np.array([2, 1, 1]) / 4 / sizes, sizes)
+    np.testing.assert_allclose(negatives.chances("item", np.arange(240), 8), (own + 1 / 240) / 2)

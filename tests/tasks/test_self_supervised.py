@@ -16,10 +16,12 @@ import torch.nn.functional as F
 
 import gconstruct.features
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.tasks.edge_feature_reconstruction import EdgeFeatureReconstructionConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, Relation
+from graphstorm_like.inputs.choose import unread_edge_types
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
@@ -28,7 +30,7 @@ from graphstorm_like.tasks.graph_bootstrap import GraphBootstrap, SlowWeights, m
 from graphstorm_like.tasks.graph_contrast import contrast, without_columns, without_edges
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.start import start_from
-from graphstorm_like.training.trainer import Trainer
+from graphstorm_like.training.trainer import Trainer, describe
 
 QUIET = Reporter(quiet=True)
 Make = Callable[..., Pipeline]
@@ -249,6 +251,7 @@ def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
     with task.quiet():
         task.loss_of_views(vectors, batch)
     torch.testing.assert_close(slow.by_name()[name], before)
+    task.stepped()
     total, count = task.loss_of_views(vectors, batch)
     torch.testing.assert_close(slow.by_name()[name], before + 0.2)
     assert int(slow.get_buffer("steps")) == 2
@@ -271,6 +274,42 @@ def test_slow_weights_follow_and_are_found(shop_config: Make) -> None:
     assert torch.autograd.gradcheck(lambda rows: missed(rows, aim.detach()), (leaf,))
 
 
+def test_slow_weights_follow_once_an_optimizer_step(shop_config: Make, tmp_path: Path) -> None:
+    """Two half batches a step are as one whole, where nothing is drawn at random; a run that is resumed between steps
+    of an epoch ends with the same bits."""
+
+    def made(folder: str, halves: int) -> Trainer:
+        settings = {"batch_size": 64 // halves, "accumulate": halves, "fanouts": [-1, -1], "optimizer": {"type": "sgd"}}
+        config = config_of(shop_config, "bootstrap", **settings, checkpoint={"every_steps": 3})
+        data = config.model_dump(mode="json", exclude_unset=True)
+        data["model"]["gnn"]["dropout"] = 0.0
+        data["task"] |= {"drop_edges": [0.0, 0.0], "drop_features": [0.0, 0.0]}
+        return Trainer(build_experiment(build_pipeline(data), QUIET), tmp_path / folder, QUIET)
+
+    def slow_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+        trainer.train()
+        slow = trainer.task.training_state
+        assert isinstance(slow, SlowWeights)
+        assert int(slow.get_buffer("steps")) == trainer.state.updates
+        return slow.by_name()
+
+    halves = slow_weights(made("halves", 2))
+    torch.testing.assert_close(halves, slow_weights(made("whole", 1)))
+    killed = made("killed", 2)
+    save = killed.save
+
+    def saved(to_disk: bool = True) -> None:
+        save(to_disk)
+        raise KeyboardInterrupt
+
+    killed.save = saved  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    assert killed.state.step == 6
+    resumed = slow_weights(made("killed", 2))
+    assert all(torch.equal(rows, halves[name]) for name, rows in resumed.items())
+
+
 def test_bootstrapped_vectors_do_not_collapse(shop_config: Make, tmp_path: Path) -> None:
     """No negatives hold them apart: still they differ from node to node after training."""
     config = config_of(shop_config, "bootstrap", epochs=8, batch_size=64)
@@ -282,6 +321,23 @@ def test_bootstrapped_vectors_do_not_collapse(shop_config: Make, tmp_path: Path)
     centred = vectors - vectors.mean(dim=0)
     strength = torch.linalg.svdvals(centred)
     assert int((strength > 0.05 * strength[0]).sum()) > 2
+
+
+def test_features_to_find_are_read(shop_config: Make) -> None:
+    """Those of an edge type and of its reverse; others still go unread, and so do they for another task."""
+    assert "no model reads those of item:similar:item" in describe(
+        build_experiment(config_of(shop_config, "contrast"), QUIET)
+    )
+    found = build_experiment(config_of(shop_config, "edges"), QUIET)
+    assert "no model reads" not in describe(found)
+    task, similar = found.pipeline.task, ("item", "similar", "item")
+    assert isinstance(task, EdgeFeatureReconstructionConfig)
+    assert task.sought_features() == {similar: None}
+    assert task.model_copy(update={"features": ["weight"]}).sought_features() == {similar: ["weight"]}
+    names = ["item:similar:item", "item:similar_rev:item"]
+    for sought, unread in ((["weight"], []), (["other"], names), (None, [])):
+        got = unread_edge_types(found.pipeline.model, found.graph.manifest, sought={similar: sought})
+        assert got == unread
 
 
 def test_what_these_tasks_need(shop_config: Make) -> None:

@@ -45,7 +45,7 @@ class SeenNegatives(Negatives):
         seen = self.seen[node_type]
         return seen[rng.integers(len(seen), size=self.count)]
 
-    def chances(self, node_type: NodeType, ids: IntArray) -> np.ndarray:
-        """[n] of some nodes."""
+    def chances(self, node_type: NodeType, ids: IntArray, count: int) -> np.ndarray:
+        """[n] of some nodes, in each of `count` draws."""
         seen = self.seen[node_type]
         return np.isin(ids, seen) / len(seen)

@@ -99,6 +99,11 @@ class TaskConfig(Choice, tag="type"):
         return self.relations(edge_types)
 
     @property
+    def ranks_given(self) -> bool:
+        """Whether it ranks the targets of links among the candidates that the table gives each edge."""
+        return False
+
+    @property
     def reads_pairs(self) -> bool:
         """Whether scores also read the graph between two nodes, which no vector and no index of vectors holds."""
         return False
@@ -153,6 +158,10 @@ class TaskConfig(Choice, tag="type"):
         """Features of edges that weigh true links in the loss, each with the relations that are learnt. Default:
         none."""
         return []
+
+    def sought_features(self) -> dict[EdgeType, list[str] | None]:
+        """Features of edges that it learns to find, by edge type; None: all of the type. Default: of no type."""
+        return {}
 
     def to_apply(self) -> TaskConfig:
         """The same without what only training reads of a graph."""

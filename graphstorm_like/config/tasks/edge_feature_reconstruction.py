@@ -33,6 +33,10 @@ class EdgeFeatureReconstructionConfig(UnscoredConfig):
         """See TaskConfig."""
         return tuple(self.edge_types)
 
+    def sought_features(self) -> dict[EdgeType, list[str] | None]:
+        """See TaskConfig."""
+        return dict.fromkeys(self.edge_types, self.features)
+
     def check(self, graph: GraphConfig) -> Iterator[Problem]:
         """See TaskConfig."""
         for number, edge_type in enumerate(self.edge_types):

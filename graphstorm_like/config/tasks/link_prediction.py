@@ -137,6 +137,11 @@ class LinkPredictionConfig(TaskConfig):
         return self.edge_types is not None
 
     @property
+    def ranks_given(self) -> bool:
+        """See TaskConfig."""
+        return self.ranking.candidates == "given"
+
+    @property
     def row_type(self) -> EdgeType | None:
         """See TaskConfig."""
         return self.edge_type

@@ -101,6 +101,11 @@ class MultiTaskConfig(TaskConfig):
         return found
 
     @property
+    def ranks_given(self) -> bool:
+        """See TaskConfig."""
+        return any(task.ranks_given for task in self.tasks.values())
+
+    @property
     def reads_pairs(self) -> bool:
         """See TaskConfig."""
         return any(task.reads_pairs for task in self.tasks.values())
@@ -142,6 +147,15 @@ class MultiTaskConfig(TaskConfig):
         found = []
         for task in self.tasks.values():
             found += task.weighed(edge_types)
+        return found
+
+    def sought_features(self) -> dict[EdgeType, list[str] | None]:
+        """See TaskConfig."""
+        found: dict[EdgeType, list[str] | None] = {}
+        for task in self.tasks.values():
+            for edge_type, names in task.sought_features().items():
+                known = found.get(edge_type, [])
+                found[edge_type] = None if names is None or known is None else [*known, *names]
         return found
 
     def to_apply(self) -> MultiTaskConfig:

@@ -62,8 +62,13 @@ class Negatives:
         """What the user should know before training starts. Default: nothing."""
         return iter(())
 
-    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
-        """[n] probability that one draw gives each of some nodes; None: all nodes of the type are equally likely.
+    def check(self, count: int | None = None) -> None:
+        """DataError when too few are drawn at once. count: how many of a mix; None: as many as it is configured to
+        draw. Default: any number will do."""
+
+    def chances(self, node_type: NodeType, ids: IntArray, count: int) -> npt.NDArray[np.float64] | None:
+        """[n] probability that one of `count` draws gives each of some nodes; None: all nodes of the type are equally
+        likely.
 
         Used for `popularity_correction`, for drawn nodes and for the edges' targets.
         """

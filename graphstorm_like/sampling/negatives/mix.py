@@ -70,10 +70,19 @@ class MixNegatives(Negatives):
                 drawn.append(member.draw_some(count, node_type, edges, rng))
         return np.concatenate(drawn)
 
-    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64]:
+    def check(self, count: int | None = None) -> None:
+        """See Negatives: of all epochs, those that come after the shares have stopped to change too."""
+        changes = [part.full_epoch or part.from_epoch for part in self.config.parts]
+        for epoch in range(max(changes)):
+            for member, of_kind in zip(self._members, self.counts(epoch).tolist(), strict=True):
+                if of_kind:
+                    member.check(of_kind)
+
+    def chances(self, node_type: NodeType, ids: IntArray, count: int) -> npt.NDArray[np.float64]:
         """See Negatives: the mean of the parts', by their numbers."""
         total = np.zeros(len(ids))
-        for member, count in zip(self._members, self.counts(self._epoch).tolist(), strict=True):
-            of_kind = member.chances(node_type, ids)
-            total += count * (1.0 / self._nodes[node_type] if of_kind is None else of_kind)
+        for member, drawn in zip(self._members, self.counts(self._epoch).tolist(), strict=True):
+            if drawn:
+                of_kind = member.chances(node_type, ids, drawn)
+                total += drawn * (1.0 / self._nodes[node_type] if of_kind is None else of_kind)
         return total / self.config.count

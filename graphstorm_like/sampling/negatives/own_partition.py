@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.own_partition import OwnPartitionNegativesConfig
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
 from graphstorm_like.sampling.true_targets import TrueTargets
@@ -30,7 +31,7 @@ class OwnPartitionNegatives(Negatives):
     def __init__(
         self, config: OwnPartitionNegativesConfig, graph: Graph, true_targets: Mapping[EdgeType, TrueTargets]
     ) -> None:
-        self.count = config.count
+        self.count, self.folder = config.count, graph.folder
         self.ranges: dict[NodeType, list[tuple[int, int]]] = {}
         for node_type in dict.fromkeys(e[2] for e in true_targets):
             of_parts = [partition.node_ranges[node_type] for partition in graph.manifest.partitions]
@@ -63,14 +64,25 @@ class OwnPartitionNegatives(Negatives):
         parts = zip(ranges, shares(count, len(ranges)).tolist(), strict=True)
         return np.concatenate([rng.integers(first, stop, size=share) for (first, stop), share in parts])
 
-    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64] | None:
+    def check(self, count: int | None = None) -> None:
+        """See Negatives: each partition must give some, or none of its nodes would ever be a negative."""
+        drawn = self.count if count is None else count
+        for node_type, ranges in self.ranges.items():
+            if drawn < len(ranges):
+                raise DataError(
+                    f"{self.folder}: task.negatives of type own_partition must draw a node or more of type {node_type} "
+                    f"from each of its {len(ranges)} partitions (got {drawn} in all). Raise count (or the share in a "
+                    f"mix), or choose type: uniform"
+                )
+
+    def chances(self, node_type: NodeType, ids: IntArray, count: int) -> npt.NDArray[np.float64] | None:
         """See Negatives."""
         ranges = self.ranges[node_type]
         if len(ranges) == 1:
             return None
         sizes = np.array([stop - first for first, stop in ranges])
         part_of = np.searchsorted([stop for _, stop in ranges], ids, side="right")
-        of_parts = shares(self.count, len(ranges)) / self.count / sizes
+        of_parts = shares(count, len(ranges)) / count / sizes
         chances: npt.NDArray[np.float64] = of_parts[part_of]
         return chances
 

@@ -56,7 +56,7 @@ class PopularityNegatives(Negatives):
         drawn: IntArray = np.searchsorted(up_to, at, side="right") - 1
         return drawn
 
-    def chances(self, node_type: NodeType, ids: IntArray) -> npt.NDArray[np.float64]:
+    def chances(self, node_type: NodeType, ids: IntArray, count: int) -> npt.NDArray[np.float64]:
         """See Negatives."""
         up_to = self._up_to[node_type]
         probabilities: npt.NDArray[np.float64] = (up_to[ids + 1] - up_to[ids]) / up_to[-1]
