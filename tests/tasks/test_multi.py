@@ -222,6 +222,7 @@ def test_the_relation_that_selects_may_have_no_test_edges(
     assert isinstance(task, MultiTask)
     buys = dict(task.named())["buys"]
     monkeypatch.setattr(buys, "select_by", "mrr/user:likes:item")
+    monkeypatch.setattr(buys, "scored_splits", ("valid", "test"))
     monkeypatch.setattr(buys, "evaluate", lambda *arguments: {"mrr": 0.25})
     scores = task.evaluate(experiment.embedder(), "test", Evaluation("layer_wise", (), 0))
     assert scores["mean"] == pytest.approx((scores["kind.accuracy"] + scores["gap.r2"] + 0.25) / 3)
