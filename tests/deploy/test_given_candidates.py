@@ -71,7 +71,7 @@ def test_rows_attached_to_a_graph_with_candidates(packed: Packed) -> None:
     new = items.set_column(items.schema.get_field_index("id"), "id", pa.array(["new"]))
     edges = packed.tables()["edges"][SIMILAR].slice(0, 3)
     edges = edges.set_column(edges.schema.get_field_index("source"), "source", pa.array(["new"] * 3))
-    tables = {"nodes": {"item": new}, "edges": {SIMILAR: edges}}
+    tables: dict[str, Any] = {"nodes": {"item": new}, "edges": {SIMILAR: edges}}
     with packed.model().open(tables, attach=packed.graph, unknown="mean") as applied:
         made = GraphFiles(applied.graph.folder, applied.graph.manifest.partitions)
         assert "hard_negatives" not in made.edges(SIMILAR).pieces[0].column_names
