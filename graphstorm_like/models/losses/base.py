@@ -37,6 +37,11 @@ class LinkLoss(nn.Module):
         raise NotImplementedError
 
 
+def corrected(logits: Tensor, log_q: Tensor | None) -> Tensor:
+    """Without the log of how often each candidate is drawn, if that is known."""
+    return logits if log_q is None else logits - log_q
+
+
 def true_pairs(values: Tensor, in_batch: bool) -> Tensor:
     """[B, C] of all pairs -> [B] of the true ones, a view."""
     return values.diagonal() if in_batch else values[:, 0]

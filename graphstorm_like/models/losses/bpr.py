@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.bpr import BprConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(BprConfig)
@@ -25,7 +25,5 @@ class Bpr(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        logits = scores.float() / self.temperature
-        if log_q is not None:
-            logits = logits - log_q
+        logits = corrected(scores.float() / self.temperature, log_q)
         return mean_over_negatives(F.softplus(logits - true_pairs(logits, in_batch)[:, None]), mask, in_batch)

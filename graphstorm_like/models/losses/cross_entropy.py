@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(CrossEntropyConfig)
@@ -27,8 +27,6 @@ class CrossEntropy(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        logits = scores.float() * self.scale + self.bias
-        if log_q is not None:
-            logits = logits - log_q
+        logits = corrected(scores.float() * self.scale + self.bias, log_q)
         of_true = F.softplus(-true_pairs(logits, in_batch))
         return of_true + mean_over_negatives(F.softplus(logits), mask, in_batch)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, negatives, true_pairs
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, negatives, true_pairs
 
 
 @LINK_LOSSES.register(FlatNceConfig)
@@ -28,9 +28,7 @@ class FlatNce(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        logits = scores.float() / self.temperature
-        if log_q is not None:
-            logits = logits - log_q
+        logits = corrected(scores.float() / self.temperature, log_q)
         # The true pair must not be among the negatives: with it the gradient would be InfoNCE's again.
         not_negative = ~negatives(mask, in_batch)
         has_negatives = ~not_negative.all(dim=1)  # the log of an empty sum is -inf, and its gradient NaN

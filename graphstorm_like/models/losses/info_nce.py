@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, true_columns
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, true_columns
 
 
 @LINK_LOSSES.register(InfoNceConfig)
@@ -24,8 +24,6 @@ class InfoNce(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        logits = scores.float() / self.temperature
-        if log_q is not None:
-            logits = logits - log_q
+        logits = corrected(scores.float() / self.temperature, log_q)
         logits = logits.masked_fill(mask, float("-inf"))
         return F.cross_entropy(logits, true_columns(logits, in_batch), reduction="none")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.link_losses.margin import MarginConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, mean_over_negatives, true_pairs
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, mean_over_negatives, true_pairs
 
 
 @LINK_LOSSES.register(MarginConfig)
@@ -25,6 +25,6 @@ class Margin(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        raised = scores.float() if log_q is None else scores.float() - log_q
+        raised = corrected(scores.float(), log_q)
         missing = self.margin + raised - true_pairs(raised, in_batch)[:, None]
         return mean_over_negatives(F.relu(missing), mask, in_batch)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
-from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, negatives, true_pairs
+from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, negatives, true_pairs
 
 
 @LINK_LOSSES.register(SelfAdversarialConfig)
@@ -29,9 +29,7 @@ class SelfAdversarial(LinkLoss):
 
     def of_rows(self, scores: Tensor, mask: Tensor, in_batch: bool, log_q: Tensor | None) -> Tensor:
         """See LinkLoss."""
-        logits = scores.float() * self.scale + self.bias
-        if log_q is not None:
-            logits = logits - log_q
+        logits = corrected(scores.float() * self.scale + self.bias, log_q)
         is_negative = negatives(mask, in_batch)
         # The lowest number and not -inf, whose softmax over a row without negatives is NaN.
         hardness = (self.sharpness * logits.detach()).masked_fill(~is_negative, torch.finfo(logits.dtype).min)

@@ -73,3 +73,32 @@ class Negatives:
         Used for `popularity_correction`, for drawn nodes and for the edges' targets.
         """
         return None
+
+
+class DrawnNegatives(Negatives):
+    """Nodes drawn without a look at the step's edges. `count`: how many, where a mix does not say."""
+
+    count: int
+
+    def nodes(self, count: int, node_type: NodeType, rng: np.random.Generator) -> IntArray:
+        """Node ids [count] of a type."""
+        raise NotImplementedError
+
+    def draw(
+        self,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
+        return self.nodes(self.count, node_type, rng)
+
+    def draw_some(
+        self,
+        count: int,
+        node_type: NodeType,
+        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
+        rng: np.random.Generator,
+    ) -> IntArray:
+        """See Negatives."""
+        return self.nodes(count, node_type, rng)

@@ -20,12 +20,12 @@ from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.own_partition import OwnPartitionNegativesConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 @NEGATIVES.register(OwnPartitionNegativesConfig)
-class OwnPartitionNegatives(Negatives):
+class OwnPartitionNegatives(DrawnNegatives):
     """See module. `ranges`: by node type, first and last + 1 node of each partition that has some."""
 
     def __init__(
@@ -43,23 +43,8 @@ class OwnPartitionNegatives(Negatives):
         if len(graph.manifest.partitions) == 1:
             yield "task.negatives: own_partition draws as uniform does, for the graph has one partition"
 
-    def draw(
-        self,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
-        return self.draw_some(self.count, node_type, edges, rng)
-
-    def draw_some(
-        self,
-        count: int,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
+    def nodes(self, count: int, node_type: NodeType, rng: np.random.Generator) -> IntArray:
+        """See DrawnNegatives."""
         ranges = self.ranges[node_type]
         parts = zip(ranges, shares(count, len(ranges)).tolist(), strict=True)
         return np.concatenate([rng.integers(first, stop, size=share) for (first, stop), share in parts])

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 @NEGATIVES.register(PopularityNegativesConfig)
-class PopularityNegatives(Negatives):
+class PopularityNegatives(DrawnNegatives):
     """See module."""
 
     def __init__(
@@ -34,23 +34,8 @@ class PopularityNegatives(Negatives):
             weights = np.where(degrees > 0, degrees**config.exponent, 0.0)
             self._up_to[node_type] = np.concatenate([[0.0], np.cumsum(weights)])
 
-    def draw(
-        self,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
-        return self.draw_some(self.count, node_type, edges, rng)
-
-    def draw_some(
-        self,
-        count: int,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
+    def nodes(self, count: int, node_type: NodeType, rng: np.random.Generator) -> IntArray:
+        """See DrawnNegatives."""
         up_to = self._up_to[node_type]
         at = rng.random(count) * up_to[-1]
         drawn: IntArray = np.searchsorted(up_to, at, side="right") - 1

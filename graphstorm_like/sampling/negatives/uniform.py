@@ -9,12 +9,12 @@ import numpy as np
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives
+from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets
 
 
 @NEGATIVES.register(UniformNegativesConfig)
-class UniformNegatives(Negatives):
+class UniformNegatives(DrawnNegatives):
     """See module."""
 
     def __init__(
@@ -23,21 +23,6 @@ class UniformNegatives(Negatives):
         self.count = config.uniform
         self._nodes = {e[2]: graph.manifest.node(e[2]).count for e in true_targets}
 
-    def draw(
-        self,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
-        return self.draw_some(self.count, node_type, edges, rng)
-
-    def draw_some(
-        self,
-        count: int,
-        node_type: NodeType,
-        edges: Mapping[EdgeType, tuple[IntArray, IntArray]],
-        rng: np.random.Generator,
-    ) -> IntArray:
-        """See Negatives."""
+    def nodes(self, count: int, node_type: NodeType, rng: np.random.Generator) -> IntArray:
+        """See DrawnNegatives."""
         return rng.integers(self._nodes[node_type], size=count)
