@@ -17,6 +17,7 @@ HEADS: list[dict[str, Any]] = [
     {"type": "distmult"},
     {"type": "complex", "normalize": False},
     {"type": "rotate"},
+    {"type": "rotate", "norm": "l2"},
     {"type": "transe", "norm": "l1"},
     {"type": "transe", "norm": "l2", "normalize": True},
     {"type": "bilinear", "bases": 3},

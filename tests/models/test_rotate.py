@@ -44,6 +44,11 @@ def test_known_answer() -> None:
     targets = torch.stack([turned[0], torch.tensor([3.0, -2.0, 5.0, 0.0])])  # apart: 0; 3 + 4i and i
     torch.testing.assert_close(head.scores(source, targets, R), torch.tensor([[5.0, 5.0 - 5.0 - 1.0]]))
     torch.testing.assert_close(head.scores(source, source, Q), torch.tensor([[5.0]]))
+    by_length = rotate(gamma=5.0, normalize=False, norm="l2")
+    by_length.load_state_dict(head.state_dict())
+    of_lengths = torch.tensor([[5.0, 5.0 - 26**0.5]])
+    torch.testing.assert_close(by_length.scores(source, targets, R), of_lengths)
+    torch.testing.assert_close(by_length.pair_scores(source, targets, R), of_lengths[0])
 
 
 def test_the_reverse_relation_turns_back() -> None:
@@ -80,8 +85,9 @@ def test_scores_and_gradients_are_those_of_the_complex_formula_whatever_the_bloc
     torch.testing.assert_close(rows[5:], want[:2])
 
 
-def test_a_source_at_its_target_has_finite_gradients() -> None:
-    head, s = rotate(normalize=False), torch.randn(2, 4, requires_grad=True)
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_a_source_at_its_target_has_finite_gradients(norm: str) -> None:
+    head, s = rotate(normalize=False, norm=norm), torch.randn(2, 4, requires_grad=True)
     with torch.no_grad():
         head.relations.zero_()
     head.scores(s, s.detach(), R).sum().backward()

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 DECODERS = {
     "DistMult": ["task.head={type: distmult, normalize: false, start: random}", "task.n3=1e-3"],
     "ComplEx": ["task.head={type: complex, normalize: false, start: random}", "task.n3=1e-3"],
-    "RotatE": ["task.head={type: rotate, normalize: false}", "task.n3=0"],
+    "RotatE": ["task.head={type: rotate, normalize: false, norm: l2}", "task.n3=0"],
     "TransE": ["task.head={type: transe, norm: l2}", "task.n3=0"],
 }
 INPUTS = {

@@ -28,6 +28,7 @@ DECODERS: dict[str, tuple[str, float]] = {
     "ComplEx": ("{type: complex, normalize: false, start: random}", 3e-3),
     "ComplEx, no N3": ("{type: complex, normalize: false, start: random}", 0.0),
     "RotatE": ("{type: rotate, normalize: false}", 0.0),
+    "RotatE, L2": ("{type: rotate, normalize: false, norm: l2}", 0.0),
     "TransE, L2": ("{type: transe, norm: l2}", 0.0),
     "TransE, L1": ("{type: transe, norm: l1}", 0.0),
     "bilinear": ("{type: bilinear, normalize: false}", 0.0),

@@ -16,6 +16,9 @@ class RotateHeadConfig(LinkHeadConfig):
     inverts: ClassVar[bool] = True
 
     type: Literal["rotate"]
+    norm: Literal["l1", "l2"] = "l1"
+    """l1: the sum of the coordinates' moduli, as in the paper; l2: the length of the difference, which takes about as
+    long as TransE's."""
     gamma: PositiveFloat = 9.0
     """The score of a target that lies where the turned source does; a softmax (info_nce) does not see it."""
     normalize: bool = True

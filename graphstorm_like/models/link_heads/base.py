@@ -179,6 +179,12 @@ def moduli(coordinates: Tensor) -> Tensor:
     return lengths
 
 
+def distances(queries: Tensor, keys: Tensor, power: float) -> Tensor:
+    """[n, D] and [m, D] -> [n, m] their distances by the p-norm, without a tensor of all differences."""
+    # By matrix products equal vectors would not be at distance 0.
+    return torch.cdist(queries, keys, p=power, compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def wide(hidden: Tensor) -> Tensor:
     """In float32 at least: differences of nearly equal numbers have few digits in bfloat16."""
     return hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden

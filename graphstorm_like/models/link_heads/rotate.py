@@ -1,9 +1,10 @@
 """RotatE (Sun et al., ICLR 2019): relations as rotations in the complex plane.
 
-score(s, r, t) = gamma - sum_d | h_sd e^(i theta_rd) - h_td |
+score(s, r, t) = gamma - sum_d | h_sd e^(i theta_rd) - h_td |            norm l1
+               = gamma - (sum_d | h_sd e^(i theta_rd) - h_td |^2)^(1/2)  norm l2
 
 The first half of a vector holds the real parts of its D / 2 complex coordinates, the second half the imaginary ones.
-The norm is the sum of the coordinates' moduli, as in the authors' code. Angles start uniform in [-pi, pi]. The inverse
+The sum of the coordinates' moduli is the authors' norm. Angles start uniform in [-pi, pi]. The inverse
 of a relation turns back.
 """
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, moduli, scaled, wide
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, distances, moduli, scaled, wide
 
 
 @LINK_HEADS.register(RotateHeadConfig)
@@ -32,6 +33,7 @@ class RotateHead(LinkHead):
         super().__init__()
         check_even(hidden, "rotate")
         self.gamma, self.normalize = config.gamma, config.normalize
+        self.sums_moduli = config.norm == "l1"
         self.index = {t: i for i, t in enumerate(edge_types)}
         self.relations = nn.Parameter(torch.empty(len(edge_types), hidden // 2).uniform_(-math.pi, math.pi))
 
@@ -48,7 +50,16 @@ class RotateHead(LinkHead):
     def compare(self, queries: Tensor, keys: Tensor) -> Tensor:
         """See LinkHead."""
         difference = queries - keys
-        return self.gamma - moduli(difference).sum(dim=-1)
+        if self.sums_moduli:
+            return self.gamma - moduli(difference).sum(dim=-1)
+        lengths: Tensor = torch.linalg.vector_norm(difference, dim=-1)
+        return self.gamma - lengths
+
+    def compare_all(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """See LinkHead."""
+        if self.sums_moduli:
+            return super().compare_all(queries, keys)
+        return self.gamma - distances(queries, keys, 2.0)
 
     def _end(self, hidden: Tensor) -> Tensor:
         hidden = wide(hidden)

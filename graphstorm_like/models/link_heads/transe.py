@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.link_heads.transe import TransEHeadConfig
-from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled, wide
+from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, distances, scaled, wide
 
 
 @LINK_HEADS.register(TransEHeadConfig)
@@ -48,6 +48,5 @@ class TransEHead(LinkHead):
         return self.gamma - lengths
 
     def compare_all(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """See LinkHead: without a tensor of all differences. No products: equal vectors must be at distance 0."""
-        mode = "donot_use_mm_for_euclid_dist"
-        return self.gamma - torch.cdist(queries, keys, p=self.power, compute_mode=mode)
+        """See LinkHead."""
+        return self.gamma - distances(queries, keys, self.power)
