@@ -37,11 +37,11 @@ from graphstorm_like.sampling.batch import (
 )
 from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.loss_weights import LossWeights
-from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownTargets, known_pairs
+from graphstorm_like.sampling.many_relations import MANY, EdgeEnds, KnownByRelation, KnownTargets
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
-from graphstorm_like.sampling.true_targets import TrueTargets, mask_of_pairs
+from graphstorm_like.sampling.true_targets import TrueTargets, mark_pairs
 
 
 def edge_starts(manifest: GraphManifest, edge_types: Sequence[EdgeType]) -> IntArray:
@@ -155,19 +155,19 @@ class LinkSeeder:
         self.edge_types = list(train)
         self._starts = edge_starts(graph.manifest, self.edge_types)
         self._counts = {t: graph.manifest.node(t).count for e in self.edge_types for t in (e[0], e[2])}
-        self._true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
-        self.negatives = NEGATIVES.of(negatives)(negatives, graph, self._true_targets)
+        true_targets = {e: TrueTargets.of_edges(graph, e, rows) for e, rows in train.items()}
+        self.negatives = NEGATIVES.of(negatives)(negatives, graph, true_targets)
         self.negatives.check()
         self._weights = None if edge_weight is None else LossWeights(graph, train, edge_weight)
         self._ends: EdgeEnds | None = None
-        self._known: KnownTargets | None = None
+        self._known: KnownTargets | KnownByRelation = KnownByRelation(true_targets)
         if len(self.edge_types) > MANY:
             self._ends = EdgeEnds(graph, self.edge_types)
-            self._known = KnownTargets(self._true_targets, max(self._counts.values()))
+            self._known = KnownTargets(true_targets, max(self._counts.values()))
         self._frequencies: dict[NodeType, npt.NDArray[np.float64]] = {}
         if negatives.popularity_correction and negatives.in_batch:
             for node_type in dict.fromkeys(e[2] for e in self.edge_types):
-                into = [true.targets for e, true in self._true_targets.items() if e[2] == node_type]
+                into = [true.targets for e, true in true_targets.items() if e[2] == node_type]
                 self._frequencies[node_type] = target_frequencies(into, self._counts[node_type], most)
 
     def __call__(self, ids: IntArray, position: StreamPosition) -> MiniBatch:
@@ -267,19 +267,17 @@ class LinkSeeder:
 
     def mask(self, source: Mapping[EdgeType, IntArray], own: IntArray, candidates: IntArray) -> npt.NDArray[np.bool_]:
         """[B, C] of edges by relation with these sources and true targets: the same of any candidates."""
-        rows, targets = self.known_pairs(source)
-        rows, targets = np.concatenate([rows, np.arange(len(own))]), np.concatenate([targets, own])
+        mask = self._known.mask(source, candidates)
+        mark_pairs(mask, np.arange(len(own)), own, candidates)
         if self.mask_source:
+            each = np.concatenate([*source.values()])
             same = np.repeat([e[0] == e[2] for e in source], [len(of_relation) for of_relation in source.values()])
-            rows = np.concatenate([rows, np.flatnonzero(same)])
-            targets = np.concatenate([targets, np.concatenate([*source.values()])[same]])
-        return mask_of_pairs(rows, targets, len(own), candidates)
+            mark_pairs(mask, np.flatnonzero(same), each[same], candidates)
+        return mask
 
     def known_pairs(self, sources: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
         """Sources by relation -> (row among all of them, true target) for all of their training edges."""
-        if self._known is not None:
-            return self._known.pairs(sources)
-        return known_pairs(self._true_targets, sources)
+        return self._known.pairs(sources)
 
     def _log_q(self, node_type: NodeType, candidates: IntArray, drawn: int) -> Tensor | None:
         """[C]: see RelationLinks. drawn: how many of the candidates are drawn nodes."""

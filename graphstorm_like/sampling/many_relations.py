@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.graph.partitioned_graph import once_a_host
 from graphstorm_like.graph.store import Graph, IntArray
-from graphstorm_like.ranges import ranges
-from graphstorm_like.sampling.true_targets import TrueTargets
+from graphstorm_like.sampling.true_targets import TrueTargets, mask_of_spans, pairs_of_spans
 
 MANY = 16
 """With more relations their edges are kept together."""
@@ -63,23 +63,43 @@ class KnownTargets:
             targets.append(of_relation)
         self._keys, self._targets = np.concatenate(keys), np.concatenate(targets)
 
-    def pairs(self, edges: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
-        """Sources by relation -> (row among all of them, known target) for all known targets."""
+    def spans(self, edges: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
+        """Sources by relation -> where the known targets of each begin and end among all."""
         counts = [len(sources) for sources in edges.values()]
         numbers = [self._number[edge_type] for edge_type in edges]
         keys = np.concatenate([*edges.values()]) + np.repeat(numbers, counts) * self._most
         start, end = (np.searchsorted(self._keys, keys, side=side) for side in ("left", "right"))
-        return np.repeat(np.arange(len(keys)), end - start), self._targets[ranges(start, end - start)[0]]
+        return start, end
+
+    def pairs(self, edges: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
+        """Sources by relation -> (row among all of them, known target) for all known targets."""
+        return pairs_of_spans(*self.spans(edges), self._targets)
+
+    def mask(self, edges: Mapping[EdgeType, IntArray], candidates: IntArray) -> npt.NDArray[np.bool_]:
+        """Sources by relation, B in all -> [B, C]: whether candidate j is a known target."""
+        return mask_of_spans(*self.spans(edges), self._targets, candidates)
 
 
-def known_pairs(
-    true_targets: Mapping[EdgeType, TrueTargets], edges: Mapping[EdgeType, IntArray]
-) -> tuple[IntArray, IntArray]:
-    """The same, relation by relation."""
-    rows, targets, before = [], [], 0
-    for edge_type, sources in edges.items():
-        of_relation, known = true_targets[edge_type].pairs(sources)
-        rows.append(of_relation + before)
-        targets.append(known)
-        before += len(sources)
-    return np.concatenate(rows), np.concatenate(targets)
+class KnownByRelation:
+    """The same of few relations, one after the other, without a copy of their edges."""
+
+    def __init__(self, true_targets: Mapping[EdgeType, TrueTargets]) -> None:
+        self._true_targets = true_targets
+
+    def pairs(self, edges: Mapping[EdgeType, IntArray]) -> tuple[IntArray, IntArray]:
+        """See KnownTargets."""
+        rows, targets, before = [], [], 0
+        for edge_type, sources in edges.items():
+            of_relation, known = self._true_targets[edge_type].pairs(sources)
+            rows.append(of_relation + before)
+            targets.append(known)
+            before += len(sources)
+        return np.concatenate(rows), np.concatenate(targets)
+
+    def mask(self, edges: Mapping[EdgeType, IntArray], candidates: IntArray) -> npt.NDArray[np.bool_]:
+        """See KnownTargets."""
+        masks = []
+        for edge_type, sources in edges.items():
+            true = self._true_targets[edge_type]
+            masks.append(mask_of_spans(*true.spans(sources), true.targets, candidates))
+        return np.concatenate(masks)

@@ -174,9 +174,10 @@ def check_even(hidden: int, head: str) -> None:
 
 def moduli(coordinates: Tensor) -> Tensor:
     """Of complex numbers, real parts before imaginary ones: [..., D] -> [..., D / 2]"""
-    # Not hypot, whose gradient at 0 is NaN.
-    lengths: Tensor = torch.linalg.vector_norm(torch.stack(coordinates.chunk(2, dim=-1)), dim=0)
-    return lengths
+    real, imaginary = coordinates.chunk(2, dim=-1)
+    # Not hypot, whose gradient at 0 is NaN; here it is 0.
+    smallest = torch.finfo(coordinates.dtype).tiny
+    return (real * real + imaginary * imaginary).clamp_min(smallest).sqrt()
 
 
 def distances(queries: Tensor, keys: Tensor, power: float) -> Tensor:
