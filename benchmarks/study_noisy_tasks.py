@@ -28,6 +28,7 @@ TASKS, CLASSES, WIDTH = 4, 10, 16
 NODES, TRAINING, NEIGHBOURS = 4500, 1500, 6
 WAYS = {
     "fixed": {"type": "fixed"},
+    "uncertainty": {"type": "uncertainty"},
     "group_dro (.003)": {"type": "group_dro", "step_size": 3e-3, "warmup_epochs": 3},
     "excess_risk (.003)": {"type": "excess_risk", "step_size": 3e-3, "warmup_epochs": 3},
     "excess_risk (.01)": {"type": "excess_risk", "step_size": 1e-2, "warmup_epochs": 3},
