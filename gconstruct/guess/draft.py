@@ -8,6 +8,7 @@ from gconstruct.guess.columns import Columns, columns_of
 from gconstruct.guess.pairs import repeating_edges
 from gconstruct.guess.shape import EdgeGuess, EndGuess, NodeGuess, Shape
 from gconstruct.guess.task import Target, choose_target, name_of
+from graphstorm_like.sampling.seeds import rows_a_step
 
 _TOKENS_A_WORD = 1.4
 _FEW_ROWS = 20_000
@@ -67,11 +68,8 @@ class Draft:
 
     @property
     def batch_size(self) -> int:
-        """Some 20 steps an epoch, within reason."""
-        size = 32
-        while size < 1024 and size * 20 < self.training_rows:
-            size *= 2
-        return size
+        """What `train.batch_size: auto` makes of it."""
+        return rows_a_step("auto", self.training_rows)
 
 
 def draft(shape: Shape, wanted: str | None, text_encoder: str | None) -> Draft:

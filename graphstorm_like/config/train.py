@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.config.base import (
     Accepts,
+    BatchSize,
     EdgeType,
     KeyedError,
     Name,
@@ -125,8 +126,10 @@ class TrainConfig(Strict):
     """How the language model is tuned, in phases that train it."""
     epochs: PositiveInt = 10
     """Passes over the training rows, at most."""
-    batch_size: PositiveInt = 1024
-    """Seeds (nodes or edges) per step. Memory grows with it and with the fanouts."""
+    batch_size: BatchSize = "auto"
+    """Seeds (nodes or edges) per step. Memory grows with it and with the fanouts. auto: 1,024, and with fewer than
+    20,480 training rows a power of two, at least 32, that makes 20 steps an epoch, for steps are what trains; with
+    `task.type: multi` each task by its own rows."""
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
     """Neighbours per relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""

@@ -25,6 +25,7 @@ from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.rng import torch_seed
+from graphstorm_like.sampling.seeds import rows_a_step
 from graphstorm_like.sampling.steps import FeatureSource
 from graphstorm_like.tasks import Evaluation
 from graphstorm_like.training.adversary import asked_gradients, zero_like
@@ -110,7 +111,8 @@ class Attacked:
     def _batches(self) -> Iterator[MiniBatch]:
         """The split's rows in order, each rank its share of every batch."""
         experiment = self.experiment
-        rows, size = experiment.task.rows(self.split), experiment.pipeline.train.batch_size
+        rows = experiment.task.rows(self.split)
+        size = rows_a_step(experiment.pipeline.train.batch_size, len(rows))
         learner = experiment.learner
         assert isinstance(learner, GraphLearner), "what is scored has its vectors made"
         pipeline = learner.batches()

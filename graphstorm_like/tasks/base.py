@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import BatchSize, EdgeType
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
@@ -22,7 +22,7 @@ from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.clock import Clock
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions
 
@@ -79,7 +79,7 @@ class Evaluation:
 class Objective(Protocol):
     """What training minimises: a task, or another objective that is learnt with its head."""
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Which training rows come when."""
         ...
 
@@ -168,9 +168,10 @@ class Task(nn.Module, ABC):
     def rows(self, split: str) -> IntArray:
         """Node or edge ids of a split."""
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Which training rows come when."""
-        return SeedStream(self.rows("train"), batch_size, seed)
+        rows = self.rows("train")
+        return SeedStream(rows, rows_a_step(batch_size, len(rows)), seed)
 
     @abstractmethod
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> Seeder:

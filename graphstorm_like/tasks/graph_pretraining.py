@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.base import BatchSize, EdgeType, edge_name
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig
@@ -23,7 +23,7 @@ from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
-from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.tasks.base import TASKS, Evaluation
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (
@@ -101,13 +101,14 @@ class GraphPretraining(LinkTask):
         """Edge ids of a split by relation."""
         return self._rows[split]
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Which edges come when: batches mix the relations; `max_edges_per_relation` limits an epoch."""
         max_edges = self.config.max_edges_per_relation
         if max_edges is None:
             return super().stream(batch_size, seed)
         groups = tuple(len(rows) for rows in self._rows["train"].values())
-        return CappedSeedStream(self.rows("train"), batch_size, seed, groups=groups, most=max_edges)
+        size = rows_a_step(batch_size, sum(min(count, max_edges) for count in groups))
+        return CappedSeedStream(self.rows("train"), size, seed, groups=groups, most=max_edges)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: held-out edges stay unseen."""

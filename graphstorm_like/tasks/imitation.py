@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphstorm_like.config.base import BatchSize
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import Task
 
@@ -62,9 +63,9 @@ class Imitation:
         starts = dict(zip(counts, np.cumsum([0, *counts.values()]).tolist(), strict=False))
         self._seeder, self.rows = TypedSeeder(starts, counts), np.arange(sum(counts.values()))
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Over all nodes: the teacher needs no labels."""
-        return SeedStream(self.rows, batch_size, seed)
+        return SeedStream(self.rows, rows_a_step(batch_size, len(self.rows)), seed)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> TypedSeeder:
         """See TypedSeeder."""

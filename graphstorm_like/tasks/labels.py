@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.base import BatchSize, EdgeType, edge_name
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
 from graphstorm_like.config.temporal import microseconds
@@ -28,7 +28,7 @@ from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.clock import times_of
 from graphstorm_like.sampling.links import number_nodes_in_time
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, SnapshotSeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, SnapshotSeedStream, rows_a_step
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Rows, row_ids
@@ -196,7 +196,7 @@ class NodeLabelTask(LabelTask):
         """See Task."""
         return {self.node_type: asked.nodes.get(self.node_type)}
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """See Task."""
         rows, config = self.rows("train"), self.config.snapshots
         if config is None:
@@ -209,9 +209,9 @@ class NodeLabelTask(LabelTask):
         found, counts = np.unique(number, return_counts=True)
         first = 0 if config.latest is None else max(len(found) - config.latest, 0)
         ordered = rows[np.argsort(number, kind="stable")][counts[:first].sum() :]
-        return SnapshotSeedStream(
-            ordered, batch_size, seed, groups=tuple(counts[first:].tolist()), epochs=config.epochs
-        )
+        groups = tuple(counts[first:].tolist())
+        size = rows_a_step(batch_size, max(groups))
+        return SnapshotSeedStream(ordered, size, seed, groups=groups, epochs=config.epochs)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """See Task."""

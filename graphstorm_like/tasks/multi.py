@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphstorm_like.config.base import BatchSize
 from graphstorm_like.config.tasks.multi import MEAN, MultiTaskConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
@@ -135,7 +136,7 @@ class MultiTask(Task):
         """Numbers of rows, one task after the other."""
         return np.concatenate([task.rows(split) + s for task, s in zip(self.tasks, self._starts, strict=True)])
 
-    def stream(self, batch_size: int, seed: int) -> JoinedSeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> JoinedSeedStream:
         """See Task and JoinedSeedStream."""
         streams: list[SeedStream] = []
         for name, task in self.named():

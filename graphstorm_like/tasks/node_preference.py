@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from graphstorm_like.config.base import BatchSize
 from graphstorm_like.config.tasks.node_preference import NodePreferenceConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import NO_LABEL
@@ -18,7 +19,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.preference import IntraGroupPairwise
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.groups import GroupSeeder, GroupTargets
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.tasks.base import TASKS
 from graphstorm_like.tasks.node_classification import NodeClassification
 
@@ -89,10 +90,11 @@ class NodePreference(NodeClassification):
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Of groups, as many a step as have about `batch_size` members."""
         sizes = np.minimum(np.diff(self.starts), self.preference.most_members)
-        groups = max(1, int(batch_size // max(sizes.mean(), 1.0)))
+        members = rows_a_step(batch_size, int(sizes.sum()))
+        groups = max(1, int(members // max(sizes.mean(), 1.0)))
         return SeedStream(np.arange(len(sizes)), groups, seed)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> GroupSeeder:  # type: ignore[override]

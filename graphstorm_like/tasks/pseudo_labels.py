@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphstorm_like.config.base import BatchSize
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import NodeClassifier
 
@@ -49,9 +50,9 @@ class PseudoLabels:
         self.row_weights = ((1.0 - weight) / share, weight / (1.0 - share))
         """Weight of a gold row, and of a pseudo-labelled row."""
 
-    def stream(self, batch_size: int, seed: int) -> SeedStream:
+    def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
         """Over gold nodes and pseudo-labelled ones."""
-        return SeedStream(self.rows, batch_size, seed)
+        return SeedStream(self.rows, rows_a_step(batch_size, len(self.rows)), seed)
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> NodeSeeder:
         """Nodes without their labels: the loss looks them up."""

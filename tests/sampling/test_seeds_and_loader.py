@@ -20,7 +20,7 @@ from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors, tensor_bytes
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.seeds import CappedSeedStream, RankSlice, SeedStream
+from graphstorm_like.sampling.seeds import CappedSeedStream, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 
@@ -174,3 +174,11 @@ def test_the_error_of_a_killed_sampler_process_comes_where_a_batch_is_asked_for(
     with pytest.raises(LaunchError, match="sampler processes"):
         list(batches)
     assert len(list(epoch_batches(made, seeds, 0, workers=1))) == seeds.steps  # no shadow of the dead one
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 32), (640, 32), (641, 64), (10_240, 512), (10_241, 1024), (20_480, 1024), (10**9, 1024)]
+)
+def test_few_rows_make_small_batches(rows: int, size: int) -> None:
+    assert rows_a_step("auto", rows) == size
+    assert rows_a_step(7, rows) == 7
