@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from graphstorm_like.config.base import EdgeType, edge_name
@@ -35,6 +34,7 @@ from graphstorm_like.tasks.links import (
     self_loops,
 )
 from graphstorm_like.tasks.metrics import Metrics
+from graphstorm_like.tasks.ranking import Ranks
 
 
 @TASKS.register(GraphPretrainingConfig)
@@ -134,11 +134,11 @@ class GraphPretraining(LinkTask):
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
-    def summary(self, ranks: Mapping[EdgeType, npt.NDArray[np.float64]]) -> dict[str, float]:
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
         """Means over the relations with edges in the split, then each relation's own: 'mrr/source:relation:target'."""
         scores: dict[EdgeType, dict[str, float]] = {}
         for edge_type, of_edges in ranks.items():
-            scores[edge_type] = self._metrics.measure(of_edges, np.ones(len(of_edges)), self.group)
+            scores[edge_type] = self._metrics.measure(of_edges.rank, of_edges.candidates, self.group)
         metrics: dict[str, float] = {}
         for name in next(iter(scores.values())):
             metrics[name] = float(np.mean([of_relation[name] for of_relation in scores.values()]))

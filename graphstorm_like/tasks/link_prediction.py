@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -46,6 +45,7 @@ from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows, row_ids
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
+from graphstorm_like.tasks.ranking import Ranks
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 """Folders of vectors as the head compares them."""
@@ -170,10 +170,10 @@ class LinkPrediction(LinkTask):
         find = how.lookup(embedder, self.node_types)
         return self.summary({self.edge_type: self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)})
 
-    def summary(self, ranks: Mapping[EdgeType, npt.NDArray[np.float64]]) -> dict[str, float]:
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
         """See LinkTask: filtered ranking, see `protocol`."""
         of_edges = ranks[self.edge_type]
-        return self._metrics.measure(of_edges, np.ones(len(of_edges)), self.group)
+        return self._metrics.measure(of_edges.rank, of_edges.candidates, self.group)
 
     @property
     def known(self) -> TrueTargets:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives
 from graphstorm_like.tasks.pair_terms import PairTerm
+from graphstorm_like.tasks.ranking import Ranks
 
 SOURCES = 1024
 """Whose targets are scored together by `mined_model`"""
@@ -65,7 +65,7 @@ class LinkTask(Task):
         """Edge ids [n] of a split, by the relation whose targets are ranked, inverses included."""
         raise NotImplementedError
 
-    def summary(self, ranks: Mapping[EdgeType, npt.NDArray[np.float64]]) -> dict[str, float]:
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
         """Metrics of this rank's share of the ranks of relations, over all ranks of the group; of relations without
         edges in the split there are none."""
         raise NotImplementedError
@@ -73,7 +73,7 @@ class LinkTask(Task):
     def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
         """See Task and `summary`."""
         find = how.lookup(embedder, self.node_types)
-        ranks: dict[EdgeType, npt.NDArray[np.float64]] = {}
+        ranks: dict[EdgeType, Ranks] = {}
         for edge_type, rows in self.relation_rows(split).items():
             if not len(rows):
                 continue

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -43,9 +42,9 @@ from graphstorm_like.tasks.links import (
 )
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Triples
+from graphstorm_like.tasks.ranking import Ranks
 
 SPLITS = ("train", "valid", "test")
-Ranks = npt.NDArray[np.float64]
 
 
 class LinksOfRelations(LinkTask):
@@ -172,8 +171,8 @@ class LinksOfRelations(LinkTask):
         return metrics
 
     def _measure(self, ranks: Sequence[Ranks]) -> dict[str, float]:
-        together = np.concatenate(ranks)
-        return self._metrics.measure(together, np.ones(len(together)), self.group)
+        together = Ranks.together(ranks)
+        return self._metrics.measure(together.rank, together.candidates, self.group)
 
     def notes(self) -> Iterator[str]:
         """See Task."""

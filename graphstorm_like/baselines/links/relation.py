@@ -20,6 +20,7 @@ from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.link_heads import LinkHead
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import LinkRanker
+from graphstorm_like.tasks.ranking import Ranks
 
 Rows = npt.NDArray[np.float32]
 Scorer = Callable[[IntArray], Rows]
@@ -68,8 +69,8 @@ class Relation:
 
         return broken
 
-    def ranks(self, scorer: Scorer, rows: IntArray, seed: int) -> npt.NDArray[np.float64]:
-        """Ranks [n] of the targets of some edges, as the task ranks them."""
+    def ranks(self, scorer: Scorer, rows: IntArray, seed: int) -> Ranks:
+        """Of the targets of some edges, as the task ranks them."""
         head = self._ranker.head
         assert isinstance(head, ByPosition)
         head.scorer = scorer
