@@ -70,6 +70,8 @@ class Pairs:
         ones = np.ones(len(rows), dtype=np.float64)
         where = (rows, np.concatenate(columns))
         self.has = sp.csr_matrix((ones, where), shape=(len(self.keys), len(self.relations)))
+        self._targets = self.keys % self.shape[1]
+        self._starts = np.searchsorted(self.keys, np.arange(self.shape[0] + 1) * self.shape[1])
         self.common = (self.has.T @ self.has).toarray()
         """Pairs [R, R] that two relations have in common."""
 
@@ -88,19 +90,18 @@ class Pairs:
 
     def best(self, confidence: npt.NDArray[np.float64]) -> Any:
         """Sparse [sources, targets]: the largest confidence of a pair."""
-        import scipy.sparse as sp
-
-        return self._placed((self.has @ sp.diags(confidence)).max(axis=1).toarray()[:, 0])
+        of_rules = confidence[self.has.indices]
+        return self._placed(np.maximum.reduceat(of_rules, self.has.indptr[:-1]) if len(of_rules) else of_rules)
 
     def together(self, confidence: npt.NDArray[np.float64]) -> Any:
         """Sparse [sources, targets]: the chance that one of a pair's rules is right, if each is by itself."""
         return self._placed(-np.expm1(self.has @ np.log1p(-confidence)))
 
     def _placed(self, scores: npt.NDArray[np.float64]) -> Any:
+        """Pairs ascend by source, then target: they are a matrix as they are."""
         import scipy.sparse as sp
 
-        where = (self.keys // self.shape[1], self.keys % self.shape[1])
-        return sp.csr_matrix((scores.astype(np.float32), where), shape=self.shape)
+        return sp.csr_matrix((scores.astype(np.float32), self._targets, self._starts), shape=self.shape)
 
 
 def _both_directions(shared: Shared) -> list[EdgeType]:
