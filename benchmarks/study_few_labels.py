@@ -52,7 +52,7 @@ def scores_of(pipeline: Pipeline) -> Numbers:
 def simple_scores(pipeline: Pipeline) -> dict[str, Numbers]:
     """Accuracies of the simple models that apply."""
     found = {}
-    for outcome in run_baselines(pipeline, QUIET).outcomes:
+    for outcome in run_baselines(pipeline, QUIET).only.outcomes:
         if outcome.why_not is None:
             found[outcome.name] = {split: outcome.scores[split]["accuracy"] for split in ("valid", "test")}
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Scores = dict[str, float]
@@ -29,6 +29,13 @@ class Outcome:
     why_not: str | None = None
     seconds: float = 0.0
 
+    def with_prefix(self, prefix: str) -> Outcome:
+        """The same with metrics of longer names."""
+        scores = {}
+        for split, of_split in self.scores.items():
+            scores[split] = {f"{prefix}{name}": value for name, value in of_split.items()}
+        return replace(self, scores=scores)
+
     def as_json(self) -> dict[str, Any]:
         """For --json."""
         if self.why_not is not None:
@@ -36,8 +43,15 @@ class Outcome:
         return {"name": self.name, "setting": self.setting, "seconds": round(self.seconds, 2), **self.scores}
 
 
-def chosen(name: str, settings: Iterable[Setting], select_by: str, higher_is_better: bool) -> Outcome:
-    """The setting with the best validation score, and its scores; test is scored once."""
+def chosen(
+    name: str,
+    settings: Iterable[Setting],
+    select_by: str,
+    higher_is_better: bool,
+    splits: Sequence[str] = ("valid", "test"),
+) -> Outcome:
+    """The setting with the best validation score, and its scores; test, if it is one of the splits that have rows, is
+    scored once."""
     started = time.perf_counter()
     best: tuple[float, Setting, Scores] | None = None
     for setting in settings:
@@ -46,5 +60,5 @@ def chosen(name: str, settings: Iterable[Setting], select_by: str, higher_is_bet
         if best is None or value > best[0]:
             best = (value, setting, valid)
     assert best is not None, "a simple model has at least one setting"
-    scores = {"valid": best[2], "test": best[1].score("test")}
+    scores = {split: best[2] if split == "valid" else best[1].score(split) for split in splits}
     return Outcome(name, scores, best[1].name, seconds=time.perf_counter() - started)

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from graphstorm_like.config.metrics import MetricConfig
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.deploy.bootstrap import MAX_ROWS, bounds, samples
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.files import read_object
-from graphstorm_like.inference.ranks import RANKS_FOLDER
+from graphstorm_like.inference.ranks import RANKS_FOLDER, read_ranks
 from graphstorm_like.launch.state import DONE_FILE, stage_folder
 from graphstorm_like.tasks.metrics import Metrics
-
-Ranks = npt.NDArray[np.float64]
+from graphstorm_like.tasks.ranking import Ranks
 
 
 @dataclass(frozen=True)
@@ -38,12 +34,12 @@ class HeldRanks:
         """By metric, the bounds within which the metric of 95 % of the samples lies: links drawn with replacement from
         all, or within each relation (macro). The same however many processes have ranked the links, since only the
         ranks count, not their order."""
-        pooled = [np.sort(np.concatenate(self.by_relation))] if self.average == "micro" else self.by_relation
+        pooled = [Ranks.together(self.by_relation).ordered()] if self.average == "micro" else self.by_relation
         parts = [_fewer(ranks) for ranks in pooled]
         measured, found = Metrics(self.metrics), dict[str, list[float]]()
         for rows_by_part in samples([len(ranks) for ranks in parts]):
             drawn = [ranks[rows] for ranks, rows in zip(parts, rows_by_part, strict=True)]
-            scores = [measured.measure(ranks, np.ones(len(ranks))) for ranks in drawn]
+            scores = [measured.measure(ranks.rank, ranks.candidates) for ranks in drawn]
             for name in measured.by_name:
                 found.setdefault(name, []).append(float(np.mean([of_part[name] for of_part in scores])))
         return bounds(found)
@@ -55,21 +51,16 @@ def held_ranks(run: FinishedRun) -> HeldRanks | None:
     if (read_object(folder / DONE_FILE) or {}).get("model") != run.weights_id:
         return None
     relations = [path for path in sorted((folder / RANKS_FOLDER / "test").glob("*")) if path.is_dir()]
-    found = [ranks for ranks in map(read_ranks, relations) if len(ranks)]
+    found = [ranks for ranks in map(ordered_ranks, relations) if len(ranks)]
     task: TaskConfig = run.pipeline.task
     if not found or not task.ranks_links:
         return None
     return HeldRanks(getattr(task, "metrics", ()), found, getattr(task, "average", "macro"))
 
 
-def read_ranks(folder: Path) -> Ranks:
+def ordered_ranks(folder: Path) -> Ranks:
     """Ranks of a relation's links in ascending order, of all files."""
-    files = sorted(folder.glob("*.parquet"))
-    if not files:
-        return np.empty(0)
-    table = pa.concat_tables([pq.read_table(file, columns=["rank"]) for file in files])
-    ranks: Ranks = np.sort(table["rank"].to_numpy())
-    return ranks
+    return read_ranks(sorted(folder.glob("*.parquet"))).ordered()
 
 
 def _fewer(ranks: Ranks) -> Ranks:

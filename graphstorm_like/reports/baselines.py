@@ -13,10 +13,10 @@ from graphstorm_like.graph.directed import directed_edges
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
+from graphstorm_like.tasks.ranking import Ranks
 
 MOST_DRAWN = 40_000_000
 """Candidates in memory at once: 320 MB"""
-Floats = npt.NDArray[np.float64]
 
 
 def majority(train: npt.NDArray[Any], rows: int, classes: int) -> npt.NDArray[np.float32]:
@@ -34,8 +34,8 @@ def constants(train: npt.NDArray[Any]) -> dict[str, float]:
 
 def popularity_ranks(
     graph: Graph, edge_type: EdgeType, train: IntArray, rows: IntArray, protocol: Mapping[str, Any], seed: int
-) -> Floats:
-    """Ranks [n] of the targets of some edges when candidates are ordered by their number of training edges, under the
+) -> Ranks:
+    """Ranks of the targets of some edges when candidates are ordered by their number of training edges, under the
     protocol by which the model was ranked (see `tasks.links`). train, rows: edge ids."""
     targets = graph.manifest.node(edge_type[2]).count
     popular = np.bincount(directed_edges(graph, edge_type, train)[1], minlength=targets)
@@ -59,7 +59,7 @@ def _excluded(graph: Graph, edge_type: EdgeType, source: IntArray, exclude_sourc
     return pairs // count, pairs % count
 
 
-def _among_all(popular: IntArray, target: IntArray, row: IntArray, node: IntArray) -> Floats:
+def _among_all(popular: IntArray, target: IntArray, row: IntArray, node: IntArray) -> Ranks:
     of_target, ordered = popular[target], np.sort(popular)
     after = np.searchsorted(ordered, of_target, side="right")
     better = len(ordered) - after
@@ -68,12 +68,14 @@ def _among_all(popular: IntArray, target: IntArray, row: IntArray, node: IntArra
     row, node = row[others], node[others]
     better = better - np.bincount(row, popular[node] > of_target[row], len(target))
     equal = equal - np.bincount(row, popular[node] == of_target[row], len(target))
-    return 1.0 + better + 0.5 * equal
+    candidates = len(ordered) - np.bincount(row, minlength=len(target))
+    return Ranks(1.0 + better + 0.5 * equal, candidates.astype(np.float64))
 
 
-def _among_drawn(popular: IntArray, target: IntArray, row: IntArray, node: IntArray, drawn: int, seed: int) -> Floats:
+def _among_drawn(popular: IntArray, target: IntArray, row: IntArray, node: IntArray, drawn: int, seed: int) -> Ranks:
     """The candidates are those that the model was ranked among: the same stream of random numbers."""
-    rng, ranks, count = stream(seed, "ranking"), np.empty(len(target)), len(popular)
+    rng, count = stream(seed, "ranking"), len(popular)
+    ranks = Ranks(np.empty(len(target)), np.empty(len(target)))
     excluded = row * count + node
     step = max(1, MOST_DRAWN // drawn)
     for start in range(0, len(target), step):
@@ -85,5 +87,6 @@ def _among_drawn(popular: IntArray, target: IntArray, row: IntArray, node: IntAr
         of_target = popular[target[part]][:, None]
         better = ((popular[candidates] > of_target) & valid).sum(1)
         equal = ((popular[candidates] == of_target) & valid).sum(1)
-        ranks[part] = 1.0 + better + 0.5 * equal
+        ranks.rank[part] = 1.0 + better + 0.5 * equal
+        ranks.candidates[part] = 1.0 + valid.sum(1)
     return ranks

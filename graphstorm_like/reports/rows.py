@@ -22,7 +22,7 @@ from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import SPLITS
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
-from graphstorm_like.inference.ranks import RANKS_FOLDER, relation_folder
+from graphstorm_like.inference.ranks import RANKS_FOLDER, read_ranks, relation_folder
 from graphstorm_like.reports.run_folder import RunFolder
 
 MOST_PROBABILITIES = 50_000_000
@@ -59,6 +59,8 @@ class ScoredRows:
     probabilities: npt.NDArray[np.float32] | None = None
     """[n, classes]; None: too many"""
     ranks: npt.NDArray[np.float64] | None = None
+    candidates: npt.NDArray[np.float64] | None = None
+    """[n]: of links, how many each true answer was ranked among"""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,7 +73,9 @@ class ScoredRows:
     @property
     def labels(self) -> npt.NDArray[Any]:
         """What metrics compare them with."""
-        return np.ones(len(self)) if self.true is None else self.true
+        labels = self.candidates if self.true is None else self.true
+        assert labels is not None, "links have candidates"
+        return labels
 
 
 def shards(folder: RunFolder, table: str) -> list[Path]:
@@ -192,9 +196,10 @@ def ranked_rows(folder: RunFolder, graph: Graph, edge_type: EdgeType) -> dict[st
         ]
         if is_inverse(edge_type):
             ends.reverse()  # the known end first, the one that was ranked last
-        ranks = table["rank"].to_numpy().astype(np.float64)
+        ranks = read_ranks(files)
         if len(ranks):
-            found[split] = ScoredRows(edge_type, "ranks", np.arange(len(ranks)), ends, ranks=ranks)
+            rows = np.arange(len(ranks))
+            found[split] = ScoredRows(edge_type, "ranks", rows, ends, ranks=ranks.rank, candidates=ranks.candidates)
     return found
 
 

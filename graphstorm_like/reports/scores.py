@@ -132,7 +132,7 @@ class Scorer:
             for split in ("valid", "test"):
                 if len(split_rows[split]):
                     ranks = popularity_ranks(graph, relation, split_rows["train"], split_rows[split], protocol, seed)
-                    by_split.setdefault(split, []).append((ranks, np.ones(len(ranks))))
+                    by_split.setdefault(split, []).append((ranks.rank, ranks.candidates))
         return {"popularity": {split: self._measure(parts) for split, parts in by_split.items()}} if by_split else {}
 
 

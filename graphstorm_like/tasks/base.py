@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +23,7 @@ from graphstorm_like.sampling.clock import Clock
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions
+from graphstorm_like.tasks.ranking import Ranks
 
 TASKS: Registry[Callable[[Any, Graph, int], Task]] = Registry("task", "graphstorm_like.tasks")
 """Called with (config, graph, width of the model's vectors)."""
@@ -41,7 +40,7 @@ class Lookup(Protocol):
         ...
 
 
-KeepRanks = Callable[[str, EdgeType, IntArray, npt.NDArray[np.float64]], None]
+KeepRanks = Callable[[str, EdgeType, IntArray, Ranks], None]
 """Called with (split, edge type, ids [n] of this rank's share of its edges, ranks [n] of their targets)."""
 
 

@@ -18,7 +18,6 @@ from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfi
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
-from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
@@ -35,6 +34,7 @@ from graphstorm_like.tasks.links import (
     self_loops,
 )
 from graphstorm_like.tasks.metrics import Metrics
+from graphstorm_like.tasks.ranking import Ranks
 
 
 @TASKS.register(GraphPretrainingConfig)
@@ -98,7 +98,7 @@ class GraphPretraining(LinkTask):
         return np.concatenate([start + rows for start, rows in of_relation])
 
     def relation_rows(self, split: str) -> Mapping[EdgeType, IntArray]:
-        """Edge ids of a split by relation."""
+        """See LinkTask."""
         return self._rows[split]
 
     def stream(self, batch_size: BatchSize, seed: int) -> SeedStream:
@@ -135,16 +135,11 @@ class GraphPretraining(LinkTask):
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
         """Means over the relations with edges in the split, then each relation's own: 'mrr/source:relation:target'."""
-        find = how.lookup(embedder, self.node_types)
         scores: dict[EdgeType, dict[str, float]] = {}
-        for edge_type, rows in self._rows[split].items():
-            if len(rows):
-                ranks = self.rankers[edge_type].ranks(find, rows, self.config.ranking.candidates, how.seed)
-                if how.keep_ranks is not None:
-                    how.keep_ranks(split, edge_type, self.group.mine(rows), ranks)
-                scores[edge_type] = self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
+        for edge_type, of_edges in ranks.items():
+            scores[edge_type] = self._metrics.measure(of_edges.rank, of_edges.candidates, self.group)
         metrics: dict[str, float] = {}
         for name in next(iter(scores.values())):
             metrics[name] = float(np.mean([of_relation[name] for of_relation in scores.values()]))

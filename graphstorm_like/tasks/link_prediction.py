@@ -45,6 +45,7 @@ from graphstorm_like.tasks.links_of_relations import LinksOfRelations
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions, Rows, row_ids
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
+from graphstorm_like.tasks.ranking import Ranks
 
 SOURCE_VECTORS, TARGET_VECTORS = "link_vectors/source", "link_vectors/target"
 """Folders of vectors as the head compares them."""
@@ -118,6 +119,10 @@ class LinkPrediction(LinkTask):
         """See Task."""
         return self._rows[split]
 
+    def relation_rows(self, split: str) -> Mapping[EdgeType, IntArray]:
+        """See LinkTask."""
+        return {self.edge_type: self._rows[split]}
+
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true targets come from training edges only: validation and test stay unseen."""
         train = {self.edge_type: self._rows["train"]}
@@ -160,21 +165,15 @@ class LinkPrediction(LinkTask):
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
-        """Filtered ranking; see `protocol`."""
-        return self._ranked(embedder, self._rows[split], how, split)
-
     def evaluate_rows(self, embedder: Embedder, rows: IntArray, how: Evaluation) -> dict[str, float]:
-        """The same of some edges [n]."""
-        return self._ranked(embedder, rows, how, None)
-
-    def _ranked(self, embedder: Embedder, rows: IntArray, how: Evaluation, split: str | None) -> dict[str, float]:
-        """split: whose rows these are, under which their ranks are kept; None: some rows, whose ranks are not."""
+        """The metrics of some edges [n], whose ranks are not kept."""
         find = how.lookup(embedder, self.node_types)
-        ranks = self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
-        if split is not None and how.keep_ranks is not None:
-            how.keep_ranks(split, self.edge_type, self.group.mine(rows), ranks)
-        return self._metrics.measure(ranks, np.ones(len(ranks)), self.group)
+        return self.summary({self.edge_type: self.ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)})
+
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
+        """See LinkTask: filtered ranking, see `protocol`."""
+        of_edges = ranks[self.edge_type]
+        return self._metrics.measure(of_edges.rank, of_edges.candidates, self.group)
 
     @property
     def known(self) -> TrueTargets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +22,11 @@ from graphstorm_like.sampling.links import LinkSeeder
 from graphstorm_like.sampling.negatives import NEGATIVES
 from graphstorm_like.sampling.negatives.best import BLOCK, Dense
 from graphstorm_like.sampling.negatives.mined_model import MinedByModel
-from graphstorm_like.tasks.base import Task
+from graphstorm_like.tasks.base import Evaluation, Task
 from graphstorm_like.tasks.links import LinkRanker, sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives
 from graphstorm_like.tasks.pair_terms import PairTerm
+from graphstorm_like.tasks.ranking import Ranks
 
 SOURCES = 1024
 """Whose targets are scored together by `mined_model`"""
@@ -59,6 +60,28 @@ class LinkTask(Task):
     def ranker_of(self, edge_type: EdgeType) -> LinkRanker:
         """Scores the targets of a relation."""
         raise NotImplementedError
+
+    def relation_rows(self, split: str) -> Mapping[EdgeType, IntArray]:
+        """Edge ids [n] of a split, by the relation whose targets are ranked, inverses included."""
+        raise NotImplementedError
+
+    def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
+        """Metrics of this rank's share of the ranks of relations, over all ranks of the group; of relations without
+        edges in the split there are none."""
+        raise NotImplementedError
+
+    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
+        """See Task and `summary`."""
+        find = how.lookup(embedder, self.node_types)
+        ranks: dict[EdgeType, Ranks] = {}
+        for edge_type, rows in self.relation_rows(split).items():
+            if not len(rows):
+                continue
+            ranker = self.ranker_of(edge_type)
+            ranks[edge_type] = ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
+            if how.keep_ranks is not None:
+                how.keep_ranks(split, edge_type, self.group.mine(rows), ranks[edge_type])
+        return self.summary(ranks)
 
     def links_loss(self, vectors: dict[NodeType, Tensor], batch: MiniBatch) -> tuple[Tensor, float]:
         """See `sum_of_losses`."""

@@ -29,7 +29,7 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.base import Lookup, Task
 from graphstorm_like.tasks.more_negatives import MoreNegatives, source_ids, target_ids
 from graphstorm_like.tasks.pair_terms import PairTerm
-from graphstorm_like.tasks.ranking import full_ranks, pair_products, products, sampled_ranks
+from graphstorm_like.tasks.ranking import Ranks, full_ranks, pair_products, products, sampled_ranks
 
 
 def sum_of_losses(
@@ -183,10 +183,8 @@ class LinkRanker:
         """Vectors [n, D] of the sources of edges, and their ids [n] -> what the head reads in their place."""
         self.excludes_source = exclude_source and edge_type[0] == edge_type[2]
 
-    def ranks(
-        self, find: Lookup, rows: IntArray, candidates: int | Literal["all", "given"], seed: int
-    ) -> npt.NDArray[np.float64]:
-        """Rank [n] of the targets of this rank's share of some edges. candidates: 'all' of the target type, 'given', or
+    def ranks(self, find: Lookup, rows: IntArray, candidates: int | Literal["all", "given"], seed: int) -> Ranks:
+        """Of the targets of this rank's share of some edges. candidates: 'all' of the target type, 'given', or
         the number of random ones, which do not depend on the number of ranks."""
         group, mine = self.task.group, self.task.group.mine(rows)
         source, target = directed_edges(self.graph, self.edge_type, mine)
@@ -194,7 +192,8 @@ class LinkRanker:
             queries = self.queries(find(self.edge_type[0], None)[source], mine)
             keys = self.keys(find(self.edge_type[2], None))
             more = None if self.pairs is None else self.more
-            return full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
+            ranks = full_ranks(queries, keys, source, target, self.known, self.excludes_source, self.scores, more)
+            return Ranks(ranks, self._count_candidates(source))
         num_targets = self.graph.manifest.node(self.edge_type[2]).count
         drawn = self._given(rows) if candidates == "given" else _drawn(seed, num_targets, (len(rows), candidates))
         clock = self.task.clock
@@ -203,7 +202,7 @@ class LinkRanker:
 
     def _sampled(
         self, find: Lookup, rows: IntArray, ends: tuple[IntArray, IntArray], candidates: IntArray, times: Times | None
-    ) -> npt.NDArray[np.float64]:
+    ) -> Ranks:
         """Of edges `rows` with these ends. times [n]: as of which each edge's ends and candidates are seen; None: there
         is one time for all."""
         source, target = ends
@@ -224,7 +223,7 @@ class LinkRanker:
             assert pairs is not None
             return pairs.of_pairs(source[part], compared[part])
 
-        return sampled_ranks(
+        ranks = sampled_ranks(
             self.queries(of_sources[source_at], rows),
             self.keys(of_targets),
             target_at[: len(target)],
@@ -233,6 +232,19 @@ class LinkRanker:
             self.pair_scores,
             None if pairs is None else more,
         )
+        return Ranks(ranks, 1.0 + (~invalid).sum(axis=1))
+
+    def _count_candidates(self, source: IntArray) -> npt.NDArray[np.float64]:
+        """[n]: the true answer, and the nodes of the target type that are no known targets of a source, nor the source
+        where it is excluded."""
+        count = self.graph.manifest.node(self.edge_type[2]).count
+        distinct, at = np.unique(source, return_inverse=True)
+        rows, nodes = self.known.pairs(distinct)
+        if self.excludes_source:
+            rows, nodes = np.concatenate([rows, np.arange(len(distinct))]), np.concatenate([nodes, distinct])
+        filtered = np.bincount(np.unique(rows * count + nodes) // count, minlength=len(distinct))
+        candidates: npt.NDArray[np.float64] = (1 + count - filtered[at]).astype(np.float64)
+        return candidates
 
     @torch.inference_mode()
     def more(self, sources: IntArray) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.dropout import dropout
-from graphstorm_like.models.embedding import Embedder, Vectors
+from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch
@@ -43,9 +42,9 @@ from graphstorm_like.tasks.links import (
 )
 from graphstorm_like.tasks.metrics import Metrics
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Triples
+from graphstorm_like.tasks.ranking import Ranks
 
 SPLITS = ("train", "valid", "test")
-Ranks = npt.NDArray[np.float64]
 
 
 class LinksOfRelations(LinkTask):
@@ -107,6 +106,10 @@ class LinksOfRelations(LinkTask):
         of_relation = zip(self._starts[:-1], self._rows[split].values(), strict=True)
         return np.concatenate([start + rows for start, rows in of_relation])
 
+    def relation_rows(self, split: str) -> Mapping[EdgeType, IntArray]:
+        """See LinkTask."""
+        return self._rows[split]
+
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> LinkSeeder:
         """Known true ends come from training edges only. A source is a negative where it is ranked as a candidate."""
         seeder = LinkSeeder(
@@ -147,21 +150,8 @@ class LinksOfRelations(LinkTask):
         """Layer-wise when all nodes are candidates, which needs all vectors; else mini-batches."""
         return Evaluation("layer_wise" if self.config.ranking.candidates == "all" else "mini_batch", fanouts, seed)
 
-    def evaluate(self, embedder: Embedder, split: str, how: Evaluation) -> dict[str, float]:
-        """See `summary`."""
-        find = how.lookup(embedder, self.node_types)
-        ranks: dict[EdgeType, Ranks] = {}
-        for ranker in self.rankers:
-            rows = self._rows[split][ranker.edge_type]
-            if not len(rows):
-                continue
-            ranks[ranker.edge_type] = ranker.ranks(find, rows, self.config.ranking.candidates, how.seed)
-            if how.keep_ranks is not None:
-                how.keep_ranks(split, ranker.edge_type, self.group.mine(rows), ranks[ranker.edge_type])
-        return self.summary(ranks)
-
     def summary(self, ranks: Mapping[EdgeType, Ranks]) -> dict[str, float]:
-        """Metrics of this rank's share of the ranks of each relation, over all ranks of the group.
+        """See LinkTask.
 
         By plain names the mean of `average`; then 'mrr/micro', 'mrr/macro'; with `ends` 'mrr/targets', 'mrr/sources';
         and each relation's: 'mrr/source:relation:target', and of sources 'mrr/target:relation^-1:source'.
@@ -181,8 +171,8 @@ class LinksOfRelations(LinkTask):
         return metrics
 
     def _measure(self, ranks: Sequence[Ranks]) -> dict[str, float]:
-        together = np.concatenate(ranks)
-        return self._metrics.measure(together, np.ones(len(together)), self.group)
+        together = Ranks.together(ranks)
+        return self._metrics.measure(together.rank, together.candidates, self.group)
 
     def notes(self) -> Iterator[str]:
         """See Task."""

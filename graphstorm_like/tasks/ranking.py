@@ -5,7 +5,8 @@ rank = 1 + number of candidates scored higher + half of those scored equal, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,31 @@ from graphstorm_like.sampling.true_targets import TrueTargets
 
 Scores = Callable[[Tensor, Tensor], Tensor]
 """Rows of queries, rows of keys -> scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Of n true answers. rank [n]; candidates [n]: how many each was ranked among, itself included, those that were
+    filtered out not."""
+
+    rank: npt.NDArray[np.float64]
+    candidates: npt.NDArray[np.float64]
+
+    @classmethod
+    def together(cls, parts: Sequence[Ranks]) -> Ranks:
+        """One after the other."""
+        ranks, candidates = [part.rank for part in parts], [part.candidates for part in parts]
+        return cls(np.concatenate(ranks), np.concatenate(candidates))
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+    def __getitem__(self, rows: IntArray) -> Ranks:
+        return Ranks(self.rank[rows], self.candidates[rows])
+
+    def ordered(self) -> Ranks:
+        """By rank, then by candidates."""
+        return self[np.lexsort((self.candidates, self.rank))]
 
 
 def products(queries: Tensor, keys: Tensor) -> Tensor:

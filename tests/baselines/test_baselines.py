@@ -16,18 +16,22 @@ import yaml
 from typer.testing import CliRunner
 
 from gconstruct import build_graph
-from graphstorm_like.baselines import packages, run
+from graphstorm_like.baselines import packages
 from graphstorm_like.baselines.labels import trees
+from graphstorm_like.baselines.labels.base import LABELS
 from graphstorm_like.baselines.labels.features import _standardised
 from graphstorm_like.baselines.labels.votes import NeighbourVote, edge_votes
-from graphstorm_like.baselines.links.base import LinkData
+from graphstorm_like.baselines.links.base import LINKS
 from graphstorm_like.baselines.links.neighbours import CommonNeighbours, ThreeSteps
+from graphstorm_like.baselines.links.relation import Relation
+from graphstorm_like.baselines.links.shared import Shared
 from graphstorm_like.baselines.outcome import Setting, chosen
-from graphstorm_like.baselines.run import LABELS, LINKS, Comparison, run_baselines
+from graphstorm_like.baselines.run import run_baselines
+from graphstorm_like.baselines.table import Comparison
 from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.cli.main import app
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
+from graphstorm_like.errors import DataError, MissingExtraError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
@@ -40,6 +44,11 @@ MANY = ("wide", "many_relations")
 """Graphs that take many seconds."""
 
 
+def alone(pipeline: Pipeline) -> Comparison:
+    """Of a pipeline of one task."""
+    return run_baselines(pipeline, QUIET).only
+
+
 def on_test(comparison: Comparison, metric: str) -> dict[str, float]:
     """Test scores by name, of the simple models that apply."""
     return {o.name: o.scores["test"][metric] for o in comparison.outcomes if o.why_not is None}
@@ -47,7 +56,7 @@ def on_test(comparison: Comparison, metric: str) -> dict[str, float]:
 
 def test_classes_of_nodes(shop_config: Callable[..., Pipeline]) -> None:
     pipeline = shop_config()
-    found = run_baselines(pipeline, QUIET)
+    found = alone(pipeline)
     accuracy = on_test(found, "accuracy")
     graph = LocalGraph(Path(str(pipeline.graph.path)))
     labels = graph.label("item", "kind")
@@ -62,10 +71,10 @@ def test_classes_of_nodes(shop_config: Callable[..., Pipeline]) -> None:
 
 
 def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipeline]) -> None:
-    ratings = on_test(run_baselines(shop_config("node_regression"), QUIET), "rmse")
+    ratings = on_test(alone(shop_config("node_regression")), "rmse")
     assert ratings["TF-IDF, linear"] < 0.4 * ratings["majority"]
     assert ratings["label propagation"] < 0.8 * ratings["majority"]
-    gaps = run_baselines(shop_config("edge_regression"), QUIET)
+    gaps = alone(shop_config("edge_regression"))
     rmse = on_test(gaps, "rmse")
     assert rmse["features, linear"] < 0.3 * rmse["majority"]  # the gap is that of the prices of both ends
     reasons = {o.name: o.why_not for o in gaps.outcomes if o.why_not is not None}
@@ -101,18 +110,18 @@ def test_trees_of_many_rows_are_of_some_of_them(
 ) -> None:
     """4 numbers a row, 3 classes."""
     monkeypatch.setattr(trees, "MOST_CELLS", 4 * 3 * 50)
-    monkeypatch.setattr(run, "LABELS", [baseline for baseline in LABELS if "trees" in baseline.name])
+    monkeypatch.setattr(LABELS, "_models", [baseline for baseline in LABELS if "trees" in baseline.name])
     pipeline = shop_config()
     graph = LocalGraph(Path(str(pipeline.graph.path)))
     count = len(graph.label_rows("item", "kind", "train"))
-    (outcome,) = run_baselines(pipeline, QUIET).outcomes
+    (outcome,) = alone(pipeline).outcomes
     assert 100 < count <= 150
     assert outcome.setting.endswith(f" leaves, of {-(-count // 3)} of {count} rows")
 
 
 def test_links(shop_config: Callable[..., Pipeline]) -> None:
     pipeline = shop_config("link_prediction")
-    found = run_baselines(pipeline, QUIET)
+    found = alone(pipeline)
     assert {outcome.name for outcome in found.outcomes} == {baseline.name for baseline in LINKS}
     mrr = on_test(found, "mrr")
     graph, edge_type = LocalGraph(Path(str(pipeline.graph.path))), ("item", "similar", "item")
@@ -128,7 +137,7 @@ def test_links(shop_config: Callable[..., Pipeline]) -> None:
     assert mrr["popularity"] == pytest.approx(np.mean(inverse))
     assert mrr["common neighbours"] > 2 * mrr["popularity"]
     sampled = shop_config("link_prediction", task={"ranking": {"candidates": 20}})
-    assert on_test(run_baselines(sampled, QUIET), "mrr")["common neighbours"] > mrr["common neighbours"]
+    assert on_test(alone(sampled), "mrr")["common neighbours"] > mrr["common neighbours"]
 
 
 def test_links_that_become_past_are_no_answers(tmp_path: Path) -> None:
@@ -138,9 +147,9 @@ def test_links_that_become_past_are_no_answers(tmp_path: Path) -> None:
     data["task"]["past_passes"] = True
     pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
     build_graph(pipeline.graph)
-    shown = on_test(run_baselines(pipeline, QUIET), "mrr")
+    shown = on_test(alone(pipeline), "mrr")
     data["task"]["past_passes"] = False
-    hidden = on_test(run_baselines(build_pipeline(data).with_absolute_paths(tmp_path), QUIET), "mrr")
+    hidden = on_test(alone(build_pipeline(data).with_absolute_paths(tmp_path)), "mrr")
     assert shown == hidden
     assert max(shown.values()) < 0.5
 
@@ -172,21 +181,21 @@ def test_the_union_of_all_relations() -> None:
     want = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])  # parallel edges once, hidden ones never
     np.testing.assert_array_equal(union.adjacency.toarray(), want)
     np.testing.assert_allclose(union.walk.toarray(), want / 2)
-    task = SimpleNamespace(graph=union.graph, edge_type=("n", "e", "n"), rows=lambda split: np.array([0, 1, 2]))
-    data = LinkData(task, 0, union)  # type: ignore[arg-type]
-    settings = {}
-    data.setting = lambda name, scorer: settings.setdefault(name, scorer)  # type: ignore[method-assign,assignment]
-    list(CommonNeighbours().settings(data))
-    list(ThreeSteps().settings(data))
-    np.testing.assert_allclose(settings["count"](np.array([0])), [[2, 0, 2]])  # over b and over x
-    np.testing.assert_allclose(settings["by degree"](np.array([0])), [[1, 0, 1]])
-    np.testing.assert_allclose(settings["chance"](np.array([0])), [[0, 0.5, 0]])
+    task = SimpleNamespace(graph=union.graph)
+    relation = Relation(task, ("n", "e", "n"), np.array([0, 1, 2]), Shared(union))  # type: ignore[arg-type]
+    scores = {way: CommonNeighbours().scorer(relation, way)(np.array([0])) for way in CommonNeighbours.ways}
+    np.testing.assert_allclose(scores["count"], [[2, 0, 2]])  # over b and over x
+    np.testing.assert_allclose(scores["by degree"], [[1, 0, 1]])
+    np.testing.assert_allclose(ThreeSteps().scorer(relation, "chance")(np.array([0])), [[0, 0.5, 0]])
 
 
 def test_a_vote_of_edges_leaves_out_their_own_label() -> None:
     ends = [("edge", None), ("n", np.array([0, 0, 1, 0])), ("n", np.array([5, 6, 5, 5]))]
     data = SimpleNamespace(
-        ids=np.arange(4), part={"train": slice(0, 3)}, one_hot=np.array([[1.0], [2.0], [4.0]]), places=ends
+        ids=np.arange(4),
+        part={"train": slice(0, 3)},
+        kind=SimpleNamespace(votes=np.array([[1.0], [2.0], [4.0]])),
+        places=ends,
     )
     votes = edge_votes(data)  # type: ignore[arg-type]
     np.testing.assert_allclose(votes, [[2 + 4, 2], [1, 1], [1, 1], [1 + 2 + 1 + 4, 4]])
@@ -222,11 +231,7 @@ def test_any_graph_gets_numbers_or_reasons(name: str, tmp_path: Path) -> None:
     data = {**unlike.pipeline, "model": model, "output": str(tmp_path / "run")}
     pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
     build_graph(pipeline.graph)
-    if pipeline.task.type == "graph_pretraining":
-        with pytest.raises(ConfigError, match="task.type: must be about one label a row, or link_prediction"):
-            run_baselines(pipeline, QUIET)
-        return
-    found = run_baselines(pipeline, QUIET)
+    found = alone(pipeline)
     for outcome in found.outcomes:
         values = [value for scores in outcome.scores.values() for value in scores.values()]
         assert (outcome.why_not is not None) != (bool(values) and all(map(math.isfinite, values)))
@@ -272,11 +277,4 @@ def test_what_is_missing(shop_config: Callable[..., Pipeline], monkeypatch: pyte
         run_baselines(nowhere, QUIET)
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'graphstorm-like\[baseline\]'"):
-        run_baselines(pipeline, QUIET)
-
-
-def test_links_of_several_relations_have_none(shop_config: Callable[..., Pipeline]) -> None:
-    """The message names what is in the way: not the task's type."""
-    pipeline = shop_config("link_prediction", task={"edge_type": None, "edge_types": "all"})
-    with pytest.raises(ConfigError, match=r"with edge_type, .*\(got link_prediction with edge_types\)"):
         run_baselines(pipeline, QUIET)

@@ -12,12 +12,13 @@ import pytest
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.metrics.hits import HitsConfig
 from graphstorm_like.config.metrics.mrr import MrrConfig
-from graphstorm_like.deploy.held_ranks import HeldRanks, held_ranks, read_ranks
+from graphstorm_like.deploy.held_ranks import HeldRanks, held_ranks, ordered_ranks
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.launch.state import stage_folder
 from graphstorm_like.progress import Reporter
+from graphstorm_like.tasks.ranking import Ranks
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 from tests.deploy.conftest import Packed
 
@@ -25,7 +26,8 @@ METRICS = [MrrConfig(type="mrr"), HitsConfig(type="hits", k=3)]
 
 
 def intervals(*by_relation: list[float], average: str = "macro") -> dict[str, tuple[float, float]]:
-    return HeldRanks(METRICS, [np.array(ranks) for ranks in by_relation], average).intervals()
+    ranks = [Ranks(np.array(of_relation), np.full(len(of_relation), 9.0)) for of_relation in by_relation]
+    return HeldRanks(METRICS, ranks, average).intervals()
 
 
 def test_known_answers() -> None:
@@ -46,7 +48,7 @@ def test_the_same_from_any_number_of_processes(tmp_path: Path) -> None:
         folder.mkdir()
         for rank in range(processes):
             pq.write_table(pa.table({"rank": ranks[rank::processes]}), folder / f"part-{rank:05d}.parquet")
-        found.append(HeldRanks(METRICS, [read_ranks(folder)]).intervals())
+        found.append(HeldRanks(METRICS, [ordered_ranks(folder)]).intervals())
     assert found[0] == found[1]
 
 

@@ -150,7 +150,11 @@ def test_popularity_is_ranked_as_the_model_is(
         invalid = np.stack([np.isin(drawn[i], known.pairs(source[i : i + 1])[1]) for i in range(len(rows))])
         invalid |= (drawn == source[:, None]) & exclude
         expected = sampled_ranks(ones, popular, target, drawn, invalid)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found.rank, expected)
+    for at, node in enumerate(source.tolist()):
+        among = np.arange(count) if candidates == "all" else drawn[at]
+        filtered = [*known.pairs(source[at : at + 1])[1], *([node] if exclude else [])]
+        assert found.candidates[at] == 1 + (~np.isin(among, filtered)).sum()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def test_ranks_are_written_under_the_users_ids(shop_config: Callable[..., Pipeli
     table = pq.read_table(Path(pipeline.output) / "evaluate/ranks/test/item--similar--item")
     ranks = table["rank"].to_numpy()
     assert np.mean(1 / ranks) == pytest.approx(read_scores(pipeline)["test"]["mrr"])
+    candidates = table["candidates"].to_numpy()
+    assert ((candidates >= ranks) & (candidates < 240)).all(), "the source, at least, is filtered out of 240 items"
     edges = pq.read_table(Path(str(pipeline.graph.base)) / "similar.parquet").to_pylist()
     expected = sorted((e["source"], e["target"]) for e in edges if e["split"] == "test")
     assert sorted(zip(table["source"].to_pylist(), table["target"].to_pylist(), strict=True)) == expected

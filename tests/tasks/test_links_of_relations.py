@@ -23,6 +23,7 @@ from graphstorm_like.sampling.batch import LinkTargets, link_parts
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import Evaluation, LinksOfRelations
 from graphstorm_like.tasks.outputs import Asked
+from graphstorm_like.tasks.ranking import Ranks
 from graphstorm_like.testing import ranks
 from graphstorm_like.training.experiment import Experiment, build_experiment
 from graphstorm_like.training.trainer import Trainer
@@ -88,12 +89,13 @@ def test_neither_an_edge_to_learn_nor_its_twin_passes_messages(relations: Callab
 @pytest.mark.parametrize("exclude_source", [True, False])
 def test_both_ends_are_ranked_filtered(relations: Callable[..., Pipeline], exclude_source: bool) -> None:
     """Against a loop over all candidates; the means are those of the ranks."""
-    task_settings = {"ranking": {"candidates": "all", "exclude_source": exclude_source}, "metrics": ["mrr"]}
+    task_settings = {"ranking": {"candidates": "all", "exclude_source": exclude_source}, "metrics": ["mrr", "amri"]}
     experiment, task = made(relations(task_settings))
-    kept: dict[tuple[str, str, str], np.ndarray] = {}
-    how = Evaluation("layer_wise", (), 0, lambda split, e, rows, found: kept.update({e: found}))
+    found: dict[tuple[str, str, str], Ranks] = {}
+    how = Evaluation("layer_wise", (), 0, lambda split, e, rows, ranks: found.update({e: ranks}))
     scores = task.evaluate(experiment.embedder(), "test", how)
-    assert set(kept) == {SIMILAR, OF_SIMILAR}  # buys has no split: it is learnt alone
+    assert set(found) == {SIMILAR, OF_SIMILAR}  # buys has no split: it is learnt alone
+    kept = {edge_type: ranks.rank for edge_type, ranks in found.items()}
     vectors = torch.from_numpy(np.asarray(experiment.embedder().layer_wise(["item"])["item"]))
     source, target = (end.tolist() for end in experiment.graph.edges(SIMILAR))
     true = set(zip(source, target, strict=True))
@@ -104,14 +106,19 @@ def test_both_ends_are_ranked_filtered(relations: Callable[..., Pipeline], exclu
         targets = [n for n in range(240) if (s, n) not in true and not (exclude_source and n == s)]
         sources = [n for n in range(240) if (n, t) not in true and not (exclude_source and n == t)]
         assert kept[SIMILAR][at] == pytest.approx(1 + np.sum(table[s, targets] > table[s, t] + 1e-6), abs=1)
+        assert found[SIMILAR].candidates[at] == 1 + len(targets)
+        assert found[OF_SIMILAR].candidates[at] == 1 + len(sources)
         assert kept[OF_SIMILAR][at] == pytest.approx(1 + np.sum(table[sources, t] > table[s, t] + 1e-6), abs=1)
     both = np.concatenate([kept[SIMILAR], kept[OF_SIMILAR]])
     assert scores["mrr"] == pytest.approx(np.mean(1 / both))
     assert scores["mrr/sources"] == pytest.approx(np.mean(1 / kept[OF_SIMILAR]))
+    by_chance = np.concatenate([ranks.candidates + 1 for ranks in found.values()]).mean() / 2
+    assert scores["amri"] == pytest.approx(1 - (both.mean() - 1) / (by_chance - 1))
 
 
 def test_means_over_edges_and_over_relations(relations: Callable[..., Pipeline]) -> None:
-    ranks_of = {BUYS: np.array([1.0, 1.0, 1.0]), SIMILAR: np.array([2.0]), BUYERS: np.full(3, 4.0)}
+    given = {BUYS: np.array([1.0, 1.0, 1.0]), SIMILAR: np.array([2.0]), BUYERS: np.full(3, 4.0)}
+    ranks_of = {edge_type: Ranks(ranks, np.full(len(ranks), 9.0)) for edge_type, ranks in given.items()}
     for average, plain in (("micro", (3 + 0.5 + 0.75) / 7), ("macro", (1 + 0.5 + 0.25) / 3)):
         _, task = made(relations({"average": average, "metrics": ["mrr"]}))
         scores = task.summary(ranks_of)

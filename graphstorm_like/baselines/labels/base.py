@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from graphstorm_like.baselines.base import Family
+from graphstorm_like.baselines.labels.kinds import KINDS, Fitted, Numbers, Predict
 from graphstorm_like.baselines.outcome import Scores, Setting
 from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
 from graphstorm_like.baselines.union import UnionGraph
@@ -19,10 +20,6 @@ from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs, scored_inputs
 from graphstorm_like.tasks import LabelTask
 
-Numbers = npt.NDArray[Any]
-Predict = Callable[[Any], Numbers]
-"""Rows of inputs [n, F] -> class probabilities [n, C], or numbers [n]"""
-
 
 class LabelData:
     """The labelled rows of a task in one order: training, validation, test. Inputs are made when they are asked for."""
@@ -30,14 +27,12 @@ class LabelData:
     def __init__(self, task: LabelTask, config: Any, model: ModelConfig, union: UnionGraph) -> None:
         self.task, self.union, self.graph = task, union, task.graph
         self._config, self._model = config, model
-        self.classes = len(task.target.classes)
-        """0: the label is a number."""
         parts = [task.rows(split) for split in SPLITS[1:]]
         self.ids: IntArray = np.concatenate(parts)
         ends = np.cumsum([0, *map(len, parts)])
         self.part = {split: slice(ends[i], ends[i + 1]) for i, split in enumerate(SPLITS[1:])}
         self.labels: Numbers = task.labels[self.ids]
-        self.train_labels: Numbers = self.labels[self.part["train"]]
+        self.kind = KINDS.of(task.target)(task.target, self.labels[self.part["train"]])
 
     @property
     def node_type(self) -> NodeType | None:
@@ -49,9 +44,14 @@ class LabelData:
         part = self.part[split]
         return self.task.target.metrics(predicted.astype(np.float32), self.labels[part])
 
-    def settings(self, name: str, rows: Any, predict: Predict) -> Setting:
+    def setting(self, name: str, rows: Any, predict: Predict) -> Setting:
         """A fitted model of inputs [labelled rows, F]."""
         return Setting(name, lambda split: self.score(predict(rows[self.part[split]]), split))
+
+    def settings(self, rows: Any, fitted: Iterable[Fitted]) -> Iterator[Setting]:
+        """Of models of the same inputs."""
+        for setting, predict in fitted:
+            yield self.setting(setting, rows, predict)
 
     # ------------------------------------------------------------------------------------------------ inputs
 
@@ -74,7 +74,7 @@ class LabelData:
         """Sparse TF-IDF rows [n, terms] of the texts of all places, each with columns of its own."""
         import scipy.sparse as sp
 
-        train = np.arange(len(self.train_labels))
+        train = np.arange(len(self.kind.train))
         blocks = []
         for row_type, ids in self.places:
             if self._texts_of(row_type):
@@ -129,40 +129,5 @@ class LabelData:
         manifest = self.graph.manifest
         return (manifest.node(row_type) if isinstance(row_type, str) else manifest.edge(row_type)).features[name]
 
-    @cached_property
-    def one_hot(self) -> npt.NDArray[np.float32]:
-        """Labels of the training rows [n_train, C] as shares of 1; numbers as their distance from the mean [n, 1]."""
-        if self.classes:
-            return np.eye(self.classes, dtype=np.float32)[self.train_labels]
-        distances: npt.NDArray[np.float32] = (self.train_labels - self.train_labels.mean()).astype(np.float32)
-        return distances[:, None]
 
-    @cached_property
-    def prior(self) -> npt.NDArray[np.float64]:
-        """Shares of the classes among the training rows [C]."""
-        return np.bincount(self.train_labels, minlength=self.classes) / len(self.train_labels)
-
-    def from_votes(self, votes: npt.NDArray[np.float32]) -> Numbers:
-        """Predictions from sums of `one_hot` rows [n, C or 1] or of parts of them; the last column is their weight.
-        Rows without a vote get the shares of the classes, or the mean."""
-        totals, weight = votes[:, :-1], votes[:, -1:]
-        if self.classes:
-            smooth = totals + 1e-3 * self.prior
-            shares: Numbers = smooth / smooth.sum(axis=1, keepdims=True).clip(1e-12)
-            return shares
-        numbers: Numbers = self.train_labels.mean() + totals[:, 0] / np.maximum(weight[:, 0], 1e-12)
-        return numbers
-
-
-class LabelBaseline(ABC):
-    """A simple model of a label."""
-
-    name: ClassVar[str]
-
-    @abstractmethod
-    def unfit(self, data: LabelData) -> str | None:
-        """Why it says nothing of this task; None: it does."""
-
-    @abstractmethod
-    def settings(self, data: LabelData) -> Iterator[Setting]:
-        """Fitted on the training rows; validation chooses among them."""
+LABELS: Family[LabelData] = Family("graphstorm_like.baselines.labels")

@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
-from graphstorm_like.baselines.labels.linear import few_classes, linear_settings
+from graphstorm_like.baselines.base import Baseline
+from graphstorm_like.baselines.labels.base import LABELS, LabelData
 from graphstorm_like.baselines.outcome import Setting
 
 
-class TextAndNeighbours(LabelBaseline):
+@LABELS.register
+class TextAndNeighbours(Baseline[LabelData]):
     """A linear model of TF-IDF rows and of which nodes are neighbours, rare ones weighing more."""
 
-    name = "TF-IDF and neighbours, linear"
+    name, reads = "TF-IDF and neighbours, linear", "text and graph"
 
     def unfit(self, data: LabelData) -> str | None:
-        """See LabelBaseline."""
+        """See Baseline."""
         if data.node_type is None:
             return "the label is one of edges"
         if not data.has_text:
             return "there is no text"
-        return few_classes(data) or data.union.unfit()
+        return data.kind.unfit() or data.union.unfit()
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
-        """See LabelBaseline."""
+        """See Baseline."""
         import scipy.sparse as sp
 
-        return linear_settings(data, sp.hstack([data.terms, neighbours(data)]).tocsr())
+        rows = sp.hstack([data.terms, neighbours(data)]).tocsr()
+        return data.settings(rows, data.kind.machines(rows[data.part["train"]]))
 
 
 def neighbours(data: LabelData) -> Any:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
-from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
-from graphstorm_like.baselines.labels.linear import RIDGES, class_shares, few_classes
+from graphstorm_like.baselines.base import Baseline
+from graphstorm_like.baselines.labels.base import LABELS, LabelData
 from graphstorm_like.baselines.outcome import Setting
 
 FILLED = 0.25
 """Columns with a larger share of numbers other than 0 get a mean of 0."""
-PENALTIES = (0.01, 0.1, 1.0, 10.0)
-"""Inverse strengths of regularisation (C)."""
 
 
-class FeatureLinear(LabelBaseline):
+@LABELS.register
+class FeatureLinear(Baseline[LabelData]):
     """Logistic or ridge regression on the features that the model reads, standardised."""
 
-    name = "features, linear"
+    name, reads = "features, linear", "features"
 
     def unfit(self, data: LabelData) -> str | None:
-        """See LabelBaseline."""
-        return few_classes(data) if data.feature_width else "the model reads no features of the rows"
+        """See Baseline."""
+        return data.kind.unfit() if data.feature_width else "the model reads no features of the rows"
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
-        """See LabelBaseline."""
-        from sklearn.linear_model import LogisticRegression, Ridge
-
+        """See Baseline."""
         rows = _standardised(data.feature_entries, data.part["train"])
-        train = rows[data.part["train"]]
-        if not data.classes:
-            for alpha in RIDGES:
-                yield data.settings(f"alpha {alpha:g}", rows, Ridge(alpha=alpha).fit(train, data.train_labels).predict)
-            return
-        model = LogisticRegression(max_iter=300, warm_start=True)  # from the weights of the stronger penalty
-        for penalty in PENALTIES:
-            model.set_params(C=penalty).fit(train, data.train_labels)
-            yield data.settings(f"C {penalty:g}", rows, partial(class_shares, copy.deepcopy(model), data.classes))
+        return data.settings(rows, data.kind.regressions(rows[data.part["train"]]))
 
 
 def _standardised(rows: Any, train: slice) -> Any:

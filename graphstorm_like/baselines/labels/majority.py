@@ -1,4 +1,4 @@
-"""No inputs at all: the most frequent class; the mean or the median."""
+"""No inputs at all: the shares of the classes; the mean or the median."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData, Numbers
+from graphstorm_like.baselines.base import Baseline
+from graphstorm_like.baselines.labels.base import LABELS, LabelData
 from graphstorm_like.baselines.outcome import Setting
 
 
-class Majority(LabelBaseline):
-    """The shares of the classes among the training rows, whose largest is the prediction; or one number for all."""
+@LABELS.register
+class Majority(Baseline[LabelData]):
+    """The shares of the classes among the training rows, or one number for all."""
 
-    name = "majority"
+    name, reads = "majority", "nothing"
 
     def unfit(self, data: LabelData) -> str | None:
-        """See LabelBaseline."""
+        """See Baseline."""
         return None
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
-        """See LabelBaseline."""
-        if data.classes:
-            yield _constant(data, "most frequent class", data.prior)
-            return
-        yield _constant(data, "mean", np.asarray(data.train_labels.mean()))
-        yield _constant(data, "median", np.asarray(np.median(data.train_labels)))
-
-
-def _constant(data: LabelData, name: str, answer: Numbers) -> Setting:
-    rows = np.broadcast_to(answer, (len(data.ids), *np.shape(answer)))
-    return data.settings(name, rows, lambda part: part)
+        """See Baseline."""
+        for name, answer in data.kind.constants():
+            rows = np.broadcast_to(answer, (len(data.ids), *np.shape(answer)))
+            yield data.setting(name, rows, lambda part: part)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphstorm_like.baselines.labels.base import LabelBaseline, LabelData
+from graphstorm_like.baselines.base import Baseline
+from graphstorm_like.baselines.labels.base import LABELS, LabelData
 from graphstorm_like.baselines.labels.votes import training_labels
 from graphstorm_like.baselines.outcome import Setting
 
@@ -13,21 +14,22 @@ SHARES = (0.5, 0.8, 0.95)
 STEPS = 30
 
 
-class LabelPropagation(LabelBaseline):
+@LABELS.register
+class LabelPropagation(Baseline[LabelData]):
     """Y <- a D^-1 A Y + (1 - a) Y_train, over all relations as one undirected graph."""
 
-    name = "label propagation"
+    name, reads = "label propagation", "graph"
 
     def unfit(self, data: LabelData) -> str | None:
-        """See LabelBaseline."""
+        """See Baseline."""
         return "the label is one of edges" if data.node_type is None else data.union.unfit()
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
-        """See LabelBaseline."""
+        """See Baseline."""
         assert data.node_type is not None
         known, at = training_labels(data), data.union.first[data.node_type] + data.ids
         for share in SHARES:
             spread = known
             for _ in range(STEPS):
                 spread = share * (data.union.walk @ spread) + (1.0 - share) * known
-            yield data.settings(f"a {share:g}", spread[at], data.from_votes)
+            yield data.setting(f"a {share:g}", spread[at], data.kind.from_votes)

@@ -1,26 +1,24 @@
-"""No inputs at all: the targets that have most training edges."""
+"""No inputs at all: the targets that have most training edges of the relation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from graphstorm_like.baselines.links.base import LinkBaseline, LinkData
-from graphstorm_like.baselines.outcome import Setting
+from graphstorm_like.baselines.links.base import LINKS, LinkBaseline
+from graphstorm_like.baselines.links.relation import Relation, Scorer
 
 
+@LINKS.register
 class Popularity(LinkBaseline):
     """The same ranking for every source."""
 
-    name = "popularity"
+    name, reads = "popularity", "nothing"
+    ways, may_tie = ("training edges",), False
 
-    def unfit(self, data: LinkData) -> str | None:
+    def lacks(self, relation: Relation) -> str | None:
         """See LinkBaseline."""
         return None
 
-    def settings(self, data: LinkData) -> Iterator[Setting]:
+    def scorer(self, relation: Relation, way: str) -> Scorer:
         """See LinkBaseline."""
-        yield data.setting(
-            "training edges", lambda sources: np.broadcast_to(data.popularity, (len(sources), data.shape[1]))
-        )
+        return lambda sources: np.broadcast_to(relation.popularity, (len(sources), relation.shape[1]))

@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from graphstorm_like.baselines.links.base import LinkBaseline, LinkData, Rows
-from graphstorm_like.baselines.outcome import Setting
-from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
-from graphstorm_like.graph.store import IntArray
+from graphstorm_like.baselines.links.base import LINKS, LinkBaseline
+from graphstorm_like.baselines.links.relation import Relation, Rows, Scorer
+from graphstorm_like.graph.store import IntArray, NodeType
 
 NEIGHBOURS = 50
 """Sources that vote, at most."""
 
 
+@LINKS.register
 class TextCosine(LinkBaseline):
     """Cosine of the TF-IDF rows of both ends."""
 
-    name = "text cosine"
+    name, reads = "text cosine", "text"
+    ways = ("TF-IDF",)
 
-    def unfit(self, data: LinkData) -> str | None:
+    def lacks(self, relation: Relation) -> str | None:
         """See LinkBaseline."""
-        for end in (data.edge_type[0], data.edge_type[2]):
-            if not text_names(data.graph, end):
-                return f"nodes of type {end} have no text"
-        return None
+        source, _, target = relation.edge_type
+        return _without_text(relation, source) or _without_text(relation, target)
 
-    def settings(self, data: LinkData) -> Iterator[Setting]:
+    def scorer(self, relation: Relation, way: str) -> Scorer:
         """See LinkBaseline."""
-        source, _, target = data.edge_type
-        texts = [joined_texts(data.graph, end) for end in dict.fromkeys((source, target))]
-        terms = tfidf([text for of_end in texts for text in of_end])
-        of_sources, of_targets = terms[: data.shape[0]], terms[-data.shape[1] :].T.tocsc()
+        source, _, target = relation.edge_type
+        terms = relation.shared.terms(source, target)
+        of_sources = terms[source]
+        of_targets = relation.shared.once(("targets' terms", source, target), lambda: terms[target].T.tocsc())
 
         def cosine(sources: IntArray) -> Rows:
             return np.asarray((of_sources[sources] @ of_targets).toarray(), dtype=np.float32)
 
-        return data.ranked("TF-IDF", cosine)
+        return cosine
 
 
+@LINKS.register
 class TextNeighbours(LinkBaseline):
     """The sources with training edges whose texts are nearest vote for their targets with their squared cosine."""
 
-    name = "text kNN"
+    name, reads = "text kNN", "text"
+    ways = ("TF-IDF",)
 
-    def unfit(self, data: LinkData) -> str | None:
+    def lacks(self, relation: Relation) -> str | None:
         """See LinkBaseline."""
-        if not text_names(data.graph, data.edge_type[0]):
-            return f"nodes of type {data.edge_type[0]} have no text"
-        return None
+        if not len(relation.sources):
+            return "there are no training edges"
+        return _without_text(relation, relation.edge_type[0])
 
-    def settings(self, data: LinkData) -> Iterator[Setting]:
+    def scorer(self, relation: Relation, way: str) -> Scorer:
         """See LinkBaseline."""
-        terms = tfidf(joined_texts(data.graph, data.edge_type[0]))
-        teachers = np.flatnonzero(np.diff(data.train.indptr))
+        terms = relation.shared.terms(relation.edge_type[0])[relation.edge_type[0]]
+        teachers = np.flatnonzero(np.diff(relation.train.indptr))
         of_teachers = terms[teachers].T.tocsc()
-        return data.ranked("TF-IDF", lambda sources: _votes(data, terms, teachers, of_teachers, sources))
+        return lambda sources: _votes(relation, terms, teachers, of_teachers, sources)
 
 
-def _votes(data: LinkData, terms: Any, teachers: IntArray, of_teachers: Any, sources: IntArray) -> Rows:
+def _without_text(relation: Relation, node_type: NodeType) -> str | None:
+    return None if relation.shared.has_text(node_type) else f"nodes of type {node_type} have no text"
+
+
+def _votes(relation: Relation, terms: Any, teachers: IntArray, of_teachers: Any, sources: IntArray) -> Rows:
     """[n, targets]"""
     import scipy.sparse as sp
 
@@ -71,4 +75,4 @@ def _votes(data: LinkData, terms: Any, teachers: IntArray, of_teachers: Any, sou
     votes = np.take_along_axis(cosine, nearest, axis=1) ** 2
     rows = np.repeat(np.arange(len(sources)), count)
     chosen = sp.csr_matrix((votes.ravel(), (rows, nearest.ravel())), shape=cosine.shape)
-    return np.asarray((chosen @ data.train[teachers]).toarray(), dtype=np.float32)
+    return np.asarray((chosen @ relation.train[teachers]).toarray(), dtype=np.float32)

@@ -2,7 +2,8 @@
 
 What is measured over n rows. Of classes: probabilities [n, C] and labels [n] int64; of several classes a row, labels
 [n, C], 0 or 1. Of numbers: predictions and labels
-[n]. Of ranks: the ranks [n] of the true answers, and 1, the best possible rank, as labels.
+[n]. Of ranks: those [n] of the true answers, and as labels the
+number [n] of candidates that each was ranked among, itself included.
 """
 
 from __future__ import annotations

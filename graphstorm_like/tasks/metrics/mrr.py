@@ -14,7 +14,7 @@ class Mrr(Metric):
 
     def sums(self, predicted: Numbers, labels: Numbers) -> Sums:
         """See Metric."""
-        return np.array([np.sum(labels / predicted), len(labels)], dtype=np.float64)
+        return np.array([np.sum(1.0 / predicted), len(labels)], dtype=np.float64)
 
     def value(self, sums: Sums) -> float:
         """See Metric."""

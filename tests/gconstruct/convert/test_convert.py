@@ -174,9 +174,9 @@ def test_link_prediction(tmp_path: Path) -> None:
     assert (task["loss"]["type"], task["loss"]["temperature"]) == ("info_nce", 0.2)
     assert (task["negatives"]["uniform"], task["negatives"]["in_batch"]) == (32, False)
     assert task["ranking"]["candidates"] == 200
-    assert [metric["type"] for metric in task["metrics"]] == ["mrr", "hits"]
+    assert [metric["type"] for metric in task["metrics"]] == ["mrr", "hits", "amri"]
     assert pipeline.graph.edges[0].reverse == "lent_to"
-    assert "eval_metric" in said(found, "none")
+    assert "eval_metric" in said(found, "same")
 
 
 def test_hard_negatives(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def numbers() -> tuple[Numbers, Numbers]:
 
 
 def ranks() -> tuple[Numbers, Numbers]:
-    return 1 + np.random.default_rng(2).integers(40, size=ROWS) / 2, np.ones(ROWS)
+    return 1 + np.random.default_rng(2).integers(40, size=ROWS) / 2, 21.0 + np.arange(ROWS) % 3
 
 
 CASES = [
@@ -65,6 +65,7 @@ CASES = [
     *(({"type": name}, classes) for name in ("macro_precision", "macro_recall", "calibration_error")),
     ({"type": "top_k", "k": 2}, classes),
     ({"type": "mrr"}, ranks),
+    ({"type": "amri"}, ranks),
     ({"type": "ndcg", "k": 7}, ranks),
     ({"type": "hits", "k": 5}, ranks),
 ]
@@ -158,6 +159,20 @@ def test_numbers_are_those_of_scikit_learn() -> None:
         },
         rel=1e-9,
     )
+
+
+@pytest.mark.known_answer("metrics/amri")
+def test_adjusted_mean_rank_index_by_hand() -> None:
+    """Mean rank 2 where (10 + 2 + 6) / 3 candidates make 3.5 by chance; first, by chance and last; no others at all."""
+
+    def amri(ranks: list[float], candidates: list[float]) -> float:
+        return Metrics([config_of({"type": "amri"})]).measure(np.array(ranks), np.array(candidates))["amri"]
+
+    assert amri([3.0, 1.0, 2.0], [10.0, 2.0, 6.0]) == pytest.approx(1 - (2 - 1) / (3.5 - 1))
+    assert amri([1.0, 1.0], [100.0, 3.0]) == 1.0
+    assert amri([50.5, 2.0], [100.0, 3.0]) == pytest.approx(0.0)
+    assert amri([100.0, 3.0], [100.0, 3.0]) == -1.0
+    assert amri([1.0], [1.0]) == 0.0
 
 
 @pytest.mark.known_answer("metrics/calibration_error", "metrics/ndcg")

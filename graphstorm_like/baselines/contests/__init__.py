@@ -1,0 +1,1 @@
+"""Which simple models a task is compared with, found by the class of the task."""
