@@ -97,9 +97,7 @@ class Vocabulary:
         for length in range(1, int(lengths.max(initial=0)) + 1):
             long_enough, ended = np.flatnonzero(lengths >= length), np.flatnonzero(lengths == length)
             following = symbols.codes[symbols.starts[long_enough] + length - 1]
-            pairs, reached[long_enough] = np.unique(
-                reached[long_enough] * self._base + following, return_inverse=True
-            )
+            pairs, reached[long_enough] = np.unique(reached[long_enough] * self._base + following, return_inverse=True)
             terms = np.full(len(pairs), -1, np.int64)
             terms[reached[ended]] = ended
             self._steps.append(_Step(pa.array(pairs), terms))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Texts:
             sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
         block = np.cumsum(sizes) // _BLOCK_BYTES
         bounds = [*np.flatnonzero(np.diff(block, prepend=-1)).tolist(), len(self)]
-        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, end in itertools.pairwise(bounds):
             yield first, Texts(tuple(column.slice(first, end - first) for column in self.columns))
 
     def sequences(self, config: WordsFeature) -> Sequences:
@@ -58,6 +59,8 @@ class RowsOfTerms:
     """How many of some rows hold each term."""
 
     rows: int
+    texts: int
+    """Rows that hold any word"""
     tables: tuple[pa.Table, ...] = ()
     """name: large_string, count: int64; to be added up"""
     is_full: bool = False
@@ -66,9 +69,10 @@ class RowsOfTerms:
     def merged(self, other: RowsOfTerms) -> RowsOfTerms:
         """Those of the rows of both. Tables are added up when they have grown to twice the first: each count moves
         only as often as the terms double."""
-        both = RowsOfTerms(self.rows + other.rows, self.tables + other.tables, self.is_full or other.is_full)
-        if both.is_full or not both.tables:
-            return RowsOfTerms(both.rows, (), both.is_full)
+        rows, texts, is_full = self.rows + other.rows, self.texts + other.texts, self.is_full or other.is_full
+        both = RowsOfTerms(rows, texts, () if is_full else self.tables + other.tables, is_full)
+        if not both.tables:
+            return both
         first, *others = both.tables
         return both.added_up() if sum(map(len, others)) >= len(first) else both
 
@@ -81,7 +85,8 @@ class RowsOfTerms:
             named = table.column("name").dictionary_encode().combine_chunks()
             counts = np.bincount(named.indices.to_numpy(), table.column("count").to_numpy(), len(named.dictionary))
             table = pa.table({"name": named.dictionary, "count": counts.astype(np.int64)})
-        return RowsOfTerms(self.rows, () if len(table) > MOST_TERMS else (table,), len(table) > MOST_TERMS)
+        is_full = len(table) > MOST_TERMS
+        return replace(self, tables=() if is_full else (table,), is_full=is_full)
 
 
 _NO_TERMS = pa.table({"name": pa.array([], pa.large_string()), "count": pa.array([], pa.int64())})
@@ -99,10 +104,12 @@ class WordsTransform(EntryTransform[WordsFeature, Texts, RowsOfTerms]):
 
     def fit(self, values: Texts) -> RowsOfTerms:
         """Count the rows of each term."""
-        counted = RowsOfTerms(0)
+        counted = RowsOfTerms(0, 0)
         for _, block in values.blocks():
-            table = rows_with(block.sequences(self.config), *self.config.lengths)
-            counted = counted.merged(RowsOfTerms(len(block), (table,)))
+            sequences = block.sequences(self.config)
+            texts = len(np.unique(sequences.rows[sequences.ends > sequences.starts]))
+            table = rows_with(sequences, *self.config.lengths)
+            counted = counted.merged(RowsOfTerms(len(block), texts, (table,)))
         return counted.added_up()
 
     def merge(self, first: RowsOfTerms, second: RowsOfTerms) -> RowsOfTerms:
@@ -130,6 +137,7 @@ class WordsTransform(EntryTransform[WordsFeature, Texts, RowsOfTerms]):
             "terms": most.column("name").to_pylist(),
             "rows_of_terms": most.column("count").to_pylist(),
             "rows": counted.rows,
+            "texts": counted.texts,
         }
 
     def entries(self, values: Texts, state: dict[str, Any], source: Source) -> SparseRows:

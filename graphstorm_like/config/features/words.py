@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -43,6 +45,12 @@ class WordsFeature(FeatureConfig):
         """`ngrams`, or its default"""
         shortest, longest = self.ngrams or ([1, 2] if self.of == "words" else [2, 5])
         return shortest, longest
+
+    @classmethod
+    def magnitude(cls, fitted: Mapping[str, Any]) -> float | None:
+        """Rows have length 1, so that the numbers of k terms are near 1 / sqrt(k); here for the mean k of a text."""
+        texts, terms = int(fitted["texts"]), sum(fitted["rows_of_terms"])
+        return math.sqrt(texts / terms) if terms else None
 
     @model_validator(mode="after")
     def _consistent(self) -> WordsFeature:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import gconstruct.transforms.words as words_module
 from gconstruct import build_graph
 from gconstruct.features import fit_feature
+from graphstorm_like.config.features.words import WordsFeature
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.sparse import is_sparse
@@ -173,6 +175,28 @@ def test_a_wide_feature_is_stored_by_its_entries(tmp_path: Path) -> None:
     assert len(column.flatten()) == 600 * 3 + 1
     rows = folder.feature("item", "f")
     assert np.linalg.norm(rows.astype(np.float64), axis=1) == pytest.approx([1] * 600 + [0, 0, 1], abs=1e-3)
+
+
+def test_partitions_hold_the_same_rows(tmp_path: Path) -> None:
+    texts = [f"common word{number % 40}" for number in range(60)]
+    write(tmp_path / "items.parquet", id=[str(row) for row in range(60)], text=texts)
+    found = []
+    for count in (1, 3):
+        plain = graph(tmp_path, {"item": item(features={"f": {"encode": "words", "column": "text"}})})
+        parted = {**plain.model_dump(mode="json"), "partitions": {"count": count}}
+        build_graph(GraphConfig.model_validate(parted), force=True)
+        folder = LocalGraph(tmp_path / "out/graph")
+        order = np.argsort(folder.ids("item").to_numpy(zero_copy_only=False))
+        found.append((folder.manifest.node("item").features["f"], folder.feature("item", "f")[order]))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_the_model_divides_by_the_magnitude_of_entries() -> None:
+    values, schema = fitted(strings("a b", "c d", "e f a", None), encode="words", ngrams=[1, 1], min_rows=1)
+    magnitude = WordsFeature.magnitude(schema.fitted)
+    assert magnitude == pytest.approx(np.sqrt(np.square(values[values > 0]).mean()))
+    assert WordsFeature.magnitude(fitted(strings(), encode="words")[1].fitted) is None
 
 
 @pytest.mark.parametrize(
