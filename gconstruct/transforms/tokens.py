@@ -42,7 +42,7 @@ class Sequences:
 def words_of(texts: pa.Array, rows: np.ndarray) -> Sequences:
     """Runs of letters, marks, digits and `_`, and the `+` and `#` that end one: a sequence per text.
 
-    As the regular expression `\\w+([+#]+(?![\\w+#]))?` if Unicode's marks were in `\\w`: words of many scripts have them.
+    As the regular expression `\\w+([+#]+(?![\\w+#]))?` if Unicode's marks were in `\\w`, as in many scripts' words.
     texts: large_string (n) without nulls, of these rows.
     """
     points, ends_of_texts = _points(texts)
