@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.choice import members_of
+from graphstorm_like.config.features import FeatureConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
+from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
 from graphstorm_like.inputs.edge_facts import edge_facts
@@ -18,7 +23,7 @@ from graphstorm_like.inputs.source import TextVectors
 from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.image_encoders import ImageInputSpec
-from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING, FloatArray, NodeInputSpec
 from graphstorm_like.sampling.steps import FeatureSource, node_feature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
@@ -44,7 +49,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         chosen = chosen_inputs(config, graph.manifest, node_type)
         inputs: dict[str, FeatureSource] = {n: node_feature(graph, node_type, n) for n in chosen.features}
         widths = {n: node.features[n].width for n in chosen.features}
-        moments = {}
+        moments = {n: found for n in chosen.features if (found := _magnitude(node.features[n])) is not None}
         for name in chosen.texts:
             cached, full_name = vectors[node_type][name], input_name(TEXT, name)
             inputs[full_name], widths[full_name], moments[full_name] = cached, cached.width, cached.moments()
@@ -85,6 +90,16 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
     for edge_type, facts in edge_facts(config.gnn, graph).items():
         of_edges[edge_type] = {**of_edges.get(edge_type, {}), **facts}
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)
+
+
+def _magnitude(feature: FeatureSchema) -> tuple[FloatArray, FloatArray] | None:
+    """(zeros, root mean square of what is not 0) [F] of a feature that the model divides by it, else None. Undivided,
+    rows of length 1 with k entries learn sqrt(k) times as slowly as k standardised numbers: beside text vectors that
+    took three times the epochs (docs/benchmarks/speed.md)."""
+    made_by = members_of(FeatureConfig) or {}
+    config = made_by.get(str(feature.fitted.get("encode")), FeatureConfig)
+    magnitude = config.magnitude(feature.fitted) if issubclass(config, FeatureConfig) else None
+    return None if magnitude is None else (np.zeros(feature.width), np.full(feature.width, magnitude))
 
 
 def _add_hops(

@@ -5,7 +5,7 @@ layers if there are any, then dropout."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class NodeInputSpec:
     embedding: bool
     moments: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     """(mean, standard deviation) [F] of inputs that are not standardised yet: text vectors. Most language models map
-    all texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences."""
+    all texts into a narrow cone of small entries; unless that is removed, a GNN learns slowly from the differences. Of
+    sparse inputs the mean is 0, the deviation that of their entries."""
     images: Mapping[str, ImageInputSpec] = field(default_factory=dict)
     """Inputs that are pixels, by name."""
     parts: Mapping[str, int] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class InputProjection(nn.Module):
         self.weight = nn.Parameter(nn.Linear(width, hidden, bias=False).weight.detach().clone())
         self.standardizes = moments is not None
         mean, deviation = moments if moments is not None else (np.zeros(width), np.ones(width))
+        self.is_shifted = bool(np.any(mean))
         self.register_buffer("shift", torch.from_numpy(np.asarray(mean, dtype=np.float32)))
         self.register_buffer("scale", torch.from_numpy(np.asarray(1.0 / np.maximum(deviation, 1e-6), dtype=np.float32)))
 
@@ -72,7 +74,10 @@ class InputProjection(nn.Module):
     def forward(self, rows: Tensor | SparseRows[Tensor]) -> Tensor:
         """See class."""
         if isinstance(rows, SparseRows):
-            assert not self.standardizes, "the shift would fill the rows"
+            assert not self.is_shifted, "the shift would fill the rows"
+            if self.standardizes:
+                scale = self.get_buffer("scale")[rows.indices.long()]
+                rows = replace(rows, values=rows.values * scale)
             return sparse_product(rows, self.weight)
         if not torch.is_autocast_enabled(rows.device.type):
             rows = rows.to(self.weight.dtype)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import gconstruct.features
 from gconstruct import build_graph
 from gconstruct.opened import GraphFiles
 from graphstorm_like.cli.main import app
@@ -73,6 +74,26 @@ def check_same(packed: Packed) -> None:
 
 def test_training_tables_give_what_infer_gave(packed: Packed) -> None:
     check_same(packed)
+
+
+def test_words_of_new_tables(make_packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of a wide feature, also of texts that have no known word."""
+    monkeypatch.setattr(gconstruct.features, "SPARSE_WIDTH", 2)
+    split = {"column": "kind", "split": {"column": "split"}}
+    words = {"encode": "words", "column": "title", "min_rows": 1}
+    item = {"files": "item.parquet", "id": "id", "features": {"words": words}, "labels": {"kind": split}}
+    model = {"inputs": {"item": {"embedding": False}}}
+    packed = make_packed("node_classification", model=model, graph={"nodes": {"item": item, "user": {}}})
+    assert read_manifest(packed.folder / "graph").nodes["item"].features["words"].sparse
+    check_same(packed)
+    tables = packed.tables()
+    items = tables["nodes"]["item"]
+    titles = pa.array([None, "neverseen", *items["title"].to_pylist()[2:]], pa.large_string())
+    tables["nodes"]["item"] = items.set_column(items.schema.get_field_index("title"), "title", titles)
+    with packed.model().open(tables, sweep=True) as applied:
+        rows = applied.graph.feature("item", "words")
+        assert np.abs(rows).sum(axis=1).astype(bool).tolist() == [False, False] + [True] * (len(items) - 2)
+        assert len(applied.predict()) == len(packed.inferred())
 
 
 @pytest.mark.slow

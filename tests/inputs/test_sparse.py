@@ -86,6 +86,18 @@ def test_the_product_is_that_of_dense_rows() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def test_entries_are_divided_by_their_magnitude() -> None:
+    """As dense rows are, to which a server adds new ones; the buffers are those of dense inputs."""
+    moments = np.zeros(4), np.full(4, 0.25)
+    projection = InputProjection(4, 3, moments)
+    rows = as_tensors(entries(ROWS))
+    expected = torch.from_numpy(ROWS) @ projection.weight.t() / 0.25
+    torch.testing.assert_close(projection(rows), expected)
+    torch.testing.assert_close(projection(torch.from_numpy(ROWS)), expected)
+    with pytest.raises(AssertionError, match="would fill the rows"):
+        InputProjection(4, 3, (np.ones(4), np.ones(4)))(rows)
+
+
 def test_the_report_is_that_of_dense_rows() -> None:
     dense = np.random.default_rng(0).choice([0, 0, 0, 1, 2], (300, 5)).astype(np.float32)
     dense[:, 4] = 0
@@ -115,11 +127,12 @@ def test_equal_rows_have_equal_hashes() -> None:
 
 
 def configured(make: Callable[..., Pipeline], output: Path, hosts: int = 1) -> Pipeline:
-    """Colours and words as features; exact steps: all neighbours, no dropout."""
+    """Colours, words and their TF-IDF as features; exact steps: all neighbours, no dropout."""
     graph: dict[str, Any] = {"path": str(output / "graph"), "partitions": {"count": hosts}}
     pipeline = make(graph=graph, output=str(output))
     items = pipeline.graph.nodes["item"].model_dump(mode="json")
     items["features"]["words"] = {"encode": "multi_hot", "column": "title", "separator": " "}
+    items["features"]["terms"] = {"encode": "words", "column": "title"}
     exact = {"epochs": 3, "batch_size": 32, "lr": 0.02, "fanouts": [-1, -1], "precision": "float32"}
     model = {"gnn": {"type": "rgcn", "hidden": 16, "layers": 2, "dropout": 0.0}, "inputs": {"item": {"text": []}}}
     nodes = {"item": items, "user": {}}
@@ -148,11 +161,12 @@ def test_training_takes_the_steps_of_dense_rows(dense_and_sparse: Any) -> None:
         sparse = make(f"sparse-{hosts}", hosts)
         run_pipeline(sparse, reporter=Reporter(quiet=True))
         graph, other = (LocalGraph(Path(str(of.graph.path))) for of in (dense, sparse))
-        schema = other.manifest.node("item").features["words"]
-        assert schema == graph.manifest.node("item").features["words"].model_copy(update={"sparse": True})
-        assert isinstance(node_feature(other, "item", "words"), SparseFeature)
-        assert other.parts[0].column(("item", feature_column("words"))).type == sparse_type("float32")
-        np.testing.assert_array_equal(other.feature("item", "words"), graph.feature("item", "words"))
+        for name in ("words", "terms"):
+            schema = other.manifest.node("item").features[name]
+            assert schema == graph.manifest.node("item").features[name].model_copy(update={"sparse": True})
+            assert isinstance(node_feature(other, "item", name), SparseFeature)
+            assert other.parts[0].column(("item", feature_column(name))).type == sparse_type("float32")
+            np.testing.assert_array_equal(other.feature("item", name), graph.feature("item", name))
         np.testing.assert_allclose(losses(sparse), losses(dense), rtol=1e-4)
         assert read_scores(sparse) == read_scores(dense)
 

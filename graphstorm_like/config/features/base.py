@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator
@@ -30,6 +30,12 @@ class FeatureConfig(Choice, tag="encode", default="numeric"):
         """The columns of the table that it reads, in order."""
         named = [getattr(self, "column", None), *(getattr(self, "columns", None) or [])]
         return [name for name in named if name is not None]
+
+    @classmethod
+    def magnitude(cls, fitted: Mapping[str, Any]) -> float | None:
+        """The root mean square of its numbers that are not 0, where the model is to divide by it; None: it is not, as
+        of numbers that are near 1 already. fitted: what `graph.json` keeps of the feature"""
+        return None
 
     def input_files(self) -> list[str]:
         """Files besides the table's that it reads, as `files` of a table names them."""

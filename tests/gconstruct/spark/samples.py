@@ -45,6 +45,11 @@ FEATURES: dict[str, list[dict[str, Any]]] = {
     ],
     "quantile": [{"column": "positive"}, {"column": "number", "to": "normal", "knots": 9, "missing": "median"}],
     "rank_gauss": [{"column": "positive"}, {"column": "number", "knots": 7, "missing": "zero"}],
+    "words": [
+        {"columns": ["text", "word"], "max_words": 600, "min_rows": 1},
+        {"column": "separated", "of": "characters", "max_share": 0.5},
+        {"column": "text", "of": "characters", "min_rows": 1},  # so wide that it is stored by its entries
+    ],
 }
 """By the tag of `encode`"""
 
