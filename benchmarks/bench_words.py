@@ -1,4 +1,4 @@
-"""TF-IDF of Debian's texts: what construction takes; and how fast a model learns from it, by how its first layer begins.
+"""TF-IDF of Debian's texts: what construction takes; how fast a model learns from it, by how its first layer begins.
 
     python benchmarks/bench_words.py training_scripts/debian_packages/tables
     python benchmarks/bench_words.py training_scripts/debian_packages/tables --learn --vectors FOLDER/vectors.npy

@@ -10,6 +10,9 @@ from gconstruct.guess.facts import TableFacts
 from gconstruct.guess.names import as_name
 from gconstruct.guess.roles import role_of
 
+MOST_TEXTS = 1_000_000
+"""Of which to count the words: with more, pairs of words are too many to count by default."""
+
 
 @dataclass
 class Columns:
@@ -25,6 +28,17 @@ class Columns:
     def text_name(self) -> str:
         """Of the text."""
         return as_name(self.texts[0]) if len(self.texts) == 1 else "text"
+
+
+def with_words(columns: Columns, table: TableFacts) -> Columns:
+    """Beside texts their words, which tell rare words and names apart, as a frozen language model does not."""
+    if not columns.texts or table.rows > MOST_TEXTS:
+        return columns
+    name = "words"
+    while name in columns.features:
+        name += "_too"
+    columns.features[name] = ({"columns": columns.texts, "encode": "words"}, "rare words and names too: TF-IDF")
+    return columns
 
 
 def columns_of(table: TableFacts, taken: Collection[str], left_out: Mapping[str, str]) -> Columns:

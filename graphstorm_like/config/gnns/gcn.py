@@ -12,5 +12,8 @@ class GcnConfig(GnnConfig):
     ends; a matrix per node type, all relations alike."""
 
     type: Literal["gcn"]
+    residual: bool = False
+    """Add a layer's input to its output. The convolution has a self loop already, as in the paper: with the residual
+    few labels are learnt by heart from a node's own inputs."""
 
     reads_degrees: ClassVar[bool] = True

@@ -45,10 +45,30 @@ def test_a_shop() -> None:
     assert edges_of(pipeline) == {"query:clicks:product", "user:purchases:product", "user:reviews:product"}
     assert (pipeline.task.type, pipeline.task.row_type) == ("node_classification", "product")
     assert list(graph.nodes["product"].text) == ["title"]
-    assert set(graph.nodes["product"].features) == {"price", "brand"}
+    assert set(graph.nodes["product"].features) == {"price", "brand", "words"}
+    assert "gnn: { type: rgcn" in guess.text
     assert list(graph.nodes["user"].features) == ["age", "country"]
     assert pipeline.model.text_encoder is not None
     assert "unsure" not in "\n".join(guess.decisions)
+
+
+def test_few_labels_and_many_words(tmp_path: Path) -> None:
+    """A split with 20 training rows a class, and lists of hundreds of words."""
+    rng = np.random.default_rng(0)
+    ids = [f"p{number}" for number in range(600)]
+    words = [[f"w{word}" for word in rng.choice(700, 12, replace=False)] for _ in ids]
+    split = ["train"] * 60 + ["valid"] * 200 + ["test"] * 340
+    kind = [f"k{number % 3}" for number in range(600)]
+    (tmp_path / "tables").mkdir()
+    papers = pa.table({"id": ids, "words": pa.array(words), "kind": kind, "split": split})
+    pq.write_table(papers, tmp_path / "tables" / "papers.parquet")
+    ends = pa.table({"source": rng.choice(ids, 2000), "target": rng.choice(ids, 2000)})
+    pq.write_table(ends, tmp_path / "tables" / "cites.parquet")
+    guess, pipeline = guessed(tmp_path / "tables")
+    assert pipeline.model.gnn.type == "gcn"
+    assert pipeline.train.batch_size == 32
+    [feature] = [f for f in pipeline.graph.nodes["paper"].features.values() if f.encode == "multi_hot"]
+    assert feature.model_dump()["max_categories"] == 700
 
 
 def test_citations_with_whole_numbers_for_ids(tmp_path: Path) -> None:
