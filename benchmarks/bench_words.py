@@ -24,11 +24,12 @@ from torch import Tensor, nn
 
 from gconstruct.features import apply_fitted, fit_feature, fitted_feature
 from gconstruct.problems import Problems
+from gconstruct.transforms.words import RowsOfTerms
 from gconstruct.values import Source
 from graphstorm_like.config.features.words import WordsFeature
 from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.sparse import SparseRows, rows_of
-from graphstorm_like.models.inputs import NodeInput, NodeInputSpec
+from graphstorm_like.models.inputs import InputProjection, NodeInput, NodeInputSpec
 from graphstorm_like.sampling.steps import as_tensors
 
 FEATURES: dict[str, dict[str, Any]] = {
@@ -57,13 +58,14 @@ def encode(packages: pa.Table, name: str) -> tuple[list[str], pa.Array, FeatureS
     sources = [Source(name, values, _Rows(), "words", problems) for values in columns]
     source = replace(sources[0], others=tuple(sources[1:]))
     clock = Clock()
-    statistics = fit_feature(config, source)
+    statistics: RowsOfTerms | None = fit_feature(config, source)
     schema = fitted_feature(config, statistics, source)
     fit, clock = clock.cpu, Clock()
+    assert statistics is not None, problems.messages
     assert schema is not None, problems.messages
     stored = apply_fitted(schema, source)
     assert isinstance(stored, pa.Array)
-    terms, entries = sum(map(len, statistics.tables)), len(stored.flatten())
+    terms, entries = sum(len(counted) for counted in statistics.tables), len(stored.flatten())
     line = [name, f"{sum(values.nbytes for values in columns) / 1e6:.1f}", f"{terms:,}", f"{schema.width:,}"]
     line += [f"{entries / len(stored):.0f}", f"{stored.nbytes / 1e6:.1f}", f"{fit:.1f}", f"{clock.cpu:.1f}"]
     return [*line, f"{peak_rss_mb():,.0f}"], stored, schema
@@ -95,6 +97,7 @@ def model_of(begin: str, words: dict[str, FeatureSchema], vectors: np.ndarray | 
     if begin == BEGINNINGS[2]:
         for name, projection in zip(model.inputs.names, model.inputs.projections, strict=True):
             if name in words:
+                assert isinstance(projection, InputProjection)
                 projection.weight.data.mul_(widths[name] ** 0.5)
     return model
 
@@ -110,7 +113,7 @@ def accuracies(
         for ids in np.array_split(rng.permutation(parts["train"]), -(-len(parts["train"]) // BATCH)):
             loss = nn.functional.cross_entropy(model(torch.from_numpy(ids), inputs(ids)), targets[ids])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         model.eval()
         with torch.no_grad():
