@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.choice import members_of
-from graphstorm_like.config.features import FeatureConfig
+from graphstorm_like.config.features import made_by
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
 from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.store import Graph, NodeType, RowType
@@ -96,9 +95,7 @@ def _magnitude(feature: FeatureSchema) -> tuple[FloatArray, FloatArray] | None:
     """(zeros, root mean square of what is not 0) [F] of a feature that the model divides by it, else None. Undivided,
     rows of length 1 with k entries learn sqrt(k) times as slowly as k standardised numbers: beside text vectors that
     took three times the epochs (docs/benchmarks/speed.md)."""
-    made_by = members_of(FeatureConfig) or {}
-    config = made_by.get(str(feature.fitted.get("encode")), FeatureConfig)
-    magnitude = config.magnitude(feature.fitted) if issubclass(config, FeatureConfig) else None
+    magnitude = made_by(feature.fitted).magnitude(feature.fitted)
     return None if magnitude is None else (np.zeros(feature.width), np.full(feature.width, magnitude))
 
 

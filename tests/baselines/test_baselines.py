@@ -70,6 +70,18 @@ def test_classes_of_nodes(shop_config: Callable[..., Pipeline]) -> None:
     assert set(accuracy) == {baseline.name for baseline in LABELS}
 
 
+def test_words_are_for_models_of_texts(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    """Features alone are the same beside words of the texts, which another simple model reads."""
+    scores = []
+    for name, more in (("plain", {}), ("words", {"words": {"column": "title", "encode": "words", "min_rows": 1}})):
+        data = shop_pipeline(shop[0], tmp_path / name)
+        data["graph"]["nodes"]["item"]["features"] |= more
+        pipeline = build_pipeline(data)
+        build_graph(pipeline)
+        scores.append(on_test(alone(pipeline), "accuracy"))
+    assert scores[0] == scores[1]
+
+
 def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipeline]) -> None:
     ratings = on_test(alone(shop_config("node_regression")), "rmse")
     assert ratings["TF-IDF, linear"] < 0.4 * ratings["majority"]

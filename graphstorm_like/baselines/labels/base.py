@@ -14,6 +14,7 @@ from graphstorm_like.baselines.labels.kinds import KINDS, Fitted, Numbers, Predi
 from graphstorm_like.baselines.outcome import Scores, Setting
 from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
 from graphstorm_like.baselines.union import UnionGraph
+from graphstorm_like.config.features import made_by
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.graph.schema import SPLITS, FeatureSchema
 from graphstorm_like.graph.store import IntArray, NodeType, RowType
@@ -121,9 +122,14 @@ class LabelData:
         return sp.hstack(blocks).tocsr()
 
     def _all_features(self) -> list[tuple[RowType, IntArray, str]]:
-        """(type, ids, feature) of all places."""
-        places = [(row_type, ids, self._features_of(row_type)) for row_type, ids in self.places]
-        return [(row_type, ids, name) for row_type, ids, names in places for name in names]
+        """(type, ids, feature) of all places, without words of texts that models of texts read."""
+        found = []
+        for row_type, ids in self.places:
+            reads_texts = bool(self._texts_of(row_type))
+            for name in self._features_of(row_type):
+                if not (reads_texts and made_by(self._schema(row_type, name).fitted).of_texts):
+                    found.append((row_type, ids, name))
+        return found
 
     def _schema(self, row_type: RowType, name: str) -> FeatureSchema:
         manifest = self.graph.manifest

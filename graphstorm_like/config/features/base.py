@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator
 
 from graphstorm_like.config.base import Accepts, EdgeType
-from graphstorm_like.config.choice import Choice
+from graphstorm_like.config.choice import Choice, members_of
 
 
 class FeatureConfig(Choice, tag="encode", default="numeric"):
@@ -16,6 +16,9 @@ class FeatureConfig(Choice, tag="encode", default="numeric"):
 
     of_columns: ClassVar[bool] = True
     """Whether it is made of a table's columns. False: of the graph, once its edges are there (see structure.py)."""
+
+    of_texts: ClassVar[bool] = False
+    """Whether it says which words a text has: simple models of texts read these by themselves."""
 
     source_keys: ClassVar[tuple[str, ...]] = ("column", "columns")
     """Keys that say where it is read: other tables with the same feature may have others."""
@@ -51,6 +54,12 @@ class FeatureConfig(Choice, tag="encode", default="numeric"):
     ) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """(place, message) of what a graph with these original edge types lacks for it."""
         return iter(())
+
+
+def made_by(fitted: Mapping[str, Any]) -> type[FeatureConfig]:
+    """The kind of feature that fitted what `graph.json` keeps; FeatureConfig of those that it does not know."""
+    kind = (members_of(FeatureConfig) or {}).get(str(fitted.get("encode")), FeatureConfig)
+    return kind if issubclass(kind, FeatureConfig) else FeatureConfig
 
 
 def _column_alone(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ class WordsFeature(FeatureConfig):
     A text without a known term, and null, give the zero vector. Source: Salton & Buckley 1988,
     https://doi.org/10.1016/0306-4573(88)90021-0, with the smoothed idf of scikit-learn's TfidfVectorizer.
     """
+
+    of_texts: ClassVar[bool] = True
 
     encode: Literal["words"]
     column: str | None = None
