@@ -76,8 +76,8 @@ def test_words_are_for_models_of_texts(shop: tuple[Path, Path], tmp_path: Path) 
     for name, more in (("plain", {}), ("words", {"words": {"column": "title", "encode": "words", "min_rows": 1}})):
         data = shop_pipeline(shop[0], tmp_path / name)
         data["graph"]["nodes"]["item"]["features"] |= more
-        pipeline = build_pipeline(data)
-        build_graph(pipeline)
+        pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+        build_graph(pipeline.graph)
         scores.append(on_test(alone(pipeline), "accuracy"))
     assert scores[0] == scores[1]
 
