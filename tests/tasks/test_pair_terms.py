@@ -184,3 +184,65 @@ def test_what_is_refused(shop_config: Callable[..., Pipeline], task: dict[str, o
 def test_no_index_knows_them(shop_config: Callable[..., Pipeline]) -> None:
     with pytest.raises(ConfigError, match=r"infer\.search: must be exact with task\.pairs"):
         shop_config("link_prediction", task={"pairs": PAIRS}, infer={"search": {"type": "ivf"}})
+
+
+def by_hand(term: CommonNeighbors, sources: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
+    """[n, all targets]: by loops over sets."""
+    graph = term.graph
+    relations = [edge.edge_type for edge in graph.manifest.edges if not edge.is_reverse]
+    steps: dict[tuple[str, int], set[tuple[int, tuple[str, int]]]] = {}
+    for number, edge_type in enumerate(relations):
+        shown = np.setdiff1d(np.arange(graph.manifest.edge(edge_type).count), graph.hidden_rows(edge_type))
+        for s, t in zip(*(end.tolist() for end in graph.edges(edge_type, shown)), strict=True):
+            one, other = (edge_type[0], s), (edge_type[2], t)
+            if one != other:
+                steps.setdefault(one, set()).add((2 * number, other))
+                steps.setdefault(other, set()).add((2 * number + 1, one))
+    source_type, _, target_type = term.edge_type
+    own = 2 * relations.index(term.edge_type)
+    found = np.zeros((len(sources), graph.manifest.node(target_type).count))
+    for row, source in enumerate(sources.tolist()):
+        sums: dict[tuple[int, int], float] = {}
+        for way, between in steps.get((source_type, source), ()):
+            degree = len({end for _, end in steps[between]})
+            is_own = targets is not None and way == own and between == (target_type, int(targets[row]))
+            if degree > term.config.most_neighbors or is_own:
+                continue
+            for way_out, (end_type, end) in steps[between]:
+                code = way * term.ways + way_out
+                if end_type == target_type and (end_type, end) != (source_type, source):
+                    sums[end, code] = sums.get((end, code), 0.0) + 1 / degree
+        for kind, code in enumerate(term.get_buffer("codes").tolist()):
+            for (end, of_path), value in sums.items():
+                found[row, end] += float(term.weights[kind].detach()) * np.log1p(value) * (of_path == code)
+    return found
+
+
+@pytest.mark.parametrize("block", [4_000_000, 50])
+def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """With loops over sets: all targets, some that repeat, of each source its own, the true ones and drawn ones."""
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.common_neighbors.BLOCK", block)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.base.ROWS", 3)
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    config = CommonNeighborsConfig(type="common_neighbors", kinds=12, most_neighbors=30)
+    term = CommonNeighbors(config, graph, edge_type).double()
+    with torch.no_grad():
+        term.weights.copy_(torch.arange(1.0, 13.0))
+    sources, targets = graph.edges(edge_type, graph.edge_rows(edge_type, "train")[:8])
+    drawn = np.array([9, 3, 9, int(targets[0]), 200])
+    for own in (None, targets):
+        want = by_hand(term, sources, own)
+        assert (want > 0).sum() > 20
+        np.testing.assert_allclose(term(sources, None, own).detach(), want, rtol=1e-6)
+        np.testing.assert_allclose(term(sources, drawn, own).detach(), want[:, drawn], rtol=1e-6)
+        pairs = np.stack([targets, np.full(8, 9), targets, sources], axis=1)
+        of_pairs = term.of_pairs(sources, pairs, own).detach()
+        np.testing.assert_allclose(of_pairs, np.take_along_axis(want, pairs, axis=1), rtol=1e-6)
+    of_batch = term.of_true_and_drawn(sources, targets, drawn).detach()
+    both = np.concatenate([want[np.arange(8), targets][:, None], want[:, drawn]], axis=1)
+    np.testing.assert_allclose(of_batch, both, rtol=1e-6)
+    nothing = np.empty(0, dtype=np.int64)  # a rank without edges in a step
+    assert term(nothing, drawn, nothing).shape == (0, 5)
+    assert term.of_true_and_drawn(nothing, nothing, drawn).shape == (0, 6)
+    assert (want[np.arange(8), sources] == 0).all()  # nor does a source lead to itself
