@@ -26,6 +26,7 @@ from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges
 from graphstorm_like.sampling.negatives.paths import Numbers, Table
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
+from graphstorm_like.tasks.pair_terms.columns import Columns
 
 MOST_EDGES = 20_000
 """Training edges by which the pairs of relations are chosen."""
@@ -203,40 +204,19 @@ class CommonNeighbors(PairTerm):
 
     def forward(self, sources: IntArray, candidates: IntArray | None, targets: IntArray | None = None) -> Tensor:
         """See PairTerm."""
-        chosen, repeats = (None, None) if candidates is None else _distinct(candidates)
-        width = self._ends[1].stop - self._ends[1].start if candidates is None else len(candidates)
-        flat, kinds, logs = [], [], []
-        for row, end, kind, sums in self._sums(sources, targets, chosen):
-            entries, column = np.arange(len(end)), end
-            if repeats is not None:
-                entries, column = repeats.places(end)
-            flat.append(torch.from_numpy(row[entries] * width + column))
+        columns = Columns(candidates, self._ends[1].stop - self._ends[1].start)
+        rows, places, kinds, logs = [], [], [], []
+        for row, end, kind, sums in self._sums(sources, targets, columns.distinct):
+            entries, column = columns.places(end)
+            rows.append(row[entries])
+            places.append(column)
             kinds.append(torch.from_numpy(kind[entries]))
             logs.append(sums[torch.from_numpy(entries)].log1p())
-        found = self.weights.new_zeros(len(sources) * width)
-        if flat:
-            weights = self.weights.index_select(0, torch.cat(kinds).to(found.device))
-            found = found.index_add(0, torch.cat(flat).to(found.device), weights * torch.cat(logs).to(weights))
-        return found.view(len(sources), width)
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """Where each of some distinct nodes stands: places order[starts[i]] to order[starts[i + 1] - 1]."""
-
-    order: IntArray
-    starts: IntArray
-
-    def places(self, nodes: IntArray) -> tuple[IntArray, IntArray]:
-        """Entries with these nodes -> (entry, place) of each place."""
-        begin = self.starts[nodes]
-        often = self.starts[nodes + 1] - begin
-        return np.repeat(np.arange(len(nodes)), often), self.order[ranges(begin, often)[0]]
-
-
-def _distinct(candidates: IntArray) -> tuple[IntArray, Repeats]:
-    chosen, counts = np.unique(candidates, return_counts=True)
-    return chosen, Repeats(np.argsort(candidates, kind="stable"), np.concatenate([[0], np.cumsum(counts)]))
+        if not rows:
+            return self.weights.new_zeros(len(sources), columns.width)
+        weights = self.weights.index_select(0, torch.cat(kinds).to(self.weights.device))
+        parts = weights * torch.cat(logs).to(weights)
+        return columns.filled(np.concatenate(rows), np.concatenate(places), parts, len(sources))
 
 
 def _sparse(rows: IntArray, columns: IntArray, values: Numbers, shape: tuple[int, int]) -> Tensor:
