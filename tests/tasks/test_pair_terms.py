@@ -14,6 +14,8 @@ import torch
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
+from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
+from graphstorm_like.config.pair_terms.sum import SumConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
@@ -21,6 +23,8 @@ from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.tasks import Evaluation, LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.tasks.pair_terms.common_neighbors import CommonNeighbors
+from graphstorm_like.tasks.pair_terms.popularity import Popularity
+from graphstorm_like.tasks.pair_terms.sum import Sum
 from graphstorm_like.training.experiment import build_experiment
 
 R, Q = ("a", "r", "a"), ("a", "q", "b")
@@ -130,11 +134,76 @@ def test_gradients_of_weights(shop: tuple[Path, Path]) -> None:
 
 
 PAIRS = {"type": "common_neighbors", "kinds": 4}
+TEXTS = {"type": "text_neighbors", "k": 3}
 
 
-@pytest.mark.parametrize("candidates", ["all", 30])
-def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], candidates: object) -> None:
-    config = shop_config("link_prediction", task={"pairs": PAIRS, "ranking": {"candidates": candidates}})
+def test_a_list_is_a_sum(shop: tuple[Path, Path], shop_config: Callable[..., Pipeline]) -> None:
+    listed = shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity"}]})
+    written = {"type": "sum", "terms": [PAIRS, {"type": "popularity"}]}
+    assert listed.task == shop_config("link_prediction", task={"pairs": written}).task
+    with pytest.raises(ConfigError, match=r"task\.pairs\.terms\[0\]\.kinds: unknown key for type popularity"):
+        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "kinds": 4}]})
+    with pytest.raises(ConfigError, match=r"task\.pairs.*: must have at least 1 entry"):
+        shop_config("link_prediction", task={"pairs": []})
+    with pytest.raises(ConfigError, match=r"must be a term of its own \(got 'sum'\)"):
+        shop_config("link_prediction", task={"pairs": [written]})
+
+
+@pytest.mark.known_answer("pair_terms/sum")
+def test_known_answer_of_a_sum(shop: tuple[Path, Path]) -> None:
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    common = CommonNeighborsConfig(type="common_neighbors", kinds=4)
+    popularity = PopularityTermConfig(type="popularity")
+    both = Sum(SumConfig(type="sum", terms=[common, popularity]), graph, edge_type)
+    parts = CommonNeighbors(common, graph, edge_type), Popularity(popularity, graph, edge_type)
+    with torch.no_grad():
+        for part, mine in zip(parts, both.terms, strict=True):
+            for number, parameter in enumerate([*part.parameters()], start=1):
+                parameter.fill_(number)
+            mine.load_state_dict(part.state_dict())
+            next(iter(mine.parameters())).mul_(2.0)
+    sources, targets = graph.edges(edge_type, graph.edge_rows(edge_type, "train")[:5])
+    drawn = np.array([9, 3, 9])
+    for ask in (
+        lambda term: term(sources, None, targets),
+        lambda term: term.of_pairs(sources, targets[:, None], targets),
+        lambda term: term.of_true_and_drawn(sources, targets, drawn),
+    ):
+        torch.testing.assert_close(ask(both), 2.0 * (ask(parts[0]) + ask(parts[1])))
+    assert both(sources, None).sum() > 0
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.known_answer("pair_terms/popularity")
+def test_known_answer_of_popularity(tmp_path: Path, partitions: int) -> None:
+    """Training edges of r lead to 1, 2 and 3; the valid and test edges to 2 do not count, nor does a row's own."""
+    graph = small_graph(tmp_path, partitions)
+    a = numbers(graph, "a")
+    term = Popularity(PopularityTermConfig(type="popularity"), graph, R)
+    assert term(np.array([a[0]]), None).tolist() == [[0.0] * 5]  # at first
+    with torch.no_grad():
+        term.weight.fill_(3.0)
+    once = 3.0 * np.log(2.0)
+    want = np.zeros(5)
+    want[[a[1], a[2], a[3]]] = once
+    sources, targets = np.array([a[0], a[1]]), np.array([a[1], a[2]])
+    np.testing.assert_allclose(term(sources, None).detach(), [want, want], rtol=1e-6)
+    got = term(sources, np.array([a[1], a[3], a[1], a[4]]), targets).detach()
+    np.testing.assert_allclose(got, [[0.0, once, 0.0, 0.0], [once, once, once, 0.0]], rtol=1e-6)
+    got = term.of_true_and_drawn(sources, targets, np.array([a[3], a[0]])).detach()
+    np.testing.assert_allclose(got, [[0.0, once, 0.0], [0.0, once, 0.0]], rtol=1e-6)
+    np.testing.assert_allclose(term.of_pairs(sources, targets[:, None]).detach(), [[once], [once]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "candidates"),
+    [(PAIRS, "all"), (PAIRS, 30), ([TEXTS, {"type": "popularity"}], "all"), ([TEXTS, {"type": "popularity"}], 30)],
+)
+def test_ranks_and_predictions_read_them(
+    shop_config: Callable[..., Pipeline], pairs: object, candidates: object
+) -> None:
+    config = shop_config("link_prediction", task={"pairs": pairs, "ranking": {"candidates": candidates}})
     experiment = build_experiment(config, Reporter(quiet=True))
     task = experiment.task
     assert isinstance(task, LinkPrediction)
@@ -142,7 +211,8 @@ def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], c
     how = Evaluation("layer_wise", (), 0)
     before = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
     with torch.no_grad():
-        task.pairs.weights.fill_(100.0)  # type: ignore[operator,union-attr]
+        for parameter in task.pairs.parameters():
+            parameter.fill_(100.0)
     after = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
     assert after != before
     vectors = experiment.embedder().layer_wise(["item"])
@@ -158,15 +228,22 @@ def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], c
     assert task.end_vectors() == ()
 
 
-def test_weights_learn(shop_config: Callable[..., Pipeline]) -> None:
-    experiment = build_experiment(shop_config("link_prediction", task={"pairs": PAIRS}), Reporter(quiet=True))
+@pytest.mark.parametrize("in_batch", [True, False])
+def test_weights_learn(shop_config: Callable[..., Pipeline], in_batch: bool) -> None:
+    pairs = [PAIRS, TEXTS, {"type": "popularity"}]
+    task = {"pairs": pairs, "negatives": {"in_batch": in_batch, "uniform": 30}}
+    experiment = build_experiment(shop_config("link_prediction", task=task), Reporter(quiet=True))
     pipeline = experiment.learner.batches()
     stream = experiment.task.stream(64, 0)
     from graphstorm_like.sampling.batch import StreamPosition
 
     batch = pipeline.make(stream.step_ids(stream.epoch_order(0), 0), StreamPosition(0, 0))
     experiment.learner.backward(batch)
-    assert experiment.task.pairs.weights.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert isinstance(experiment.task, LinkPrediction)
+    assert isinstance(experiment.task.pairs, Sum)
+    for parameter in experiment.task.pairs.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,15 @@ def test_an_edge_does_not_tell_of_itself(shop: tuple[Path, Path]) -> None:
         torch.testing.assert_close(with_them[i], other(sources[[i]], None).detach()[0])
 
 
+def test_without_any_link_there_are_no_votes(shop: tuple[Path, Path]) -> None:
+    graph = LocalGraph(shop[1], {SIMILAR: None})
+    graph.hidden_rows = lambda e: np.arange(len(graph.edges(e)[0]))  # type: ignore[method-assign]
+    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors"), graph, SIMILAR)
+    with torch.no_grad():
+        term.weights.fill_(1.0)
+    assert torch.equal(term(np.arange(3), None), torch.zeros(3, 240))
+
+
 def test_sources_need_texts(tmp_path: Path) -> None:
     graph = small_graph(tmp_path, 1)
     back = ("item", "asks-rev", "user")

@@ -29,9 +29,9 @@ class NearestTexts:
         self._cosines = np.zeros((count, k), dtype=np.float32)
 
     def __call__(self, texts: IntArray) -> tuple[IntArray, Floats]:
-        """Texts [n] -> the places [n, k] in `among` of the nearest of each, -1: there are no more, and their cosines."""
+        """Texts [n] -> places [n, k] in `among` of the nearest of each, and their cosines; -1: there are no more."""
         new = np.unique(texts[~self._is_known[texts]])
-        for block in self._blocks(new):
+        for block in self._blocks(new if len(self._among) else new[:0]):
             self._seek(block)
         self._is_known[new] = True
         return self._texts[texts].astype(np.int64), self._cosines[texts]
@@ -46,12 +46,10 @@ class NearestTexts:
         row, word, weight = self._paths.first.steps(np.arange(len(texts)), texts, np.ones(len(texts)))
         row, end, mass = self._paths.second.steps(row, word, weight)
         cosines = np.bincount(row * count + end, weights=mass, minlength=len(texts) * count)
-        place = np.searchsorted(self._among, texts)
-        itself = np.flatnonzero(self._among[np.minimum(place, count - 1)] == texts) if count else place[:0]
+        place = np.minimum(np.searchsorted(self._among, texts), count - 1)
+        itself = np.flatnonzero(self._among[place] == texts)
         scores = Dense(cosines.astype(np.float32).reshape(len(texts), count))
-        best = scores.wrong(Pairs(itself, place[itself]), None, min(self._k, count), positive=True) if count else None
-        if best is None:
-            return
+        best = scores.wrong(Pairs(itself, place[itself]), None, min(self._k, count), positive=True)
         at = np.arange(len(best.rows)) - np.searchsorted(best.rows, best.rows, side="left")
         self._texts[texts[best.rows], at] = best.targets
         self._cosines[texts[best.rows], at] = best.scores
