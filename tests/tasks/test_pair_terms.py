@@ -241,9 +241,11 @@ def test_weights_learn(shop_config: Callable[..., Pipeline], in_batch: bool) -> 
     experiment.learner.backward(batch)
     assert isinstance(experiment.task, LinkPrediction)
     assert isinstance(experiment.task.pairs, Sum)
+    rates = {id(p): group.lr for group in experiment.learner.groups() for p in group.parameters}
     for parameter in experiment.task.pairs.parameters():
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
+        assert rates[id(parameter)] == pytest.approx(10.0 * experiment.pipeline.train.lr)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphstorm_like.config.base import PositiveInt
+from graphstorm_like.config.base import PositiveFloat, PositiveInt
 from graphstorm_like.config.pair_terms.base import PairTermConfig
 
 
@@ -17,3 +17,5 @@ class TextNeighborsConfig(PairTermConfig):
     """Sources that vote, at most: of those that have training edges."""
     most_texts: PositiveInt = 10_000
     """Words in more texts than this are left out: they say little, and cost most of the time."""
+    lr_factor: PositiveFloat = 10.0
+    """Times `train.lr`, at which its weights learn: a few numbers from 0 on, which else hardly move in a few epochs."""

@@ -25,6 +25,9 @@ class PairTerm(nn.Module):
     """Holds the parameters of the term. Training edges must not tell of themselves: `targets` says which edge a row of
     a batch is about, and that edge is no part of the graph for this row."""
 
+    lr_factor = 1.0
+    """Times `train.lr`, at which the term's own parameters learn."""
+
     def forward(self, sources: IntArray, candidates: IntArray | None, targets: IntArray | None = None) -> Tensor:
         """Source ids [n], candidate ids [m] which may repeat (None: all nodes of the target type) -> [n, m] what is
         added to the scores. targets [n]: the edge from each source that does not count; None: all that pass messages

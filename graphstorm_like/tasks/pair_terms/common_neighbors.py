@@ -55,6 +55,7 @@ class CommonNeighbors(PairTerm):
 
     def __init__(self, config: CommonNeighborsConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
+        self.lr_factor = config.lr_factor
         self.config, self.graph, self.edge_type = config, graph, edge_type
         self._relations = [edge.edge_type for edge in graph.manifest.edges if not edge.is_reverse]
         self.ways = 2 * len(self._relations)

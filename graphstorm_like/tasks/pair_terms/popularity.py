@@ -27,6 +27,7 @@ class Popularity(PairTerm):
 
     def __init__(self, config: PopularityTermConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
+        self.lr_factor = config.lr_factor
         self.graph, self.edge_type = graph, edge_type
         self.weight = nn.Parameter(torch.zeros(()))
 

@@ -35,6 +35,7 @@ class TextNeighbors(PairTerm):
 
     def __init__(self, config: TextNeighborsConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
+        self.lr_factor = config.lr_factor
         self.config, self.graph, self.edge_type = config, graph, edge_type
         if not graph.manifest.node(edge_type[0]).text:
             raise DataError(
