@@ -17,6 +17,11 @@ class PairTermConfig(Choice, tag="type"):
 
     type: str
 
+    @property
+    def compares_source_texts(self) -> bool:
+        """Whether it reads the texts of sources, whatever the model reads."""
+        return False
+
 
 def _several(value: Any) -> Any:
     return {"type": SUM, "terms": value} if isinstance(value, list) else value

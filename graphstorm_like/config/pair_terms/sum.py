@@ -36,3 +36,8 @@ class SumConfig(PairTermConfig):
     type: Literal["sum"]
     terms: Annotated[list[Annotated[PairTermConfig, _SingleTerm()]], Field(min_length=1)]
     """What is added up."""
+
+    @property
+    def compares_source_texts(self) -> bool:
+        """See PairTermConfig."""
+        return any(term.compares_source_texts for term in self.terms)

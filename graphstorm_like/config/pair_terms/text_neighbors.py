@@ -19,3 +19,8 @@ class TextNeighborsConfig(PairTermConfig):
     """Words in more texts than this are left out: they say little, and cost most of the time."""
     lr_factor: PositiveFloat = 10.0
     """Times `train.lr`, at which its weights learn: a few numbers from 0 on, which else hardly move in a few epochs."""
+
+    @property
+    def compares_source_texts(self) -> bool:
+        """See PairTermConfig."""
+        return True

@@ -181,6 +181,13 @@ class LinkPredictionConfig(TaskConfig):
         return self.pairs is not None
 
     @property
+    def compared_texts(self) -> tuple[str, ...]:
+        """See TaskConfig."""
+        if self.edge_type is None or self.pairs is None or not self.pairs.compares_source_texts:
+            return ()
+        return (self.edge_type[0],)
+
+    @property
     def asks_relations(self) -> bool:
         """See TaskConfig."""
         return self.edge_types is not None
