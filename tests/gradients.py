@@ -211,6 +211,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "image_encoders/pixel_patch": {"patch": 4, "width": 4, "heads": 2, "layers": 1},
     "link_heads/bilinear": {"bases": 2},
     "pair_terms/common_neighbors": {"kinds": 4},
+    "pair_terms/sum": {"terms": [{"type": "popularity"}, {"type": "text_neighbors", "k": 3}]},
     "time_encodings/cosine": {"width": 3},
     "time_encodings/time2vec": {"width": 3},
 }

@@ -75,7 +75,8 @@ def portable_manifest(pipeline: Pipeline, manifest: GraphManifest) -> GraphManif
     for name, node in manifest.nodes.items():
         if name in keep:
             chosen = chosen_inputs(model, manifest, name)
-            reduced = _reduced(node, chosen.features, chosen.texts, task.labels().get(name, []))
+            texts = [*node.text] if name in task.compared_texts else chosen.texts
+            reduced = _reduced(node, chosen.features, texts, task.labels().get(name, []))
             nodes[name] = reduced.model_copy(update={"image": {image: node.image[image] for image in chosen.images}})
     edges: list[EdgeTypeSchema] = []
     for edge in manifest.edges:

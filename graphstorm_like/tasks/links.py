@@ -66,10 +66,7 @@ def sum_of_losses(
         if log_q is not None and not group.in_batch:
             log_q = _true_and_drawn(log_q.expand(len(sources), -1))
         if pairs is not None:
-            ids = batch.targets.pools[group.edge_types[0][2]].candidate_ids[slice_positions(group.columns)]
-            sources_of = source_ids(group, batch)[group.edge_types[0]]
-            terms = pairs(sources_of, ids, target_ids(group, batch)).to(scores)
-            scores = scores + (terms if group.in_batch else _true_and_drawn(terms))
+            scores = scores + _terms(pairs, group, batch).to(scores)
         if more is not None and more.any:
             scores, mask = more.add(scores, group, sources, head, batch, queued)
         losses.append(loss(scores, mask, group.in_batch, log_q, group.weights))
@@ -93,6 +90,17 @@ def _scores(
         return sliced(of_all, group.columns, dim=1), queued
     of_true = head.scores_of_pairs(sources, pool[group.own], group.edge_types, group.counts)
     return torch.cat([of_true[:, None], of_all[:, : len(compared)]], dim=1), queued
+
+
+def _terms(pairs: PairTerm, group: TypeLinks, batch: MiniBatch) -> Tensor:
+    """What a term adds to the scores of a group's edges, in the columns of its mask."""
+    assert isinstance(batch.targets, LinkTargets)
+    ids = batch.targets.pools[group.edge_types[0][2]].candidate_ids
+    sources, own = source_ids(group, batch)[group.edge_types[0]], target_ids(group, batch)
+    if not group.in_batch:
+        return pairs.of_true_and_drawn(sources, own, ids[slice_positions(group.others)])
+    terms: Tensor = pairs(sources, ids[slice_positions(group.columns)], own)
+    return terms
 
 
 def _true_and_drawn(values: Tensor) -> Tensor:

@@ -53,8 +53,18 @@ def split_decay(
 
 
 def module_groups(modules: nn.Module, config: TrainConfig) -> list[ParameterGroup]:
-    """Groups of all parameters of graph network and head."""
-    return split_decay(modules.parameters(), config.lr, config.weight_decay)
+    """Groups of all parameters of graph network and head. Those of modules with an `lr_factor` of their own have so
+    many times the learning rate."""
+    by_factor: dict[float, list[Tensor]] = {1.0: []}
+    factor_of: dict[Tensor, float] = {}
+    for module in modules.modules():
+        factor_of |= dict.fromkeys(module.parameters(recurse=False), float(getattr(module, "lr_factor", 1.0)))
+    for parameter in modules.parameters():
+        by_factor.setdefault(factor_of[parameter], []).append(parameter)
+    groups = []
+    for factor, parameters in by_factor.items():
+        groups += split_decay(parameters, factor * config.lr, config.weight_decay)
+    return groups
 
 
 class Optimizers:

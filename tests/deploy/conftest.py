@@ -54,7 +54,7 @@ def make_packed(tmp_path_factory: pytest.TempPathFactory):
     """A function (task, with text, other sections of the pipeline) -> Packed; each is made once."""
     made: dict[str, Packed] = {}
 
-    def make(task: str = "node_classification", text: bool = False, **changes: Any) -> Packed:
+    def make(task: str = "node_classification", text: bool = False, /, **changes: Any) -> Packed:
         key = repr((task, text, changes))
         if key not in made:
             torch.set_num_threads(1)

@@ -126,9 +126,14 @@ HEADS = [{"type": "dot"}, {"type": "distmult", "start": "random"}, {"type": "tra
 class SomeTerm(PairTerm):
     """Numbers of the ids."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, int]] = []
+
     def forward(self, sources: np.ndarray, candidates: np.ndarray | None, targets: np.ndarray | None = None) -> Tensor:
         assert candidates is not None
         assert targets is not None
+        self.asked.append((len(sources), len(candidates)))
         found = sources[:, None] * 3 + candidates * 7 + targets[:, None] * 5
         return torch.from_numpy(np.sin(found))
 
@@ -175,6 +180,11 @@ def test_drawn_negatives_alone_cost_no_square_and_change_no_loss(
             vectors = {"item": table[batch.seeds["item"]]}
             total = total + sum_of_losses(task, scorer, loss, vectors, batch, more, term)[0]
         found.append(total)
+        if term is not None:
+            # All of the batch's targets and the drawn nodes; or the drawn nodes, and the distinct targets for the true.
+            assert any(shape == (12, 9) for shape in term.asked) == (not masks_batch)
+            assert any(shape == (12, 12 + 9) for shape in term.asked) == masks_batch
+            term.asked.clear()
     gradients = [torch.autograd.grad(total, [table, *scorer.parameters()]) for total in found]
     torch.testing.assert_close(found[0], found[1])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)

@@ -14,6 +14,8 @@ import torch
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
+from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
+from graphstorm_like.config.pair_terms.sum import SumConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
@@ -21,6 +23,8 @@ from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.tasks import Evaluation, LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.tasks.pair_terms.common_neighbors import CommonNeighbors
+from graphstorm_like.tasks.pair_terms.popularity import Popularity
+from graphstorm_like.tasks.pair_terms.sum import Sum
 from graphstorm_like.training.experiment import build_experiment
 
 R, Q = ("a", "r", "a"), ("a", "q", "b")
@@ -130,11 +134,76 @@ def test_gradients_of_weights(shop: tuple[Path, Path]) -> None:
 
 
 PAIRS = {"type": "common_neighbors", "kinds": 4}
+TEXTS = {"type": "text_neighbors", "k": 3}
 
 
-@pytest.mark.parametrize("candidates", ["all", 30])
-def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], candidates: object) -> None:
-    config = shop_config("link_prediction", task={"pairs": PAIRS, "ranking": {"candidates": candidates}})
+def test_a_list_is_a_sum(shop: tuple[Path, Path], shop_config: Callable[..., Pipeline]) -> None:
+    listed = shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity"}]})
+    written = {"type": "sum", "terms": [PAIRS, {"type": "popularity"}]}
+    assert listed.task == shop_config("link_prediction", task={"pairs": written}).task
+    with pytest.raises(ConfigError, match=r"task\.pairs\.terms\[0\]\.kinds: unknown key for type popularity"):
+        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "kinds": 4}]})
+    with pytest.raises(ConfigError, match=r"task\.pairs.*: must have at least 1 entry"):
+        shop_config("link_prediction", task={"pairs": []})
+    with pytest.raises(ConfigError, match=r"must be a term of its own \(got 'sum'\)"):
+        shop_config("link_prediction", task={"pairs": [written]})
+
+
+@pytest.mark.known_answer("pair_terms/sum")
+def test_known_answer_of_a_sum(shop: tuple[Path, Path]) -> None:
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    common = CommonNeighborsConfig(type="common_neighbors", kinds=4)
+    popularity = PopularityTermConfig(type="popularity")
+    both = Sum(SumConfig(type="sum", terms=[common, popularity]), graph, edge_type)
+    parts = CommonNeighbors(common, graph, edge_type), Popularity(popularity, graph, edge_type)
+    with torch.no_grad():
+        for part, mine in zip(parts, both.terms, strict=True):
+            for number, parameter in enumerate([*part.parameters()], start=1):
+                parameter.fill_(number)
+            mine.load_state_dict(part.state_dict())
+            next(iter(mine.parameters())).mul_(2.0)
+    sources, targets = graph.edges(edge_type, graph.edge_rows(edge_type, "train")[:5])
+    drawn = np.array([9, 3, 9])
+    for ask in (
+        lambda term: term(sources, None, targets),
+        lambda term: term.of_pairs(sources, targets[:, None], targets),
+        lambda term: term.of_true_and_drawn(sources, targets, drawn),
+    ):
+        torch.testing.assert_close(ask(both), 2.0 * (ask(parts[0]) + ask(parts[1])))
+    assert both(sources, None).sum() > 0
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.known_answer("pair_terms/popularity")
+def test_known_answer_of_popularity(tmp_path: Path, partitions: int) -> None:
+    """Training edges of r lead to 1, 2 and 3; the valid and test edges to 2 do not count, nor does a row's own."""
+    graph = small_graph(tmp_path, partitions)
+    a = numbers(graph, "a")
+    term = Popularity(PopularityTermConfig(type="popularity"), graph, R)
+    assert term(np.array([a[0]]), None).tolist() == [[0.0] * 5]  # at first
+    with torch.no_grad():
+        term.weight.fill_(3.0)
+    once = 3.0 * np.log(2.0)
+    want = np.zeros(5)
+    want[[a[1], a[2], a[3]]] = once
+    sources, targets = np.array([a[0], a[1]]), np.array([a[1], a[2]])
+    np.testing.assert_allclose(term(sources, None).detach(), [want, want], rtol=1e-6)
+    got = term(sources, np.array([a[1], a[3], a[1], a[4]]), targets).detach()
+    np.testing.assert_allclose(got, [[0.0, once, 0.0, 0.0], [once, once, once, 0.0]], rtol=1e-6)
+    got = term.of_true_and_drawn(sources, targets, np.array([a[3], a[0]])).detach()
+    np.testing.assert_allclose(got, [[0.0, once, 0.0], [0.0, once, 0.0]], rtol=1e-6)
+    np.testing.assert_allclose(term.of_pairs(sources, targets[:, None]).detach(), [[once], [once]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "candidates"),
+    [(PAIRS, "all"), (PAIRS, 30), ([TEXTS, {"type": "popularity"}], "all"), ([TEXTS, {"type": "popularity"}], 30)],
+)
+def test_ranks_and_predictions_read_them(
+    shop_config: Callable[..., Pipeline], pairs: object, candidates: object
+) -> None:
+    config = shop_config("link_prediction", task={"pairs": pairs, "ranking": {"candidates": candidates}})
     experiment = build_experiment(config, Reporter(quiet=True))
     task = experiment.task
     assert isinstance(task, LinkPrediction)
@@ -142,7 +211,8 @@ def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], c
     how = Evaluation("layer_wise", (), 0)
     before = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
     with torch.no_grad():
-        task.pairs.weights.fill_(100.0)  # type: ignore[operator,union-attr]
+        for parameter in task.pairs.parameters():
+            parameter.fill_(100.0)
     after = task.evaluate(experiment.embedder(), "valid", how)["mrr"]
     assert after != before
     vectors = experiment.embedder().layer_wise(["item"])
@@ -158,15 +228,24 @@ def test_ranks_and_predictions_read_them(shop_config: Callable[..., Pipeline], c
     assert task.end_vectors() == ()
 
 
-def test_weights_learn(shop_config: Callable[..., Pipeline]) -> None:
-    experiment = build_experiment(shop_config("link_prediction", task={"pairs": PAIRS}), Reporter(quiet=True))
+@pytest.mark.parametrize("in_batch", [True, False])
+def test_weights_learn(shop_config: Callable[..., Pipeline], in_batch: bool) -> None:
+    pairs = [PAIRS, TEXTS, {"type": "popularity"}]
+    task = {"pairs": pairs, "negatives": {"in_batch": in_batch, "uniform": 30}}
+    experiment = build_experiment(shop_config("link_prediction", task=task), Reporter(quiet=True))
     pipeline = experiment.learner.batches()
     stream = experiment.task.stream(64, 0)
     from graphstorm_like.sampling.batch import StreamPosition
 
     batch = pipeline.make(stream.step_ids(stream.epoch_order(0), 0), StreamPosition(0, 0))
     experiment.learner.backward(batch)
-    assert experiment.task.pairs.weights.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert isinstance(experiment.task, LinkPrediction)
+    assert isinstance(experiment.task.pairs, Sum)
+    rates = {id(p): group.lr for group in experiment.learner.groups() for p in group.parameters}
+    for parameter in experiment.task.pairs.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+        assert rates[id(parameter)] == pytest.approx(10.0 * experiment.pipeline.train.lr)
 
 
 @pytest.mark.parametrize(
@@ -184,3 +263,65 @@ def test_what_is_refused(shop_config: Callable[..., Pipeline], task: dict[str, o
 def test_no_index_knows_them(shop_config: Callable[..., Pipeline]) -> None:
     with pytest.raises(ConfigError, match=r"infer\.search: must be exact with task\.pairs"):
         shop_config("link_prediction", task={"pairs": PAIRS}, infer={"search": {"type": "ivf"}})
+
+
+def by_hand(term: CommonNeighbors, sources: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
+    """[n, all targets]: by loops over sets."""
+    graph = term.graph
+    relations = [edge.edge_type for edge in graph.manifest.edges if not edge.is_reverse]
+    steps: dict[tuple[str, int], set[tuple[int, tuple[str, int]]]] = {}
+    for number, edge_type in enumerate(relations):
+        shown = np.setdiff1d(np.arange(graph.manifest.edge(edge_type).count), graph.hidden_rows(edge_type))
+        for s, t in zip(*(end.tolist() for end in graph.edges(edge_type, shown)), strict=True):
+            one, other = (edge_type[0], s), (edge_type[2], t)
+            if one != other:
+                steps.setdefault(one, set()).add((2 * number, other))
+                steps.setdefault(other, set()).add((2 * number + 1, one))
+    source_type, _, target_type = term.edge_type
+    own = 2 * relations.index(term.edge_type)
+    found = np.zeros((len(sources), graph.manifest.node(target_type).count))
+    for row, source in enumerate(sources.tolist()):
+        sums: dict[tuple[int, int], float] = {}
+        for way, between in steps.get((source_type, source), ()):
+            degree = len({end for _, end in steps[between]})
+            is_own = targets is not None and way == own and between == (target_type, int(targets[row]))
+            if degree > term.config.most_neighbors or is_own:
+                continue
+            for way_out, (end_type, end) in steps[between]:
+                code = way * term.ways + way_out
+                if end_type == target_type and (end_type, end) != (source_type, source):
+                    sums[end, code] = sums.get((end, code), 0.0) + 1 / degree
+        for kind, code in enumerate(term.get_buffer("codes").tolist()):
+            for (end, of_path), value in sums.items():
+                found[row, end] += float(term.weights[kind].detach()) * np.log1p(value) * (of_path == code)
+    return found
+
+
+@pytest.mark.parametrize("block", [4_000_000, 50])
+def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """With loops over sets: all targets, some that repeat, of each source its own, the true ones and drawn ones."""
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.common_neighbors.BLOCK", block)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.base.ROWS", 3)
+    edge_type = ("item", "similar", "item")
+    graph = LocalGraph(shop[1], {edge_type: None})
+    config = CommonNeighborsConfig(type="common_neighbors", kinds=12, most_neighbors=30)
+    term = CommonNeighbors(config, graph, edge_type).double()
+    with torch.no_grad():
+        term.weights.copy_(torch.arange(1.0, 13.0))
+    sources, targets = graph.edges(edge_type, graph.edge_rows(edge_type, "train")[:8])
+    drawn = np.array([9, 3, 9, int(targets[0]), 200])
+    for own in (None, targets):
+        want = by_hand(term, sources, own)
+        assert (want > 0).sum() > 20
+        np.testing.assert_allclose(term(sources, None, own).detach(), want, rtol=1e-6)
+        np.testing.assert_allclose(term(sources, drawn, own).detach(), want[:, drawn], rtol=1e-6)
+        pairs = np.stack([targets, np.full(8, 9), targets, sources], axis=1)
+        of_pairs = term.of_pairs(sources, pairs, own).detach()
+        np.testing.assert_allclose(of_pairs, np.take_along_axis(want, pairs, axis=1), rtol=1e-6)
+    of_batch = term.of_true_and_drawn(sources, targets, drawn).detach()
+    both = np.concatenate([want[np.arange(8), targets][:, None], want[:, drawn]], axis=1)
+    np.testing.assert_allclose(of_batch, both, rtol=1e-6)
+    nothing = np.empty(0, dtype=np.int64)  # a rank without edges in a step
+    assert term(nothing, drawn, nothing).shape == (0, 5)
+    assert term.of_true_and_drawn(nothing, nothing, drawn).shape == (0, 6)
+    assert (want[np.arange(8), sources] == 0).all()  # nor does a source lead to itself

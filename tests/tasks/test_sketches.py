@@ -193,6 +193,10 @@ def test_an_edge_does_not_tell_of_itself(shop: tuple[Path, Path]) -> None:
         unchanged = torch.from_numpy(same.all(axis=1))
         torch.testing.assert_close(with_it[i][unchanged], alone[unchanged])
     assert with_it[0, 0] == with_it[0, -1]  # wherever the target stands
+    wide = np.tile(candidates, (len(sources), 1))
+    torch.testing.assert_close(term.of_pairs(sources, wide, targets).detach(), with_it)
+    batch = term.of_true_and_drawn(sources, targets, candidates[5:]).detach()
+    torch.testing.assert_close(batch, torch.cat([with_it.diagonal()[:, None], with_it[:, 5:]], dim=1))
 
 
 def test_edges_of_other_relations_stay(shop: tuple[Path, Path]) -> None:

@@ -29,6 +29,24 @@ def test_schedule(kind: str, end: float) -> None:
     assert schedule_factor(ScheduleConfig(warmup_fraction=0.0), 0, 10) == 1.0
 
 
+def test_modules_with_a_factor_learn_so_many_times_as_fast() -> None:
+    """Adam's first step is as long as the learning rate; below such a module the factor does not hold."""
+    fast, plain = nn.Sequential(nn.Linear(3, 1)), nn.Linear(3, 1)
+    fast.own = nn.Parameter(torch.zeros(2))
+    fast.lr_factor = 10.0  # type: ignore[assignment]
+    config = TrainConfig(lr=0.01, weight_decay=0.0, clip_norm=None)
+    optimizers = optimizers_of([fast, plain], config)
+    parameters = [fast.own, *fast[0].parameters(), *plain.parameters()]
+    before = [parameter.detach().clone() for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    rate = optimizers.set_step(50, 100)
+    optimizers.step()
+    for parameter, old in zip(parameters, before, strict=True):
+        factor = 10.0 if parameter is fast.own else 1.0
+        torch.testing.assert_close(parameter.detach(), old - factor * rate, rtol=1e-4, atol=1e-5)
+
+
 def test_clipping_limits_the_step_that_is_taken() -> None:
     """Plain SGD-like check: with clipping the gradient that the optimizer sees has the norm asked for."""
     module = nn.Linear(3, 1, bias=False)

@@ -60,10 +60,22 @@ LOSSES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """Those that are not in TASKS"""
+TERMS = [
+    {"type": "common_neighbors"},
+    {"type": "sketches", "hashes": 16, "registers": 64},
+    {"type": "popularity"},
+    {"type": "text_neighbors", "k": 5},
+]
+PAIRS: dict[str, dict[str, Any]] = {
+    "link_prediction pairs": {
+        "type": "link_prediction", "edge_type": SIMILAR, "negatives": {**NEGATIVES, "in_batch": False}, "pairs": TERMS,
+    },
+}  # fmt: skip
+"""All terms of pairs"""
 BATCHES = dict.fromkeys(("edge_classification", "edge_multi_label", "edge_regression", "link_prediction"), 64)
 BATCHES |= {"edge_feature_reconstruction": 64, "graph_pretraining": 128, "node_preference": 24}
 """Rows of a step: a few steps an epoch"""
-CASES = {name: {"type": name, **task} for name, task in TASKS.items()} | LOSSES
+CASES = {name: {"type": name, **task} for name, task in TASKS.items()} | LOSSES | PAIRS
 
 
 def with_tags(table: Path, rng: np.random.Generator) -> pa.Table:
@@ -123,11 +135,11 @@ def pipeline_of(name: str, graph: dict[str, Any], output: Path) -> dict[str, Any
 
 
 def test_all_are_tried(graph: dict[str, Any], tmp_path: Path) -> None:
-    """A new task or loss must be added here."""
+    """A new task, loss or term of pairs must be added here."""
     tried: set[str] = {"tasks/multi"}
     for name in CASES:
         tried.update(used_in(build_pipeline(pipeline_of(name, graph, tmp_path))))
-    families = ("tasks/", "label_losses/", "link_losses/")
+    families = ("tasks/", "label_losses/", "link_losses/", "pair_terms/")
     assert {name for name in operators() if name.startswith(families)} == {
         name for name in tried if name.startswith(families)
     }

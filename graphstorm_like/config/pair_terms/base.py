@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from graphstorm_like.config.base import Accepts
 from graphstorm_like.config.choice import Choice
+
+SUM = "sum"
 
 
 class PairTermConfig(Choice, tag="type"):
     """Facts about two nodes together, which their vectors cannot know of each other."""
 
     type: str
+
+    @property
+    def compares_source_texts(self) -> bool:
+        """Whether it reads the texts of sources, whatever the model reads."""
+        return False
+
+
+def _several(value: Any) -> Any:
+    return {"type": SUM, "terms": value} if isinstance(value, list) else value
+
+
+PairTermField = Annotated[PairTermConfig, BeforeValidator(_several), Accepts(type="array", items={"type": "object"})]
+"""One term, or a list of several."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphstorm_like.config.base import PositiveInt
+from graphstorm_like.config.base import PositiveFloat, PositiveInt
 from graphstorm_like.config.pair_terms.base import PairTermConfig
 
 
@@ -16,3 +16,5 @@ class CommonNeighborsConfig(PairTermConfig):
     """So many pairs of relations: those that connect the ends of most training edges."""
     most_neighbors: PositiveInt = 1000
     """Nodes with more neighbours are passed by: they say little, and cost most of the time."""
+    lr_factor: PositiveFloat = 10.0
+    """Times `train.lr`, at which its weights learn: a few numbers from 0 on, which else hardly move in a few epochs."""

@@ -109,6 +109,11 @@ class TaskConfig(Choice, tag="type"):
         return False
 
     @property
+    def compared_texts(self) -> tuple[str, ...]:
+        """Node types whose texts scores compare, all of them, whatever the model reads. Default: none."""
+        return ()
+
+    @property
     def reads_linked_edges(self) -> bool:
         """Whether scores of links also read the edge between two nodes, so that only edges have a score."""
         return False

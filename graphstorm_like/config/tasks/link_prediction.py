@@ -17,7 +17,7 @@ from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
 from graphstorm_like.config.negatives import NegativesConfig
 from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
-from graphstorm_like.config.pair_terms import PairTermConfig
+from graphstorm_like.config.pair_terms import PairTermField
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
 from graphstorm_like.config.tasks.base import (
     ScoredEdgeInputs,
@@ -61,9 +61,9 @@ class LinkPredictionConfig(TaskConfig):
     macro: the mean over relations of their means, so that each counts alike."""
     head: LinkHeadConfig = DotHeadConfig(type="dot")
     """How a pair of vectors is scored."""
-    pairs: PairTermConfig | None = None
-    """With edge_type: what is added to the score of a pair from the graph between its ends, beside any head. The model
-    must then have the whole graph in each process."""
+    pairs: PairTermField | None = None
+    """With edge_type: what is added to the score of a pair from the graph between its ends, beside any head; several
+    in a list. The model must then have the whole graph in each process."""
     inputs: ScoredEdgeInputs | None = None
     """With edge_type: features and texts of the edge itself that scores read too, such as what a query said or what a
     purchase cost; wrong targets get those of the edge that they corrupt. Predictions are then of edges that are there:
@@ -179,6 +179,13 @@ class LinkPredictionConfig(TaskConfig):
     def reads_pairs(self) -> bool:
         """See TaskConfig."""
         return self.pairs is not None
+
+    @property
+    def compared_texts(self) -> tuple[str, ...]:
+        """See TaskConfig."""
+        if self.edge_type is None or self.pairs is None or not self.pairs.compares_source_texts:
+            return ()
+        return (self.edge_type[0],)
 
     @property
     def asks_relations(self) -> bool:

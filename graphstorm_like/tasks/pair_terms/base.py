@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
@@ -15,11 +17,16 @@ PAIR_TERMS: Registry[Callable[[Any, Graph, EdgeType], PairTerm]] = Registry(
     "term of pairs", "graphstorm_like.tasks.pair_terms"
 )
 """Called with (config, graph, edge type whose pairs are scored)."""
+ROWS = 1024
+"""Sources whose pairs are scored together where each has candidates of its own."""
 
 
 class PairTerm(nn.Module):
     """Holds the parameters of the term. Training edges must not tell of themselves: `targets` says which edge a row of
     a batch is about, and that edge is no part of the graph for this row."""
+
+    lr_factor = 1.0
+    """Times `train.lr`, at which the term's own parameters learn."""
 
     def forward(self, sources: IntArray, candidates: IntArray | None, targets: IntArray | None = None) -> Tensor:
         """Source ids [n], candidate ids [m] which may repeat (None: all nodes of the target type) -> [n, m] what is
@@ -27,6 +34,19 @@ class PairTerm(nn.Module):
         count."""
         raise NotImplementedError
 
-    def of_pairs(self, sources: IntArray, candidates: IntArray) -> Tensor:
-        """Source ids [n], candidate ids [n, m] of each -> [n, m] what is added to the scores."""
-        raise NotImplementedError
+    def of_pairs(self, sources: IntArray, candidates: IntArray, targets: IntArray | None = None) -> Tensor:
+        """Source ids [n], candidate ids [n, m] of each -> [n, m] what is added to the scores. targets [n]: see forward.
+        Default: all candidates of some sources at once, of which each takes its own."""
+        found = []
+        for start in range(0, max(len(sources), 1), ROWS):
+            part = slice(start, start + ROWS)
+            distinct, place = np.unique(candidates[part], return_inverse=True)
+            own = None if targets is None else targets[part]
+            terms = self(sources[part], distinct, own)
+            found.append(terms.gather(1, torch.from_numpy(place.reshape(candidates[part].shape)).to(terms.device)))
+        return torch.cat(found)
+
+    def of_true_and_drawn(self, sources: IntArray, targets: IntArray, drawn: IntArray) -> Tensor:
+        """Edges from sources [n] to targets [n], drawn nodes [m] -> [n, 1 + m]: of each edge's own target, and of the
+        drawn nodes, which all edges share. The edges do not count, each in its own row."""
+        return torch.cat([self.of_pairs(sources, targets[:, None], targets), self(sources, drawn, targets)], dim=1)

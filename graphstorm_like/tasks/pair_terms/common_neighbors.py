@@ -11,6 +11,9 @@ The vectors of the common neighbours, which NCN reads too, are not read.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,13 +26,27 @@ from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges
 from graphstorm_like.sampling.negatives.paths import Numbers, Table
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
+from graphstorm_like.tasks.pair_terms.columns import Columns
 
 MOST_EDGES = 20_000
 """Training edges by which the pairs of relations are chosen."""
-BLOCK = 2_000_000
+BLOCK = 4_000_000
 """Paths that are followed at once, about."""
-Counts = tuple[IntArray, IntArray, IntArray, Numbers]
-"""(row, target id, kind, sum) of all pairs with a common neighbour."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Paths of the chosen pairs of relations. A place is a node between and the way out of it.
+
+    first: from sources to places, the kind of path as weight; between, ways_in: node and way of each of its entries.
+    last: from targets to places. share [places]: 1 / degree of the node.
+    """
+
+    first: Table
+    between: IntArray
+    ways_in: IntArray
+    last: Table
+    share: Numbers
 
 
 @PAIR_TERMS.register(CommonNeighborsConfig)
@@ -38,10 +55,12 @@ class CommonNeighbors(PairTerm):
 
     def __init__(self, config: CommonNeighborsConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
+        self.lr_factor = config.lr_factor
         self.config, self.graph, self.edge_type = config, graph, edge_type
         self._relations = [edge.edge_type for edge in graph.manifest.edges if not edge.is_reverse]
         self.ways = 2 * len(self._relations)
         self._own_way = 2 * self._relations.index(edge_type)
+        self._steps_of: tuple[tuple[int, ...], Steps] | None = None
         self.weights = nn.Parameter(torch.zeros(config.kinds))
         self.register_buffer("codes", torch.full((config.kinds,), -1))
         rows = graph.edge_rows(edge_type, "train")[:MOST_EDGES]
@@ -54,9 +73,18 @@ class CommonNeighbors(PairTerm):
         return dict(zip(self.graph.manifest.nodes, np.concatenate([[0], np.cumsum(counts)]).tolist(), strict=False))
 
     @cached_property
-    def _tables(self) -> tuple[Table, Table]:
-        """Ways from each node to its neighbours that do not have too many of their own, and from these to all of
-        theirs; the number of the way, relation and direction, in place of weights."""
+    def _ends(self) -> tuple[slice, slice]:
+        """Numbers of all sources, and of all targets."""
+        found = []
+        for node_type in (self.edge_type[0], self.edge_type[2]):
+            first = self._first[node_type]
+            found.append(slice(first, first + self.graph.manifest.node(node_type).count))
+        return found[0], found[1]
+
+    @cached_property
+    def _table(self) -> tuple[Table, IntArray]:
+        """Ways from each node to its neighbours that do not have too many of their own, in the order of these; the
+        number of the way, relation and direction, in place of weights. And the degrees [nodes]."""
         total = sum(node.count for node in self.graph.manifest.nodes.values())
         rows, columns, ways = [], [], []
         for number, edge_type in enumerate(self._relations):
@@ -68,88 +96,141 @@ class CommonNeighbors(PairTerm):
             columns += [target, source]
             ways += [np.full(len(source), 2 * number), np.full(len(source), 2 * number + 1)]
         one, other, way = (np.concatenate(parts) for parts in (rows, columns, ways))
-        keys = np.unique((one * total + other) * self.ways + way)  # parallel edges are one
+        keys = _sorted_once((one * total + other) * self.ways + way)  # parallel edges are one
         way, one, other = keys % self.ways, keys // self.ways // total, keys // self.ways % total
         one, other, way = one[one != other], other[one != other], way[one != other]
-        pairs = np.unique(one * total + other)
-        degrees = np.bincount(pairs // total, minlength=total)
-        few = degrees <= self.config.most_neighbors
-        first = Table.of(one[few[other]], other[few[other]], way[few[other]].astype(np.float64), total)
-        keep = few[one]
-        second = Table.of(one[keep], other[keep], way[keep].astype(np.float64), total)
-        self._degrees = degrees
-        return first, second
-
-    def counts(self, sources: IntArray, targets: IntArray | None, chosen: IntArray | None) -> Counts:
-        """Of all targets of some sources. targets: see PairTerm. chosen [ways * ways]: kind of each pair of relations,
-        -1: none; None: the pairs themselves."""
-        first, second = self._tables
-        source_type, _, target_type = self.edge_type
-        at, width = self._first[target_type], self.graph.manifest.node(target_type).count
-        found: list[Counts] = []
-        for rows in _blocks(first, second, sources + self._first[source_type]):
-            row, between, way_in = _steps(first, rows, sources[rows] + self._first[source_type])
-            if targets is not None:
-                own = (between == targets[row] + at) & (way_in == self._own_way)
-                row, between, way_in = row[~own], between[~own], way_in[~own]
-            place, end, way_out = _steps(second, np.arange(len(row)), between)
-            code = way_in[place] * self.ways + way_out
-            kind = code if chosen is None else chosen[code]
-            back = end == sources[row[place]] + self._first[source_type]
-            good = (kind >= 0) & (end >= at) & (end < at + width) & ~back
-            place, end, kind = place[good], end[good] - at, kind[good]
-            kinds = self.ways * self.ways
-            keys, inverse = np.unique((row[place] * width + end) * kinds + kind, return_inverse=True)
-            shares = 1.0 / self._degrees[between[place]]
-            sums = np.bincount(inverse, weights=shares, minlength=len(keys)).astype(np.float64)
-            pair = keys // kinds
-            found.append((pair // width, pair % width, keys % kinds, sums))
-        row_of, end_of, kind_of, sums_of = zip(*found, strict=True)
-        return np.concatenate(row_of), np.concatenate(end_of), np.concatenate(kind_of), np.concatenate(sums_of)
+        degrees = np.bincount(_sorted_once(one * total + other) // total, minlength=total)
+        few = degrees[other] <= self.config.most_neighbors
+        return Table.of(one[few], other[few], way[few].astype(np.float64), total), degrees
 
     def _most_connecting(self, sources: IntArray, targets: IntArray) -> IntArray:
-        row, end, kind, _ = self.counts(sources, targets, None)
-        frequency = np.bincount(kind[end == targets[row]], minlength=self.ways * self.ways)
+        """Codes of the pairs of relations that connect the ends of most edges."""
+        table, _ = self._table
+        at_source, at_target = sources + self._ends[0].start, targets + self._ends[1].start
+        lengths = np.diff(table.starts)
+        keys = np.repeat(np.arange(len(lengths)), lengths) * len(lengths) + table.columns
+        # Along the edges of the end that has fewer, and each node there is sought among those beside the other end.
+        turned = lengths[at_target] < lengths[at_source]
+        near, far = np.where(turned, at_target, at_source), np.where(turned, at_source, at_target)
+        frequency = np.zeros(self.ways * self.ways, dtype=np.int64)
+        for rows in _blocks(lengths[near]):
+            row, between, way = _steps(table, rows, near[rows])
+            wanted = far[row] * len(lengths) + between
+            begin = np.searchsorted(keys, wanted, side="left")
+            often = np.searchsorted(keys, wanted, side="right") - begin
+            row, way, entries = np.repeat(row, often), np.repeat(way, often), ranges(begin, often)[0]
+            also = table.weights[entries].astype(np.int64)
+            way_in, way_back = np.where(turned[row], also, way), np.where(turned[row], way, also)
+            # From a node to the target leads the way back from there, in the other direction.
+            once = _sorted_once(row * len(frequency) + way_in * self.ways + (way_back ^ 1))
+            frequency += np.bincount(once % len(frequency), minlength=len(frequency))
         best = np.argsort(-frequency, kind="stable")[: self.config.kinds]
         codes = np.full(self.config.kinds, -1)
         codes[: len(best)] = np.where(frequency[best] > 0, best, -1)
         return codes
 
-    def _terms(self, sources: IntArray, targets: IntArray | None) -> tuple[IntArray, IntArray, Tensor]:
-        """(row, target id, part of the term)"""
-        chosen = np.full(self.ways * self.ways, -1)
-        codes = self.get_buffer("codes").cpu().numpy()
-        chosen[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
-        row, end, kind, sums = self.counts(sources, targets, chosen)
-        kinds = torch.from_numpy(kind).to(self.weights.device)
-        return row, end, self.weights[kinds] * torch.from_numpy(np.log1p(sums)).to(self.weights)
+    def _steps(self) -> Steps:
+        """Of the codes, which a checkpoint may have brought since."""
+        codes = tuple(self.get_buffer("codes").tolist())
+        if self._steps_of is None or self._steps_of[0] != codes:
+            self._steps_of = codes, self._steps_by(np.array(codes))
+        return self._steps_of[1]
+
+    def _steps_by(self, codes: IntArray) -> Steps:
+        table, degrees = self._table
+        kinds = np.flatnonzero(codes >= 0)
+        into, out = codes[kinds] // self.ways, codes[kinds] % self.ways
+        targets = np.arange(self._ends[1].stop - self._ends[1].start)
+        target, between, way_back = _steps(table, targets, targets + self._ends[1].start)
+        leads = np.isin(way_back ^ 1, out)
+        keys = between[leads] * self.ways + (way_back[leads] ^ 1)
+        places, place = np.unique(keys, return_inverse=True)
+        order = np.lexsort((place, target[leads]))
+        last = Table.of(target[leads][order], place[order], np.ones(len(place)), len(targets))
+        sources = np.arange(self._ends[0].stop - self._ends[0].start)
+        source, between, way_in = _steps(table, sources, sources + self._ends[0].start)
+        rows, ends, through, ways, of_kind = [], [], [], [], []
+        for kind, way, way_out in zip(kinds.tolist(), into.tolist(), out.tolist(), strict=True):
+            mine = np.flatnonzero(way_in == way)
+            at = np.searchsorted(places, between[mine] * self.ways + way_out)
+            is_place = at < len(places)
+            is_place[is_place] = places[at[is_place]] == (between[mine] * self.ways + way_out)[is_place]
+            mine, at = mine[is_place], at[is_place]
+            rows.append(source[mine])
+            ends.append(at)
+            through.append(between[mine])
+            ways.append(way_in[mine])
+            of_kind.append(np.full(len(mine), float(kind)))
+        nothing = np.empty(0, dtype=np.int64)
+        row, end, passed, way = (np.concatenate([nothing, *parts]) for parts in (rows, ends, through, ways))
+        kind_of = np.concatenate([np.empty(0), *of_kind])
+        first = Table.of(row, end, kind_of, len(sources))
+        order = np.argsort(row, kind="stable")  # as the table's
+        return Steps(first, passed[order], way[order], last, 1.0 / degrees[places // self.ways])
+
+    def _sums(
+        self, sources: IntArray, targets: IntArray | None, chosen: IntArray | None
+    ) -> Iterator[tuple[IntArray, IntArray, IntArray, Tensor]]:
+        """(row, number among the chosen, kind, sum) of all pairs that paths connect, in blocks of rows. targets: see
+        PairTerm. chosen: ids of targets, each once; None: all."""
+        steps, kinds = self._steps(), self.config.kinds
+        if chosen is None:
+            chosen = np.arange(len(steps.last.starts) - 1)
+        begin = steps.last.starts[chosen]
+        entries, offsets = ranges(begin, steps.last.starts[chosen + 1] - begin)
+        ends = np.repeat(np.arange(len(chosen)), np.diff(offsets))
+        lasts = _sparse(ends, steps.last.columns[entries], steps.last.weights[entries], (len(chosen), len(steps.share)))
+        lengths = np.bincount(steps.last.columns[entries], minlength=len(steps.share))
+        up_to = np.concatenate([[0], np.cumsum(lengths[steps.first.columns])])
+        at = steps.first.starts
+        for rows in _blocks(up_to[at[sources + 1]] - up_to[at[sources]]):
+            count = at[sources[rows] + 1] - at[sources[rows]]
+            entries, _ = ranges(at[sources[rows]], count)
+            row, kind = np.repeat(rows - rows[0], count), steps.first.weights[entries].astype(np.int64)
+            place = steps.first.columns[entries]
+            if targets is not None:
+                is_target = steps.between[entries] == targets[row + rows[0]] + self._ends[1].start
+                other = ~(is_target & (steps.ways_in[entries] == self._own_way))
+                row, kind, place = row[other], kind[other], place[other]
+            order = np.lexsort((row * kinds + kind, place))
+            row, kind, place = row[order], kind[order], place[order]
+            firsts = _sparse(place, row * kinds + kind, steps.share[place], (len(steps.share), len(rows) * kinds))
+            found = _product(lasts, firsts)
+            end, column = found.indices().numpy()
+            row, sums = column // kinds + rows[0], found.values()
+            if self.edge_type[0] == self.edge_type[2]:
+                others = np.flatnonzero(chosen[end] != sources[row])
+                row, end, column, sums = row[others], end[others], column[others], sums[torch.from_numpy(others)]
+            yield row, end, column % kinds, sums
 
     def forward(self, sources: IntArray, candidates: IntArray | None, targets: IntArray | None = None) -> Tensor:
         """See PairTerm."""
-        row, end, parts = self._terms(sources, targets)
-        width = self.graph.manifest.node(self.edge_type[2]).count if candidates is None else len(candidates)
-        if candidates is not None:
-            order = np.argsort(candidates, kind="stable")
-            start = np.searchsorted(candidates[order], end, side="left")
-            often = np.searchsorted(candidates[order], end, side="right") - start
-            end = order[ranges(start, often)[0]]
-            parts = torch.repeat_interleave(parts, torch.from_numpy(often).to(parts.device))
-            row = np.repeat(row, often)
-        flat = torch.from_numpy(row * width + end).to(parts.device)
-        return parts.new_zeros(len(sources) * width).index_add(0, flat, parts).view(len(sources), width)
+        columns = Columns(candidates, self._ends[1].stop - self._ends[1].start)
+        rows, places, kinds, logs = [], [], [], []
+        for row, end, kind, sums in self._sums(sources, targets, columns.distinct):
+            entries, column = columns.places(end)
+            rows.append(row[entries])
+            places.append(column)
+            kinds.append(torch.from_numpy(kind[entries]))
+            logs.append(sums[torch.from_numpy(entries)].log1p())
+        if not rows:
+            return self.weights.new_zeros(len(sources), columns.width)
+        weights = self.weights.index_select(0, torch.cat(kinds).to(self.weights.device))
+        parts = weights * torch.cat(logs).to(weights)
+        return columns.filled(np.concatenate(rows), np.concatenate(places), parts, len(sources))
 
-    def of_pairs(self, sources: IntArray, candidates: IntArray) -> Tensor:
-        """See PairTerm."""
-        row, end, parts = self._terms(sources, None)
-        width = self.graph.manifest.node(self.edge_type[2]).count
-        keys, inverse = np.unique(row * width + end, return_inverse=True)
-        if not len(keys):
-            return parts.new_zeros(candidates.shape)
-        sums = parts.new_zeros(len(keys) + 1).index_add(0, torch.from_numpy(inverse).to(parts.device), parts)
-        wanted = np.arange(len(sources))[:, None] * width + candidates
-        at = np.searchsorted(keys, wanted)
-        at[keys[np.minimum(at, len(keys) - 1)] != wanted] = len(keys)  # the 0 behind the sums
-        return sums[torch.from_numpy(at).to(sums.device)]
+
+def _sparse(rows: IntArray, columns: IntArray, values: Numbers, shape: tuple[int, int]) -> Tensor:
+    """Of entries in the order of rows, and of columns in a row."""
+    indices = torch.from_numpy(np.stack([rows, columns]))
+    return torch.sparse_coo_tensor(indices, torch.from_numpy(values), shape, is_coalesced=True, check_invariants=False)
+
+
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    with warnings.catch_warnings():  # torch multiplies them as CSR, and says that CSR is in beta
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        product: Tensor = torch.sparse.mm(one, other).coalesce()
+    return product
 
 
 def _steps(table: Table, rows: IntArray, at: IntArray) -> tuple[IntArray, IntArray, IntArray]:
@@ -158,9 +239,13 @@ def _steps(table: Table, rows: IntArray, at: IntArray) -> tuple[IntArray, IntArr
     return row, end, way.astype(np.int64)
 
 
-def _blocks(first: Table, second: Table, sources: IntArray) -> list[IntArray]:
-    """The rows of some sources, cut so that each block has about BLOCK paths."""
-    lengths = np.diff(second.starts)
-    up_to = np.concatenate([[0], np.cumsum(lengths[first.columns])])
-    paths = np.cumsum(up_to[first.starts[sources + 1]] - up_to[first.starts[sources]])
-    return np.split(np.arange(len(sources)), np.flatnonzero(np.diff(paths // BLOCK, prepend=0)))
+def _sorted_once(keys: IntArray) -> IntArray:
+    """np.unique of numbers from 0 on, which hashes them and is slower here."""
+    found = np.sort(keys)
+    return found[np.diff(found, prepend=-1) > 0]
+
+
+def _blocks(paths: IntArray) -> Iterator[IntArray]:
+    """Numbers of rows with so many paths each, cut so that each block has about BLOCK of them."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(paths) // BLOCK, prepend=0))
+    yield from (rows for rows in np.split(np.arange(len(paths)), cuts) if len(rows))

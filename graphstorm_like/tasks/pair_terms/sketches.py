@@ -140,14 +140,22 @@ class Sketches(PairTerm):
         equal = [(sources.hops[i] == others.hops[j]).sum(axis=1, dtype=np.float32) for i, j in HOPS]
         return OwnPairs(rows[row], columns, equal, others.sizes)
 
-    def of_pairs(self, sources: IntArray, candidates: IntArray) -> Tensor:
+    def of_pairs(self, sources: IntArray, candidates: IntArray, targets: IntArray | None = None) -> Tensor:
         """See PairTerm."""
-        of_sources = self.surroundings.near.of(sources + self._neighbors.first[self.edge_type[0]])
-        near = self.surroundings.near
+        at, near = sources + self._neighbors.first[self.edge_type[0]], self.surroundings.near
+        of_sources, own, alone = near.of(at), candidates[:, 0], np.empty(0, dtype=np.int64)
+        if targets is not None:
+            own, alone = targets, self._alone(at, targets + self._targets.start)
+        ends = own[alone] + self._targets.start
+        of_sources.put(alone, self.surroundings.without(at[alone], ends))
+        of_own = self.surroundings.without(ends, at[alone])
 
         def scores(rows: Tensor) -> Tensor:
             part = rows.numpy()
             pairs, others = of_sources.of(part), near.of(candidates[part] + self._targets.start)
+            mine = np.flatnonzero(np.isin(alone, part))
+            row, column = np.nonzero(candidates[alone[mine]] == own[alone[mine], None])
+            others.put((np.searchsorted(part, alone[mine][row]), column), of_own.of(mine[row]))
             equal = []
             for i, j in HOPS:
                 same = pairs.hops[i][:, None] == others.hops[j]

@@ -44,7 +44,7 @@ class Near:
         """Of some of them."""
         return Near(self.one[rows], self.two[rows], self.sizes[rows])
 
-    def put(self, rows: IntArray, near: Near) -> None:
+    def put(self, rows: IntArray | tuple[IntArray, IntArray], near: Near) -> None:
         """Replace some."""
         self.one[rows], self.two[rows], self.sizes[rows] = near.one, near.two, near.sizes
 
