@@ -37,6 +37,7 @@ RUNS_SECONDS = 280.0
 OF_ITEM, OF_PAIR = {"node_type": "item"}, {"edge_type": "item:similar:item"}
 OF_USER = {"node_type": "user", "members": "user:buys:item"}
 RANKING = {"candidates": 20}
+PAIRS = [{"type": "common_neighbors"}, {"type": "text_neighbors"}, {"type": "popularity"}]
 JOINED: dict[str, dict[str, Any]] = {
     "node_classification": OF_ITEM | {"label": "kind"},
     "node_regression": OF_ITEM | {"label": "rating"},
@@ -44,7 +45,7 @@ JOINED: dict[str, dict[str, Any]] = {
     "edge_classification": OF_PAIR | {"label": "trend"},
     "edge_regression": OF_PAIR | {"label": "gap"},
     "edge_multi_label": OF_PAIR | {"label": "tags"},
-    "link_prediction": OF_PAIR | {"negatives": {"uniform": 16}, "pairs": {"type": "common_neighbors"}},
+    "link_prediction": OF_PAIR | {"negatives": {"uniform": 16}, "pairs": PAIRS},
     "graph_pretraining": {"edge_types": ["user:buys:item"], "ranking": RANKING},
     "set_classification": OF_USER | {"label": "kind"},
     "set_regression": OF_USER | {"label": "spent", "readout": "attention"},
