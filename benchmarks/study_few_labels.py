@@ -161,6 +161,11 @@ def generated(seeds: int) -> None:
 TEXT_ONLY = "{type: none, hidden: 256, layers: 2, dropout: 0.6}"
 HOPS = "{type: hops, reach: 2, hidden: 256, layers: 2, dropout: 0.6}"
 RGCN = "{type: rgcn, hidden: 256, layers: 2, dropout: 0.6}"
+FEATURES = (
+    "{name_parts: {column: name, encode: multi_hot, separator: '-', max_categories: 256},"
+    " words: {encode: words, columns: [short, long]}, names: {encode: words, column: name, of: characters}}"
+)
+WORDS = "model.inputs.package.features=[words, names]"
 OF_SECTIONS: dict[str, list[str]] = {
     "text only": [f"model.gnn={TEXT_ONLY}"],
     "text only, one linear layer": ["model.gnn={type: none, hidden: 256, layers: 0}"],
@@ -174,6 +179,11 @@ OF_SECTIONS: dict[str, list[str]] = {
         "model.input_dropout=0.0",
     ],
     "rgcn, no learnt vectors": [f"model.gnn={RGCN}", "model.inputs.maintainer.neighbors=true"],
+    "text and words": [f"model.gnn={TEXT_ONLY}", WORDS],
+    "text and words, one linear layer": ["model.gnn={type: none, hidden: 256, layers: 0}", WORDS],
+    "rgcn with words": [f"model.gnn={RGCN}", WORDS],
+    "gcn with words": ["model.gnn={type: gcn, hidden: 256, layers: 2, dropout: 0.6}", WORDS],
+    "gcn": ["model.gnn={type: gcn, hidden: 256, layers: 2, dropout: 0.6}"],
 }
 
 
@@ -203,7 +213,9 @@ def of_sections(tables: Path, output: Path, settings: Sequence[str], baselines: 
         f"graph.path={output / 'graph'}",
         f"output={output / 'run'}",
         "graph.nodes.package.labels.section.split={column: few_split}",
+        f"graph.nodes.package.features={FEATURES}",
         "model.inputs.package.embedding=false",
+        "model.inputs.package.features=[name_parts]",
         "train={epochs: 60, batch_size: 256, fanouts: [10, 10], lr: 1e-3, evaluate_every: null, early_stop: null}",
         *changes,
     ]
