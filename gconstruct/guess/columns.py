@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
 
 from gconstruct.guess.facts import TableFacts
 from gconstruct.guess.names import as_name
 from gconstruct.guess.roles import role_of
 
+FEWEST_WORDS = 10
+"""That come twice, for texts to be told apart by words."""
 MOST_TEXTS = 1_000_000
 """Of which to count the words: with more, pairs of words are too many to count by default."""
 
@@ -23,6 +28,8 @@ class Columns:
     left_out: dict[str, str] = field(default_factory=dict)
     words: float = 0.0
     """In the text of a row, on the mean."""
+    reads_words: bool = False
+    """Whether a feature says which words the texts have."""
 
     @property
     def text_name(self) -> str:
@@ -31,14 +38,27 @@ class Columns:
 
 
 def with_words(columns: Columns, table: TableFacts) -> Columns:
-    """Beside texts their words, which tell rare words and names apart, as a frozen language model does not."""
-    if not columns.texts or table.rows > MOST_TEXTS:
+    """Beside texts their words, which tell rare words and names apart, as a frozen language model does not; pieces of
+    words where few words come twice, as in codes and in languages that do not divide words."""
+    if not columns.texts or table.rows > MOST_TEXTS or table.sample is None:
         return columns
     name = "words"
     while name in columns.features:
         name += "_too"
-    columns.features[name] = ({"columns": columns.texts, "encode": "words"}, "rare words and names too: TF-IDF")
+    settings: dict[str, Any] = {"columns": columns.texts, "encode": "words"}
+    if _repeated_words(table.sample, columns.texts) < FEWEST_WORDS:
+        settings["of"] = "characters"
+    columns.features[name] = (settings, "rare words and names too: TF-IDF")
+    columns.reads_words = True
     return columns
+
+
+def _repeated_words(sample: pa.Table, texts: Collection[str]) -> int:
+    """How many different words are in two of the first thousand rows."""
+    rows = collections.Counter[str]()
+    for row in sample.select(list(texts)).slice(0, 1000).to_pylist():
+        rows.update({word for text in row.values() if text is not None for word in str(text).lower().split()})
+    return sum(count > 1 for count in rows.values())
 
 
 def columns_of(table: TableFacts, taken: Collection[str], left_out: Mapping[str, str]) -> Columns:

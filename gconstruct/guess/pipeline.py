@@ -32,7 +32,7 @@ def guess_pipeline(
     """Look at tables, and write down what they seem to be. `output`: where the YAML will stand; nothing is written.
 
     target: what to predict, 'item.category' or 'user:buys:item'; None: the likeliest label. text_encoder: a model that
-    is installed; None: texts are not read.
+    is installed; None: their words are read.
 
     Raises DataError when a table cannot be read or none has ids, ConfigError when the target is not there.
     """

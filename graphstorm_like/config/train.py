@@ -128,8 +128,8 @@ class TrainConfig(Strict):
     """Passes over the training rows, at most."""
     batch_size: BatchSize = "auto"
     """Seeds (nodes or edges) per step. Memory grows with it and with the fanouts. auto: 1,024, and with fewer than
-    20,480 training rows a power of two, at least 32, that makes 20 steps an epoch, for steps are what trains; with
-    `task.type: multi` each task by its own rows."""
+    20,480 training rows the largest power of two, at least 32, that makes 20 steps an epoch, for steps are what
+    trains; with `task.type: multi` each task by its own rows."""
     fanouts: Annotated[list[Fanout], Field(min_length=1)] = [FanoutByType(default=10), FanoutByType(default=10)]
     """Neighbours per relation, from the layer next to the seeds outwards; -1 = all. Default: 10 in each layer of
     `model.gnn`."""

@@ -46,7 +46,7 @@ def rows_a_step(batch_size: BatchSize, rows: int) -> int:
     if batch_size != "auto":
         return batch_size
     size = LEAST_ROWS
-    while size < MOST_ROWS and size * STEPS < rows:
+    while size < MOST_ROWS and size * 2 * STEPS <= rows:
         size *= 2
     return size
 

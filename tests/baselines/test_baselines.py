@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -80,6 +82,42 @@ def test_words_are_for_models_of_texts(shop: tuple[Path, Path], tmp_path: Path) 
         build_graph(pipeline.graph)
         scores.append(on_test(alone(pipeline), "accuracy"))
     assert scores[0] == scores[1]
+
+
+def test_words_of_other_columns_are_features(tmp_path: Path) -> None:
+    """A text that says nothing, and the words of a column that is no text of the model."""
+    count = 90
+    kind = [f"k{number % 3}" for number in range(count)]
+    columns = {
+        "id": [f"n{number}" for number in range(count)],
+        "noise": [f"x{number % 7} y{number % 5}" for number in range(count)],
+        "title": [f"{k} word" for k in kind],
+        "kind": kind,
+        "split": [("train", "valid", "test")[number // 3 % 3] for number in range(count)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "node.parquet")
+    # Each has an owner of its own: no node has edges to two training rows.
+    pq.write_table(pa.table({"source": columns["id"], "target": columns["id"]}), tmp_path / "owns.parquet")
+    node = {
+        "files": "node.parquet",
+        "id": "id",
+        "text": {"noise": {"columns": "noise"}},
+        "features": {"words": {"column": "title", "encode": "words"}},
+        "labels": {"kind": {"column": "kind", "split": {"column": "split"}}},
+    }
+    edge = {"source": "node", "relation": "owned", "target": "owner", "files": "owns.parquet"}
+    data = {
+        "output": str(tmp_path / "run"),
+        "graph": {"base": str(tmp_path), "nodes": {"node": node, "owner": None}, "edges": [edge]},
+        "model": {"inputs": {"node": {"text": []}}},
+        "task": {"type": "node_classification", "node_type": "node", "label": "kind"},
+    }
+    pipeline = build_pipeline(data).with_absolute_paths(tmp_path)
+    build_graph(pipeline.graph)
+    accuracy = on_test(alone(pipeline), "accuracy")
+    assert accuracy["features, linear"] == 1.0
+    assert accuracy["TF-IDF, linear"] < 0.7
+    assert "TF-IDF and neighbours, linear" in accuracy
 
 
 def test_numbers_of_nodes_and_labels_of_edges(shop_config: Callable[..., Pipeline]) -> None:

@@ -177,7 +177,7 @@ def test_the_error_of_a_killed_sampler_process_comes_where_a_batch_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("rows", "size"), [(1, 32), (640, 32), (641, 64), (10_240, 512), (10_241, 1024), (20_480, 1024), (10**9, 1024)]
+    ("rows", "size"), [(1, 32), (1_279, 32), (1_280, 64), (10_240, 512), (20_479, 512), (20_480, 1024), (10**9, 1024)]
 )
 def test_few_rows_make_small_batches(rows: int, size: int) -> None:
     assert rows_a_step("auto", rows) == size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from graphstorm_like.baselines.terms import joined_texts, text_names, tfidf
 from graphstorm_like.baselines.union import UnionGraph
 from graphstorm_like.config.features import made_by
 from graphstorm_like.config.model import ModelConfig
-from graphstorm_like.graph.schema import SPLITS, FeatureSchema
+from graphstorm_like.graph.schema import SPLITS, EdgeTypeSchema, FeatureSchema, NodeTypeSchema
 from graphstorm_like.graph.store import IntArray, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs, scored_inputs
 from graphstorm_like.tasks import LabelTask
@@ -125,15 +125,26 @@ class LabelData:
         """(type, ids, feature) of all places, without words of texts that models of texts read."""
         found = []
         for row_type, ids in self.places:
-            reads_texts = bool(self._texts_of(row_type))
+            schemas = self._row_schema(row_type).text
+            texts = [set(schemas[name].columns) for name in self._texts_of(row_type)]
             for name in self._features_of(row_type):
-                if not (reads_texts and made_by(self._schema(row_type, name).fitted).of_texts):
+                if not _says_words_of(self._row_schema(row_type).features[name], texts):
                     found.append((row_type, ids, name))
         return found
 
-    def _schema(self, row_type: RowType, name: str) -> FeatureSchema:
+    def _row_schema(self, row_type: RowType) -> NodeTypeSchema | EdgeTypeSchema:
         manifest = self.graph.manifest
-        return (manifest.node(row_type) if isinstance(row_type, str) else manifest.edge(row_type)).features[name]
+        return manifest.node(row_type) if isinstance(row_type, str) else manifest.edge(row_type)
+
+    def _schema(self, row_type: RowType, name: str) -> FeatureSchema:
+        return self._row_schema(row_type).features[name]
+
+
+def _says_words_of(feature: FeatureSchema, texts: Sequence[Collection[str]]) -> bool:
+    """Whether it is made of the columns of a text alone, and says which words they have."""
+    kind, fitted = made_by(feature.fitted), feature.fitted
+    columns = fitted.get("columns") or [fitted.get("column")]
+    return kind.of_texts and any(set(columns) <= set(text) for text in texts)
 
 
 LABELS: Family[LabelData] = Family("graphstorm_like.baselines.labels")

@@ -24,6 +24,8 @@ class TextAndNeighbours(Baseline[LabelData]):
             return "the label is one of edges"
         if not data.has_text:
             return "there is no text"
+        if not data.terms.shape[1]:
+            return "no word is in two texts"
         return data.kind.unfit() or data.union.unfit()
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
@@ -44,5 +46,7 @@ def neighbours(data: LabelData) -> Any:
     train = rows[data.part["train"]]
     seen = np.asarray(train.sum(axis=0)).ravel()
     kept = np.flatnonzero(seen >= 2)
+    if not len(kept):
+        return sp.csr_matrix((len(data.ids), 0), dtype=np.float32)
     rarity = np.log(train.shape[0] / (1.0 + seen[kept])) + 1.0
     return normalize(rows[:, kept] @ sp.diags(rarity.clip(0.0).astype(np.float32)))

@@ -9,7 +9,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_va
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from graphstorm_like.config.base import EdgeType, KeyedError, Name, PositiveFloat, PositiveInt, edge_name
+from graphstorm_like.config.base import BatchSize, EdgeType, KeyedError, Name, PositiveFloat, edge_name
 from graphstorm_like.config.choice import json_choices, members_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.metrics import selected_metric
@@ -54,7 +54,7 @@ class MultiTaskConfig(TaskConfig):
     type: Literal["multi"]
     tasks: Annotated[dict[Name, Annotated[TaskConfig, _SingleTask()]], Field(min_length=2)]
     """By names of your own, each with its label, split, loss and metrics as if it were the only one."""
-    batch_sizes: dict[Name, PositiveInt] = {}
+    batch_sizes: dict[Name, BatchSize] = {}
     """Rows a step, by task; others: train.batch_size."""
     weights: dict[Name, PositiveFloat] = {}
     """Of the tasks' losses, by task; others: 1. What `weighting` begins with."""

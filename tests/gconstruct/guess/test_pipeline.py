@@ -71,6 +71,20 @@ def test_few_labels_and_many_words(tmp_path: Path) -> None:
     assert feature.model_dump()["max_categories"] == 700
 
 
+def test_texts_whose_words_come_once(tmp_path: Path) -> None:
+    """As codes, and texts without blanks: pieces of words are read, and construction finds some."""
+    write = pq.write_table
+    (tmp_path / "tables").mkdir()
+    texts = [" ".join(f"q{number}z{word}x" for word in range(12)) for number in range(60)]
+    ids = [f"p{number}" for number in range(60)]
+    write(pa.table({"id": ids, "title": texts, "kind": ["a", "b"] * 30}), tmp_path / "tables" / "papers.parquet")
+    write(pa.table({"source": ids, "target": ids[1:] + ids[:1]}), tmp_path / "tables" / "cites.parquet")
+    guess, pipeline = guessed(tmp_path / "tables")
+    settings = pipeline.graph.nodes["paper"].features["words"].model_dump()
+    assert (settings["encode"], settings["of"]) == ("words", "characters")
+    assert "by their words alone" in "\n".join(guess.decisions)
+
+
 def test_citations_with_whole_numbers_for_ids(tmp_path: Path) -> None:
     write_citations(tmp_path / "tables")
     guess, pipeline = guessed(tmp_path / "tables", text_encoder=ENCODER)
