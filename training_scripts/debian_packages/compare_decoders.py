@@ -23,8 +23,8 @@ from graphstorm_like.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 DECODERS = {
-    "DistMult": ["task.head={type: distmult, normalize: false, start: random}", "task.n3=1e-3"],
-    "ComplEx": ["task.head={type: complex, normalize: false, start: random}", "task.n3=1e-3"],
+    "DistMult": ["task.head={type: distmult, normalize: false, start: random}", "task.n3=0.1"],
+    "ComplEx": ["task.head={type: complex, normalize: false, start: random}", "task.n3=0.1"],
     "RotatE": ["task.head={type: rotate, normalize: false, norm: l2}", "task.n3=0"],
     "TransE": ["task.head={type: transe, norm: l2}", "task.n3=0"],
 }
