@@ -21,6 +21,7 @@ from torch.nn.functional import embedding_bag
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.files import SCRATCH
+from graphstorm_like.graph.moments import Moments, sampled_moments
 from graphstorm_like.graph.store import Block, Graph, IntArray, NodeIds, NodeType
 from graphstorm_like.pending import Pending
 from graphstorm_like.ranks.tables import RowTable
@@ -45,20 +46,24 @@ class HopInput:
 
     table: RowTable
     parts: list[EdgeType]
+    origin: Origin
 
     @property
     def width(self) -> int:
         """Numbers of each part."""
         return self.table.shape[1] // len(self.parts)
 
-    def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(mean, standard deviation) of its numbers, over evenly spaced rows."""
+    def moments(self, known: Mapping[Origin, Moments]) -> Moments:
+        """(mean, deviation) of its numbers: those known of its origin, as the model reads that itself, else of evenly
+        spaced rows."""
         count, width = self.table.shape
+        if self.origin in known:
+            mean, deviation = known[self.origin]
+            return np.tile(mean, len(self.parts)), np.tile(deviation, len(self.parts))
         if not count:  # of a graph that is only scored: what the model learnt comes with its weights
             return np.zeros(width), np.ones(width)
         chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-        rows = self.table.rows(chosen).astype(np.float64)
-        return rows.mean(axis=0), rows.std(axis=0)
+        return sampled_moments(self.table.rows(chosen))
 
 
 HopInputs = dict[NodeType, dict[str, HopInput]]
@@ -98,7 +103,7 @@ def _one_hop(graph: Graph, node_type: NodeType, before: Before, widths: Mapping[
     found: dict[Origin, HopInput] = {}
     for origin in dict.fromkeys(origin for edge_type in into for origin in before[edge_type[0]]):
         parts = [edge_type for edge_type in into if origin in before[edge_type[0]]]
-        found[origin] = HopInput(_table(graph, node_type, len(parts) * widths[origin]), parts)
+        found[origin] = HopInput(_table(graph, node_type, len(parts) * widths[origin]), parts, origin)
     if not found:
         return {}
     any_table = next(iter(found.values())).table

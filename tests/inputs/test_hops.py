@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+import gconstruct.features
+from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.gnns.hops import HopsConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.moments import magnitude_of
 from graphstorm_like.inputs import hops as averages
 from graphstorm_like.inputs.hops import hop_inputs
 from graphstorm_like.launch.stages import read_scores, run_pipeline
@@ -75,6 +78,35 @@ def test_types_without_features_are_built_from_neighbours(shop_config: Callable[
     np.testing.assert_allclose(found.sources["user"]["hop1:item:colour"].rows(np.arange(60)), want, atol=1e-5)
     run_pipeline(pipeline, ["train", "evaluate"], reporter=Reporter(quiet=True))
     assert set(read_scores(pipeline)) == {"valid", "test"}
+
+
+def test_rare_terms_are_not_blown_up(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample of rows lacks most words: averages of them are divided by what the words are divided by."""
+    monkeypatch.setattr(averages, "SAMPLE", 3)
+    nodes = shop_config().graph.model_dump(mode="json", include={"nodes"})["nodes"]
+    nodes["item"]["features"] = {
+        "terms": {"encode": "words", "column": "title"},
+        "words": {"encode": "multi_hot", "column": "title", "separator": " "},
+    }
+    changes: dict[str, Any] = {
+        "model": {"inputs": {"item": {"text": []}, "user": {"neighbors": True}}},
+        "graph": {"path": str(tmp_path / "graph"), "nodes": nodes},
+    }
+    monkeypatch.setattr(gconstruct.features, "SPARSE_WIDTH", 2)
+    pipeline = shop_config(**changes)
+    build_graph(pipeline.graph)
+    found = build_experiment(pipeline, Reporter(quiet=True))
+    schemas = found.graph.manifest.node("item").features
+    assert schemas["words"].sparse
+    state = found.model.state_dict()
+    scales = [state[name].flatten() for name in state if name.startswith("inputs.types.1.") and "scale" in name]
+    magnitude = magnitude_of(schemas["terms"])
+    assert magnitude is not None
+    assert len(scales) == 2
+    torch.testing.assert_close(scales[0], torch.full((schemas["terms"].width,), 1 / magnitude))
+    torch.testing.assert_close(scales[1], torch.ones(schemas["words"].width))
 
 
 @pytest.mark.known_answer("gnns/hops")
