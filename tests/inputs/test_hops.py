@@ -14,7 +14,7 @@ import gconstruct.features
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.gnns.hops import HopsConfig
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.moments import magnitude_of
 from graphstorm_like.inputs import hops as averages
@@ -64,6 +64,23 @@ def test_averages_are_products_of_matrices(
     want = [dense_mean(graph, e) @ (of_items if e[0] == "item" else of_users) for e in into_items]
     assert second.parts == into_items
     np.testing.assert_allclose(second.table.own, np.stack(want)[:, :, 0].T, atol=1e-5)
+
+
+def test_averages_that_would_be_too_large_are_refused(
+    shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the size that all hops take; one byte more is enough for them."""
+    graph = LocalGraph(Path(str(shop_config().graph.path)))
+    price = GraphFeature(graph, "item", "price")
+    arguments: Any = (graph, {"item": {"price": price}}, {("item", "price"): 1}, 2)
+    size = sum(4 * of.table.own.size for made in hop_inputs(*arguments).values() for of in made.values())
+    monkeypatch.setattr(averages, "MOST_BYTES", size)
+    monkeypatch.setattr(averages, "MOST_NUMBERS", 2)  # a node at a time
+    assert hop_inputs(*arguments)
+    monkeypatch.setattr(averages, "MOST_BYTES", size - 1)
+    message = r"GB are of price of item, 1 numbers for each node and relation\). Leave it out of model.inputs.item.feat"
+    with pytest.raises(DataError, match=message):
+        hop_inputs(*arguments)
 
 
 def test_types_without_features_are_built_from_neighbours(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
